@@ -1,0 +1,138 @@
+"""What every test shares: no network, no caches of the user's, one thread, a layout in a temporary folder."""
+
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import hypothesis
+import numpy as np
+import pytest
+
+from goemo_cli.core.arrays import BoolArray
+from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, Checkpoint, claim_checkpoint, write_manifest
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.files import write_json, write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import Predictions
+from goemo_cli.core.schema import METRICS_KEYS
+from goemo_cli.core.thresholds import Thresholds
+
+if TYPE_CHECKING:
+    from goemo_cli.ml.transformer import TransformerClassifier
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+_CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
+# At import, since libraries read these when they are first imported, which is after this file.
+os.environ.update(
+    GOEMO_OFFLINE="1",
+    HF_HUB_OFFLINE="1",
+    WANDB_MODE="offline",
+    XDG_CACHE_HOME=_CACHE,
+    MPLBACKEND="Agg",
+    OMP_NUM_THREADS="1",  # torch's threads too, without importing it here
+    MKL_NUM_THREADS="1",
+    TOKENIZERS_PARALLELISM="false",
+)
+for _name in ("GOEMO_DATA_DIR", "GOEMO_DATA_URL", "GOEMO_DEBUG", "HF_HOME", "HF_HUB_CACHE", "WANDB_API_KEY"):
+    os.environ.pop(_name, None)
+
+hypothesis.settings.register_profile(
+    "goemo", deadline=None, database=None, derandomize=True, max_examples=100
+)
+hypothesis.settings.load_profile("goemo")
+
+
+def pytest_unconfigure() -> None:
+    shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@pytest.fixture
+def layout(tmp_path: Path) -> Layout:
+    """A project root of the test's own."""
+    return Layout(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def goemotions_folder() -> Path:
+    """The published GoEmotions files, where the developers keep them: beside the repository."""
+    folder = REPOSITORY.parent / "shared" / "data" / "goemotions"
+    if not (folder / "train.tsv").is_file():
+        pytest.skip(f"needs the GoEmotions files in {folder}")
+    return folder
+
+
+@pytest.fixture
+def make_predictions() -> Callable[..., Predictions]:
+    """Random predictions: `make_predictions(rows, labels=..., seed=...)`; every text is another."""
+
+    def make(
+        rows: int, *, labels: tuple[str, ...] = ("anger", "joy", "neutral"), seed: int = 0
+    ) -> Predictions:
+        rng = np.random.default_rng(seed)
+        y_prob = rng.random((rows, len(labels)), dtype=np.float32)
+        return Predictions(
+            labels=labels,
+            texts=[f"comment {row}" for row in range(rows)],
+            y_true=rng.random((rows, len(labels))) < 0.3,
+            y_pred=y_prob >= 0.5,
+            y_prob=y_prob,
+        )
+
+    return make
+
+
+@pytest.fixture
+def make_checkpoint(layout: Layout) -> Callable[..., Checkpoint]:
+    """A complete checkpoint without a model: every file is there, `weights.bin` stands for the weights."""
+
+    def make(model: str = "tiny", labels: tuple[str, ...] = ("anger", "joy")) -> Checkpoint:
+        run, folder = claim_checkpoint(layout, model, model)
+        (folder / "weights.bin").write_bytes(b"weights")
+        write_json(folder / METRICS, {**dict.fromkeys(METRICS_KEYS), "run": str(run), "model": model})
+        write_text(folder / CONFIG, TrainConfig.from_layers(("test", {"model": {"name": model}})).to_yaml())
+        write_text(folder / CARD, "# A model\n")
+        thresholds = Thresholds(labels, 0.3, np.full(len(labels), 0.25), (4,) * len(labels), 10.0)
+        thresholds.write(folder / "thresholds.json", run=str(run))
+        return write_manifest(
+            folder, run=run, kind="tiny", labels=labels, parents={"data": {"sha256": "0" * 64}}
+        )
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def comments() -> tuple[list[str], BoolArray]:
+    """32 comments with labels that their words give away: texts and (32, 3) gold labels."""
+    words = ["happy", "angry", "sad", "table"]
+    fillers = [
+        "the",
+        "a day",
+        "so very",
+        "!",
+        "it was what it was and then some more",
+        "",
+        "ok",
+        "no one knows",
+    ]
+    texts = [f"{filler} {word} {filler}".strip() for filler in fillers for word in words]
+    return texts, np.array([[word in text for word in words[:3]] for text in texts])
+
+
+@pytest.fixture
+def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., TransformerClassifier]":
+    """The tiny model over the words of `comments`: `make_tiny(seed=0, dropout=0.0)`."""
+
+    def make(*, seed: int = 0, dropout: float = 0.0) -> "TransformerClassifier":
+        from goemo_cli.core.config import ModelSettings
+        from goemo_cli.ml.seeding import seed_everything
+        from goemo_cli.ml.tiny import build_tiny
+
+        seed_everything(seed)
+        settings = ModelSettings(name="tiny", max_length=32, dropout=dropout)
+        return build_tiny(comments[0], ("joy", "anger", "sadness"), settings)
+
+    return make
