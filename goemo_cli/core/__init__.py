@@ -1,0 +1,1 @@
+"""Words everybody shares: names, paths, columns, settings, errors, events. Knows neither torch nor the terminal."""

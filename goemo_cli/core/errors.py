@@ -1,0 +1,154 @@
+"""What can go wrong through no fault of the code. One tree; `commands/_errors.py` gives each an exit code.
+
+GoemoError
+├── SettingError            a flag, config file or override that makes no sense
+│   └── UnknownSettingError
+├── DataError               a data file that cannot be used as it is
+│   ├── DataFileError       with the file, the line and the reason
+│   └── UnknownLabelError
+├── NotFoundError           something named is not there
+│   ├── DataNotFoundError
+│   ├── ModelNotFoundError
+│   ├── CheckpointNotFoundError
+│   ├── RunNotFoundError
+│   ├── NoRunError
+│   └── MissingPackageError
+├── CorruptArtifactError    an artifact that is damaged or unsafe
+├── RemoteError             a network or a server that failed
+├── StorageError            the local disk refused
+├── BusyError               somebody else holds what is needed
+└── TrainingFailedError     not finite, or out of memory
+"""
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+
+def near_names(wanted: str, known: Iterable[str], limit: int = 3) -> list[str]:
+    """The known names that look like what was typed, best first, at most `limit`."""
+    return get_close_matches(wanted, list(known), n=limit, cutoff=0.6)
+
+
+def did_you_mean(wanted: str, known: Iterable[str]) -> str:
+    """`; did you mean 'x' or 'y'?`, or nothing where no known name is near."""
+    near = near_names(wanted, known)
+    return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
+
+
+class GoemoError(Exception):
+    """Base of everything goemo raises on purpose; its text is one or two sentences for a person."""
+
+
+class SettingError(GoemoError):
+    """One or several settings that cannot be used; all of them are listed."""
+
+    def __init__(self, problems: Sequence[str], source: str | Path = "command line") -> None:
+        self.problems = list(problems)
+        self.source = str(source)
+        super().__init__(f"{self.source}: " + "; ".join(self.problems))
+
+
+class UnknownSettingError(SettingError):
+    """A setting nobody knows."""
+
+
+class DataError(GoemoError):
+    """Data that cannot be trained or scored on."""
+
+
+class DataFileError(DataError):
+    """A data file with a fault at a place."""
+
+    def __init__(self, path: Path, reason: str, line: int | None = None) -> None:
+        self.path, self.reason, self.line = path, reason, line
+        super().__init__(f"{path}{f':{line}' if line else ''}: {reason}")
+
+
+class UnknownLabelError(DataFileError):
+    """A label that is not in the label list."""
+
+    def __init__(self, path: Path, label: str, labels: Sequence[str], line: int | None = None) -> None:
+        self.label = label
+        near = did_you_mean(label.strip().lower(), labels)
+        super().__init__(path, f"label {label!r} is not in the list of {len(labels)}{near}", line)
+
+
+class NotFoundError(GoemoError):
+    """Something the user named is not there."""
+
+
+class DataNotFoundError(NotFoundError):
+    """No data where it was looked for."""
+
+    def __init__(self, name: str, looked_in: Sequence[str]) -> None:
+        self.name, self.looked_in = name, list(looked_in)
+        super().__init__(f"data {name!r} not found; looked in: " + "; ".join(self.looked_in))
+
+
+class ModelNotFoundError(NotFoundError):
+    """A model name that leads to no weights."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"model {name!r}: {reason}")
+
+
+class CheckpointNotFoundError(NotFoundError):
+    """A directory that is no checkpoint."""
+
+    def __init__(self, path: Path, missing: Sequence[str] = ()) -> None:
+        self.path, self.missing = path, list(missing)
+        what = f"it lacks {', '.join(self.missing)}" if self.missing else "there is no such directory"
+        super().__init__(f"{path} is not a goemo checkpoint: {what}")
+
+
+class RunNotFoundError(NotFoundError):
+    """No run of that name below the root."""
+
+    def __init__(self, name: str, root: Path, known: Sequence[str] = ()) -> None:
+        self.name = name
+        super().__init__(f"no run {name!r} below {root}{did_you_mean(name, known)}")
+
+
+class NoRunError(NotFoundError):
+    """No finished run at all below a root."""
+
+    def __init__(self, models: Path) -> None:
+        super().__init__(f"no finished run in {models}")
+
+
+class MissingPackageError(NotFoundError):
+    """An optional package that is needed and not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package, self.extra = package, extra
+        super().__init__(f"{purpose} needs the package {package}: pip install 'goemo[{extra}]'")
+
+
+class CorruptArtifactError(GoemoError):
+    """An artifact whose content is damaged, inconsistent or unsafe."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+class RemoteError(GoemoError):
+    """A download or an upload failed; trying again may help."""
+
+
+class StorageError(GoemoError):
+    """The local file system refused: full, read-only, or not permitted."""
+
+    def __init__(self, path: Path, reason: str) -> None:
+        self.path, self.reason = path, reason
+        super().__init__(f"{path}: {reason}")
+
+
+class BusyError(GoemoError):
+    """Another process holds what is needed."""
+
+
+class TrainingFailedError(GoemoError):
+    """Training stopped because it could not go on."""

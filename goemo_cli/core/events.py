@@ -1,0 +1,88 @@
+"""What a service says while it works. The screen listens, or a test, or nobody."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Warned:
+    """Something the user should know, though the work goes on."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class Noted:
+    """A fact worth a line: which data, which weights, which device."""
+
+    message: str
+
+
+@dataclass(frozen=True)
+class PhaseStarted:
+    """A piece of work of known length begins; `Advanced` follows."""
+
+    name: str
+    total: int
+    unit: str = "comments"
+
+
+@dataclass(frozen=True)
+class Advanced:
+    """Progress within the current phase, in its unit, since the last such event."""
+
+    amount: int
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class PhaseEnded:
+    """The current phase is over."""
+
+
+@dataclass(frozen=True)
+class EpochEnded:
+    """One pass over train and the look at val that follows it."""
+
+    epoch: int
+    """Counted from 1."""
+    epochs: int
+    train_loss: float
+    val_loss: float
+    val_f1_macro: float
+    """At a fixed threshold of 0.3, so that epochs compare without any fitting."""
+    val_f1_micro: float
+    val_auc_micro: float
+    learning_rate: float
+    """At the epoch's last step, of the encoder."""
+    grad_norm: float
+    """Mean over the epoch's steps, before clipping."""
+    epoch_seconds: float
+    """Training only, without the look at val."""
+    samples_per_second: float
+    is_best: bool
+
+
+@dataclass(frozen=True)
+class StoppedEarly:
+    """Training ended before its last epoch because val no longer improved."""
+
+    epoch: int
+    best_epoch: int
+    best_value: float
+
+
+@dataclass(frozen=True)
+class FileWritten:
+    """A file of the layout is in place."""
+
+    path: Path
+
+
+Event = Warned | Noted | PhaseStarted | Advanced | PhaseEnded | EpochEnded | StoppedEarly | FileWritten
+Listener = Callable[[Event], None]
+
+
+def ignore(event: Event) -> None:
+    """The listener of those who do not listen."""

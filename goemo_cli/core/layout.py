@@ -1,0 +1,106 @@
+"""Every path below artifacts/ and output/. The only module that spells a directory name."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from goemo_cli.core.names import RunName
+from goemo_cli.core.splits import Split
+
+_PREDICTIONS = re.compile(r"(?P<split>test|val(?:_epoch\d+)?|train)_predictions_(?P<run>.+)\.csv")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where everything lies, relative to one root.
+
+    Nothing is created by asking for a path.
+    """
+
+    root: Path = Path()
+
+    @property
+    def models(self) -> Path:
+        """Checkpoints: {family}/{run}/."""
+        return self.root / "artifacts" / "models"
+
+    @property
+    def predictions(self) -> Path:
+        """Predictions of every run and split."""
+        return self.root / "artifacts" / "predictions"
+
+    @property
+    def stats(self) -> Path:
+        """Tables and summaries derived from predictions."""
+        return self.root / "artifacts" / "stats"
+
+    @property
+    def figures(self) -> Path:
+        """Pictures, numbered."""
+        return self.root / "output" / "figures"
+
+    @property
+    def tensorboard(self) -> Path:
+        """Event files: {run}/."""
+        return self.root / "output" / "tensorboard"
+
+    @property
+    def wandb(self) -> Path:
+        """W&B's own local files."""
+        return self.root / "output" / "wandb"
+
+    @property
+    def metric_summary(self) -> Path:
+        """One row per run, rebuilt whole."""
+        return self.stats / "metric_summary.csv"
+
+    def checkpoint(self, run: RunName, family: str) -> Path:
+        """The folder of a run's checkpoint."""
+        return self.models / family / str(run)
+
+    def split_predictions(self, run: RunName, split: Split) -> Path:
+        """The final predictions of a split."""
+        return self.predictions / split_predictions_name(run, split)
+
+    def epoch_predictions(self, run: RunName, epoch: int) -> Path:
+        """The val predictions at the end of an epoch, counted from 1."""
+        return self.predictions / f"val_epoch{epoch}_predictions_{run.file_stem}.csv"
+
+    def per_class_metrics(self, run: RunName) -> Path:
+        """The test metrics of each label."""
+        return self.stats / f"per_class_metrics_{run.file_stem}.csv"
+
+    def test_metrics(self, model: str) -> Path:
+        """The test metrics of a model's newest run."""
+        return self.stats / f"test_metrics_{model}.json"
+
+    def checkpoints(self) -> Iterator[Path]:
+        """Every directory that could be a checkpoint, oldest run first; unfinished ones too."""
+        found = [path for path in self.models.glob("*/*") if path.is_dir() and RunName.parse(path.name)]
+        yield from sorted(found, key=lambda path: (_run_of(path).stamp, path.name))
+
+    def find_checkpoint(self, run: RunName) -> Path | None:
+        """The checkpoint folder of a run, whatever its family; None where there is none."""
+        for path in self.models.glob(f"*/{run}"):
+            return path
+        return None
+
+
+def split_predictions_name(run: RunName, split: Split) -> str:
+    """The file name of a split's final predictions."""
+    return f"{split}_predictions_{run.file_stem}.csv"
+
+
+def parse_predictions_name(path: Path) -> tuple[str, RunName] | None:
+    """Split (`test`, `val`, `val_epoch3`) and run that a predictions file is named after; None if it is not."""
+    match = _PREDICTIONS.fullmatch(path.name)
+    run = match and (RunName.parse(match["run"]) or RunName.parse("-".join(match["run"].rsplit("_", 1))))
+    return (match["split"], run) if match and run else None
+
+
+def _run_of(path: Path) -> RunName:
+    run = RunName.parse(path.name)
+    if run is None:
+        raise ValueError(f"{path.name} is not a run name")
+    return run

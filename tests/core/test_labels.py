@@ -1,0 +1,21 @@
+"""The label list of GoEmotions."""
+
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.schema import prediction_columns
+
+
+def test_there_are_28_emotions_alphabetical_with_neutral_last():
+    assert len(EMOTIONS) == 28
+    assert list(EMOTIONS) == [*sorted(set(EMOTIONS) - {"neutral"}), "neutral"]
+
+
+def test_they_are_the_published_list(goemotions_folder):
+    assert tuple((goemotions_folder / "labels.txt").read_text().split("\n")) == EMOTIONS
+
+
+def test_the_columns_of_a_predictions_file_are_the_contracts():
+    columns = prediction_columns(EMOTIONS, with_ids=True)
+    assert columns[:4] == ["text", "true_labels", "pred_labels", "pred_prob_admiration"]
+    assert columns[-2:] == ["pred_prob_neutral", "id"]
+    assert len(columns) == 32
+    assert prediction_columns(EMOTIONS, with_ids=False) == columns[:-1]
