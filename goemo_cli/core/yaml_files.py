@@ -1,0 +1,102 @@
+"""YAML as people expect it: `2e-5` is a number, a key that stands twice is an error, no aliases, no objects."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from goemo_cli.core.errors import SettingError
+
+
+class _Loader(yaml.SafeLoader):
+    """Safe loading with YAML 1.2's numbers and booleans, unique keys, and neither dates nor aliases."""
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.events.AliasEvent):
+            raise yaml.YAMLError("aliases (*name) are not used in goemo's files")
+        return super().compose_node(parent, index)
+
+
+# PyYAML follows YAML 1.1: `2e-5` is a string there, `on` is true, `010` is 8, 2025-12-12 a date.
+_Loader.yaml_implicit_resolvers = {}
+for _tag, _pattern, _first in (
+    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
+    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
+    (
+        "float",
+        r"^(?:[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?|[-+]?\.inf|\.nan)$",
+        "-+.0123456789",
+    ),
+    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
+):
+    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
+
+
+def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
+    value: dict[Any, Any] = {}
+    for key_node, value_node in node.value:
+        key = loader.construct_object(key_node, deep=True)
+        if key in value:
+            raise yaml.YAMLError(f"key {key!r} stands twice, again in line {key_node.start_mark.line + 1}")
+        value[key] = loader.construct_object(value_node, deep=True)
+    return value
+
+
+def _decimal(loader: _Loader, node: yaml.ScalarNode) -> int:
+    return int(loader.construct_scalar(node))
+
+
+_Loader.add_constructor("tag:yaml.org,2002:map", _mapping)
+_Loader.add_constructor("tag:yaml.org,2002:int", _decimal)
+
+
+def parse_yaml(text: str, source: str | Path = "command line") -> Any:
+    """The value of a YAML text.
+
+    Raises:
+        SettingError: not YAML, a duplicate key, or an alias.
+    """
+    try:
+        return yaml.load(text, Loader=_Loader)
+    except (
+        yaml.YAMLError,
+        ValueError,
+        TypeError,
+        RecursionError,
+    ) as error:  # TypeError: a key that is a mapping
+        raise SettingError([f"not valid YAML: {' '.join(str(error).split())}"], source) from error
+
+
+def read_yaml_mapping(path: Path) -> dict[str, Any]:
+    """The mapping in a YAML file; an empty file is an empty mapping."""
+    try:
+        value = parse_yaml(path.read_text(encoding="utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise SettingError([f"not UTF-8 text ({error.reason} at byte {error.start})"], path) from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise SettingError([f"holds a {type(value).__name__} instead of settings (key: value)"], path)
+    return {str(key): entry for key, entry in value.items()}
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes every string that YAML 1.1 or `_Loader` would take for something else; writes no aliases."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+_Dumper.yaml_implicit_resolvers = {
+    first: [
+        *yaml.SafeDumper.yaml_implicit_resolvers.get(first, []),
+        *_Loader.yaml_implicit_resolvers.get(first, []),
+    ]
+    for first in {*yaml.SafeDumper.yaml_implicit_resolvers, *_Loader.yaml_implicit_resolvers}
+}
+
+
+def dump_yaml(value: Any) -> str:
+    """YAML text of plain values, key order kept, that `parse_yaml` reads back to the same values."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)

@@ -1,0 +1,160 @@
+"""Files that are whole or absent."""
+
+import hashlib
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from goemo_cli.core.errors import CorruptArtifactError, StorageError
+from goemo_cli.core.files import (
+    atomic_path,
+    library_writes,
+    read_json,
+    read_json_object,
+    sha256_file,
+    staged_files,
+    write_json,
+    write_text,
+)
+
+
+def test_what_is_written_becomes_the_file_and_nothing_else_stays(tmp_path: Path):
+    with atomic_path(tmp_path / "new" / "file.txt") as partial:
+        partial.write_text("whole")
+        assert not (tmp_path / "new" / "file.txt").exists()
+    assert (tmp_path / "new" / "file.txt").read_text() == "whole"
+    assert [path.name for path in (tmp_path / "new").iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt, SystemExit])
+def test_an_error_leaves_the_old_file_and_no_temporary_one(tmp_path: Path, error: type[BaseException]):
+    path = tmp_path / "file.txt"
+    path.write_text("old")
+    with pytest.raises(error), atomic_path(path) as partial:  # noqa: PT012
+        partial.write_text("half")
+        raise error
+    assert path.read_text() == "old"
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_the_temporary_file_keeps_the_suffix_that_writers_look_at(tmp_path: Path):
+    with atomic_path(tmp_path / "picture.png") as partial:
+        partial.touch()
+        assert partial.suffix == ".png"
+        assert partial.parent == tmp_path
+
+
+def test_files_get_the_permissions_of_the_umask(tmp_path: Path):
+    old = os.umask(0o027)
+    try:
+        write_text(tmp_path / "file.txt", "shared with the group")
+    finally:
+        os.umask(old)
+    assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640
+
+
+def test_text_keeps_its_line_ends(tmp_path: Path):
+    write_text(tmp_path / "file.txt", "a\nb\r\nc\rd é😀")
+    assert (tmp_path / "file.txt").read_bytes() == "a\nb\r\nc\rd é😀".encode()
+
+
+def test_staged_files_move_up_with_their_folders(tmp_path: Path):
+    with staged_files(tmp_path / "new") as stage:
+        (stage / "deep").mkdir()
+        (stage / "a.json").write_text("a")
+        (stage / "deep" / "b.json").write_text("b")
+    assert (tmp_path / "new" / "a.json").read_text() == "a"
+    assert (tmp_path / "new" / "deep" / "b.json").read_text() == "b"
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["a.json", "deep"]
+
+
+def test_staged_files_leave_other_files_alone_and_replace_their_own(tmp_path: Path):
+    (tmp_path / "kept.txt").write_text("kept")
+    (tmp_path / "a.txt").write_text("old")
+    with staged_files(tmp_path) as stage:
+        (stage / "a.txt").write_text("new")
+    assert (tmp_path / "kept.txt").read_text() == "kept"
+    assert (tmp_path / "a.txt").read_text() == "new"
+
+
+def test_nothing_moves_up_from_a_stage_that_failed(tmp_path: Path):
+    with pytest.raises(RuntimeError), staged_files(tmp_path) as stage:  # noqa: PT012
+        (stage / "a.txt").write_text("half")
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -float("inf")])
+def test_json_refuses_numbers_that_are_none_and_leaves_no_file(tmp_path: Path, number: float):
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        write_json(tmp_path / "metrics.json", {"f1": [number]})
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_json_reads_back_in_the_same_order(tmp_path: Path):
+    value = {"z": 1, "a": [0.1, None, True, "é😀\u2028"], "m": {}}
+    write_json(tmp_path / "file.json", value)
+    assert read_json(tmp_path / "file.json") == value
+    assert list(read_json(tmp_path / "file.json")) == ["z", "a", "m"]
+    assert (tmp_path / "file.json").read_bytes().endswith(b"}\n")
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b'{"a": 1, "a": 2}', "key 'a' stands twice"),
+        (b'{"outer": {"a": 1, "a": 2}}', "key 'a' stands twice"),
+        (b'{"a": NaN}', "NaN is not a number"),
+        (b'{"a": -Infinity}', "-Infinity is not a number"),
+        (b'{"a": [1, 2', "is not valid JSON"),
+        (b"", "is not valid JSON"),
+        (b'{"a": "\xff"}', "is not valid JSON"),
+        (b"[" * 200_000, "is not valid JSON"),
+    ],
+)
+def test_broken_json_is_a_corrupt_artifact(tmp_path: Path, content: bytes, reason: str):
+    path = tmp_path / "file.json"
+    path.write_bytes(content)
+    with pytest.raises(CorruptArtifactError, match=reason) as raised:
+        read_json(path)
+    assert raised.value.path == path
+
+
+@pytest.mark.parametrize("content", ["[]", "3", "null", '"text"'])
+def test_a_document_that_must_be_an_object_is_one(tmp_path: Path, content: str):
+    (tmp_path / "file.json").write_text(content)
+    with pytest.raises(CorruptArtifactError, match="instead of an object"):
+        read_json_object(tmp_path / "file.json")
+
+
+def test_a_files_digest_is_that_of_its_bytes(tmp_path: Path):
+    (tmp_path / "file").write_bytes(b"abc" * 100_000)
+    assert sha256_file(tmp_path / "file") == hashlib.sha256(b"abc" * 100_000).hexdigest()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "I/O error: No space left on device (os error 28)",
+        "[enforce fail] file write failed",
+        "unexpected pos 64 vs 0",
+    ],
+)
+def test_what_libraries_say_of_a_full_disk_is_an_error_of_the_disk(tmp_path: Path, words: str):
+    with (
+        pytest.raises(StorageError, match=r"cannot be written to; the disk has \d+ MiB free") as raised,
+        library_writes(tmp_path),
+    ):
+        raise RuntimeError(words)
+    assert raised.value.path == tmp_path
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), OSError(28, "No space left on device"), KeyError("os")]
+)
+def test_other_errors_of_libraries_pass_as_they_are(tmp_path: Path, error: Exception):
+    with pytest.raises(type(error)) as raised, library_writes(tmp_path):
+        raise error
+    assert raised.value is error
