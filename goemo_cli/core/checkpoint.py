@@ -1,0 +1,178 @@
+"""A checkpoint: looked at once when it is opened, trusted after. Its manifest is written last."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Self
+
+from goemo_cli.core.catalogue import Kind
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
+from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.core.schema import METRICS_KEYS, SCHEMA_VERSION
+from goemo_cli.core.thresholds import Thresholds
+
+MANIFEST = "manifest.json"
+METRICS = "metrics.json"
+THRESHOLDS = "thresholds.json"
+CONFIG = "train_config.yaml"
+CARD = "README.md"
+_ALWAYS = (METRICS, THRESHOLDS, CONFIG, MANIFEST)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A finished run's folder: weights, settings, thresholds and metrics that belong together."""
+
+    path: Path
+    run: RunName
+    manifest: Mapping[str, Any]
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Check that a folder is a complete checkpoint; read nothing large.
+
+        Raises:
+            CheckpointNotFoundError: no folder, or files are missing (an unfinished run lacks its manifest).
+            CorruptArtifactError: the manifest is no manifest, or a file has another size than it says.
+        """
+        if not path.is_dir():
+            raise CheckpointNotFoundError(path)
+        if missing := [name for name in _ALWAYS if not (path / name).is_file()]:
+            raise CheckpointNotFoundError(path, missing)
+        manifest = read_json_object(path / MANIFEST)
+        run = RunName.parse(str(manifest.get("run")))
+        if run is None or not _is_manifest(manifest):
+            raise CorruptArtifactError(path / MANIFEST, "is no goemo manifest (run, labels, files)")
+        checkpoint = cls(path, run, manifest)
+        for fault in checkpoint.size_faults():
+            raise CorruptArtifactError(*fault)
+        return checkpoint
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in the order of the model's outputs."""
+        return tuple(self.manifest["labels"])
+
+    @property
+    def kind(self) -> Kind:
+        """What sort of model lies here."""
+        kind: Kind = self.manifest.get("kind", "transformer")
+        return kind
+
+    @cached_property
+    def config(self) -> TrainConfig:
+        """The resolved settings the run was trained with."""
+        return TrainConfig.from_file(self.path / CONFIG)
+
+    @cached_property
+    def metrics(self) -> dict[str, Any]:
+        """metrics.json, with at least the keys every reader relies on."""
+        metrics = read_json_object(self.path / METRICS)
+        if missing := [key for key in METRICS_KEYS if key not in metrics]:
+            raise CorruptArtifactError(self.path / METRICS, f"lacks {', '.join(missing)}")
+        return metrics
+
+    @cached_property
+    def thresholds(self) -> Thresholds:
+        """thresholds.json, checked against the checkpoint's labels."""
+        return Thresholds.read(self.path / THRESHOLDS, self.labels)
+
+    def size_faults(self) -> Iterator[tuple[Path, str]]:
+        """Files of the manifest that are missing or have another size: (path, what is wrong)."""
+        for name, entry in self.manifest["files"].items():
+            path = self.path / name
+            if not path.is_file():
+                yield path, "is named in the manifest and missing"
+            elif path.stat().st_size != entry["size"]:
+                yield path, f"has {path.stat().st_size} bytes, the manifest says {entry['size']}"
+
+    def hash_faults(self) -> Iterator[tuple[Path, str]]:
+        """Files whose content is not what the manifest says: (path, what is wrong)."""
+        faulty = {path for path, _ in self.size_faults()}
+        yield from self.size_faults()
+        for name, entry in self.manifest["files"].items():
+            path = self.path / name
+            if path not in faulty and sha256_file(path) != entry["sha256"]:
+                yield path, "differs from the SHA-256 in the manifest"
+
+    def require_intact(self) -> None:
+        """Hash every file before its weights are used.
+
+        Raises:
+            CorruptArtifactError: a file differs from the manifest.
+        """
+        for fault in self.hash_faults():
+            raise CorruptArtifactError(*fault)
+
+
+def _is_manifest(manifest: Mapping[str, Any]) -> bool:
+    labels, files = manifest.get("labels"), manifest.get("files")
+    return (
+        isinstance(labels, list)
+        and bool(labels)
+        and all(isinstance(label, str) for label in labels)
+        and isinstance(files, dict)
+        and all(
+            isinstance(entry, dict)
+            and isinstance(entry.get("size"), int)
+            and isinstance(entry.get("sha256"), str)
+            for entry in files.values()
+        )
+    )
+
+
+def claim_checkpoint(
+    layout: Layout, model: str, family: str, now: datetime | None = None
+) -> tuple[RunName, Path]:
+    """A run name that is nobody else's, claimed by creating its checkpoint folder.
+
+    Where a run of the same model started in the same second, the next free second is taken.
+    """
+    run = RunName.mint(model, now)
+    while True:
+        folder = layout.checkpoint(run, family)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir()
+        except FileExistsError:
+            run = run.next_second()
+        else:
+            return run, folder
+
+
+def write_manifest(
+    folder: Path, *, run: RunName, kind: Kind, labels: tuple[str, ...], parents: Mapping[str, Any]
+) -> Checkpoint:
+    """Hash every file of a finished checkpoint and write the manifest: from here on it counts.
+
+    Args:
+        folder: the checkpoint.
+        run: its run.
+        kind: what sort of model it is.
+        labels: label names in output order.
+        parents: what it was made from (data, base model).
+    """
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and path.name != MANIFEST and PARTIAL_PREFIX not in str(path)
+    )
+    manifest = {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(run),
+        "kind": kind,
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
+        "labels": list(labels),
+        "parents": dict(parents),
+        "files": {
+            path.relative_to(folder).as_posix(): {"sha256": sha256_file(path), "size": path.stat().st_size}
+            for path in files
+        },
+    }
+    write_json(folder / MANIFEST, manifest)
+    return Checkpoint.open(folder)

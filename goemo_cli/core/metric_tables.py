@@ -1,0 +1,49 @@
+"""The per-class metrics CSV: one writer and one reader, which also knows the older columns."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.csv_files import atomic_csv, open_csv
+from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.schema import OLD_PER_CLASS_COLUMNS, PER_CLASS_COLUMNS
+
+_COUNT_COLUMNS = ("support", "tp", "fp", "fn", "tn")
+_NAME_TODAY = {"f1": "f1_score"}
+
+
+def write_per_class_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write per-class metrics with `PER_CLASS_COLUMNS`; what is undefined is an empty cell."""
+    with atomic_csv(path) as writer:
+        writer.writerow(PER_CLASS_COLUMNS)
+        writer.writerows([row[column] for column in PER_CLASS_COLUMNS] for row in rows)
+
+
+def read_per_class_metrics(path: Path) -> list[dict[str, Any]]:
+    """Per-class metrics by `PER_CLASS_COLUMNS`; numbers as numbers, an empty or missing cell as None.
+
+    Raises:
+        DataFileError: other columns, a row of another length, or a cell that is no number.
+    """
+    rows = []
+    with open_csv(path) as (header, lines):
+        if tuple(header) not in (PER_CLASS_COLUMNS, OLD_PER_CLASS_COLUMNS):
+            raise DataFileError(path, f"columns are not {','.join(PER_CLASS_COLUMNS)}", 1)
+        columns = [_NAME_TODAY.get(column, column) for column in header]
+        for line, fields in lines:
+            if len(fields) != len(columns):
+                raise DataFileError(path, f"has {len(fields)} fields instead of {len(columns)}", line)
+            cells = dict(zip(columns, fields, strict=True))
+            rows.append(
+                {column: _value(path, line, column, cells.get(column)) for column in PER_CLASS_COLUMNS}
+            )
+    return rows
+
+
+def _value(path: Path, line: int, column: str, cell: str | None) -> Any:
+    if column == "emotion" or not cell:
+        return cell or None
+    try:
+        return int(cell) if column in _COUNT_COLUMNS else float(cell)
+    except ValueError as error:
+        raise DataFileError(path, f"column {column}: {cell!r} is no number", line) from error

@@ -1,0 +1,206 @@
+"""The predictions CSV: one writer and one streaming reader, so that any text comes back as it went in."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from goemo_cli.core.arrays import BoolArray, FloatArray
+from goemo_cli.core.csv_files import atomic_csv, open_csv
+from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.schema import (
+    ID_COLUMN,
+    PREDICTION_LEADING_COLUMNS,
+    PROBABILITY_PREFIX,
+    prediction_columns,
+)
+
+LABEL_JOINER = ","
+CHUNK_ROWS = 20_000
+"""Rows held at once while reading: bounds memory whatever the file's size."""
+
+OnProblem = Callable[[int, str, str], None]
+"""Told (data row counted from 1, column, what is wrong)."""
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """Texts with gold labels, probabilities and the labels that follow from them.
+
+    Attributes:
+        labels: label names in column order.
+        texts: n_examples texts.
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_pred: predicted labels, bool, (n_examples, n_labels).
+        y_prob: probabilities in [0, 1], float32, (n_examples, n_labels).
+        ids: the data's own ids, or None where it has none.
+    """
+
+    labels: tuple[str, ...]
+    texts: list[str]
+    y_true: BoolArray
+    y_pred: BoolArray
+    y_prob: FloatArray
+    ids: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    @classmethod
+    def joined(cls, chunks: Sequence[Self]) -> Self:
+        """Consecutive chunks of one file as one."""
+        first = chunks[0]
+        return cls(
+            labels=first.labels,
+            texts=[text for chunk in chunks for text in chunk.texts],
+            y_true=np.concatenate([chunk.y_true for chunk in chunks]),
+            y_pred=np.concatenate([chunk.y_pred for chunk in chunks]),
+            y_prob=np.concatenate([chunk.y_prob for chunk in chunks]),
+            ids=[one for chunk in chunks for one in chunk.ids or []] if first.ids is not None else None,
+        )
+
+
+def write_predictions(path: Path, predictions: Predictions) -> None:
+    """Write a predictions CSV, whole or not at all.
+
+    Probabilities are written as the shortest decimals that read back to the same float32.
+    """
+    names = np.asarray(predictions.labels, dtype=object)
+    numbers = predictions.y_prob.astype(np.float32).astype("U32")
+    with atomic_csv(path) as writer:
+        writer.writerow(prediction_columns(predictions.labels, with_ids=predictions.ids is not None))
+        for row, text in enumerate(predictions.texts):
+            gold = LABEL_JOINER.join(names[predictions.y_true[row]])
+            predicted = LABEL_JOINER.join(names[predictions.y_pred[row]])
+            tail = [] if predictions.ids is None else [predictions.ids[row]]
+            writer.writerow([text, gold, predicted, *numbers[row].tolist(), *tail])
+
+
+def read_predictions(path: Path) -> Predictions:
+    """A whole predictions CSV.
+
+    Raises:
+        DataFileError: wrong columns, a row of another length, or a cell that is no label list or probability.
+    """
+    return Predictions.joined(list(iter_predictions(path)))
+
+
+def iter_predictions(
+    path: Path, *, rows: int = CHUNK_ROWS, on_problem: OnProblem | None = None
+) -> Iterator[Predictions]:
+    """A predictions CSV in chunks of at most `rows` rows; at least one chunk, possibly empty.
+
+    Args:
+        path: the file.
+        rows: rows per chunk.
+        on_problem: told of every bad cell, which then reads as no label or as NaN; without it the first raises.
+
+    Raises:
+        DataFileError: columns that are not those of a predictions file; without `on_problem` any bad cell too.
+    """
+    report = on_problem or _raiser(path)
+    with open_csv(path) as (header, lines):
+        labels, with_ids = _labels_of(path, header)
+        batch: list[list[str]] = []
+        start = 1
+        for number, (_, fields) in enumerate(lines, start=1):
+            if len(fields) != len(header):
+                report(number, "", f"has {len(fields)} fields instead of {len(header)}")
+                fields = (fields + [""] * len(header))[: len(header)]
+            batch.append(fields)
+            if len(batch) == rows:
+                yield _parse(batch, labels, with_ids, start, report)
+                batch, start = [], number + 1
+        if batch or start == 1:
+            yield _parse(batch, labels, with_ids, start, report)
+
+
+def prediction_labels(path: Path) -> tuple[str, ...]:
+    """The label names in a predictions file's header, in column order."""
+    with open_csv(path) as (header, _):
+        return _labels_of(path, header)[0]
+
+
+def _raiser(path: Path) -> OnProblem:
+    def fail(row: int, column: str, reason: str) -> None:
+        raise DataFileError(path, f"row {row}{f', column {column}' if column else ''}: {reason}")
+
+    return fail
+
+
+def _labels_of(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
+    leading = len(PREDICTION_LEADING_COLUMNS)
+    with_ids = header[-1:] == [ID_COLUMN]
+    probabilities = header[leading : len(header) - with_ids]
+    labels = tuple(column.removeprefix(PROBABILITY_PREFIX) for column in probabilities)
+    missing = [column for column in PREDICTION_LEADING_COLUMNS if column not in header]
+    if missing:
+        raise DataFileError(path, f"is no predictions file: column {missing[0]!r} is missing", 1)
+    if not labels or header != prediction_columns(labels, with_ids=with_ids):
+        odd = [name for name in probabilities if not name.startswith(PROBABILITY_PREFIX)] or header
+        raise DataFileError(
+            path, f"columns are not {', '.join(PREDICTION_LEADING_COLUMNS)}, pred_prob_*[, id]: {odd[0]!r}", 1
+        )
+    if len(set(labels)) != len(labels):
+        twice = next(label for label in labels if labels.count(label) > 1)
+        raise DataFileError(path, f"column {PROBABILITY_PREFIX}{twice} stands twice", 1)
+    return labels, with_ids
+
+
+def _parse(
+    batch: list[list[str]], labels: tuple[str, ...], with_ids: bool, start: int, report: OnProblem
+) -> Predictions:
+    first, last = len(PREDICTION_LEADING_COLUMNS), len(PREDICTION_LEADING_COLUMNS) + len(labels)
+    return Predictions(
+        labels=labels,
+        texts=[fields[0] for fields in batch],
+        y_true=_multi_hot([fields[1] for fields in batch], "true_labels", labels, start, report),
+        y_pred=_multi_hot([fields[2] for fields in batch], "pred_labels", labels, start, report),
+        y_prob=_probabilities([fields[first:last] for fields in batch], labels, start, report),
+        ids=[fields[last] for fields in batch] if with_ids else None,
+    )
+
+
+def _multi_hot(
+    cells: list[str], column: str, labels: tuple[str, ...], start: int, report: OnProblem
+) -> BoolArray:
+    index = {label: position for position, label in enumerate(labels)}
+    hot = np.zeros((len(cells), len(labels)), dtype=np.bool_)
+    for row, cell in enumerate(cells):
+        positions = [index.get(name, -1) for name in cell.split(LABEL_JOINER)] if cell else []
+        if -1 in positions:
+            unknown = next(name for name in cell.split(LABEL_JOINER) if name not in index)
+            report(start + row, column, f"unknown label {unknown!r}")
+        elif positions != sorted(set(positions)):
+            report(start + row, column, f"labels {cell!r} are not in label order, each once")
+        hot[row, [position for position in positions if position >= 0]] = True
+    return hot
+
+
+def _probabilities(
+    cells: list[list[str]], labels: tuple[str, ...], start: int, report: OnProblem
+) -> FloatArray:
+    if not cells:
+        return np.zeros((0, len(labels)), dtype=np.float32)
+    try:
+        numbers = np.asarray(cells, dtype=np.float64)
+    except ValueError:
+        numbers = np.asarray([[_number(cell) for cell in row] for row in cells], dtype=np.float64)
+    with np.errstate(over="ignore"):  # 1e300 becomes infinity, which is no probability either
+        y_prob = numbers.astype(np.float32)
+    for row, column in np.argwhere(~((y_prob >= 0) & (y_prob <= 1))):
+        report(
+            start + int(row),
+            PROBABILITY_PREFIX + labels[column],
+            f"{cells[row][column]!r} is not a probability between 0 and 1",
+        )
+    return y_prob
+
+
+def _number(cell: str) -> float:
+    try:
+        return float(cell)
+    except ValueError:
+        return float("nan")

@@ -1,0 +1,198 @@
+"""Checkpoints: claimed once, opened whole or not at all."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint, claim_checkpoint
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
+from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file, write_json
+from goemo_cli.core.layout import Layout
+
+Make = Callable[..., Checkpoint]
+MIDNIGHT = datetime(2025, 12, 31, 23, 59, 57, tzinfo=UTC)
+
+
+def change_manifest(folder: Path, **changes: Any) -> None:
+    manifest = json.loads((folder / MANIFEST).read_text())
+    write_json(folder / MANIFEST, {**manifest, **changes})
+
+
+def test_eight_runs_that_start_in_one_second_get_eight_names(layout: Layout):
+    with ThreadPoolExecutor(8) as pool:
+        claims = list(pool.map(lambda _: claim_checkpoint(layout, "tiny", "tiny", MIDNIGHT), range(8)))
+    assert sorted(run.stamp for run, _ in claims) == [
+        *(f"20251231-2359{second}" for second in (57, 58, 59)),
+        *(f"20260101-00000{second}" for second in range(5)),
+    ]
+    for run, folder in claims:
+        assert folder == layout.checkpoint(run, "tiny")
+        assert folder.is_dir()
+
+
+def test_runs_of_two_models_may_start_in_one_second(layout: Layout):
+    names = [
+        str(claim_checkpoint(layout, model, "bert", MIDNIGHT)[0]) for model in ("bert-base", "bert-large")
+    ]
+    assert names == ["bert-base-20251231-235957", "bert-large-20251231-235957"]
+
+
+def test_a_finished_checkpoint_opens_and_says_what_it_is(make_checkpoint: Make):
+    made = make_checkpoint(labels=("anger", "joy"))
+    opened = Checkpoint.open(made.path)
+    assert opened.run.model == "tiny"
+    assert str(opened.run) == made.path.name
+    assert opened.labels == ("anger", "joy")
+    assert opened.kind == "tiny"
+    assert opened.config.model.name == "tiny"
+    assert opened.metrics["run"] == str(opened.run)
+    assert opened.thresholds.per_label.tolist() == [0.25, 0.25]
+    assert list(opened.hash_faults()) == []
+    opened.require_intact()
+
+
+def test_the_manifest_holds_size_and_hash_of_every_other_file(make_checkpoint: Make):
+    folder = make_checkpoint().path
+    (folder / "deep").mkdir()
+    manifest = json.loads((folder / MANIFEST).read_text())
+    assert set(manifest["files"]) == {path.name for path in folder.iterdir() if path.is_file()} - {MANIFEST}
+    for name, entry in manifest["files"].items():
+        assert entry == {"sha256": sha256_file(folder / name), "size": (folder / name).stat().st_size}
+    assert manifest["parents"]
+    assert manifest["schema_version"] == 1
+
+
+def test_leftovers_of_a_killed_write_are_not_in_the_manifest(make_checkpoint: Make):
+    from goemo_cli.core.checkpoint import write_manifest
+
+    made = make_checkpoint()
+    (made.path / f"{PARTIAL_PREFIX}abc.json").touch()
+    (made.path / f"{PARTIAL_PREFIX}folder").mkdir()
+    (made.path / f"{PARTIAL_PREFIX}folder" / "x.bin").touch()
+    (made.path / "deep").mkdir()
+    (made.path / "deep" / "kept.json").write_text("{}")
+    again = write_manifest(made.path, run=made.run, kind="tiny", labels=made.labels, parents={})
+    assert set(again.manifest["files"]) == {*made.manifest["files"], "deep/kept.json"}
+
+
+def test_no_folder_is_no_checkpoint(tmp_path: Path):
+    with pytest.raises(CheckpointNotFoundError, match="there is no such directory"):
+        Checkpoint.open(tmp_path / "nowhere")
+    (tmp_path / "file").touch()
+    with pytest.raises(CheckpointNotFoundError, match="there is no such directory"):
+        Checkpoint.open(tmp_path / "file")
+
+
+def test_an_unfinished_run_is_no_checkpoint_and_what_it_lacks_is_named(layout: Layout):
+    _, folder = claim_checkpoint(layout, "tiny", "tiny")
+    (folder / METRICS).write_text("{}")
+    with pytest.raises(CheckpointNotFoundError) as raised:
+        Checkpoint.open(folder)
+    assert raised.value.missing == [THRESHOLDS, CONFIG, MANIFEST]
+    assert "it lacks thresholds.json, train_config.yaml, manifest.json" in str(raised.value)
+
+
+@pytest.mark.parametrize("name", [METRICS, THRESHOLDS, CONFIG, MANIFEST])
+def test_a_checkpoint_without_one_of_its_files_is_none(make_checkpoint: Make, name: str):
+    folder = make_checkpoint().path
+    (folder / name).unlink()
+    with pytest.raises(CheckpointNotFoundError, match=f"it lacks {name}"):
+        Checkpoint.open(folder)
+
+
+def test_weights_that_are_missing_or_cut_are_noticed_on_opening(make_checkpoint: Make):
+    folder = make_checkpoint().path
+    (folder / "weights.bin").write_bytes(b"weig")
+    with pytest.raises(CorruptArtifactError, match=r"weights\.bin: has 4 bytes, the manifest says 7"):
+        Checkpoint.open(folder)
+    (folder / "weights.bin").unlink()
+    with pytest.raises(CorruptArtifactError, match=r"weights\.bin: is named in the manifest and missing"):
+        Checkpoint.open(folder)
+
+
+def test_weights_of_the_same_size_and_other_content_are_noticed_before_use(make_checkpoint: Make):
+    folder = make_checkpoint().path
+    (folder / "weights.bin").write_bytes(b"WEIGHTS")
+    opened = Checkpoint.open(folder)
+    assert list(opened.hash_faults()) == [
+        (folder / "weights.bin", "differs from the SHA-256 in the manifest")
+    ]
+    with pytest.raises(CorruptArtifactError, match="differs from the SHA-256"):
+        opened.require_intact()
+
+
+def test_every_fault_is_reported_once(make_checkpoint: Make):
+    made = make_checkpoint()
+    (made.path / "weights.bin").write_bytes(b"cut")
+    (made.path / "README.md").write_text("# A Model\n")
+    (made.path / METRICS).unlink()
+    assert sorted(path.name for path, _ in made.hash_faults()) == ["README.md", METRICS, "weights.bin"]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"run": "not a run"},
+        {"run": None},
+        {"files": None},
+        {"files": ["weights.bin"]},
+        {"labels": []},
+        {"labels": None},
+    ],
+)
+def test_a_manifest_that_says_too_little_is_corrupt(make_checkpoint: Make, changes: dict[str, Any]):
+    folder = make_checkpoint().path
+    change_manifest(folder, **changes)
+    with pytest.raises(CorruptArtifactError, match="is no goemo manifest"):
+        Checkpoint.open(folder)
+
+
+@pytest.mark.parametrize("entry", [{}, 7, None, {"size": 7}, {"sha256": "0" * 64}])
+def test_a_manifest_with_a_broken_file_entry_is_corrupt(make_checkpoint: Make, entry: Any):
+    folder = make_checkpoint().path
+    change_manifest(folder, files={"weights.bin": entry})
+    with pytest.raises(CorruptArtifactError):
+        Checkpoint.open(folder).require_intact()
+
+
+@pytest.mark.parametrize("labels", ["joy", {"joy": 1, "anger": 2}, [1, 2]])
+def test_labels_that_are_no_list_of_names_are_corrupt(make_checkpoint: Make, labels: Any):
+    folder = make_checkpoint().path
+    change_manifest(folder, labels=labels)
+    with pytest.raises(CorruptArtifactError):
+        Checkpoint.open(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"run": NaN}'])
+def test_a_damaged_manifest_is_corrupt(make_checkpoint: Make, content: bytes):
+    folder = make_checkpoint().path
+    (folder / MANIFEST).write_bytes(content)
+    with pytest.raises(CorruptArtifactError):
+        Checkpoint.open(folder)
+
+
+def test_metrics_without_a_key_that_readers_rely_on_are_corrupt(make_checkpoint: Make):
+    made = make_checkpoint()
+    write_json(made.path / METRICS, {key: value for key, value in made.metrics.items() if key != "test"})
+    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: lacks test"):
+        _ = dataclasses.replace(made).metrics
+
+
+def test_thresholds_of_other_labels_are_corrupt(make_checkpoint: Make):
+    folder = make_checkpoint(labels=("anger", "joy")).path
+    change_manifest(folder, labels=["joy", "anger"])
+    with pytest.raises(CorruptArtifactError, match="in another order"):
+        _ = Checkpoint.open(folder).thresholds
+
+
+def test_a_checkpoint_may_be_moved(make_checkpoint: Make, tmp_path: Path):
+    made = make_checkpoint()
+    shutil.move(made.path, tmp_path / "elsewhere")
+    assert Checkpoint.open(tmp_path / "elsewhere").run == made.run
