@@ -1,0 +1,117 @@
+"""Labelled texts in memory: three splits over one label list, whatever file they came from."""
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.arrays import BoolArray, IntArray
+from goemo_cli.core.errors import DataError
+from goemo_cli.core.splits import SPLITS, Split
+
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class LabelledTexts:
+    """Texts with their gold labels.
+
+    Attributes:
+        texts: n_examples texts.
+        y_true: multi-hot gold labels, bool, (n_examples, n_labels).
+        ids: the data's own ids, or None.
+    """
+
+    texts: list[str]
+    y_true: BoolArray
+    ids: list[str] | None = None
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def take(self, rows: IntArray | Sequence[int]) -> "LabelledTexts":
+        """The given rows, in the given order."""
+        index = np.asarray(rows, dtype=np.int64)
+        ids = [self.ids[row] for row in index] if self.ids is not None else None
+        return LabelledTexts([self.texts[row] for row in index], self.y_true[index], ids)
+
+    def sha256(self) -> str:
+        """A digest of texts, labels and their order; the same for the same rows in any file format."""
+        digest = hashlib.sha256()
+        for text, row in zip(self.texts, self.y_true, strict=True):
+            encoded = text.encode("utf-8", "surrogatepass")
+            digest.update(len(encoded).to_bytes(8, "little") + encoded + np.packbits(row).tobytes())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Train, val and test over one label list."""
+
+    name: str
+    labels: tuple[str, ...]
+    splits: Mapping[Split, LabelledTexts]
+    """All three."""
+    source: str
+    """Where it was read from, for people."""
+    is_fallback: bool = False
+    """The embedded sample stands in for GoEmotions that could not be had."""
+
+    @property
+    def train(self) -> LabelledTexts:
+        """What weights are fitted on."""
+        return self.splits["train"]
+
+    @property
+    def val(self) -> LabelledTexts:
+        """What epochs and thresholds are chosen on."""
+        return self.splits["val"]
+
+    @property
+    def test(self) -> LabelledTexts:
+        """What is only ever measured on."""
+        return self.splits["test"]
+
+    def facts(self) -> dict[str, Any]:
+        """What metrics.json records of the data."""
+        digests = {name: self.splits[name].sha256() for name in SPLITS}
+        whole = hashlib.sha256("\n".join([*self.labels, *digests.values()]).encode()).hexdigest()
+        return {
+            "name": self.name,
+            "source": self.source,
+            "is_fallback": self.is_fallback,
+            "sha256": whole,
+            "split_sha256": digests,
+            "sizes": {name: len(split) for name, split in self.splits.items()},
+        }
+
+    def require_usable(self) -> None:
+        """Refuse data that nothing can be learnt or measured on.
+
+        Raises:
+            DataError: an empty split, fewer than two labels, or train without a single label.
+        """
+        for name in SPLITS:
+            if not len(self.splits[name]):
+                raise DataError(f"{self.source}: the {name} split is empty")
+        if len(self.labels) < 2:
+            raise DataError(f"{self.source}: {len(self.labels)} label(s); at least two are needed")
+        if not self.train.y_true.any():
+            raise DataError(f"{self.source}: no comment of the train split carries a label")
+
+
+def multi_hot(rows: Iterable[Iterable[int]], n_labels: int) -> BoolArray:
+    """Label positions of each row as a bool matrix (n_examples, n_labels)."""
+    listed = [list(row) for row in rows]
+    hot = np.zeros((len(listed), n_labels), dtype=np.bool_)
+    for row, positions in enumerate(listed):
+        hot[row, positions] = True
+    return hot
+
+
+def without_surrogates(text: str) -> str:
+    """The text with lone surrogates (which no UTF-8 file can hold) replaced by U+FFFD."""
+    return _SURROGATE.sub("\ufffd", text)

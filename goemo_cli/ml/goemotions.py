@@ -1,0 +1,91 @@
+"""The published GoEmotions files: train.tsv, dev.tsv, test.tsv (text, label numbers, id) and labels.txt."""
+
+from pathlib import Path
+
+from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.core.files import sha256_file
+from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.ml.data import Dataset, LabelledTexts, multi_hot
+
+FILES: dict[str, str] = {
+    "train.tsv": "1c254a142be5c00e80d819b9ae1bbd36d94b2eeb8f4b1271846508d57e57d9c5",
+    "dev.tsv": "575489c079c9de1097062a01738f998590d6b7ead66dd1c9fd1d2ba01fd8bc62",
+    "test.tsv": "0587b2dd8b27b97352adbfc3fb083d46005c8946657fdc2b1ca8b1cc7f1f8be4",
+    "labels.txt": "45c3ef86782d2a4d7fedcd6d8c111aa0d0e94720689bd164fac94fefb4495a89",
+}
+"""SHA-256 of each file in google-research/google-research, goemotions/data."""
+
+_FILE_OF: dict[Split, str] = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
+
+
+def missing_files(folder: Path) -> list[str]:
+    """The GoEmotions files that a folder lacks."""
+    return [name for name in FILES if not (folder / name).is_file()]
+
+
+def changed_files(folder: Path) -> list[str]:
+    """The files of a folder that are not byte-identical to the published ones."""
+    return [name for name, digest in FILES.items() if sha256_file(folder / name) != digest]
+
+
+def read_goemotions(folder: Path) -> Dataset:
+    """The three splits of a folder that holds all four files.
+
+    Raises:
+        DataFileError: a line that does not have three fields, an empty file, or no UTF-8.
+        UnknownLabelError: a label number outside labels.txt.
+    """
+    labels = read_label_list(folder / "labels.txt")
+    splits = {split: _read_split(folder / _FILE_OF[split], labels) for split in SPLITS}
+    return Dataset("goemotions", labels, splits, source=str(folder))
+
+
+def read_label_list(path: Path) -> tuple[str, ...]:
+    """One label per line, in the order of the columns.
+
+    Raises:
+        DataFileError: empty, a blank line, a label twice, or one with a comma, quote or space around it.
+    """
+    lines = _lines(path)
+    for number, label in enumerate(lines, start=1):
+        if label != label.strip() or not label or "," in label or '"' in label:
+            raise DataFileError(
+                path, f"{label!r} cannot be a label: blank, spaces around it, a comma or a quote", number
+            )
+        if label in lines[: number - 1]:
+            raise DataFileError(path, f"label {label!r} stands twice", number)
+    if not lines:
+        raise DataFileError(path, "is empty")
+    return tuple(lines)
+
+
+def _read_split(path: Path, labels: tuple[str, ...]) -> LabelledTexts:
+    texts, positions, ids = [], [], []
+    for number, line in enumerate(_lines(path), start=1):
+        fields = line.split("\t")
+        if len(fields) != 3:
+            raise DataFileError(
+                path, f"has {len(fields)} tab-separated fields instead of text, labels, id", number
+            )
+        texts.append(fields[0])
+        positions.append([_position(path, number, cell, labels) for cell in fields[1].split(",")])
+        ids.append(fields[2])
+    if not texts:
+        raise DataFileError(path, "is empty")
+    return LabelledTexts(texts, multi_hot(positions, len(labels)), ids)
+
+
+def _position(path: Path, line: int, cell: str, labels: tuple[str, ...]) -> int:
+    if not cell.isdecimal() or int(cell) >= len(labels):
+        raise UnknownLabelError(path, cell, [*labels, *(str(number) for number in range(len(labels)))], line)
+    return int(cell)
+
+
+def _lines(path: Path) -> list[str]:
+    try:
+        # newline="\n": a lone carriage return or U+2028 inside a comment is no line end.
+        with path.open(encoding="utf-8", newline="\n") as stream:
+            lines = [line.removesuffix("\n") for line in stream]
+    except UnicodeDecodeError as error:
+        raise DataFileError(path, f"not UTF-8 text ({error.reason} at byte {error.start})") from error
+    return [line.removesuffix("\r") for line in lines]

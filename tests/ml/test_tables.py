@@ -1,0 +1,235 @@
+"""The user's own texts, in four formats."""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goemo_cli.core.config import DataSettings
+from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.ml.tables import RawRows, read_rows
+
+ROWS: list[tuple[str, list[str]]] = [
+    ("plain", ["joy"]),
+    ('he said "no",\ttwice', ["anger", "joy"]),
+    ("two\nlines\r\nand é😀 \u2028", []),
+    (" spaces ", ["neutral"]),
+    ("", ["anger"]),
+]
+
+
+def write(path: Path, rows: list[tuple[str, list[str]]] = ROWS, *, lists: bool = True) -> Path:
+    if path.suffix in (".csv", ".tsv"):
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(
+                stream, delimiter="," if path.suffix == ".csv" else "\t", quoting=csv.QUOTE_ALL
+            )
+            writer.writerows([["text", "labels"], *([text, ",".join(names)] for text, names in rows)])
+        return path
+    cells = [{"text": text, "labels": names if lists else ",".join(names)} for text, names in rows]
+    if path.suffix == ".jsonl":
+        path.write_text("".join(json.dumps(cell) + "\n" for cell in cells), encoding="utf-8")
+    else:
+        pyarrow = pytest.importorskip("pyarrow")
+        import pyarrow.parquet as parquet
+
+        parquet.write_table(pyarrow.Table.from_pylist(cells), path)
+    return path
+
+
+def read(path: Path, **settings: Any) -> RawRows:
+    return read_rows(path, DataSettings(**settings))
+
+
+def read_text(folder: Path, content: str | bytes, suffix: str = ".csv", **settings: Any) -> RawRows:
+    path = folder / f"data{suffix}"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return read(path, **settings)
+
+
+@pytest.mark.parametrize("lists", [True, False])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str, lists: bool):
+    rows = read(write(tmp_path / f"data{suffix}", lists=lists))
+    assert rows.texts == [text for text, _ in ROWS]
+    assert rows.names == [names for _, names in ROWS]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
+def test_every_format_gives_the_same_digest(tmp_path: Path, suffix: str):
+    labels = ("anger", "joy", "neutral")
+    ours = read(write(tmp_path / f"data{suffix}")).labelled(labels)
+    other = read(write(tmp_path / "other.csv")).labelled(labels)
+    assert ours.sha256() == other.sha256()
+
+
+def test_labels_are_found_sorted_with_neutral_last(tmp_path: Path):
+    rows = read_text(tmp_path, 'text,labels\na,zeal\nb,neutral\nc,"awe,zeal"\n')
+    assert rows.label_names() == ("awe", "zeal", "neutral")
+
+
+def test_rows_over_a_label_list_are_multi_hot_in_its_order(tmp_path: Path):
+    rows = read_text(tmp_path, 'text,labels\na,joy\nb,"joy,anger"\nc,\n')
+    assert rows.labelled(("joy", "anger")).y_true.tolist() == [[True, False], [True, True], [False, False]]
+
+
+def test_a_label_outside_the_list_is_an_error_with_its_line_and_the_near_one(tmp_path: Path):
+    rows = read_text(tmp_path, "text,labels\na,joy\nb,Joyy\n")
+    with pytest.raises(UnknownLabelError, match=r"data\.csv:3: label 'Joyy' .*did you mean 'joy'"):
+        rows.labelled(("anger", "joy"))
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content"),
+    [
+        (".csv", "comment,labels\na,joy\n"),
+        (".tsv", "comment\tlabels\na\tjoy\n"),
+        (".jsonl", '{"comment": "a", "labels": "joy"}\n'),
+    ],
+)
+def test_a_missing_column_is_an_error_that_names_those_there_are(tmp_path: Path, suffix: str, content: str):
+    with pytest.raises(
+        DataFileError, match=r"no column 'text' \(--text-column\); there are 'comment', 'labels'"
+    ):
+        read_text(tmp_path, content, suffix)
+
+
+def test_a_near_column_is_suggested(tmp_path: Path):
+    with pytest.raises(DataFileError, match=r"no column 'labels' \(--label-column\).*did you mean 'label'\?"):
+        read_text(tmp_path, "text,label\na,joy\n")
+
+
+def test_columns_and_separator_can_be_named(tmp_path: Path):
+    rows = read_text(
+        tmp_path,
+        "id,body,tags\n1,a,joy|anger\n",
+        text_column="body",
+        label_column="tags",
+        label_separator="|",
+    )
+    assert (rows.texts, rows.names) == (["a"], [["joy", "anger"]])
+
+
+@pytest.mark.parametrize(
+    "cell", ["joy ", " joy", '"joy, anger"', '"joy,"', '","', '"say ""x"""', "\u00a0joy"]
+)
+def test_a_label_with_spaces_or_nothing_in_it_is_refused_with_its_line(tmp_path: Path, cell: str):
+    with pytest.raises(DataFileError, match=r"data\.csv:3: .* cannot be a label"):
+        read_text(tmp_path, f"text,labels\na,joy\nb,{cell}\n")
+
+
+@pytest.mark.parametrize("cell", ["a\rb", "a\nb", "a\r\nb"])
+def test_a_label_with_a_line_end_in_it_is_refused(tmp_path: Path, cell: str):
+    with pytest.raises(DataFileError, match="cannot be a label"):
+        read_text(tmp_path, f'text,labels\na,"{cell}"\n')
+
+
+def test_a_label_that_stands_twice_in_a_cell_counts_once(tmp_path: Path):
+    assert read_text(tmp_path, 'text,labels\na,"joy,joy"\n').names == [["joy"]]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, suffix: str):
+    path = write(tmp_path / f"data{suffix}")
+    path.write_bytes(b"\xef\xbb\xbf" + path.read_bytes())
+    assert read(path).texts == [text for text, _ in ROWS]
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+@pytest.mark.parametrize("content", [b"", b"\n\n"])
+def test_an_empty_file_holds_no_rows(tmp_path: Path, suffix: str, content: bytes):
+    with pytest.raises(DataFileError, match="holds no rows"):
+        read_text(tmp_path, content, suffix)
+
+
+def test_a_header_alone_holds_no_rows(tmp_path: Path):
+    with pytest.raises(DataFileError, match="holds no rows"):
+        read_text(tmp_path, "text,labels\n")
+
+
+@pytest.mark.parametrize(
+    ("suffix", "content"),
+    [
+        (".csv", b"text,labels\na,joy\ncaf\xe9,joy\n"),
+        (".jsonl", b'{"text": "a", "labels": "joy"}\n\n{"text": "caf\xe9", "labels": "joy"}\n'),
+    ],
+)
+def test_text_that_is_not_utf8_is_an_error_with_its_line(tmp_path: Path, suffix: str, content: bytes):
+    with pytest.raises(DataFileError) as raised:
+        read_text(tmp_path, content, suffix)
+    assert raised.value.line == 3
+    assert "utf-8" in str(raised.value).lower()
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("text,labels\na,joy,more\n", r"data\.csv:2: has 3 fields, the header 2"),
+        ("text,labels\na\n", r"data\.csv:2: has 1 fields, the header 2"),
+        ('text,labels\n"a,joy\n', r"data\.csv:2: broken CSV"),
+        ('text,labels\n"a" b,joy\n', r"data\.csv:2: broken CSV"),
+        ("text,text,labels\na,b,joy\n", r"data\.csv:1: column 'text' stands twice"),
+    ],
+)
+def test_a_broken_table_is_an_error_with_its_place(tmp_path: Path, content: str, reason: str):
+    with pytest.raises(DataFileError, match=reason):
+        read_text(tmp_path, content)
+
+
+def test_blank_lines_are_passed_over_and_lines_counted_right(tmp_path: Path):
+    rows = read_text(tmp_path, 'text,labels\n\na,joy\n\n"b\nc",joy\n\nd,joy\n')
+    assert (rows.texts, rows.lines) == (["a", "b\nc", "d"], [3, 6, 8])
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("{", "not a JSON line"),
+        ("[]", "not a JSON object"),
+        ('"text"', "not a JSON object"),
+        ('{"text": 3, "labels": "joy"}', "text is 3, not a string"),
+        ('{"text": null, "labels": "joy"}', "text is None, not a string"),
+        ('{"text": "a", "labels": ["joy", " "]}', "cannot be a label"),
+        ('{"text": "a", "labels": {"joy": 0, "anger": 1}}', "label"),
+        ('{"text": "a", "labels": [["joy"]]}', "label"),
+        ('{"text": "a", "labels": [null]}', "label"),
+    ],
+)
+def test_a_bad_json_line_is_an_error_with_its_line(tmp_path: Path, line: str, reason: str):
+    content = f'{{"text": "fine", "labels": "joy"}}\n{line}\n'
+    with pytest.raises(DataFileError, match=rf"data\.jsonl:2: .*{reason}"):
+        read_text(tmp_path, content, ".jsonl")
+
+
+@pytest.mark.parametrize(
+    ("cell", "names"), [("[]", []), ("null", []), ('""', []), ('["a", "b"]', ["a", "b"]), ("3", ["3"]), ("[1, 2]", ["1", "2"])]
+)  # fmt: skip
+def test_labels_in_json_are_text_lists_numbers_or_nothing(tmp_path: Path, cell: str, names: list[str]):
+    assert read_text(tmp_path, f'{{"text": "x", "labels": {cell}}}\n', ".jsonl").names == [names]
+
+
+def test_lone_surrogates_are_replaced(tmp_path: Path):
+    rows = read_text(tmp_path, '{"text": "a\\ud800", "labels": []}\n', ".jsonl")
+    assert rows.texts == ["a\ufffd"]
+
+
+def test_what_is_no_parquet_is_an_error(tmp_path: Path):
+    pytest.importorskip("pyarrow")
+    with pytest.raises(DataFileError, match="not a Parquet file"):
+        read_text(tmp_path, b"PAR1", ".parquet")
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".json", ""])
+def test_an_unknown_format_names_the_known_ones(tmp_path: Path, suffix: str):
+    with pytest.raises(DataFileError, match=r"unknown format .*known: \.csv, \.tsv, \.jsonl, \.parquet"):
+        read_text(tmp_path, "x", suffix)
+
+
+def test_the_suffix_may_be_in_capitals(tmp_path: Path):
+    assert read_text(tmp_path, "text,labels\na,joy\n", ".CSV").texts == ["a"]
+
+
+def test_a_cell_of_a_million_characters_is_read(tmp_path: Path):
+    assert len(read_text(tmp_path, f"text,labels\n{'x' * 1_000_000},joy\n").texts[0]) == 1_000_000
