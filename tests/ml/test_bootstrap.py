@@ -1,0 +1,102 @@
+"""Intervals over resampled rows."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import f1_score
+
+from goemo_cli.ml.bootstrap import RESAMPLES, SEED, bootstrap_f1
+from goemo_cli.ml.scoring import count, f1_macro, f1_micro
+
+
+def random_case(seed: int, rows: int = 400, n_labels: int = 5) -> tuple[np.ndarray, np.ndarray]:
+    rng = np.random.default_rng(seed)
+    y_true = rng.random((rows, n_labels)) < 0.3
+    return y_true, y_true ^ (rng.random((rows, n_labels)) < 0.15)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_point_estimate_lies_inside(seed: int):
+    y_true, y_pred = random_case(seed)
+    found = bootstrap_f1(y_true, y_pred)
+    assert found.macro[0] < f1_macro(y_true, y_pred) < found.macro[1]
+    assert found.micro[0] < f1_micro(y_true, y_pred) < found.micro[1]
+    per_label = count(y_true, y_pred).f1
+    assert ((found.per_label[0] < per_label) & (per_label < found.per_label[1])).all()
+    assert found.per_label.shape == (2, 5)
+
+
+def test_one_seed_gives_one_answer_and_another_seed_another():
+    y_true, y_pred = random_case(0)
+    first, again = bootstrap_f1(y_true, y_pred), bootstrap_f1(y_true, y_pred, resamples=RESAMPLES, seed=SEED)
+    assert (first.macro, first.micro) == (again.macro, again.micro)
+    assert np.array_equal(first.per_label, again.per_label)
+    assert bootstrap_f1(y_true, y_pred, seed=SEED + 1).macro != first.macro
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_one_resample_is_f1_over_the_drawn_rows(seed: int):
+    y_true, y_pred = random_case(seed, rows=60)
+    rows = np.random.default_rng(seed).integers(0, 60, size=(1, 60))[0]
+    found = bootstrap_f1(y_true, y_pred, resamples=1, seed=seed)
+    direct = f1_score(y_true[rows], y_pred[rows], average=None, zero_division=0)
+    assert found.per_label[0] == pytest.approx(direct, abs=1e-12)
+    assert found.macro == pytest.approx((direct.mean(),) * 2, abs=1e-12)
+    assert found.micro == pytest.approx(
+        (f1_score(y_true[rows], y_pred[rows], average="micro"),) * 2, abs=1e-12
+    )
+
+
+def test_the_quantiles_are_those_of_all_resamples_over_block_borders():
+    y_true, y_pred = random_case(1, rows=40, n_labels=2)
+    rng = np.random.default_rng(3)
+    draws = [rng.integers(0, 40, size=(size, 40)) for size in (250, 250, 10)]
+    macro = [
+        f1_score(y_true[rows], y_pred[rows], average="macro", zero_division=0)
+        for rows in np.concatenate(draws)
+    ]
+    found = bootstrap_f1(y_true, y_pred, resamples=510, seed=3)
+    assert found.macro == pytest.approx(tuple(np.quantile(macro, [0.025, 0.975])), abs=1e-12)
+
+
+def test_two_models_are_compared_on_the_same_draws():
+    """A model beside itself moves in step: the same rows are drawn whatever the predictions."""
+    y_true, y_pred = random_case(4, rows=50)
+    doubled = bootstrap_f1(np.hstack([y_true, y_true]), np.hstack([y_pred, y_pred]), resamples=100)
+    assert np.array_equal(doubled.per_label[:, :5], doubled.per_label[:, 5:])
+    assert np.array_equal(doubled.per_label[:, :5], bootstrap_f1(y_true, y_pred, resamples=100).per_label)
+
+
+def test_labels_without_positives_and_predictions_have_an_interval_of_zero():
+    empty = np.zeros((20, 2), dtype=bool)
+    found = bootstrap_f1(empty, empty, resamples=50)
+    assert found.macro == found.micro == (0.0, 0.0)
+    assert found.per_label.tolist() == [[0.0, 0.0], [0.0, 0.0]]
+
+
+def test_a_perfect_model_has_no_spread():
+    y_true = np.ones((20, 2), dtype=bool)
+    assert bootstrap_f1(y_true, y_true, resamples=50).macro == (1.0, 1.0)
+
+
+def test_the_width_is_the_known_spread_of_a_recall():
+    """Without false alarms micro F1 is 2r/(1 + r): its spread follows from the binomial spread of the recall r."""
+    n, recall = 1_000, 0.8
+    y_true = np.ones((n, 1), dtype=bool)
+    y_pred = (np.arange(n) < recall * n)[:, None]
+    low, high = bootstrap_f1(y_true, y_pred).micro
+    spread = 1.96 * np.sqrt(recall * (1 - recall) / n) * 2 / (1 + recall) ** 2
+    assert high - low == pytest.approx(2 * spread, rel=0.08)
+
+
+def test_intervals_cover_the_truth_about_as_often_as_they_say():
+    """True micro F1 is known: labels occur with 0.4, and a cell is predicted wrongly with 0.1."""
+    rng = np.random.default_rng(11)
+    truth = 2 * 0.4 * 0.9 / (0.4 + 0.4 * 0.9 + 0.6 * 0.1)
+    covered = 0
+    for trial in range(100):
+        y_true = rng.random((150, 3)) < 0.4
+        low, high = bootstrap_f1(
+            y_true, y_true ^ (rng.random((150, 3)) < 0.1), resamples=250, seed=trial
+        ).micro
+        covered += low <= truth <= high
+    assert 87 <= covered <= 100
