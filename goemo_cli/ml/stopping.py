@@ -1,0 +1,33 @@
+"""Which epoch is the best so far, and when to give up."""
+
+import math
+
+from goemo_cli.core.config import EarlyStopping
+
+
+class BestEpoch:
+    """Watches one val metric over epochs."""
+
+    def __init__(self, settings: EarlyStopping) -> None:
+        self.settings = settings
+        self.epoch = 0
+        """Of the best value; 0 before there is one."""
+        self.value = math.nan
+        self._waited = 0
+
+    def update(self, epoch: int, value: float) -> bool:
+        """Whether this epoch is the best so far. A value that is not finite never is."""
+        sign = -1.0 if self.settings.metric == "val_loss" else 1.0
+        improved = math.isfinite(value) and (
+            self.epoch == 0 or sign * (value - self.value) > self.settings.min_delta
+        )
+        if improved:
+            self.epoch, self.value, self._waited = epoch, value, 0
+        else:
+            self._waited += 1
+        return improved
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether `patience` epochs have passed without an improvement."""
+        return self.settings.patience is not None and self._waited >= self.settings.patience
