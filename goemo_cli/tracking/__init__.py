@@ -1,0 +1,1 @@
+"""Mirrors of a run beyond its local files, and their absence."""
