@@ -1,0 +1,299 @@
+"""Finding the data that the settings name: local folders, the cache, a download, the sample, the user's files."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import DataSettings, environment, is_offline
+from goemo_cli.core.errors import DataError, DataNotFoundError, MissingPackageError, RemoteError, did_you_mean
+from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.splits import SPLITS, Split, parse_split
+from goemo_cli.ml import goemotions
+from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.splitting import stratified_split
+from goemo_cli.ml.tables import SUFFIXES, RawRows, read_rows
+from goemo_cli.services.fetching import cache_folder, fetch_goemotions
+
+GOEMOTIONS, SAMPLE = "goemotions", "sample"
+
+
+def load_data(
+    settings: DataSettings, *, root: Path = Path(), may_fetch: bool = True, listen: Listener = ignore
+) -> Dataset:
+    """The data set that the settings name, checked.
+
+    What the user named is never replaced. Only where nothing is named and GoEmotions cannot be had does the
+    embedded sample step in, with a warning.
+
+    Args:
+        settings: what to load.
+        root: project root; data/goemotions below it is one of the places looked in.
+        may_fetch: whether the network may be used.
+        listen: told which data is used.
+
+    Raises:
+        DataNotFoundError: nothing where it was looked for.
+        DataError: data that cannot be used as it is.
+        RemoteError: a named data set that is not here and could not be downloaded.
+    """
+    data = _load(settings, root, may_fetch=may_fetch and not is_offline(), listen=listen)
+    data.require_usable()
+    return data
+
+
+def _load(settings: DataSettings, root: Path, *, may_fetch: bool, listen: Listener) -> Dataset:
+    name = settings.name
+    if name == SAMPLE:
+        return load_sample()
+    if name == GOEMOTIONS or (name is None and settings.dir):
+        return _goemotions(settings, root, may_fetch=may_fetch, listen=listen)
+    if name is None:
+        return _goemotions_or_sample(settings, root, may_fetch=may_fetch, listen=listen)
+    path = Path(name).expanduser()
+    if path.is_file() or path.is_dir():
+        return _from_path(path, settings)
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and path.suffix not in SUFFIXES:
+        return _from_hub(name, settings, may_fetch=may_fetch)
+    raise DataNotFoundError(name, [f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}"])
+
+
+def load_sample() -> Dataset:
+    """The embedded sample: 2,040 sentences written for goemo, over the GoEmotions labels."""
+    folder = Path(str(files("goemo_cli") / "sample"))
+    splits = {
+        split: read_rows(folder / f"{split}.csv", DataSettings()).labelled(EMOTIONS) for split in SPLITS
+    }
+    return Dataset(SAMPLE, EMOTIONS, splits, source="goemo's embedded sample")
+
+
+def find_goemotions(settings: DataSettings, root: Path) -> tuple[Path | None, list[str]]:
+    """A folder with all four GoEmotions files, and what was looked in.
+
+    A folder that the user named, by setting or GOEMO_DATA_DIR, is the only one looked in.
+    """
+    named = settings.dir or environment("GOEMO_DATA_DIR")
+    places = [Path(named).expanduser()] if named else [root / "data" / GOEMOTIONS, cache_folder()]
+    looked_in: list[str] = []
+    for place in places:
+        missing = goemotions.missing_files(place)
+        if not missing:
+            return place, looked_in
+        looked_in.append(
+            f"{place} ({'no such folder' if not place.is_dir() else 'lacks ' + ', '.join(missing)})"
+        )
+    return None, looked_in
+
+
+def _goemotions(settings: DataSettings, root: Path, *, may_fetch: bool, listen: Listener) -> Dataset:
+    folder, looked_in = find_goemotions(settings, root)
+    if folder is None:
+        if settings.dir or environment("GOEMO_DATA_DIR"):
+            raise DataNotFoundError(GOEMOTIONS, looked_in)
+        if not may_fetch:
+            raise DataNotFoundError(GOEMOTIONS, [*looked_in, "the network is switched off"])
+        folder = fetch_goemotions(listen=listen)
+    listen(Noted(f"Data: GoEmotions from {folder}"))
+    if changed := goemotions.changed_files(folder):
+        listen(
+            Warned(
+                f"{folder}: {', '.join(changed)} differ from the published files; scores do not compare with others'"
+            )
+        )
+    return goemotions.read_goemotions(folder)
+
+
+def _goemotions_or_sample(
+    settings: DataSettings, root: Path, *, may_fetch: bool, listen: Listener
+) -> Dataset:
+    try:
+        return _goemotions(settings, root, may_fetch=may_fetch, listen=listen)
+    except (RemoteError, DataNotFoundError) as error:
+        if environment("GOEMO_DATA_DIR"):
+            raise  # a folder that the user named is never replaced
+        listen(
+            Warned(
+                "GoEmotions is not here and cannot be downloaded; training on goemo's small embedded SAMPLE instead. "
+                f"Its scores say nothing about real comments. ({error})"
+            )
+        )
+        return replace(load_sample(), is_fallback=True)
+
+
+def _from_path(path: Path, settings: DataSettings) -> Dataset:
+    if path.is_dir():
+        if not goemotions.missing_files(path):
+            return replace(goemotions.read_goemotions(path), name=path.name)
+        sources = _split_files(path)
+    else:
+        sources = {"train": path}
+    for split, named in (("val", settings.val_file), ("test", settings.test_file)):
+        if named:
+            if not named.is_file():
+                raise DataNotFoundError(str(named), [f"data.{split}_file: no such file"])
+            sources[parse_split(split) or "val"] = named
+    rows = {split: read_rows(file, settings) for split, file in sources.items()}
+    labels = _labels(settings, rows["train"])
+    return _completed(
+        path.stem, str(path), labels, {split: raw.labelled(labels) for split, raw in rows.items()}, settings
+    )
+
+
+def _split_files(folder: Path) -> dict[Split, Path]:
+    found: dict[Split, Path] = {}
+    for file in sorted(folder.iterdir()):
+        split = parse_split(file.stem)
+        if split and file.suffix.lower() in SUFFIXES:
+            if split in found:
+                raise DataError(
+                    f"{folder}: both {found[split].name} and {file.name} could be the {split} split"
+                )
+            found[split] = file
+    if "train" not in found:
+        raise DataNotFoundError(
+            str(folder), [f"{folder} has no train.csv, train.tsv, train.jsonl or train.parquet"]
+        )
+    return found
+
+
+def _labels(settings: DataSettings, train: RawRows) -> tuple[str, ...]:
+    if settings.labels_file is None:
+        return train.label_names()
+    if not settings.labels_file.is_file():
+        raise DataNotFoundError(str(settings.labels_file), ["data.labels_file: no such file"])
+    return goemotions.read_label_list(settings.labels_file)
+
+
+def _completed(
+    name: str, source: str, labels: tuple[str, ...], given: dict[Split, LabelledTexts], settings: DataSettings
+) -> Dataset:
+    """Split off what is missing from train, by seed, with every label stratified."""
+    missing = [split for split in ("val", "test") if split not in given]
+    shares = {"val": settings.val_fraction, "test": settings.test_fraction}
+    if missing:
+        whole = given["train"]
+        taken = [shares[split] for split in missing]
+        parts: list[IntArray] = stratified_split(whole.y_true, [1 - sum(taken), *taken], settings.split_seed)
+        given = {**given, "train": whole.take(parts[0])}
+        for split, rows in zip(missing, parts[1:], strict=True):
+            given[parse_split(split) or "val"] = whole.take(rows)
+    return Dataset(name, labels, given, source=source)
+
+
+def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool) -> Dataset:
+    """A data set of the Hugging Face Hub, or of its local cache."""
+    try:
+        import datasets
+    except ImportError as error:
+        raise MissingPackageError(
+            "datasets", "hub", f"no file or folder is called {name!r}; reading it from the Hub"
+        ) from error
+    if not may_fetch:
+        datasets.config.HF_HUB_OFFLINE = True
+    try:
+        loaded = datasets.load_dataset(name)
+    except datasets.exceptions.DatasetNotFoundError as error:
+        raise DataNotFoundError(name, ["no such file or folder", f"the Hub ({error})"]) from error
+    except (ConnectionError, OSError) as error:
+        raise RemoteError(
+            f"data {name!r} is no local file, and the Hub cannot be reached ({error})"
+        ) from error
+    return from_hub_splits(name, loaded, settings)
+
+
+def from_hub_splits(name: str, loaded: Any, settings: DataSettings) -> Dataset:
+    """A `datasets.DatasetDict` as a data set; label numbers become names where the features carry them.
+
+    Raises:
+        DataError: no train split, or a column that is not there.
+    """
+    raw: dict[Split, RawRows] = {}
+    for key, rows in loaded.items():
+        split = parse_split(str(key))
+        if split is None:
+            continue
+        for column in (settings.text_column, settings.label_column):
+            if column not in rows.column_names:
+                near = did_you_mean(column, rows.column_names)
+                raise DataError(
+                    f"{name}: no column {column!r}; there are {', '.join(rows.column_names)}{near}"
+                )
+        raw[split] = _hub_rows(name, rows, settings)
+    if "train" not in raw:
+        raise DataError(f"{name}: no train split; there are {', '.join(map(str, loaded))}")
+    labels = _labels(settings, raw["train"])
+    return _completed(
+        name, f"Hugging Face Hub: {name}", labels, {k: r.labelled(labels) for k, r in raw.items()}, settings
+    )
+
+
+def _hub_rows(name: str, rows: Any, settings: DataSettings) -> RawRows:
+    feature = rows.features[settings.label_column]
+    names: Sequence[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
+
+    def readable(cell: Any) -> list[str]:
+        entries = [] if cell is None else cell if isinstance(cell, list) else [cell]
+        if names is None and len(entries) == 1 and isinstance(entries[0], str):
+            entries = [part for part in entries[0].split(settings.label_separator) if part]
+        return [names[int(entry)] if names else str(entry) for entry in entries]
+
+    texts = [str(text) for text in rows[settings.text_column]]
+    return RawRows(
+        Path(name),
+        texts,
+        [readable(cell) for cell in rows[settings.label_column]],
+        list(range(1, len(texts) + 1)),
+    )
+
+
+def first_of_shuffle(train: LabelledTexts, limit: int | None, seed: int) -> LabelledTexts:
+    """The first `limit` rows of a seeded shuffle, in the data's order; all of them without a limit."""
+    if limit is None or limit >= len(train):
+        return train
+    return train.take(np.sort(np.random.default_rng(seed).permutation(len(train))[:limit]))
+
+
+def checkpoint_data(
+    checkpoint: Checkpoint,
+    layout: Layout,
+    *,
+    data_dir: Path | None,
+    splits: tuple[Split, ...],
+    listen: Listener = ignore,
+) -> Dataset:
+    """The data that a checkpoint was trained on, found again and compared with the hashes it recorded.
+
+    Train is cut to the run's `max_train_samples`, as it was trained on.
+
+    Raises:
+        DataError: labels or rows of a wanted split are not what the run recorded.
+    """
+    recorded = checkpoint.metrics["data"]
+    data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, listen=listen)
+    if data.labels != checkpoint.labels:
+        raise DataError(f"{data.source}: its labels are not those of {checkpoint.run}")
+    config = checkpoint.config
+    train = first_of_shuffle(data.train, config.data.max_train_samples, config.training.seed)
+    data = replace(data, splits={**data.splits, "train": train})
+    for split in splits:
+        if data.splits[split].sha256() != recorded["split_sha256"][split]:
+            raise DataError(
+                f"{data.source}: the {split} split is not the one {checkpoint.run} was trained with"
+            )
+    return data
+
+
+def _data_settings(checkpoint: Checkpoint, data_dir: Path | None) -> DataSettings:
+    settings = checkpoint.config.data
+    # A bare `goemo train` may have taken the sample; the same data is meant now, whatever has been downloaded since.
+    name = checkpoint.metrics["data"]["name"] if settings.name is None else settings.name
+    if data_dir is None:
+        return settings.model_copy(update={"name": name})
+    return settings.model_copy(update={"name": name, "dir": data_dir})

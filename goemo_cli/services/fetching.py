@@ -1,0 +1,102 @@
+"""Downloading GoEmotions: pinned hashes, retries, whole files only."""
+
+from pathlib import Path
+from urllib.parse import urlsplit, urlunsplit
+
+import platformdirs
+import pooch
+
+from goemo_cli.core.config import environment, is_offline
+from goemo_cli.core.errors import CorruptArtifactError, RemoteError
+from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.ml import goemotions
+
+DATA_URL = "https://raw.githubusercontent.com/google-research/google-research/master/goemotions/data/"
+"""Where the files are published; GOEMO_DATA_URL names a mirror."""
+_TIMEOUT = 20.0
+"""Seconds of silence from the server before a try is given up."""
+
+
+def cache_folder() -> Path:
+    """Where downloads are kept: the user's cache folder (XDG_CACHE_HOME on Linux)."""
+    return platformdirs.user_cache_path("goemo") / "goemotions"
+
+
+def fetch_goemotions(folder: Path | None = None, *, retries: int = 2, listen: Listener = ignore) -> Path:
+    """The GoEmotions files in a folder, downloaded where they are missing or damaged.
+
+    Args:
+        folder: where to put them; the user's cache by default.
+        retries: further tries per file after a failure.
+        listen: told of progress in bytes.
+
+    Raises:
+        RemoteError: files are missing and the network is switched off, the server cannot be reached, or refuses.
+        CorruptArtifactError: the server's file is not the published one.
+    """
+    folder = folder or cache_folder()
+    missing = goemotions.missing_files(folder)
+    if missing and is_offline():
+        raise RemoteError(
+            f"{folder} lacks {', '.join(missing)}; the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)"
+        )
+    url = (environment("GOEMO_DATA_URL") or DATA_URL).rstrip("/") + "/"
+    store = pooch.create(
+        path=folder,
+        base_url=url,
+        registry={name: f"sha256:{digest}" for name, digest in goemotions.FILES.items()},
+        retry_if_failed=retries,
+    )
+    pooch.get_logger().setLevel("CRITICAL")
+    for name in goemotions.FILES:
+        bar = _Bar(name, listen)
+        try:
+            store.fetch(name, downloader=pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT))
+        except ValueError as error:  # pooch's word for a wrong hash
+            raise CorruptArtifactError(
+                folder / name, f"{_shown(url)}{name} is not the published file (SHA-256 differs)"
+            ) from error
+        except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
+            raise RemoteError(f"cannot download {name} from {_shown(url)} ({_reason(error)})") from error
+    return folder
+
+
+class _Bar:
+    """pooch's idea of a progress bar, as events."""
+
+    def __init__(self, name: str, listen: Listener) -> None:
+        self.name, self.listen = name, listen
+        self._total, self._done = 0, 0
+
+    @property
+    def total(self) -> int:
+        return self._total
+
+    @total.setter
+    def total(self, total: int) -> None:
+        self._total = total
+        self.listen(PhaseStarted(f"Downloading {self.name}", total, "bytes"))
+
+    def update(self, amount: int) -> None:
+        # pooch closes by resetting and then filling the bar; only what is new counts.
+        new = min(amount, self._total - self._done)
+        self._done += new
+        if new > 0:
+            self.listen(Advanced(new))
+
+    def reset(self) -> None:
+        """Pooch fills the bar after this; nothing is shown twice."""
+
+    def close(self) -> None:
+        self.listen(PhaseEnded())
+
+
+def _shown(url: str) -> str:
+    """The URL without a user name or password."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))
+
+
+def _reason(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    return f"HTTP {response.status_code}" if response is not None else type(error).__name__

@@ -1,0 +1,240 @@
+"""Fitting a model and saving its best weights: the part of a run that differs between kinds of models."""
+
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from goemo_cli.core.arrays import FloatArray
+from goemo_cli.core.catalogue import ModelEntry
+from goemo_cli.core.config import ModelSettings, TrainConfig
+from goemo_cli.core.errors import StorageError, TrainingFailedError
+from goemo_cli.core.events import (
+    Advanced,
+    EpochEnded,
+    Listener,
+    Noted,
+    PhaseEnded,
+    PhaseStarted,
+    StoppedEarly,
+    Warned,
+)
+from goemo_cli.core.schema import HISTORY_KEYS
+from goemo_cli.ml.classifier import Classifier
+from goemo_cli.ml.data import Dataset
+from goemo_cli.ml.devices import Precision, describe_device, pick_device, pick_precision
+from goemo_cli.ml.loop import Epoch, Examples, Step, fit, steps_per_epoch, val_scores
+from goemo_cli.ml.losses import positive_weights
+from goemo_cli.ml.scoring import binary_cross_entropy
+from goemo_cli.ml.tfidf import fit_tfidf, load_tfidf
+from goemo_cli.ml.tiny import build_tiny
+from goemo_cli.ml.transformer import TransformerClassifier, build_transformer, load_transformer
+from goemo_cli.ml.weights import find_weights
+
+OnEpoch = Callable[[dict[str, Any], FloatArray], None]
+"""Told the history entry and the val probabilities (n_val, n_labels) of each epoch."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A model that is ready to be trained."""
+
+    classifier: TransformerClassifier | None
+    """None for models that are built while they are fitted."""
+    base: dict[str, Any]
+    """What the weights start from, for manifest and metrics."""
+    device: torch.device
+    precision: Precision
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What fitting left behind besides the weights in the checkpoint folder."""
+
+    history: list[dict[str, Any]]
+    best_epoch: int
+
+
+def prepare(
+    config: TrainConfig, entry: ModelEntry, data: Dataset, listen: Listener, *, may_fetch: bool = True
+) -> Prepared:
+    """Find the weights and build the model; everything that can be wrong with the model's name fails here."""
+    device = pick_device("cpu" if entry.kind == "tfidf" else config.training.device)
+    precision: Precision = (
+        "fp32" if entry.kind == "tfidf" else pick_precision(config.training.precision, device)
+    )
+    if entry.kind == "tfidf":
+        return Prepared(None, {"kind": "tfidf"}, device, precision)
+    if entry.kind == "tiny":
+        classifier = build_tiny(data.train.texts, data.labels, config.model)
+        base: dict[str, Any] = {"kind": "tiny"}
+    else:
+        found = find_weights(config.model.name, entry, revision=config.model.revision, may_fetch=may_fetch)
+        classifier = build_transformer(found.folder, data.labels, config.model, device=device)
+        base = {
+            "kind": "transformer",
+            "id": found.hub_id or str(found.folder),
+            "revision": found.revision,
+            "sha256": found.sha256,
+            "origin": found.origin,
+        }
+        listen(Noted(f"Weights: {found.describe()}"))
+    if config.training.prior_bias:
+        classifier.start_bias_at(data.train.y_true.mean(axis=0))
+    listen(Noted(f"Training on {describe_device(device)} in {precision}"))
+    return Prepared(classifier, base, device, precision)
+
+
+def fit_and_save(
+    prepared: Prepared,
+    config: TrainConfig,
+    data: Dataset,
+    folder: Path,
+    *,
+    listen: Listener,
+    on_epoch: OnEpoch,
+) -> Fitted:
+    """Train, and leave the best epoch's weights and tokenizer in the checkpoint folder.
+
+    Raises:
+        TrainingFailedError: not finite, or out of memory.
+        StorageError: not enough room for the weights, found before training starts.
+    """
+    if prepared.classifier is None:
+        return _fit_tfidf(config, data, folder, listen=listen, on_epoch=on_epoch)
+    return _fit_transformer(
+        prepared, prepared.classifier, config, data, folder, listen=listen, on_epoch=on_epoch
+    )
+
+
+def load_fitted(
+    kind: str, folder: Path, labels: tuple[str, ...], settings: ModelSettings, device: torch.device
+) -> Classifier:
+    """The model as it was saved: what is scored is what others will load."""
+    if kind == "tfidf":
+        return load_tfidf(folder, labels)
+    return load_transformer(folder, labels, settings, device=device)
+
+
+def encode_examples(
+    classifier: TransformerClassifier, data: Dataset, listen: Listener
+) -> tuple[Examples, Examples]:
+    """Train and val as token ids, made once."""
+    encoded = []
+    for name in ("train", "val"):
+        split = data.train if name == "train" else data.val
+        listen(PhaseStarted(f"Tokenising {name}", len(split)))
+        texts = classifier.encode(split.texts)
+        listen(PhaseEnded())
+        if texts.n_cut:
+            listen(
+                Warned(
+                    f"{texts.n_cut} comments of {name} are longer than {classifier.max_length} tokens and were cut"
+                )
+            )
+        encoded.append(Examples(texts, split.y_true))
+    return encoded[0], encoded[1]
+
+
+def _fit_transformer(
+    prepared: Prepared,
+    classifier: TransformerClassifier,
+    config: TrainConfig,
+    data: Dataset,
+    folder: Path,
+    *,
+    listen: Listener,
+    on_epoch: OnEpoch,
+) -> Fitted:
+    _require_room(classifier, config, folder)
+    _announce_weights(config, data, listen)
+    train, val = encode_examples(classifier, data, listen)
+    classifier.save_tokenizer(folder)
+    settings = config.training
+    history: list[dict[str, Any]] = []
+    best_epoch = 0
+    per_epoch = steps_per_epoch(len(train.texts), settings)
+    facts = fit(classifier, train, val, settings, device=prepared.device, precision=prepared.precision)
+    for fact in facts:
+        if isinstance(fact, Step):
+            if fact.step % per_epoch == 1 or per_epoch == 1:
+                listen(PhaseStarted(f"Epoch {len(history) + 1}/{settings.epochs}", len(train.texts)))
+            listen(Advanced(fact.comments, f"loss {fact.loss:.4f}"))
+        elif isinstance(fact, Epoch):
+            listen(PhaseEnded())
+            if fact.is_best:
+                best_epoch = fact.epoch
+                fact.classifier.save_weights(folder)
+                if config.output.weights != "safetensors":
+                    fact.classifier.save_pickled_weights(folder)
+            history.append(_history_entry(fact))
+            listen(_ended(fact, settings.epochs))
+            on_epoch(history[-1], fact.val_prob)
+        else:
+            listen(StoppedEarly(fact.epoch, fact.best_epoch, fact.best_value))
+    if not best_epoch:
+        raise TrainingFailedError(f"no epoch had a finite {settings.early_stopping.metric}")
+    if config.output.weights == "bin":
+        (folder / "model.safetensors").unlink()
+    return Fitted(history, best_epoch)
+
+
+def _fit_tfidf(
+    config: TrainConfig, data: Dataset, folder: Path, *, listen: Listener, on_epoch: OnEpoch
+) -> Fitted:
+    """One pass, written down as one epoch; a learning rate and gradients it does not have stay null."""
+    listen(PhaseStarted("Fitting", len(data.labels), "labels"))
+    started = time.perf_counter()
+    classifier = fit_tfidf(
+        data.labels,
+        data.train.texts,
+        data.train.y_true,
+        seed=config.training.seed,
+        advanced=lambda labels: listen(Advanced(labels)),
+    )
+    seconds = time.perf_counter() - started
+    listen(PhaseEnded())
+    classifier.save(folder)
+    val_prob = classifier.predict_proba(data.val.texts)
+    entry: dict[str, Any] = {
+        "epoch": 1,
+        "train_loss": binary_cross_entropy(data.train.y_true, classifier.predict_proba(data.train.texts)),
+        **val_scores(data.val.y_true, val_prob),
+        "learning_rate": None,
+        "grad_norm": None,
+        "epoch_seconds": seconds,
+        "samples_per_second": len(data.train) / seconds,
+    }
+    on_epoch(entry, val_prob)
+    return Fitted([entry], best_epoch=1)
+
+
+def _require_room(classifier: TransformerClassifier, config: TrainConfig, folder: Path) -> None:
+    weights = sum(parameter.numel() * 4 for parameter in classifier.model.parameters())
+    # A file is written beside the one it replaces, so one more copy than is kept.
+    needed = weights * (3 if config.output.weights != "safetensors" else 2) + 64 * 2**20
+    free = shutil.disk_usage(folder).free
+    if free < needed:
+        raise StorageError(
+            folder, f"the disk has {free // 2**20} MiB free, this run needs about {needed // 2**20} MiB"
+        )
+
+
+def _announce_weights(config: TrainConfig, data: Dataset, listen: Listener) -> None:
+    """Say which label got which weight: a weight on the wrong label is the classic mistake of weighted losses."""
+    if config.training.loss == "weighted_bce":
+        weights = positive_weights(data.train.y_true, config.training.max_positive_weight)
+        pairs = ", ".join(f"{label} {weight:.1f}" for label, weight in zip(data.labels, weights, strict=True))
+        listen(Noted(f"Weight of positives: {pairs}"))
+
+
+def _history_entry(epoch: Epoch) -> dict[str, Any]:
+    return {key: getattr(epoch, key) for key in HISTORY_KEYS}
+
+
+def _ended(epoch: Epoch, epochs: int) -> EpochEnded:
+    return EpochEnded(**_history_entry(epoch), epochs=epochs, is_best=epoch.is_best)

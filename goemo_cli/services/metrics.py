@@ -1,0 +1,129 @@
+"""`goemo export-metrics`, and the metrics of a run as training itself writes them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.arrays import DoubleArray
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import CheckpointNotFoundError, DataFileError, NotFoundError
+from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.metric_tables import write_per_class_metrics
+from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.thresholds import decide
+from goemo_cli.ml.scoring import per_class_rows
+
+
+@dataclass(frozen=True)
+class ExportedMetrics:
+    """What was written, and its headline."""
+
+    path: Path
+    rows: tuple[Mapping[str, Any], ...]
+    f1_macro: float
+
+
+def metrics_of_checkpoint(
+    checkpoint: Checkpoint,
+    *,
+    layout: Layout,
+    output: Path | None = None,
+    threshold: float | None = None,
+    rule: str | None = None,
+    data_dir: Path | None = None,
+    device: str = "auto",
+    listen: Listener = ignore,
+) -> ExportedMetrics:
+    """Score the test split with a checkpoint's weights and write the metrics of each label."""
+    # Here and not above: a predictions file is scored without loading torch.
+    from goemo_cli.ml.classifier import load_classifier
+    from goemo_cli.services.datasets import checkpoint_data
+    from goemo_cli.services.predictions import decided, pick_thresholds, predict_split
+
+    data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=("test",), listen=listen)
+    _, thresholds = pick_thresholds(checkpoint, threshold=threshold, rule=rule)
+    y_prob = predict_split(load_classifier(checkpoint, device=device), data.test, "test", listen)
+    predictions = decided(data.labels, data.test, y_prob, thresholds)
+    return _write(output or layout.per_class_metrics(checkpoint.run), predictions, thresholds, listen)
+
+
+def metrics_of_predictions(
+    path: Path,
+    *,
+    layout: Layout,
+    output: Path | None = None,
+    threshold: float | None = None,
+    listen: Listener = ignore,
+) -> ExportedMetrics:
+    """Score a predictions file by its own `pred_labels`, or at a threshold; no model is needed.
+
+    The `threshold` column is filled from the run's checkpoint where that is below the root and explains every
+    `pred_labels`; otherwise it stays empty.
+
+    Raises:
+        NotFoundError: no such file.
+        DataFileError: not a predictions file, or no rows.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file")
+    predictions = read_predictions(path)
+    if not len(predictions):
+        raise DataFileError(path, "holds no rows")
+    if threshold is None:
+        thresholds = _thresholds_behind(path, predictions, layout, listen)
+    else:
+        thresholds = np.full(len(predictions.labels), threshold)
+        predictions = replace(predictions, y_pred=decide(predictions.y_prob, thresholds))
+    return _write(_target(path, layout, output), predictions, thresholds, listen)
+
+
+def _thresholds_behind(
+    path: Path, predictions: Predictions, layout: Layout, listen: Listener
+) -> DoubleArray | None:
+    """The checkpoint's thresholds, if the file's labels follow from them."""
+    named = parse_predictions_name(path)
+    folder = layout.find_checkpoint(named[1]) if named else None
+    if folder is None:
+        return None
+    try:
+        checkpoint = Checkpoint.open(folder)
+    except CheckpointNotFoundError:
+        return None
+    thresholds = checkpoint.thresholds.of_rule(checkpoint.thresholds.rule)
+    if (
+        checkpoint.labels == predictions.labels
+        and (decide(predictions.y_prob, thresholds) == predictions.y_pred).all()
+    ):
+        return thresholds
+    listen(
+        Warned(
+            f"{path.name}: pred_labels do not follow the thresholds of {checkpoint.run}; they are scored as they are"
+        )
+    )
+    return None
+
+
+def _target(path: Path, layout: Layout, output: Path | None) -> Path:
+    if output:
+        return output
+    named = parse_predictions_name(path)
+    return (
+        layout.per_class_metrics(named[1])
+        if named and named[0] == "test"
+        else layout.stats / f"per_class_metrics_{path.stem}.csv"
+    )
+
+
+def _write(
+    path: Path, predictions: Predictions, thresholds: DoubleArray | None, listen: Listener
+) -> ExportedMetrics:
+    rows = per_class_rows(
+        predictions.labels, predictions.y_true, predictions.y_prob, predictions.y_pred, thresholds
+    )
+    write_per_class_metrics(path, rows)
+    listen(FileWritten(path))
+    return ExportedMetrics(path, tuple(rows), sum(row["f1_score"] for row in rows) / len(rows))

@@ -1,0 +1,90 @@
+"""`goemo train --dry-run`: what a run would do, its steps, and time and memory measured on a few real ones."""
+
+import statistics
+import time
+from dataclasses import dataclass
+from itertools import islice, pairwise
+from typing import Any
+
+from goemo_cli.core.catalogue import model_entry
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.layout import Layout
+from goemo_cli.ml.loop import fit, steps_per_epoch
+from goemo_cli.ml.seeding import seed_everything
+from goemo_cli.services.environment import peak_memory_bytes
+from goemo_cli.services.fitting import encode_examples, prepare
+from goemo_cli.services.training import training_data
+
+_WARM_UP, _TIMED = 3, 8
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What would happen."""
+
+    model: str
+    weights: str
+    data: str
+    sizes: dict[str, int]
+    steps_per_epoch: int
+    steps: int
+    estimated_seconds: float | None
+    """Of training, from a few timed steps; None for models that have none."""
+    estimated_peak_mib: int | None
+
+    def values(self) -> dict[str, Any]:
+        """By name, in the order of showing."""
+        return {
+            "model": self.model,
+            "weights": self.weights,
+            "data": self.data,
+            "comments": self.sizes,
+            "steps_per_epoch": self.steps_per_epoch,
+            "steps": self.steps,
+            "estimated_training_seconds": self.estimated_seconds and round(self.estimated_seconds),
+            "estimated_peak_memory_mib": self.estimated_peak_mib,
+        }
+
+
+def plan_training(config: TrainConfig, *, layout: Layout, listen: Listener = ignore) -> Plan:
+    """Resolve data and model as `train` would, and time a few steps; nothing is written or downloaded.
+
+    Raises:
+        DataNotFoundError: data that would first have to be downloaded.
+        ModelNotFoundError: no such model, or its weights would first have to be downloaded.
+    """
+    data = training_data(config, layout, listen, may_fetch=False)
+    entry = model_entry(config.model.name)
+    seed_everything(config.training.seed, deterministic=config.training.deterministic)
+    prepared = prepare(config, entry, data, listen, may_fetch=False)
+    per_epoch = steps_per_epoch(len(data.train), config.training)
+    seconds = peak = None
+    steps = 1
+    if prepared.classifier:
+        steps = per_epoch * config.training.epochs
+        train, val = encode_examples(prepared.classifier, data, listen)
+        facts = fit(
+            prepared.classifier,
+            train,
+            val,
+            config.training,
+            device=prepared.device,
+            precision=prepared.precision,
+        )
+        ends = [time.perf_counter()]
+        ends += [time.perf_counter() for _ in islice(facts, min(_WARM_UP + _TIMED, per_epoch))]
+        facts.close()
+        spans = [after - before for before, after in pairwise(ends)]
+        seconds = statistics.mean(spans[_WARM_UP:] or spans) * steps
+        peak = peak_memory_bytes() // 2**20
+    return Plan(
+        model=entry.name,
+        weights=str(prepared.base.get("id", prepared.base["kind"])),
+        data=data.source,
+        sizes={"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        steps_per_epoch=per_epoch if prepared.classifier else 1,
+        steps=steps,
+        estimated_seconds=seconds,
+        estimated_peak_mib=peak,
+    )

@@ -1,0 +1,45 @@
+"""Settings from everywhere in their order: defaults < catalogue < file < flags and overrides."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.catalogue import model_entry
+from goemo_cli.core.config import TrainConfig, dotted_overrides, nested
+from goemo_cli.core.errors import NotFoundError, SettingError
+from goemo_cli.core.yaml_files import read_yaml_mapping
+
+
+def resolve_settings(
+    file: Path | None, flags: Mapping[str, Any], overrides: Sequence[str] = ()
+) -> TrainConfig:
+    """The settings of a run.
+
+    The model is settled first, since its catalogue entry brings defaults that lie below the file.
+
+    Args:
+        file: YAML file, or None.
+        flags: dotted names with their values.
+        overrides: `section.key=value` as typed.
+
+    Raises:
+        SettingError: unknown settings or bad values; the message names flag or file.
+        NotFoundError: no such file.
+    """
+    if file is not None and not file.is_file():
+        raise NotFoundError(f"{file}: no such config file")
+    layers: list[tuple[str | Path, Mapping[str, Any]]] = [(file, read_yaml_mapping(file))] if file else []
+    layers += [(f"--{name}", nested(name, value)) for name, value in flags.items()]
+    typed = dotted_overrides(overrides)
+    if both := sorted(name for name in flags if _has(typed, name)):
+        raise SettingError([f"{both[0]} is given twice, as a flag and as an override"])
+    if typed:
+        layers.append(("command line", typed))
+    chosen = TrainConfig.from_layers(*layers).model.name
+    return TrainConfig.from_layers(("configs/models.yaml", model_entry(chosen).defaults), *layers)
+
+
+def _has(values: Mapping[str, Any], dotted: str) -> bool:
+    section, _, key = dotted.partition(".")
+    inner = values.get(section)
+    return isinstance(inner, Mapping) and (_has(inner, key) if "." in key else key in inner)

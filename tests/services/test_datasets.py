@@ -1,0 +1,278 @@
+"""Finding data: the order of places, the rule of the fallback, own files, downloads from a loopback server."""
+
+import http.server
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from goemo_cli.core.config import DataSettings
+from goemo_cli.core.errors import (
+    CorruptArtifactError,
+    DataError,
+    DataFileError,
+    DataNotFoundError,
+    RemoteError,
+    UnknownLabelError,
+)
+from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warned
+from goemo_cli.core.files import sha256_file
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.ml import goemotions
+from goemo_cli.services import fetching
+from goemo_cli.services.datasets import first_of_shuffle, from_hub_splits, load_data, load_sample
+
+QUOTED = '"joy,fear"'
+ROWS = "text,labels\n" + "".join(f"comment number {at},{'joy' if at % 3 else QUOTED}\n" for at in range(60))
+
+
+def test_the_sample_is_as_rich_as_promised() -> None:
+    sample = load_sample()
+    rows = [sample.splits[split] for split in ("train", "val", "test")]
+    assert sum(map(len, rows)) >= 1500
+    counts = sum(split.y_true.sum(axis=0) for split in rows)
+    assert min(counts) >= 40
+    assert sum((split.y_true.sum(axis=1) > 1).sum() for split in rows) >= 0.15 * sum(map(len, rows))
+    texts = [text for split in rows for text in split.texts]
+    assert len(set(texts)) == len(texts)
+    assert all(split.y_true.any(axis=0).all() for split in rows)
+    assert sample.labels == EMOTIONS
+
+
+def test_no_sentence_of_the_sample_is_from_goemotions(goemotions_folder: Path) -> None:
+    real = goemotions.read_goemotions(goemotions_folder)
+    known = {text.lower().strip() for split in real.splits.values() for text in split.texts}
+    ours = {text.lower().strip() for split in load_sample().splits.values() for text in split.texts}
+    assert not known & ours
+
+
+def test_a_bare_run_without_goemotions_takes_the_sample_and_says_so(tmp_path: Path) -> None:
+    said: list[Event] = []
+    data = load_data(DataSettings(), root=tmp_path, listen=said.append)
+    assert data.is_fallback
+    assert data.facts()["is_fallback"]
+    assert any(isinstance(event, Warned) and "SAMPLE" in event.message for event in said)
+
+
+def test_what_the_user_named_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(DataNotFoundError):
+        load_data(DataSettings(name="goemotions"), root=tmp_path)
+    with pytest.raises(DataNotFoundError, match="no such folder"):
+        load_data(DataSettings(dir=tmp_path / "nowhere"), root=tmp_path)
+    monkeypatch.setenv("GOEMO_DATA_DIR", str(tmp_path / "nowhere"))
+    with pytest.raises(DataNotFoundError):
+        load_data(DataSettings(), root=tmp_path)
+
+
+def _small_goemotions(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        (folder / name).write_text("nice\t17\tid1\noh no\t14,25\tid2\n", encoding="utf-8")
+    (folder / "labels.txt").write_text("\n".join(EMOTIONS), encoding="utf-8")
+    return folder
+
+
+def test_goemotions_is_found_below_the_root_and_odd_files_are_warned_of(tmp_path: Path) -> None:
+    _small_goemotions(tmp_path / "data" / "goemotions")
+    said: list[Event] = []
+    data = load_data(DataSettings(), root=tmp_path, listen=said.append)
+    assert (data.name, data.is_fallback, len(data.val)) == ("goemotions", False, 2)
+    assert any(isinstance(event, Warned) and "differ from the published" in event.message for event in said)
+
+
+def test_one_file_is_split_by_seed(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS, encoding="utf-8")
+    data, again = (load_data(DataSettings(name=str(path)), root=tmp_path) for _ in range(2))
+    other = load_data(DataSettings(name=str(path), split_seed=7), root=tmp_path)
+    assert data.labels == ("fear", "joy")
+    assert [len(data.splits[name]) for name in ("train", "val", "test")] == [48, 6, 6]
+    assert data.test.texts == again.test.texts != other.test.texts
+    assert not set(data.train.texts) & set(data.test.texts)
+
+
+def test_a_folder_of_splits_keeps_them(tmp_path: Path) -> None:
+    for name in ("train", "validation", "test"):
+        (tmp_path / f"{name}.csv").write_text(f"text,labels\n{name} a,joy\n{name} b,fear\n", encoding="utf-8")
+    data = load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
+    assert data.val.texts == ["validation a", "validation b"]
+
+
+def test_a_label_only_test_has_is_an_error_with_its_line(tmp_path: Path) -> None:
+    (tmp_path / "train.csv").write_text("text,labels\na,joy\nb,fear\n", encoding="utf-8")
+    (tmp_path / "test.csv").write_text("text,labels\na,joy\nb,feer\n", encoding="utf-8")
+    with pytest.raises(UnknownLabelError, match=r"test\.csv:3: label 'feer'.*'fear'"):
+        load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
+
+
+def test_a_labels_file_gives_the_order(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("joy\nfear\nawe\n", encoding="utf-8")
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS, encoding="utf-8")
+    data = load_data(DataSettings(name=str(path), labels_file=tmp_path / "labels.txt"), root=tmp_path)
+    assert data.labels == ("joy", "fear", "awe")
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("", "no rows|no column"),
+        ("text,labels\n", "holds no rows"),
+        ("text,label\na,joy\n", "did you mean 'label'"),
+    ],
+)
+def test_files_without_rows_or_columns_are_refused(tmp_path: Path, text: str, reason: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(DataFileError, match=reason):
+        load_data(DataSettings(name=str(path)), root=tmp_path)
+
+
+def test_a_single_label_is_not_enough(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text("text,labels\n" + "a,joy\n" * 40, encoding="utf-8")
+    with pytest.raises(DataError, match="at least two"):
+        load_data(DataSettings(name=str(path)), root=tmp_path)
+
+
+def test_first_of_shuffle_is_seeded_and_keeps_the_order() -> None:
+    train = load_sample().train
+    some, again, other = (first_of_shuffle(train, 50, seed) for seed in (1, 1, 2))
+    assert some.texts == again.texts != other.texts
+    assert [train.texts.index(text) for text in some.texts] == sorted(
+        train.texts.index(text) for text in some.texts
+    )
+    assert first_of_shuffle(train, None, 1) is train
+
+
+def test_hub_splits_with_numbered_and_named_labels() -> None:
+    datasets = pytest.importorskip("datasets")
+    feature = datasets.Sequence(datasets.ClassLabel(names=["joy", "fear"]))
+    numbered = datasets.Dataset.from_dict(
+        {"text": ["a", "b", "c"], "labels": [[0], [0, 1], []]},
+        features=datasets.Features({"text": datasets.Value("string"), "labels": feature}),
+    )
+    splits = datasets.DatasetDict(train=numbered, validation=numbered, test=numbered)
+    data = from_hub_splits("org/name", splits, DataSettings())
+    assert data.labels == ("fear", "joy")
+    assert data.val.y_true.tolist() == [[False, True], [True, True], [False, False]]
+    with pytest.raises(DataError, match="no column 'labels'"):
+        from_hub_splits(
+            "org/name", datasets.DatasetDict(train=numbered.rename_column("labels", "label")), DataSettings()
+        )
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    """Serves a folder; `failures` answers come back as 500 first, and every request is counted."""
+
+    def __init__(self, folder: Path, failures: int = 0) -> None:
+        server = self
+
+        class Handler(http.server.SimpleHTTPRequestHandler):
+            def __init__(self, *arguments: object, **named: object) -> None:
+                super().__init__(*arguments, directory=str(folder), **named)  # type: ignore[arg-type]
+
+            def do_GET(self) -> None:
+                server.asked.append(self.path)
+                if len(server.asked) <= failures:
+                    self.send_error(500)
+                    return
+                super().do_GET()
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                """Silent."""
+
+        self.asked: list[str] = []
+        super().__init__(("127.0.0.1", 0), Handler)
+        threading.Thread(target=self.serve_forever, daemon=True).start()
+
+    @property
+    def url(self) -> str:
+        return f"http://user:secret@127.0.0.1:{self.server_address[1]}/"
+
+
+@pytest.fixture
+def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with small stand-ins for the published files, and their hashes in place of the pinned ones."""
+    folder = _small_goemotions(tmp_path / "published")
+    monkeypatch.setattr(goemotions, "FILES", {name: sha256_file(folder / name) for name in goemotions.FILES})
+    monkeypatch.setattr("pooch.core.time.sleep", lambda seconds: None)
+    monkeypatch.delenv("GOEMO_OFFLINE")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    return folder
+
+
+@pytest.fixture
+def server(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
+    running = _Server(published)
+    monkeypatch.setenv("GOEMO_DATA_URL", running.url)
+    yield running
+    running.shutdown()
+    running.server_close()
+
+
+def test_download_is_verified_and_not_repeated(server: _Server, tmp_path: Path) -> None:
+    said: list[Event] = []
+    folder = fetching.fetch_goemotions(tmp_path / "cache", listen=said.append)
+    assert goemotions.changed_files(folder) == []
+    assert len(server.asked) == 4
+    fetching.fetch_goemotions(folder)
+    assert len(server.asked) == 4
+    total = sum(event.total for event in said if isinstance(event, PhaseStarted))
+    assert sum(event.amount for event in said if isinstance(event, Advanced)) == total > 0
+
+
+def test_a_damaged_file_is_fetched_again(server: _Server, tmp_path: Path) -> None:
+    folder = fetching.fetch_goemotions(tmp_path / "cache")
+    (folder / "dev.tsv").write_bytes(b"x")
+    fetching.fetch_goemotions(folder)
+    assert goemotions.changed_files(folder) == []
+
+
+def test_a_failing_server_is_asked_again(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = _Server(published, failures=2)
+    monkeypatch.setenv("GOEMO_DATA_URL", server.url)
+    fetching.fetch_goemotions(tmp_path / "cache")
+    assert len(server.asked) == 6
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_server_with_another_file_is_refused_and_nothing_is_kept(
+    server: _Server, published: Path, tmp_path: Path
+) -> None:
+    (published / "test.tsv").write_text("changed\t1\tid\n", encoding="utf-8")
+    with pytest.raises(CorruptArtifactError, match=r"test\.tsv is not the published file") as caught:
+        fetching.fetch_goemotions(tmp_path / "cache")
+    assert "secret" not in str(caught.value)
+    assert not (tmp_path / "cache" / "test.tsv").exists()
+    assert sorted(path.name for path in (tmp_path / "cache").iterdir()) == ["dev.tsv", "train.tsv"]
+
+
+def test_no_server_is_a_remote_error_without_secrets(
+    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOEMO_DATA_URL", "http://user:secret@127.0.0.1:9/")
+    with pytest.raises(RemoteError, match=r"train\.tsv from http://127\.0\.0\.1:9/") as caught:
+        fetching.fetch_goemotions(tmp_path / "cache")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_missing_file_on_the_server_is_a_remote_error(
+    server: _Server, published: Path, tmp_path: Path
+) -> None:
+    (published / "labels.txt").unlink()
+    with pytest.raises(RemoteError, match="HTTP 404"):
+        fetching.fetch_goemotions(tmp_path / "cache", retries=0)
+
+
+def test_a_bare_run_downloads_goemotions_where_it_can(
+    server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetching, "cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("goemo_cli.services.datasets.cache_folder", lambda: tmp_path / "cache")
+    data = load_data(DataSettings(), root=tmp_path / "root")
+    assert (data.name, data.is_fallback) == ("goemotions", False)

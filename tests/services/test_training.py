@@ -1,0 +1,262 @@
+"""Runs from end to end with small models: what they leave behind, and what others can do with it."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.errors import (
+    DataError,
+    DataNotFoundError,
+    ModelNotFoundError,
+    StorageError,
+    TrainingFailedError,
+)
+from goemo_cli.core.events import EpochEnded, Event
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import read_predictions
+from goemo_cli.services.metrics import metrics_of_checkpoint, metrics_of_predictions
+from goemo_cli.services.predictions import export_predictions
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training import TrainResult, train
+from goemo_cli.services.validation import validate_artifacts
+
+
+def settings(model: str, *overrides: str, **flags: object) -> TrainConfig:
+    return resolve_settings(None, {"model.name": model, "data.name": "sample", **flags}, overrides)
+
+
+@pytest.fixture(scope="module", params=["tiny", "tfidf"])
+def finished(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Layout, TrainResult]:
+    """A finished run of each kind of model, with its root."""
+    layout = Layout(tmp_path_factory.mktemp(request.param))
+    return layout, train(settings(request.param, "data.max_train_samples=300"), layout=layout)
+
+
+def test_a_run_writes_every_file_of_the_contract(finished: tuple[Layout, TrainResult]) -> None:
+    layout, result = finished
+    run, family = str(result.run), result.run.model
+    stem = f"{family}_{result.run.stamp}"
+    names = {path.name for path in (layout.models / family / run).iterdir()}
+    assert {"metrics.json", "thresholds.json", "train_config.yaml", "README.md", "manifest.json"} <= names
+    if family == "tiny":
+        assert {"config.json", "pytorch_model.bin", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt", "special_tokens_map.json"} <= names  # fmt: skip
+    expected = [
+        layout.predictions / f"test_predictions_{stem}.csv",
+        layout.predictions / f"val_predictions_{stem}.csv",
+        *(
+            layout.predictions / f"val_epoch{at}_predictions_{stem}.csv"
+            for at in range(1, len(result.metrics["history"]) + 1)
+        ),
+        layout.stats / f"per_class_metrics_{stem}.csv",
+        layout.stats / f"test_metrics_{family}.json",
+        layout.stats / "metric_summary.csv",
+    ]
+    assert [path for path in expected if not path.is_file()] == []
+
+
+def test_a_finished_run_validates(finished: tuple[Layout, TrainResult]) -> None:
+    report = validate_artifacts(finished[0])
+    assert report.problems == []
+    assert report.warnings == []
+    assert len(report.checks) > 40
+
+
+def test_exports_repeat_what_training_wrote_to_the_byte(
+    finished: tuple[Layout, TrainResult], tmp_path: Path
+) -> None:
+    layout, result = finished
+    exported = export_predictions(result.checkpoint, layout=layout, splits=("test", "val"), output=tmp_path)
+    for split, path in exported.paths.items():
+        assert path.read_bytes() == layout.split_predictions(result.run, split).read_bytes()
+    table = layout.per_class_metrics(result.run).read_bytes()
+    again = metrics_of_checkpoint(result.checkpoint, layout=layout, output=tmp_path / "a.csv")
+    assert again.path.read_bytes() == table
+    from_file = metrics_of_predictions(result.predictions, layout=layout, output=tmp_path / "b.csv")
+    assert from_file.path.read_bytes() == table
+
+
+def test_a_threshold_override_decides_the_labels(
+    finished: tuple[Layout, TrainResult], tmp_path: Path
+) -> None:
+    layout, result = finished
+    said: list[Event] = []
+    exported = export_predictions(
+        result.checkpoint, layout=layout, threshold=0.05, output=tmp_path, listen=said.append
+    )
+    predictions = read_predictions(exported.paths["test"])
+    np.testing.assert_array_equal(predictions.y_pred, predictions.y_prob.astype(np.float64) >= 0.05)
+    assert any("0.05" in str(event) for event in said)
+
+
+def test_the_written_config_repeats_the_run(finished: tuple[Layout, TrainResult], tmp_path: Path) -> None:
+    _, result = finished
+    again = train(
+        TrainConfig.from_file(result.checkpoint.path / "train_config.yaml"), layout=Layout(tmp_path)
+    )
+    assert again.predictions.read_bytes() == result.predictions.read_bytes()
+    assert again.metrics["test"] == result.metrics["test"]
+
+
+def test_best_epoch_predictions_are_the_final_val_predictions(finished: tuple[Layout, TrainResult]) -> None:
+    layout, result = finished
+    best = read_predictions(layout.epoch_predictions(result.run, result.metrics["best_epoch"]))
+    final = read_predictions(layout.split_predictions(result.run, "val"))
+    np.testing.assert_array_equal(best.y_prob, final.y_prob)
+
+
+def test_metrics_hold_no_nan_and_the_card_shows_their_numbers(finished: tuple[Layout, TrainResult]) -> None:
+    _, result = finished
+    text = (result.checkpoint.path / "metrics.json").read_text(encoding="utf-8")
+    json.loads(text, parse_constant=lambda name: pytest.fail(name))
+    card = (result.checkpoint.path / "README.md").read_text(encoding="utf-8")
+    for rule in ("fixed_0.5", "fixed_0.3", "global", "per_label"):
+        assert f"{result.metrics['test'][rule]['f1_macro']:.3f} (" in card
+
+
+def test_scoring_on_other_data_is_refused(finished: tuple[Layout, TrainResult], tmp_path: Path) -> None:
+    layout, result = finished
+    metrics = json.loads((result.checkpoint.path / "metrics.json").read_text(encoding="utf-8"))
+    metrics["data"]["split_sha256"]["test"] = "0" * 64
+    odd = Checkpoint(result.checkpoint.path, result.run, result.checkpoint.manifest)
+    odd.__dict__["metrics"] = metrics
+    with pytest.raises(DataError, match="test split is not the one"):
+        export_predictions(odd, layout=layout, output=tmp_path)
+
+
+def test_plain_transformers_load_the_checkpoint_in_a_clean_process(tmp_path: Path) -> None:
+    result = train(
+        settings("tiny", "data.max_train_samples=64", "training.epochs=1"), layout=Layout(tmp_path)
+    )
+    program = """
+import sys, warnings
+from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
+folder = sys.argv[1]
+model, report = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
+assert not report["missing_keys"] and not report["unexpected_keys"], report
+assert model.config.num_labels == 28 and model.config.id2label[27] == "neutral"
+answers = pipeline("text-classification", model=folder, top_k=None)(["thank you so much"])[0]
+print(len(answers), max(answer["score"] for answer in answers) <= 1)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(result.checkpoint.path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["28", "True"]
+    snippet = (
+        (result.checkpoint.path / "README.md")
+        .read_text(encoding="utf-8")
+        .split("```python\n")[1]
+        .split("```")[0]
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", snippet],
+        cwd=result.checkpoint.path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shown.stdout.startswith("[")
+
+
+def test_two_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
+    small = ("data.max_train_samples=64", "training.epochs=1")
+    first, again, other = (
+        train(settings("tiny", *small, f"training.seed={seed}"), layout=Layout(tmp_path))
+        for seed in (1, 1, 2)
+    )
+    assert len({first.run, again.run, other.run}) == 3
+    assert first.predictions.read_bytes() == again.predictions.read_bytes()
+    assert first.predictions.read_bytes() != other.predictions.read_bytes()
+
+
+def test_an_absurd_learning_rate_fails_at_its_step_and_leaves_no_run(tmp_path: Path) -> None:
+    config = settings(
+        "tiny",
+        "data.max_train_samples=200",
+        "training.lr=1e30",
+        "training.clip_norm=null",
+        "training.warmup=0",
+    )
+    with pytest.raises(TrainingFailedError, match=r"step \d+|not finite"):
+        train(config, layout=Layout(tmp_path))
+    assert [path for path in Layout(tmp_path).models.rglob("manifest.json")] == []
+
+
+def test_a_full_disk_is_noticed_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import shutil
+
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: shutil._ntuple_diskusage(10, 9, 1))
+    with pytest.raises(StorageError, match="MiB free"):
+        train(settings("tiny", "data.max_train_samples=64"), layout=Layout(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("flags", "error"),
+    [
+        ({"model.name": "minilmm"}, ModelNotFoundError),
+        ({"model.name": "./nowhere"}, ModelNotFoundError),
+        ({"data.name": "goemotion"}, DataNotFoundError),
+        ({"data.name": "goemotions", "data.dir": Path("/nowhere")}, DataNotFoundError),
+    ],
+)
+def test_what_is_not_there_is_named_before_anything_is_written(
+    tmp_path: Path, flags: dict[str, object], error: type[Exception]
+) -> None:
+    with pytest.raises(error):
+        train(
+            resolve_settings(None, {"model.name": "tiny", "data.name": "sample", **flags}),
+            layout=Layout(tmp_path),
+        )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_early_stopping_and_events(tmp_path: Path) -> None:
+    said: list[Event] = []
+    config = settings(
+        "tiny", "data.max_train_samples=64", "training.epochs=6", "training.early_stopping.patience=1",
+        "training.early_stopping.min_delta=0.5",
+    )  # fmt: skip
+    result = train(config, layout=Layout(tmp_path), listen=said.append)
+    epochs = [event for event in said if isinstance(event, EpochEnded)]
+    assert len(epochs) == 2
+    assert [event.is_best for event in epochs] == [True, False]
+    assert result.metrics["best_epoch"] == 1
+
+
+@pytest.mark.parametrize("weights", ["bin", "safetensors"])
+def test_weights_can_be_one_file_only(tmp_path: Path, weights: str) -> None:
+    layout = Layout(tmp_path)
+    config = settings("tiny", "data.max_train_samples=64", "training.epochs=1", f"output.weights={weights}")
+    result = train(config, layout=layout)
+    files = {path.name for path in result.checkpoint.path.iterdir()} & {
+        "pytorch_model.bin",
+        "model.safetensors",
+    }
+    assert files == {"pytorch_model.bin" if weights == "bin" else "model.safetensors"}
+    assert export_predictions(result.checkpoint, layout=layout, output=tmp_path).rows["test"] == 309
+    assert validate_artifacts(layout).ok
+
+
+@pytest.mark.parametrize("loss", ["weighted_bce", "focal", "asymmetric"])
+def test_every_loss_trains(tmp_path: Path, loss: str) -> None:
+    config = settings("tiny", "data.max_train_samples=64", "training.epochs=1", f"training.loss={loss}")
+    assert train(config, layout=Layout(tmp_path)).metrics["history"][0]["train_loss"] > 0
+
+
+def test_a_checkpoint_is_a_model_to_train_on_from(tmp_path: Path) -> None:
+    small = ("data.max_train_samples=64", "training.epochs=1")
+    first = train(settings("tiny", *small), layout=Layout(tmp_path))
+    second = train(settings(str(first.checkpoint.path), *small), layout=Layout(tmp_path))
+    assert second.metrics["base_model"]["origin"] == "folder"
+    assert second.run.model == str(first.run)
