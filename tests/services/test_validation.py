@@ -1,0 +1,244 @@
+"""Every kind of tampering is named by `goemo validate`, and nothing else is."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from goemo_cli.core.checkpoint import Checkpoint, write_manifest
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training import train
+from goemo_cli.services.validation import ValidationReport, validate_artifacts
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("valid")
+    for model in ("tiny", "tfidf"):
+        train(
+            resolve_settings(
+                None,
+                {"model.name": model, "data.name": "sample"},
+                ["data.max_train_samples=100", "training.epochs=1"],
+            ),
+            layout=Layout(root),
+        )
+    return root
+
+
+@pytest.fixture
+def root(finished: Path, tmp_path: Path) -> Path:
+    """A copy of a valid root that a test may spoil."""
+    return Path(shutil.copytree(finished, tmp_path / "root"))
+
+
+def tiny(root: Path) -> Path:
+    return next((root / "artifacts" / "models" / "tiny").iterdir())
+
+
+def predictions_of(root: Path, split: str = "test") -> Path:
+    return next((root / "artifacts" / "predictions").glob(f"{split}_predictions_tiny_*.csv"))
+
+
+def edit_csv(path: Path, change: Callable[[list[list[str]]], object]) -> None:
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream))
+    change(rows)
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        csv.writer(stream, lineterminator="\n").writerows(rows)
+
+
+def edit_json(path: Path, change: Callable[[dict[str, object]], None]) -> None:
+    value = json.loads(path.read_text(encoding="utf-8"))
+    change(value)
+    path.write_text(json.dumps(value, indent=2), encoding="utf-8")
+
+
+def seal(root: Path) -> None:
+    """Make the manifest fit what was changed, as a careful forger would."""
+    old = json.loads((tiny(root) / "manifest.json").read_text(encoding="utf-8"))
+    run = Checkpoint.open(next(root.glob("artifacts/models/tfidf/*"))).run
+    forged = type(run).parse(old["run"])
+    assert forged
+    write_manifest(tiny(root), run=forged, kind="tiny", labels=tuple(old["labels"]), parents=old["parents"])
+
+
+def problems(root: Path) -> list[str]:
+    report: ValidationReport = validate_artifacts(Layout(root))
+    return [f"{problem.path.name}: {problem.message}" for problem in report.problems]
+
+
+def test_an_untouched_root_is_valid(root: Path) -> None:
+    assert problems(root) == []
+
+
+def test_an_empty_root_is_a_problem(tmp_path: Path) -> None:
+    assert "nothing to validate" in problems(tmp_path)[0]
+
+
+def test_a_flipped_bit_in_the_weights_is_named(root: Path) -> None:
+    path = tiny(root) / "model.safetensors"
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    assert problems(root) == ["model.safetensors: differs from the SHA-256 in the manifest"]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "config.json",
+        "metrics.json",
+        "thresholds.json",
+        "train_config.yaml",
+        "tokenizer.json",
+        "pytorch_model.bin",
+    ],
+)
+def test_a_missing_or_truncated_file_is_named(root: Path, name: str) -> None:
+    path = tiny(root) / name
+    path.write_bytes(path.read_bytes()[:100])
+    assert any(name in line for line in problems(root))
+    path.unlink()
+    assert any(name in line for line in problems(root))
+
+
+def test_an_edited_probability_is_named_by_labels_or_metrics(root: Path) -> None:
+    path = predictions_of(root)
+
+    def turn_over(rows: list[list[str]]) -> None:
+        rows[5][3] = "0.0" if "admiration" in rows[5][2] else "0.999"
+
+    edit_csv(path, turn_over)
+    found = problems(root)
+    assert any(path.name in line and "1 rows do not follow" in line and "row 5" in line for line in found)
+    assert any("metrics.json: does not follow from the test predictions" in line for line in found)
+
+
+@pytest.mark.parametrize("cell", ["-0.1", "1.0001", "nan", "inf", "abc", ""])
+def test_a_cell_that_is_no_probability_is_named_with_row_and_column(root: Path, cell: str) -> None:
+    path = predictions_of(root)
+    edit_csv(path, lambda rows: rows[7].__setitem__(20, cell))
+    column = 20 - 3
+    label = json.loads((tiny(root) / "manifest.json").read_text(encoding="utf-8"))["labels"][column]
+    assert any(f"row 7, column pred_prob_{label}" in line for line in problems(root))
+
+
+def test_many_bad_cells_are_counted(root: Path) -> None:
+    def spoil(rows: list[list[str]]) -> None:
+        for row in rows[1:31]:
+            row[3] = "2"
+
+    edit_csv(predictions_of(root), spoil)
+    found = [line for line in problems(root) if "test_predictions" in line]
+    assert sum("is not a probability" in line for line in found) == 20
+    assert any("10 more bad cells (30 in all)" in line for line in found)
+
+
+def test_swapped_rows_and_edited_texts_are_named(root: Path) -> None:
+    path = predictions_of(root)
+
+    def swap(rows: list[list[str]]) -> None:
+        rows[1], rows[2] = rows[2], rows[1]
+
+    edit_csv(path, swap)
+    assert any("texts, gold labels or their order" in line for line in problems(root))
+
+
+def test_a_missing_row_is_named(root: Path) -> None:
+    edit_csv(predictions_of(root), lambda rows: rows.pop())
+    assert any("has 308 rows, the test split 309" in line for line in problems(root))
+
+
+def test_a_removed_column_is_named(root: Path) -> None:
+    def cut(rows: list[list[str]]) -> None:
+        for row in rows:
+            del row[10]
+
+    edit_csv(predictions_of(root), cut)
+    assert any("columns are not the labels" in line for line in problems(root))
+
+
+def test_edited_metrics_are_named_even_with_a_fitting_manifest(root: Path) -> None:
+    def praise(metrics: dict[str, object]) -> None:
+        metrics["test"]["per_label"]["f1_macro"] = 0.99  # type: ignore[index]
+
+    edit_json(tiny(root) / "metrics.json", praise)
+    seal(root)
+    found = problems(root)
+    assert any("test.per_label.f1_macro is 0.99, should be" in line for line in found)
+    assert any("metric_summary.csv" in line for line in found)
+
+
+def test_edited_thresholds_are_named_even_with_a_fitting_manifest(root: Path) -> None:
+    def lower(thresholds: dict[str, object]) -> None:
+        thresholds["per_label"]["joy"] = 0.01  # type: ignore[index]
+
+    edit_json(tiny(root) / "thresholds.json", lower)
+    seal(root)
+    assert any(
+        "thresholds.json: thresholds do not follow from the val predictions: joy" in line
+        for line in problems(root)
+    )
+
+
+def test_permuted_labels_in_the_model_are_named(root: Path) -> None:
+    def swap(config: dict[str, object]) -> None:
+        names = config["id2label"]
+        names["0"], names["1"] = names["1"], names["0"]  # type: ignore[index]
+
+    edit_json(tiny(root) / "config.json", swap)
+    seal(root)
+    assert "config.json: id2label differs from the manifest's labels" in problems(root)
+
+
+def test_edited_tables_are_named(root: Path) -> None:
+    table = next((root / "artifacts" / "stats").glob("per_class_metrics_tiny_*.csv"))
+    edit_csv(table, lambda rows: rows[1].__setitem__(1, "0.5"))
+    (root / "artifacts" / "stats" / "metric_summary.csv").write_text("run\n", encoding="utf-8")
+    (root / "artifacts" / "stats" / "test_metrics_tiny.json").write_text("{}", encoding="utf-8")
+    found = problems(root)
+    assert any(table.name in line and "row[admiration].f1_score is 0.5" in line for line in found)
+    assert any("metric_summary.csv: differs" in line for line in found)
+    assert any("test_metrics_tiny.json: is not what" in line for line in found)
+
+
+def test_missing_predictions_of_a_finished_run_are_a_problem(root: Path) -> None:
+    predictions_of(root).unlink()
+    assert any("is missing: tiny-" in line for line in problems(root))
+
+
+def test_nan_in_metrics_is_named(root: Path) -> None:
+    path = tiny(root) / "metrics.json"
+    path.write_text(path.read_text(encoding="utf-8").replace('"seed": 0', '"seed": NaN'), encoding="utf-8")
+    seal(root)
+    assert any("NaN is not a number" in line for line in problems(root))
+
+
+def test_a_damaged_picture_is_named(root: Path) -> None:
+    folder = root / "output" / "figures"
+    folder.mkdir(parents=True)
+    (folder / "07_per_emotion_f1_scores.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "nice.png").write_bytes(b"")
+    found = problems(root)
+    assert any("07_per_emotion_f1_scores.png: is damaged" in line for line in found)
+    assert any("nice.png: is not named" in line for line in found)
+
+
+def test_leftovers_and_orphans_are_warnings(root: Path) -> None:
+    (root / "artifacts" / "predictions" / ".goemo-partial-x.csv").write_text("", encoding="utf-8")
+    shutil.copy(
+        predictions_of(root),
+        root / "artifacts" / "predictions" / "test_predictions_bert_20200101-000000.csv",
+    )
+    (root / "artifacts" / "models" / "tiny" / "tiny-20200101-000000").mkdir()
+    report = validate_artifacts(Layout(root))
+    assert report.ok
+    said = [warning.message for warning in report.warnings]
+    assert any("killed" in message for message in said)
+    assert any("belongs to no finished run" in message for message in said)
+    assert any("unfinished" in message for message in said)
