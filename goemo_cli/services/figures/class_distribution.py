@@ -1,0 +1,120 @@
+"""Figure 00: how many comments of each split carry each label."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+
+from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import (
+    FAINT,
+    SPLIT_COLOR,
+    SPLIT_MARKER,
+    LabelRows,
+    caption,
+    counted,
+    named,
+    new_figure,
+    percent,
+    shown,
+)
+
+
+def draw(source: Source) -> Figure:
+    """All labels, commonest first: counts of each split, and shares that show whether the splits are alike."""
+    data = source.data()
+    counts = {split: data.splits[split].y_true.sum(axis=0) for split in SPLITS}
+    sizes = {split: len(data.splits[split]) for split in SPLITS}
+    title = _title(data.labels, counts["train"], sizes["train"])
+    return draw_counts(title, source.subtitle(*split_sizes(source)), data.labels, counts, sizes)
+
+
+FIGURE = Description("00", "class_distribution", "the run's data set", draw)
+
+
+def draw_counts(
+    title: str,
+    subtitle: str,
+    labels: Sequence[str],
+    counts: dict[Split, IntArray],
+    sizes: dict[Split, int],
+) -> Figure:
+    """Bars of train, numbers of all splits, and their shares of `sizes` on a log scale."""
+    order = np.argsort(-counts["train"], kind="stable")
+    rows = LabelRows.of(len(labels))
+    figure = new_figure(title, subtitle, height=rows.height + 1.05)
+    bars, shares = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
+    places = np.arange(len(labels))
+    bars.barh(places, counts["train"][order], height=0.72, color=SPLIT_COLOR["train"])
+    rows.label(bars, [labels[at] for at in order])
+    bars.set_xlabel("comments in train")
+    bars.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    bars.locator_params(axis="x", nbins=5, integer=True)
+    for column, split in enumerate(SPLITS):
+        cells = [f"{counts[split][at]:,}" for at in order]
+        rows.column(bars, split, cells, at=44 + 42 * column, color=SPLIT_COLOR[split])
+    _draw_shares(shares, order, counts, sizes, rows)
+    if any((count == 0).any() for count in counts.values()):
+        caption(figure, "Hollow, at the left edge: no comment of that split.")
+    return figure
+
+
+def split_sizes(source: Source) -> list[str]:
+    """`train 1,427`, `val 304`, `test 309 comments`; a cut train says so."""
+    data, limit = source.data(), source.checkpoint.config.data.max_train_samples
+    cut = " (cut by max_train_samples)" if limit is not None and limit == len(data.train) else ""
+    sizes = f"train {len(data.train):,}{cut}, val {len(data.val):,}, test {len(data.test):,} comments"
+    return [f"data {shown(data.name)}", sizes]
+
+
+def _title(labels: Sequence[str], train: IntArray, size: int) -> str:
+    if absent := [labels[at] for at in np.flatnonzero(train == 0).tolist()]:
+        return f"{len(absent)} of {len(labels)} labels never occur in train{named(absent)}"
+    top, rarest = int(train.argmax()), int(train.argmin())
+    if train[top] == train[rarest]:
+        return f"every one of the {len(labels)} labels is on {counted(int(train[top]), 'comment')} of train"
+    return (
+        f"{shown(labels[top])} is {percent(train[top] / size)} of train; {shown(labels[rarest])}, "
+        f"the rarest of {len(labels)}, has {counted(int(train[rarest]), 'comment')}"
+    )
+
+
+def _draw_shares(
+    axes: Any, order: IntArray, counts: dict[Split, IntArray], sizes: dict[Split, int], rows: LabelRows
+) -> None:
+    places = np.arange(len(order))
+    shares = {split: 100 * counts[split][order] / max(sizes[split], 1) for split in SPLITS}
+    present = np.concatenate([share[share > 0] for share in shares.values()])
+    low = float(present.min()) / 1.6 if present.size else 0.1
+    axes.hlines(places, low, 100, color=FAINT, linewidth=0.8, zorder=0)
+    for split in reversed(SPLITS):
+        share, style = shares[split], {"color": SPLIT_COLOR[split], "marker": SPLIT_MARKER[split]}
+        axes.plot(np.where(share > 0, share, np.nan), places, linestyle="", label=split, **style)
+        lacking = places[share == 0]
+        if lacking.size:  # a log scale has no zero: they stand hollow at its edge
+            axes.plot(
+                np.full(lacking.size, low), lacking, linestyle="", fillstyle="none", clip_on=False, **style
+            )
+    high = float(present.max()) * 1.6 if present.size else 1.0
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    narrow = high < 8 * low  # too narrow for 1, 2, 5
+    axes.xaxis.set_major_locator(
+        MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 5) if high < 60 * low else (1, 3), numticks=12)
+    )
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_xlabel("share of the split, % (log scale)")
+    axes.tick_params(axis="y", labelleft=False, length=0)
+    if rows.count > 40:
+        axes.tick_params(axis="x", top=True, labeltop=True)
+    handles, names = axes.get_legend_handles_labels()
+    axes.legend(
+        handles[::-1], names[::-1], loc="lower right", bbox_to_anchor=(1, 1), ncols=3,
+        borderaxespad=2.2 if rows.count > 40 else 0.1, handletextpad=0.1, columnspacing=1.0,
+    )  # fmt: skip

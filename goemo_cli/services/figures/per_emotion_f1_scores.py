@@ -1,0 +1,84 @@
+"""Figure 07: F1 of every label on test, with intervals and support."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from goemo_cli.core.arrays import BoolArray, DoubleArray
+from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import (
+    BLUE,
+    INK,
+    MUTED,
+    VERMILLION,
+    LabelRows,
+    caption,
+    named,
+    new_figure,
+    round_limit,
+    shown,
+)
+
+
+def draw(source: Source) -> Figure:
+    """All labels by falling F1, also those at zero; whiskers are 95 % intervals."""
+    rows = sorted(source.per_class(), key=lambda row: -row["f1_score"])
+    f1 = np.array([row["f1_score"] for row in rows])
+    places = np.arange(len(rows))
+    sizes = LabelRows.of(len(rows))
+    figure = new_figure(_title(rows), source.subtitle(*_facts(source, rows[0])), height=sizes.height + 1.25)
+    axes = figure.subplots()
+    axes.barh(places, f1, height=0.66, color=BLUE, label="F1")
+    low, high = (
+        np.array([np.nan if row[key] is None else row[key] for row in rows])
+        for key in ("f1_ci_low", "f1_ci_high")
+    )
+    axes.hlines(places, low, high, color=INK, linewidth=1.3)
+    for ends in (low, high):
+        axes.plot(ends, places, linestyle="", marker="|", color=INK, markersize=min(6.0, sizes.font * 0.55))
+    zero = f1 == 0
+    if zero.any():
+        axes.plot(
+            f1[zero], places[zero], linestyle="", marker="D", markersize=5, color=VERMILLION, clip_on=False,
+            zorder=4,
+        )  # fmt: skip
+    axes.axvline(f1.mean(), color=INK, linewidth=1.4, linestyle="--")
+    sizes.label(axes, [row["emotion"] for row in rows])
+    axes.set_xlim(0, round_limit(float(np.nanmax([f1, high]))))
+    sizes.column(axes, "F1", [f"{value:.2f}" for value in f1], at=42, color=BLUE)
+    sizes.column(axes, "support", [f"{row['support']:,}" for row in rows], at=104, color=MUTED)
+    axes.set_xlabel("F1 on test")
+    caption(figure, _legend(float(f1.mean()), low, zero))
+    return figure
+
+
+FIGURE = Description("07", "per_emotion_f1_scores", "the per-class metrics CSV", draw)
+
+
+def _title(rows: Sequence[dict[str, Any]]) -> str:
+    best, last = rows[0], rows[-1]
+    macro = sum(row["f1_score"] for row in rows) / len(rows)
+    if best["f1_score"] == 0:
+        return f"all {len(rows)} labels have F1 = 0"
+    start = f"{shown(best['emotion'])} is recognised best (F1 {best['f1_score']:.2f})"
+    if zero := [row["emotion"] for row in rows if row["f1_score"] == 0]:
+        return f"{start}; {len(zero)} of {len(rows)} labels have F1 = 0{named(zero)}"
+    return (
+        f"{start}, {shown(last['emotion'])} worst ({last['f1_score']:.2f}); "
+        f"macro-F1 over {len(rows)} labels is {macro:.3f}"
+    )
+
+
+def _facts(source: Source, row: dict[str, Any]) -> list[str]:
+    n_comments = sum(row[key] or 0 for key in ("tp", "fp", "fn", "tn"))
+    return [f"test, {n_comments:,} comments", f"threshold rule {source.checkpoint.thresholds.rule}"]
+
+
+def _legend(macro: float, low: DoubleArray, zero: BoolArray) -> str:
+    text = f"Dashed: macro-F1 {macro:.3f}."
+    if np.isfinite(low).any():
+        text += " Whiskers: 95\u00a0% bootstrap interval over the comments of test."
+    return f"{text} Diamond: F1 = 0." if zero.any() else text

@@ -1,0 +1,183 @@
+"""What figures are drawn from: a run's files and its data set, each read when first wanted, and once."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.checkpoint import METRICS, Checkpoint
+from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoError, NotFoundError
+from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.metric_tables import read_per_class_metrics
+from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.schema import HISTORY_KEYS
+from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.ml.data import Dataset
+from goemo_cli.services.datasets import checkpoint_data
+
+NEUTRAL = EMOTIONS[-1]
+TOKENIZER = "tokenizer.json"
+_BATCH = 2_000
+_T = TypeVar("_T")
+
+
+@dataclass
+class Source:
+    """One run, as figures see it.
+
+    Everything is read at the first call; what failed once fails again without a second try, so that data that is
+    not here is not looked for (or downloaded) by every figure anew.
+    """
+
+    checkpoint: Checkpoint
+    layout: Layout
+    data_dir: Path | None = None
+    listen: Listener = ignore
+    _kept: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in the order of the model's outputs."""
+        return self.checkpoint.labels
+
+    def data(self) -> Dataset:
+        """The data set as the run used it: train cut to `max_train_samples`.
+
+        Raises:
+            DataError: not the data that the run recorded.
+            DataNotFoundError, RemoteError: data that is no longer here.
+        """
+        return self._once("data", self._read_data)
+
+    def per_class(self) -> list[dict[str, Any]]:
+        """Rows of the per-class metrics CSV.
+
+        Raises:
+            NotFoundError: no such file.
+            DataFileError: other columns, no rows, or an empty cell among the numbers that every label has.
+        """
+        return self._once("per_class", self._read_per_class)
+
+    def predictions(self, split: Split) -> Predictions:
+        """The final predictions of a split, over the checkpoint's labels.
+
+        Raises:
+            NotFoundError: no such file.
+            DataFileError: not a predictions file, no rows, or other labels.
+        """
+        return self._once(f"{split} predictions", lambda: self._read_predictions(split))
+
+    def token_counts(self, split: Split) -> IntArray:
+        """Tokens of each comment of a split before any cut, special tokens included, (n_examples,).
+
+        Raises:
+            NotFoundError: the checkpoint has no tokenizer.
+            CorruptArtifactError: the tokenizer cannot be read.
+        """
+        return self._once(f"{split} tokens", lambda: self._count_tokens(split))
+
+    def history(self) -> list[Mapping[str, Any]]:
+        """What metrics.json recorded of each epoch, with all of `HISTORY_KEYS`.
+
+        Raises:
+            CorruptArtifactError: no epoch, or one that lacks a key.
+        """
+        epochs: list[Mapping[str, Any]] = self.metric("history")
+        if not epochs:
+            raise CorruptArtifactError(self.checkpoint.path / METRICS, "history holds no epoch")
+        for epoch in epochs:
+            if missing := [key for key in HISTORY_KEYS if key not in epoch]:
+                raise CorruptArtifactError(
+                    self.checkpoint.path / METRICS, f"an epoch of history lacks {missing[0]}"
+                )
+        return epochs
+
+    def metric(self, key: str) -> Any:
+        """One entry of metrics.json.
+
+        Raises:
+            CorruptArtifactError: it is not there.
+        """
+        if key not in self.checkpoint.metrics:
+            raise CorruptArtifactError(self.checkpoint.path / METRICS, f"lacks {key}")
+        return self.checkpoint.metrics[key]
+
+    def subtitle(self, *facts: str) -> str:
+        """The line below a title: the run, and what the figure adds."""
+        return " · ".join([f"{self.checkpoint.run.model}, run {self.checkpoint.run}", *facts])
+
+    def _once(self, key: str, read: Callable[[], _T]) -> _T:
+        if key not in self._kept:
+            try:
+                self._kept[key] = read()
+            except GoemoError as error:
+                self._kept[key] = error
+        kept: _T = self._kept[key]
+        if isinstance(kept, GoemoError):
+            raise kept
+        return kept
+
+    def _read_data(self) -> Dataset:
+        return checkpoint_data(
+            self.checkpoint, self.layout, data_dir=self.data_dir, splits=SPLITS, listen=self.listen
+        )
+
+    def _read_per_class(self) -> list[dict[str, Any]]:
+        path = _present(self.layout.per_class_metrics(self.checkpoint.run))
+        rows = read_per_class_metrics(path)
+        if not rows:
+            raise DataFileError(path, "holds no rows")
+        for line, row in enumerate(rows, start=2):
+            if empty := [key for key in ("emotion", "f1_score", "support") if row[key] is None]:
+                raise DataFileError(path, f"column {empty[0]} is empty", line)
+        return rows
+
+    def _read_predictions(self, split: Split) -> Predictions:
+        path = _present(self.layout.split_predictions(self.checkpoint.run, split))
+        predictions = read_predictions(path)
+        if not len(predictions):
+            raise DataFileError(path, "holds no rows")
+        if predictions.labels != self.labels:
+            raise DataFileError(
+                path, f"its labels are not those of {self.checkpoint.run}, or in another order"
+            )
+        return predictions
+
+    def _count_tokens(self, split: Split) -> IntArray:
+        path = self.checkpoint.path / TOKENIZER
+        if not path.is_file():
+            raise NotFoundError(f"{path} is missing: a {self.checkpoint.kind} model has no tokenizer there")
+        tokenizer = _tokenizer(path)
+        texts = self.data().splits[split].texts
+        return np.array(
+            [
+                len(encoded.ids)
+                for start in range(0, len(texts), _BATCH)
+                for encoded in tokenizer.encode_batch_fast(texts[start : start + _BATCH])
+            ],
+            dtype=np.int64,
+        )
+
+
+def _tokenizer(path: Path) -> Any:
+    """The tokenizer of a checkpoint, without the cut and the padding it was saved with."""
+    from tokenizers import Tokenizer
+
+    try:
+        tokenizer = Tokenizer.from_file(str(path))
+    except Exception as error:  # the library raises nothing narrower
+        raise CorruptArtifactError(path, f"is no tokenizer ({error})") from error
+    tokenizer.no_truncation()
+    tokenizer.no_padding()
+    return tokenizer
+
+
+def _present(path: Path) -> Path:
+    if not path.is_file():
+        raise NotFoundError(f"{path} is missing")
+    return path

@@ -1,0 +1,279 @@
+"""How every figure looks: colours, sizes, titles, rows of labels, and the one way a picture is written."""
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib import style as matplotlib_style
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.textpath import text_to_path
+from numpy.typing import ArrayLike
+
+from goemo_cli.core.files import atomic_path
+from goemo_cli.core.splits import Split
+
+DPI = 150
+WIDTH = 10.0
+"""Inches; 1500 pixels."""
+
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: told apart with every common colour blindness.
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
+INK, MUTED, FAINT = "#1A1A1A", "#5A5A5A", "#E4E4E4"
+SPLIT_COLOR: dict[Split, str] = {"train": BLUE, "val": VERMILLION, "test": GREEN}
+SPLIT_MARKER: dict[Split, str] = {"train": "o", "val": "s", "test": "^"}
+"""Shape says the same as colour."""
+
+_TITLE, _SUBTITLE, _TEXT, _LEAST = 15.0, 10.5, 11.0, 8.0
+"""Font sizes in points."""
+_LINE = 1.3
+_MARGIN = 0.3
+_TALLEST = 120.0
+"""Inches: beyond about 700 labels rows shrink instead of the picture growing."""
+LONGEST = 30
+"""Characters of a label that are shown."""
+
+# Tried in this order where they are installed, for scripts that DejaVu Sans does not draw.
+_MORE_FONTS = (
+    "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR",
+    "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "WenQuanYi Zen Hei",
+    "Hiragino Sans", "PingFang SC", "Apple SD Gothic Neo", "Yu Gothic", "Microsoft YaHei", "Malgun Gothic",
+    "Segoe UI", "Arial Unicode MS", "Noto Emoji",
+)  # fmt: skip
+
+
+@contextmanager
+def house_style() -> Iterator[None]:
+    """Matplotlib's defaults with goemo's on top, whatever the user's matplotlibrc says."""
+    settings = {
+        "font.family": list(_families()),
+        "font.size": _TEXT,
+        "text.parse_math": False,  # a label may hold a dollar sign
+        "text.color": INK,
+        "axes.labelcolor": MUTED,
+        "axes.edgecolor": MUTED,
+        "axes.titlesize": _TEXT,
+        "axes.titleweight": "bold",
+        "axes.titlelocation": "left",
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "axes.axisbelow": True,
+        "axes.grid": True,
+        "grid.color": FAINT,
+        "xtick.color": MUTED,
+        "ytick.color": MUTED,
+        "xtick.labelcolor": INK,
+        "ytick.labelcolor": INK,
+        "legend.frameon": False,
+        "lines.linewidth": 2.2,
+        "lines.markersize": 6,
+    }
+    with matplotlib_style.context(["default", settings]):
+        yield
+
+
+def new_figure(title: str, subtitle: str, *, height: float, width: float = WIDTH) -> Figure:
+    """An empty figure under a title that wraps instead of being cut.
+
+    Args:
+        title: the finding, one sentence.
+        subtitle: model, run, split and n.
+        height: inches below the title.
+        width: inches.
+    """
+    room = (width - 2 * _MARGIN) * 72
+    title = wrapped(_sentence(title), room, size=_TITLE, weight="bold")
+    subtitle = wrapped(subtitle, room, size=_SUBTITLE)
+    above = _lines_height(title, _TITLE)
+    header = _MARGIN * 0.7 + above + 0.06 + _lines_height(subtitle, _SUBTITLE) + 0.12
+    whole = height + header
+    figure = Figure(figsize=(width, whole), dpi=DPI)
+    FigureCanvasAgg(figure)
+    figure.set_layout_engine(
+        ConstrainedLayoutEngine(rect=(0.1 / width, 0, 1 - 0.2 / width, height / whole), h_pad=0.1, w_pad=0.08)
+    )
+    left, top = _MARGIN / width, 1 - _MARGIN * 0.7 / whole
+    words: dict[str, Any] = {"ha": "left", "va": "top", "linespacing": _LINE}
+    figure.text(left, top, title, size=_TITLE, weight="bold", **words)
+    figure.text(left, top - (above + 0.06) / whole, subtitle, size=_SUBTITLE, color=MUTED, **words)
+    return figure
+
+
+def save_png(figure: Figure, path: Path) -> None:
+    """Write a figure, whole or not at all; the same figure gives the same bytes."""
+    with house_style(), atomic_path(path) as partial:
+        # Matplotlib's version would be the only thing in the file that is not the picture.
+        figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+
+
+@dataclass(frozen=True)
+class LabelRows:
+    """How many labels stand below each other, and what fits them."""
+
+    count: int
+    font: float
+    """Points."""
+    height: float
+    """Inches of all rows."""
+
+    @classmethod
+    def of(cls, count: int) -> "LabelRows":
+        """Full size up to 40 labels, then smaller, down to what can still be read."""
+        font = min(_TEXT, max(_LEAST, _TEXT - (count - 40) * 0.02))
+        height = max(1.3, count * font * (1.95 if count <= 40 else 1.6) / 72)
+        if height > _TALLEST:
+            return cls(count, _TALLEST / count * 72 / 1.3, _TALLEST)
+        return cls(count, font, height)
+
+    def label(self, axes: Any, names: Sequence[str]) -> None:
+        """Put the labels on the y axis, first on top, each on a line of its own."""
+        axes.set_yticks(range(self.count), [shown(name) for name in names], fontsize=self.font)
+        axes.set_ylim(self.count - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0, pad=8)
+        axes.grid(visible=False, axis="y")
+        if self.count > 40:  # whoever looks at the top should not have to scroll for the scale
+            axes.tick_params(axis="x", top=True, labeltop=True)
+
+    def column(self, axes: Any, heading: str, cells: Sequence[str], *, at: float, color: str = INK) -> None:
+        """A column of numbers beside the rows, right-aligned `at` points right of the axes."""
+        style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "annotation_clip": False}
+        raised = 22 if self.count > 40 else 4
+        axes.annotate(
+            heading,
+            (1, 1),
+            (at, raised),
+            xycoords="axes fraction",
+            va="bottom",
+            size=10,
+            color=color,
+            **style,
+        )
+        for row, cell in enumerate(cells):
+            axes.annotate(
+                cell, (1, row), (at, 0), xycoords=("axes fraction", "data"), va="center_baseline",
+                size=self.font * 0.92, color=color, **style,
+            )  # fmt: skip
+
+
+def shown(text: str, longest: int = LONGEST) -> str:
+    """A name as it may stand in a picture: one line, no control characters, its middle left out if it is long.
+
+    Characters that no installed font draws are written as their code points.
+    """
+    kept = (
+        " " if char.isspace() else char
+        for char in text
+        if char.isspace() or unicodedata.category(char)[0] != "C"
+    )
+    line = " ".join("".join(kept).split()) or "(no name)"
+    line = "".join(char if ord(char) in _drawable() else f"\\u{ord(char):04x}" for char in line)
+    if len(line) <= longest:
+        return line
+    tail = longest // 3
+    return f"{line[: longest - tail - 1].rstrip()}…{line[-tail:].lstrip()}"
+
+
+def wrapped(text: str, room: float, *, size: float, weight: str = "normal") -> str:
+    """Text broken at spaces into lines of at most `room` points."""
+    lines, line = [], ""
+    for word in text.split(" "):
+        longer = f"{line} {word}" if line else word
+        if line and text_width(longer, size, weight) > room:
+            lines.append(line)
+            longer = word
+        line = longer
+    return "\n".join([*lines, line])
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Points that a line of text takes."""
+    font = FontProperties(family=list(_families()), size=size, weight=weight)
+    width, _, _ = text_to_path.get_text_width_height_descent(text, font, ismath=False)
+    return float(width)
+
+
+def mark_places(axes: Any, marks: Sequence[tuple[float, str, str, str]]) -> None:
+    """Vertical lines (place, name, line style, colour), named above the axes.
+
+    The leftmost name is the highest and all run to the right, so that no name crosses a line or another name.
+    """
+    for row, (place, text, line, color) in enumerate(sorted(marks, reverse=True)):
+        axes.axvline(place, color=color, linewidth=1.4, linestyle=line, zorder=1)
+        axes.annotate(
+            f" {text}", (place, 1), (0, 3 + 16 * row), xycoords=("data", "axes fraction"),
+            textcoords="offset points", va="bottom", color=color,
+            arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8, "relpos": (0, 0), "shrinkA": 0, "shrinkB": 0},
+        )  # fmt: skip
+
+
+def round_limit(highest: float) -> float:
+    """The end of an axis of fractions: the next round number that leaves room, at most 1."""
+    return next((end for end in (0.05, 0.1, 0.2, 0.3, 0.4, 0.6, 0.8) if highest <= 0.97 * end), 1.0)
+
+
+def caption(figure: Figure, text: str) -> None:
+    """How to read the figure, small, at its foot."""
+    room = (figure.get_figwidth() - 2 * _MARGIN) * 72
+    figure.supxlabel(wrapped(text, room, size=_SUBTITLE), size=_SUBTITLE, color=MUTED, linespacing=_LINE)
+
+
+def percent(share: float) -> str:
+    """`28 %`, with a decimal below ten, and a space that does not break."""
+    value = 100 * share
+    if 0 < value < 0.1:
+        return "<0.1\u00a0%"
+    return f"{value:.0f}\u00a0%" if value >= 9.95 or value == 0 else f"{value:.1f}\u00a0%"
+
+
+def counted(number: int, noun: str) -> str:
+    """`1 comment`, `1,427 comments`."""
+    return f"{number:,}\u00a0{noun}{'' if number == 1 else 's'}"
+
+
+def named(names: Sequence[str]) -> str:
+    """`: grief, pride and relief`; nothing where they are too many for a title."""
+    if len(names) > 3:
+        return ""
+    *first, last = (shown(name) for name in names)
+    return f": {', '.join(first)} and {last}" if first else f": {last}"
+
+
+def padded_limits(
+    values: ArrayLike, *, least_span: float, floor: float, ceiling: float
+) -> tuple[float, float]:
+    """Axis limits around values that do not blow a hair's breadth up into a mountain."""
+    found = np.asarray(values, dtype=np.float64)
+    found = found[np.isfinite(found)]
+    low, high = (float(found.min()), float(found.max())) if found.size else (floor, floor + least_span)
+    missing = max(0.0, least_span - (high - low)) / 2
+    pad = 0.08 * max(high - low, least_span)
+    return max(low - missing - pad, floor - pad / 2), min(high + missing + pad, ceiling + pad / 2)
+
+
+def _sentence(text: str) -> str:
+    """With a capital where it begins with a word; a label such as `a$b` stays as it is."""
+    return text[:1].upper() + text[1:] if text.split(" ", 1)[0].isalpha() else text
+
+
+def _lines_height(text: str, size: float) -> float:
+    return (text.count("\n") + 1) * size * _LINE / 72
+
+
+@cache
+def _families() -> tuple[str, ...]:
+    """Fonts to draw with: DejaVu Sans, which comes with matplotlib, then what is installed for other scripts."""
+    installed = set(fontManager.get_font_names())
+    return ("DejaVu Sans", *(name for name in _MORE_FONTS if name in installed))
+
+
+@cache
+def _drawable() -> frozenset[int]:
+    """Code points for which one of the fonts has a shape."""
+    return frozenset().union(*(get_font(findfont(name)).get_charmap() for name in _families()))

@@ -1,0 +1,105 @@
+"""Figure 05: how many tokens comments have, and what `max_length` cuts."""
+
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+from goemo_cli.core.arrays import DoubleArray, IntArray
+from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.services.figures.class_distribution import split_sizes
+from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import (
+    INK,
+    SPLIT_COLOR,
+    caption,
+    counted,
+    mark_places,
+    new_figure,
+    percent,
+)
+
+_BARS = 70
+"""At most so many."""
+_LINES: dict[Split, str] = {"val": "-", "test": "--"}
+
+
+def draw(source: Source) -> Figure:
+    """Shares of each split by tokens, with the mean, the 95th percentile and max_length."""
+    tokens = {split: source.token_counts(split) for split in SPLITS}
+    limit = source.checkpoint.config.model.max_length
+    figure = new_figure(
+        _title(tokens, limit),
+        source.subtitle(*split_sizes(source), "with special tokens"),
+        height=4.9,
+    )
+    axes = figure.subplots()
+    edges = _edges(tokens, limit)
+    _draw_splits(axes, tokens, edges)
+    _mark(axes, tokens["train"], limit, last=float(edges[-1]))
+    beyond = sum(int((counts >= edges[-1]).sum()) for counts in tokens.values())
+    axes.set_xlabel("tokens per comment")
+    longest = max(int(counts.max()) for counts in tokens.values())
+    if beyond:
+        caption(figure, f"The last bar holds {counted(beyond, 'longer comment')}, up to {longest:,} tokens.")
+    elif limit > axes.get_xlim()[1]:
+        caption(
+            figure, f"max_length {limit} lies right of the axis: the longest comment has {longest} tokens."
+        )
+    return figure
+
+
+FIGURE = Description(
+    "05", "token_length_distributions", "the run's data set and the checkpoint's tokenizer.json", draw
+)
+
+
+def _title(tokens: dict[Split, IntArray], limit: int) -> str:
+    everything = np.concatenate(list(tokens.values()))
+    n_cut = int((everything > limit).sum())
+    usual = int(np.percentile(tokens["train"], 95, method="inverted_cdf"))
+    start = f"95\u00a0% of train comments have at most {counted(usual, 'token')}; max_length {limit}"
+    if not n_cut:
+        return f"{start} cuts none"
+    return f"{start} cuts {counted(n_cut, 'comment')} of all splits ({percent(n_cut / len(everything))})"
+
+
+def _edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
+    """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
+    everything = np.concatenate(list(tokens.values()))
+    usual = 1.6 * float(np.percentile(everything, 99.5))
+    # max_length is worth showing where it is near: 512 beside comments of 20 tokens would only squeeze them.
+    last = min(float(everything.max()), max(usual, limit * 1.05 if limit <= 2 * usual else 0.0))
+    width = max(1, int(np.ceil((last + 1) / _BARS)))
+    edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5
+    return edges
+
+
+def _draw_splits(axes: Any, tokens: dict[Split, IntArray], edges: DoubleArray) -> None:
+    for split, counts in tokens.items():
+        within = np.minimum(counts, edges[-1] - 0.5)
+        share = 100 * np.histogram(within, edges)[0] / len(counts)
+        if split == "train":
+            axes.stairs(share, edges, fill=True, color=SPLIT_COLOR[split], alpha=0.45, label=split)
+        else:
+            axes.stairs(
+                share, edges, color=SPLIT_COLOR[split], linewidth=1.7, linestyle=_LINES[split], label=split
+            )
+    axes.set_ylabel("% of the split's comments")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylim(0, axes.get_ylim()[1])
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+
+
+def _mark(axes: Any, train: IntArray, limit: int, *, last: float) -> None:
+    mean, usual = float(train.mean()), float(np.percentile(train, 95, method="inverted_cdf"))
+    marks = [
+        (mean, f"mean of train {mean:.1f}", ":", INK),
+        (usual, f"95th percentile {usual:.0f}", "--", INK),
+    ]
+    axes.set_xlim(-0.5, max(last, limit * 1.03 if limit <= 1.6 * last else last))
+    if limit <= axes.get_xlim()[1]:
+        marks.append((float(limit), f"max_length {limit}", "-", INK))
+    mark_places(axes, marks)

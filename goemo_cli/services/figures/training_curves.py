@@ -1,0 +1,100 @@
+"""Figure 10: losses and val scores of every epoch, and the epoch that was kept."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from goemo_cli.core.config import SelectionMetric
+from goemo_cli.core.thresholds import SELECTION_THRESHOLD
+from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import (
+    BLUE,
+    GREEN,
+    INK,
+    PURPLE,
+    VERMILLION,
+    caption,
+    new_figure,
+    padded_limits,
+)
+
+_PANELS: tuple[tuple[str, float, tuple[tuple[str, str, str, str], ...]], ...] = (
+    ("Loss", 0.02, (("train_loss", "train", BLUE, "o"), ("val_loss", "val", VERMILLION, "s"))),
+    (
+        f"F1 on val, at {SELECTION_THRESHOLD:g}",
+        0.05,
+        (("val_f1_macro", "macro", GREEN, "^"), ("val_f1_micro", "micro", PURPLE, "D")),
+    ),
+    ("ROC AUC on val", 0.02, (("val_auc_micro", "micro", BLUE, "o"),)),
+)
+"""(what, least span of its axis, its curves: key of the history, name, colour, marker)."""
+
+_WORDS: dict[SelectionMetric, str] = {
+    "val_f1_macro": "val macro-F1", "val_f1_micro": "val micro-F1", "val_auc_micro": "val micro-AUC",
+    "val_loss": "val loss",
+}  # fmt: skip
+
+
+def draw(source: Source) -> Figure:
+    """Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, its values stand above."""
+    history, best = source.history(), int(source.metric("best_epoch"))
+    sizes = source.metric("data")["sizes"]
+    figure = new_figure(
+        _title(history, best, source.checkpoint.config.training.early_stopping.metric),
+        source.subtitle(f"train {sizes['train']:,}, val {sizes['val']:,} comments"),
+        height=4.4,
+    )
+    epochs = np.array([epoch["epoch"] for epoch in history])
+    for axes, (what, span, curves) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
+        for key, name, color, marker in curves:
+            values = _values(history, key)
+            kept = values[epochs == best]
+            shown = f"{name} {kept[0]:.4f}" if kept.size and np.isfinite(kept[0]) else name
+            axes.plot(
+                epochs, values, color=color, marker=marker, markersize=_marker(len(epochs)), label=shown
+            )
+        axes.axvline(best, color=INK, linewidth=1.2, linestyle="--", zorder=1)
+        axes.set_title(what, pad=44)
+        axes.legend(
+            loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handlelength=1.4, fontsize=10.5
+        )
+        axes.set_ylim(
+            *padded_limits(
+                np.concatenate([_values(history, key) for key, *_ in curves]),
+                least_span=span, floor=0.0, ceiling=np.inf if what == "Loss" else 1.0,
+            )
+        )  # fmt: skip
+        axes.set_xlim(epochs.min() - 0.4, epochs.max() + 0.4)
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
+        axes.set_xlabel("epoch")
+    caption(figure, f"Dashed: epoch {best}, the one that is kept; its values stand beside the names.")
+    return figure
+
+
+FIGURE = Description("10", "training_curves", "the history in metrics.json", draw)
+
+
+def _title(history: Sequence[Mapping[str, Any]], best: int, metric: SelectionMetric) -> str:
+    kept = next((epoch for epoch in history if epoch["epoch"] == best), history[-1])
+    if len(history) == 1:
+        return (
+            f"one epoch: loss {kept['train_loss']:.3f} on train and {kept['val_loss']:.3f} on val, "
+            f"val macro-F1 {kept['val_f1_macro']:.3f}"
+        )
+    text = f"epoch {best} of {len(history)} is kept, with a {_WORDS[metric]} of {kept[metric]:.4f}"
+    sign = -1 if metric == "val_loss" else 1
+    later = [sign * epoch[metric] for epoch in history if epoch["epoch"] > best]
+    # A gain below min_delta does not count as one, so that a later epoch may be a little better.
+    return f"{text}; no later one beat it" if later and max(later) <= sign * kept[metric] else text
+
+
+def _values(history: Sequence[Mapping[str, Any]], key: str) -> Any:
+    return np.array([np.nan if epoch[key] is None else epoch[key] for epoch in history], dtype=np.float64)
+
+
+def _marker(n_epochs: int) -> float:
+    return 6.0 if n_epochs <= 30 else 3.0

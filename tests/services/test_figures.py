@@ -1,0 +1,527 @@
+"""Figures of small runs: what is drawn, what the pictures say, and what is said where one is lacking."""
+
+import csv
+import io
+import json
+import math
+import shutil
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from goemo_cli.core.catalogue import catalogue
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.errors import (
+    CorruptArtifactError,
+    DataError,
+    NotFoundError,
+    RunNotFoundError,
+    SettingError,
+)
+from goemo_cli.core.events import Event, FileWritten
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
+from goemo_cli.services.figures.label_cooccurrence import cooccurrence
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import (
+    house_style,
+    named,
+    padded_limits,
+    percent,
+    save_png,
+    shown,
+    wrapped,
+)
+from goemo_cli.services.training import train
+
+ODD_LABELS = (
+    "a$b_c$", "under_score", "$\\frac{$", "\\alpha", "喜び", "радость", "tab\tand\nline", "bell\x07\x1b[31m",
+    "a very long label name that goes on and on until nobody reads it", "\u202ereversed", "neutral",
+)  # fmt: skip
+
+
+def run_of(root: Path, model: str, **sections: dict[str, Any]) -> Checkpoint:
+    settings = {"model": {"name": model}, "data": {"name": "sample"}} | sections
+    config = TrainConfig.from_layers((model, catalogue()[model].defaults), ("test", settings))
+    return train(config, layout=Layout(root)).checkpoint
+
+
+@pytest.fixture(scope="module")
+def tfidf(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    return run_of(tmp_path_factory.mktemp("tfidf"), "tfidf")
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """Trained on 64 comments of the sample."""
+    return run_of(
+        tmp_path_factory.mktemp("tiny"),
+        "tiny",
+        data={"name": "sample", "max_train_samples": 64},
+        training={"epochs": 1},
+        output={"epoch_predictions": False},
+    )
+
+
+def layout_of(checkpoint: Checkpoint) -> Layout:
+    return Layout(checkpoint.path.parents[3])
+
+
+def source_of(checkpoint: Checkpoint) -> Source:
+    return Source(checkpoint, layout_of(checkpoint))
+
+
+def drawn(number: str, source: Source) -> Any:
+    with house_style():
+        return figure_of(number).draw(source)
+
+
+def png(figure: Figure, folder: Path) -> bytes:
+    save_png(figure, folder / "one.png")
+    return (folder / "one.png").read_bytes()
+
+
+@pytest.fixture
+def moved(tfidf: Checkpoint, tmp_path: Path) -> Callable[..., Layout]:
+    """A copy of the tfidf run's root without some of its files."""
+
+    def copy(*missing: str) -> Layout:
+        shutil.copytree(layout_of(tfidf).root, tmp_path / "copy")
+        layout = Layout(tmp_path / "copy")
+        for pattern in missing:
+            for path in layout.root.rglob(pattern):
+                path.unlink()
+        return layout
+
+    return copy
+
+
+def texts_of(figure: Any) -> list[str]:
+    return [text.get_text() for text in figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+
+
+def tick_labels(figure: Figure) -> list[str]:
+    return [tick.get_text() for tick in figure.axes[0].get_yticklabels()]
+
+
+def title_of(figure: Figure) -> str:
+    return str(figure.texts[0].get_text()).replace("\n", " ").replace("\u00a0", " ")
+
+
+def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 120) -> Source:
+    """A source over made-up data, metrics and thresholds of other labels."""
+    rng = np.random.default_rng(0)
+    share = 0.4 / np.arange(1, len(labels) + 1)
+    splits = {
+        split: LabelledTexts(["text"] * n, rng.random((n, len(labels))) < share)
+        for split, n in (("train", rows), ("val", rows // 4), ("test", rows // 4))
+    }
+    thresholds = Thresholds(
+        labels, 0.3, rng.random(len(labels)), tuple(range(len(labels) - 1, -1, -1)), shrinkage=10.0
+    )
+    manifest = {**checkpoint.manifest, "labels": list(labels)}
+    other = replace(checkpoint, manifest=manifest)
+    other.__dict__["thresholds"] = thresholds  # as its cached property keeps it
+    source = Source(other, layout_of(checkpoint))
+    source._kept["data"] = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
+    source._kept["per_class"] = [
+        {
+            "emotion": label, "f1_score": 0.0 if at % 3 else 1 / (at + 1), "support": at, "f1_ci_low": 0.0,
+            "f1_ci_high": None if at == 1 else 0.5, "tp": 1, "fp": 1, "fn": 1, "tn": 1,
+        }
+        for at, label in enumerate(labels)
+    ]  # fmt: skip
+    return source
+
+
+def test_a_transformer_run_gets_every_figure(tiny: Checkpoint) -> None:
+    events: list[Event] = []
+    layout = layout_of(tiny)
+    result = draw_figures(layout, listen=events.append)
+    assert result.skipped == ()
+    assert result.run == tiny.run
+    assert [path.name for path in result.drawn] == [
+        "00_class_distribution.png", "01_class_distribution_no_neutral.png", "02_label_cooccurrence.png",
+        "05_token_length_distributions.png", "07_per_emotion_f1_scores.png", "10_training_curves.png",
+        "11_threshold_macro.png", "15_per_class_thresholds.png",
+    ]  # fmt: skip
+    assert [event.path for event in events if isinstance(event, FileWritten)] == list(result.drawn)
+    for path in result.drawn:
+        assert path.parent == layout.figures
+        with Image.open(path) as picture:
+            picture.verify()
+        with Image.open(path) as picture:
+            picture.load()
+            assert picture.width >= 1000
+            assert set(picture.info) <= {"dpi"}, "no version, no time of writing"
+    assert sorted(layout.figures.iterdir()) == sorted(result.drawn), "nothing partial stays behind"
+
+
+def test_a_tfidf_run_gets_all_but_token_lengths(tfidf: Checkpoint) -> None:
+    result = draw_figures(layout_of(tfidf))
+    assert len(result.drawn) == len(FIGURES) - 1
+    ((name, reason),) = result.skipped
+    assert name == "05_token_length_distributions"
+    assert "tokenizer.json is missing: a tfidf model has no tokenizer" in reason
+
+
+def test_drawing_twice_gives_the_same_bytes(tfidf: Checkpoint, tmp_path: Path) -> None:
+    for name in ("01", "07"):
+        first, second = (png(drawn(name, source_of(tfidf)), tmp_path) for _ in range(2))
+        assert first == second
+
+
+def test_the_users_matplotlibrc_does_not_matter(tfidf: Checkpoint, tmp_path: Path) -> None:
+    import matplotlib
+
+    expected = png(drawn("15", source_of(tfidf)), tmp_path)
+    with matplotlib.rc_context({"font.size": 30, "savefig.bbox": "tight", "axes.facecolor": "red"}):
+        assert png(drawn("15", source_of(tfidf)), tmp_path) == expected
+
+
+def test_only_draws_what_is_named_in_the_given_order_and_once(tfidf: Checkpoint) -> None:
+    result = draw_figures(layout_of(tfidf), only=["15", "7", "07"])
+    assert [path.name[:2] for path in result.drawn] == ["15", "07"]
+
+
+@pytest.mark.parametrize("name", ["7", "07", " 07 ", "per_emotion_f1_scores", "07_per_emotion_f1_scores.png"])
+def test_figures_are_found_by_number_and_name(name: str) -> None:
+    assert figure_of(name).number == "07"
+
+
+@pytest.mark.parametrize("name", ["99", "", "per_emotion_f1", "-1", "²"])
+def test_an_unknown_figure_lists_the_known_ones(name: str, layout: Layout) -> None:
+    with pytest.raises(SettingError, match=r"--only: no figure .*known: 00_class_distribution, 01_"):
+        draw_figures(layout, only=[name])
+
+
+def test_the_newest_finished_run_is_drawn(moved: Callable[..., Layout], tfidf: Checkpoint) -> None:
+    layout = moved()
+    (layout.models / "tiny" / "tiny-20990101-000000").mkdir(parents=True)  # newer, but never finished
+    assert draw_figures(layout, only=["10"]).run == tfidf.run
+
+
+def test_a_run_is_found_by_name(tfidf: Checkpoint) -> None:
+    assert draw_figures(layout_of(tfidf), run=str(tfidf.run), only=["10"]).run == tfidf.run
+    assert draw_figures(layout_of(tfidf), run=tfidf.run, only=["10"]).run == tfidf.run
+
+
+def test_an_unknown_run_names_near_ones(tfidf: Checkpoint) -> None:
+    for wrong in (f"{tfidf.run}x", str(tfidf.run.next_second())):
+        with pytest.raises(RunNotFoundError, match=f"no run '{wrong}'.*did you mean '{tfidf.run}'"):
+            draw_figures(layout_of(tfidf), run=wrong)
+
+
+def test_an_unfinished_run_says_what_it_lacks(moved: Callable[..., Layout], tfidf: Checkpoint) -> None:
+    with pytest.raises(NotFoundError, match=r"lacks manifest\.json"):
+        draw_figures(moved("manifest.json"), run=tfidf.run)
+
+
+def test_no_run_at_all(layout: Layout) -> None:
+    with pytest.raises(NotFoundError, match=r"no finished run in .*models"):
+        draw_figures(layout)
+    assert not layout.figures.exists()
+
+
+def test_missing_files_are_named_and_the_others_drawn(moved: Callable[..., Layout]) -> None:
+    layout = moved("per_class_metrics_*.csv", "val_predictions_*.csv")
+    result = draw_figures(layout, only=["07", "10", "11", "15"])
+    assert [path.name[:2] for path in result.drawn] == ["10", "15"]
+    reasons = dict(result.skipped)
+    assert f"{layout.per_class_metrics(result.run)} is missing" in reasons["07_per_emotion_f1_scores"]
+    assert f"{layout.split_predictions(result.run, 'val')} is missing" in reasons["11_threshold_macro"]
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        ("", "columns are not"),
+        ("emotion,f1_score\njoy,0.5\n", "columns are not emotion,f1_score,precision"),
+        ("{header}\n", "holds no rows"),
+        ("{header}\njoy,,0,0,1,0,0,0,0,0.5,,,0,0\n", "column f1_score is empty"),
+        ("{header}\njoy,high,0,0,1,0,0,0,0,0.5,,,0,0\n", "'high' is no number"),
+        ("\udcff\udcfe", "not UTF-8 text"),
+    ],
+)
+def test_a_metrics_csv_that_cannot_be_used_says_why(
+    moved: Callable[..., Layout], content: str, reason: str
+) -> None:
+    layout = moved()
+    (path,) = layout.stats.glob("per_class_metrics_*.csv")
+    text = content.replace("{header}", path.read_text(encoding="utf-8").partition("\n")[0])
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    ((name, found),) = draw_figures(layout, only=["07"]).skipped
+    assert name == "07_per_emotion_f1_scores"
+    assert reason in found
+    assert str(path) in found
+
+
+def test_predictions_of_other_labels_are_refused(moved: Callable[..., Layout]) -> None:
+    layout = moved()
+    (path,) = layout.predictions.glob("test_predictions_*.csv")
+    header, rest = path.read_text(encoding="utf-8").split("\n", 1)
+    path.write_text(
+        f"{header.replace('prob_admiration', 'prob_awe')}\n{rest.replace('admiration', 'awe')}", "utf-8"
+    )
+    ((_, reason),) = draw_figures(layout, only=["11"]).skipped
+    assert "its labels are not those of" in reason
+
+
+def test_a_damaged_metrics_json_leaves_what_does_not_need_it(tfidf: Checkpoint) -> None:
+    source = source_of(Checkpoint.open(tfidf.path))
+    del source.checkpoint.metrics["history"][0]["val_loss"]
+    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: an epoch of history lacks val_loss"):
+        drawn("10", source)
+    source.checkpoint.metrics.pop("history")
+    with pytest.raises(CorruptArtifactError, match="lacks history"):
+        drawn("10", source)
+    drawn("07", source)
+
+
+def test_other_data_than_the_runs_is_refused_and_read_once(
+    tfidf: Checkpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = source_of(Checkpoint.open(tfidf.path))
+    source.checkpoint.metrics["data"]["split_sha256"]["train"] = "0" * 64
+    calls, read = [], source._read_data
+
+    def counted() -> Dataset:
+        calls.append(1)
+        return read()
+
+    monkeypatch.setattr(source, "_read_data", counted)
+    for number in ("00", "02"):
+        with pytest.raises(DataError, match="the train split is not the one"):
+            drawn(number, source)
+    assert len(calls) == 1
+
+
+def test_an_older_picture_is_told_from_a_new_one(tfidf: Checkpoint) -> None:
+    stale = layout_of(tfidf).figures / "05_token_length_distributions.png"
+    stale.parent.mkdir(parents=True, exist_ok=True)
+    stale.write_bytes(b"older")
+    ((_, reason),) = draw_figures(layout_of(tfidf), only=["05"]).skipped
+    assert reason.endswith(f"{stale} is from an earlier drawing")
+    assert stale.read_bytes() == b"older"
+    stale.unlink()
+
+
+@pytest.mark.parametrize("number", ["00", "07", "15"])
+def test_all_labels_are_shown(tfidf: Checkpoint, number: str) -> None:
+    assert sorted(tick_labels(drawn(number, source_of(tfidf)))) == sorted(EMOTIONS)
+
+
+def test_class_distribution_counts_the_data(tfidf: Checkpoint) -> None:
+    source = source_of(tfidf)
+    figure, data = drawn("00", source), source.data()
+    counts = dict(zip(data.labels, data.train.y_true.sum(axis=0).tolist(), strict=True))
+    bars = [patch.get_width() for patch in figure.axes[0].patches]
+    assert dict(zip(tick_labels(figure), bars, strict=True)) == counts
+    assert bars == sorted(bars, reverse=True)
+    top, rarest = max(counts, key=lambda label: counts[label]), min(counts.values())
+    assert title_of(figure).startswith(
+        f"{top.capitalize()} is {100 * counts[top] / len(data.train):.1f} % of train"
+    )
+    assert f"the rarest of 28, has {rarest} comments" in title_of(figure)
+
+
+def test_without_neutral_there_are_27(tfidf: Checkpoint) -> None:
+    figure = drawn("01", source_of(tfidf))
+    assert sorted(tick_labels(figure)) == sorted(set(EMOTIONS) - {"neutral"})
+    source = with_labels(tfidf, ("anger", "joy"))
+    with pytest.raises(DataError, match="no label 'neutral'"):
+        drawn("01", source)
+
+
+def test_a_cut_train_split_is_drawn_as_it_was_trained_on(tiny: Checkpoint) -> None:
+    source = source_of(tiny)
+    figure = drawn("00", source)
+    assert len(source.data().train) == 64
+    assert "train 64 (cut by max_train_samples), val 304" in figure.texts[1].get_text().replace("\n", " ")
+
+
+def test_cooccurrence_counts_pairs() -> None:
+    gold = np.array([[1, 1, 0], [1, 0, 0], [1, 1, 1], [0, 0, 0]], dtype=bool)
+    assert cooccurrence(gold).tolist() == [[3, 2, 1], [2, 2, 1], [1, 1, 1]]
+
+
+def test_cooccurrence_shows_shares_of_the_row(tfidf: Checkpoint) -> None:
+    source = source_of(tfidf)
+    figure, gold = drawn("02", source), source.data().train.y_true
+    names = [label.rpartition(" (")[0] for label in tick_labels(figure)]
+    assert sorted(names) == sorted(EMOTIONS)
+    shares = figure.axes[0].images[0].get_array()
+    row, column = names.index("disgust"), names.index("anger")
+    of_row, both = gold[:, EMOTIONS.index("disgust")], gold[:, EMOTIONS.index("anger")]
+    assert shares[row, column] == (of_row & both).sum() / of_row.sum()
+    assert shares.mask.diagonal().all()
+
+
+def test_cooccurrence_without_any_pair(tfidf: Checkpoint, tmp_path: Path) -> None:
+    source = with_labels(tfidf, ("anger", "joy"))
+    source.data().train.y_true[:] = False
+    figure = drawn("02", source)
+    assert title_of(figure) == "No comment of train carries more than one label"
+    png(figure, tmp_path)
+
+
+def test_token_counts_are_those_of_training_without_the_cut(tiny: Checkpoint) -> None:
+    from goemo_cli.ml.classifier import load_classifier
+
+    source = source_of(tiny)
+    texts = source.data().test.texts
+    classifier: Any = load_classifier(tiny)
+    whole = replace(classifier, max_length=10_000).encode(texts)
+    assert source.token_counts("test").tolist() == whole.lengths.tolist()
+    limit = tiny.config.model.max_length
+    assert (
+        np.minimum(source.token_counts("test"), limit).tolist() == classifier.encode(texts).lengths.tolist()
+    )
+
+
+@pytest.mark.parametrize(
+    ("lengths", "words"),
+    [
+        ([3] * 5, "cuts none"),
+        ([3] * 99 + [70], "cuts 3 comments of all splits (1.0 %)"),
+        ([900] * 3, "(100 %)"),
+    ],
+)
+def test_token_lengths_of_any_spread_are_drawn(
+    tiny: Checkpoint, tmp_path: Path, lengths: list[int], words: str
+) -> None:
+    source = source_of(tiny)
+    for split in ("train", "val", "test"):
+        source._kept[f"{split} tokens"] = np.array(lengths)
+    figure = drawn("05", source)
+    assert words in title_of(figure)
+    for patch in figure.axes[0].patches:
+        assert math.isclose(patch.get_data().values.sum(), 100), "no comment falls outside the bars"
+    png(figure, tmp_path)
+
+
+def test_a_broken_tokenizer_is_named(tiny: Checkpoint, tmp_path: Path) -> None:
+    shutil.copytree(tiny.path, tmp_path / "c")
+    (tmp_path / "c" / "tokenizer.json").write_text("{}", "utf-8")
+    source = Source(replace(tiny, path=tmp_path / "c"), layout_of(tiny))
+    with pytest.raises(CorruptArtifactError, match=r"tokenizer\.json: is no tokenizer"):
+        source.token_counts("test")
+
+
+def test_f1_is_drawn_as_the_csv_says(tfidf: Checkpoint) -> None:
+    layout = layout_of(tfidf)
+    with layout.per_class_metrics(tfidf.run).open(encoding="utf-8", newline="") as stream:
+        rows = {row["emotion"]: row for row in csv.DictReader(stream)}
+    figure = drawn("07", source_of(tfidf))
+    axes, labels = figure.axes[0], tick_labels(figure)
+    f1 = [patch.get_width() for patch in axes.patches]
+    assert f1 == [float(rows[label]["f1_score"]) for label in labels]
+    assert f1 == sorted(f1, reverse=True)
+    whiskers = [segment[:, 0].tolist() for segment in axes.collections[0].get_segments()]
+    assert whiskers == [[float(rows[x]["f1_ci_low"]), float(rows[x]["f1_ci_high"])] for x in labels]
+    assert [text for text in texts_of(figure) if text == rows["grief"]["support"]]
+
+
+def test_one_epoch_still_gives_curves(tfidf: Checkpoint) -> None:
+    figure = drawn("10", source_of(tfidf))
+    (history,) = tfidf.metrics["history"]
+    assert title_of(figure).startswith("One epoch: loss")
+    assert figure.axes[0].lines[1].get_ydata().tolist() == [history["val_loss"]]
+
+
+def test_curves_name_the_kept_epoch(tfidf: Checkpoint, tmp_path: Path) -> None:
+    source = source_of(Checkpoint.open(tfidf.path))
+    (first,) = source.checkpoint.metrics["history"]
+    source.checkpoint.metrics["history"] = [
+        {**first, "epoch": epoch, "val_f1_macro": value}
+        for epoch, value in enumerate((0.2, 0.4, 0.3), start=1)
+    ]
+    source.checkpoint.metrics["best_epoch"] = 2
+    figure = drawn("10", source)
+    assert title_of(figure) == "Epoch 2 of 3 is kept, with a val macro-F1 of 0.4000; no later one beat it"
+    assert figure.axes[1].lines[0].get_ydata().tolist() == [0.2, 0.4, 0.3]
+    png(figure, tmp_path)
+
+
+def test_threshold_curves_meet_the_recorded_scores(tfidf: Checkpoint) -> None:
+    figure = drawn("11", source_of(tfidf))
+    lines = {line.get_label(): line for line in figure.axes[0].lines}
+    assert lines["val"].get_xdata().min() <= 0.05
+    assert lines["val"].get_xdata().max() >= 0.95
+    marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
+    for split, mark in zip(("val", "test"), marks, strict=True):
+        scores = tfidf.metrics[split]
+        assert mark.get_xdata().tolist() == [tfidf.thresholds.global_threshold, 0.3, 0.5]
+        expected = [scores[rule]["f1_macro"] for rule in ("global", "fixed_0.3", "fixed_0.5")]
+        assert mark.get_ydata().tolist() == pytest.approx(expected)
+    assert "chosen on val" in title_of(figure)
+
+
+def test_thresholds_are_drawn_as_the_file_says(tfidf: Checkpoint) -> None:
+    recorded = json.loads((tfidf.path / "thresholds.json").read_text(encoding="utf-8"))
+    figure = drawn("15", source_of(tfidf))
+    drawn_values = figure.axes[0].lines[0].get_xdata().tolist()
+    assert dict(zip(tick_labels(figure), drawn_values, strict=True)) == recorded["per_label"]
+    positives = [recorded["n_positives"][label] for label in tick_labels(figure)]
+    assert positives == sorted(positives, reverse=True)
+
+
+@pytest.mark.parametrize(
+    "labels",
+    [
+        pytest.param(("no", "yes"), id="2"),
+        pytest.param(ODD_LABELS, id="odd"),
+        pytest.param(tuple(f"emotion {at}" for at in range(45)), id="45"),
+        pytest.param(tuple(f"emotion {at}" for at in range(200)), id="200", marks=pytest.mark.slow),
+    ],
+)
+def test_any_labels_are_drawn(tfidf: Checkpoint, labels: tuple[str, ...], tmp_path: Path) -> None:
+    source = with_labels(tfidf, labels)
+    for number in ("00", "02", "07", "15"):
+        figure = drawn(number, source)
+        assert len(tick_labels(figure)) == len(labels)
+        with Image.open(io.BytesIO(png(figure, tmp_path))) as picture:
+            picture.load()
+            edges = np.asarray(picture.convert("L"))
+        assert edges[0].min() == edges[-1].min() == edges[:, 0].min() == edges[:, -1].min() == 255, "cut off"
+
+
+def test_odd_names_are_made_harmless() -> None:
+    assert shown("a$b_c$") == "a$b_c$"
+    assert shown("tab\tand\nline") == "tab and line"
+    assert shown("bell\x07\x1b[31m") == "bell[31m"
+    assert shown("\u202ereversed") == "reversed"
+    assert shown("\x00") == "(no name)"
+    assert shown("\U0010fffd" + chr(0xE000)) == "(no name)"
+    assert shown("x" * 40) == "x" * 19 + "…" + "x" * 10
+    assert shown("joy \U00016800") == "joy \\u16800"  # Bamum: in none of the fonts
+
+
+def test_words_for_numbers() -> None:
+    assert [percent(share).replace("\u00a0", " ") for share in (0, 0.0004, 0.034, 0.0996, 0.28, 1)] == [
+        "0 %", "<0.1 %", "3.4 %", "10 %", "28 %", "100 %",
+    ]  # fmt: skip
+    assert (named(["a"]), named(["a", "b", "c"]), named(list("abcd"))) == (": a", ": a, b and c", "")
+
+
+def test_titles_wrap_within_the_room() -> None:
+    text = "a title that is too long for one line of this width"
+    assert wrapped(text, 150, size=12).replace("\n", " ") == text
+    assert "\n" in wrapped(text, 150, size=12)
+    assert wrapped("unbreakable" * 9, 50, size=12) == "unbreakable" * 9
+
+
+def test_limits_leave_small_differences_small() -> None:
+    low, high = padded_limits([0.5, 0.5001], least_span=0.02, floor=0, ceiling=1)
+    assert high - low >= 0.02
+    assert padded_limits([np.nan], least_span=0.1, floor=0, ceiling=1)[1] > 0
