@@ -1,0 +1,104 @@
+"""The only mouth: results to stdout, talk to stderr, for people or as one JSON document."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console as RichConsole
+from rich.table import Table
+from rich.text import Text
+
+# C0 and C1 controls but newline and tab, and the characters that reorder text: harmless nowhere on a terminal.
+_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+
+
+def plain(value: object) -> str:
+    """Text as it may go to a terminal: no control sequences, no direction overrides."""
+    return _CONTROLS.sub("\ufffd", str(value))
+
+
+class Console:
+    """Says things the way the user asked for.
+
+    Args:
+        as_json: collect results and print one JSON document at the end of the command.
+        quiet: leave out notes and hints.
+    """
+
+    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+        self.as_json, self.quiet = as_json, quiet
+        self._out = RichConsole(highlight=False, markup=False, soft_wrap=True)
+        self.talk = RichConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+
+    def result(self, message: str, **values: Any) -> None:
+        """The outcome of the command: a sentence and named values, or one JSON object of the values."""
+        if self.as_json:
+            print(json.dumps(_jsonable(values), ensure_ascii=False, indent=2, allow_nan=False))  # noqa: T201
+            return
+        self._out.print(Text(plain(message), style="bold green"))
+        width = max((len(name) for name in values), default=0)
+        for name, value in values.items():
+            self._out.print(
+                Text.assemble((f"  {name.replace('_', ' '):<{width}}  ", "dim"), plain(_readable(value)))
+            )
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        """A table for people, on stdout; nothing with --json, where `result` carries the data."""
+        if self.as_json:
+            return
+        table = Table(title=Text(plain(title)), title_justify="left", header_style="bold")
+        for at, column in enumerate(columns):
+            table.add_column(Text(column), justify="left" if at == 0 else "right", overflow="fold")
+        for row in rows:
+            table.add_row(*(Text(plain(_readable(cell))) for cell in row))
+        self._out.print(table)
+
+    def text(self, text: str) -> None:
+        """Text for stdout, as it is but for control characters."""
+        self._out.print(Text(plain(text)))
+
+    def note(self, message: str) -> None:
+        """A fact on the way, on stderr."""
+        if not self.quiet and not self.as_json:
+            self.talk.print(Text(plain(message), style="dim"))
+
+    def hint(self, *commands: str) -> None:
+        """The next things to type, on stderr."""
+        if not self.quiet and not self.as_json:
+            self.talk.print(Text("Next:", style="dim"))
+            for command in commands:
+                self.talk.print(Text.assemble("  ", (plain(command), "cyan")))
+
+    def warn(self, message: str) -> None:
+        """Something the user should know, on stderr, always."""
+        self.talk.print(Text.assemble(("Warning: ", "bold yellow"), plain(message)))
+
+    def fail(self, message: str, hint: str | None = None) -> None:
+        """An error in one or two lines on stderr."""
+        self.talk.print(Text.assemble(("Error: ", "bold red"), plain(message)))
+        if hint:
+            self.talk.print(Text.assemble("  ", (plain(hint), "cyan")))
+
+
+def _readable(value: object) -> str:
+    if value is None:
+        return "–"
+    if isinstance(value, float):
+        return f"{value:.4f}"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"{value:,}"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(_readable(entry) for entry in value)
+    if isinstance(value, Mapping):
+        return ", ".join(f"{key} {_readable(entry)}" for key, entry in value.items())
+    return str(value)
+
+
+def _jsonable(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _jsonable(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_jsonable(entry) for entry in value]
+    return str(value) if isinstance(value, Path) else value

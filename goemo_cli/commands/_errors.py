@@ -1,0 +1,77 @@
+"""From an exception to a sentence, the next command to type, and the exit code of the contract."""
+
+import errno
+import os
+import traceback
+from typing import Any
+
+import typer
+from typer.core import TyperGroup
+
+from goemo_cli.commands._console import Console
+from goemo_cli.core import errors
+
+_CODES: tuple[tuple[type[Exception], int], ...] = (
+    # Specific types before general ones: the first that fits decides.
+    (errors.SettingError, 2),
+    (errors.DataError, 3),
+    (errors.NotFoundError, 4),
+    (errors.CorruptArtifactError, 5),
+    (errors.RemoteError, 7),
+    (errors.StorageError, 8),
+    (errors.BusyError, 9),
+    (errors.TrainingFailedError, 10),
+    (errors.GoemoError, 1),
+    (OSError, 8),
+)
+
+_HINTS: tuple[tuple[type[Exception], str], ...] = (
+    (errors.UnknownSettingError, "goemo train --print-config"),
+    (errors.NoRunError, "goemo train"),
+    (errors.UnknownLabelError, "a label list for your own data: --labels-file FILE, one label per line"),
+    (errors.DataNotFoundError, "goemo data download   (or --data-dir DIR, or --data sample)"),
+    (errors.ModelNotFoundError, "goemo models"),
+    (errors.CheckpointNotFoundError, "goemo train   writes one below artifacts/models/"),
+    (errors.CorruptArtifactError, "goemo validate --verbose"),
+    (errors.RemoteError, "check the connection and try again"),
+    (errors.StorageError, "free some space, or choose another place with --root DIR"),
+    (OSError, "free some space or mend the permissions, or choose another place with --root DIR"),
+)
+
+
+def exit_code(error: BaseException) -> int | None:
+    """The contract's exit code of an error; None for a bug, which keeps its traceback."""
+    if isinstance(error, BrokenPipeError):
+        return None  # Typer's own business: whoever read our output went away
+    return next((code for kind, code in _CODES if isinstance(error, kind)), None)
+
+
+def hint(error: BaseException) -> str | None:
+    """The next thing to type after an error, where there is one."""
+    return next((text for kind, text in _HINTS if isinstance(error, kind)), None)
+
+
+def sentence(error: BaseException) -> str:
+    """What went wrong, for people."""
+    if isinstance(error, OSError):
+        where = f"{error.filename}: " if error.filename else ""
+        full = " (the disk is full)" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
+        return f"{where}{error.strerror or error}{full}"
+    return str(error)
+
+
+class ErrorBoundary(TyperGroup):
+    """The one place where errors become exit codes; commands raise and do not wrap."""
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command; say what went wrong in one or two lines."""
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            code = exit_code(error)
+            if code is None:
+                raise
+            if os.environ.get("GOEMO_DEBUG"):
+                traceback.print_exc()
+            Console().fail(sentence(error), hint(error))
+            raise typer.Exit(code) from error

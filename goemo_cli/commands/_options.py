@@ -1,0 +1,74 @@
+"""Options that mean the same in every command."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+CheckpointOpt = Annotated[
+    Path,
+    typer.Option("--checkpoint", "-c", help="Folder of a finished run.", show_default=False, metavar="DIR"),
+]
+OptionalCheckpointOpt = Annotated[
+    Path | None,
+    typer.Option("--checkpoint", "-c", help="Folder of a finished run.", show_default=False, metavar="DIR"),
+]
+RootOpt = Annotated[
+    Path, typer.Option("--root", help="Project root: artifacts/ and output/ lie below it.", metavar="DIR")
+]
+DataDirOpt = Annotated[
+    Path | None,
+    typer.Option("--data-dir", help="Folder with the GoEmotions files.", show_default=False, metavar="DIR"),
+]
+ThresholdOpt = Annotated[
+    float | None,
+    typer.Option(
+        "--threshold",
+        min=0,
+        max=1,
+        help="One threshold for all labels instead of the run's own.",
+        show_default=False,
+    ),
+]
+ThresholdRuleOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--threshold-rule",
+        help="Another rule of the checkpoint: per_label, global, fixed_0.5 or fixed_0.3.",
+        show_default=False,
+        metavar="RULE",
+    ),
+]
+DeviceOpt = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+QuietOpt = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Warnings and errors only, besides the result.")
+]
+SplitsOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--split", help="test, val or train; may be given several times. [default: test]", show_default=False
+    ),
+]
+PredictionsOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--predictions", "-p", help="A predictions CSV; needs no model.", metavar="FILE", show_default=False
+    ),
+]
+OutputDirOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        "-o",
+        help="Folder to write to instead of the usual one.",
+        metavar="DIR",
+        show_default=False,
+    ),
+]
+OutputFileOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", help="File to write instead of the usual one.", metavar="FILE", show_default=False
+    ),
+]

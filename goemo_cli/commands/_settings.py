@@ -1,0 +1,94 @@
+"""The flags of goemo train that are settings: each beats the config file, and is unset unless given."""
+
+from pathlib import Path
+from typing import Annotated
+
+from typer import Argument, Option
+
+OverridesArg = Annotated[
+    list[str] | None,
+    Argument(help="Any setting by its name: training.epochs=3", metavar="[SECTION.KEY=VALUE]..."),
+]
+ConfigOpt = Annotated[
+    Path | None, Option("--config", help="YAML file with settings.", metavar="FILE", show_default=False)
+]
+ModelOpt = Annotated[
+    str | None,
+    Option(
+        "--model",
+        help="Catalogue name (goemo models), Hub id or folder. [default: minilm]",
+        show_default=False,
+    ),
+]
+DataOpt = Annotated[
+    str | None,
+    Option(
+        "--data",
+        help="goemotions, sample, a file or folder, or a Hub data set. [default: GoEmotions if it can be had, else the sample]",
+        show_default=False,
+    ),
+]
+TextColumnOpt = Annotated[
+    str | None,
+    Option(
+        "--text-column", help="Column with the texts of your own data. [default: text]", show_default=False
+    ),
+]
+LabelColumnOpt = Annotated[
+    str | None,
+    Option(
+        "--label-column",
+        help="Column with the labels of your own data. [default: labels]",
+        show_default=False,
+    ),
+]
+LabelsFileOpt = Annotated[
+    Path | None,
+    Option(
+        "--labels-file", help="One label per line, in the wanted order.", metavar="FILE", show_default=False
+    ),
+]
+MaxTrainSamplesOpt = Annotated[
+    int | None, Option("--max-train-samples", help="Train on so many comments only.", show_default=False)
+]
+LrOpt = Annotated[float | None, Option("--lr", help="Peak learning rate.", show_default=False)]
+BatchSizeOpt = Annotated[
+    int | None, Option("--batch-size", help="Comments per optimizer step.", show_default=False)
+]
+EpochsOpt = Annotated[int | None, Option("--epochs", help="Passes over train.", show_default=False)]
+MaxLengthOpt = Annotated[int | None, Option("--max-length", help="Tokens per comment.", show_default=False)]
+LossOpt = Annotated[
+    str | None, Option("--loss", help="bce, weighted_bce, focal or asymmetric.", show_default=False)
+]
+DropoutOpt = Annotated[
+    float | None, Option("--dropout", help="Dropout everywhere in the model.", show_default=False)
+]
+WeightDecayOpt = Annotated[
+    float | None,
+    Option("--weight-decay", help="AdamW's decay of weights, not of biases and norms.", show_default=False),
+]
+WarmupOpt = Annotated[
+    float | None,
+    Option("--warmup", help="Share of the steps in which the learning rate rises.", show_default=False),
+]
+SeedOpt = Annotated[
+    int | None, Option("--seed", help="Of shuffling, dropout and new weights.", show_default=False)
+]
+WandbOpt = Annotated[
+    bool | None,
+    Option(
+        "--wandb/--no-wandb", help="Mirror the run to Weights & Biases. [default: off]", show_default=False
+    ),
+]
+WandbProjectOpt = Annotated[
+    str | None, Option("--wandb-project", help="W&B project; turns W&B on.", show_default=False)
+]
+WandbEntityOpt = Annotated[
+    str | None, Option("--wandb-entity", help="W&B entity (user or team).", show_default=False)
+]
+DryRunOpt = Annotated[
+    bool, Option("--dry-run", help="Show what would happen, with steps, memory and time; write nothing.")
+]
+PrintConfigOpt = Annotated[
+    bool, Option("--print-config", help="Print every setting as it would be used, and stop.")
+]

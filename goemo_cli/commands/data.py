@@ -1,0 +1,46 @@
+"""goemo data."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, QuietOpt
+
+data = typer.Typer(help="Get the GoEmotions data.", no_args_is_help=True, rich_markup_mode=None)
+
+
+@data.callback()
+def _data() -> None:
+    """Get the GoEmotions data."""
+
+
+@data.command("download")
+def download(
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="Folder to put it in. [default: the user's cache]",
+            metavar="DIR",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Download the GoEmotions files, verify their hashes, and say where they are.
+
+    Files that are already there and intact are not downloaded again. GOEMO_DATA_URL names a mirror.
+    Example: goemo data download --output data/goemotions
+    """
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.services.fetching import fetch_goemotions
+
+    out = Console(as_json=as_json, quiet=quiet)
+    with Screen(out) as screen:
+        folder = fetch_goemotions(output, listen=screen)
+    out.result("GoEmotions is here", folder=folder)
+    out.hint(f"goemo train --data goemotions --data-dir {folder}")

@@ -1,0 +1,64 @@
+"""goemo export-metrics."""
+
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from goemo_cli.commands import _options as opt
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+
+
+def export_metrics(
+    checkpoint: opt.OptionalCheckpointOpt = None,
+    predictions: opt.PredictionsOpt = None,
+    output: opt.OutputFileOpt = None,
+    threshold: opt.ThresholdOpt = None,
+    threshold_rule: opt.ThresholdRuleOpt = None,
+    data_dir: opt.DataDirOpt = None,
+    device: opt.DeviceOpt = "auto",
+    root: opt.RootOpt = Path(),
+    as_json: opt.JsonOpt = False,
+    quiet: opt.QuietOpt = False,
+) -> None:
+    """Write precision, recall and F1 of each label.
+
+    Example: goemo export-metrics --predictions artifacts/predictions/test_predictions_RUN.csv
+    """
+    if (checkpoint is None) == (predictions is None):
+        raise typer.BadParameter("give either --checkpoint DIR or --predictions FILE")
+    if predictions and threshold_rule:
+        raise typer.BadParameter(
+            "a predictions file has no rules, only --threshold", param_hint="--threshold-rule"
+        )
+
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.checkpoint import Checkpoint
+    from goemo_cli.core.layout import Layout
+
+    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    opened = Checkpoint.open(checkpoint) if checkpoint else None
+
+    from goemo_cli.services.metrics import metrics_of_checkpoint, metrics_of_predictions
+
+    with Screen(out) as screen:
+        shared: dict[str, Any] = {
+            "layout": layout,
+            "output": output,
+            "threshold": threshold,
+            "listen": screen,
+        }
+        if opened:
+            result = metrics_of_checkpoint(
+                opened, rule=threshold_rule, data_dir=data_dir, device=device, **shared
+            )
+        else:
+            result = metrics_of_predictions(predictions or Path(), **shared)
+    out.table(
+        "Metrics of each label",
+        LABEL_COLUMNS,
+        [label_row(row) for row in result.rows],
+    )
+    rows = {"per_class": result.rows} if as_json else {}
+    out.result("Wrote per-class metrics", path=result.path, f1_macro=result.f1_macro, **rows)

@@ -1,0 +1,153 @@
+"""goemo train."""
+
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.commands import _settings as flag
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import DataDirOpt, JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+
+
+def train(
+    overrides: flag.OverridesArg = None,
+    config: flag.ConfigOpt = None,
+    model: flag.ModelOpt = None,
+    data: flag.DataOpt = None,
+    data_dir: DataDirOpt = None,
+    text_column: flag.TextColumnOpt = None,
+    label_column: flag.LabelColumnOpt = None,
+    labels_file: flag.LabelsFileOpt = None,
+    max_train_samples: flag.MaxTrainSamplesOpt = None,
+    lr: flag.LrOpt = None,
+    batch_size: flag.BatchSizeOpt = None,
+    epochs: flag.EpochsOpt = None,
+    max_length: flag.MaxLengthOpt = None,
+    loss: flag.LossOpt = None,
+    dropout: flag.DropoutOpt = None,
+    weight_decay: flag.WeightDecayOpt = None,
+    warmup: flag.WarmupOpt = None,
+    seed: flag.SeedOpt = None,
+    wandb: flag.WandbOpt = None,
+    wandb_project: flag.WandbProjectOpt = None,
+    wandb_entity: flag.WandbEntityOpt = None,
+    root: RootOpt = Path(),
+    dry_run: flag.DryRunOpt = False,
+    print_config: flag.PrintConfigOpt = False,
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Train a classifier and keep all about it.
+
+    Example: goemo train --model minilm --data goemotions --epochs 3
+    """
+    from goemo_cli.services.settings import resolve_settings
+
+    flags: dict[str, Any] = {
+        "model.name": model,
+        "model.max_length": max_length,
+        "model.dropout": dropout,
+        "data.name": data,
+        "data.dir": data_dir,
+        "data.text_column": text_column,
+        "data.label_column": label_column,
+        "data.labels_file": labels_file,
+        "data.max_train_samples": max_train_samples,
+        "training.learning_rate": lr,
+        "training.batch_size": batch_size,
+        "training.epochs": epochs,
+        "training.loss": loss,
+        "training.weight_decay": weight_decay,
+        "training.warmup": warmup,
+        "training.seed": seed,
+        "logging.wandb.enabled": True if wandb is None and wandb_project else wandb,
+        "logging.wandb.project": wandb_project,
+        "logging.wandb.entity": wandb_entity,
+    }
+    given = {name: value for name, value in flags.items() if value is not None}
+    settings = resolve_settings(config, given, overrides or [])
+    out = Console(as_json=as_json, quiet=quiet)
+    if print_config:
+        _print_config(out, settings)
+    elif dry_run:
+        _plan(out, settings, root)
+    else:
+        _train(out, settings, root)
+
+
+def _train(out: Console, settings: Any, root: Path) -> None:
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.tracking import open_tracker
+    from goemo_cli.services.training import train as train_model
+
+    with Screen(out) as screen:
+        tracker = open_tracker(settings, layout=Layout(root), listen=screen)
+        result = train_model(settings, layout=Layout(root), tracker=tracker, listen=screen)
+    show_scores(out, result.metrics)
+    if result.is_fallback:
+        out.warn("Trained on the embedded sample because GoEmotions was not to be had.")
+    folder = result.checkpoint.path
+    out.result(
+        f"Trained {result.run}",
+        run=str(result.run),
+        checkpoint=folder,
+        predictions=result.predictions,
+        best_epoch=result.metrics["best_epoch"],
+        training_seconds=round(result.metrics["training_seconds"], 1),
+        peak_memory_mib=result.metrics["peak_memory_bytes"] // 2**20,
+        **({"data": result.metrics["data"], "test": result.metrics["test"]} if out.as_json else {}),
+    )
+    at_root = "" if root == Path() else f" --root {root}"
+    out.hint(f"goemo figures{at_root}", f"goemo validate{at_root}")
+
+
+def show_scores(out: Console, metrics: dict[str, Any]) -> None:
+    """The table at the end of a run: every threshold rule, then the best and worst labels."""
+    from goemo_cli.core.schema import RULES
+
+    test = metrics["test"]
+    out.table(
+        f"Test scores of {metrics['run']}  (AUC micro {_short(test['auc_micro'])}, macro {_short(test['auc_macro'])})",
+        ["thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc."],
+        [
+            [
+                rule + (" *" if rule == metrics["threshold_rule"] else ""),
+                test[rule]["f1_macro"],
+                "{:.3f}–{:.3f}".format(*test[rule]["f1_macro_ci"]),
+                test[rule]["f1_micro"],
+                "{:.3f}–{:.3f}".format(*test[rule]["f1_micro_ci"]),
+                test[rule]["subset_accuracy"],
+            ]
+            for rule in RULES
+        ],
+    )
+    ranked = sorted(metrics["per_class"], key=lambda row: -row["f1_score"])
+    out.table(
+        "Best and worst labels",
+        LABEL_COLUMNS,
+        [label_row(row) for row in [*ranked[:5], *ranked[5:][-5:]]],
+    )
+
+
+def _print_config(out: Console, settings: Any) -> None:
+    if out.as_json:
+        out.result("", **settings.model_dump(mode="json"))
+    else:
+        out.text(settings.to_yaml())
+
+
+def _plan(out: Console, settings: Any, root: Path) -> None:
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.planning import plan_training
+
+    with Screen(out) as screen:
+        plan = plan_training(settings, layout=Layout(root), listen=screen)
+    if not out.as_json:
+        out.text(settings.to_yaml())
+    out.result("Plan (nothing was written)", **plan.values())
+
+
+def _short(value: float | None) -> str:
+    return "–" if value is None else f"{value:.4f}"

@@ -1,0 +1,282 @@
+"""The commands as they are typed: happy paths, likely mistakes, exit codes, stdout and stderr."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from goemo_cli import __version__
+from goemo_cli.app import app
+
+TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
+
+
+def goemo(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with one finished run."""
+    root = tmp_path_factory.mktemp("cli")
+    done = goemo("train", *TINY, "--root", root, "--quiet")
+    assert done.exit_code == 0, done.output
+    return root
+
+
+def checkpoint(root: Path) -> Path:
+    return next((root / "artifacts" / "models" / "tiny").iterdir())
+
+
+def test_version_and_help() -> None:
+    assert goemo("--version").stdout == f"goemo {__version__}\n"
+    shown = goemo("--help")
+    assert shown.exit_code == 0
+    for command in ("train", "export-predictions", "export-metrics", "figures", "validate", "models", "data"):
+        assert command in shown.stdout
+
+
+def test_train_shows_scores_where_it_wrote_and_what_comes_next(tmp_path: Path) -> None:
+    done = goemo("train", *TINY, "--root", tmp_path)
+    assert done.exit_code == 0
+    assert "per_label *" in done.stdout
+    assert "Trained tiny-" in done.stdout
+    assert "goemo validate" in done.stderr
+    assert "Epoch 1/1" in done.stderr
+
+
+def test_json_is_one_document_on_stdout(tmp_path: Path) -> None:
+    done = goemo("train", *TINY, "--root", tmp_path, "--json")
+    result = json.loads(done.stdout)
+    assert Path(result["checkpoint"]).is_dir()
+    assert 0 <= result["test"]["per_label"]["f1_macro"] <= 1
+
+
+def test_dry_run_plans_and_writes_nothing(tmp_path: Path) -> None:
+    done = goemo("train", "--model", "tiny", "--data", "sample", "--root", tmp_path, "--dry-run", "--json")
+    assert done.exit_code == 0, done.output
+    plan = json.loads(done.stdout)
+    assert plan["steps"] == plan["steps_per_epoch"] * 2 == 90
+    assert plan["estimated_training_seconds"] >= 0
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_print_config_shows_every_setting_as_resolved() -> None:
+    done = goemo("train", "--model", "tiny", "--lr", "0.5", "training.epochs=7", "--print-config")
+    assert "learning_rate: 0.5" in done.stdout
+    assert "epochs: 7" in done.stdout
+    assert "max_length: 64" in done.stdout  # the catalogue's default for tiny
+
+
+def test_flag_beats_file_beats_catalogue(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("model: {name: tiny}\ntraining: {lr: 2e-5, epochs: 9, batch_size: 8}\n", encoding="utf-8")
+    done = goemo("train", "--config", file, "--epochs", "3", "--print-config", "--json")
+    training = json.loads(done.stdout)["training"]
+    assert (training["learning_rate"], training["epochs"], training["batch_size"]) == (2e-5, 3, 8)
+
+
+def test_no_wandb_beats_the_config(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("logging: {wandb: {enabled: true}}\n", encoding="utf-8")
+
+    def enabled(*flags: str) -> bool:
+        shown = goemo("train", "--config", file, *flags, "--print-config", "--json")
+        return bool(json.loads(shown.stdout)["logging"]["wandb"]["enabled"])
+
+    assert enabled()
+    assert not enabled("--no-wandb")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["train", "--bogus"], 2, "No such option"),
+        (["train", "--epochs", "three"], 2, "--epochs"),
+        (["train", "--epochs", "0"], 2, "epochs: should be greater than or equal to 1"),
+        (["train", "training.epoch=3"], 2, "did you mean 'training.epochs'"),
+        (["train", "epochs=3"], 2, "did you mean 'training.epochs'"),
+        (["train", "--epochs", "3", "training.epochs=4"], 2, "given twice"),
+        (["train", "epochs"], 2, "section.key=value"),
+        (["train", "--loss", "hinge"], 2, "bce"),
+        (["train", "--model", "minilmm"], 4, "did you mean 'minilm'"),
+        (["train", "--data", "goemotions"], 4, "network is switched off"),
+        (["train", "--data", "goemotions", "--data-dir", "/nowhere"], 4, "/nowhere"),
+        (["train", "--data", "nothing.csv"], 4, "nothing.csv"),
+        (["train", "--config", "/nowhere.yaml"], 4, "/nowhere.yaml"),
+        (["export-predictions", "--checkpoint", "/nowhere"], 4, "no such directory"),
+        (["export-predictions", "--checkpoint", "/tmp", "--split", "tset"], 2, "tset"),
+        (["export-metrics"], 2, "either --checkpoint DIR or --predictions FILE"),
+        (["export-metrics", "--predictions", "/nowhere.csv"], 4, "/nowhere.csv"),
+        (["data", "download"], 7, "network is switched off"),
+    ],
+)
+def test_mistakes_get_a_sentence_and_their_exit_code(
+    arguments: list[str], code: int, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = goemo(*arguments)
+    assert done.exit_code == code, done.output
+    assert said in done.stderr
+    assert "Traceback" not in done.output
+    assert done.stdout == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_config_with_a_typo_names_file_and_near_names(tmp_path: Path) -> None:
+    file = tmp_path / "c.yaml"
+    file.write_text("training:\n  learning_rat: 2e-5\n", encoding="utf-8")
+    done = goemo("train", "--config", file)
+    assert done.exit_code == 2
+    assert "c.yaml" in done.stderr
+    assert "did you mean 'training.learning_rate'" in done.stderr
+
+
+def test_a_label_outside_the_list_names_its_line(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("joy\nfear\n", encoding="utf-8")
+    (tmp_path / "mine.csv").write_text("text,labels\na,joy\nb,jooy\n", encoding="utf-8")
+    done = goemo(
+        "train", "--data", tmp_path / "mine.csv", "--labels-file", tmp_path / "labels.txt", "--root", tmp_path
+    )
+    assert done.exit_code == 3
+    assert "mine.csv:3: label 'jooy'" in done.stderr
+
+
+def test_own_texts_train_from_the_command_line(tmp_path: Path) -> None:
+    rows = "".join(
+        f'{{"body": "words {at} {"good" if at % 2 else "bad"}", "tags": ["{"up" if at % 2 else "down"}"]}}\n'
+        for at in range(80)
+    )
+    (tmp_path / "mine.jsonl").write_text(rows, encoding="utf-8")
+    done = goemo(
+        "train", "--model", "tfidf", "--data", tmp_path / "mine.jsonl", "--text-column", "body", "--label-column", "tags",
+        "--root", tmp_path, "--json",
+    )  # fmt: skip
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["test"]["per_label"]["f1_macro"] == 1.0
+    assert goemo("validate", "--root", tmp_path).exit_code == 0
+
+
+def test_a_write_into_nowhere_is_exit_8(tmp_path: Path) -> None:
+    (tmp_path / "artifacts").write_text("a file where a folder is wanted", encoding="utf-8")
+    done = goemo("train", *TINY, "--root", tmp_path)
+    assert done.exit_code == 8
+    assert "artifacts" in done.stderr
+
+
+@pytest.mark.parametrize("limit", [2_000, 100_000, 150_000])
+def test_a_disk_that_refuses_is_exit_8_with_the_file_named_and_nothing_half_written(
+    tmp_path: Path, limit: int
+) -> None:
+    """The file size limit stands in for a full disk: metadata, a table and the weights hit it in turn."""
+    program = (
+        "import resource, sys; from goemo_cli.app import app; "
+        f"resource.setrlimit(resource.RLIMIT_FSIZE, ({limit}, {limit})); app(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "train", *TINY, "--root", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 8, done.stderr
+    assert str(tmp_path / "artifacts") in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(tmp_path.rglob(".goemo-partial-*")) == []
+    assert list(tmp_path.rglob("manifest.json")) == []
+
+
+def test_an_absurd_learning_rate_is_exit_10(tmp_path: Path) -> None:
+    done = goemo("train", *TINY, "training.lr=1e30", "training.clip_norm=null", "--root", tmp_path)
+    assert done.exit_code == 10, done.output
+
+
+def test_exports_and_validate(root: Path, tmp_path: Path) -> None:
+    done = goemo(
+        "export-predictions",
+        "-c",
+        checkpoint(root),
+        "--split",
+        "test",
+        "--split",
+        "dev",
+        "-o",
+        tmp_path,
+        "--root",
+        root,
+    )
+    assert done.exit_code == 0, done.output
+    names = sorted(path.name for path in tmp_path.iterdir())
+    assert [name.split("_")[0] for name in names] == ["test", "val"]
+    done = goemo(
+        "export-metrics", "-p", tmp_path / names[0], "-o", tmp_path / "m.csv", "--root", root, "--json"
+    )
+    assert json.loads(done.stdout)["path"] == str(tmp_path / "m.csv")
+    done = goemo("export-metrics", "-c", checkpoint(root), "-o", tmp_path / "n.csv", "--root", root)
+    assert (tmp_path / "n.csv").read_bytes() == (tmp_path / "m.csv").read_bytes()
+    done = goemo("validate", "--root", root, "--verbose")
+    assert done.exit_code == 0, done.output
+    assert "All artifacts are valid" in done.stdout
+    assert "SHA-256 of every file" in done.stderr
+
+
+def test_validate_of_an_empty_project_fails(tmp_path: Path) -> None:
+    done = goemo("validate", "--root", tmp_path, "--json")
+    assert done.exit_code == 3
+    assert not json.loads(done.stdout)["ok"]
+
+
+def test_the_other_door_to_validate(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.validate_artifacts", "--root", str(tmp_path)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "nothing to validate" in done.stderr
+
+
+def test_control_characters_of_data_never_reach_the_terminal(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("joy\nfear\n", encoding="utf-8")
+    (tmp_path / "mine.jsonl").write_text(
+        '{"text": "a", "labels": ["\\u001b[2J[/]\\u202e"]}\n', encoding="utf-8"
+    )
+    done = goemo("train", "--data", tmp_path / "mine.jsonl", "--labels-file", tmp_path / "labels.txt")
+    assert done.exit_code == 3
+    assert "\x1b" not in done.stderr
+    assert "\u202e" not in done.stderr
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
+    tmp_path: Path, sent: signal.Signals, code: int
+) -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "goemo_cli", "train", "--model", "tiny", "--data", "sample", "--root", str(tmp_path), "training.epochs=500", "training.early_stopping.patience=null"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )  # fmt: skip
+    models = tmp_path / "artifacts" / "models"
+    for _ in range(300):
+        if list(models.rglob("model.safetensors")):
+            break
+        time.sleep(0.1)
+    process.send_signal(sent)
+    process.communicate(timeout=30)
+    assert process.returncode == code
+    assert list(tmp_path.rglob(".goemo-partial-*")) == []
+    assert list(models.rglob("manifest.json")) == []
+    done = goemo("validate", "--root", tmp_path)
+    assert done.exit_code == 3
+    assert "unfinished" in done.stderr
+
+
+def test_models_lists_the_catalogue() -> None:
+    assert "sentence-transformers/all-MiniLM-L6-v2" in goemo("models").stdout
+    assert json.loads(goemo("models", "--json").stdout)["minilm"]["family"] == "minilm"

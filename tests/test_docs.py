@@ -1,0 +1,58 @@
+"""Documentation that cannot drift: generated pages are fresh, commands exist, links lead somewhere."""
+
+import re
+import runpy
+import shlex
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from goemo_cli.app import app
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = [
+    *ROOT.glob("*.md"),
+    *(ROOT / "docs").rglob("*.md"),
+    ROOT / "artifacts/README.md",
+    ROOT / "output/README.md",
+]
+COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )?(goemo [^\n#|]+?)\s*(?:#.*|\|.*)?$", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
+
+
+def commands() -> list[str]:
+    """Every `goemo …` line of a code block, and every one in inline code that has an option or a subcommand."""
+    found: set[str] = set()
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in re.findall(r"```(?:\w*)\n(.*?)```", text, re.DOTALL):
+            found.update(COMMAND.findall(block))
+        if page.name != "cli.md":
+            found.update(re.findall(r"`(goemo [a-z][^`]*)`", text))
+    return sorted(found)
+
+
+@pytest.mark.parametrize("command", commands())
+def test_every_command_shown_exists_with_its_options(command: str) -> None:
+    words = [word for word in shlex.split(command.replace("…", ""))[1:] if word not in ("[OPTIONS]",)]
+    subcommand = words[0] if words else "--help"
+    path = [subcommand] if subcommand != "data" else words[:2]
+    shown = CliRunner().invoke(app, [*path, "--help"] if subcommand[0] != "-" else [subcommand])
+    assert shown.exit_code == 0, (command, shown.output)
+    for flag in (word.partition("=")[0] for word in words[1:] if word.startswith("--")):
+        assert flag in shown.output, command
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_links_lead_somewhere(page: Path) -> None:
+    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
+    missing = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
+    assert missing == []
+
+
+@pytest.mark.parametrize("name", ["cli", "config"])
+def test_the_generated_reference_is_fresh(name: str) -> None:
+    generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
+    page = ROOT / "docs" / "reference" / f"{name}.md"
+    assert page.read_text(encoding="utf-8") == generate[f"{name}_reference"](), "run: make docs"
