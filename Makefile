@@ -1,0 +1,58 @@
+# make demo: from nothing to a trained, validated model. make test: everything CI checks.
+# Both create or reuse .venv and need Python 3.11 to 3.13, nothing else.
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format lint types quick test-all docs clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
+
+install: $(STAMP) ## create .venv with everything for working on goemo
+
+$(STAMP): pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP) ## train, draw and validate the quickstart model, offline
+	$(BIN)/goemo train --config configs/quickstart.yaml --no-wandb
+	$(BIN)/goemo figures
+	$(BIN)/goemo validate
+	@echo
+	@echo "Look at:    output/figures/   artifacts/models/minilm/   artifacts/predictions/"
+	@echo "Type next:  . $(BIN)/activate"
+	@echo "            goemo data download && goemo train      the real data, minutes on two cores"
+	@echo "            goemo train --help"
+
+test: check quick ## lint, types, quick tests
+
+check: lint types
+
+lint: $(STAMP)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+
+types: $(STAMP)
+	$(BIN)/mypy
+
+quick: $(STAMP)
+	$(BIN)/pytest -n 2
+
+test-all: $(STAMP) ## the quick tests and those that really train
+	$(BIN)/pytest -n 2
+	$(BIN)/pytest -m slow
+
+format: $(STAMP) ## format and sort
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+docs: $(STAMP) ## write the generated reference pages
+	$(BIN)/python docs/generate.py
+
+clean: ## remove .venv and caches; artifacts/ and output/ stay
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
