@@ -24,7 +24,7 @@ def leading_comment(path: Path) -> str:
 
 @each_config
 def test_a_config_resolves_to_settings(path: Path):
-    resolve_settings(path, {})
+    assert resolve_settings(path, {}).model.name in catalogue()
 
 
 @each_config

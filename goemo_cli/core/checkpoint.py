@@ -93,8 +93,9 @@ class Checkpoint:
 
     def hash_faults(self) -> Iterator[tuple[Path, str]]:
         """Files whose content is not what the manifest says: (path, what is wrong)."""
-        faulty = {path for path, _ in self.size_faults()}
-        yield from self.size_faults()
+        sizes = list(self.size_faults())
+        yield from sizes
+        faulty = {path for path, _ in sizes}
         for name, entry in self.manifest["files"].items():
             path = self.path / name
             if path not in faulty and sha256_file(path) != entry["sha256"]:

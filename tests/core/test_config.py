@@ -199,6 +199,7 @@ def test_written_settings_name_every_setting():
     for name in setting_names():
         value: Any = written
         for part in name.split("."):
+            assert part in value, name
             value = value[part]
 
 
