@@ -9,9 +9,12 @@ from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
+from goemo_cli.core.taxonomies import TaxonomyName
 from goemo_cli.core.yaml_files import dump_yaml, parse_yaml, read_yaml_mapping
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
+ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
+ThresholdObjective = Literal["f1_macro", "f1_micro", "f_beta", "precision_floor", "recall_floor"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric"]
 
 
@@ -67,6 +70,8 @@ class DataSettings(Section):
     """Share split off for test, likewise."""
     split_seed: int = Field(0, ge=0, lt=2**32)
     """Of that split; another seed than the training's, so that seeds compare on the same test split."""
+    taxonomy: TaxonomyName | None = None
+    """Train on Ekman's 7 or the 4 grouped labels instead of GoEmotions' 28."""
     max_train_samples: int | None = Field(None, ge=1)
     """Train on the first n comments of a shuffle by the training seed; val and test stay whole."""
 
@@ -103,8 +108,8 @@ class TrainingSettings(Section):
     """Not applied to biases and norms."""
     clip_norm: float | None = Field(1.0, gt=0)
     """Largest gradient norm; null does not clip."""
-    ema_decay: float | None = Field(None, gt=0, lt=1)
-    """Decay per step of an exponential moving average of the weights, which is then what is scored and saved; null: off."""
+    averaging: float | None = Field(None, gt=0, le=0.5)
+    """Score and save an average of the weights whose mean age is this share of the steps so far; null: the last weights."""
     loss: LossName = "bce"
     """Binary cross-entropy, plain or weighted by label, or one that counts what is already right less."""
     max_positive_weight: float = Field(20.0, ge=1)
@@ -133,10 +138,31 @@ class TrainingSettings(Section):
 class ThresholdSettings(Section):
     """How probabilities become labels. Fitted on val, never on test."""
 
-    rule: Literal["per_label", "global", "fixed_0.5", "fixed_0.3"] = "per_label"
+    rule: ThresholdRule = "per_label"
     """Which thresholds `pred_labels` follow."""
+    objective: ThresholdObjective = "f1_macro"
+    """What a fitted threshold maximises on val; a floor: recall (precision) while precision (recall) stays above it."""
+    beta: float = Field(1.0, gt=0)
+    """f_beta: recall counts beta times as much as precision."""
+    floor: float | None = Field(None, gt=0, lt=1)
+    """precision_floor, recall_floor: the least precision or recall on val."""
     shrinkage: float = Field(10.0, ge=0)
     """Per-label thresholds are averages of the label's own best (weight: its val positives) and the global one (this weight)."""
+    never_empty: bool = False
+    """A comment above no threshold gets its most probable label."""
+    top_k: int | None = Field(None, ge=1)
+    """At most so many labels per comment, the most probable ones."""
+
+    @model_validator(mode="after")
+    def _floor_belongs_to_its_objectives(self) -> Self:
+        if self.objective.endswith("_floor") != (self.floor is not None):
+            raise ValueError(
+                f"thresholds.floor is {self.floor} with the objective {self.objective}: "
+                "the objectives precision_floor and recall_floor need it, and no other uses it"
+            )
+        if self.beta != 1 and self.objective != "f_beta":
+            raise ValueError(f"thresholds.beta is used by the objective f_beta only, not by {self.objective}")
+        return self
 
 
 class OutputSettings(Section):

@@ -11,7 +11,7 @@ from goemo_cli.core.arrays import IntArray
 
 WINDOW_BATCHES = 50
 """Batches per shuffled window: within a window comments are sorted by length, so padding nearly vanishes."""
-PAD_TO = 8
+PAD_TO = 4
 """Batches are as wide as a multiple of this: few shapes mean few kernels to build, and less memory in pieces."""
 
 

@@ -18,8 +18,9 @@ from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.devices import Precision
 from goemo_cli.ml.encoding import EncodedTexts
 from goemo_cli.ml.losses import make_loss
-from goemo_cli.ml.optim import WeightAverage, make_optimizer, make_schedule
-from goemo_cli.ml.scoring import binary_cross_entropy, f1_macro, f1_micro, roc_auc_micro
+from goemo_cli.ml.optim import Optimizers, WeightAverage
+from goemo_cli.ml.ranking import roc_auc_micro
+from goemo_cli.ml.scoring import binary_cross_entropy, f1_macro, f1_micro
 from goemo_cli.ml.stopping import BestEpoch
 from goemo_cli.ml.transformer import TransformerClassifier, predict_encoded
 
@@ -147,10 +148,9 @@ class _Steps:
         self.model = classifier.model.to(device)
         self.train, self.settings, self.device = train, settings, device
         self.loss = make_loss(settings, train.y_true, device)
-        self.optimizer = make_optimizer(classifier, settings)
         total = settings.epochs * steps_per_epoch(len(train.texts), settings)
-        self.schedule = make_schedule(self.optimizer, settings, total)
-        self.average = WeightAverage(self.model, settings.ema_decay) if settings.ema_decay else None
+        self.optimizers = Optimizers(classifier, settings, total, sparse=device.type != "mps")
+        self.average = WeightAverage(self.model, settings.averaging) if settings.averaging else None
         self.scored = replace(classifier, model=self.average.model) if self.average else classifier
         """What is scored after a pass: the moving average where there is one."""
         AcceleratorState._reset_state(reset_partial_state=True)  # a process may train more than once
@@ -165,11 +165,9 @@ class _Steps:
         rng = np.random.default_rng([self.settings.seed, epoch])
         for rows in self.train.texts.training_batches(self.settings.batch_size, rng):
             self._done += 1
-            learning_rate = float(self.optimizer.param_groups[0]["lr"])
+            learning_rate = self.optimizers.learning_rate
             loss, norm = self._gradient(rows)
-            self.optimizer.step()
-            self.optimizer.zero_grad(set_to_none=True)
-            self.schedule.step()
+            self.optimizers.step()
             if self.average:
                 self.average.update(self.model, self._done)
             yield Step(self._done, loss, norm, learning_rate, len(rows))
@@ -180,7 +178,7 @@ class _Steps:
         """Loss (mean over the batch's cells) and gradient norm before clipping; both are finite."""
         try:
             loss = sum(self._backward(piece, len(rows)) for piece in self._pieces(rows))
-            norm = self._clip()
+            norm = self.optimizers.clip()
         except RuntimeError as error:  # torch has no type of its own for a full CPU memory
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
                 raise TrainingFailedError(
@@ -209,10 +207,6 @@ class _Steps:
         self.accelerator.backward(loss)
         return float(loss.detach())
 
-    def _clip(self) -> float:
-        ceiling = self.settings.clip_norm or math.inf
-        return float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), ceiling))
-
 
 def val_scores(y_true: BoolArray, y_prob: FloatArray) -> dict[str, float]:
     """The scores of an epoch on val, by their names in the history; no threshold is fitted for them."""
@@ -222,5 +216,5 @@ def val_scores(y_true: BoolArray, y_prob: FloatArray) -> dict[str, float]:
         "val_loss": binary_cross_entropy(y_true, y_prob),
         "val_f1_macro": f1_macro(y_true, y_pred),
         "val_f1_micro": f1_micro(y_true, y_pred),
-        "val_auc_micro": 0.5 if auc is None else auc,
+        "val_auc_micro": 0.5 if math.isnan(auc) else auc,
     }

@@ -13,6 +13,7 @@ from goemo_cli.core.arrays import DoubleArray, FloatArray
 from goemo_cli.core.config import ModelSettings
 from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
+from goemo_cli.ml.dropout import use_cheap_dropout
 from goemo_cli.ml.encoding import EncodedTexts, encode
 from goemo_cli.ml.quiet import quiet_transformers
 
@@ -136,6 +137,8 @@ def build_transformer(
             raise ModelNotFoundError(
                 str(folder), f"cannot be loaded as a classifier ({_first_line(error)})"
             ) from error
+    if device.type == "cpu":
+        use_cheap_dropout(model)
     return TransformerClassifier(
         model, tokenizer, labels, _usable_length(settings.max_length, config, tokenizer)
     )

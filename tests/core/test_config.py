@@ -110,7 +110,7 @@ def test_a_bad_value_is_blamed_on_the_layer_that_holds_it():
         "training.epochs=null",
         "training.learning_rate=0",
         "training.learning_rate=.nan",
-        "training.ema_decay=1",
+        "training.averaging=0.6",
         "training.warmup=1",
         "training.seed=-1",
         "training.precision=fp16",
@@ -162,7 +162,7 @@ def test_settings_cannot_be_changed_afterwards():
     "arguments",
     [
         (),
-        ("training.lr=2e-5", "training.clip_norm=null", "training.ema_decay=0.999"),
+        ("training.lr=2e-5", "training.clip_norm=null", "training.averaging=0.1"),
         (
             "data.dir=some/folder",
             "data.name=my data.csv",

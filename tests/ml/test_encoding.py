@@ -41,7 +41,7 @@ def test_rows_are_filled_with_the_models_own_pad_id():
 
 
 @pytest.mark.parametrize(
-    ("longest", "max_length", "width"), [(1, 128, 8), (8, 128, 8), (9, 128, 16), (9, 12, 12), (12, 12, 12)]
+    ("longest", "max_length", "width"), [(1, 128, 4), (4, 128, 4), (9, 128, 12), (9, 10, 10), (12, 12, 12)]
 )
 def test_rows_are_as_wide_as_a_multiple_and_never_wider_than_the_model_reads(
     longest: int, max_length: int, width: int

@@ -185,7 +185,7 @@ def test_the_last_epoch_marked_best_is_the_best_of_all(run, metric: str):
 
 
 def test_the_average_of_the_weights_is_what_is_scored(run, comments):
-    facts, classifier = run(epochs=8, ema_decay=0.9, lr=1e-2)
+    facts, classifier = run(epochs=8, averaging=0.1, lr=1e-2)
     last = of_kind(facts, Epoch)[-1]
     assert last.classifier.model is not classifier.model
     assert np.array_equal(last.classifier.predict_proba(comments[0]), last.val_prob)
@@ -194,7 +194,7 @@ def test_the_average_of_the_weights_is_what_is_scored(run, comments):
 
 
 def test_a_run_of_few_steps_with_an_average_scores_weights_that_have_learnt(run, make_tiny, comments):
-    facts, _ = run(epochs=1, batch_size=32, ema_decay=0.999, lr=1e-2, warmup=0)
+    facts, _ = run(epochs=1, batch_size=32, averaging=0.1, lr=1e-2, warmup=0)
     untrained = make_tiny().predict_proba(comments[0])
     assert not np.array_equal(of_kind(facts, Epoch)[0].val_prob, untrained)
 
