@@ -9,6 +9,9 @@ PROBABILITY_PREFIX = "pred_prob_"
 PREDICTION_LEADING_COLUMNS = ("text", "true_labels", "pred_labels")
 ID_COLUMN = "id"
 
+SOURCES_KEY = "goemo-sources"
+"""The text in a PNG that says what it was drawn from: SHA-256 by file name, relative to the root, as JSON."""
+
 PER_CLASS_COLUMNS = (
     "emotion", "f1_score", "precision", "recall", "support", "tp", "fp", "fn", "tn",
     "threshold", "roc_auc", "average_precision", "f1_ci_low", "f1_ci_high",
@@ -27,13 +30,28 @@ RULES = ("fixed_0.5", "fixed_0.3", "global", "per_label")
 """How probabilities become labels: the threshold rules, in the order they are shown."""
 
 RULE_KEYS = (
-    "f1_macro", "f1_micro", "f1_weighted", "f1_samples", "precision_macro", "recall_macro",
+    "f1_macro", "f1_micro", "f1_weighted", "f1_samples",
+    "precision_macro", "precision_micro", "precision_weighted", "precision_samples",
+    "recall_macro", "recall_micro", "recall_weighted", "recall_samples",
     "subset_accuracy", "hamming_loss",
 )  # fmt: skip
-"""Scores of one threshold rule; beside f1_macro and f1_micro stand f1_macro_ci and f1_micro_ci."""
+"""Scores of one threshold rule; beside each stands its 95 % interval, `{key}_ci`."""
 
-RANKING_KEYS = ("auc_micro", "auc_macro", "average_precision_macro")
-"""Scores that need no threshold."""
+RANKING_KEYS = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")
+"""Scores that need no threshold; `{key}_ci` beside each, but on very large splits."""
+
+SWEEP_COLUMNS = ("threshold", *RULE_KEYS, "coverage", "labels_per_comment")
+"""threshold_sweep/threshold_sweep_*.csv: scores on val with one threshold for all labels; coverage is the share of
+comments with a label."""
+
+THRESHOLD_COLUMNS = (
+    "emotion", "n_positives", "threshold", "ci_low", "ci_high", "own_best",
+    "f1_at_threshold", "f1_at_own_best", "f1_at_0.5", "f1_at_0.3",
+)  # fmt: skip
+"""threshold_sweep/per_class_thresholds_*.csv, one row per label: fitted on val, F1 on val."""
+
+MULTISEED_COLUMNS = ("group", "metric", "n_seeds", "mean", "sd", "min", "max", "ensemble")
+"""multiseed_summary.csv: one row per group of seeds and score; the group is named after its ensemble."""
 
 METRICS_KEYS = (
     "schema_version", "run", "model", "best_epoch", "history", "test", "per_class", "data",
@@ -42,7 +60,7 @@ METRICS_KEYS = (
 
 SUMMARY_COLUMNS = (
     "run", "model", "data", "train_size", "seed", "best_epoch", "threshold_rule", "auc_micro", "auc_macro",
-    "average_precision_macro", *(f"{key}_{rule}" for rule in RULES for key in ("f1_macro", "f1_micro")),
+    "average_precision_macro", "lrap", *(f"{key}_{rule}" for rule in RULES for key in ("f1_macro", "f1_micro")),
     "training_seconds",
 )  # fmt: skip
 """metric_summary.csv, one row per run."""

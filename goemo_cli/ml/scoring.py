@@ -1,20 +1,24 @@
-"""Scores from gold labels and predictions, as scikit-learn defines them; fractions, never percentages.
+"""Scores from gold labels and predicted labels, as scikit-learn defines them; fractions, never percentages.
 
 Where a score is undefined (no positives and none predicted) F1, precision and recall are 0, as with
 scikit-learn's `zero_division=0`; a ranking score is then None.
 """
 
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.metrics import average_precision_score, roc_auc_score
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.core.schema import RULES
-from goemo_cli.core.thresholds import Thresholds, decide
-from goemo_cli.ml.bootstrap import F1Intervals, bootstrap_f1
+from goemo_cli.core.schema import RANKING_KEYS, RULES
+from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.bootstrap import RESAMPLES, SEED, interval, resampled
+from goemo_cli.ml.ranking import RankingScores, ranking_scores
+
+_CHUNK_ROWS = 16_384
 
 
 @dataclass(frozen=True)
@@ -62,14 +66,7 @@ def f1_macro(y_true: BoolArray, y_pred: BoolArray) -> float:
 
 def f1_micro(y_true: BoolArray, y_pred: BoolArray) -> float:
     """F1 over all cells together."""
-    counts = count(y_true, y_pred)
-    return float(_ratio(2 * counts.tp.sum(), (2 * counts.tp + counts.fp + counts.fn).sum()))
-
-
-def roc_auc_micro(y_true: BoolArray, y_prob: FloatArray) -> float | None:
-    """Area under the ROC curve over all cells; None where all are of one class."""
-    flat = y_true.ravel()
-    return float(roc_auc_score(flat, y_prob.ravel())) if flat.any() and not flat.all() else None
+    return rule_scores(y_true, y_pred)["f1_micro"]
 
 
 def binary_cross_entropy(y_true: BoolArray, y_prob: FloatArray) -> float:
@@ -78,71 +75,155 @@ def binary_cross_entropy(y_true: BoolArray, y_prob: FloatArray) -> float:
     return float(-np.where(y_true, np.log(clipped), np.log1p(-clipped)).mean())
 
 
+@dataclass(frozen=True)
+class Sums:
+    """Sums over rows from which every score of predicted labels follows; the leading axis is draws of rows."""
+
+    n_examples: int
+    tp: DoubleArray
+    """(draws, n_labels)"""
+    predicted: DoubleArray
+    """(draws, n_labels)"""
+    support: DoubleArray
+    """(draws, n_labels)"""
+    rows: DoubleArray
+    """(draws, 5): sums of what `_row_scores` gives."""
+
+    def f1(self) -> DoubleArray:
+        """F1 of each label, (draws, n_labels)."""
+        return _ratio(2 * self.tp, self.predicted + self.support)
+
+    def scores(self) -> dict[str, DoubleArray]:
+        """Every score of a threshold rule by `RULE_KEYS`, (draws,) each."""
+        precision, recall, f1 = _ratio(self.tp, self.predicted), _ratio(self.tp, self.support), self.f1()
+        tp, predicted, support = (x.sum(axis=1) for x in (self.tp, self.predicted, self.support))
+        by_row = self.rows / self.n_examples
+        return {
+            "f1_macro": f1.mean(axis=1),
+            "f1_micro": _ratio(2 * tp, predicted + support),
+            "f1_weighted": _ratio((f1 * self.support).sum(axis=1), support),
+            "f1_samples": by_row[:, 0],
+            "precision_macro": precision.mean(axis=1),
+            "precision_micro": _ratio(tp, predicted),
+            "precision_weighted": _ratio((precision * self.support).sum(axis=1), support),
+            "precision_samples": by_row[:, 1],
+            "recall_macro": recall.mean(axis=1),
+            "recall_micro": _ratio(tp, support),
+            "recall_weighted": _ratio(tp, support),  # the supports cancel
+            "recall_samples": by_row[:, 2],
+            "subset_accuracy": by_row[:, 3],
+            "hamming_loss": by_row[:, 4],
+        }
+
+
+def sums_of(y_true: BoolArray, y_pred: BoolArray, weights: FloatArray | None = None) -> Sums:
+    """The sums of predicted labels, for draws of row weights (draws, n_examples); as they are without weights."""
+    n_examples, n_labels = y_true.shape
+    draws = 1 if weights is None else len(weights)
+    tp, predicted, support = (np.zeros((draws, n_labels)) for _ in range(3))
+    rows = np.zeros((draws, 5))
+    for start in range(0, n_examples, _CHUNK_ROWS):  # bounds memory, whatever the number of rows
+        chunk = slice(start, start + _CHUNK_ROWS)
+        gold, pred = y_true[chunk], y_pred[chunk]
+        w = np.ones((1, len(gold)), np.float32) if weights is None else weights[:, chunk]
+        # One product of small whole numbers: exact in float32 within a chunk, and fast.
+        cells = np.hstack([gold & pred, pred, gold]).astype(np.float32)
+        counts = (w @ cells).astype(np.float64)
+        tp += counts[:, :n_labels]
+        predicted += counts[:, n_labels : 2 * n_labels]
+        support += counts[:, 2 * n_labels :]
+        rows += w.astype(np.float64) @ _row_scores(gold, pred)
+    return Sums(n_examples, tp, predicted, support, rows)
+
+
+def _row_scores(y_true: BoolArray, y_pred: BoolArray) -> DoubleArray:
+    """F1, precision, recall, all labels right, and share of labels wrong of each row, (n_examples, 5)."""
+    both, gold, predicted = (x.sum(axis=1) for x in (y_true & y_pred, y_true, y_pred))
+    wrong = (y_true != y_pred).mean(axis=1)
+    return np.stack(
+        [_ratio(2 * both, gold + predicted), _ratio(both, predicted), _ratio(both, gold), wrong == 0, wrong],
+        axis=1,
+    )
+
+
 def rule_scores(y_true: BoolArray, y_pred: BoolArray) -> dict[str, float]:
-    """The scores of one threshold rule, by `RULE_KEYS`."""
-    counts = count(y_true, y_pred)
-    support = counts.support
-    both = (y_true & y_pred).sum(axis=1)
-    return {
-        "f1_macro": float(counts.f1.mean()),
-        "f1_micro": f1_micro(y_true, y_pred),
-        "f1_weighted": float(_ratio((counts.f1 * support).sum(), support.sum())),
-        "f1_samples": float(_ratio(2 * both, y_true.sum(axis=1) + y_pred.sum(axis=1)).mean()),
-        "precision_macro": float(counts.precision.mean()),
-        "recall_macro": float(counts.recall.mean()),
-        "subset_accuracy": float((y_true == y_pred).all(axis=1).mean()),
-        "hamming_loss": float((y_true != y_pred).mean()),
-    }
+    """The scores of predicted labels, by `RULE_KEYS`; both arguments bool, (n_examples, n_labels)."""
+    return {key: float(values[0]) for key, values in sums_of(y_true, y_pred).scores().items()}
 
 
 @dataclass(frozen=True)
-class Ranking:
-    """Threshold-free scores of each label, (n_labels,); NaN where a label has no positives or only positives."""
+class Intervals:
+    """95 % intervals over resampled rows."""
 
-    roc_auc: DoubleArray
-    average_precision: DoubleArray
-
-
-def ranking(y_true: BoolArray, y_prob: FloatArray) -> Ranking:
-    """ROC AUC and average precision of each label."""
-    n_labels = y_true.shape[1]
-    roc_auc, precision = np.full(n_labels, np.nan), np.full(n_labels, np.nan)
-    for label in range(n_labels):
-        gold = y_true[:, label]
-        if gold.any() and not gold.all():
-            roc_auc[label] = roc_auc_score(gold, y_prob[:, label])
-        if gold.any():
-            precision[label] = average_precision_score(gold, y_prob[:, label])
-    return Ranking(roc_auc, precision)
+    scores: dict[str, tuple[float, float]]
+    """By `RULE_KEYS`."""
+    f1: DoubleArray
+    """Of each label's F1, (2, n_labels)."""
 
 
-def test_scores(y_true: BoolArray, y_prob: FloatArray, thresholds: Thresholds) -> dict[str, Any]:
-    """Everything metrics.json says under `test`: ranking scores, and every threshold rule with intervals.
+def bootstrap_scores(
+    y_true: BoolArray,
+    decided: Mapping[str, BoolArray],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+) -> dict[str, Intervals]:
+    """Percentile intervals of every score of several sets of predicted labels, all from the same draws of rows.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        decided: predicted labels by name, bool, (n_examples, n_labels) each.
+        resamples: draws of n_examples rows with replacement; fewer on very many rows.
+        seed: of the draws.
+    """
+    drawn: dict[str, list[Sums]] = {name: [] for name in decided}
+    for weights in resampled(len(y_true), resamples, seed):
+        for name, y_pred in decided.items():
+            drawn[name].append(sums_of(y_true, y_pred, weights))
+    return {name: _intervals(blocks) for name, blocks in drawn.items()}
+
+
+def _intervals(blocks: list[Sums]) -> Intervals:
+    scores = [block.scores() for block in blocks]
+    bounds = {key: interval(np.concatenate([block[key] for block in scores])) for key in scores[0]}
+    return Intervals(
+        {key: (float(low), float(high)) for key, (low, high) in bounds.items()},
+        interval(np.concatenate([block.f1() for block in blocks])),
+    )
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """All that is said about a split."""
+
+    summary: dict[str, Any]
+    """What metrics.json holds under the split's name: ranking scores and every threshold rule, with intervals."""
+    per_class: list[dict[str, Any]]
+    """One row per label with `PER_CLASS_COLUMNS`, by the run's own rule."""
+
+
+def score_split(y_true: BoolArray, y_prob: FloatArray, thresholds: Thresholds) -> SplitScores:
+    """Score a split by every threshold rule.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
         thresholds: fitted on val.
     """
-    ranked = ranking(y_true, y_prob)
-    scores: dict[str, Any] = {
-        "auc_micro": roc_auc_micro(y_true, y_prob),
-        "auc_macro": _mean(ranked.roc_auc),
-        "average_precision_macro": _mean(ranked.average_precision),
-        "labels_without_positives": int((~y_true.any(axis=0)).sum()),
-    }
-    for rule in RULES:
-        y_pred = decide(y_prob, thresholds.of_rule(rule))
-        intervals = bootstrap_f1(y_true, y_pred)
-        scores[rule] = {
-            **rule_scores(y_true, y_pred),
-            "f1_macro_ci": list(intervals.macro),
-            "f1_micro_ci": list(intervals.micro),
-        }
-    return scores
-
-
-test_scores.__test__ = False  # type: ignore[attr-defined]  # a score of the test split, no test for pytest
+    ranked = ranking_scores(y_true, y_prob)
+    decided = {rule: thresholds.decide(y_prob, rule) for rule in RULES}
+    intervals = bootstrap_scores(y_true, decided)
+    summary: dict[str, Any] = {key: _or_none(getattr(ranked, key)) for key in RANKING_KEYS}
+    summary |= {f"{key}_ci": list(bounds) for key, bounds in ranked.intervals.items()}
+    summary["labels_without_positives"] = int((~y_true.any(axis=0)).sum())
+    for rule, y_pred in decided.items():
+        bounds = {f"{key}_ci": list(pair) for key, pair in intervals[rule].scores.items()}
+        summary[rule] = rule_scores(y_true, y_pred) | bounds
+    own = thresholds.rule
+    rows = _rows(
+        thresholds.labels, count(y_true, decided[own]), ranked, intervals[own].f1, thresholds.of_rule(own)
+    )
+    return SplitScores(summary, rows)
 
 
 def per_class_rows(
@@ -164,8 +245,18 @@ def per_class_rows(
     Source:
         Demszky et al. 2020, https://arxiv.org/abs/2005.00547 (per-emotion table).
     """
-    counts, ranked = count(y_true, y_pred), ranking(y_true, y_prob)
-    intervals: F1Intervals = bootstrap_f1(y_true, y_pred)
+    ranked = ranking_scores(y_true, y_prob, intervals=False)
+    intervals = bootstrap_scores(y_true, {"": y_pred})[""]
+    return _rows(labels, count(y_true, y_pred), ranked, intervals.f1, thresholds)
+
+
+def _rows(
+    labels: tuple[str, ...],
+    counts: Counts,
+    ranked: RankingScores,
+    f1_ci: DoubleArray,
+    thresholds: DoubleArray | None,
+) -> list[dict[str, Any]]:
     return [
         {
             "emotion": label,
@@ -180,8 +271,8 @@ def per_class_rows(
             "threshold": None if thresholds is None else float(thresholds[at]),
             "roc_auc": _or_none(ranked.roc_auc[at]),
             "average_precision": _or_none(ranked.average_precision[at]),
-            "f1_ci_low": float(intervals.per_label[0, at]),
-            "f1_ci_high": float(intervals.per_label[1, at]),
+            "f1_ci_low": float(f1_ci[0, at]),
+            "f1_ci_high": float(f1_ci[1, at]),
         }
         for at, label in enumerate(labels)
     ]
@@ -195,9 +286,5 @@ def _ratio(above: ArrayLike, below: ArrayLike) -> DoubleArray:
     return ratio
 
 
-def _mean(values: DoubleArray) -> float | None:
-    return None if np.isnan(values).all() else float(np.nanmean(values))
-
-
 def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
+    return None if math.isnan(value) else float(value)

@@ -1,11 +1,15 @@
 """Intervals over resampled rows."""
 
+from dataclasses import dataclass
+
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from goemo_cli.ml.bootstrap import RESAMPLES, SEED, bootstrap_f1
-from goemo_cli.ml.scoring import count, f1_macro, f1_micro
+from goemo_cli.core.arrays import BoolArray, DoubleArray
+from goemo_cli.ml import bootstrap
+from goemo_cli.ml.bootstrap import RESAMPLES, SEED, resampled, row_weights
+from goemo_cli.ml.scoring import bootstrap_scores, count, rule_scores
 
 
 def random_case(seed: int, rows: int = 400, n_labels: int = 5) -> tuple[np.ndarray, np.ndarray]:
@@ -14,12 +18,26 @@ def random_case(seed: int, rows: int = 400, n_labels: int = 5) -> tuple[np.ndarr
     return y_true, y_true ^ (rng.random((rows, n_labels)) < 0.15)
 
 
+@dataclass
+class Found:
+    macro: tuple[float, float]
+    micro: tuple[float, float]
+    per_label: DoubleArray
+
+
+def bootstrap_f1(y_true: BoolArray, y_pred: BoolArray, **options: int) -> Found:
+    """Intervals of F1."""
+    found = bootstrap_scores(y_true, {"it": y_pred}, **options)["it"]
+    return Found(found.scores["f1_macro"], found.scores["f1_micro"], found.f1)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_the_point_estimate_lies_inside(seed: int):
     y_true, y_pred = random_case(seed)
     found = bootstrap_f1(y_true, y_pred)
-    assert found.macro[0] < f1_macro(y_true, y_pred) < found.macro[1]
-    assert found.micro[0] < f1_micro(y_true, y_pred) < found.micro[1]
+    intervals = bootstrap_scores(y_true, {"it": y_pred})["it"].scores
+    for key, value in rule_scores(y_true, y_pred).items():
+        assert intervals[key][0] < value < intervals[key][1], key
     per_label = count(y_true, y_pred).f1
     assert ((found.per_label[0] < per_label) & (per_label < found.per_label[1])).all()
     assert found.per_label.shape == (2, 5)
@@ -46,7 +64,8 @@ def test_one_resample_is_f1_over_the_drawn_rows(seed: int):
     )
 
 
-def test_the_quantiles_are_those_of_all_resamples_over_block_borders():
+def test_the_quantiles_are_those_of_all_resamples_over_block_borders(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bootstrap, "_BLOCK_CELLS", 250 * 40)
     y_true, y_pred = random_case(1, rows=40, n_labels=2)
     rng = np.random.default_rng(3)
     draws = [rng.integers(0, 40, size=(size, 40)) for size in (250, 250, 10)]
@@ -56,6 +75,30 @@ def test_the_quantiles_are_those_of_all_resamples_over_block_borders():
     ]
     found = bootstrap_f1(y_true, y_pred, resamples=510, seed=3)
     assert found.macro == pytest.approx(tuple(np.quantile(macro, [0.025, 0.975])), abs=1e-12)
+
+
+def test_every_draw_has_as_many_rows_as_the_data():
+    weights = row_weights(np.random.default_rng(0), 7, 30)
+    assert weights.shape == (7, 30)
+    assert weights.sum(axis=1).tolist() == [30] * 7
+    assert weights.min() >= 0
+
+
+def test_very_many_rows_are_drawn_less_often_but_often_enough(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(bootstrap, "_MOST_DRAWS", 1_000)
+    assert sum(len(block) for block in resampled(2, 450)) == 450
+    assert sum(len(block) for block in resampled(4, 450)) == 250
+    assert sum(len(block) for block in resampled(1_000, 450)) == 200
+
+
+def test_several_predictions_are_resampled_together():
+    """One call for all rules gives what a call for each gives."""
+    y_true, y_pred = random_case(5)
+    together = bootstrap_scores(y_true, {"a": y_pred, "b": ~y_pred}, resamples=300)
+    for name, decided in (("a", y_pred), ("b", ~y_pred)):
+        alone = bootstrap_scores(y_true, {name: decided}, resamples=300)[name]
+        assert together[name].scores == alone.scores
+        assert np.array_equal(together[name].f1, alone.f1)
 
 
 def test_two_models_are_compared_on_the_same_draws():

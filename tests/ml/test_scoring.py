@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
+from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.schema import PER_CLASS_COLUMNS, RULE_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml import scoring
@@ -36,9 +37,8 @@ def test_rule_scores_are_scikit_learns(seed: int):
             y_true, y_pred, average=average, zero_division=0
         )
         assert ours[f"f1_{average}"] == pytest.approx(f1, **TOLERANCE)
-        if average == "macro":
-            assert ours["precision_macro"] == pytest.approx(precision, **TOLERANCE)
-            assert ours["recall_macro"] == pytest.approx(recall, **TOLERANCE)
+        assert ours[f"precision_{average}"] == pytest.approx(precision, **TOLERANCE)
+        assert ours[f"recall_{average}"] == pytest.approx(recall, **TOLERANCE)
     assert ours["subset_accuracy"] == pytest.approx(metrics.accuracy_score(y_true, y_pred), **TOLERANCE)
     assert ours["hamming_loss"] == pytest.approx(metrics.hamming_loss(y_true, y_pred), **TOLERANCE)
     assert tuple(ours) == RULE_KEYS
@@ -57,22 +57,6 @@ def test_counts_and_scores_of_each_label_are_scikit_learns(seed: int):
     assert counts.recall == pytest.approx(recall, **TOLERANCE)
     assert counts.f1 == pytest.approx(f1, **TOLERANCE)
     assert np.array_equal(counts.support, support)
-
-
-@pytest.mark.parametrize("seed", CASES)
-def test_ranking_scores_are_scikit_learns_and_nan_without_positives(seed: int):
-    y_true, y_prob, _ = random_case(seed)
-    ranked = scoring.ranking(y_true, y_prob)
-    for label in range(y_true.shape[1] - 1):
-        gold, prob = y_true[:, label], y_prob[:, label]
-        assert ranked.roc_auc[label] == pytest.approx(metrics.roc_auc_score(gold, prob), **TOLERANCE)
-        assert ranked.average_precision[label] == pytest.approx(
-            metrics.average_precision_score(gold, prob), **TOLERANCE
-        )
-    assert math.isnan(ranked.roc_auc[-1])
-    assert math.isnan(ranked.average_precision[-1])
-    micro = metrics.roc_auc_score(y_true, y_prob, average="micro")
-    assert scoring.roc_auc_micro(y_true, y_prob) == pytest.approx(micro, **TOLERANCE)
 
 
 @pytest.mark.parametrize("seed", CASES)
@@ -106,7 +90,13 @@ def test_a_table_worked_by_hand():
             "f1_weighted": (2 * 1 + 1 * 2 / 3 + 1 * 0) / 4,
             "f1_samples": (2 / 3 + 1 + 0 + 0) / 4,
             "precision_macro": (1 + 1 / 2 + 0) / 3,
+            "precision_micro": 3 / 5,
+            "precision_weighted": (2 * 1 + 1 * 1 / 2 + 1 * 0) / 4,
+            "precision_samples": (1 / 2 + 1 + 0 + 0) / 4,
             "recall_macro": (1 + 1 + 0) / 3,
+            "recall_micro": 3 / 4,
+            "recall_weighted": 3 / 4,
+            "recall_samples": (1 + 1 + 0 + 0) / 4,
             "subset_accuracy": 1 / 4,
             "hamming_loss": 3 / 12,
         },
@@ -129,30 +119,23 @@ def test_nothing_gold_and_nothing_predicted_score_zero_as_with_zero_division_0()
     assert ours["subset_accuracy"] == 1
 
 
-@pytest.mark.parametrize("value", [True, False])
-def test_the_ranking_of_one_class_alone_is_undefined(value: bool):
-    y_true, y_prob = np.full((4, 2), value), np.random.default_rng(0).random((4, 2), dtype=np.float32)
-    assert scoring.roc_auc_micro(y_true, y_prob) is None
-    assert np.isnan(scoring.ranking(y_true, y_prob).roc_auc).all()
-
-
-def test_test_scores_hold_every_rule_and_no_nan():
+def test_a_split_is_scored_by_every_rule_and_without_nan():
     y_true, y_prob, _ = random_case(1)
     labels = tuple("abcdefg")
-    thresholds = Thresholds(labels, 0.4, np.linspace(0.2, 0.8, 7), (1,) * 7, 10.0)
-    scores = scoring.test_scores(y_true, y_prob, thresholds)
+    thresholds = Thresholds(labels, 0.4, np.linspace(0.2, 0.8, 7), (1,) * 7, ThresholdSettings())
+    scores = scoring.score_split(y_true, y_prob, thresholds).summary
     assert scores["labels_without_positives"] == 1
-    ranked = scoring.ranking(y_true, y_prob)
     assert scores["auc_macro"] == pytest.approx(
         metrics.roc_auc_score(y_true[:, :-1], y_prob[:, :-1], average="macro"), **TOLERANCE
     )
     assert scores["average_precision_macro"] == pytest.approx(
-        np.mean(ranked.average_precision[:-1]), **TOLERANCE
+        metrics.average_precision_score(y_true[:, :-1], y_prob[:, :-1]), **TOLERANCE
     )
     for rule in RULES:
         y_pred = y_prob >= thresholds.of_rule(rule)
-        low, high = scores[rule]["f1_macro_ci"]
-        assert 0 <= low <= high <= 1
+        for key in RULE_KEYS:
+            low, high = scores[rule][f"{key}_ci"]
+            assert 0 <= low <= scores[rule][key] <= high <= 1
         assert scores[rule]["f1_macro"] == pytest.approx(
             metrics.f1_score(y_true, y_pred, average="macro", zero_division=0), **TOLERANCE
         )
@@ -160,12 +143,12 @@ def test_test_scores_hold_every_rule_and_no_nan():
     assert scores["global"]["f1_macro"] == scoring.f1_macro(y_true, y_prob.astype(np.float64) >= 0.4)
 
 
-def test_test_scores_without_any_positives_are_none_where_undefined():
+def test_the_scores_of_a_split_without_any_positives_are_none_where_undefined():
     empty = np.zeros((5, 2), dtype=bool)
     y_prob = np.full((5, 2), 0.2, dtype=np.float32)
-    scores = scoring.test_scores(
-        empty, y_prob, Thresholds(("a", "b"), 0.5, np.array([0.5, 0.5]), (0, 0), 1.0)
-    )
+    scores = scoring.score_split(
+        empty, y_prob, Thresholds(("a", "b"), 0.5, np.array([0.5, 0.5]), (0, 0), ThresholdSettings())
+    ).summary
     assert scores["auc_micro"] is scores["auc_macro"] is scores["average_precision_macro"] is None
     assert scores["per_label"]["f1_macro"] == 0
 

@@ -1,0 +1,227 @@
+"""Scores that need no threshold: areas under curves, for the data as it is and for resamples of its rows."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.ml.bootstrap import RANKING_RESAMPLES, interval, resampled
+
+MOST_RESAMPLED = 50_000
+"""Rows beyond which ranking scores get no interval: it would be narrower than anyone reads, and take minutes."""
+_LRAP_ROWS = 4096
+_DRAWS = 32
+"""Draws gone through at once: bounds memory."""
+
+
+@dataclass(frozen=True)
+class Ranked:
+    """Positives and negatives in the order of their scores, sorted once for any weights of the rows.
+
+    Attributes:
+        positive_rows: the row of each positive, by score, (n_positives,).
+        negative_rows: likewise, (n_negatives,).
+        below: negatives that score less than each positive, (n_positives,).
+        not_above: negatives that score at most as much.
+        first_equal: where in `positive_rows` the positives of the same score begin.
+    """
+
+    positive_rows: IntArray
+    negative_rows: IntArray
+    below: IntArray
+    not_above: IntArray
+    first_equal: IntArray
+
+    @classmethod
+    def of(cls, gold: BoolArray, prob: FloatArray, rows: IntArray) -> Self:
+        """From gold labels and scores of cells, each with the row it stands in; all of shape (n_cells,)."""
+        positives, negatives = np.flatnonzero(gold), np.flatnonzero(~gold)
+        positives = positives[np.argsort(prob[positives], kind="stable")]
+        negatives = negatives[np.argsort(prob[negatives], kind="stable")]
+        high, low = prob[positives], prob[negatives]
+        return cls(
+            rows[positives],
+            rows[negatives],
+            np.searchsorted(low, high, side="left"),
+            np.searchsorted(low, high, side="right"),
+            np.searchsorted(high, high, side="left"),
+        )
+
+    def drawn(self, weights: FloatArray) -> "Drawn":
+        """The weights of draws (n_rows, draws), summed along the order of the scores."""
+        # A row holds all draws, so that gathering and summing run along memory. float32 is exact here: sums of
+        # whole numbers, below 2**24.
+        negative = np.zeros((len(self.negative_rows) + 1, weights.shape[1]), dtype=np.float32)
+        np.cumsum(weights[self.negative_rows], axis=0, out=negative[1:])
+        return Drawn(
+            positive=weights[self.positive_rows].astype(np.float64),
+            below=negative[self.below].astype(np.float64),
+            not_above=negative[self.not_above].astype(np.float64),
+            n_negatives=negative[-1].astype(np.float64),
+            first_equal=self.first_equal,
+        )
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """How much weight stands where in the order of the scores, for several draws of the rows.
+
+    Attributes:
+        positive: weight of each positive, (n_positives, draws).
+        below: weight of the negatives below each positive, (n_positives, draws).
+        not_above: weight of those that score at most as much, (n_positives, draws).
+        n_negatives: weight of all negatives, (draws,).
+        first_equal: see `Ranked`.
+    """
+
+    positive: DoubleArray
+    below: DoubleArray
+    not_above: DoubleArray
+    n_negatives: DoubleArray
+    first_equal: IntArray
+
+    def roc_auc(self) -> DoubleArray:
+        """Area under the ROC curve, (draws,); NaN without both classes.
+
+        The share of pairs of a positive and a negative in which the positive scores higher; equal scores count half.
+        """
+        won = (self.positive * (self.below + self.not_above)).sum(axis=0) / 2
+        return _ratio_or_nan(won, self.positive.sum(axis=0) * self.n_negatives)
+
+    def average_precision(self) -> DoubleArray:
+        """Mean precision at the thresholds of the positives, (draws,); NaN without positives."""
+        cumulated = np.zeros((len(self.positive) + 1, self.positive.shape[1]))
+        np.cumsum(self.positive, axis=0, out=cumulated[1:])
+        found = cumulated[-1] - cumulated[self.first_equal]  # positives that score at least as much
+        precision = _ratio_or_nan(found, found + self.n_negatives - self.below)
+        return _ratio_or_nan(np.nansum(self.positive * precision, axis=0), cumulated[-1])
+
+
+@dataclass(frozen=True)
+class RankingScores:
+    """Threshold-free scores of a split; NaN where undefined (a label without positives, or with nothing else)."""
+
+    roc_auc: DoubleArray
+    """Of each label, (n_labels,)."""
+    average_precision: DoubleArray
+    """Of each label, (n_labels,)."""
+    auc_micro: float
+    lrap: float
+    intervals: dict[str, tuple[float, float]]
+    """95 % intervals by `RANKING_KEYS`; empty where none were asked for, or the split is very large."""
+
+    @property
+    def auc_macro(self) -> float:
+        """Mean over the labels that have one."""
+        return _mean(self.roc_auc)
+
+    @property
+    def average_precision_macro(self) -> float:
+        """Mean over the labels that have one."""
+        return _mean(self.average_precision)
+
+
+def ranking_scores(y_true: BoolArray, y_prob: FloatArray, *, intervals: bool = True) -> RankingScores:
+    """All threshold-free scores of probabilities.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_prob: probabilities, float32, (n_examples, n_labels).
+        intervals: bootstrap them too.
+    """
+    n_examples, n_labels = y_true.shape
+    everyone, rows = np.ones((n_examples, 1), dtype=np.float32), np.arange(n_examples)
+    labels = [Ranked.of(y_true[:, at], y_prob[:, at], rows) for at in range(n_labels)]
+    by_row = label_ranking_precision(y_true, y_prob)
+    found: dict[str, tuple[float, float]] = {}
+    if intervals and n_examples <= MOST_RESAMPLED:
+        cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
+        found = _intervals(labels, cells, by_row, n_examples)
+    as_they_are = [label.drawn(everyone) for label in labels]
+    return RankingScores(
+        roc_auc=np.array([label.roc_auc()[0] for label in as_they_are]),
+        average_precision=np.array([label.average_precision()[0] for label in as_they_are]),
+        auc_micro=roc_auc_micro(y_true, y_prob),
+        lrap=float(by_row.mean()) if n_examples else float("nan"),
+        intervals=found,
+    )
+
+
+def roc_auc_micro(y_true: BoolArray, y_prob: FloatArray) -> float:
+    """Area under the ROC curve over all cells; NaN where all are of one class.
+
+    As `Ranked.roc_auc`, but without an index per cell: a million rows of 28 labels fit in memory.
+    """
+    flat, gold = y_prob.ravel(), y_true.ravel()
+    negatives, positives = np.sort(flat[~gold]), np.sort(flat[gold])
+    if not (len(negatives) and len(positives)):
+        return float("nan")
+    won = (
+        np.searchsorted(negatives, positives, "left").sum()
+        + np.searchsorted(negatives, positives, "right").sum()
+    )
+    return float(won / (2 * len(negatives) * len(positives)))
+
+
+def label_ranking_precision(y_true: BoolArray, y_prob: FloatArray) -> DoubleArray:
+    """Label ranking average precision of each row, (n_examples,); its mean is the LRAP score.
+
+    For each gold label: of the labels that are at least as probable, the share that is gold. 1 for a row without
+    gold labels, as in scikit-learn.
+
+    Source:
+        Tsoumakas et al. 2010, Mining multi-label data, section 7.3.
+    """
+    values = np.ones(len(y_true))
+    for start in range(0, len(y_true), _LRAP_ROWS):
+        gold, prob = y_true[start : start + _LRAP_ROWS], y_prob[start : start + _LRAP_ROWS]
+        not_below = prob[:, None, :] >= prob[:, :, None]  # (rows, label, other label)
+        precision = (not_below & gold[:, None, :]).sum(axis=2) / not_below.sum(axis=2).clip(min=1)
+        n_gold = gold.sum(axis=1)
+        some = n_gold > 0
+        values[start : start + _LRAP_ROWS][some] = (precision * gold).sum(axis=1)[some] / n_gold[some]
+    return values
+
+
+def _intervals(
+    labels: list[Ranked], cells: Ranked, by_row: DoubleArray, n_examples: int
+) -> dict[str, tuple[float, float]]:
+    drawn: dict[str, list[DoubleArray]] = {
+        "auc_micro": [], "auc_macro": [], "average_precision_macro": [], "lrap": [],
+    }  # fmt: skip
+    for block in resampled(n_examples, RANKING_RESAMPLES):
+        for start in range(0, len(block), _DRAWS):
+            weights = np.ascontiguousarray(block[start : start + _DRAWS].T)  # (n_rows, draws)
+            by_label = [label.drawn(weights) for label in labels]
+            drawn["auc_micro"].append(cells.drawn(weights).roc_auc())
+            drawn["auc_macro"].append(_mean_of_labels([label.roc_auc() for label in by_label]))
+            drawn["average_precision_macro"].append(
+                _mean_of_labels([label.average_precision() for label in by_label])
+            )
+            drawn["lrap"].append(by_row @ weights.astype(np.float64) / n_examples)
+    found = {}
+    for key, blocks in drawn.items():
+        values = np.concatenate(blocks)
+        if not np.isnan(values).all():
+            low, high = interval(values[~np.isnan(values)])
+            found[key] = (float(low), float(high))
+    return found
+
+
+def _mean_of_labels(values: list[DoubleArray]) -> DoubleArray:
+    """Over the labels that have a score in a draw."""
+    table = np.stack(values)  # (n_labels, draws)
+    defined = ~np.isnan(table)
+    return _ratio_or_nan(np.where(defined, table, 0.0).sum(axis=0), defined.sum(axis=0))
+
+
+def _mean(values: DoubleArray) -> float:
+    return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
+
+
+def _ratio_or_nan(above: DoubleArray, below: DoubleArray | IntArray) -> DoubleArray:
+    ratio: DoubleArray = np.divide(
+        above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0
+    )
+    return ratio
