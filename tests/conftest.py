@@ -13,7 +13,7 @@ import pytest
 
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, Checkpoint, claim_checkpoint, write_manifest
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -95,7 +95,9 @@ def make_checkpoint(layout: Layout) -> Callable[..., Checkpoint]:
         write_json(folder / METRICS, {**dict.fromkeys(METRICS_KEYS), "run": str(run), "model": model})
         write_text(folder / CONFIG, TrainConfig.from_layers(("test", {"model": {"name": model}})).to_yaml())
         write_text(folder / CARD, "# A model\n")
-        thresholds = Thresholds(labels, 0.3, np.full(len(labels), 0.25), (4,) * len(labels), 10.0)
+        thresholds = Thresholds(
+            labels, 0.3, np.full(len(labels), 0.25), (4,) * len(labels), ThresholdSettings()
+        )
         thresholds.write(folder / "thresholds.json", run=str(run))
         return write_manifest(
             folder, run=run, kind="tiny", labels=labels, parents={"data": {"sha256": "0" * 64}}

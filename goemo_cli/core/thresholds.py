@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, cast
+from typing import Any, Self
 
 import numpy as np
+from pydantic import ValidationError
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
+from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.schema import RULES, SCHEMA_VERSION
@@ -14,26 +16,59 @@ from goemo_cli.core.schema import RULES, SCHEMA_VERSION
 SELECTION_THRESHOLD = 0.3
 """The paper's threshold: epochs are compared at it, so that nothing is fitted before the best one is known."""
 
-Rule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
 
-
-def decide(y_prob: FloatArray, thresholds: DoubleArray | float) -> BoolArray:
+def decide(
+    y_prob: FloatArray,
+    thresholds: DoubleArray | float,
+    *,
+    never_empty: bool = False,
+    top_k: int | None = None,
+) -> BoolArray:
     """The labels that probabilities stand for: `probability >= threshold`, everywhere in goemo.
 
     Args:
         y_prob: probabilities, float32, (n_examples, n_labels).
         thresholds: one for all labels, or (n_labels,).
+        never_empty: a row without any label gets its most probable one; of equals the first.
+        top_k: at most so many labels per row, the most probable ones; of equals the first.
 
     Returns:
         bool, (n_examples, n_labels). Compared in float64, so that a threshold is the number that is written.
     """
     decided: BoolArray = y_prob.astype(np.float64) >= np.asarray(thresholds, dtype=np.float64)
+    if never_empty:
+        empty = np.flatnonzero(~decided.any(axis=1))
+        decided[empty, y_prob[empty].argmax(axis=1)] = True
+    if top_k is not None and top_k < y_prob.shape[1]:
+        ranked = np.argsort(-y_prob, axis=1, kind="stable")
+        np.put_along_axis(decided, ranked[:, top_k:], values=False, axis=1)
     return decided
 
 
 @dataclass(frozen=True)
+class Decision:
+    """How probabilities become labels; call it with probabilities, float32, (n_examples, n_labels)."""
+
+    rule: str
+    """For people: a threshold rule, or what overrides it."""
+    thresholds: DoubleArray
+    """(n_labels,)"""
+    never_empty: bool = False
+    top_k: int | None = None
+
+    @classmethod
+    def fixed(cls, threshold: float, n_labels: int) -> Self:
+        """One threshold for all labels."""
+        return cls(f"a fixed threshold of {threshold:g}", np.full(n_labels, threshold, dtype=np.float64))
+
+    def __call__(self, y_prob: FloatArray) -> BoolArray:
+        """Labels, bool, (n_examples, n_labels)."""
+        return decide(y_prob, self.thresholds, never_empty=self.never_empty, top_k=self.top_k)
+
+
+@dataclass(frozen=True)
 class Thresholds:
-    """What was fitted on val, and which rule the run's labels follow."""
+    """What was fitted on val, and how the run's labels follow from it."""
 
     labels: tuple[str, ...]
     global_threshold: float
@@ -41,9 +76,18 @@ class Thresholds:
     """(n_labels,)"""
     n_positives: tuple[int, ...]
     """Gold positives of each label in the split they were fitted on."""
-    shrinkage: float
-    rule: Rule = "per_label"
+    settings: ThresholdSettings
+    """What they were fitted with."""
+    global_ci: tuple[float, float] = (0.0, 1.0)
+    """95 % interval of the global threshold over resampled rows of val."""
+    per_label_ci: DoubleArray | None = None
+    """The same of each label's, (2, n_labels); None where unknown."""
     fitted_on: str = "val"
+
+    @property
+    def rule(self) -> str:
+        """What the run's labels follow."""
+        return self.settings.rule
 
     def of_rule(self, rule: str) -> DoubleArray:
         """The thresholds of a rule, one per label.
@@ -59,18 +103,31 @@ class Thresholds:
             return np.full(len(self.labels), float(rule.removeprefix("fixed_")))
         raise SettingError([f"unknown threshold rule {rule!r}; known: {', '.join(RULES)}"])
 
+    def decision(self, rule: str | None = None) -> Decision:
+        """The run's own rule with its options if none is named; never_empty and top_k belong to no other rule."""
+        chosen = rule or self.rule
+        if chosen != self.rule:
+            return Decision(chosen, self.of_rule(chosen))
+        return Decision(chosen, self.of_rule(chosen), self.settings.never_empty, self.settings.top_k)
+
+    def decide(self, y_prob: FloatArray, rule: str | None = None) -> BoolArray:
+        """Labels by a rule, bool, (n_examples, n_labels); by the run's own, options included, if none is named."""
+        return self.decision(rule)(y_prob)
+
     def write(self, path: Path, *, run: str) -> None:
         """Write thresholds.json."""
+        intervals = None if self.per_label_ci is None else self.per_label_ci.T.tolist()
         write_json(
             path,
             {
                 "schema_version": SCHEMA_VERSION,
                 "run": run,
                 "fitted_on": self.fitted_on,
-                "rule": self.rule,
-                "shrinkage": self.shrinkage,
+                **self.settings.model_dump(),
                 "global": self.global_threshold,
+                "global_ci": list(self.global_ci),
                 "per_label": dict(zip(self.labels, self.per_label.tolist(), strict=True)),
+                "per_label_ci": intervals and dict(zip(self.labels, intervals, strict=True)),
                 "n_positives": dict(zip(self.labels, self.n_positives, strict=True)),
             },
         )
@@ -80,28 +137,31 @@ class Thresholds:
         """Read thresholds.json.
 
         Raises:
-            CorruptArtifactError: keys are missing, labels differ, a threshold is outside [0, 1], or it was
-                fitted on something other than val.
+            CorruptArtifactError: keys are missing, labels differ, a threshold is outside [0, 1], a rule or an
+                objective is unknown, or it was fitted on something other than val.
         """
         values = read_json_object(path)
         try:
+            intervals = values["per_label_ci"]
             found = cls(
                 labels=labels,
                 global_threshold=_fraction(values["global"]),
-                per_label=np.asarray(
-                    [_fraction(values["per_label"][label]) for label in labels], dtype=np.float64
-                ),
+                per_label=np.asarray([_fraction(values["per_label"][label]) for label in labels]),
                 n_positives=tuple(int(values["n_positives"][label]) for label in labels),
-                shrinkage=float(values["shrinkage"]),
-                rule=cast(Rule, values["rule"]),
+                settings=ThresholdSettings(**{name: values[name] for name in ThresholdSettings.model_fields}),
+                global_ci=_interval(values["global_ci"]),
+                per_label_ci=intervals and np.asarray([_interval(intervals[label]) for label in labels]).T,
                 fitted_on=str(values["fitted_on"]),
             )
+            same_order = tuple(values["per_label"]) == labels
+        except ValidationError as error:
+            wrong = error.errors()[0]
+            where = ".".join(map(str, wrong["loc"])) or "its settings"
+            raise CorruptArtifactError(path, f"{where}: {wrong['msg']}") from error
         except (KeyError, TypeError, ValueError) as error:
             raise CorruptArtifactError(path, f"is not a thresholds file ({error!r})") from error
-        if tuple(values["per_label"]) != labels:
+        if not same_order:
             raise CorruptArtifactError(path, "names other labels than the checkpoint, or in another order")
-        if found.rule not in RULES:
-            raise CorruptArtifactError(path, f"unknown threshold rule {found.rule!r}")
         if found.fitted_on != "val":
             raise CorruptArtifactError(path, f"was fitted on {found.fitted_on!r}; only val is honest")
         return found
@@ -112,3 +172,8 @@ def _fraction(value: Any) -> float:
     if not 0 <= number <= 1:
         raise ValueError(f"{number} is not between 0 and 1")
     return number
+
+
+def _interval(values: Any) -> tuple[float, float]:
+    low, high = values
+    return _fraction(low), _fraction(high)

@@ -1,72 +1,229 @@
 """Thresholds fitted on val: one for all labels, and one per label drawn toward it where positives are few."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
+
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.core.thresholds import Rule, Thresholds
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.core.config import ThresholdSettings
+from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.bootstrap import interval, resampled
 
 GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
 """Candidate thresholds."""
+RESAMPLES = 200
+"""Of val, to see how far each threshold would move."""
+_FEW_DRAWS = 8
+"""Below, counting row by row is quicker than a matrix product, and needs no matrix."""
 
 
-def f1_on_grid(y_true: BoolArray, y_prob: FloatArray, grid: DoubleArray = GRID) -> DoubleArray:
-    """F1 of each label at each candidate threshold, (n_grid, n_labels)."""
-    n_labels = y_true.shape[1]
-    table = np.zeros((len(grid), n_labels))
-    for label in range(n_labels):
+@dataclass(frozen=True)
+class GridCounts:
+    """What each candidate threshold would count; the leading axes may be draws of rows.
+
+    Attributes:
+        tp: true positives, (..., n_grid, n_labels).
+        predicted: predicted positives, (..., n_grid, n_labels).
+        support: gold positives, (..., n_labels).
+    """
+
+    tp: DoubleArray
+    predicted: DoubleArray
+    support: DoubleArray
+
+    def f_beta(self, beta: float = 1.0) -> DoubleArray:
+        """F-beta of each label at each candidate, (..., n_grid, n_labels); 0 where nothing is gold or predicted."""
+        weighted = beta**2
+        return _ratio((1 + weighted) * self.tp, weighted * self.support[..., None, :] + self.predicted)
+
+    def precision(self) -> DoubleArray:
+        """Precision, likewise; 1 where nothing is predicted, since then nothing is wrong."""
+        return np.where(self.predicted > 0, _ratio(self.tp, self.predicted), 1.0)
+
+    def recall(self) -> DoubleArray:
+        """Recall, likewise; 0 where nothing is gold."""
+        return _ratio(self.tp, self.support[..., None, :])
+
+
+def reached_on_grid(y_prob: FloatArray) -> IntArray:
+    """How many candidate thresholds each probability reaches, where `probability >= threshold` is a yes.
+
+    Args:
+        y_prob: probabilities, float32, (n_examples, n_labels).
+    """
+    reached: IntArray = np.searchsorted(GRID, y_prob.astype(np.float64), side="right")
+    return reached
+
+
+def counts_on_grid(y_true: BoolArray, reached: IntArray, weights: FloatArray | None = None) -> GridCounts:
+    """Counts at every candidate threshold.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        reached: what `reached_on_grid` gives, (n_examples, n_labels).
+        weights: draws of row weights, float32, (draws, n_examples); as they are without.
+    """
+    if weights is None:
+        one = counts_on_grid(y_true, reached, np.ones((1, len(y_true)), dtype=np.float32))
+        return GridCounts(one.tp[0], one.predicted[0], one.support[0])
+    tp, predicted = [], []
+    for label in range(y_true.shape[1]):
         gold = y_true[:, label]
-        prob = y_prob[:, label].astype(np.float64)
-        # Sorted once, the counts at every threshold are two look-ups: predicted positive where prob >= threshold.
-        positives = np.sort(prob[gold])
-        predicted = len(prob) - np.searchsorted(np.sort(prob), grid, side="left")
-        hits = len(positives) - np.searchsorted(positives, grid, side="left")
-        whole = predicted + len(positives)
-        table[:, label] = np.divide(2.0 * hits, whole, out=np.zeros(len(grid)), where=whole > 0)
-    return table
+        predicted.append(_reaching(reached[:, label], weights))
+        tp.append(_reaching(reached[gold, label], weights[:, gold]))
+    support = (weights @ y_true.astype(np.float32)).astype(np.float64)
+    return GridCounts(np.stack(tp, axis=-1), np.stack(predicted, axis=-1), support)
+
+
+def _reaching(reached: IntArray, weights: FloatArray) -> DoubleArray:
+    """Weight of the rows that reach each candidate, (draws, n_grid)."""
+    n_bins = len(GRID) + 1
+    if len(weights) < _FEW_DRAWS:
+        histogram = np.stack([np.bincount(reached, weights=draw, minlength=n_bins) for draw in weights])
+    else:
+        bins = np.zeros((len(reached), n_bins), dtype=np.float32)
+        bins[np.arange(len(reached)), reached] = 1
+        histogram = (weights @ bins).astype(np.float64)
+    counts: DoubleArray = histogram[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    return counts
 
 
 def fit_thresholds(
-    labels: tuple[str, ...], y_true: BoolArray, y_prob: FloatArray, *, shrinkage: float, rule: Rule
+    labels: tuple[str, ...],
+    y_true: BoolArray,
+    y_prob: FloatArray,
+    settings: ThresholdSettings,
+    *,
+    resamples: int = RESAMPLES,
 ) -> Thresholds:
-    """The thresholds that give the best F1 on val.
+    """The thresholds that serve the objective best on val.
 
-    The global one maximises macro-F1. A label's own best is averaged with it, weighted by its n positives against
-    `shrinkage`: (n * own + shrinkage * global) / (n + shrinkage). A best on a plateau is its middle, which
-    generalises better than its edge.
+    The global one serves it over all labels. A label's own best is averaged with it, weighted by its n positives
+    against the shrinkage: (n * own + shrinkage * global) / (n + shrinkage). A best on a plateau is its middle,
+    which generalises better than its edge.
 
     Args:
         labels: label names.
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
-        shrinkage: positives at which a label's own best and the global threshold count the same.
-        rule: which of them the run's labels follow.
+        settings: objective, shrinkage, and the rule and options that the run's labels follow.
+        resamples: draws of val's rows, for the interval of each threshold; 0 leaves them out.
 
     Returns:
         Thresholds rounded to four decimals, so that the written number is the number used.
     """
-    table = f1_on_grid(y_true, y_prob)
-    shared = _middle_of_best(table.mean(axis=1))
-    own = np.array([_middle_of_best(table[:, label]) for label in range(len(labels))])
-    n_positives = y_true.sum(axis=0)
-    weight = n_positives + shrinkage
-    # Without positives there is no best of its own, whatever the grid says.
-    per_label: DoubleArray = np.where(
-        n_positives > 0, (n_positives * own + shrinkage * shared) / np.maximum(weight, 1e-9), shared
-    )
+    reached = reached_on_grid(y_prob)
+    shared, per_label = _fit(counts_on_grid(y_true, reached), settings)
+    global_ci, per_label_ci = (0.0, 1.0), None
+    if resamples and len(y_true):
+        draws = [
+            _fit(GridCounts(*one), settings)
+            for weights in resampled(len(y_true), resamples)
+            for one in _each_draw(counts_on_grid(y_true, reached, weights))
+        ]
+        low, high = interval(np.array([draw[0] for draw in draws]))
+        global_ci = (round(float(low), 4), round(float(high), 4))
+        per_label_ci = np.round(interval(np.stack([draw[1] for draw in draws])), 4)
     return Thresholds(
         labels=labels,
         global_threshold=round(shared, 4),
         per_label=np.round(per_label, 4),
-        n_positives=tuple(int(n) for n in n_positives),
-        shrinkage=shrinkage,
-        rule=rule,
+        n_positives=tuple(int(n) for n in y_true.sum(axis=0)),
+        settings=settings,
+        global_ci=global_ci,
+        per_label_ci=per_label_ci,
     )
+
+
+def _each_draw(counts: GridCounts) -> list[tuple[DoubleArray, DoubleArray, DoubleArray]]:
+    return list(zip(counts.tp, counts.predicted, counts.support, strict=True))
+
+
+def _fit(counts: GridCounts, settings: ThresholdSettings) -> tuple[float, DoubleArray]:
+    """The global threshold, and one per label (n_labels,)."""
+    choose = _CHOICES[settings.objective]
+    shared, own = choose(counts, settings)
+    n = counts.support
+    # Without positives there is no best of its own, whatever the grid says.
+    weight = np.maximum(n + settings.shrinkage, 1e-9)
+    per_label: DoubleArray = np.where(n > 0, (n * own + settings.shrinkage * shared) / weight, shared)
+    return shared, per_label
+
+
+Choice = tuple[float, DoubleArray]
+"""The global threshold, and each label's own best."""
+
+
+def _best_f_beta(counts: GridCounts, settings: ThresholdSettings) -> Choice:
+    table = counts.f_beta(settings.beta)
+    return _middle_of_best(table.mean(axis=1)), _best_per_label(table)
+
+
+def _best_f1_micro(counts: GridCounts, settings: ThresholdSettings) -> Choice:
+    """The global optimum, and from there label by label until no label gains: a local optimum of micro-F1."""
+    pooled = _ratio(2 * counts.tp.sum(axis=1), counts.predicted.sum(axis=1) + counts.support.sum())
+    shared = _middle_of_best(pooled)
+    labels = np.arange(counts.tp.shape[1])
+    at = np.full(len(labels), int(np.searchsorted(GRID, shared, side="right")) - 1)
+    while True:
+        before = at.copy()
+        for label in labels:
+            others = labels != label
+            tp = counts.tp[at[others], labels[others]].sum() + counts.tp[:, label]
+            predicted = counts.predicted[at[others], labels[others]].sum() + counts.predicted[:, label]
+            scores = _ratio(2 * tp, predicted + counts.support.sum())
+            if scores.max() > scores[at[label]]:
+                at[label] = int(scores.argmax())
+        if (at == before).all():
+            return shared, GRID[at]
+
+
+def _best_recall(counts: GridCounts, settings: ThresholdSettings) -> Choice:
+    """Most recall with precision at the floor or above: the lowest threshold that reaches it and all above do not fall."""
+    return _above_floor(counts.precision(), counts.recall(), settings)
+
+
+def _best_precision(counts: GridCounts, settings: ThresholdSettings) -> Choice:
+    """Most precision with recall at the floor or above."""
+    return _above_floor(counts.recall(), counts.precision(), settings)
+
+
+def _above_floor(held: DoubleArray, raised: DoubleArray, settings: ThresholdSettings) -> Choice:
+    """The most of one score where the other is at the floor or above; where none is, the most of the other."""
+    floor = settings.floor or 0.0
+
+    def best(held: DoubleArray, raised: DoubleArray) -> float:
+        reached = held >= floor
+        return _middle_of_best(np.where(reached, raised, -1.0) if reached.any() else held)
+
+    own = [best(held[:, label], raised[:, label]) for label in range(held.shape[1])]
+    return best(held.mean(axis=1), raised.mean(axis=1)), np.array(own)
+
+
+_CHOICES: dict[str, Callable[[GridCounts, ThresholdSettings], Choice]] = {
+    "f1_macro": _best_f_beta,
+    "f_beta": _best_f_beta,
+    "f1_micro": _best_f1_micro,
+    "precision_floor": _best_recall,
+    "recall_floor": _best_precision,
+}
+
+
+def _best_per_label(table: DoubleArray) -> DoubleArray:
+    return np.array([_middle_of_best(table[:, label]) for label in range(table.shape[1])])
 
 
 def _middle_of_best(scores: DoubleArray) -> float:
     """The middle of the run of grid points around the first best one that score the same."""
     first = int(scores.argmax())
-    last = first
-    while last + 1 < len(scores) and scores[last + 1] == scores[first]:
-        last += 1
+    worse = np.flatnonzero(scores[first:] != scores[first])
+    last = first + int(worse[0]) - 1 if len(worse) else len(scores) - 1
     return float((GRID[first] + GRID[last]) / 2)
+
+
+def _ratio(above: DoubleArray, below: DoubleArray) -> DoubleArray:
+    ratio: DoubleArray = np.divide(
+        above, below, out=np.zeros(np.broadcast(above, below).shape), where=np.asarray(below) > 0
+    )
+    return ratio

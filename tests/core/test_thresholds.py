@@ -1,18 +1,28 @@
 """The one rule that turns probabilities into labels, and the file that keeps thresholds."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import write_json
 from goemo_cli.core.thresholds import Thresholds, decide
 
 LABELS = ("anger", "joy", "neutral")
-THRESHOLDS = Thresholds(LABELS, 0.31, np.array([0.1, 0.25, 0.9]), (3, 0, 12), 10.0)
+THRESHOLDS = Thresholds(
+    LABELS,
+    0.31,
+    np.array([0.1, 0.25, 0.9]),
+    (3, 0, 12),
+    ThresholdSettings(objective="precision_floor", floor=0.4, shrinkage=7, top_k=2),
+    global_ci=(0.2, 0.4),
+    per_label_ci=np.array([[0.05, 0.2, 0.8], [0.2, 0.3, 1.0]]),
+)
 
 
 def test_a_probability_equal_to_its_threshold_is_a_yes():
@@ -54,7 +64,40 @@ def test_thresholds_read_back_as_written(tmp_path: Path):
     back = Thresholds.read(tmp_path / "thresholds.json", LABELS)
     assert back.per_label.tolist() == THRESHOLDS.per_label.tolist()
     assert (back.labels, back.global_threshold, back.n_positives) == (LABELS, 0.31, (3, 0, 12))
-    assert (back.shrinkage, back.rule, back.fitted_on) == (10.0, "per_label", "val")
+    assert (back.settings, back.rule, back.fitted_on) == (THRESHOLDS.settings, "per_label", "val")
+    assert back.global_ci == (0.2, 0.4)
+    assert back.per_label_ci is not None
+    assert back.per_label_ci.tolist() == [[0.05, 0.2, 0.8], [0.2, 0.3, 1.0]]
+
+
+def test_a_row_without_a_label_gets_its_most_probable_one():
+    y_prob = np.array([[0.1, 0.2, 0.2], [0.9, 0.1, 0.8], [0, 0, 0]], dtype=np.float32)
+    assert decide(y_prob, 0.5, never_empty=True).tolist() == [
+        [False, True, False],
+        [True, False, True],
+        [True, False, False],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("top_k", "expected"), [(1, [True, False, False]), (2, [True, False, True]), (9, [True] * 3)]
+)
+def test_of_many_labels_the_most_probable_ones_stay(top_k: int, expected: list[bool]):
+    y_prob = np.array([[0.9, 0.6, 0.8]], dtype=np.float32)
+    assert decide(y_prob, 0.5, top_k=top_k).tolist() == [expected]
+
+
+def test_top_k_never_adds_a_label():
+    y_prob = np.array([[0.4, 0.6, 0.2]], dtype=np.float32)
+    assert decide(y_prob, 0.5, top_k=2).tolist() == [[False, True, False]]
+
+
+def test_the_options_belong_to_the_runs_own_rule():
+    y_prob = np.array([[0.95, 0.96, 0.97], [0.01, 0.01, 0.02]], dtype=np.float32)
+    own = replace(THRESHOLDS, settings=ThresholdSettings(never_empty=True, top_k=1))
+    assert own.decide(y_prob).tolist() == [[False, False, True], [False, False, True]]
+    assert own.decide(y_prob, "per_label").tolist() == own.decide(y_prob).tolist()
+    assert own.decide(y_prob, "global").tolist() == [[True] * 3, [False] * 3]
 
 
 def test_the_file_names_its_run_and_what_it_was_fitted_on(tmp_path: Path):
@@ -70,8 +113,12 @@ def test_the_file_names_its_run_and_what_it_was_fitted_on(tmp_path: Path):
     ("key", "value", "reason"),
     [
         ("fitted_on", "test", "was fitted on 'test'; only val is honest"),
-        ("rule", "best", "unknown threshold rule 'best'"),
-        ("rule", ["global"], "unknown threshold rule"),
+        ("rule", "best", "rule: Input should be"),
+        ("rule", ["global"], "rule: Input should be"),
+        ("objective", "accuracy", "objective: Input should be"),
+        ("floor", None, "precision_floor and recall_floor need it"),
+        ("global_ci", [0.1], "is not a thresholds file"),
+        ("per_label_ci", {"anger": [0, 2]}, "not between 0 and 1"),
         ("global", 1.01, "not between 0 and 1"),
         ("global", -0.01, "not between 0 and 1"),
         ("global", None, "is not a thresholds file"),
@@ -82,7 +129,7 @@ def test_the_file_names_its_run_and_what_it_was_fitted_on(tmp_path: Path):
         ("per_label", {"anger": 0.1, "joy": 2, "neutral": 0.3}, "not between 0 and 1"),
         ("per_label", [0.1, 0.2, 0.3], "is not a thresholds file"),
         ("n_positives", {}, "is not a thresholds file"),
-        ("shrinkage", "much", "is not a thresholds file"),
+        ("shrinkage", "much", "shrinkage: Input should be a valid number"),
     ],
 )
 def test_a_file_with_a_fault_is_refused(tmp_path: Path, key: str, value: Any, reason: str):

@@ -1,10 +1,13 @@
 """Thresholds fitted on val."""
 
+from typing import Any
+
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
-from goemo_cli.ml.tuning import GRID, f1_on_grid, fit_thresholds
+from goemo_cli.core.config import ThresholdSettings
+from goemo_cli.ml.tuning import GRID, counts_on_grid, fit_thresholds, reached_on_grid
 
 
 def random_case(seed: int, rows: int = 300, n_labels: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -14,9 +17,14 @@ def random_case(seed: int, rows: int = 300, n_labels: int = 4) -> tuple[np.ndarr
     return y_true, (1 / (1 + np.exp(-scores))).astype(np.float32)
 
 
-def fit(y_true: np.ndarray, y_prob: np.ndarray, shrinkage: float):
+def fit(y_true: np.ndarray, y_prob: np.ndarray, shrinkage: float = 0, resamples: int = 0, **settings: Any):
     labels = tuple(f"label{at}" for at in range(y_true.shape[1]))
-    return fit_thresholds(labels, y_true, y_prob, shrinkage=shrinkage, rule="per_label")
+    wanted = ThresholdSettings(shrinkage=shrinkage, **settings)
+    return fit_thresholds(labels, y_true, y_prob, wanted, resamples=resamples)
+
+
+def f1_on_grid(y_true: np.ndarray, y_prob: np.ndarray) -> np.ndarray:
+    return counts_on_grid(y_true, reached_on_grid(y_prob)).f_beta()
 
 
 def test_the_grid_is_the_hundredths_from_002_to_098():
@@ -131,3 +139,102 @@ def test_the_order_of_the_rows_does_not_matter():
     assert (
         fit(y_true, y_prob, 10).per_label.tolist() == fit(y_true[order], y_prob[order], 10).per_label.tolist()
     )
+
+
+@pytest.mark.parametrize("draws", [3, 12])
+def test_counts_of_a_draw_are_those_of_the_drawn_rows(draws: int):
+    """Few draws and many are counted in two ways."""
+    y_true, y_prob = random_case(11, rows=40)
+    rng = np.random.default_rng(0)
+    rows = rng.integers(0, 40, size=(draws, 40))
+    weights = np.stack([np.bincount(draw, minlength=40) for draw in rows]).astype(np.float32)
+    counts = counts_on_grid(y_true, reached_on_grid(y_prob), weights)
+    for draw in range(draws):
+        direct = counts_on_grid(y_true[rows[draw]], reached_on_grid(y_prob[rows[draw]]))
+        assert np.array_equal(counts.tp[draw], direct.tp)
+        assert np.array_equal(counts.predicted[draw], direct.predicted)
+        assert np.array_equal(counts.support[draw], direct.support)
+
+
+@pytest.mark.parametrize("beta", [0.5, 2.0])
+def test_f_beta_is_scikit_learns_and_the_best_of_it_is_taken(beta: float):
+    y_true, y_prob = random_case(12)
+    table = counts_on_grid(y_true, reached_on_grid(y_prob)).f_beta(beta)
+    for at, threshold in enumerate(GRID):
+        direct = fbeta_score(y_true, y_prob >= threshold, beta=beta, average=None, zero_division=0)
+        assert table[at] == pytest.approx(direct, abs=1e-12)
+    fitted = fit(y_true, y_prob, objective="f_beta", beta=beta)
+    scores = [
+        fbeta_score(y_true[:, at], y_prob[:, at].astype(np.float64) >= t, beta=beta)
+        for at, t in enumerate(fitted.per_label)
+    ]
+    assert scores == pytest.approx(table.max(axis=0), abs=1e-12)
+
+
+def test_thresholds_for_micro_f1_cannot_be_moved_alone_to_gain():
+    y_true, y_prob = random_case(13)
+    fitted = fit(y_true, y_prob, objective="f1_micro")
+    reached = f1_score(y_true, fitted.decide(y_prob), average="micro")
+    shared = f1_score(y_true, fitted.decide(y_prob, "global"), average="micro")
+    assert (
+        reached >= shared == pytest.approx(max(f1_score(y_true, y_prob >= t, average="micro") for t in GRID))
+    )
+    for label in range(4):
+        for threshold in GRID:
+            moved = fitted.per_label.copy()
+            moved[label] = threshold
+            y_pred = y_prob.astype(np.float64) >= moved
+            assert f1_score(y_true, y_pred, average="micro") <= reached + 1e-12
+
+
+@pytest.mark.parametrize("floor", [0.3, 0.6])
+@pytest.mark.parametrize(
+    ("objective", "held", "raised"),
+    [("precision_floor", precision_score, recall_score), ("recall_floor", recall_score, precision_score)],
+)
+def test_a_floor_is_held_and_the_other_score_is_the_most_that_leaves(objective, held, raised, floor: float):
+    y_true, y_prob = random_case(14)
+    fitted = fit(y_true, y_prob, objective=objective, floor=floor)
+    for label in range(2):  # labels with enough positives to reach the floor
+        gold, prob = y_true[:, label], y_prob[:, label].astype(np.float64)
+        chosen = prob >= fitted.per_label[label]
+        assert held(gold, chosen, zero_division=1) >= floor
+        allowed = [
+            raised(gold, prob >= t, zero_division=1)
+            for t in GRID
+            if held(gold, prob >= t, zero_division=1) >= floor
+        ]
+        assert raised(gold, chosen, zero_division=1) == pytest.approx(max(allowed), abs=1e-12)
+
+
+def test_a_floor_out_of_reach_comes_as_near_as_it_can():
+    """Gold and others have the same probability: precision is a half at most."""
+    y_true, y_prob = np.array([[True], [False]] * 4), np.full((8, 1), 0.6, dtype=np.float32)
+    y_prob[0] = 0.01  # below the grid: recall reaches 3/4 at most
+    fitted = fit(y_true, y_prob, objective="recall_floor", floor=0.9)
+    assert 0.02 <= fitted.per_label[0] <= 0.6
+
+
+def test_the_interval_of_a_threshold_holds_it_and_narrows_with_more_rows():
+    widths = []
+    for rows in (80, 20_000):
+        rng = np.random.default_rng(15)
+        y_true = rng.random((rows, 1)) < 0.3
+        noise = rng.normal(-1.5, 1, (rows, 1))
+        fitted = fit(y_true, (1 / (1 + np.exp(-(noise + 2 * y_true)))).astype(np.float32), resamples=100)
+        assert fitted.per_label_ci is not None
+        low, high = fitted.per_label_ci[:, 0]
+        assert low <= fitted.per_label[0] <= high
+        assert fitted.global_ci[0] <= fitted.global_threshold <= fitted.global_ci[1]
+        widths.append(high - low)
+    assert widths[0] > 3 * widths[1]
+
+
+def test_the_interval_is_that_of_thresholds_fitted_on_resampled_rows():
+    y_true, y_prob = random_case(16, rows=50)
+    rng = np.random.default_rng(0)
+    draws = [rng.integers(0, 50, size=(1, 50))[0] for _ in range(1)]
+    expected = fit(y_true[draws[0]], y_prob[draws[0]], shrinkage=10)
+    fitted = fit(y_true, y_prob, shrinkage=10, resamples=1)
+    assert fitted.global_ci == (expected.global_threshold,) * 2
+    assert fitted.per_label_ci == pytest.approx(np.stack([expected.per_label] * 2), abs=1e-12)
