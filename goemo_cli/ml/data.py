@@ -15,6 +15,23 @@ from goemo_cli.core.splits import SPLITS, Split
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 
+class SplitDigest:
+    """A digest of texts, labels and their order, taken chunk by chunk; the same however the rows are cut."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def update(self, texts: Sequence[str], y_true: BoolArray) -> None:
+        """Take the next rows: n_examples texts and their gold labels, bool, (n_examples, n_labels)."""
+        for text, packed in zip(texts, np.packbits(y_true, axis=1), strict=True):
+            encoded = text.encode("utf-8", "surrogatepass")
+            self._digest.update(len(encoded).to_bytes(8, "little") + encoded + packed.tobytes())
+
+    def hexdigest(self) -> str:
+        """Of all rows so far, as 64 hex digits."""
+        return self._digest.hexdigest()
+
+
 @dataclass(frozen=True)
 class LabelledTexts:
     """Texts with their gold labels.
@@ -40,10 +57,8 @@ class LabelledTexts:
 
     def sha256(self) -> str:
         """A digest of texts, labels and their order; the same for the same rows in any file format."""
-        digest = hashlib.sha256()
-        for text, row in zip(self.texts, self.y_true, strict=True):
-            encoded = text.encode("utf-8", "surrogatepass")
-            digest.update(len(encoded).to_bytes(8, "little") + encoded + np.packbits(row).tobytes())
+        digest = SplitDigest()
+        digest.update(self.texts, self.y_true)
         return digest.hexdigest()
 
 
@@ -59,6 +74,8 @@ class Dataset:
     """Where it was read from, for people."""
     is_fallback: bool = False
     """The embedded sample stands in for GoEmotions that could not be had."""
+    taxonomy: str | None = None
+    """The coarser labels it was rolled up to."""
 
     @property
     def train(self) -> LabelledTexts:
@@ -83,6 +100,7 @@ class Dataset:
             "name": self.name,
             "source": self.source,
             "is_fallback": self.is_fallback,
+            "taxonomy": self.taxonomy,
             "sha256": whole,
             "split_sha256": digests,
             "sizes": {name: len(split) for name, split in self.splits.items()},

@@ -15,6 +15,13 @@ FILES: dict[str, str] = {
 }
 """SHA-256 of each file in google-research/google-research, goemotions/data."""
 
+SPLIT_SHA256: dict[Split, str] = {
+    "train": "9aae8140b134d2069770a6de485bba7117085d8d786e0c7bcfe66148314e7ec7",
+    "val": "cde421e378d854c0092971693f6798630866949220804b411b77371fbdb39387",
+    "test": "702fbf88cb4d470d1c031a29562ff2b83daf4ad92d9d7e3e54cbc1a6b20c05c5",
+}
+"""`LabelledTexts.sha256` of each split of these files: texts, gold labels and their order."""
+
 _FILE_OF: dict[Split, str] = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 
 

@@ -16,10 +16,12 @@ from goemo_cli.core.events import Listener, Noted, Warned, ignore
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.splits import SPLITS, Split, parse_split
+from goemo_cli.core.taxonomies import applicable
 from goemo_cli.ml import goemotions
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.ml.splitting import stratified_split
 from goemo_cli.ml.tables import SUFFIXES, RawRows, read_rows
+from goemo_cli.ml.taxonomy import in_taxonomy
 from goemo_cli.services.fetching import cache_folder, fetch_goemotions
 
 GOEMOTIONS, SAMPLE = "goemotions", "sample"
@@ -45,6 +47,12 @@ def load_data(
         RemoteError: a named data set that is not here and could not be downloaded.
     """
     data = _load(settings, root, may_fetch=may_fetch and not is_offline(), listen=listen)
+    if settings.taxonomy:
+        if settings.taxonomy not in applicable(data.labels):
+            raise DataError(
+                f"{data.source}: only the 28 labels of GoEmotions have the taxonomy {settings.taxonomy}"
+            )
+        data = in_taxonomy(data, settings.taxonomy)
     data.require_usable()
     return data
 
