@@ -5,14 +5,15 @@ from typing import Annotated
 
 import typer
 
+_RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
+
 CheckpointOpt = Annotated[
-    Path,
-    typer.Option("--checkpoint", "-c", help="Folder of a finished run.", show_default=False, metavar="DIR"),
+    str, typer.Option("--checkpoint", "-c", help=_RUN, show_default=False, metavar="RUN")
 ]
 OptionalCheckpointOpt = Annotated[
-    Path | None,
-    typer.Option("--checkpoint", "-c", help="Folder of a finished run.", show_default=False, metavar="DIR"),
+    str | None, typer.Option("--checkpoint", "-c", help=_RUN, show_default=False, metavar="RUN")
 ]
+RunArg = Annotated[str, typer.Argument(help=_RUN, show_default=False, metavar="RUN")]
 RootOpt = Annotated[
     Path, typer.Option("--root", help="Project root: artifacts/ and output/ lie below it.", metavar="DIR")
 ]

@@ -5,16 +5,19 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Self
 
-from goemo_cli.core.catalogue import Kind
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import METRICS_KEYS, SCHEMA_VERSION
-from goemo_cli.core.thresholds import Thresholds
+
+if TYPE_CHECKING:  # numpy, pydantic and yaml load when settings or thresholds are first asked for
+    from goemo_cli.core.catalogue import Kind
+    from goemo_cli.core.config import TrainConfig
+    from goemo_cli.core.thresholds import Thresholds
 
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
@@ -59,14 +62,16 @@ class Checkpoint:
         return tuple(self.manifest["labels"])
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> "Kind":
         """What sort of model lies here."""
         kind: Kind = self.manifest.get("kind", "transformer")
         return kind
 
     @cached_property
-    def config(self) -> TrainConfig:
+    def config(self) -> "TrainConfig":
         """The resolved settings the run was trained with."""
+        from goemo_cli.core.config import TrainConfig
+
         return TrainConfig.from_file(self.path / CONFIG)
 
     @cached_property
@@ -78,8 +83,10 @@ class Checkpoint:
         return metrics
 
     @cached_property
-    def thresholds(self) -> Thresholds:
+    def thresholds(self) -> "Thresholds":
         """thresholds.json, checked against the checkpoint's labels."""
+        from goemo_cli.core.thresholds import Thresholds
+
         return Thresholds.read(self.path / THRESHOLDS, self.labels)
 
     def size_faults(self) -> Iterator[tuple[Path, str]]:
@@ -147,7 +154,14 @@ def claim_checkpoint(
 
 
 def write_manifest(
-    folder: Path, *, run: RunName, kind: Kind, labels: tuple[str, ...], parents: Mapping[str, Any]
+    folder: Path,
+    *,
+    run: RunName,
+    kind: "Kind",
+    labels: tuple[str, ...],
+    parents: Mapping[str, Any],
+    headline: Mapping[str, Any] | None = None,
+    kept: Mapping[str, Any] = MappingProxyType({}),
 ) -> Checkpoint:
     """Hash every file of a finished checkpoint and write the manifest: from here on it counts.
 
@@ -156,7 +170,10 @@ def write_manifest(
         run: its run.
         kind: what sort of model it is.
         labels: label names in output order.
-        parents: what it was made from (data, base model).
+        parents: what it was made from (data, base model, members).
+        headline: `core.headline.headline_of` its metrics, for lists of runs; without it they open metrics.json.
+        kept: entries of files that are as an earlier manifest says. They are not hashed again: a damaged one would
+            get the blessing of a new hash.
     """
     files = sorted(
         path
@@ -170,10 +187,44 @@ def write_manifest(
         "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "labels": list(labels),
         "parents": dict(parents),
+        **({"headline": dict(headline)} if headline is not None else {}),
         "files": {
-            path.relative_to(folder).as_posix(): {"sha256": sha256_file(path), "size": path.stat().st_size}
+            name: kept.get(name) or _entry(path)
             for path in files
+            for name in [path.relative_to(folder).as_posix()]
         },
     }
     write_json(folder / MANIFEST, manifest)
     return Checkpoint.open(folder)
+
+
+def _entry(path: Path) -> dict[str, Any]:
+    return {"sha256": sha256_file(path), "size": path.stat().st_size}
+
+
+def seal(checkpoint: Checkpoint, name: str) -> Checkpoint:
+    """Put a file of a finished checkpoint into its manifest as it is now; everything else there stays.
+
+    The other files are not hashed again: a damaged one would get the blessing of a new hash.
+
+    Args:
+        checkpoint: whose manifest is read anew.
+        name: of the file, relative to the checkpoint.
+    """
+    path, now = checkpoint.path / name, Checkpoint.open(checkpoint.path)
+    return _with_files(now, {**now.manifest["files"], name: _entry(path)})
+
+
+def unseal(checkpoint: Checkpoint, name: str) -> Checkpoint:
+    """Take a file out of the manifest, so that it may change: until `seal` it counts for nothing."""
+    now = Checkpoint.open(checkpoint.path)
+    files = now.manifest["files"]
+    if name not in files:
+        return now
+    return _with_files(now, {other: files[other] for other in files if other != name})
+
+
+def _with_files(checkpoint: Checkpoint, files: Mapping[str, Any]) -> Checkpoint:
+    manifest = {**checkpoint.manifest, "files": dict(sorted(files.items()))}
+    write_json(checkpoint.path / MANIFEST, manifest)
+    return Checkpoint.open(checkpoint.path)

@@ -21,9 +21,24 @@ class Layout:
     root: Path = Path()
 
     @property
+    def artifacts(self) -> Path:
+        """All that belongs to runs."""
+        return self.root / "artifacts"
+
+    @property
+    def output(self) -> Path:
+        """All that is drawn or mirrored from them."""
+        return self.root / "output"
+
+    @property
     def models(self) -> Path:
         """Checkpoints: {family}/{run}/."""
         return self.root / "artifacts" / "models"
+
+    @property
+    def pins(self) -> Path:
+        """Runs that `goemo runs gc` never removes."""
+        return self.models / "pinned.json"
 
     @property
     def predictions(self) -> Path:
@@ -74,6 +89,56 @@ class Layout:
     def test_metrics(self, model: str) -> Path:
         """The test metrics of a model's newest run."""
         return self.stats / f"test_metrics_{model}.json"
+
+    @property
+    def threshold_sweep(self) -> Path:
+        """Scores over candidate thresholds, and what they were computed from."""
+        return self.stats / "threshold_sweep"
+
+    @property
+    def calibration(self) -> Path:
+        """How far probabilities are from what is observed, before and after `goemo calibrate`."""
+        return self.stats / "calibration"
+
+    def calibration_table(self, run: RunName) -> Path:
+        """The calibration of each label."""
+        return self.calibration / f"calibration_{run.file_stem}.csv"
+
+    def reliability_table(self, run: RunName) -> Path:
+        """The bins that reliability diagrams are drawn from."""
+        return self.calibration / f"reliability_{run.file_stem}.csv"
+
+    def calibration_summary(self, run: RunName) -> Path:
+        """The calibration over all cells, and what it was computed from."""
+        return self.calibration / f"calibration_{run.file_stem}.json"
+
+    @property
+    def cooccurrence(self) -> Path:
+        """Which labels stand together and which are confused: tables of `goemo errors`."""
+        return self.stats / "cooccurrence"
+
+    def cooccurrence_table(self, table: str, stem: str) -> Path:
+        """One of those tables: gold, predicted, crossed, pairs or confusions."""
+        return self.cooccurrence / f"cooccurrence_{table}_{stem}.csv"
+
+    def cooccurrence_summary(self, stem: str) -> Path:
+        """What those tables were made from, and the rest of the analysis."""
+        return self.cooccurrence / f"cooccurrence_summary_{stem}.json"
+
+    @property
+    def multiseed_summary(self) -> Path:
+        """Mean and spread of every score over the seeds of a group."""
+        return self.stats / "multiseed_summary.csv"
+
+    @property
+    def significance_tests(self) -> Path:
+        """Differences between models and what they mean: the last `goemo compare`."""
+        return self.stats / "significance_tests.csv"
+
+    def shown(self, path: Path) -> str:
+        """A path for records: from the root where it lies below it, so that a moved project stays checkable."""
+        absolute, root = path.resolve(), self.root.resolve()
+        return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
 
     def checkpoints(self) -> Iterator[Path]:
         """Every directory that could be a checkpoint, oldest run first; unfinished ones too."""

@@ -1,7 +1,7 @@
 """Tables derived from the checkpoints below a root: rebuilt whole, never edited."""
 
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,10 +24,25 @@ def finished_checkpoints(layout: Layout) -> Iterator[Checkpoint]:
         yield checkpoint
 
 
-def write_metric_summary(layout: Layout) -> Path:
-    """Write metric_summary.csv: one row per finished run."""
-    write_text(layout.metric_summary, metric_summary(finished_checkpoints(layout)))
-    return layout.metric_summary
+def write_summaries(layout: Layout, *, models: Collection[str]) -> list[Path]:
+    """Rebuild metric_summary.csv, and test_metrics_{model}.json of some models, in one walk; the paths written.
+
+    A model of which no finished run is left loses its file.
+    """
+    newest: dict[str, Checkpoint] = {}
+
+    def walked() -> Iterator[Checkpoint]:
+        for checkpoint in finished_checkpoints(layout):
+            newest[checkpoint.run.model] = checkpoint  # the oldest come first
+            yield checkpoint
+
+    write_text(layout.metric_summary, metric_summary(walked()))
+    for model in models:
+        if model in newest:
+            write_json(layout.test_metrics(model), test_metrics(newest[model]))
+        else:
+            layout.test_metrics(model).unlink(missing_ok=True)
+    return [layout.metric_summary, *(layout.test_metrics(model) for model in models if model in newest)]
 
 
 def metric_summary(checkpoints: Iterable[Checkpoint]) -> str:
@@ -35,7 +50,9 @@ def metric_summary(checkpoints: Iterable[Checkpoint]) -> str:
     stream = io.StringIO()
     writer = csv_writer(stream)
     writer.writerow(SUMMARY_COLUMNS)
-    writer.writerows(_summary_row(checkpoint).values() for checkpoint in checkpoints)
+    for checkpoint in checkpoints:
+        row = _summary_row(checkpoint)
+        writer.writerow([row[column] for column in SUMMARY_COLUMNS])
     return stream.getvalue()
 
 
@@ -50,20 +67,10 @@ def _summary_row(checkpoint: Checkpoint) -> dict[str, Any]:
         "seed": metrics["seed"],
         "best_epoch": metrics["best_epoch"],
         "threshold_rule": checkpoint.thresholds.rule,
-        **{key: test[key] for key in RANKING_KEYS},
+        **{key: test.get(key) for key in RANKING_KEYS},
         **{f"{key}_{rule}": test[rule][key] for rule in RULES for key in ("f1_macro", "f1_micro")},
         "training_seconds": metrics["training_seconds"],
     }
-
-
-def write_test_metrics(layout: Layout, model: str) -> Path | None:
-    """Write test_metrics_{model}.json from the newest finished run of that model; None where there is none."""
-    runs = [checkpoint for checkpoint in finished_checkpoints(layout) if checkpoint.run.model == model]
-    if not runs:
-        return None
-    path = layout.test_metrics(model)
-    write_json(path, test_metrics(max(runs, key=lambda checkpoint: checkpoint.run)))
-    return path
 
 
 def test_metrics(checkpoint: Checkpoint) -> dict[str, Any]:

@@ -3,6 +3,8 @@
 import dataclasses
 import json
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
@@ -11,7 +13,15 @@ from typing import Any
 
 import pytest
 
-from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint, claim_checkpoint
+from goemo_cli.core.checkpoint import (
+    CONFIG,
+    MANIFEST,
+    METRICS,
+    THRESHOLDS,
+    Checkpoint,
+    claim_checkpoint,
+    write_manifest,
+)
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file, write_json
 from goemo_cli.core.layout import Layout
@@ -70,8 +80,6 @@ def test_the_manifest_holds_size_and_hash_of_every_other_file(make_checkpoint: M
 
 
 def test_leftovers_of_a_killed_write_are_not_in_the_manifest(make_checkpoint: Make):
-    from goemo_cli.core.checkpoint import write_manifest
-
     made = make_checkpoint()
     (made.path / f"{PARTIAL_PREFIX}abc.json").touch()
     (made.path / f"{PARTIAL_PREFIX}folder").mkdir()
@@ -196,3 +204,23 @@ def test_a_checkpoint_may_be_moved(make_checkpoint: Make, tmp_path: Path):
     made = make_checkpoint()
     shutil.move(made.path, tmp_path / "elsewhere")
     assert Checkpoint.open(tmp_path / "elsewhere").run == made.run
+
+
+def test_the_headline_is_kept_in_the_manifest(make_checkpoint: Make):
+    made = make_checkpoint()
+    again = write_manifest(
+        made.path, run=made.run, kind="tiny", labels=made.labels, parents={}, headline={"seed": 7}
+    )
+    assert again.manifest["headline"] == {"seed": 7}
+    assert Checkpoint.open(made.path).manifest["headline"] == {"seed": 7}
+
+
+def test_a_checkpoint_is_opened_without_loading_numpy_or_pydantic(make_checkpoint: Make):
+    code = (
+        "import sys; from pathlib import Path; from goemo_cli.core.checkpoint import Checkpoint;"
+        "Checkpoint.open(Path(sys.argv[1])); print(sorted({'numpy', 'pydantic', 'torch', 'yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(make_checkpoint().path)], capture_output=True, text=True, check=True
+    )
+    assert done.stdout == "[]\n"

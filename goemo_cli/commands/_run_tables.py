@@ -1,0 +1,123 @@
+"""How runs, scores and sizes look in the tables of `goemo runs`."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from goemo_cli.core.schema import RULES
+
+if TYPE_CHECKING:
+    from goemo_cli.services.run_index import ListedRun
+    from goemo_cli.services.runs import RunDetails, RunDiff
+
+LIST_COLUMNS = ("run", "data", "seed", "val F1", "test F1", "")
+SCORE_COLUMNS = ("thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc.")
+DIFF_COLUMNS = ("score", "val a", "val b", "b - a", "test a", "test b", "b - a")
+EPOCH_COLUMNS = ("epoch", "train loss", "val loss", "val macro-F1", "val micro-F1", "val AUC", "seconds")
+
+
+def size_text(size: int) -> str:
+    """Bytes for people: 12 B, 3.4 KiB, 1.2 GiB."""
+    if size < 1024:
+        return f"{size} B"
+    value = float(size)
+    for unit in ("KiB", "MiB", "GiB"):
+        value /= 1024
+        if value < 1024:
+            return f"{value:.1f} {unit}"
+    return f"{value / 1024:.1f} TiB"
+
+
+def run_facts(one: "ListedRun", pinned: frozenset[str]) -> dict[str, Any]:
+    """A run of a list, for --json."""
+    return {
+        "run": str(one.run),
+        "path": one.path,
+        "model": one.run.model,
+        "family": one.family,
+        "state": one.state,
+        "pinned": str(one.run) in pinned,
+        **one.headline,
+    }
+
+
+def detail_facts(details: "RunDetails") -> dict[str, Any]:
+    """What is said of a run beside its tables."""
+    checkpoint, metrics = details.checkpoint, details.checkpoint.metrics
+    data = metrics["data"] or {}
+    return {
+        "path": checkpoint.path,
+        "model": metrics["model"],
+        "kind": checkpoint.kind,
+        "data": data.get("name"),
+        "comments": data.get("sizes") or {},
+        "seed": metrics.get("seed"),
+        "best_epoch": metrics["best_epoch"],
+        "threshold_rule": metrics.get("threshold_rule"),
+        "training_seconds": metrics["training_seconds"],
+        "pinned": details.is_pinned,
+    }
+
+
+def run_row(one: "ListedRun", pinned: frozenset[str]) -> list[object]:
+    """The cells of a run, by `LIST_COLUMNS`."""
+    marks: list[str] = [] if one.is_finished else [one.state]
+    marks += ["pinned"] if str(one.run) in pinned else []
+    facts = (one.headline.get(key) for key in ("data", "seed"))
+    return [one.run, *facts, one.score("val/f1_macro"), one.score("test/f1_macro"), ", ".join(marks)]
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds for people: 0:07, 1:02:30."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def score_rows(metrics: Mapping[str, Any], split: str) -> list[list[object]]:
+    """One row per threshold rule; the run's own has a star."""
+    scores = metrics.get(split) or {}
+    chosen = metrics.get("threshold_rule")
+    return [
+        [
+            rule + (" *" if rule == chosen else ""),
+            *_with_interval(scores[rule], "f1_macro"),
+            *_with_interval(scores[rule], "f1_micro"),
+            scores[rule].get("subset_accuracy"),
+        ]
+        for rule in RULES
+        if rule in scores
+    ]
+
+
+def epoch_row(epoch: Mapping[str, Any]) -> list[object]:
+    """The cells of an epoch, by `EPOCH_COLUMNS`."""
+    keys = ("epoch", "train_loss", "val_loss", "val_f1_macro", "val_f1_micro", "val_auc_micro")
+    return [*(epoch.get(key) for key in keys), duration_text(epoch.get("epoch_seconds") or 0)]
+
+
+def diff_rows(found: "RunDiff") -> list[list[object]]:
+    """One row per score that one of the two runs has, by `DIFF_COLUMNS`."""
+    rows = []
+    for key in dict.fromkeys(name.partition("/")[2] for name in found.scores):
+        row: list[object] = [key]
+        for split in ("val", "test"):
+            a, b = found.scores.get(f"{split}/{key}", (None, None))
+            delta = delta_of(a, b)
+            row += [_short(a), _short(b), _short(delta, sign="+")]
+        rows.append(row)
+    return rows
+
+
+def delta_of(a: float | None, b: float | None) -> float | None:
+    """How much the second is above the first; None where one is undefined."""
+    return None if a is None or b is None else b - a
+
+
+def _short(score: float | None, sign: str = "") -> str | None:
+    """Three decimals, so that seven columns fit a terminal of 80."""
+    return None if score is None else f"{score:{sign}.3f}"
+
+
+def _with_interval(scores: Mapping[str, Any], key: str) -> tuple[object, object]:
+    interval = scores.get(f"{key}_ci")
+    return scores.get(key), "{:.3f}–{:.3f}".format(*interval) if interval else None

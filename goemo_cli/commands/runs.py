@@ -1,0 +1,266 @@
+"""goemo runs: what has been trained below a root, and what of it may go."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
+from goemo_cli.commands._run_tables import (
+    DIFF_COLUMNS,
+    EPOCH_COLUMNS,
+    LIST_COLUMNS,
+    SCORE_COLUMNS,
+    delta_of,
+    detail_facts,
+    diff_rows,
+    epoch_row,
+    run_facts,
+    run_row,
+    score_rows,
+    size_text,
+)
+
+_SHOWN = 30
+
+runs = typer.Typer(
+    help="List, compare, pin and clear away what has been trained.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+MetricOpt = Annotated[str, typer.Option("--metric", help="A score of val: never of test.", metavar="METRIC")]
+
+
+@runs.callback()
+def _runs() -> None:
+    """List, compare, pin and clear away what has been trained."""
+
+
+@runs.command("list")
+def list_(
+    model: Annotated[
+        str | None,
+        typer.Option("--model", help="Only runs of this model or family.", show_default=False),
+    ] = None,
+    sort: Annotated[
+        str,
+        typer.Option("--sort", help="newest, oldest, model, seconds, or a score such as val/f1_macro."),
+    ] = "newest",
+    limit: Annotated[
+        int | None,
+        typer.Option(
+            "--limit",
+            min=1,
+            help=f"At most so many. [default: {_SHOWN}; all with --json]",
+            metavar="N",
+            show_default=False,
+        ),
+    ] = None,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """List the runs, the newest first.
+
+    Example: goemo runs list --sort val/f1_macro --limit 5
+    """
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.runs import list_runs
+
+    out = Console(as_json=as_json, quiet=quiet)
+    found = list_runs(Layout(root), model=model, sort=sort, limit=limit or (None if as_json else _SHOWN))
+    if as_json:
+        out.result("", total=found.total, runs=[run_facts(one, found.pinned) for one in found.runs])
+        return
+    out.table(
+        f"Runs in {Layout(root).models}",
+        LIST_COLUMNS,
+        [run_row(one, found.pinned) for one in found.runs],
+    )
+    if found.total > len(found.runs):
+        out.note(f"{found.total - len(found.runs):,} more: --limit {found.total}")
+    out.note("F1 is macro-F1 by each run's own threshold rule.")
+
+
+@runs.command("show")
+def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+    """Show one run: scores, epochs, settings, files.
+
+    Example: goemo runs show @latest
+    """
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs import describe_run
+
+    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    details = describe_run(open_run(run, layout), layout=layout)
+    metrics, name = details.checkpoint.metrics, str(details.checkpoint.run)
+    if as_json:
+        more = {key: metrics.get(key) for key in ("val", "test", "history")}
+        files = {str(path): size for path, size in details.files.items()}
+        out.result("", run=name, **detail_facts(details), settings=details.settings, **more, files=files)
+        return
+    out.result(name, **detail_facts(details))
+    for split in ("val", "test"):
+        out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
+    out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics["history"] or ()])
+    out.table("Settings other than the model's defaults", ["setting", ""], list(details.settings.items()))
+    out.table(
+        "Files", ["file", "size"], [[path.name, size_text(size)] for path, size in details.files.items()]
+    )
+    out.hint(f"goemo figures --run {name}{_at(root)}", f"goemo validate{_at(root)}")
+
+
+@runs.command("best")
+def best(
+    metric: MetricOpt = "val/f1_macro",
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Name the best run by a score of val, among the runs scored on the same comments as the newest.
+
+    Example: goemo runs best --metric val/auc_micro
+    """
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.references import choose_best
+
+    out = Console(as_json=as_json, quiet=quiet)
+    chosen = choose_best(Layout(root), metric)
+    if chosen.left_out:
+        out.note(f"{chosen.left_out:,} runs were scored on other comments and do not compare.")
+    out.result(
+        f"{chosen.run.run} is the best of {len(chosen.among):,} by {metric}",
+        run=str(chosen.run.run),
+        path=chosen.run.path,
+        data=chosen.run.headline.get("data"),
+        metric=metric,
+        value=chosen.run.score(metric),
+    )
+    out.hint(f"goemo runs show {chosen.run.run}{_at(root)}")
+
+
+@runs.command("diff")
+def diff(
+    first: RunArg,
+    second: RunArg,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Show which settings of two runs differ, and their scores side by side.
+
+    Example: goemo runs diff @minilm @best
+    """
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs import diff_runs
+
+    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    found = diff_runs(open_run(first, layout), open_run(second, layout))
+    for split in found.other_data:
+        out.warn(f"The two were scored on different {split} comments: these scores do not compare.")
+    if as_json:
+        scores = {name: {"a": a, "b": b, "delta": delta_of(a, b)} for name, (a, b) in found.scores.items()}
+        settings = {name: {"a": a, "b": b} for name, (a, b) in found.settings.items()}
+        out.result("", a=found.runs[0], b=found.runs[1], settings=settings, scores=scores)
+        return
+    out.result(
+        "The two", a=f"{found.runs[0]}, by {found.rules[0]}", b=f"{found.runs[1]}, by {found.rules[1]}"
+    )
+    out.table(
+        "Settings that differ", ["setting", "a", "b"], [[n, *pair] for n, pair in found.settings.items()]
+    )
+    out.table(
+        "Scores, F1, precision and recall by each run's own threshold rule", DIFF_COLUMNS, diff_rows(found)
+    )
+    out.note("Whether a difference is more than chance: goemo compare")
+
+
+@runs.command("pin")
+def pin(
+    run: RunArg,
+    remove: Annotated[bool, typer.Option("--remove", help="Take the pin away again.")] = False,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Keep a run whatever `goemo runs gc` removes.
+
+    Example: goemo runs pin @best
+    """
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services import pins
+    from goemo_cli.services.references import open_run
+
+    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    is_gone = remove and run in pins.pinned_runs(layout)  # a pin may outlive its run
+    name = run if is_gone else str(open_run(run, layout).run)
+    changed = pins.unpin(name, layout=layout) if remove else pins.pin(name, layout=layout)
+    said = {(True, True): "Unpinned", (True, False): "Was not pinned:", (False, True): "Pinned"}
+    out.result(
+        f"{said.get((remove, changed), 'Was pinned already:')} {name}",
+        run=name,
+        pinned=list(pins.pinned_runs(layout)),
+    )
+
+
+@runs.command("gc")
+def gc(
+    keep: Annotated[
+        int | None,
+        typer.Option(
+            "--keep",
+            min=0,
+            help="Remove finished runs beyond the N newest of each model. [default: keep all]",
+            metavar="N",
+            show_default=False,
+        ),
+    ] = None,
+    unfinished_after: Annotated[
+        float,
+        typer.Option(
+            "--unfinished-after",
+            min=0,
+            help="Hours without a change after which an unfinished run counts as killed.",
+            metavar="HOURS",
+        ),
+    ] = 24,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only say what would go.")] = False,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Remove killed runs, leftovers of killed writes, and with --keep older runs, each with all its files.
+
+    The best of each model by val, pinned runs and members of ensembles always stay. Example: goemo runs gc --keep 3
+    """
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.garbage import find_garbage, remove_garbage
+
+    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    plan = find_garbage(layout, keep=keep, unfinished_after=unfinished_after)
+    removed = remove_garbage(plan, layout=layout) if yes else plan.garbage
+    rows = [
+        [piece.run or piece.path, piece.kind, len(piece.outside), size_text(piece.size)] for piece in removed
+    ]
+    size = sum(piece.size for piece in removed)
+    if rows:
+        out.table("Removed" if yes else "Would be removed", ["what", "", "other files", "size"], rows)
+    out.result(
+        f"{'Freed' if yes else 'Would free'} {size_text(size)}",
+        **{
+            "removed" if yes else "would_remove": [piece.path for piece in removed]
+            if as_json
+            else len(removed)
+        },
+        **({"bytes": size, "kept": dict(plan.kept)} if as_json else {}),
+    )
+    if removed and not yes:
+        out.hint(f"goemo runs gc{f' --keep {keep}' if keep is not None else ''} --yes{_at(root)}")
+
+
+def _at(root: Path) -> str:
+    return "" if root == Path() else f" --root {root}"

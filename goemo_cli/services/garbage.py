@@ -1,0 +1,208 @@
+"""`goemo runs gc`: which runs and leftovers may go, and their removal. The manifest always goes first."""
+
+import shutil
+import time
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from goemo_cli.core.checkpoint import MANIFEST
+from goemo_cli.core.files import PARTIAL_PREFIX
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.services.pins import pinned_runs
+from goemo_cli.services.run_files import files_below, run_files
+from goemo_cli.services.run_index import BEST_METRIC, ListedRun, listed_runs, ranked
+
+UNFINISHED_AFTER = 24.0
+"""Hours without a change after which an unfinished run counts as killed."""
+
+
+@dataclass(frozen=True)
+class Garbage:
+    """One thing that may go, with everything that goes with it."""
+
+    kind: Literal["run", "unfinished", "leftover"]
+    path: Path
+    """A checkpoint folder, or what a killed write left behind."""
+    run: RunName | None
+    outside: tuple[Path, ...]
+    """Files of the run outside its folder."""
+    size: int
+    """Bytes, all in all."""
+
+
+@dataclass(frozen=True)
+class GarbagePlan:
+    """What `goemo runs gc` would do."""
+
+    garbage: tuple[Garbage, ...]
+    kept: Mapping[str, str]
+    """Finished and damaged runs that stay, and why."""
+    unfinished_after: float
+
+    @property
+    def size(self) -> int:
+        """Bytes that it frees."""
+        return sum(piece.size for piece in self.garbage)
+
+
+def find_garbage(
+    layout: Layout, *, keep: int | None = None, unfinished_after: float = UNFINISHED_AFTER
+) -> GarbagePlan:
+    """What may go below a root; nothing is touched.
+
+    Always kept are the best run of each model by its val score (on each val split), pinned runs, and what a kept
+    run was made from. A damaged run is left for people to look at.
+
+    Args:
+        layout: whose runs.
+        keep: finished runs beyond so many newest of each model are garbage; None keeps all of them.
+        unfinished_after: hours since the last change of a run without manifest, or of a partial file.
+
+    Raises:
+        CorruptArtifactError: nobody can tell which runs are pinned.
+    """
+    runs = listed_runs(layout)
+    files = run_files(layout, {one.run for one in runs})
+    kept = _kept([one for one in runs if one.is_finished], keep, pinned_runs(layout))
+    kept |= {one.path: "damaged" for one in runs if one.state == "damaged"}
+    kept |= {one.path: "a link" for one in runs if one.path.is_symlink()}
+    before = time.time() - unfinished_after * 3600
+    for one in runs:
+        if one.path in kept:
+            files[one.run] = []  # though a copy of its folder may go
+    garbage = [
+        _garbage("run" if one.is_finished else "unfinished", one.path, one.run, files[one.run])
+        for one in runs
+        if one.path not in kept and (one.is_finished or _changed([one.path, *files[one.run]]) < before)
+    ]
+    gone = {piece.path for piece in garbage}
+    garbage += [
+        _garbage("leftover", path, None, [])
+        for path in _leftovers(layout)
+        if not gone & set(path.parents) and _changed([path]) < before
+    ]
+    return GarbagePlan(tuple(garbage), {path.name: why for path, why in kept.items()}, unfinished_after)
+
+
+def remove_garbage(plan: GarbagePlan, *, layout: Layout) -> tuple[Garbage, ...]:
+    """Remove what a plan names, then rebuild the summaries; what was removed.
+
+    A run that went on since the plan was made stays. Whatever interrupts this, no half checkpoint counts.
+    """
+    from goemo_cli.services.summaries import write_summaries
+
+    before = time.time() - plan.unfinished_after * 3600
+    removed: list[Garbage] = []
+    try:
+        for piece in plan.garbage:
+            if piece.kind == "run" or _is_still_garbage(piece, before):
+                _remove(piece)
+                removed.append(piece)
+    finally:
+        if models := {piece.run.model for piece in removed if piece.run and piece.kind == "run"}:
+            write_summaries(layout, models=models)
+    return tuple(removed)
+
+
+def _kept(runs: Sequence[ListedRun], keep: int | None, pinned: Sequence[str]) -> dict[Path, str]:
+    """Finished runs that stay, with the reason; `runs` are the oldest first."""
+    if keep is None:
+        return {one.path: "finished" for one in runs}
+    kept: dict[Path, str] = {}
+    by_model: dict[str, list[ListedRun]] = defaultdict(list)
+    by_split: dict[tuple[str, Any], list[ListedRun]] = defaultdict(list)
+    for one in runs:
+        by_model[one.run.model].append(one)
+        by_split[one.run.model, one.headline.get("val_sha256")].append(one)
+        if str(one.run) in pinned:
+            kept[one.path] = "pinned"
+    for alike in by_split.values():
+        best = next(iter(ranked(alike, BEST_METRIC)), alike[-1])
+        kept.setdefault(best.path, f"best {BEST_METRIC} of {best.run.model}")
+    for of_model in by_model.values():
+        for one in of_model[max(0, len(of_model) - keep) :]:
+            kept.setdefault(one.path, f"among the newest {keep} of {one.run.model}")
+    return _with_parents(kept, runs)
+
+
+def _with_parents(kept: Mapping[Path, str], runs: Sequence[ListedRun]) -> dict[Path, str]:
+    """Also the runs that kept runs were made from, and what those were made from."""
+    everything = dict(kept)
+    by_name, by_path = {str(one.run): one for one in runs}, {one.path: one for one in runs}
+    waiting = [by_path[path] for path in kept]
+    while waiting:
+        child = waiting.pop()
+        for name in _texts((child.manifest or {}).get("parents")):
+            parent = by_name.get(name)
+            if parent and parent.path not in everything:
+                everything[parent.path] = f"{child.run} was made from it"
+                waiting.append(parent)
+    return everything
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a nested value: parents name runs in lists (members) or alone (a teacher)."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for entry in value.values():
+            yield from _texts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from _texts(entry)
+
+
+def _garbage(
+    kind: Literal["run", "unfinished", "leftover"], path: Path, run: RunName | None, outside: Sequence[Path]
+) -> Garbage:
+    inside = files_below(path) if path.is_dir() else [path]
+    return Garbage(kind, path, run, tuple(outside), sum(file.lstat().st_size for file in [*inside, *outside]))
+
+
+def _leftovers(layout: Layout) -> list[Path]:
+    """Partial files and folders below the root, outermost only."""
+    found = [
+        path
+        for base in (layout.artifacts, layout.output)
+        for path in base.rglob(f"{PARTIAL_PREFIX}*")
+        if not any(parent.name.startswith(PARTIAL_PREFIX) for parent in path.parents)
+    ]
+    return sorted(found)
+
+
+def _changed(paths: Sequence[Path]) -> float:
+    """When the newest file was written, in seconds since 1970; of an empty folder, when it was made.
+
+    Of files and not of folders, so that a clean-up that was interrupted does not make its folder look alive.
+    """
+    files = [file for path in paths for file in (files_below(path) if path.is_dir() else [path])]
+    times = []
+    for path in files or paths:
+        with suppress(FileNotFoundError):  # renamed or removed while we look
+            times.append(path.lstat().st_mtime)
+    return max(times, default=time.time())
+
+
+def _is_still_garbage(piece: Garbage, before: float) -> bool:
+    return not (piece.path / MANIFEST).exists() and _changed([piece.path, *piece.outside]) < before
+
+
+def _remove(piece: Garbage) -> None:
+    """Manifest first, the folder last: what is left of an interrupted removal is an unfinished run with its files."""
+    if piece.path.is_dir():
+        (piece.path / MANIFEST).unlink(missing_ok=True)
+    for path in piece.outside:
+        path.unlink(missing_ok=True)
+        if path.parent.name == str(piece.run):  # its folder of event files
+            with suppress(OSError):
+                path.parent.rmdir()  # only if empty
+    with suppress(FileNotFoundError):
+        if piece.path.is_dir():
+            shutil.rmtree(piece.path)
+        else:
+            piece.path.unlink()

@@ -1,0 +1,42 @@
+"""Runs that are to stay whatever is cleaned up: one small file below artifacts/models/."""
+
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import read_json_object, write_json
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import SCHEMA_VERSION
+
+
+def pinned_runs(layout: Layout) -> tuple[str, ...]:
+    """Names of the pinned runs, in the order in which they were pinned; also of runs that are no longer there.
+
+    Raises:
+        CorruptArtifactError: the file is damaged. Nobody then knows what is pinned, so nothing may be removed.
+    """
+    if not layout.pins.is_file():
+        return ()
+    names = read_json_object(layout.pins).get("pinned")
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise CorruptArtifactError(layout.pins, "is no list of pinned runs")
+    return tuple(names)
+
+
+def pin(run: str, *, layout: Layout) -> bool:
+    """Pin a run; whether it was not pinned before."""
+    names = pinned_runs(layout)
+    if run in names:
+        return False
+    _write(layout, (*names, run))
+    return True
+
+
+def unpin(run: str, *, layout: Layout) -> bool:
+    """Remove a pin; whether there was one."""
+    names = pinned_runs(layout)
+    if run not in names:
+        return False
+    _write(layout, tuple(name for name in names if name != run))
+    return True
+
+
+def _write(layout: Layout, names: tuple[str, ...]) -> None:
+    write_json(layout.pins, {"schema_version": SCHEMA_VERSION, "pinned": list(names)})

@@ -1,0 +1,128 @@
+"""How people name a run: its folder, its name, or @latest, @best, @MODEL."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import NoRunError, NotFoundError, RunNotFoundError, SettingError
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.services.run_index import BEST_METRIC, ListedRun, check_metric, listed_runs, ranked
+
+_MOST_NAMED = 5
+
+
+def open_run(reference: str, layout: Layout) -> Checkpoint:
+    """The checkpoint that a reference stands for.
+
+    Args:
+        reference: a checkpoint folder; a run's name or the beginning of one that no other run shares; `@latest`;
+            `@best` or `@best:val/METRIC`, among the runs scored on the same val split as the newest; `@NAME`, the
+            newest run of that model, or of that family where no model has the name.
+        layout: whose runs are meant.
+
+    Raises:
+        NotFoundError: no such folder or run, or one that is unfinished.
+        SettingError: several runs share the beginning, or @best names no val metric.
+        CorruptArtifactError: the run is damaged.
+    """
+    return Checkpoint.open(find_run(reference, layout))
+
+
+def find_run(reference: str, layout: Layout) -> Path:
+    """The folder that a reference stands for, as `open_run` understands it; it may be unfinished where it is named."""
+    if reference.startswith("@"):
+        return _special(reference, layout)
+    path = Path(reference).expanduser()
+    if reference and path.name != reference:  # a/b, ./a, a/, ~
+        return path
+    runs = listed_runs(layout)
+    finished = [one for one in runs if one.is_finished]
+    if exact := _named(reference, finished) or _named(reference, runs):
+        return _only(reference, exact)
+    if reference and path.is_dir():
+        return path
+    if reference and (begun := [one for one in finished if str(one.run).startswith(reference)]):
+        return _only(reference, begun)
+    raise RunNotFoundError(reference, layout.root, _names(finished))
+
+
+@dataclass(frozen=True)
+class BestRun:
+    """The best run by a val score, and how it came to be."""
+
+    run: ListedRun
+    among: tuple[ListedRun, ...]
+    """The runs that compare with it, the best first."""
+    left_out: int
+    """How many runs have the score on other comments."""
+
+
+def choose_best(layout: Layout, metric: str = BEST_METRIC) -> BestRun:
+    """The run with the best val score among those scored on the same val split as the newest.
+
+    Scores on other comments do not compare: a run on an easy sample would win over every run on real data.
+
+    Args:
+        layout: whose runs.
+        metric: one of `VAL_METRICS`; F1, precision and recall are by each run's own threshold rule.
+
+    Raises:
+        SettingError: not a metric of the val split.
+        NotFoundError: no finished run, or none with that score.
+    """
+    check_metric(metric)
+    scored = [one for one in _finished(layout) if one.score(metric) is not None]
+    if not scored:
+        raise NotFoundError(f"no run in {layout.models} has a {metric}")
+    split = scored[-1].headline.get("val_sha256")
+    among = [one for one in scored if one.headline.get("val_sha256") == split]
+    best_first = tuple(ranked(among, metric))
+    return BestRun(best_first[0], best_first, len(scored) - len(among))
+
+
+def _special(reference: str, layout: Layout) -> Path:
+    wanted, colon, metric = reference[1:].partition(":")
+    if wanted == "best":
+        return choose_best(layout, metric if colon else BEST_METRIC).run.path
+    if colon:
+        raise SettingError([f"{reference!r}: only @best takes a metric, as in @best:{BEST_METRIC}"])
+    finished = _finished(layout)
+    return finished[-1].path if wanted == "latest" else _newest_of_model(wanted, finished, layout)
+
+
+def _finished(layout: Layout) -> list[ListedRun]:
+    finished = [one for one in listed_runs(layout) if one.is_finished]
+    if not finished:
+        raise NoRunError(layout.models)
+    return finished
+
+
+def _newest_of_model(name: str, finished: Sequence[ListedRun], layout: Layout) -> Path:
+    of_model = [one for one in finished if one.run.model == name]
+    found = of_model or [one for one in finished if one.family == name]
+    if not found:
+        models = {f"@{known}" for one in finished for known in (one.run.model, one.family)}
+        raise RunNotFoundError(f"@{name}", layout.root, sorted(models | {"@latest", "@best"}))
+    return found[-1].path
+
+
+def _named(reference: str, runs: Sequence[ListedRun]) -> list[ListedRun]:
+    wanted = RunName.parse(reference)  # also in the older form
+    return [one for one in runs if wanted == one.run] if wanted else []
+
+
+def _only(reference: str, runs: Sequence[ListedRun]) -> Path:
+    if len(runs) == 1:
+        return runs[0].path
+    names = _names(runs)
+    told = names if len(set(names)) == len(names) else [str(one.path) for one in runs]  # a copied folder
+    older = f" and {len(told) - _MOST_NAMED} older" if len(told) > _MOST_NAMED else ""
+    raise SettingError(
+        [f"{reference!r} fits {len(told)} runs: {', '.join(told[: -_MOST_NAMED - 1 : -1])}{older}"]
+    )
+
+
+def _names(runs: Sequence[ListedRun]) -> list[str]:
+    return [str(one.run) for one in runs]

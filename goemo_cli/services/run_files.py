@@ -1,0 +1,47 @@
+"""Which files outside its checkpoint belong to a run: told by their names, as core/layout.py makes them."""
+
+import os
+from collections import defaultdict
+from collections.abc import Collection, Iterator
+from pathlib import Path
+
+from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.names import RunName
+
+_STAMP_LENGTH = len("20251212-211010")
+
+
+def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[Path]]:
+    """Predictions of every split and epoch, tables named after one run, and event files.
+
+    Args:
+        layout: where they lie.
+        runs: all runs below the root, not only those that are asked for: a name may end in another's.
+
+    Returns:
+        Sorted paths by run; a run without files has an empty list.
+    """
+    found: dict[RunName, list[Path]] = {run: [] for run in runs}
+    for path in files_below(layout.predictions):
+        named = parse_predictions_name(path)
+        if named and named[1] in found:
+            found[named[1]].append(path)
+    by_stamp: dict[str, list[RunName]] = defaultdict(list)
+    for run in found:
+        by_stamp[run.stamp].append(run)
+        found[run] += files_below(layout.tensorboard / str(run))
+    for path in files_below(layout.stats):
+        named_here = [run for run in by_stamp.get(path.stem[-_STAMP_LENGTH:], ()) if _is_of(path.stem, run)]
+        if named_here:
+            found[max(named_here, key=lambda run: len(run.model))].append(path)
+    return {run: sorted(paths) for run, paths in found.items()}
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder; links to folders are not followed. None where there is no folder."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
+
+
+def _is_of(stem: str, run: RunName) -> bool:
+    return stem == run.file_stem or stem.endswith(f"_{run.file_stem}")

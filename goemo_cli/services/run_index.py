@@ -1,0 +1,115 @@
+"""The runs below a root as their manifests say: read anew every time, so that nothing can go stale."""
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from goemo_cli.core.checkpoint import MANIFEST, METRICS
+from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_mean
+from goemo_cli.core.files import read_json_object
+from goemo_cli.core.headline import LOWER_IS_BETTER, SCORE_KEYS, headline_of
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+
+State = Literal["finished", "unfinished", "damaged"]
+BEST_METRIC = "val/f1_macro"
+VAL_METRICS = tuple(f"val/{key}" for key in SCORE_KEYS)
+"""What runs may be ranked by. Test scores are not among them: choosing by them would spoil them."""
+
+
+@dataclass(frozen=True)
+class ListedRun:
+    """One folder below artifacts/models/, as far as its manifest tells."""
+
+    path: Path
+    run: RunName
+    manifest: Mapping[str, Any] | None
+    """None where the run is unfinished or the manifest unreadable."""
+    state: State
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether it has a readable manifest; its other files have not been looked at."""
+        return self.state == "finished"
+
+    @property
+    def family(self) -> str:
+        """The folder it lies in."""
+        return self.path.parent.name
+
+    @cached_property
+    def headline(self) -> Mapping[str, Any]:
+        """What lists show, by `core.headline`; empty where nothing is known."""
+        if self.manifest is None:
+            return {}
+        if isinstance(kept := self.manifest.get("headline"), Mapping):
+            return kept
+        try:  # a manifest of before there were headlines
+            return headline_of(read_json_object(self.path / METRICS))
+        except (OSError, CorruptArtifactError, AttributeError, TypeError):
+            return {}
+
+    def score(self, metric: str) -> float | None:
+        """A score such as `val/f1_macro`; None where it is unknown or undefined."""
+        split, _, key = metric.partition("/")
+        scores = self.headline.get(split)
+        value = scores.get(key) if isinstance(scores, Mapping) else None
+        return float(value) if isinstance(value, (int, float)) else None
+
+
+def listed_runs(layout: Layout) -> list[ListedRun]:
+    """Every run folder below the root, oldest first; unfinished and damaged ones too."""
+    found = [_listed(Path(path), run) for path, run in _run_folders(layout)]
+    return sorted(found, key=lambda one: (one.run.stamp, one.run.model, str(one.path)))
+
+
+def check_metric(metric: str) -> None:
+    """Refuse what runs may not be ranked by.
+
+    Raises:
+        SettingError: a score of the test split, or none that is known.
+    """
+    if metric in VAL_METRICS:
+        return
+    split, _, key = metric.partition("/")
+    if split == "test":
+        on_val = f"val/{key}" if f"val/{key}" in VAL_METRICS else BEST_METRIC
+        raise SettingError(
+            [f"{metric}: a run chosen by its test score has spoiled that score; choose by {on_val}"]
+        )
+    near = did_you_mean(metric, VAL_METRICS) or f"; known: {', '.join(VAL_METRICS)}"
+    raise SettingError([f"unknown metric {metric!r}{near}"])
+
+
+def ranked(runs: list[ListedRun], metric: str) -> list[ListedRun]:
+    """Runs that have a score, best first; the newer one first where two are equal."""
+    sign = -1 if metric.partition("/")[2] in LOWER_IS_BETTER else 1
+    scored = [(sign * score, one.run.stamp, one) for one in runs if (score := one.score(metric)) is not None]
+    return [one for *_, one in sorted(scored, key=lambda entry: entry[:2], reverse=True)]
+
+
+def _run_folders(layout: Layout) -> Iterator[tuple[str, RunName]]:
+    """Path and run of every folder that is named like one; scandir, since a root may hold thousands."""
+    for family in _folders(layout.models):
+        for folder in _folders(family.path):
+            if run := RunName.parse(folder.name):
+                yield folder.path, run
+
+
+def _folders(path: str | Path) -> Iterator[os.DirEntry[str]]:
+    if os.path.isdir(path):  # noqa: PTH112  # scandir's paths are text
+        with os.scandir(path) as entries:
+            yield from (entry for entry in entries if entry.is_dir())
+
+
+def _listed(path: Path, run: RunName) -> ListedRun:
+    try:
+        manifest = read_json_object(path / MANIFEST)
+    except FileNotFoundError:
+        return ListedRun(path, run, None, "unfinished")
+    except (OSError, CorruptArtifactError):
+        return ListedRun(path, run, None, "damaged")
+    return ListedRun(path, run, manifest, "finished")

@@ -1,0 +1,167 @@
+"""`goemo runs list`, `show` and `diff`: what there is, what one run is, how two differ."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.checkpoint import CONFIG, Checkpoint
+from goemo_cli.core.errors import ModelNotFoundError, SettingError, did_you_mean
+from goemo_cli.core.headline import SCORE_KEYS, headline_of
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.pins import pinned_runs
+from goemo_cli.services.run_files import run_files
+from goemo_cli.services.run_index import VAL_METRICS, ListedRun, check_metric, listed_runs, ranked
+
+SORTS = ("newest", "oldest", "model", "seconds", *VAL_METRICS)
+
+
+@dataclass(frozen=True)
+class RunList:
+    """Some of the runs below a root."""
+
+    runs: tuple[ListedRun, ...]
+    total: int
+    """How many there are before the limit."""
+    pinned: frozenset[str]
+
+
+@dataclass(frozen=True)
+class RunDetails:
+    """One run, opened."""
+
+    checkpoint: Checkpoint
+    is_pinned: bool
+    settings: Mapping[str, Any]
+    """Those that differ from the defaults of its model, by dotted name."""
+    files: Mapping[Path, int]
+    """Every file of the run with its size in bytes; those of the checkpoint first."""
+
+
+@dataclass(frozen=True)
+class RunDiff:
+    """What sets two runs apart."""
+
+    runs: tuple[str, str]
+    settings: Mapping[str, tuple[Any, Any]]
+    """Those that differ, by dotted name."""
+    scores: Mapping[str, tuple[float | None, float | None]]
+    """By `split/key`, F1, precision and recall each by its run's own threshold rule; undefined in both left out."""
+    rules: tuple[str | None, str | None]
+    other_data: tuple[str, ...]
+    """Splits on which the two were scored with different comments: their scores do not compare."""
+
+
+def list_runs(
+    layout: Layout, *, model: str | None = None, sort: str = "newest", limit: int | None = None
+) -> RunList:
+    """The runs below a root, unfinished and damaged ones too.
+
+    Args:
+        layout: whose runs.
+        model: only those of this model or family.
+        sort: one of `SORTS`; by a score the best comes first, and runs without it last.
+        limit: at most so many; None for all.
+
+    Raises:
+        SettingError: unknown order, or one by a test score.
+    """
+    if sort not in SORTS:
+        _refuse_sort(sort)
+    runs = [one for one in listed_runs(layout) if model is None or model in (one.run.model, one.family)]
+    ordered = _ordered(runs[::-1], sort)
+    return RunList(tuple(ordered[:limit]), len(runs), frozenset(pinned_runs(layout)))
+
+
+def describe_run(checkpoint: Checkpoint, *, layout: Layout) -> RunDetails:
+    """What `goemo runs show` tells of a run beyond metrics.json."""
+    inside = {checkpoint.path / name: entry["size"] for name, entry in checkpoint.manifest["files"].items()}
+    every = {one.run for one in listed_runs(layout)} | {checkpoint.run}
+    outside = {path: path.stat().st_size for path in run_files(layout, every)[checkpoint.run]}
+    return RunDetails(
+        checkpoint,
+        is_pinned=str(checkpoint.run) in pinned_runs(layout),
+        settings=_changed_settings(checkpoint),
+        files=inside | outside,
+    )
+
+
+def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
+    """Settings that differ and scores side by side."""
+    settings = _settings(first), _settings(second)
+    names = dict.fromkeys([*settings[0], *settings[1]])
+    headlines = headline_of(first.metrics), headline_of(second.metrics)
+    pairs = {
+        f"{split}/{key}": (headlines[0][split][key], headlines[1][split][key])
+        for key in SCORE_KEYS
+        for split in ("val", "test")
+    }
+    return RunDiff(
+        runs=(str(first.run), str(second.run)),
+        settings={
+            name: (settings[0].get(name), settings[1].get(name))
+            for name in names
+            if settings[0].get(name) != settings[1].get(name)
+        },
+        scores={name: pair for name, pair in pairs.items() if pair != (None, None)},
+        rules=(headlines[0]["threshold_rule"], headlines[1]["threshold_rule"]),
+        other_data=tuple(
+            split
+            for split in ("val", "test")
+            if headlines[0][f"{split}_sha256"] != headlines[1][f"{split}_sha256"]
+        ),
+    )
+
+
+def _refuse_sort(sort: str) -> None:
+    if "/" in sort:
+        check_metric(sort)
+    near = did_you_mean(sort, SORTS) or f"; known: {', '.join(SORTS)}"
+    raise SettingError([f"unknown order {sort!r}{near}"])
+
+
+def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
+    runs = list(newest_first)
+    if sort == "newest":
+        return runs
+    if sort == "oldest":
+        return runs[::-1]
+    if sort == "model":
+        return sorted(runs, key=lambda one: one.run.model)
+    if sort == "seconds":
+        return sorted(runs, key=lambda one: one.headline.get("training_seconds") or 0, reverse=True)
+    best_first = ranked(runs, sort)
+    return best_first + [one for one in runs if one.score(sort) is None]
+
+
+def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    from goemo_cli.core.catalogue import model_entry
+    from goemo_cli.core.config import TrainConfig, nested
+
+    settings = _settings(checkpoint)
+    model = str(settings.get("model.name"))
+    try:
+        suited = model_entry(model).defaults
+    except ModelNotFoundError:  # a folder that is gone
+        suited = {}
+    defaults = TrainConfig.from_layers(("configs/models.yaml", suited), ("run", nested("model.name", model)))
+    plain = flat(defaults.model_dump(mode="json"))
+    return {name: value for name, value in settings.items() if name not in plain or plain[name] != value}
+
+
+def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The file as it stands, not as this version would read it: older runs have settings that are gone."""
+    from goemo_cli.core.yaml_files import read_yaml_mapping
+
+    return flat(read_yaml_mapping(checkpoint.path / CONFIG))
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            named |= flat(value, f"{prefix}{key}.")
+        else:
+            named[f"{prefix}{key}"] = value
+    return named
