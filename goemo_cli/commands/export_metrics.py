@@ -27,18 +27,18 @@ def export_metrics(
     Example: goemo export-metrics --predictions artifacts/predictions/test_predictions_RUN.csv
     """
     if (checkpoint is None) == (predictions is None):
-        raise typer.BadParameter("give either --checkpoint DIR or --predictions FILE")
+        raise typer.BadParameter("give either --checkpoint RUN or --predictions FILE")
     if predictions and threshold_rule:
         raise typer.BadParameter(
             "a predictions file has no rules, only --threshold", param_hint="--threshold-rule"
         )
 
     from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.checkpoint import Checkpoint
     from goemo_cli.core.layout import Layout
+    from goemo_cli.services.references import open_run
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
-    opened = Checkpoint.open(checkpoint) if checkpoint else None
+    opened = None if checkpoint is None else open_run(checkpoint, layout)
 
     from goemo_cli.services.metrics import metrics_of_checkpoint, metrics_of_predictions
 

@@ -1,6 +1,7 @@
 """goemo export-predictions."""
 
 from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -10,47 +11,81 @@ from goemo_cli.core.splits import Split, parse_split
 
 
 def export_predictions(
-    checkpoint: opt.CheckpointOpt,
+    checkpoint: opt.OptionalCheckpointOpt = None,
+    predictions: opt.PredictionsOpt = None,
     split: opt.SplitsOpt = None,
     output: opt.OutputDirOpt = None,
     threshold: opt.ThresholdOpt = None,
     threshold_rule: opt.ThresholdRuleOpt = None,
+    calibrated: Annotated[
+        bool,
+        typer.Option(
+            "--calibrated", help="Write calibrated probabilities (goemo calibrate); needs --output."
+        ),
+    ] = False,
     data_dir: opt.DataDirOpt = None,
     device: opt.DeviceOpt = "auto",
     root: opt.RootOpt = Path(),
     as_json: opt.JsonOpt = False,
     quiet: opt.QuietOpt = False,
 ) -> None:
-    """Write the predictions of a split.
+    """Write the predictions of a split, or a predictions file again with other thresholds.
 
-    Example: goemo export-predictions -c artifacts/models/minilm/RUN --split test --split val
+    Example: goemo export-predictions -c @latest --split test --split val
     """
+    if (checkpoint is None) == (predictions is None):
+        raise typer.BadParameter("give either --checkpoint RUN or --predictions FILE")
+    if threshold is not None and threshold_rule:
+        raise typer.BadParameter("--threshold and --threshold-rule: give one")
+    out = Console(as_json=as_json, quiet=quiet)
+    if predictions:
+        if split or calibrated or data_dir or not output:
+            raise typer.BadParameter(
+                "a predictions file takes --output DIR and --threshold or --threshold-rule, nothing else"
+            )
+        _relabel(out, predictions, Path(output), threshold, threshold_rule, root)
+        return
     splits = _parsed(split or ["test"])
 
-    from goemo_cli.core.checkpoint import Checkpoint
     from goemo_cli.core.layout import Layout
+    from goemo_cli.services.references import open_run
 
-    opened = Checkpoint.open(checkpoint)  # a wrong path fails here, before torch loads
+    layout = Layout(root)
+    opened = open_run(str(checkpoint), layout)  # a wrong name fails here, before torch loads
 
     from goemo_cli.commands._progress import Screen
     from goemo_cli.services.predictions import export_predictions as export
 
-    out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
         result = export(
             opened,
-            layout=Layout(root),
+            layout=layout,
             splits=splits,
             threshold=threshold,
             rule=threshold_rule,
+            calibrated=calibrated,
             data_dir=data_dir,
             output=output,
             device=device,
             listen=screen,
         )
     paths = list(result.paths.values())
-    out.result("Wrote predictions", paths=paths, rows=list(result.rows.values()), thresholds=result.rule)
+    by_label = {"by_label": result.thresholds} if as_json else {}
+    out.result(
+        "Wrote predictions", paths=paths, rows=list(result.rows.values()), thresholds=result.rule, **by_label
+    )
     out.hint(f"goemo export-metrics --predictions {paths[0]}")
+
+
+def _relabel(
+    out: Console, path: Path, output: Path, threshold: float | None, rule: str | None, root: Path
+) -> None:
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.relabelling import relabel_predictions
+
+    result = relabel_predictions(path, layout=Layout(root), output=output, threshold=threshold, rule=rule)
+    out.result("Wrote predictions", paths=[result.path], rows=[result.rows], thresholds=result.rule)
+    out.hint(f"goemo export-metrics --predictions {result.path}")
 
 
 def _parsed(names: list[str]) -> tuple[Split, ...]:

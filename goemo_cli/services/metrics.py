@@ -42,13 +42,13 @@ def metrics_of_checkpoint(
     # Here and not above: a predictions file is scored without loading torch.
     from goemo_cli.ml.classifier import load_classifier
     from goemo_cli.services.datasets import checkpoint_data
-    from goemo_cli.services.predictions import decided, pick_thresholds, predict_split
+    from goemo_cli.services.predictions import pick_decision, predicted
 
     data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=("test",), listen=listen)
-    _, thresholds = pick_thresholds(checkpoint, threshold=threshold, rule=rule)
-    y_prob = predict_split(load_classifier(checkpoint, device=device), data.test, "test", listen)
-    predictions = decided(data.labels, data.test, y_prob, thresholds)
-    return _write(output or layout.per_class_metrics(checkpoint.run), predictions, thresholds, listen)
+    decision = pick_decision(checkpoint, threshold=threshold, rule=rule, listen=listen)
+    predictions = predicted(load_classifier(checkpoint, device=device), data, "test", listen)
+    labelled = replace(predictions, y_pred=decision(predictions.y_prob))
+    return _write(output or layout.per_class_metrics(checkpoint.run), labelled, decision.thresholds, listen)
 
 
 def metrics_of_predictions(
@@ -93,12 +93,9 @@ def _thresholds_behind(
         checkpoint = Checkpoint.open(folder)
     except CheckpointNotFoundError:
         return None
-    thresholds = checkpoint.thresholds.of_rule(checkpoint.thresholds.rule)
-    if (
-        checkpoint.labels == predictions.labels
-        and (decide(predictions.y_prob, thresholds) == predictions.y_pred).all()
-    ):
-        return thresholds
+    decision = checkpoint.thresholds.decision()
+    if checkpoint.labels == predictions.labels and (decision(predictions.y_prob) == predictions.y_pred).all():
+        return decision.thresholds
     listen(
         Warned(
             f"{path.name}: pred_labels do not follow the thresholds of {checkpoint.run}; they are scored as they are"

@@ -3,8 +3,10 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.schema import RULES
+from goemo_cli.core.taxonomies import PAPER_F1_MACRO
 from goemo_cli.core.thresholds import Thresholds
 
 
@@ -18,8 +20,9 @@ def model_card(metrics: Mapping[str, Any], thresholds: Thresholds, config: Train
                 _introduction(metrics, thresholds),
                 "## Scores on the test split\n\n" + _rules_table(metrics["test"]),
                 "Thresholds were fitted on val only. Intervals are 95 % bootstrap intervals over the rows of test.",
+                *_taxonomies(metrics["taxonomies"]),
                 "## Each label\n\n" + _labels_table(metrics["per_class"]),
-                "## Use\n\n" + _usage(thresholds),
+                "## Use\n\n" + _usage(metrics, thresholds),
                 "## How it was made\n\n" + _making(metrics, config),
             ]
         )
@@ -94,7 +97,22 @@ def _labels_table(rows: Sequence[Mapping[str, Any]]) -> str:
     )
 
 
-def _usage(thresholds: Thresholds) -> str:
+def _taxonomies(taxonomies: Mapping[str, Any]) -> list[str]:
+    """The same probabilities read as coarser labels, beside the paper's models trained on them."""
+    if not taxonomies:
+        return []
+    rows = [
+        [name, how, _interval(scores["per_label"], "f1_macro"), f"{PAPER_F1_MACRO[name]:.2f}"]
+        for name, ways in taxonomies.items()
+        for how, scores in ways.items()
+    ]
+    table = _table(["taxonomy", "roll-up", "macro-F1", "paper's BERT-base"], rows)
+    return ["## As coarser emotions\n\n" + table]
+
+
+def _usage(metrics: Mapping[str, Any], thresholds: Thresholds) -> str:
+    if "members" in metrics:
+        return "`goemo export-predictions` loads the members one by one and averages their probabilities."
     in_force = {"per_label": 'fitted["per_label"][r["label"]]', "global": 'fitted["global"]'}
     threshold = in_force.get(thresholds.rule, thresholds.rule.removeprefix("fixed_"))
     return (
@@ -117,14 +135,29 @@ def _making(metrics: Mapping[str, Any], config: TrainConfig) -> str:
         f"- Starts from: {base.get('id', base['kind'])}"
         + (f" at {base['revision']}" if base.get("revision") else ""),
         f"- Data: {data['name']}, SHA-256 {data['sha256']}",
-        f"- Best epoch {metrics['best_epoch']} of {len(metrics['history'])}, chosen by "
-        f"{config.training.early_stopping.metric}; seed {metrics['seed']}",
+        _fitted(metrics, config),
         f"- {metrics['training_seconds']:.0f} s on {device['processor']} ({device['type']}, {device['precision']}), "
         f"{metrics['peak_memory_bytes'] / 2**30:.2f} GiB at peak",
         f"- {', '.join(f'{name} {number}' for name, number in metrics['versions'].items())}",
-        "- Repeat it: `goemo train --config train_config.yaml`",
+        f"- Repeat it: `{repeating(metrics)}`",
     ]
     return "\n".join(lines)
+
+
+def _fitted(metrics: Mapping[str, Any], config: TrainConfig) -> str:
+    if "members" in metrics:
+        members = ", ".join(f"{one['run']} (seed {one['seed']})" for one in metrics["members"])
+        return f"- The mean of the probabilities of {members}; it has no weights of its own"
+    return (
+        f"- Best epoch {metrics['best_epoch']} of {len(metrics['history'])}, chosen by "
+        f"{config.training.early_stopping.metric}; seed {metrics['seed']}"
+    )
+
+
+def repeating(metrics: Mapping[str, Any]) -> str:
+    """The command that repeats a run from its own settings."""
+    n_seeds = len(metrics.get("members", ()))
+    return f"goemo train --config {CONFIG}" + (f" --seeds {n_seeds}" if n_seeds else "")
 
 
 def _number(value: float | None) -> str:

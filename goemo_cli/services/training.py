@@ -14,14 +14,13 @@ from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.predictions import write_predictions
-from goemo_cli.core.thresholds import SELECTION_THRESHOLD
+from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.seeding import seed_everything
 from goemo_cli.services.datasets import first_of_shuffle, load_data
 from goemo_cli.services.finishing import RunContext, finish_run
 from goemo_cli.services.fitting import fit_and_save, prepare
-from goemo_cli.services.predictions import decided
 from goemo_cli.tracking.base import NullTracker, Tracker
 
 _NULL_TRACKER = NullTracker()
@@ -61,13 +60,13 @@ def train(
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     prepared = prepare(config, entry, data, listen)
-    with _claimed(layout, entry.name, entry.family) as (run, folder):
+    with claimed(layout, entry.name, entry.family) as (run, folder):
         tracker.start(run, config.model_dump(mode="json"))
 
         def on_epoch(history: dict[str, Any], val_prob: FloatArray) -> None:
             if config.output.epoch_predictions:
                 path = layout.epoch_predictions(run, history["epoch"])
-                write_predictions(path, decided(data.labels, data.val, val_prob, SELECTION_THRESHOLD))
+                write_predictions(path, _at_selection_threshold(data, val_prob))
             tracker.log(_tracked(history), step=history["epoch"])
 
         started = time.monotonic()
@@ -94,7 +93,7 @@ def training_data(
 
 
 @contextmanager
-def _claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, Path]]:
+def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, Path]]:
     """A run name and its folder; a run that fails before it saved anything leaves no folder behind."""
     layout.predictions.mkdir(parents=True, exist_ok=True)  # a read-only place fails now, not after training
     layout.stats.mkdir(parents=True, exist_ok=True)
@@ -105,6 +104,13 @@ def _claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName,
         with suppress(OSError):
             folder.rmdir()  # only if empty
         raise
+
+
+def _at_selection_threshold(data: Dataset, val_prob: FloatArray) -> Predictions:
+    """An epoch's look at val."""
+    val = data.val
+    y_pred = decide(val_prob, SELECTION_THRESHOLD)
+    return Predictions(data.labels, val.texts, val.y_true, y_pred, val_prob, val.ids)
 
 
 def _tracked(history: dict[str, Any]) -> dict[str, float]:

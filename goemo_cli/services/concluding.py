@@ -1,0 +1,130 @@
+"""What follows from the probabilities of a run: thresholds from val, labels, scores, and the files that hold them.
+
+Training concludes a run with it, and `goemo tune` concludes it again with other thresholds; both write the same files.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.catalogue import Kind
+from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, THRESHOLDS, Checkpoint, write_manifest
+from goemo_cli.core.config import ThresholdSettings, TrainConfig
+from goemo_cli.core.events import FileWritten, Listener
+from goemo_cli.core.files import write_json, write_text
+from goemo_cli.core.headline import headline_of
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.metric_tables import write_per_class_metrics
+from goemo_cli.core.names import RunName
+from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.core.taxonomies import ROLL_UPS, TAXONOMIES, applicable
+from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.scoring import score_split
+from goemo_cli.ml.taxonomy import roll_up_labels, roll_up_probabilities
+from goemo_cli.ml.tuning import fit_thresholds
+from goemo_cli.services.model_card import model_card, repeating
+from goemo_cli.services.summaries import write_summaries
+
+
+@dataclass(frozen=True)
+class Conclusion:
+    """What val and test probabilities amount to."""
+
+    thresholds: Thresholds
+    val: Predictions
+    test: Predictions
+    metrics: dict[str, Any]
+    """The part of metrics.json that follows from probabilities: val, test, per_class, taxonomies, threshold_rule."""
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What is known of a run besides its probabilities."""
+
+    run: RunName
+    folder: Path
+    kind: Kind
+    config: TrainConfig
+    parents: Mapping[str, Any]
+    facts: Mapping[str, Any]
+    """The rest of metrics.json."""
+    kept: Mapping[str, Any] = field(default_factory=dict)
+    """Manifest entries of files that are not written anew."""
+
+
+def conclude(val: Predictions, test: Predictions, settings: ThresholdSettings) -> Conclusion:
+    """Fit thresholds on val, label and score both splits by them; nothing here is fitted on test."""
+    thresholds = fit_thresholds(val.labels, val.y_true, val.y_prob, settings)
+    on_test = score_split(test.y_true, test.y_prob, thresholds)
+    return Conclusion(
+        thresholds=thresholds,
+        val=replace(val, y_pred=thresholds.decide(val.y_prob)),
+        test=replace(test, y_pred=thresholds.decide(test.y_prob)),
+        metrics={
+            "threshold_rule": settings.rule,
+            "val": score_split(val.y_true, val.y_prob, thresholds).summary,
+            "test": on_test.summary,
+            "per_class": on_test.per_class,
+            "taxonomies": taxonomy_scores(val, test, settings),
+        },
+    )
+
+
+def taxonomy_scores(val: Predictions, test: Predictions, settings: ThresholdSettings) -> dict[str, Any]:
+    """Test scores of the same probabilities rolled up to coarser taxonomies: by taxonomy, then by way of rolling up.
+
+    Thresholds are fitted on val, rolled up the same way. Empty where the labels are not those of GoEmotions.
+    """
+    found: dict[str, Any] = {}
+    for taxonomy in applicable(val.labels):
+        groups = tuple(TAXONOMIES[taxonomy])
+        val_true, test_true = (roll_up_labels(x.y_true, x.labels, taxonomy) for x in (val, test))
+        for how in ROLL_UPS:
+            val_prob, test_prob = (
+                roll_up_probabilities(x.y_prob, x.labels, taxonomy, how) for x in (val, test)
+            )
+            thresholds = fit_thresholds(groups, val_true, val_prob, settings)
+            scored = score_split(test_true, test_prob, thresholds)
+            found.setdefault(taxonomy, {})[how] = scored.summary | {"per_class": scored.per_class}
+    return found
+
+
+FOLLOWING = (THRESHOLDS, CONFIG, METRICS, CARD)
+"""Files of a checkpoint that follow from its probabilities and threshold settings."""
+
+
+def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, listen: Listener) -> Checkpoint:
+    """Write everything that follows from probabilities; the manifest comes last in the checkpoint, then the summaries."""
+    run, folder = record.run, record.folder
+    metrics = {**record.facts, **conclusion.metrics}
+    tables = [
+        layout.split_predictions(run, "val"),
+        layout.split_predictions(run, "test"),
+        layout.per_class_metrics(run),
+    ]
+    write_predictions(tables[0], conclusion.val)
+    write_predictions(tables[1], conclusion.test)
+    write_per_class_metrics(tables[2], metrics["per_class"])
+    conclusion.thresholds.write(folder / THRESHOLDS, run=str(run))
+    write_text(folder / CONFIG, _config_text(metrics, record.config))
+    write_json(folder / METRICS, metrics)
+    write_text(folder / CARD, model_card(metrics, conclusion.thresholds, record.config))
+    checkpoint = write_manifest(
+        folder,
+        run=run,
+        kind=record.kind,
+        labels=conclusion.val.labels,
+        parents=record.parents,
+        headline=headline_of(metrics),
+        kept=record.kept,
+    )
+    for path in [*tables, *write_summaries(layout, models=[run.model])]:
+        listen(FileWritten(path))
+    return checkpoint
+
+
+def _config_text(metrics: Mapping[str, Any], config: TrainConfig) -> str:
+    return (
+        f"# Every setting of {metrics['run']}. Repeat the run:\n#   {repeating(metrics)}\n{config.to_yaml()}"
+    )

@@ -1,0 +1,236 @@
+"""`goemo tune`: thresholds fitted again on val, for a run or for a predictions file; test is refused."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.arrays import DoubleArray
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import ThresholdSettings, TrainConfig
+from goemo_cli.core.csv_files import atomic_csv
+from goemo_cli.core.errors import DataError, NotFoundError
+from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
+from goemo_cli.core.splits import Split
+from goemo_cli.core.thresholds import Thresholds, decide
+from goemo_cli.ml.data import LabelledTexts
+from goemo_cli.ml.scoring import count, rule_scores
+from goemo_cli.ml.tuning import fit_thresholds
+from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, write_run
+from goemo_cli.services.run_index import listed_runs
+
+SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)
+"""The thresholds of the sweep, one for all labels."""
+_FOLLOWS_FROM_PROBABILITIES = ("threshold_rule", "val", "test", "per_class", "taxonomies")
+
+
+@dataclass(frozen=True)
+class TuneResult:
+    """What was fitted, and what it gives on val."""
+
+    thresholds: Thresholds
+    before: dict[str, float] | None
+    """Scores of val by the labels as they were, `RULE_KEYS`; None for a file that is no run's."""
+    after: dict[str, float]
+    """By the new ones. Fitted on the same rows: a little too good."""
+    test: dict[str, Any] | None
+    """What metrics.json now says of test; None for a predictions file."""
+    written: tuple[Path, ...]
+
+
+def tune_run(
+    checkpoint: Checkpoint, settings: ThresholdSettings, *, layout: Layout, listen: Listener = ignore
+) -> TuneResult:
+    """Fit a run's thresholds again, and write everything anew that follows from them. Needs no model.
+
+    Args:
+        checkpoint: the run; its thresholds.json, metrics.json, settings, card and manifest are written anew.
+        settings: objective, rule and options.
+        layout: where its predictions lie.
+        listen: told which files were written.
+
+    Raises:
+        NotFoundError: no val or test predictions of the run.
+        DataError: predictions of other rows than the run recorded.
+    """
+    val_path, val = _recorded_split(checkpoint, "val", layout)
+    _, test = _recorded_split(checkpoint, "test", layout)
+    conclusion = conclude(val, test, settings)
+    record = RunRecord(
+        run=checkpoint.run,
+        folder=checkpoint.path,
+        kind=checkpoint.kind,
+        config=checkpoint.config.model_copy(update={"thresholds": settings}),
+        parents=checkpoint.manifest["parents"],
+        facts={
+            key: value for key, value in checkpoint.metrics.items() if key not in _FOLLOWS_FROM_PROBABILITIES
+        },
+        kept={name: entry for name, entry in checkpoint.manifest["files"].items() if name not in FOLLOWING},
+    )
+    tuned = write_run(record, conclusion, layout=layout, listen=listen)
+    return TuneResult(
+        thresholds=conclusion.thresholds,
+        before=rule_scores(val.y_true, val.y_pred),
+        after=rule_scores(val.y_true, conclusion.val.y_pred),
+        test=tuned.metrics["test"],
+        written=_write_sweep(conclusion.thresholds, val, val_path, str(checkpoint.run), layout, listen),
+    )
+
+
+def tune_predictions(
+    path: Path, settings: ThresholdSettings, *, layout: Layout, listen: Listener = ignore
+) -> TuneResult:
+    """Fit thresholds on a file of val predictions and write the sweep; no run is changed.
+
+    Raises:
+        NotFoundError: no such file.
+        DataError: it is, by its name or by its rows, a test split.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file")
+    _refuse_test_by_name(path)
+    val = read_predictions(path)
+    if not len(val):
+        raise DataError(f"{path}: holds no rows")
+    _refuse_test_by_rows(path, val, layout, listen)
+    thresholds = fit_thresholds(val.labels, val.y_true, val.y_prob, settings)
+    return TuneResult(
+        thresholds=thresholds,
+        before=None,
+        after=rule_scores(val.y_true, thresholds.decide(val.y_prob)),
+        test=None,
+        written=_write_sweep(thresholds, val, path, None, layout, listen),
+    )
+
+
+def _recorded_split(checkpoint: Checkpoint, split: Split, layout: Layout) -> tuple[Path, Predictions]:
+    """A split's predictions, with the very rows that the run recorded."""
+    path = layout.split_predictions(checkpoint.run, split)
+    if not path.is_file():
+        raise NotFoundError(
+            f"{path}: no such file; `goemo export-predictions --checkpoint {checkpoint.run} --split {split}` makes it"
+        )
+    predictions = read_predictions(path)
+    if _digest(predictions) != checkpoint.metrics["data"]["split_sha256"][split]:
+        raise DataError(f"{path}: its rows are not the {split} split that {checkpoint.run} recorded")
+    if predictions.labels != checkpoint.labels:
+        raise DataError(f"{path}: its labels are not those of {checkpoint.run}")
+    return path, predictions
+
+
+def _refuse_test_by_name(path: Path) -> None:
+    named = parse_predictions_name(path)
+    if named and not named[0].startswith("val"):
+        raise DataError(
+            f"{path}: holds the {named[0]} split; thresholds fitted on anything but val tell nothing about new texts"
+        )
+
+
+def _refuse_test_by_rows(path: Path, predictions: Predictions, layout: Layout, listen: Listener) -> None:
+    """A test split under another name is one all the same."""
+    digest = _digest(predictions)
+    runs = [one for one in listed_runs(layout) if one.is_finished]
+    for one in runs:
+        if digest == one.headline.get("test_sha256"):
+            raise DataError(
+                f"{path}: these rows are the test split of {one.run}; thresholds are fitted on val only"
+            )
+    if digest not in {one.headline.get("val_sha256") for one in runs}:
+        listen(
+            Warned(
+                f"{path}: no run below {layout.root} has these rows as val; be sure that they are no test split"
+            )
+        )
+
+
+def _digest(predictions: Predictions) -> str:
+    return LabelledTexts(predictions.texts, predictions.y_true).sha256()
+
+
+def _write_sweep(
+    thresholds: Thresholds, val: Predictions, source: Path, run: str | None, layout: Layout, listen: Listener
+) -> tuple[Path, ...]:
+    named = parse_predictions_name(source)
+    stem = named[1].file_stem if named else source.stem
+    folder = layout.threshold_sweep
+    sweep, table, summary = (
+        folder / f"threshold_sweep_{stem}.csv",
+        folder / f"per_class_thresholds_{stem}.csv",
+        folder / f"threshold_summary_{stem}.json",
+    )
+    with atomic_csv(sweep) as writer:
+        writer.writerow(SWEEP_COLUMNS)
+        writer.writerows(_sweep_row(float(threshold), val) for threshold in SWEEP)
+    with atomic_csv(table) as writer:
+        writer.writerow(THRESHOLD_COLUMNS)
+        writer.writerows(_threshold_rows(thresholds, val))
+    write_json(
+        summary,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "run": run,
+            "split": "val",
+            "sources": {layout.shown(source): sha256_file(source)},
+            "settings": thresholds.settings.model_dump(),
+            "global": thresholds.global_threshold,
+            "global_ci": list(thresholds.global_ci),
+            "val": {
+                rule: rule_scores(val.y_true, thresholds.decide(val.y_prob, rule))
+                for rule in _rules(thresholds)
+            },
+        },
+    )
+    for path in (sweep, table, summary):
+        listen(FileWritten(path))
+    return sweep, table, summary
+
+
+def _rules(thresholds: Thresholds) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(("fixed_0.5", "fixed_0.3", "global", "per_label", thresholds.rule)))
+
+
+def _sweep_row(threshold: float, val: Predictions) -> list[float]:
+    y_pred = decide(val.y_prob, threshold)
+    scores = rule_scores(val.y_true, y_pred)
+    scores |= {
+        "threshold": threshold,
+        "coverage": float(y_pred.any(axis=1).mean()),
+        "labels_per_comment": float(y_pred.sum(axis=1).mean()),
+    }
+    return [scores[column] for column in SWEEP_COLUMNS]
+
+
+def _threshold_rows(thresholds: Thresholds, val: Predictions) -> list[list[Any]]:
+    """One row per label by `THRESHOLD_COLUMNS`; its own best is what it would have without shrinkage."""
+    alone = thresholds.settings.model_copy(update={"shrinkage": 0.0})
+    own = fit_thresholds(val.labels, val.y_true, val.y_prob, alone, resamples=0).per_label
+    intervals = thresholds.per_label_ci
+    f1 = [count(val.y_true, decide(val.y_prob, t)).f1 for t in (thresholds.per_label, own, 0.5, 0.3)]
+    return [
+        [
+            label,
+            thresholds.n_positives[at],
+            float(thresholds.per_label[at]),
+            *(("", "") if intervals is None else (float(intervals[0, at]), float(intervals[1, at]))),
+            float(own[at]),
+            *(float(scores[at]) for scores in f1),
+        ]
+        for at, label in enumerate(thresholds.labels)
+    ]
+
+
+def changed_settings(current: ThresholdSettings, changes: dict[str, Any]) -> ThresholdSettings:
+    """Threshold settings with some of them changed; another objective forgets the floor and beta of the old one.
+
+    Raises:
+        SettingError: values that do not fit, or do not fit together.
+    """
+    values = current.model_dump()
+    if changes.get("objective", current.objective) != current.objective:
+        values |= {"floor": None, "beta": 1.0}
+    return TrainConfig.from_layers(("command line", {"thresholds": {**values, **changes}})).thresholds
