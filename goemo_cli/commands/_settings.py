@@ -74,6 +74,21 @@ WarmupOpt = Annotated[
 SeedOpt = Annotated[
     int | None, Option("--seed", help="Of shuffling, dropout and new weights.", show_default=False)
 ]
+SeedsOpt = Annotated[
+    int | None,
+    Option(
+        "--seeds",
+        min=2,
+        help="Train so many seeds, this one and the next, and their ensemble.",
+        show_default=False,
+    ),
+]
+TaxonomyOpt = Annotated[
+    str | None,
+    Option(
+        "--taxonomy", help="ekman (7 labels) or grouped (4), instead of GoEmotions' 28.", show_default=False
+    ),
+]
 WandbOpt = Annotated[
     bool | None,
     Option(

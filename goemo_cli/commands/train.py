@@ -18,6 +18,7 @@ def train(
     text_column: flag.TextColumnOpt = None,
     label_column: flag.LabelColumnOpt = None,
     labels_file: flag.LabelsFileOpt = None,
+    taxonomy: flag.TaxonomyOpt = None,
     max_train_samples: flag.MaxTrainSamplesOpt = None,
     lr: flag.LrOpt = None,
     batch_size: flag.BatchSizeOpt = None,
@@ -28,6 +29,7 @@ def train(
     weight_decay: flag.WeightDecayOpt = None,
     warmup: flag.WarmupOpt = None,
     seed: flag.SeedOpt = None,
+    seeds: flag.SeedsOpt = None,
     wandb: flag.WandbOpt = None,
     wandb_project: flag.WandbProjectOpt = None,
     wandb_entity: flag.WandbEntityOpt = None,
@@ -52,6 +54,7 @@ def train(
         "data.text_column": text_column,
         "data.label_column": label_column,
         "data.labels_file": labels_file,
+        "data.taxonomy": taxonomy,
         "data.max_train_samples": max_train_samples,
         "training.learning_rate": lr,
         "training.batch_size": batch_size,
@@ -70,7 +73,9 @@ def train(
     if print_config:
         _print_config(out, settings)
     elif dry_run:
-        _plan(out, settings, root)
+        _plan(out, settings, root, seeds)
+    elif seeds:
+        _train_seeds(out, settings, root, seeds)
     else:
         _train(out, settings, root)
 
@@ -100,6 +105,47 @@ def _train(out: Console, settings: Any, root: Path) -> None:
     )
     at_root = "" if root == Path() else f" --root {root}"
     out.hint(f"goemo figures{at_root}", f"goemo validate{at_root}")
+
+
+def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.seeds import train_seeds
+    from goemo_cli.services.tracking import open_tracker
+
+    layout = Layout(root)
+    with Screen(out) as screen:
+        result = train_seeds(
+            settings,
+            seeds,
+            layout=layout,
+            open_tracker=lambda one: open_tracker(one, layout=layout, listen=screen),
+            listen=screen,
+        )
+    show_scores(out, result.ensemble.metrics)
+    shown = ("f1_macro", "f1_micro", "auc_micro", "auc_macro", "subset_accuracy")
+    out.table(
+        f"{seeds} seeds, test",
+        ["", "mean", "sd", "min", "max", "ensemble"],
+        [
+            [key, *(row[column] for column in ("mean", "sd", "min", "max", "ensemble"))]
+            for key in shown
+            for row in result.spread
+            if row["metric"] == f"test/{key}"
+        ],
+    )
+    if result.runs[0].is_fallback:
+        out.warn("Trained on the embedded sample because GoEmotions was not to be had.")
+    out.result(
+        f"Trained {seeds} seeds and their ensemble {result.ensemble.run}",
+        runs=[str(run.run) for run in result.runs],
+        ensemble=str(result.ensemble.run),
+        checkpoint=result.ensemble.path,
+        summary=result.summary,
+        **({"spread": result.spread} if out.as_json else {}),
+    )
+    at_root = "" if root == Path() else f" --root {root}"
+    out.hint(f"goemo compare {result.runs[0].run} {result.ensemble.run}{at_root}", f"goemo validate{at_root}")
 
 
 def show_scores(out: Console, metrics: dict[str, Any]) -> None:
@@ -137,7 +183,7 @@ def _print_config(out: Console, settings: Any) -> None:
         out.text(settings.to_yaml())
 
 
-def _plan(out: Console, settings: Any, root: Path) -> None:
+def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.planning import plan_training
@@ -146,7 +192,7 @@ def _plan(out: Console, settings: Any, root: Path) -> None:
         plan = plan_training(settings, layout=Layout(root), listen=screen)
     if not out.as_json:
         out.text(settings.to_yaml())
-    out.result("Plan (nothing was written)", **plan.values())
+    out.result("Plan (nothing was written)", **({"runs": seeds} if seeds else {}), **plan.values())
 
 
 def _short(value: float | None) -> str:

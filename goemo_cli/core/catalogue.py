@@ -10,7 +10,7 @@ from goemo_cli.core.errors import ModelNotFoundError, did_you_mean
 from goemo_cli.core.names import family_of, model_slug
 from goemo_cli.core.yaml_files import read_yaml_mapping
 
-Kind = Literal["transformer", "tiny", "tfidf"]
+Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,56 @@
+"""Several models as one: the mean of their probabilities."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from goemo_cli.core.arrays import FloatArray
+
+
+class Member(Protocol):
+    """One model of an ensemble."""
+
+    def predict_proba(self, texts: Sequence[str], advanced: Callable[[int], None] = ...) -> FloatArray:
+        """Probability of every label, float32, (n_examples, n_labels)."""
+        ...
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """Models over the same labels; one is in memory at a time."""
+
+    labels: tuple[str, ...]
+    members: tuple[Callable[[], Member], ...]
+    """Each loads one."""
+
+    def predict_proba(
+        self, texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+    ) -> FloatArray:
+        """Mean probability of every label, float32, (n_examples, n_labels).
+
+        Args:
+            texts: n_examples texts.
+            advanced: told the number of texts after each batch of the last member.
+        """
+        last = len(self.members) - 1
+        return mean_probability(
+            [
+                load().predict_proba(texts, advanced if at == last else lambda rows: None)
+                for at, load in enumerate(self.members)
+            ]
+        )
+
+
+def mean_probability(members: Sequence[FloatArray]) -> FloatArray:
+    """The mean, computed in float64, of members' probabilities, float32, (n_examples, n_labels) each.
+
+    Source:
+        Lakshminarayanan et al. 2017, https://arxiv.org/abs/1612.01474.
+    """
+    total = np.zeros(members[0].shape)
+    for y_prob in members:
+        total += y_prob
+    mean: FloatArray = (total / len(members)).astype(np.float32)
+    return mean
