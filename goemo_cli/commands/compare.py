@@ -1,0 +1,152 @@
+"""goemo compare."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.core.splits import parse_split
+
+if TYPE_CHECKING:
+    from goemo_cli.services.comparing import Comparison
+
+Format = Literal["table", "md", "csv", "json"]
+Metric = Literal[
+    "f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss", "auc_micro", "auc_macro"
+]  # fmt: skip
+
+
+def compare(
+    references: Annotated[
+        list[str],
+        typer.Argument(
+            help="Two or more: a run (its folder, its name, @latest, @best, @MODEL) or a predictions CSV.",
+            metavar="A B [C ...]",
+            show_default=False,
+        ),
+    ],
+    split: Annotated[
+        str | None,
+        typer.Option(
+            "--split",
+            help="Which predictions of the runs: test or val. [default: test]",
+            metavar="SPLIT",
+            show_default=False,
+        ),
+    ] = None,
+    metric: Annotated[
+        Metric, typer.Option("--metric", help="The score that the verdict is about.")
+    ] = "f1_macro",
+    resamples: Annotated[
+        int, typer.Option("--resamples", min=100, max=1_000_000, help="Draws of rows, with replacement.")
+    ] = 10_000,
+    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
+    shape: Annotated[
+        Format | None,
+        typer.Option("--format", help="How stdout is written. [default: table]", show_default=False),
+    ] = None,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Tell whether runs differ by more than chance, each from the first, on the same rows.
+
+    Paired bootstrap with 95 % intervals and corrected p-values, for all rows and for each emotion; written to
+    artifacts/stats/significance_tests.csv. Example: goemo compare @minilm @tfidf
+    """
+    if len(references) < 2:
+        raise typer.BadParameter("give two or more runs or predictions files", param_hint="A B [C ...]")
+    if as_json and shape not in (None, "json"):
+        raise typer.BadParameter(f"--json and --format {shape} exclude each other", param_hint="--format")
+    wanted = parse_split(split) if split else None
+    if split and wanted not in ("test", "val"):
+        raise typer.BadParameter(f"{split}: known are test, val", param_hint="--split")
+
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.comparing import compare as compare_models
+
+    out = Console(as_json=as_json or shape == "json", quiet=quiet)
+    with Screen(out) as screen:
+        found = compare_models(
+            references, layout=Layout(root), split=wanted, resamples=resamples, seed=seed, listen=screen
+        )
+    _say(found, metric, shape, out)
+
+
+def _say(found: "Comparison", metric: str, shape: Format | None, out: Console) -> None:
+    from goemo_cli.services.comparing import significance_csv
+
+    verdicts = found.verdicts(metric)
+    if shape == "csv":
+        out.text(significance_csv(found.rows).rstrip("\n"))
+        out.note("\n".join(verdicts))
+    elif shape == "md":
+        out.text("\n\n".join([*verdicts, *(_markdown(*section) for section in _sections(found))]))
+    else:
+        for section in _sections(found):
+            out.table(*section)
+        details: dict[str, Any] = {"emotions": [_emotions(pair) for pair in found.pairs]}
+        if out.as_json:
+            details = {"metric": metric, "verdicts": verdicts, "rows": found.rows}
+        out.result("\n".join(verdicts), path=found.path, **details)
+
+
+def _sections(found: "Comparison") -> Iterator[tuple[str, list[str], list[list[object]]]]:
+    """For each pair: title, columns and rows of its scores, its emotions, and its agreement."""
+    tested = ["A", "B", "B - A", "95 % interval", "p", "better"]
+    for pair in found.pairs:
+        a, b = (f"{side} = {pair[0][side.lower()]}" for side in "AB")
+        scores = [[row["metric"], *_cells(row)] for row in pair if not row["emotion"]]
+        yield f"Scores on {pair[0]['n_examples']:,} rows: {a}, {b}", ["score", *tested], scores
+        emotions = [[row["emotion"], *_cells(row)] for row in pair if row["emotion"]]
+        yield (
+            f"F1 of each emotion (p corrected for {pair[-1]['family_size']} tests): {a}, {b}",
+            ["emotion", *tested],
+            emotions,
+        )
+        yield f"Agreement: {a}, {b}", ["", "value"], _agreement(pair[0])
+
+
+def _cells(row: Mapping[str, Any]) -> list[object]:
+    """Narrow enough for a terminal of 80 columns."""
+    difference = None if row["difference"] is None else f"{row['difference']:+.3f}"
+    interval = None if row["ci_low"] is None else f"{row['ci_low']:+.3f} {row['ci_high']:+.3f}"
+    better = {None: None, "a": "A", "b": "B"}.get(row["better"], "neither")
+    return [row["a_value"], row["b_value"], difference, interval, _p(row["p_holm"]), better]
+
+
+def _p(value: float | None) -> str | None:
+    return None if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
+
+
+def _agreement(row: Mapping[str, Any]) -> list[list[object]]:
+    return [
+        ["rows with equal label sets", f"{row['equal_rows']:.1%}"],
+        ["Cohen's kappa, mean over emotions", row["cohen_kappa"]],
+        ["rows with all labels right in A only", row["only_a_right"]],
+        ["rows with all labels right in B only", row["only_b_right"]],
+        ["p that they are equally many (McNemar)", _p(row["mcnemar_p"])],
+    ]
+
+
+def _emotions(pair: Sequence[Mapping[str, Any]]) -> str:
+    found = [row["better"] for row in pair if row["emotion"]]
+    a, b = found.count("a"), found.count("b")
+    return f"A better at {a}, B better at {b}, not distinguishable at {len(found) - a - b}"
+
+
+def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    def line(cells: Sequence[object]) -> str:
+        return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+
+    rule = "| --- |" + " ---: |" * (len(columns) - 1)
+    return "\n".join([f"**{title}**", "", line(columns), rule, *map(line, rows)])
+
+
+def _cell(value: object) -> str:
+    shown = "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+    return shown.replace("|", "\\|").replace("\n", " ")

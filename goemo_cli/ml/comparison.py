@@ -1,0 +1,215 @@
+"""Whether models differ on the same rows: the paired bootstrap, Holm's correction, and how far two agree."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import binomtest
+
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.ml.bootstrap import RANKING_RESAMPLES, RESAMPLES, SEED, interval, resampled
+from goemo_cli.ml.ranking import MOST_RESAMPLED, Ranked
+from goemo_cli.ml.scoring import sums_of
+
+COUNT_SCORES = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss")
+"""Of the labels that each model decided; every resample gives all of them."""
+RANKING_SCORES = ("auc_micro", "auc_macro")
+"""Of the probabilities; over the first `RANKING_RESAMPLES` of the same draws, none beyond `MOST_RESAMPLED` rows."""
+SCORES = COUNT_SCORES + RANKING_SCORES
+LOWER_IS_BETTER = frozenset({"hamming_loss"})
+ALPHA = 0.05
+"""A corrected p-value below it, with an interval that leaves out 0, makes a difference."""
+
+_NOISE = 1e-12
+"""Differences closer than this are equal: sums of floats end a last digit apart."""
+_RANKED_DRAWS = 32
+"""Draws ranked at once: bounds memory."""
+
+
+@dataclass(frozen=True)
+class Differences:
+    """A model B against a model A: `SCORES`, then the F1 of each label; (n_scores + n_labels,) arrays.
+
+    Attributes:
+        a: scores of A on all rows; NaN where undefined (an area without positives).
+        b: scores of B.
+        low: lower end of the 95 % interval of b - a; NaN where it was not drawn.
+        high: its upper end.
+        p_value: two-sided, of no difference; not corrected.
+        resamples: how many draws interval and p-value rest on.
+    """
+
+    a: DoubleArray
+    b: DoubleArray
+    low: DoubleArray
+    high: DoubleArray
+    p_value: DoubleArray
+    resamples: IntArray
+
+    @property
+    def difference(self) -> DoubleArray:
+        """B - a, on all rows."""
+        return _difference(self.a, self.b)
+
+
+def paired_differences(
+    y_true: BoolArray,
+    y_preds: Sequence[BoolArray],
+    y_probs: Sequence[FloatArray],
+    *,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    on_draws: Callable[[int], None] = lambda draws: None,
+) -> list[Differences]:
+    """Every model after the first against the first, each draw of rows scored for all of them.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels); at least one row.
+        y_preds: of each model the labels it decided, bool, (n_examples, n_labels).
+        y_probs: of each model its probabilities, float32, (n_examples, n_labels).
+        resamples: draws of n_examples rows with replacement; fewer on very many rows, and for the areas.
+        seed: of the draws; with the number of rows it settles them.
+        on_draws: told how many draws were scored since it was last told.
+
+    Source:
+        Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation, EMNLP (the same rows for
+        both systems); Efron and Tibshirani 1993, An Introduction to the Bootstrap, chapters 13 and 16.
+    """
+    scorers = [_Scorer(y_true, *model) for model in zip(y_preds, y_probs, strict=True)]
+    counted: list[list[DoubleArray]] = [[] for _ in scorers]
+    ranked: list[list[DoubleArray]] = [[] for _ in scorers]
+    left = min(resamples, RANKING_RESAMPLES) if len(y_true) <= MOST_RESAMPLED else 0
+    for weights in resampled(len(y_true), resamples, seed):
+        for at, scorer in enumerate(scorers):
+            counted[at].append(scorer.counted(weights))
+            ranked[at].append(scorer.ranked(weights[:left]))
+        left -= min(left, len(weights))
+        on_draws(len(weights))
+    once = np.ones((1, len(y_true)), dtype=np.float32)
+    whole = [_in_order(scorer.counted(once), scorer.ranked(once))[0] for scorer in scorers]
+    drawn = [(np.concatenate(counted[at]), np.concatenate(ranked[at])) for at in range(len(scorers))]
+    return [_contrast(whole[0], whole[at], drawn[0], drawn[at]) for at in range(1, len(scorers))]
+
+
+def bootstrap_p_value(observed: float, draws: DoubleArray) -> float:
+    """The two-sided p-value of no difference, from paired differences of resamples; never 0.
+
+    Under the null hypothesis differences scatter about 0 as the resampled ones scatter about the observed one, so
+    those that lie at least as far from it as it lies from 0 are counted: (1 + count) / (1 + resamples).
+
+    Args:
+        observed: the difference on all rows.
+        draws: the differences of the resamples, (resamples,).
+
+    Source:
+        Efron and Tibshirani 1993, section 16.4 (the shifted null); Davison and Hinkley 1997, Bootstrap Methods and
+        their Application, equation 4.11, and Phipson and Smyth 2010, https://doi.org/10.2202/1544-6115.1585
+        (why 1 is added).
+    """
+    as_far = np.abs(draws - observed) >= abs(observed) - _NOISE
+    return float((1 + as_far.sum()) / (1 + len(draws)))
+
+
+@dataclass(frozen=True)
+class Agreement:
+    """How far the decisions of two models agree, whatever is right."""
+
+    equal_rows: float
+    """Share of rows with the same label set."""
+    kappa: float | None
+    """Cohen's kappa of each label, averaged where it is defined; None where it is nowhere."""
+    only_a_right: int
+    """Rows whose whole label set A has right and B has not."""
+    only_b_right: int
+    mcnemar_p: float
+    """McNemar's exact test that subset accuracy is the same; 1 where no row tells them apart."""
+
+
+def agreement(y_true: BoolArray, y_pred_a: BoolArray, y_pred_b: BoolArray) -> Agreement:
+    """Agreement of two models; all arguments bool, (n_examples, n_labels).
+
+    Kappa is undefined, and left out of the mean, for a label that both give to every row or both to none.
+
+    Source:
+        Cohen 1960, A Coefficient of Agreement for Nominal Scales; McNemar 1947, Psychometrika 12, in its exact,
+        binomial form.
+    """
+    share_a, share_b = y_pred_a.mean(axis=0), y_pred_b.mean(axis=0)
+    by_chance = share_a * share_b + (1 - share_a) * (1 - share_b)
+    same = (y_pred_a == y_pred_b).mean(axis=0)
+    defined = by_chance < 1
+    kappa = (same - by_chance)[defined] / (1 - by_chance)[defined]
+    right_a, right_b = (y_pred_a == y_true).all(axis=1), (y_pred_b == y_true).all(axis=1)
+    only_a, only_b = int((right_a & ~right_b).sum()), int((right_b & ~right_a).sum())
+    return Agreement(
+        equal_rows=float((y_pred_a == y_pred_b).all(axis=1).mean()),
+        kappa=float(kappa.mean()) if defined.any() else None,
+        only_a_right=only_a,
+        only_b_right=only_b,
+        mcnemar_p=float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0,
+    )
+
+
+class _Scorer:
+    """A model's decisions and probabilities, prepared once for any draws of rows."""
+
+    def __init__(self, y_true: BoolArray, y_pred: BoolArray, y_prob: FloatArray) -> None:
+        n_examples, n_labels = y_true.shape
+        rows = np.arange(n_examples)
+        self._y_true, self._y_pred = y_true, y_pred
+        self._cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
+        self._labels = [Ranked.of(y_true[:, at], y_prob[:, at], rows) for at in range(n_labels)]
+
+    def counted(self, weights: FloatArray) -> DoubleArray:
+        """`COUNT_SCORES`, then each label's F1, of row weights (draws, n_examples): (draws, n_scores + n_labels)."""
+        sums = sums_of(self._y_true, self._y_pred, weights)
+        scores = sums.scores()
+        return np.column_stack([*(scores[name] for name in COUNT_SCORES), sums.f1()])
+
+    def ranked(self, weights: FloatArray) -> DoubleArray:
+        """`RANKING_SCORES` of row weights (draws, n_examples): (draws, n_scores); NaN where undefined."""
+        blocks = []
+        for start in range(0, len(weights), _RANKED_DRAWS):
+            block = np.ascontiguousarray(weights[start : start + _RANKED_DRAWS].T)
+            micro = self._cells.drawn(block).roc_auc()
+            labels = np.column_stack([label.drawn(block).roc_auc() for label in self._labels])
+            blocks.append(np.column_stack([micro, _mean_of_defined(labels)]))
+        return np.concatenate(blocks) if blocks else np.zeros((0, len(RANKING_SCORES)))
+
+
+def _mean_of_defined(labels: DoubleArray) -> DoubleArray:
+    """Macro average of each draw, over the labels that it has positives and negatives of: (draws, n_labels)."""
+    defined = (~np.isnan(labels)).sum(axis=1)
+    return np.where(defined > 0, np.nansum(labels, axis=1) / np.maximum(defined, 1), np.nan)
+
+
+def _contrast(
+    a: DoubleArray,
+    b: DoubleArray,
+    drawn_a: tuple[DoubleArray, DoubleArray],
+    drawn_b: tuple[DoubleArray, DoubleArray],
+) -> Differences:
+    """Intervals and p-values; drawn: count scores and ranking scores of the resamples."""
+    counted, ranked = (_difference(left, right) for left, right in zip(drawn_a, drawn_b, strict=True))
+    n_counts = len(COUNT_SCORES)
+    columns = [*counted.T[:n_counts], *ranked.T, *counted.T[n_counts:]]
+    low, high, p_value = (np.full(len(a), np.nan) for _ in range(3))
+    resamples = np.zeros(len(a), dtype=np.int64)
+    for at, observed in enumerate(_difference(a, b)):
+        draws = columns[at][~np.isnan(columns[at])]
+        if not np.isnan(observed) and len(draws):
+            low[at], high[at] = interval(draws)
+            p_value[at], resamples[at] = bootstrap_p_value(float(observed), draws), len(draws)
+    return Differences(a, b, low, high, p_value, resamples)
+
+
+def _in_order(counted: DoubleArray, ranked: DoubleArray) -> DoubleArray:
+    """The columns of `SCORES`, then of the labels' F1."""
+    n_counts = len(COUNT_SCORES)
+    return np.hstack([counted[:, :n_counts], ranked, counted[:, n_counts:]])
+
+
+def _difference(a: DoubleArray, b: DoubleArray) -> DoubleArray:
+    """B - a without the noise of the last digits, so that equal models differ by exactly 0."""
+    difference: DoubleArray = np.round(b - a, 12) + 0.0  # no minus before a zero
+    return difference

@@ -1,0 +1,226 @@
+"""`goemo compare`: whether runs or predictions files differ by more than chance, on the same rows."""
+
+import io
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.arrays import DoubleArray, IntArray
+from goemo_cli.core.csv_files import csv_writer
+from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, Warned, ignore
+from goemo_cli.core.files import write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.splits import Split
+from goemo_cli.ml.bootstrap import RESAMPLES, SEED
+from goemo_cli.ml.comparison import (
+    ALPHA,
+    LOWER_IS_BETTER,
+    SCORES,
+    Differences,
+    agreement,
+    paired_differences,
+)
+from goemo_cli.ml.significance import holm
+from goemo_cli.services.comparison_sources import Source, open_sources
+
+SIGNIFICANCE_COLUMNS = (
+    "a", "b", "split", "n_examples", "metric", "emotion", "a_value", "b_value", "difference", "ci_low", "ci_high",
+    "p_value", "p_holm", "family_size", "resamples", "seed", "better",
+    "equal_rows", "cohen_kappa", "only_a_right", "only_b_right", "mcnemar_p",
+    "a_source", "a_sha256", "b_source", "b_sha256",
+)  # fmt: skip
+"""significance_tests.csv: one row per pair and score, then one per pair and emotion. Empty where undefined."""
+
+LABEL_METRIC = "f1_score"
+"""`metric` of the rows with an emotion."""
+SAME = "not distinguishable"
+"""`better` where the interval of the difference holds 0 or the corrected p-value is not below .05; else `a` or `b`."""
+SPOKEN = {
+    "f1_macro": "macro-F1", "f1_micro": "micro-F1", "f1_weighted": "weighted F1", "f1_samples": "samples F1",
+    "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss", "auc_micro": "micro-AUC",
+    "auc_macro": "macro-AUC",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found and written."""
+
+    path: Path
+    pairs: tuple[tuple[Mapping[str, Any], ...], ...]
+    """Of each model with the first: rows by `SIGNIFICANCE_COLUMNS`, scores before emotions; None where undefined."""
+
+    @property
+    def rows(self) -> list[Mapping[str, Any]]:
+        """The rows of all pairs, as they are written."""
+        return [row for pair in self.pairs for row in pair]
+
+    def verdicts(self, metric: str) -> list[str]:
+        """One sentence per pair: which one is better by a score, or that they are not distinguishable."""
+        return [
+            _verdict(row, len(self.pairs)) for pair in self.pairs for row in pair if row["metric"] == metric
+        ]
+
+
+def compare(
+    references: Sequence[str],
+    *,
+    layout: Layout,
+    split: Split | None = None,
+    resamples: int = RESAMPLES,
+    seed: int = SEED,
+    listen: Listener = ignore,
+) -> Comparison:
+    """Compare models by their predictions, each with the first, and write significance_tests.csv.
+
+    Labels are those that each model decided itself: the `pred_labels` of its predictions file.
+
+    Args:
+        references: two or more; a predictions CSV, or anything `open_run` takes, whose written predictions are read.
+        layout: whose runs are meant, and where to write.
+        split: which predictions of the runs; test by default. Files have theirs.
+        resamples: draws of rows.
+        seed: of the draws.
+        listen: told of progress.
+
+    Raises:
+        SettingError: fewer than two references, or a split where only files are compared.
+        NotFoundError: no such file or run, or a run without predictions of the split.
+        DataFileError: no predictions file, no gold labels, or other rows or labels than the first.
+    """
+    sources = open_sources(references, split=split, layout=layout, listen=listen)
+    comparison = Comparison(layout.significance_tests, _pairs(sources, resamples, seed, listen))
+    write_text(comparison.path, significance_csv(comparison.rows))
+    listen(FileWritten(comparison.path))
+    return comparison
+
+
+def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:
+    """The content of significance_tests.csv."""
+    stream = io.StringIO()
+    writer = csv_writer(stream)
+    writer.writerow(SIGNIFICANCE_COLUMNS)
+    writer.writerows([row[column] for column in SIGNIFICANCE_COLUMNS] for row in rows)
+    return stream.getvalue()
+
+
+def _pairs(
+    sources: Sequence[Source], resamples: int, seed: int, listen: Listener
+) -> tuple[tuple[Mapping[str, Any], ...], ...]:
+    listen(PhaseStarted("Resampling", resamples, "resamples"))
+    found = paired_differences(
+        sources[0].predictions.y_true,
+        [source.predictions.y_pred for source in sources],
+        [source.predictions.y_prob for source in sources],
+        resamples=resamples,
+        seed=seed,
+        on_draws=lambda draws: listen(Advanced(draws)),
+    )
+    listen(PhaseEnded())
+    corrected, families = _corrected(np.stack([pair.p_value for pair in found]))
+    _warn_of_few_resamples(int(found[0].resamples.max()), int(families.max()), listen)
+    return tuple(
+        tuple(_pair(sources[0], other, pair, p_holm, families, seed))
+        for other, pair, p_holm in zip(sources[1:], found, corrected, strict=True)
+    )
+
+
+def _pair(
+    a: Source, b: Source, found: Differences, p_holm: DoubleArray, families: IntArray, seed: int
+) -> Iterator[Mapping[str, Any]]:
+    shared = _about_pair(a, b)
+    tested = [(score, None) for score in SCORES] + [(LABEL_METRIC, label) for label in a.predictions.labels]
+    for at, (metric, emotion) in enumerate(tested):
+        row = {
+            "metric": metric,
+            "emotion": emotion,
+            "a_value": _number(found.a[at]),
+            "b_value": _number(found.b[at]),
+            "difference": _number(found.difference[at]),
+            "ci_low": _number(found.low[at]),
+            "ci_high": _number(found.high[at]),
+            "p_value": _number(found.p_value[at]),
+            "p_holm": _number(p_holm[at]),
+            "family_size": int(families[at]),
+            "resamples": int(found.resamples[at]),
+            "seed": seed,
+        }
+        yield {**shared, **row, "better": _better(row)}
+
+
+def _corrected(p_values: DoubleArray) -> tuple[DoubleArray, IntArray]:
+    """P-values (n_pairs, n_columns) corrected by Holm, and the size of each column's family, (n_columns,).
+
+    A score is a family over the pairs; the F1 of all labels of all pairs together are another.
+    """
+    n_scores = len(SCORES)
+    corrected, families = p_values.copy(), (~np.isnan(p_values)).sum(axis=0)
+    for column in range(n_scores):
+        corrected[:, column] = holm(p_values[:, column])
+    corrected[:, n_scores:] = holm(p_values[:, n_scores:].ravel()).reshape(len(p_values), -1)
+    families[n_scores:] = families[n_scores:].sum()
+    return corrected, families
+
+
+def _warn_of_few_resamples(resamples: int, tests: int, listen: Listener) -> None:
+    """No p-value is below 1 / (1 + resamples); times the number of tests it must be able to fall below .05."""
+    if tests / (1 + resamples) >= ALPHA:
+        listen(
+            Warned(
+                f"{resamples} resamples are too few to tell any emotion apart: over {tests} tests no corrected "
+                f"p-value falls below {ALPHA:g}; take --resamples {math.ceil(tests / ALPHA)} or more"
+            )
+        )
+
+
+def _about_pair(a: Source, b: Source) -> dict[str, Any]:
+    found = agreement(a.predictions.y_true, a.predictions.y_pred, b.predictions.y_pred)
+    return {
+        "a": a.name,
+        "b": b.name,
+        "split": a.split or b.split,
+        "n_examples": len(a.predictions),
+        "equal_rows": found.equal_rows,
+        "cohen_kappa": found.kappa,
+        "only_a_right": found.only_a_right,
+        "only_b_right": found.only_b_right,
+        "mcnemar_p": found.mcnemar_p,
+        "a_source": a.shown_path,
+        "a_sha256": a.sha256,
+        "b_source": b.shown_path,
+        "b_sha256": b.sha256,
+    }
+
+
+def _better(row: Mapping[str, Any]) -> str | None:
+    if row["p_holm"] is None:
+        return None
+    if row["ci_low"] <= 0 <= row["ci_high"] or row["p_holm"] >= ALPHA:
+        return SAME
+    return "b" if (row["difference"] > 0) != (row["metric"] in LOWER_IS_BETTER) else "a"
+
+
+def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
+    spoken, flipped = SPOKEN[row["metric"]], row["better"] == "a"  # the better one is spoken of first
+    subject, other = (row["a"], row["b"]) if flipped else (row["b"], row["a"])
+    if row["difference"] is None:
+        return f"{subject} and {other}: {spoken} is undefined on these rows"
+    sign = -1 if flipped else 1
+    value, than = (row["a_value"], row["b_value"]) if flipped else (row["b_value"], row["a_value"])
+    numbers = f"{spoken} {value:.4f} against {than:.4f}, difference {sign * row['difference']:+.4f}"
+    if row["better"] is None:
+        return f"{subject} and {other}: {numbers}; no interval on so many rows"
+    low, high = sorted((sign * row["ci_low"], sign * row["ci_high"]))
+    corrected = f", corrected for {n_pairs} comparisons" if n_pairs > 1 else ""
+    numbers += f" (95 % interval {low:+.4f} to {high:+.4f}, p = {row['p_holm']:.2g}{corrected})"
+    if row["better"] == SAME:
+        return f"{subject} and {other} are {SAME}: {numbers}"
+    return f"{subject} is better than {other}: {numbers}"
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
