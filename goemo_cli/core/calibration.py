@@ -1,0 +1,176 @@
+"""The calibrator of a checkpoint: two numbers per label that bring its probabilities to what is observed, and its file."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, Self, cast, get_args
+
+import numpy as np
+
+from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatArray
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import read_json_object, write_json
+from goemo_cli.core.schema import SCHEMA_VERSION
+
+CALIBRATION = "calibration.json"
+"""Its name within a checkpoint."""
+
+Method = Literal["platt", "temperature"]
+METHODS: tuple[Method, ...] = get_args(Method)
+
+CLIP = 1e-7
+"""Probabilities are kept this far from 0 and 1 before their logit is taken."""
+
+_SMALLEST = np.finfo(np.float32).tiny
+
+
+def logit(y_prob: AnyFloatArray) -> DoubleArray:
+    """log(p / (1 - p)) of clipped probabilities, float64, of the same shape; within ±16.2."""
+    clipped = np.clip(y_prob.astype(np.float64), CLIP, 1 - CLIP)
+    return np.asarray(np.log(clipped) - np.log1p(-clipped))
+
+
+@dataclass(frozen=True)
+class Calibrator:
+    """Calibrated probability of a label = sigmoid(intercept + slope * logit(probability)).
+
+    Fitted on val by `ml.calibrators.fit_calibrator`. Slopes are positive, so that a label's ranking stays.
+    """
+
+    labels: tuple[str, ...]
+    method: Method
+    intercept: DoubleArray
+    """(n_labels,); 0 everywhere with temperature."""
+    slope: DoubleArray
+    """(n_labels,), positive; with temperature one over it."""
+    n_positives: tuple[int, ...]
+    """Gold positives of each label in the split it was fitted on."""
+    kept: Mapping[str, str]
+    """Labels whose probabilities stay as they are, with the reason."""
+    fitted_on: str = "val"
+
+    @property
+    def is_identity(self) -> BoolArray:
+        """Which labels' probabilities stay as they are, bool, (n_labels,)."""
+        return np.asarray((self.intercept == 0) & (self.slope == 1))
+
+    def apply(self, y_prob: FloatArray, thresholds: DoubleArray | None = None) -> FloatArray:
+        """Calibrated probabilities, float32, (n_examples, n_labels): never falling where `y_prob` rises.
+
+        A curve flatter than the diagonal maps neighbouring float32 onto one number, so that a probability just
+        below a threshold can land on the calibrated threshold. Given the thresholds that labels follow, every
+        probability stays on its side of them: `calibrated >= apply_to_thresholds(thresholds)` is then exactly
+        `y_prob >= thresholds`. Only numbers that rounding had put on the wrong side change, by the last digit.
+
+        Args:
+            y_prob: probabilities, float32, (n_examples, n_labels).
+            thresholds: of the uncalibrated probabilities, in [0, 1], (n_labels,).
+        """
+        calibrated = self._curve(y_prob)
+        if thresholds is None:
+            return calibrated
+        border = self._border(thresholds)
+        below = np.nextafter(border, np.float32(-1))
+        is_yes = y_prob.astype(np.float64) >= np.asarray(thresholds, dtype=np.float64)
+        return np.where(is_yes, np.maximum(calibrated, border), np.minimum(calibrated, below))
+
+    def apply_to_thresholds(self, thresholds: DoubleArray) -> DoubleArray:
+        """Thresholds of the calibrated probabilities that mean the same labels, float64, (n_labels,).
+
+        Each is the calibrated value of the lowest float32 that is a yes; unchanged where the label is.
+
+        Args:
+            thresholds: of the uncalibrated probabilities, in [0, 1], (n_labels,).
+        """
+        return np.where(self.is_identity, thresholds, self._border(thresholds).astype(np.float64))
+
+    def _curve(self, y_prob: FloatArray) -> FloatArray:
+        calibrated = np.exp(-np.logaddexp(0, -(self.intercept + self.slope * logit(y_prob))))
+        return np.where(self.is_identity, y_prob, calibrated.astype(np.float32))
+
+    def _border(self, thresholds: DoubleArray) -> FloatArray:
+        """The calibrated value of the lowest float32 probability at or above each threshold, (n_labels,)."""
+        wanted = np.asarray(thresholds, dtype=np.float64)
+        nearest = wanted.astype(np.float32)
+        lowest = np.where(nearest < wanted, np.nextafter(nearest, np.float32(2)), nearest)
+        border = self._curve(lowest)
+        # Something must be left below a border for the noes; at a threshold of 0 there are none.
+        return np.where((wanted > 0) & ~self.is_identity, np.maximum(border, _SMALLEST), border)
+
+    def write(self, path: Path, *, run: str, source: Mapping[str, str]) -> None:
+        """Write calibration.json.
+
+        Args:
+            path: where.
+            run: whose probabilities it is for.
+            source: the predictions file it was fitted on: file, sha256, split_sha256.
+        """
+        write_json(
+            path,
+            {
+                "schema_version": SCHEMA_VERSION,
+                "run": run,
+                "method": self.method,
+                "fitted_on": self.fitted_on,
+                "source": dict(source),
+                "per_label": {
+                    label: {"intercept": intercept, "slope": slope, "n_positives": positives}
+                    for label, intercept, slope, positives in zip(
+                        self.labels,
+                        self.intercept.tolist(),
+                        self.slope.tolist(),
+                        self.n_positives,
+                        strict=True,
+                    )
+                },
+                "kept": dict(self.kept),
+            },
+        )
+
+    @classmethod
+    def read(cls, path: Path, labels: tuple[str, ...], *, run: str) -> Self:
+        """Read calibration.json.
+
+        Raises:
+            CorruptArtifactError: keys are missing, labels or run differ, a number is no finite one, a slope is not
+                positive, or it was fitted on something other than val.
+        """
+        values = read_json_object(path)
+        try:
+            rows = values["per_label"]
+            found = cls(
+                labels=labels,
+                method=cast(Method, values["method"]),
+                intercept=_finite(rows[label]["intercept"] for label in labels),
+                slope=_finite(rows[label]["slope"] for label in labels),
+                n_positives=tuple(int(rows[label]["n_positives"]) for label in labels),
+                kept={str(label): str(reason) for label, reason in values["kept"].items()},
+                fitted_on=str(values["fitted_on"]),
+            )
+            same_order, of_run = tuple(rows) == labels, str(values["run"])
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise CorruptArtifactError(path, f"is not a calibration file ({error!r})") from error
+        if fault := _fault(found, same_order=same_order, of_run=of_run, run=run):
+            raise CorruptArtifactError(path, fault)
+        return found
+
+
+def _fault(found: Calibrator, *, same_order: bool, of_run: str, run: str) -> str | None:
+    if not same_order:
+        return "names other labels than the checkpoint, or in another order"
+    if of_run != run:
+        return f"is of run {of_run}, not {run}"
+    if found.method not in METHODS:
+        return f"unknown method {found.method!r}"
+    if found.fitted_on != "val":
+        return f"was fitted on {found.fitted_on!r}; only val is honest"
+    if (found.slope <= 0).any():
+        return f"the slope of {found.labels[int((found.slope <= 0).argmax())]} is not positive"
+    return None
+
+
+def _finite(values: Any) -> DoubleArray:
+    numbers = np.asarray([float(value) for value in values], dtype=np.float64)
+    if not np.isfinite(numbers).all():
+        raise ValueError("a number is not finite")
+    return numbers

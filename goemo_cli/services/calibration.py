@@ -1,0 +1,204 @@
+"""`goemo calibrate`: fit a calibrator on a run's val predictions, measure it, and keep it in the checkpoint."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.calibration import CALIBRATION, METHODS, Calibrator, Method
+from goemo_cli.core.calibration_tables import (
+    write_calibration_table,
+    write_reliability_table,
+)
+from goemo_cli.core.checkpoint import Checkpoint, seal, unseal
+from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
+from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.splits import Split
+from goemo_cli.ml.calibration import BINS, FEW_POSITIVES, assess
+from goemo_cli.ml.calibrators import FOLDS, cross_fitted, fit_calibrator
+from goemo_cli.ml.data import LabelledTexts
+from goemo_cli.services.calibration_tables import Measured, bin_rows, label_rows, overall_of
+
+
+@dataclass(frozen=True)
+class Calibrated:
+    """What a calibration found, and where it was written."""
+
+    found: Measured
+    warnings: tuple[str, ...]
+    path: Path
+    """calibration.json in the checkpoint."""
+    labels: Path
+    bins: Path
+    summary: Path
+
+
+@dataclass(frozen=True)
+class _Source:
+    """A split's predictions and what says that they are these."""
+
+    predictions: Predictions
+    name: str
+    """Relative to the root."""
+    facts: Mapping[str, str]
+
+
+def calibrate(
+    checkpoint: Checkpoint, *, layout: Layout, method: str = "platt", listen: Listener = ignore
+) -> Calibrated:
+    """Fit a calibrator on val, measure it on val (cross-fitted) and on test, and keep it in the checkpoint.
+
+    Args:
+        checkpoint: of a finished run; its calibration.json is replaced.
+        layout: where its predictions lie and the tables go.
+        method: platt or temperature.
+        listen: told of warnings and files.
+
+    Raises:
+        SettingError: an unknown method.
+        NotFoundError: no val predictions; the sentence says how to make them.
+        DataFileError: predictions that are not those of the split that the run recorded.
+    """
+    known = next((one for one in METHODS if one == method), None)
+    if known is None:
+        raise SettingError([f"unknown calibration method {method!r}; known: {', '.join(METHODS)}"])
+    sources = {"val": _source(checkpoint, layout, "val")}
+    if layout.split_predictions(checkpoint.run, "test").is_file():
+        sources["test"] = _source(checkpoint, layout, "test")
+    found = _measured(sources, known)
+    result = Calibrated(
+        found=found,
+        warnings=(*_odd_labels(sources, checkpoint), *_warnings(found, checkpoint, layout)),
+        path=checkpoint.path / CALIBRATION,
+        labels=layout.calibration_table(checkpoint.run),
+        bins=layout.reliability_table(checkpoint.run),
+        summary=layout.calibration_summary(checkpoint.run),
+    )
+    write_calibration_table(result.labels, label_rows(found))
+    write_reliability_table(result.bins, bin_rows(found))
+    write_json(result.summary, _summary(result, checkpoint, sources))
+    _keep(found.calibrator, checkpoint, sources["val"].facts)
+    for warning in result.warnings:
+        listen(Warned(warning))
+    for path in (result.labels, result.bins, result.summary, result.path):
+        listen(FileWritten(path))
+    return result
+
+
+def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
+    """The calibrator that a checkpoint keeps.
+
+    Raises:
+        NotFoundError: it has none, or a calibration was killed before the manifest named it.
+        CorruptArtifactError: the file is not what the manifest says.
+    """
+    path, entry = checkpoint.path / CALIBRATION, checkpoint.manifest["files"].get(CALIBRATION)
+    if entry is None:
+        raise NotFoundError(
+            f"{checkpoint.run} has no calibrator; make one with: goemo calibrate --checkpoint {checkpoint.path}"
+        )
+    if sha256_file(path) != entry["sha256"]:
+        raise CorruptArtifactError(path, "differs from the SHA-256 in the manifest")
+    return Calibrator.read(path, checkpoint.labels, run=str(checkpoint.run))
+
+
+def _keep(calibrator: Calibrator, checkpoint: Checkpoint, source: Mapping[str, str]) -> None:
+    """Killed after any of the three steps, the checkpoint is sound; without the last one it has no calibrator."""
+    unseal(checkpoint, CALIBRATION)
+    calibrator.write(checkpoint.path / CALIBRATION, run=str(checkpoint.run), source=source)
+    seal(checkpoint, CALIBRATION)
+
+
+def _source(checkpoint: Checkpoint, layout: Layout, split: Split) -> _Source:
+    path = layout.split_predictions(checkpoint.run, split)
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file; make it with: {_export(checkpoint, layout, split)}")
+    predictions = read_predictions(path)
+    if predictions.labels != checkpoint.labels:
+        raise DataFileError(path, f"its columns are not the labels of {checkpoint.run} in their order")
+    digest = LabelledTexts(predictions.texts, predictions.y_true).sha256()
+    if digest != checkpoint.metrics["data"]["split_sha256"][split]:
+        raise DataFileError(
+            path,
+            f"texts, gold labels or their order are not those of the {split} split that {checkpoint.run} recorded",
+        )
+    if len(predictions) < 2:
+        raise DataFileError(path, f"holds {len(predictions)} rows; a calibration needs at least two")
+    return _Source(
+        predictions=predictions,
+        name=path.relative_to(layout.root).as_posix(),
+        facts={"file": path.name, "sha256": sha256_file(path), "split_sha256": digest},
+    )
+
+
+def _export(checkpoint: Checkpoint, layout: Layout, split: Split) -> str:
+    root = "" if layout.root == Path() else f" --root {layout.root}"
+    return f"goemo export-predictions --checkpoint {checkpoint.path} --split {split}{root}"
+
+
+def _measured(sources: Mapping[str, _Source], method: Method) -> Measured:
+    val = sources["val"].predictions
+    calibrator = fit_calibrator(val.labels, val.y_true, val.y_prob, method)
+    after = cross_fitted(val.y_true, val.y_prob, method)
+    assessments = {"val": (assess(val.y_true, val.y_prob), assess(val.y_true, after))}
+    if "test" not in sources:
+        return Measured(calibrator, assessments, None)
+    test = sources["test"].predictions
+    after = calibrator.apply(test.y_prob)
+    assessments["test"] = (assess(test.y_true, test.y_prob), assess(test.y_true, after))
+    shares = np.broadcast_to(val.y_true.mean(axis=0, dtype=np.float64), test.y_prob.shape)
+    return Measured(calibrator, assessments, assess(test.y_true, shares))
+
+
+def _odd_labels(sources: Mapping[str, _Source], checkpoint: Checkpoint) -> Iterator[str]:
+    """Probabilities of another model, or calibrated ones, show in labels that do not follow from them."""
+    for source in sources.values():
+        given = source.predictions
+        if (checkpoint.thresholds.decide(given.y_prob) != given.y_pred).any():
+            yield (
+                f"{source.facts['file']}: pred_labels do not follow from its probabilities and the thresholds of "
+                f"{checkpoint.run}; are these the run's own probabilities?"
+            )
+
+
+def _warnings(found: Measured, checkpoint: Checkpoint, layout: Layout) -> Iterator[str]:
+    if few := found.few_positives:
+        yield (
+            f"fewer than {FEW_POSITIVES} positives: {', '.join(few)}; a small calibration error means nothing there, "
+            "since always forecasting the label's share has a small one too"
+        )
+    for label, reason in found.calibrator.kept.items():
+        yield f"{label} keeps its probabilities: {reason}"
+    before, after = found.assessments["val"]
+    if after.overall.log_loss >= before.overall.log_loss:
+        yield (
+            f"calibration did not help: log loss on val {after.overall.log_loss:.4f} cross-fitted, "
+            f"{before.overall.log_loss:.4f} without it"
+        )
+    if "test" not in found.assessments:
+        yield f"no test predictions, so nothing is measured on test: {_export(checkpoint, layout, 'test')}"
+
+
+def _summary(result: Calibrated, checkpoint: Checkpoint, sources: Mapping[str, _Source]) -> dict[str, Any]:
+    found, calibrator = result.found, result.found.calibrator
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(checkpoint.run),
+        "model": checkpoint.run.model,
+        "method": calibrator.method,
+        "fitted_on": calibrator.fitted_on,
+        "bins": BINS,
+        "folds": FOLDS,
+        "sources": {source.name: source.facts["sha256"] for source in sources.values()},
+        "split_sha256": {split: source.facts["split_sha256"] for split, source in sources.items()},
+        "overall": overall_of(found),
+        "kept": dict(calibrator.kept),
+        "few_positives": list(found.few_positives),
+        "warnings": list(result.warnings),
+    }
