@@ -1,0 +1,240 @@
+"""What goes wrong, counted on gold and predicted labels: outcomes of rows, confused pairs, labels out of balance."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import beta, binom, chi2, hypergeom
+
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.ml.bootstrap import LEVEL, SEED, resampled
+from goemo_cli.ml.significance import holm
+
+RATIO_RESAMPLES = 2_000
+_EPSILON = 1e-7
+_TAIL = (1 - LEVEL) / 2
+
+
+@dataclass(frozen=True)
+class RowOutcomes:
+    """How many rows came out how. The four in the middle add up to `rows`; the last two overlap with them."""
+
+    rows: int
+    exactly_right: int
+    partly_right: int
+    """At least one gold label found, and something missed or added."""
+    wrong: int
+    """Labels predicted, none of them gold."""
+    nothing_predicted: int
+    """No label predicted for a row that has gold labels."""
+    too_many: int
+    """More labels predicted than are gold."""
+    too_few: int
+    """Fewer labels predicted than are gold."""
+
+
+def row_outcomes(y_true: BoolArray, y_pred: BoolArray) -> RowOutcomes:
+    """The outcomes of rows; both arguments bool, (n_examples, n_labels)."""
+    gold, predicted, hits = y_true.sum(axis=1), y_pred.sum(axis=1), (y_true & y_pred).sum(axis=1)
+    exact = (y_true == y_pred).all(axis=1)
+    return RowOutcomes(
+        rows=len(y_true),
+        exactly_right=int(exact.sum()),
+        partly_right=int((~exact & (hits > 0)).sum()),
+        wrong=int(((predicted > 0) & (hits == 0)).sum()),
+        nothing_predicted=int(((predicted == 0) & (gold > 0)).sum()),
+        too_many=int((predicted > gold).sum()),
+        too_few=int((predicted < gold).sum()),
+    )
+
+
+def together(left: BoolArray, right: BoolArray) -> IntArray:
+    """Rows with label i of `left` and label j of `right`, int64, (n_labels, n_labels); both (n_examples, n_labels)."""
+    counts: IntArray = np.rint(left.T.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
+    return counts
+
+
+@dataclass(frozen=True)
+class ConfusedPairs:
+    """Row i, column j: gold label i was missed and label j predicted though not gold, in the same row.
+
+    All (n_labels, n_labels). Counted over the rows where j is not gold: in others it cannot be falsely predicted.
+    NaN on the diagonal and where one of the two mistakes is never made there.
+    """
+
+    count: IntArray
+    missed: IntArray
+    """Rows where i is missed and j is not gold."""
+    expected: DoubleArray
+    """Rows to expect if the two mistakes had nothing to do with each other: `missed` times j's rate of false alarms."""
+    lift: DoubleArray
+    """count / expected."""
+    lift_ci: DoubleArray
+    """(2, n_labels, n_labels): Clopper-Pearson of the share count / missed, by j's rate."""
+    p_holm: DoubleArray
+    """Fisher's exact test that the lift is above 1, by Holm over all pairs."""
+    wrong_rows: int
+    """Rows with at least one missed label and at least one false one."""
+    lift_in_wrong_rows: DoubleArray
+    """The same lift counted in those rows alone. Mistakes come in the same rows, whichever labels they are about, so
+    that most lifts over all rows are above 1; these are not raised by that."""
+    p_holm_in_wrong_rows: DoubleArray
+    """Fisher's exact test over those rows, by Holm over all pairs."""
+
+
+def confused_pairs(y_true: BoolArray, y_pred: BoolArray) -> ConfusedPairs:
+    """How often which missed label stands beside which false one, and how often chance would do that.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_pred: predicted labels, bool, (n_examples, n_labels).
+
+    Source:
+        Holm 1979, A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6.
+    """
+    wrong = (y_true & ~y_pred).any(axis=1) & (~y_true & y_pred).any(axis=1)
+    everywhere, in_wrong = _against_chance(y_true, y_pred), _against_chance(y_true[wrong], y_pred[wrong])
+    count, missed = everywhere.count, everywhere.missed
+    return ConfusedPairs(
+        count=count,
+        missed=missed,
+        expected=everywhere.expected,
+        lift=count / everywhere.expected,
+        lift_ci=clopper_pearson(count, missed) * missed / everywhere.expected,
+        p_holm=holm(everywhere.p_value),
+        wrong_rows=int(wrong.sum()),
+        lift_in_wrong_rows=in_wrong.count / in_wrong.expected,
+        p_holm_in_wrong_rows=holm(in_wrong.p_value),
+    )
+
+
+@dataclass(frozen=True)
+class _Chance:
+    count: IntArray
+    missed: IntArray
+    expected: DoubleArray
+    p_value: DoubleArray
+
+
+def _against_chance(y_true: BoolArray, y_pred: BoolArray) -> _Chance:
+    """Counts, and what chance would give, one-sided; (n_labels, n_labels) each, NaN where there is nothing to test."""
+    misses, alarms = y_true & ~y_pred, ~y_true & y_pred
+    count, missed = together(misses, alarms), together(misses, ~y_true)
+    rows, false = (~y_true).sum(axis=0), alarms.sum(axis=0)
+    expected = missed * false / np.maximum(rows, 1)
+    untested = (expected == 0) | np.eye(len(count), dtype=np.bool_)
+    p_value = hypergeom.sf(count - 1, np.maximum(rows, 1), missed, false)
+    return _Chance(count, missed, np.where(untested, np.nan, expected), np.where(untested, np.nan, p_value))
+
+
+@dataclass(frozen=True)
+class PairDifferences:
+    """How often two labels stand together, predicted against gold; (n_labels, n_labels) each, symmetric."""
+
+    gold: IntArray
+    """Rows where both labels are gold; on the diagonal, rows where the label is."""
+    predicted: IntArray
+    both: IntArray
+    """Rows where the pair is gold and predicted."""
+    p_holm: DoubleArray
+    """Exact McNemar test that the pair is predicted as often as it is gold, by Holm over the pairs; NaN on the
+    diagonal and where a pair is never either."""
+
+
+def pair_differences(y_true: BoolArray, y_pred: BoolArray) -> PairDifferences:
+    """Pairs of labels that are predicted more or less often together than they are gold together."""
+    hits = y_true & y_pred
+    gold, predicted, both = together(y_true, y_true), together(y_pred, y_pred), together(hits, hits)
+    p_value = mcnemar(predicted - both, gold - both)
+    above = np.triu(np.ones(gold.shape, dtype=np.bool_), k=1) & (gold + predicted > 0)
+    adjusted = holm(np.where(above, p_value, np.nan))
+    return PairDifferences(gold, predicted, both, np.where(above.T, adjusted.T, adjusted))
+
+
+@dataclass(frozen=True)
+class Balance:
+    """Whether labels are predicted as often as they are gold, (n_labels,) each."""
+
+    gold: IntArray
+    predicted: IntArray
+    ratio: DoubleArray
+    """predicted / gold; NaN where never gold."""
+    ratio_ci: DoubleArray
+    """(2, n_labels); the upper end infinite where resamples without a gold row reach into it."""
+    p_holm: DoubleArray
+    """Exact McNemar test that the ratio is 1, by Holm over the labels; NaN where neither gold nor predicted."""
+
+
+def label_balance(
+    y_true: BoolArray, y_pred: BoolArray, *, resamples: int = RATIO_RESAMPLES, seed: int = SEED
+) -> Balance:
+    """How often each label is predicted against how often it is gold.
+
+    The interval is the percentile bootstrap over rows. It knows nothing of a label that is never predicted, since no
+    resample has one; there the upper end is the exact Poisson bound of a count of 0.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_pred: predicted labels, bool, (n_examples, n_labels).
+        resamples: draws of n_examples rows with replacement.
+        seed: of the draws.
+    """
+    gold, predicted = y_true.sum(axis=0), y_pred.sum(axis=0)
+    false, missed = (~y_true & y_pred).sum(axis=0), (y_true & ~y_pred).sum(axis=0)
+    cells = np.hstack([y_pred, y_true]).astype(np.float32)
+    sums = np.concatenate([weights @ cells for weights in resampled(len(y_true), resamples, seed)])
+    above, below = np.split(sums.astype(np.float64), 2, axis=1)
+    ratio_ci = np.full((2, len(gold)), np.nan)
+    for at in np.flatnonzero(gold):
+        drawn = (above[:, at] > 0) | (below[:, at] > 0)  # 0 / 0 says nothing about the ratio
+        values = _ratio(above[drawn, at], below[drawn, at])
+        ratio_ci[:, at] = np.quantile(values, [_TAIL, 1 - _TAIL], method="inverted_cdf")
+    never = (gold > 0) & (predicted == 0)
+    ratio_ci[1, never] = chi2.ppf(1 - _TAIL, 2) / 2 / gold[never]
+    return Balance(
+        gold=gold,
+        predicted=predicted,
+        ratio=np.where(gold > 0, predicted / np.maximum(gold, 1), np.nan),
+        ratio_ci=ratio_ci,
+        p_holm=holm(np.where(gold + predicted > 0, mcnemar(false, missed), np.nan)),
+    )
+
+
+def _ratio(above: DoubleArray, below: DoubleArray) -> DoubleArray:
+    ratio: DoubleArray = np.divide(above, below, out=np.full(above.shape, np.inf), where=below > 0)
+    return ratio
+
+
+def row_losses(y_true: BoolArray, y_prob: FloatArray) -> DoubleArray:
+    """Binary cross-entropy of each row, summed over its labels, in nats, (n_examples,).
+
+    Probabilities are kept 1e-7 away from 0 and 1.
+    """
+    clipped = np.clip(y_prob.astype(np.float64), _EPSILON, 1 - _EPSILON)
+    losses: DoubleArray = -np.where(y_true, np.log(clipped), np.log1p(-clipped)).sum(axis=1)
+    return losses
+
+
+def doubtful_labels(y_true: BoolArray, y_prob: FloatArray) -> BoolArray:
+    """Gold labels that the model finds less likely for their row than for the average row, (n_examples, n_labels).
+
+    The average is the model's own, so a model whose probabilities are all too high or too low is judged alike.
+    """
+    average = y_prob.mean(axis=0, dtype=np.float64)
+    doubtful: BoolArray = y_true & (y_prob.astype(np.float64) < average)
+    return doubtful
+
+
+def clopper_pearson(successes: ArrayLike, trials: ArrayLike) -> DoubleArray:
+    """The exact 95 % interval of a share, (2, ...); from 0 to 1 where there were no trials."""
+    k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
+    low = np.where(k > 0, beta.ppf(_TAIL, np.maximum(k, 1), n - k + 1), 0.0)
+    high = np.where(k < n, beta.ppf(1 - _TAIL, k + 1, np.maximum(n - k, 1)), 1.0)
+    return np.stack([low, high])
+
+
+def mcnemar(one: ArrayLike, other: ArrayLike) -> DoubleArray:
+    """Two-sided exact p-values that two counts of disagreements differ by chance; 1 where there are none."""
+    first, second = np.asarray(one), np.asarray(other)
+    p_value: DoubleArray = np.minimum(1.0, 2 * binom.cdf(np.minimum(first, second), first + second, 0.5))
+    return p_value

@@ -1,0 +1,202 @@
+"""What `goemo errors` counts per label and per pair of labels, and the files that hold it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.csv_files import atomic_csv
+from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import Predictions
+from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.ml.confusions import (
+    ConfusedPairs,
+    PairDifferences,
+    RowOutcomes,
+    label_balance,
+    pair_differences,
+    together,
+)
+
+SIGNIFICANT = 0.05
+"""Of p-values already adjusted for how many there are."""
+PAIR_COLUMNS = ("emotion", "other", "gold", "predicted", "both", "difference", "p_holm")
+"""One row per pair of labels, in label order."""
+CONFUSION_COLUMNS = (
+    "gold", "predicted", "count", "missed", "false_alarms", "expected", "lift", "lift_ci_low", "lift_ci_high", "p_holm",
+    "lift_in_wrong_rows", "p_holm_in_wrong_rows",
+)  # fmt: skip
+"""One row per ordered pair of different labels; lifts are empty where one of the two mistakes is never made."""
+
+
+@dataclass(frozen=True)
+class LabelBalance:
+    """How often a label is predicted against how often it is gold."""
+
+    emotion: str
+    gold: int
+    predicted: int
+    ratio: float | None
+    """predicted / gold; None where never gold."""
+    ratio_ci_low: float | None
+    ratio_ci_high: float | None
+    """None: no upper end, since too few rows are gold."""
+    p_holm: float | None
+
+    @property
+    def is_off(self) -> bool:
+        """Whether chance alone hardly explains the difference."""
+        return self.p_holm is not None and self.p_holm < SIGNIFICANT
+
+
+@dataclass(frozen=True)
+class Confusion:
+    """A gold label that is missed while another is predicted though not gold; by `CONFUSION_COLUMNS`."""
+
+    gold: str
+    predicted: str
+    count: int
+    missed: int
+    """Rows where the gold label is missed and the other is not gold."""
+    false_alarms: int
+    """Rows where the other is falsely predicted at all."""
+    expected: float | None
+    lift: float | None
+    lift_ci_low: float | None
+    lift_ci_high: float | None
+    p_holm: float | None
+    lift_in_wrong_rows: float | None
+    p_holm_in_wrong_rows: float | None
+
+    @property
+    def stands_out(self) -> bool:
+        """More often than chance, and more often than mistakes come together anyway."""
+        return all(p is not None and p < SIGNIFICANT for p in (self.p_holm, self.p_holm_in_wrong_rows))
+
+
+def label_balances(predictions: Predictions) -> list[LabelBalance]:
+    """The balance of every label, in label order."""
+    found = label_balance(predictions.y_true, predictions.y_pred)
+    return [
+        LabelBalance(
+            label,
+            int(found.gold[at]),
+            int(found.predicted[at]),
+            _number(found.ratio[at]),
+            _number(found.ratio_ci[0, at]),
+            _number(found.ratio_ci[1, at]),
+            _number(found.p_holm[at]),
+        )
+        for at, label in enumerate(predictions.labels)
+    ]
+
+
+def confusions(predictions: Predictions, found: ConfusedPairs) -> list[Confusion]:
+    """Every ordered pair of different labels, in label order."""
+    labels = predictions.labels
+    alarms = (~predictions.y_true & predictions.y_pred).sum(axis=0)
+    return [
+        Confusion(
+            labels[i],
+            labels[j],
+            int(found.count[i, j]),
+            int(found.missed[i, j]),
+            int(alarms[j]),
+            _number(found.expected[i, j]),
+            _number(found.lift[i, j]),
+            _number(found.lift_ci[0, i, j]),
+            _number(found.lift_ci[1, i, j]),
+            _number(found.p_holm[i, j]),
+            _number(found.lift_in_wrong_rows[i, j]),
+            _number(found.p_holm_in_wrong_rows[i, j]),
+        )
+        for i, j in np.argwhere(~np.eye(len(labels), dtype=np.bool_))
+    ]
+
+
+def write_tables(
+    layout: Layout, stem: str, predictions: Predictions, confused: Sequence[Confusion]
+) -> tuple[Path, ...]:
+    """Write the five co-occurrence tables, each whole or not at all; none holds a text.
+
+    Args:
+        layout: where to.
+        stem: what they are named after.
+        predictions: counted.
+        confused: all ordered pairs.
+    """
+    labels, y_true, y_pred = predictions.labels, predictions.y_true, predictions.y_pred
+    differing = pair_differences(y_true, y_pred)
+    matrices = {"gold": differing.gold, "predicted": differing.predicted, "crossed": together(y_true, y_pred)}
+    tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
+        **{table: (("emotion", *labels), _matrix_rows(labels, counts)) for table, counts in matrices.items()},
+        "pairs": (PAIR_COLUMNS, _pair_rows(labels, differing)),
+        "confusions": (CONFUSION_COLUMNS, [list(asdict(one).values()) for one in confused]),
+    }
+    paths = []
+    for table, (columns, rows) in tables.items():
+        paths.append(layout.cooccurrence_table(table, stem))
+        with atomic_csv(paths[-1]) as writer:
+            writer.writerow(columns)
+            writer.writerows(rows)
+    return tuple(paths)
+
+
+def _matrix_rows(labels: tuple[str, ...], counts: IntArray) -> list[list[Any]]:
+    return [[label, *row] for label, row in zip(labels, counts.tolist(), strict=True)]
+
+
+def _pair_rows(labels: tuple[str, ...], found: PairDifferences) -> list[list[Any]]:
+    return [
+        [
+            labels[i],
+            labels[j],
+            int(found.gold[i, j]),
+            int(found.predicted[i, j]),
+            int(found.both[i, j]),
+            int(found.predicted[i, j] - found.gold[i, j]),
+            _number(found.p_holm[i, j]),
+        ]
+        for i, j in np.argwhere(np.triu(np.ones(found.gold.shape, dtype=np.bool_), k=1))
+    ]
+
+
+def write_summary(
+    path: Path,
+    *,
+    facts: Mapping[str, Any],
+    outcomes: RowOutcomes,
+    wrong_rows: int,
+    balances: Sequence[LabelBalance],
+    tables: Sequence[Path],
+) -> None:
+    """Write what the tables were made from, and what is counted per row and per label.
+
+    Args:
+        path: the JSON file; it is written last, and names the tables with their SHA-256.
+        facts: run, split, rule, and the source with its SHA-256.
+        outcomes: of the rows.
+        wrong_rows: rows with both a missed and a false label.
+        balances: of all labels.
+        tables: the files written before.
+    """
+    write_json(
+        path,
+        {
+            "schema_version": SCHEMA_VERSION,
+            **facts,
+            "outcomes": asdict(outcomes),
+            "wrong_rows": wrong_rows,
+            "labels": [asdict(one) for one in balances],
+            "files": {table.name: sha256_file(table) for table in tables},
+        },
+    )
+
+
+def _number(value: Any) -> float | None:
+    """A number for a file; None for what is undefined or has no bound."""
+    return float(value) if np.isfinite(value) else None

@@ -1,0 +1,125 @@
+"""`goemo errors` as it is typed: what it shows, what it exits with."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+
+from goemo_cli.commands._errors import ErrorBoundary
+from goemo_cli.commands.errors import balance_sentence, errors
+from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.services.error_tables import LabelBalance
+
+app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
+app.command("errors")(errors)
+
+
+@app.callback()
+def _app() -> None:
+    """Errors alone: the command as `goemo_cli.app` registers it."""
+
+
+def goemo(*arguments: object) -> Result:
+    return CliRunner().invoke(app, ["errors", *(str(argument) for argument in arguments)])
+
+
+@pytest.fixture
+def file(tmp_path: Path, make_predictions: Callable[..., Predictions]) -> Path:
+    predictions = make_predictions(60)
+    predictions.texts[int(np.argmax(predictions.y_true[:, 0] & ~predictions.y_pred[:, 0]))] = (
+        "red \x1b[31m\u202etext"
+    )
+    path = tmp_path / "predictions.csv"
+    write_predictions(path, predictions)
+    return path
+
+
+def test_everything_is_shown_and_the_tables_are_written(file: Path, tmp_path: Path):
+    done = goemo(file, "--root", tmp_path)
+    assert done.exit_code == 0, done.output
+    for said in (
+        "exactly right",
+        "nothing predicted",
+        "missed with the lowest",
+        "may be wrong",
+        "Looked at 60",
+    ):
+        assert said in done.stdout
+    assert f"goemo errors {file} --root {tmp_path} --emotion" in done.stderr
+    assert len(list((tmp_path / "artifacts" / "stats" / "cooccurrence").iterdir())) == 6
+
+
+def test_an_emotion_is_looked_at_alone_and_no_control_character_is_printed(file: Path, tmp_path: Path):
+    done = goemo(file, "--root", tmp_path, "--emotion", "anger", "--top", 60)
+    assert "anger missed, lowest probability first" in done.stdout
+    assert "anger is predicted" in done.stdout
+    assert "joy missed" not in done.stdout
+    assert "red" in done.stdout
+    assert not {"\x1b", "\u202e"} & set(done.output)
+
+
+def test_json_is_one_document_with_everything(file: Path, tmp_path: Path):
+    done = goemo(file, "--root", tmp_path, "--json", "--top", 3)
+    document = json.loads(done.stdout)
+    assert document["outcomes"]["rows"] == 60
+    assert [row["emotion"] for row in document["mistakes"]] == ["anger", "joy", "neutral"]
+    assert all(len(row["missed"]) == 3 for row in document["mistakes"])
+    assert {"balance", "confusions", "doubtful", "rule", "sha256"} <= set(document)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["FILE", "--emotion", "angr"], 2, "did you mean 'anger'"),
+        (["FILE", "--split", "val"], 2, "one split already"),
+        (["FILE", "--split", "tset"], 2, "tset"),
+        (["FILE", "--top", "0"], 2, "--top"),
+        (["nothing.csv"], 4, "no such file"),
+        (["no-such-run"], 4, "no-such-run"),
+        (["@latest"], 4, "no finished run"),
+    ],
+)
+def test_mistakes_get_a_sentence_and_their_exit_code(
+    file: Path, tmp_path: Path, arguments: list[str], code: int, said: str
+):
+    done = goemo(*(str(file) if word == "FILE" else word for word in arguments), "--root", tmp_path / "root")
+    assert done.exit_code == code, done.output
+    assert said in done.stderr
+    assert done.stdout == ""
+    assert not (tmp_path / "root").exists()
+
+
+def test_a_file_that_is_no_predictions_file_is_exit_3(tmp_path: Path):
+    (tmp_path / "p.csv").write_text("text,label\na,b\n", encoding="utf-8")
+    done = goemo(tmp_path / "p.csv", "--root", tmp_path / "root")
+    assert done.exit_code == 3
+    assert "is no predictions file" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("balance", "sentence"),
+    [
+        (
+            LabelBalance("neutral", 1000, 1300, 1.3, 1.24, 1.36, 1e-9),
+            "neutral is predicted 1.30 times as often as it is gold (1.24–1.36; 1,300 against 1,000).",
+        ),
+        (
+            LabelBalance("grief", 1, 2, 2.0, 0.5, None, 1.0),
+            "grief is predicted 2.00 times as often as it is gold (0.50–?; 2 against 1); chance may explain that.",
+        ),
+        (
+            LabelBalance("pride", 1, 0, 0.0, 0.0, 3.7, 1.0),
+            "pride is never predicted; it is gold on 1 comment; chance may explain that.",
+        ),
+        (
+            LabelBalance("relief", 0, 7, None, None, None, 0.01),
+            "relief is predicted for 7 comments; no comment has it as a gold label.",
+        ),
+    ],
+)
+def test_balance_is_said_in_words(balance: LabelBalance, sentence: str):
+    assert balance_sentence(balance) == sentence
