@@ -13,7 +13,10 @@ def figures(
     run: Annotated[
         str | None,
         typer.Option(
-            "--run", help="Which run. [default: the newest finished one]", metavar="RUN", show_default=False
+            "--run",
+            help="A run: its folder, its name, or @latest, @best, @MODEL. [default: @latest]",
+            metavar="RUN",
+            show_default=False,
         ),
     ] = None,
     only: Annotated[

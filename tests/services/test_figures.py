@@ -17,7 +17,7 @@ from PIL import Image
 
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     DataError,
@@ -26,8 +26,10 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.events import Event, FileWritten
+from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
@@ -43,6 +45,7 @@ from goemo_cli.services.figures.style import (
     wrapped,
 )
 from goemo_cli.services.training import train
+from goemo_cli.services.validation import validate_artifacts
 
 ODD_LABELS = (
     "a$b_c$", "under_score", "$\\frac{$", "\\alpha", "喜び", "радость", "tab\tand\nline", "bell\x07\x1b[31m",
@@ -87,7 +90,7 @@ def drawn(number: str, source: Source) -> Any:
 
 
 def png(figure: Figure, folder: Path) -> bytes:
-    save_png(figure, folder / "one.png")
+    save_png(figure, folder / "one.png", {})
     return (folder / "one.png").read_bytes()
 
 
@@ -127,7 +130,7 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
         for split, n in (("train", rows), ("val", rows // 4), ("test", rows // 4))
     }
     thresholds = Thresholds(
-        labels, 0.3, rng.random(len(labels)), tuple(range(len(labels) - 1, -1, -1)), shrinkage=10.0
+        labels, 0.3, rng.random(len(labels)), tuple(range(len(labels) - 1, -1, -1)), ThresholdSettings()
     )
     manifest = {**checkpoint.manifest, "labels": list(labels)}
     other = replace(checkpoint, manifest=manifest)
@@ -163,7 +166,7 @@ def test_a_transformer_run_gets_every_figure(tiny: Checkpoint) -> None:
         with Image.open(path) as picture:
             picture.load()
             assert picture.width >= 1000
-            assert set(picture.info) <= {"dpi"}, "no version, no time of writing"
+            assert set(picture.info) <= {"dpi", SOURCES_KEY}, "no version, no time of writing"
     assert sorted(layout.figures.iterdir()) == sorted(result.drawn), "nothing partial stays behind"
 
 
@@ -525,3 +528,28 @@ def test_limits_leave_small_differences_small() -> None:
     low, high = padded_limits([0.5, 0.5001], least_span=0.02, floor=0, ceiling=1)
     assert high - low >= 0.02
     assert padded_limits([np.nan], least_span=0.1, floor=0, ceiling=1)[1] > 0
+
+
+def test_a_picture_says_which_files_it_was_drawn_from(moved: Callable[..., Layout]) -> None:
+    """So that `goemo validate` can tell a stale one."""
+    layout = moved()
+    result = draw_figures(layout, only=["07", "10", "11"])
+    by_number = {path.name[:2]: path for path in result.drawn}
+    sources = {}
+    for number, path in by_number.items():
+        with Image.open(path) as picture:
+            sources[number] = json.loads(picture.info[SOURCES_KEY])
+    run = result.run
+    assert layout.shown(layout.per_class_metrics(run)) in sources["07"]
+    assert [name.rpartition("/")[2] for name in sources["10"]] == ["metrics.json"]
+    assert {name.rpartition("/")[2] for name in sources["11"]} == {
+        "thresholds.json",
+        layout.split_predictions(run, "val").name,
+        layout.split_predictions(run, "test").name,
+    }
+    for found in sources.values():
+        assert all(sha256_file(layout.root / name) == digest for name, digest in found.items())
+    assert validate_artifacts(layout).problems == []
+    layout.per_class_metrics(run).write_bytes(layout.per_class_metrics(run).read_bytes() + b"\n")
+    stale = [problem for problem in validate_artifacts(layout).problems if problem.path == by_number["07"]]
+    assert "is stale" in stale[0].message

@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import GoemoError, NoRunError, RunNotFoundError, SettingError, did_you_mean
+from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
 from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -22,7 +21,7 @@ from goemo_cli.services.figures import (
 from goemo_cli.services.figures.description import Description
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import house_style, save_png
-from goemo_cli.services.summaries import finished_checkpoints
+from goemo_cli.services.references import open_run
 
 FIGURES: tuple[Description, ...] = (
     class_distribution.FIGURE,
@@ -59,7 +58,7 @@ def draw_figures(
 
     Args:
         layout: where the run lies and where the pictures go.
-        run: which run; the newest finished one by default.
+        run: which run, as `services.references` understands it; the newest finished one by default.
         only: numbers or names of figures; all by default.
         data_dir: where the data lies now, if no longer where the run found it.
         listen: told of progress.
@@ -70,20 +69,21 @@ def draw_figures(
         NoRunError: no finished run at all.
     """
     wanted = [figure_of(name) for name in only] or FIGURES
-    checkpoint = _checkpoint(layout, run)
+    checkpoint = open_run(str(run or "@latest"), layout)
     source = Source(checkpoint, layout, data_dir, listen)
     drawn: list[Path] = []
     skipped: list[tuple[str, str]] = []
     listen(PhaseStarted("Drawing", len(set(wanted)), "figures"))
     for figure in dict.fromkeys(wanted):
         path = layout.figures / figure.file_name
+        source.forget_use()
         try:
             with house_style():
                 picture = figure.draw(source)
         except (GoemoError, OSError) as error:
             skipped.append((str(figure), f"{error}{_left_behind(path)}"))
         else:
-            save_png(picture, path)
+            save_png(picture, path, source.files_used())
             drawn.append(path)
             listen(FileWritten(path))
         listen(Advanced(1, str(figure)))
@@ -104,19 +104,6 @@ def figure_of(name: str) -> Description:
             return figure
     near = did_you_mean(asked, [figure.name for figure in FIGURES])
     raise SettingError([f"no figure {name!r}{near}; known: {', '.join(map(str, FIGURES))}"], "--only")
-
-
-def _checkpoint(layout: Layout, run: RunName | str | None) -> Checkpoint:
-    if run is None:
-        finished = list(finished_checkpoints(layout))
-        if not finished:
-            raise NoRunError(layout.models)
-        return finished[-1]  # oldest first
-    named = RunName.parse(str(run))
-    for path in layout.checkpoints():
-        if named is not None and RunName.parse(path.name) == named:
-            return Checkpoint.open(path)  # says what an unfinished one lacks
-    raise RunNotFoundError(str(run), layout.root, [path.name for path in layout.checkpoints()])
 
 
 def _left_behind(path: Path) -> str:

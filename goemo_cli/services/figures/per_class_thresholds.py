@@ -21,7 +21,7 @@ from goemo_cli.services.figures.style import (
 
 def draw(source: Source) -> Figure:
     """All labels by falling val positives: the fewer, the closer to the global threshold."""
-    thresholds = source.checkpoint.thresholds
+    thresholds = source.thresholds
     n_positives = np.array(thresholds.n_positives)
     order = np.lexsort((-thresholds.per_label, -n_positives))
     values, positives = thresholds.per_label[order], n_positives[order]

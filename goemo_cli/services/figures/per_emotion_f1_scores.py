@@ -74,7 +74,7 @@ def _title(rows: Sequence[dict[str, Any]]) -> str:
 
 def _facts(source: Source, row: dict[str, Any]) -> list[str]:
     n_comments = sum(row[key] or 0 for key in ("tp", "fp", "fn", "tn"))
-    return [f"test, {n_comments:,} comments", f"threshold rule {source.checkpoint.thresholds.rule}"]
+    return [f"test, {n_comments:,} comments", f"threshold rule {source.thresholds.rule}"]
 
 
 def _legend(macro: float, low: DoubleArray, zero: BoolArray) -> str:

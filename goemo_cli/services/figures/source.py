@@ -8,15 +8,17 @@ from typing import Any, TypeVar
 import numpy as np
 
 from goemo_cli.core.arrays import IntArray
-from goemo_cli.core.checkpoint import METRICS, Checkpoint
+from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.metric_tables import read_per_class_metrics
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data import Dataset
 from goemo_cli.services.datasets import checkpoint_data
 
@@ -39,6 +41,21 @@ class Source:
     data_dir: Path | None = None
     listen: Listener = ignore
     _kept: dict[str, Any] = field(default_factory=dict)
+    _used: set[Path] = field(default_factory=set)
+
+    def forget_use(self) -> None:
+        """Another figure begins: `files_used` starts empty, what was read stays in memory."""
+        self._used.clear()
+
+    def files_used(self) -> dict[str, str]:
+        """SHA-256 of every artifact that was asked for since `forget_use`, by its path from the root."""
+        return {self.layout.shown(path): sha256_file(path) for path in sorted(self._used) if path.is_file()}
+
+    @property
+    def thresholds(self) -> Thresholds:
+        """The run's thresholds."""
+        self._used.add(self.checkpoint.path / THRESHOLDS)
+        return self.checkpoint.thresholds
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -61,6 +78,7 @@ class Source:
             NotFoundError: no such file.
             DataFileError: other columns, no rows, or an empty cell among the numbers that every label has.
         """
+        self._used.add(self.layout.per_class_metrics(self.checkpoint.run))
         return self._once("per_class", self._read_per_class)
 
     def predictions(self, split: Split) -> Predictions:
@@ -70,6 +88,7 @@ class Source:
             NotFoundError: no such file.
             DataFileError: not a predictions file, no rows, or other labels.
         """
+        self._used.add(self.layout.split_predictions(self.checkpoint.run, split))
         return self._once(f"{split} predictions", lambda: self._read_predictions(split))
 
     def token_counts(self, split: Split) -> IntArray:
@@ -103,6 +122,7 @@ class Source:
         Raises:
             CorruptArtifactError: it is not there.
         """
+        self._used.add(self.checkpoint.path / METRICS)
         if key not in self.checkpoint.metrics:
             raise CorruptArtifactError(self.checkpoint.path / METRICS, f"lacks {key}")
         return self.checkpoint.metrics[key]

@@ -1,7 +1,8 @@
 """How every figure looks: colours, sizes, titles, rows of labels, and the one way a picture is written."""
 
+import json
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -18,6 +19,7 @@ from matplotlib.textpath import text_to_path
 from numpy.typing import ArrayLike
 
 from goemo_cli.core.files import atomic_path
+from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.core.splits import Split
 
 DPI = 150
@@ -106,11 +108,18 @@ def new_figure(title: str, subtitle: str, *, height: float, width: float = WIDTH
     return figure
 
 
-def save_png(figure: Figure, path: Path) -> None:
-    """Write a figure, whole or not at all; the same figure gives the same bytes."""
+def save_png(figure: Figure, path: Path, sources: Mapping[str, str]) -> None:
+    """Write a figure, whole or not at all; the same figure of the same files gives the same bytes.
+
+    Args:
+        figure: what to write.
+        path: where.
+        sources: SHA-256 of the files it was drawn from, kept in the picture so that `goemo validate` knows a stale one.
+    """
+    kept = {SOURCES_KEY: json.dumps(dict(sources), sort_keys=True)} if sources else {}
     with house_style(), atomic_path(path) as partial:
         # Matplotlib's version would be the only thing in the file that is not the picture.
-        figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None})
+        figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None, **kept})
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,9 @@ from matplotlib.figure import Figure
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.splits import Split
-from goemo_cli.ml.tuning import GRID, f1_on_grid
+from goemo_cli.core.thresholds import decide
+from goemo_cli.ml.scoring import f1_macro
+from goemo_cli.ml.tuning import GRID
 from goemo_cli.services.figures.description import Description
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
@@ -27,7 +29,7 @@ _SPLITS: tuple[tuple[Split, str], ...] = (("val", "-"), ("test", "--"))
 
 def draw(source: Source) -> Figure:
     """One curve per split; vertical lines at the global threshold, fitted on val, and at the fixed ones."""
-    chosen = source.checkpoint.thresholds.global_threshold
+    chosen = source.thresholds.global_threshold
     marks = np.array([chosen, *FIXED])
     predictions = {split: source.predictions(split) for split, _ in _SPLITS}
     at_marks = {split: macro_f1(part, marks) for split, part in predictions.items()}
@@ -74,9 +76,8 @@ FIGURE = Description("11", "threshold_macro", "the predictions of val and test, 
 
 
 def macro_f1(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
-    """Macro-F1 at each of some thresholds for all labels, (n_thresholds,)."""
-    scores: DoubleArray = f1_on_grid(predictions.y_true, predictions.y_prob, thresholds).mean(axis=1)
-    return scores
+    """Macro-F1 with each threshold for all labels, (n_thresholds,)."""
+    return np.array([f1_macro(predictions.y_true, decide(predictions.y_prob, float(t))) for t in thresholds])
 
 
 def _tabulate(axes: Any, scores: dict[Split, DoubleArray]) -> None:
