@@ -1,18 +1,38 @@
 """goemo validate."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
 
+if TYPE_CHECKING:
+    from goemo_cli.services.validation import ValidationReport
+
 FOUND_PROBLEMS = 3
 
 
 def validate(
     root: RootOpt = Path(),
+    recompute: Annotated[
+        int,
+        typer.Option(
+            "--recompute",
+            min=0,
+            metavar="N",
+            help="Put N sampled test rows of each run through its weights again.",
+        ),
+    ] = 0,
+    fix: Annotated[
+        bool,
+        typer.Option(
+            "--fix",
+            help="Rebuild derived tables, remove leftovers of killed runs, validate again. "
+            "Predictions and checkpoints stay as they are.",
+        ),
+    ] = False,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="List every check, not only what was found.")
     ] = False,
@@ -21,7 +41,7 @@ def validate(
 ) -> None:
     """Check that all artifacts are sound.
 
-    Exits with 3 if anything is wrong; all problems are listed. Example: goemo validate --verbose
+    Exits with 3 if anything is wrong; all problems are listed. Example: goemo validate --recompute 200
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
@@ -29,27 +49,52 @@ def validate(
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
-        report = validate_artifacts(Layout(root), listen=screen)
+        report = validate_artifacts(Layout(root), recompute=recompute, fix=fix, listen=screen)
+    _say(report, out, verbose=verbose)
+    out.result(
+        "All artifacts are valid" if report.ok else f"{len(report.problems)} problem(s) found",
+        **(_document(report) if as_json else _headline(report)),
+    )
+    if report.repairs and not fix:
+        out.hint(f"goemo validate --fix{'' if root == Path() else f' --root {root}'}")
+    if not report.ok:
+        raise typer.Exit(FOUND_PROBLEMS)
+
+
+def _say(report: "ValidationReport", out: Console, *, verbose: bool) -> None:
+    """Everything found, on stderr; every check too where that is wanted."""
     if verbose:
         faulty = {problem.path for problem in report.problems}
         for what, path in report.checks:
             out.note(f"{'  problem' if path in faulty else '  ok     '}  {path}: {what}")
+    for path, verb in report.repaired:
+        out.note(f"{verb.capitalize()} {path}")
     for warning in report.warnings:
         out.warn(f"{warning.path}: {warning.message}")
     for problem in report.problems:
         out.fail(f"{problem.path}: {problem.message}")
-    out.result(
-        "All artifacts are valid" if report.ok else f"{len(report.problems)} problem(s) found",
-        checks=len(report.checks),
-        files=len({path for _, path in report.checks}),
-        warnings=[f"{warning.path}: {warning.message}" for warning in report.warnings]
-        if as_json
-        else len(report.warnings),
-        **(
-            {"ok": report.ok, "problems": [{"path": p.path, "message": p.message} for p in report.problems]}
-            if as_json
-            else {}
-        ),
-    )
-    if not report.ok:
-        raise typer.Exit(FOUND_PROBLEMS)
+
+
+def _headline(report: "ValidationReport") -> dict[str, Any]:
+    values: dict[str, Any] = {
+        "checks": len(report.checks),
+        "files": len({path for _, path in report.checks}),
+        "warnings": len(report.warnings),
+    }
+    if report.repaired:
+        values["repaired"] = len(report.repaired)
+    if report.recomputed:
+        values["recomputed"] = [f"{run} within {largest:.1e}" for run, largest in report.recomputed.items()]
+    return values
+
+
+def _document(report: "ValidationReport") -> dict[str, Any]:
+    return {
+        "ok": report.ok,
+        "checks": len(report.checks),
+        "files": len({path for _, path in report.checks}),
+        "warnings": [f"{warning.path}: {warning.message}" for warning in report.warnings],
+        "problems": [{"path": one.path, "message": one.message} for one in report.problems],
+        "repaired": [{"path": path, "how": verb} for path, verb in report.repaired],
+        "recomputed": report.recomputed,
+    }

@@ -1,5 +1,6 @@
 """The predictions CSV: one writer and one streaming reader, so that any text comes back as it went in."""
 
+import csv
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +21,8 @@ from goemo_cli.core.schema import (
 LABEL_JOINER = ","
 CHUNK_ROWS = 20_000
 """Rows held at once while reading: bounds memory whatever the file's size."""
+
+_SHOWN_CHARACTERS = 80
 
 OnProblem = Callable[[int, str, str], None]
 """Told (data row counted from 1, column, what is wrong)."""
@@ -88,7 +91,11 @@ def read_predictions(path: Path) -> Predictions:
 
 
 def iter_predictions(
-    path: Path, *, rows: int = CHUNK_ROWS, on_problem: OnProblem | None = None
+    path: Path,
+    *,
+    rows: int = CHUNK_ROWS,
+    on_problem: OnProblem | None = None,
+    longest_field: int | None = None,
 ) -> Iterator[Predictions]:
     """A predictions CSV in chunks of at most `rows` rows; at least one chunk, possibly empty.
 
@@ -96,12 +103,16 @@ def iter_predictions(
         path: the file.
         rows: rows per chunk.
         on_problem: told of every bad cell, which then reads as no label or as NaN; without it the first raises.
+        longest_field: characters; a longer field is an error, which bounds memory where a quote is never closed.
 
     Raises:
-        DataFileError: columns that are not those of a predictions file; without `on_problem` any bad cell too.
+        DataFileError: columns that are not those of a predictions file, or broken CSV; without `on_problem` any
+            bad cell too.
     """
     report = on_problem or _raiser(path)
     with open_csv(path) as (header, lines):
+        if longest_field is not None:
+            csv.field_size_limit(longest_field)  # until the next file is opened
         labels, with_ids = _labels_of(path, header)
         batch: list[list[str]] = []
         start = 1
@@ -167,16 +178,36 @@ def _multi_hot(
     cells: list[str], column: str, labels: tuple[str, ...], start: int, report: OnProblem
 ) -> BoolArray:
     index = {label: position for position, label in enumerate(labels)}
-    hot = np.zeros((len(cells), len(labels)), dtype=np.bool_)
+    # The same few combinations of labels come again and again: each is looked up once per chunk.
+    known: dict[str, tuple[int, str]] = {}
+    patterns: list[list[int]] = []
+    chosen = np.zeros(len(cells), dtype=np.int64)
     for row, cell in enumerate(cells):
-        positions = [index.get(name, -1) for name in cell.split(LABEL_JOINER)] if cell else []
-        if -1 in positions:
-            unknown = next(name for name in cell.split(LABEL_JOINER) if name not in index)
-            report(start + row, column, f"unknown label {unknown!r}")
-        elif positions != sorted(set(positions)):
-            report(start + row, column, f"labels {cell!r} are not in label order, each once")
-        hot[row, [position for position in positions if position >= 0]] = True
-    return hot
+        if cell not in known:
+            names = cell.split(LABEL_JOINER) if cell else []
+            known[cell] = len(patterns), _label_fault(cell, names, index)
+            patterns.append([index[name] for name in names if name in index])
+        chosen[row], fault = known[cell]
+        if fault:
+            report(start + row, column, fault)
+    hot = np.zeros((len(patterns), len(labels)), dtype=np.bool_)
+    for at, positions in enumerate(patterns):
+        hot[at, positions] = True
+    whole: BoolArray = hot[chosen]
+    return whole
+
+
+def _label_fault(cell: str, names: list[str], index: dict[str, int]) -> str:
+    """What is wrong with a label list; nothing if it is empty or known labels in order, each once."""
+    for name in names:
+        if name not in index:
+            return f"unknown label {_shown(name)}"
+    positions = [index[name] for name in names]
+    return (
+        ""
+        if positions == sorted(set(positions))
+        else f"labels {_shown(cell)} are not in label order, each once"
+    )
 
 
 def _probabilities(
@@ -194,7 +225,7 @@ def _probabilities(
         report(
             start + int(row),
             PROBABILITY_PREFIX + labels[column],
-            f"{cells[row][column]!r} is not a probability between 0 and 1",
+            f"{_shown(cells[row][column])} is not a probability between 0 and 1",
         )
     return y_prob
 
@@ -204,3 +235,8 @@ def _number(cell: str) -> float:
         return float(cell)
     except ValueError:
         return float("nan")
+
+
+def _shown(cell: str) -> str:
+    """A cell for a message: quoted, and cut where it is long."""
+    return repr(cell if len(cell) <= _SHOWN_CHARACTERS else cell[:_SHOWN_CHARACTERS] + "…")

@@ -2,17 +2,30 @@
 
 import csv
 import json
+import os
+import random
 import shutil
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from typer.testing import CliRunner
 
+from goemo_cli.app import app
 from goemo_cli.core.checkpoint import Checkpoint, write_manifest
 from goemo_cli.core.layout import Layout
+from goemo_cli.ml.goemotions import SPLIT_SHA256
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.services.training import train
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
+from goemo_cli.services.validation.checkpoints import check_checkpoint
+from goemo_cli.services.validation.leftovers import STILL_WRITTEN_SECONDS
 
 
 @pytest.fixture(scope="module")
@@ -242,3 +255,203 @@ def test_leftovers_and_orphans_are_warnings(root: Path) -> None:
     assert any("killed" in message for message in said)
     assert any("belongs to no finished run" in message for message in said)
     assert any("unfinished" in message for message in said)
+
+
+def snapshot(root: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def test_fix_rebuilds_what_is_derived_and_nothing_else(root: Path) -> None:
+    before = snapshot(root)
+    stats = root / "artifacts" / "stats"
+    next(stats.glob("per_class_metrics_tiny_*.csv")).write_text("emotion\n", encoding="utf-8")
+    next(stats.glob("per_class_metrics_tfidf_*.csv")).unlink()
+    (stats / "metric_summary.csv").unlink()
+    (stats / "test_metrics_tiny.json").write_text("{", encoding="utf-8")
+    leftover = root / "artifacts" / "predictions" / ".goemo-partial-x.csv"
+    leftover.write_text("half", encoding="utf-8")
+    old = time.time() - STILL_WRITTEN_SECONDS - 1
+    os.utime(leftover, (old, old))
+
+    report = validate_artifacts(Layout(root), fix=True)
+
+    assert report.ok
+    assert report.warnings == []
+    assert sorted(verb for _, verb in report.repaired) == ["rebuilt"] * 4 + ["removed"]
+    assert snapshot(root) == before  # to the byte
+
+
+def test_fix_derives_nothing_from_what_is_damaged(root: Path) -> None:
+    """Tables that follow from edited predictions or metrics would make the forgery look sound."""
+    edit_csv(predictions_of(root), lambda rows: rows[5].__setitem__(3, "0.25"))
+    edit_json(tiny(root) / "metrics.json", lambda metrics: metrics.update(training_seconds=1.0))
+    table = next((root / "artifacts" / "stats").glob("per_class_metrics_tiny_*.csv"))
+    table.unlink()
+    before = snapshot(root)
+    report = validate_artifacts(Layout(root), fix=True)
+    assert not report.ok
+    assert report.repaired == []
+    assert snapshot(root) == before
+
+
+def test_what_cannot_be_rebuilt_is_said(root: Path) -> None:
+    path = root / "artifacts" / "stats" / "metric_summary.csv"
+    path.unlink()
+    path.mkdir()
+    report = validate_artifacts(Layout(root), fix=True)
+    assert any(one.path == path and "could not be rebuilt" in one.message for one in report.warnings)
+    assert any(one.path == path for one in report.problems)
+
+
+def test_recomputed_rows_agree_with_the_file(root: Path) -> None:
+    report = validate_artifacts(Layout(root), recompute=20)
+    assert report.ok
+    assert len(report.recomputed) == 2
+    assert max(report.recomputed.values()) < 1e-5
+    assert any("20 rows recomputed, largest difference" in what for what, _ in report.checks)
+
+
+def test_weights_and_manifest_forged_together_are_told_by_recomputing(root: Path) -> None:
+    for name in ("model.safetensors", "pytorch_model.bin"):
+        path = tiny(root) / name
+        safe = name.endswith("safetensors")
+        weights = load_file(path) if safe else torch.load(path, weights_only=True)
+        bias = next(key for key in weights if key.endswith("bias") and len(weights[key]) == 28)
+        weights[bias] = weights[bias] + 0.01
+        if safe:
+            save_file(weights, path, metadata={"format": "pt"})
+        else:
+            torch.save(weights, path)
+    seal(root)
+    assert validate_artifacts(Layout(root)).ok  # nothing but the weights can tell
+    report = validate_artifacts(Layout(root), recompute=20)
+    (problem,) = report.problems
+    assert problem.path == predictions_of(root)
+    assert "of 20 of 20 recomputed rows differ" in problem.message
+
+
+def test_edited_val_scores_are_named(root: Path) -> None:
+    def praise(metrics: Any) -> None:
+        metrics["val"]["global"]["f1_micro"] = 0.99
+
+    edit_json(tiny(root) / "metrics.json", praise)
+    seal(root)
+    assert any("val.global.f1_micro is 0.99, should be" in line for line in problems(root))
+
+
+def test_edited_scores_on_a_coarser_taxonomy_are_named(root: Path) -> None:
+    def praise(metrics: Any) -> None:
+        metrics["taxonomies"]["ekman"]["max"]["per_label"]["f1_macro"] = 0.99
+
+    edit_json(tiny(root) / "metrics.json", praise)
+    seal(root)
+    assert any(
+        "taxonomies.ekman.max.per_label.f1_macro is 0.99, should be" in line for line in problems(root)
+    )
+
+
+def test_other_splits_than_the_published_ones_are_named(root: Path) -> None:
+    def claim(metrics: Any) -> None:
+        metrics["data"]["name"] = "goemotions"
+        metrics["data"]["split_sha256"]["val"] = SPLIT_SHA256["val"]
+
+    edit_json(tiny(root) / "metrics.json", claim)
+    path = tiny(root) / "train_config.yaml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace("name: sample", "name: goemotions"), encoding="utf-8")
+    seal(root)
+    # Train was cut to 100 comments, so that it is not compared.
+    assert any(
+        "order of test are not those of the published GoEmotions files" in line for line in problems(root)
+    )
+
+
+def test_the_published_splits_are_those_of_the_published_files(goemotions_folder: Path) -> None:
+    from goemo_cli.ml.goemotions import changed_files, read_goemotions
+
+    assert changed_files(goemotions_folder) == []
+    data = read_goemotions(goemotions_folder)
+    assert {name: split.sha256() for name, split in data.splits.items()} == SPLIT_SHA256
+
+
+def test_a_file_outside_the_checkpoint_is_not_accepted(root: Path) -> None:
+    outside = root / "outside.txt"
+    outside.write_text("x", encoding="utf-8")
+
+    def reach(manifest: Any) -> None:
+        manifest["files"]["../../../../outside.txt"] = {"size": 1, "sha256": "0" * 64}
+
+    edit_json(tiny(root) / "manifest.json", reach)
+    assert any("names a file outside the checkpoint" in line for line in problems(root))
+
+
+def test_an_edited_headline_is_named(root: Path) -> None:
+    edit_json(tiny(root) / "manifest.json", lambda manifest: manifest.update(headline={"seed": 1}))
+    assert "manifest.json: its headline is not what metrics.json says" in problems(root)
+
+
+ODD: tuple[Any, ...] = (None, True, -1, 1.5, 10**400, "", "x", [], {}, [[]], {"a": None})
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "thresholds.json"])
+@pytest.mark.parametrize("seed", range(25))
+def test_no_value_of_another_kind_makes_it_raise(root: Path, name: str, seed: int) -> None:
+    """One place after another of a JSON document, drawn at random, holds something else."""
+    rng = random.Random(f"{name}{seed}")
+    path = tiny(root) / name
+    value = json.loads(path.read_text(encoding="utf-8"))
+    holder, key = value, rng.choice(list(value))
+    while rng.random() < 0.7 and isinstance(holder[key], (dict, list)) and holder[key]:
+        holder = holder[key]
+        key = rng.choice(list(holder) if isinstance(holder, dict) else range(len(holder)))
+    if rng.random() < 0.3 and isinstance(holder, dict):
+        del holder[key]
+    else:
+        holder[key] = rng.choice(ODD)
+    path.write_text(json.dumps(value), encoding="utf-8")
+    report = ValidationReport(root)
+    check_checkpoint(path.parent, report)
+    if name == "manifest.json":
+        assert {problem.path.parent for problem in report.problems} <= {path.parent, path.parent.parent}
+    else:
+        assert any(problem.path == path for problem in report.problems)  # its hash at least
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\xff\xfe", b"[", b"[]", b"a: [", b"model: 5\n", b"- x\n", b"&a [*a]"]
+)
+@pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "thresholds.json", "train_config.yaml"])
+def test_no_content_makes_it_raise(root: Path, name: str, content: bytes) -> None:
+    (tiny(root) / name).write_bytes(content)
+    report = ValidationReport(root)
+    check_checkpoint(tiny(root), report)
+    assert report.problems
+
+
+def goemo(*arguments: object) -> Any:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def test_the_command_says_what_it_rebuilt(root: Path) -> None:
+    (root / "artifacts" / "stats" / "metric_summary.csv").unlink()
+    told = goemo("validate", "--root", root)
+    assert told.exit_code == 3
+    assert "metric_summary.csv: is missing" in told.stderr
+    assert f"goemo validate --fix --root {root}" in told.stderr
+    fixed = goemo("validate", "--root", root, "--fix", "--recompute", 3, "--json")
+    assert fixed.exit_code == 0
+    document = json.loads(fixed.stdout)
+    assert document["ok"]
+    assert [entry["how"] for entry in document["repaired"]] == ["rebuilt"]
+    assert len(document["recomputed"]) == 2
+
+
+def test_the_command_refuses_a_negative_sample(root: Path) -> None:
+    assert goemo("validate", "--root", root, "--recompute", -1).exit_code == 2
+
+
+def test_the_module_of_the_tests_is_another_door(root: Path) -> None:
+
+    door = [sys.executable, "-m", "tests.validate_artifacts", "--root", str(root)]
+    done = subprocess.run(door, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "All artifacts are valid")

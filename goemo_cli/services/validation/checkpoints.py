@@ -1,38 +1,24 @@
-"""Checkpoint folders: files, hashes, labels and the shape of metrics.json."""
+"""Checkpoint folders: files, hashes, labels, and that everything in them can be read."""
 
-import math
-from collections.abc import Iterator
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
 
 from goemo_cli.core.checkpoint import CARD, MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError
-from goemo_cli.core.files import read_json_object
-from goemo_cli.core.schema import (
-    HISTORY_KEYS,
-    PER_CLASS_COLUMNS,
-    RANKING_KEYS,
-    RULE_KEYS,
-    RULES,
-)
-from goemo_cli.services.validation.report import ValidationReport
+from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
+from goemo_cli.core.headline import headline_of
+from goemo_cli.services.validation.metrics import check_metrics, is_ensemble
+from goemo_cli.services.validation.report import ValidationReport, reason_of
+from goemo_cli.services.validation.splits import check_recorded_splits
 
-_FILES_OF_KIND = {
-    "transformer": (
-        "config.json",
-        "tokenizer.json",
-        "tokenizer_config.json",
-        "special_tokens_map.json",
-        CARD,
-    ),
-    "tfidf": ("tfidf.json", "tfidf.safetensors", CARD),
-}
+_TRANSFORMER_FILES = (
+    "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", CARD
+)  # fmt: skip
+_FILES_OF_KIND = {"tfidf": ("tfidf.json", "tfidf.safetensors", CARD), "ensemble": (CARD,)}
 _WEIGHTS_OF = {
     "both": ("pytorch_model.bin", "model.safetensors"),
     "bin": ("pytorch_model.bin",),
     "safetensors": ("model.safetensors",),
 }
-_FRACTIONS = (*RULE_KEYS, *RANKING_KEYS, "val_f1_macro", "val_f1_micro", "val_auc_micro")
 
 
 def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | None:
@@ -42,20 +28,41 @@ def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | Non
             folder, "unfinished: it has no manifest.json (still training, or killed); it counts for nothing"
         )
         return None
+    with report.guard(folder):
+        checkpoint = _opened(folder, report)
+        if checkpoint and _check_opened(checkpoint, report):
+            return checkpoint
+    return None
+
+
+def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
+    report.checks.append(("opens", folder))
     try:
-        report.checks.append(("opens", folder))
         checkpoint = Checkpoint.open(folder)
-        settings, metrics = checkpoint.config, checkpoint.metrics
-        _ = checkpoint.thresholds
+        _ = checkpoint.config, checkpoint.metrics, checkpoint.thresholds
     except CheckpointNotFoundError as error:
-        report.problem(folder, str(error))
-        return None
+        for name in error.missing or [folder.name]:
+            report.problem(folder / name if error.missing else folder, "is missing")
     except GoemoError as error:
-        report.problem(getattr(error, "path", folder), str(error))
-        return None
-    faults = list(checkpoint.hash_faults())
+        report.problem(getattr(error, "path", folder), reason_of(error))
+    else:
+        return checkpoint
+    return None
+
+
+def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
+    """Whether the rest may rely on it."""
+    folder = checkpoint.path
+    inside = [name for name in checkpoint.manifest["files"] if not _is_inside(name)]
+    if not report.check(
+        "names only its own files",
+        folder / MANIFEST,
+        holds=not inside,
+        otherwise=f"names a file outside the checkpoint: {', '.join(map(repr, inside[:3]))}",
+    ):
+        return False
     report.checks.append(("SHA-256 of every file", folder / MANIFEST))
-    for fault in faults:
+    for fault in list(checkpoint.hash_faults()):
         report.problem(*fault)
     report.check(
         "name",
@@ -63,20 +70,32 @@ def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | Non
         holds=folder.name == str(checkpoint.run),
         otherwise=f"holds the run {checkpoint.run}, not the one of its name",
     )
-    _check_files(checkpoint, settings.output.weights, report)
-    if checkpoint.kind != "tfidf":
-        _check_model_config(checkpoint, report)
-    if not _check_metrics(folder / METRICS, metrics, checkpoint, report):
-        return None
-    return checkpoint
+    _check_files(checkpoint, report)
+    if (folder / "config.json").is_file():
+        with report.guard(folder / "config.json"):
+            _check_model_config(checkpoint, report)
+    if not check_metrics(folder / METRICS, checkpoint.metrics, checkpoint, report):
+        return False
+    if "headline" in checkpoint.manifest:
+        report.check(
+            "headline",
+            folder / MANIFEST,
+            holds=checkpoint.manifest["headline"] == headline_of(checkpoint.metrics),
+            otherwise="its headline is not what metrics.json says",
+        )
+    check_recorded_splits(checkpoint, report)
+    return True
 
 
-def _check_files(checkpoint: Checkpoint, weights: str, report: ValidationReport) -> None:
-    kind = "tfidf" if checkpoint.kind == "tfidf" else "transformer"
-    wanted = _FILES_OF_KIND[kind] + (_WEIGHTS_OF[weights] if kind == "transformer" else ())
-    on_disk = {
-        path.relative_to(checkpoint.path).as_posix() for path in checkpoint.path.rglob("*") if path.is_file()
-    }
+def _is_inside(name: str) -> bool:
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
+def _check_files(checkpoint: Checkpoint, report: ValidationReport) -> None:
+    wanted = _FILES_OF_KIND.get(str(checkpoint.manifest.get("kind")))
+    if wanted is None:
+        wanted = _TRANSFORMER_FILES + _WEIGHTS_OF[checkpoint.config.output.weights]
     listed = set(checkpoint.manifest["files"])
     for name in wanted:
         report.check(
@@ -85,19 +104,22 @@ def _check_files(checkpoint: Checkpoint, weights: str, report: ValidationReport)
             holds=name in listed,
             otherwise="is missing from checkpoint and manifest",
         )
+    weights = {name for name in listed if name.endswith((".bin", ".safetensors"))}
+    if is_ensemble(checkpoint) and weights:
+        report.warn(checkpoint.path, f"an ensemble has no weights of its own, but here: {', '.join(weights)}")
+    on_disk = {
+        path.relative_to(checkpoint.path).as_posix() for path in checkpoint.path.rglob("*") if path.is_file()
+    }
     for name in sorted(on_disk - listed - {MANIFEST}):
-        report.warn(checkpoint.path / name, "is not named in the manifest")
+        if PARTIAL_PREFIX not in name:  # leftovers are named as such
+            report.warn(checkpoint.path / name, "is not named in the manifest")
 
 
 def _check_model_config(checkpoint: Checkpoint, report: ValidationReport) -> None:
     path = checkpoint.path / "config.json"
-    try:
-        config = read_json_object(path)
-        names = config.get("id2label", {})
-        labels = tuple(names.get(str(at)) for at in range(len(names)))
-    except (GoemoError, OSError, AttributeError) as error:
-        report.problem(path, f"cannot be read ({error})")
-        return
+    config = read_json_object(path)
+    names = config.get("id2label", {})
+    labels = tuple(names.get(str(at)) for at in range(len(names)))
     report.check(
         "label order",
         path,
@@ -114,67 +136,3 @@ def _check_model_config(checkpoint: Checkpoint, report: ValidationReport) -> Non
     report.check(
         "no foreign code", path, holds="auto_map" not in config, otherwise="auto_map asks for code of its own"
     )
-
-
-def _check_metrics(
-    path: Path, metrics: dict[str, Any], checkpoint: Checkpoint, report: ValidationReport
-) -> bool:
-    """Whether metrics.json has the promised shape, so that others may rely on its keys."""
-    before = len(report.problems)
-    report.check(
-        "run", path, holds=metrics["run"] == str(checkpoint.run), otherwise=f"is of run {metrics['run']}"
-    )
-    for name in _missing_keys(metrics):
-        report.problem(path, f"lacks {name}")
-    names = tuple(row.get("emotion") for row in metrics["per_class"])
-    report.check(
-        "label order",
-        path,
-        holds=names == checkpoint.labels,
-        otherwise="per_class has other labels, or another order",
-    )
-    for place, value in _numbers(metrics):
-        if not math.isfinite(value):
-            report.problem(path, f"{place} is {value}")
-        elif place.rsplit(".", 1)[-1] in _FRACTIONS and not 0 <= value <= 1:
-            report.problem(path, f"{place} is {value}, not between 0 and 1")
-    epochs = [entry.get("epoch") for entry in metrics["history"]]
-    report.check(
-        "epochs",
-        path,
-        holds=epochs == list(range(1, len(epochs) + 1)),
-        otherwise=f"history counts epochs {epochs}",
-    )
-    report.check(
-        "best epoch",
-        path,
-        holds=metrics["best_epoch"] in epochs,
-        otherwise=f"best_epoch {metrics['best_epoch']} is not in history",
-    )
-    return len(report.problems) == before
-
-
-def _missing_keys(metrics: dict[str, Any]) -> Iterator[str]:
-    for at, entry in enumerate(metrics["history"]):
-        yield from (f"history[{at}].{key}" for key in HISTORY_KEYS if key not in entry)
-    for at, row in enumerate(metrics["per_class"]):
-        yield from (f"per_class[{at}].{key}" for key in PER_CLASS_COLUMNS if key not in row)
-    yield from (f"test.{key}" for key in RANKING_KEYS if key not in metrics["test"])
-    for rule in RULES:
-        yield from (f"test.{rule}.{key}" for key in RULE_KEYS if key not in metrics["test"].get(rule, {}))
-    yield from (
-        f"data.{key}"
-        for key in ("name", "source", "sha256", "split_sha256", "sizes")
-        if key not in metrics["data"]
-    )
-
-
-def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, float]]:
-    if isinstance(value, dict):
-        for key, entry in value.items():
-            yield from _numbers(entry, f"{place}.{key}" if place else str(key))
-    elif isinstance(value, list):
-        for at, entry in enumerate(value):
-            yield from _numbers(entry, f"{place}[{at}]")
-    elif isinstance(value, (int, float)) and not isinstance(value, bool):
-        yield place, float(value)

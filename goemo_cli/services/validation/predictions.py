@@ -1,83 +1,200 @@
-"""Predictions files: columns, cells, rows against the recorded split, labels against thresholds."""
+"""Predictions files, each read once: columns, cells, rows against the recorded split, labels against thresholds."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.predictions import Predictions, iter_predictions
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
-from goemo_cli.ml.data import LabelledTexts
-from goemo_cli.services.validation.report import CellProblems, ValidationReport
+from goemo_cli.ml.data import SplitDigest
+from goemo_cli.services.validation.report import CellProblems, ValidationReport, reason_of
+
+TYPICAL_ROW_BYTES = 350
+"""Of a predictions file with 28 labels: how many rows a file of unknown length may have."""
+LONGEST_FIELD = 2**24
+"""Characters. A quote that is never closed would otherwise turn the rest of the file into one text in memory."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows of a file whose texts were kept."""
+
+    rows: IntArray
+    """Counted from 0, ascending, (n_sampled,)."""
+    texts: list[str]
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What scores are computed from, of a file whose columns, cells and row count are as promised.
+
+    Attributes:
+        path: the file.
+        labels: label names in column order.
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_prob: probabilities, float32, (n_examples, n_labels).
+        sample: some of its texts, where they were asked for.
+    """
+
+    path: Path
+    labels: tuple[str, ...]
+    y_true: BoolArray
+    y_prob: FloatArray
+    sample: Sample
+
+
+def expected_rows(path: Path, split: str, checkpoint: Checkpoint | None) -> int:
+    """How many rows a file should have, by its run; where there is none, about how many, by its size."""
+    if checkpoint is None:
+        return max(1, path.stat().st_size // TYPICAL_ROW_BYTES)
+    return int(checkpoint.metrics["data"]["sizes"][_split_of(split)])
 
 
 def check_predictions(
-    path: Path, split: str, checkpoint: Checkpoint | None, report: ValidationReport
-) -> None:
-    """Check one file; against its run where that is finished.
+    path: Path,
+    split: str,
+    checkpoint: Checkpoint | None,
+    report: ValidationReport,
+    *,
+    sampled: int = 0,
+    advanced: Callable[[int], None] = lambda rows: None,
+) -> Evidence | None:
+    """Check one file in one pass; against its run where that is finished. Memory does not grow with its texts.
 
     Args:
         path: the file.
         split: as its name says: test, val, train or val_epoch{N}.
         checkpoint: of the run in its name; None where there is none.
         report: told what was checked and found.
+        sampled: rows whose texts are kept, drawn by a fixed seed.
+        advanced: told of rows that were read.
+
+    Returns:
+        What scores are computed from; None where the file cannot be scored, or no score follows from it.
     """
     cells = CellProblems()
+    reading = _Reading(path, split, checkpoint, sampled)
     report.checks.append(("columns and cells", path))
     try:
-        predictions = Predictions.joined(list(iter_predictions(path, on_problem=cells)))
+        for chunk in iter_predictions(path, on_problem=cells, longest_field=LONGEST_FIELD):
+            reading.add(chunk)
+            advanced(len(chunk))
     except DataFileError as error:
-        report.problem(path, error.reason)
-        return
+        cells.report_to(report, path)
+        report.problem(path, reason_of(error))
+        return None
     cells.report_to(report, path)
-    report.check("rows", path, holds=len(predictions) > 0, otherwise="holds no rows")
+    report.check("rows", path, holds=reading.rows > 0, otherwise="holds no rows")
     if checkpoint is None:
-        report.warn(path, "belongs to no finished run")
-        return
-    report.check(
+        return None
+    same_labels = report.check(
         "label order",
         path,
-        holds=predictions.labels == checkpoint.labels,
+        holds=reading.labels == checkpoint.labels,
         otherwise=f"its columns are not the labels of {checkpoint.run} in their order",
     )
-    _check_rows(path, split.partition("_")[0], predictions, checkpoint, report)
-    if cells.total == 0 and predictions.labels == checkpoint.labels:
-        _check_decisions(path, split, predictions, checkpoint, report)
+    whole = _check_rows(reading, checkpoint, report)
+    if cells.total or not same_labels:
+        return None
+    _check_decisions(reading, report)
+    return reading.evidence() if whole else None
 
 
-def _check_rows(
-    path: Path, split: str, predictions: Predictions, checkpoint: Checkpoint, report: ValidationReport
-) -> None:
-    data = checkpoint.metrics["data"]
-    size = data["sizes"][split]
-    if report.check(
-        "row count",
-        path,
-        holds=len(predictions) == size,
-        otherwise=f"has {len(predictions)} rows, the {split} split {size}",
-    ):
-        digest = LabelledTexts(predictions.texts, predictions.y_true).sha256()
-        report.check(
-            "texts, gold labels and order",
-            path,
-            holds=digest == data["split_sha256"][split],
-            otherwise=f"texts, gold labels or their order are not those of the {split} split that the run recorded",
+class _Reading:
+    """What one pass over a file gathers: counts and a digest, and of val and test the arrays."""
+
+    def __init__(self, path: Path, split: str, checkpoint: Checkpoint | None, sampled: int) -> None:
+        self.path, self.split = path, split
+        self.labels: tuple[str, ...] = ()
+        self.rows = self.wrong_rows = self.first_wrong = 0
+        self.digest = SplitDigest()
+        self._checkpoint = checkpoint
+        self._expected = (
+            _credible(expected_rows(path, split, checkpoint), path, checkpoint) if checkpoint else 0
         )
+        self._kept: tuple[BoolArray, FloatArray] | None = None
+        count = min(sampled, self._expected)
+        self._sampled: IntArray = np.zeros(0, dtype=np.int64)
+        if count:
+            self._sampled = np.sort(np.random.default_rng(0).choice(self._expected, count, replace=False))
+        self._texts: list[str] = []
+
+    def add(self, chunk: Predictions) -> None:
+        """Take the next rows."""
+        self.labels = chunk.labels
+        start, self.rows = self.rows, self.rows + len(chunk)
+        self.digest.update(chunk.texts, chunk.y_true)
+        if self._checkpoint is None or chunk.labels != self._checkpoint.labels:
+            return
+        wrong = (self._decide(chunk.y_prob) != chunk.y_pred).any(axis=1)
+        if wrong.any():
+            self.first_wrong = self.first_wrong or start + int(wrong.argmax()) + 1
+            self.wrong_rows += int(wrong.sum())
+        here = (self._sampled >= start) & (self._sampled < self.rows)
+        self._texts.extend(chunk.texts[row - start] for row in self._sampled[here].tolist())
+        self._keep(start, chunk)
+
+    def _decide(self, y_prob: FloatArray) -> BoolArray:
+        """An epoch's labels follow from the selection threshold, others from the run's rule."""
+        if self._checkpoint is None or "_epoch" in self.split:
+            return decide(y_prob, SELECTION_THRESHOLD)
+        return self._checkpoint.thresholds.decide(y_prob)
+
+    def _keep(self, start: int, chunk: Predictions) -> None:
+        if self.split not in ("val", "test") or self.rows > self._expected:
+            return
+        if self._kept is None:
+            shape = (self._expected, len(self.labels))
+            self._kept = np.empty(shape, np.bool_), np.empty(shape, np.float32)
+        y_true, y_prob = self._kept
+        y_true[start : self.rows], y_prob[start : self.rows] = chunk.y_true, chunk.y_prob
+
+    def evidence(self) -> Evidence | None:
+        """The arrays; None of files that no score follows from."""
+        if self._kept is None or not self.rows:
+            return None
+        return Evidence(self.path, self.labels, *self._kept, Sample(self._sampled, self._texts))
 
 
-def _check_decisions(
-    path: Path, split: str, predictions: Predictions, checkpoint: Checkpoint, report: ValidationReport
-) -> None:
-    """pred_labels follow from the probabilities: an epoch's at the selection threshold, others by the run's rule."""
-    thresholds = checkpoint.thresholds.of_rule(checkpoint.thresholds.rule)
-    if "_epoch" in split:
-        thresholds = np.full(len(predictions.labels), SELECTION_THRESHOLD)
-    wrong = (decide(predictions.y_prob, thresholds) != predictions.y_pred).any(axis=1)
-    first = f" (first in row {int(wrong.argmax()) + 1})" if wrong.any() else ""
+def _check_rows(reading: _Reading, checkpoint: Checkpoint, report: ValidationReport) -> bool:
+    """Whether there are as many rows as the run recorded; also checks that they are the same."""
+    split, data = _split_of(reading.split), checkpoint.metrics["data"]
+    size = data["sizes"][split]
+    if not report.check(
+        "row count",
+        reading.path,
+        holds=reading.rows == size,
+        otherwise=f"has {reading.rows} rows, the {split} split {size}",
+    ):
+        return False
+    report.check(
+        "texts, gold labels and order",
+        reading.path,
+        holds=reading.digest.hexdigest() == data["split_sha256"][split],
+        otherwise=f"texts, gold labels or their order are not those of the {split} split that the run recorded",
+    )
+    return True
+
+
+def _check_decisions(reading: _Reading, report: ValidationReport) -> None:
     report.check(
         "pred_labels from probabilities and thresholds",
-        path,
-        holds=not wrong.any(),
-        otherwise=f"pred_labels of {int(wrong.sum())} rows do not follow from probabilities and thresholds{first}",
+        reading.path,
+        holds=not reading.wrong_rows,
+        otherwise=f"pred_labels of {reading.wrong_rows} rows do not follow from probabilities and thresholds "
+        f"(first in row {reading.first_wrong})",
     )
+
+
+def _credible(rows: int, path: Path, checkpoint: Checkpoint) -> int:
+    """The recorded number, which may be anybody's, or 0 where the file has not even the bytes for so many rows."""
+    return rows if rows * 2 * len(checkpoint.labels) <= path.stat().st_size else 0
+
+
+def _split_of(split: str) -> str:
+    return split.partition("_")[0]

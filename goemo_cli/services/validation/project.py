@@ -1,71 +1,200 @@
-"""The order of a validation: checkpoints, their predictions, what follows from them, then the derived files."""
+"""The order of a validation: checkpoints, their predictions and what follows from them, then derived files."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
-from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.names import RunName
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
+from goemo_cli.services.validation.ensembles import check_ensemble
 from goemo_cli.services.validation.figures import check_figures
-from goemo_cli.services.validation.predictions import check_predictions
+from goemo_cli.services.validation.leftovers import check_leftovers
+from goemo_cli.services.validation.metrics import is_ensemble
+from goemo_cli.services.validation.predictions import check_predictions, expected_rows
+from goemo_cli.services.validation.recompute import check_weights
 from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.validation.scores import check_scores
+from goemo_cli.services.validation.scores import check_test, check_val
+from goemo_cli.services.validation.sources import Sources, check_statistics
+from goemo_cli.services.validation.taxonomies import GroupThresholds, check_taxonomies, fit_groups
 
 
-def validate_artifacts(layout: Layout, *, listen: Listener = ignore) -> ValidationReport:
+def validate_artifacts(
+    layout: Layout, *, recompute: int = 0, fix: bool = False, listen: Listener = ignore
+) -> ValidationReport:
     """Check every artifact below a root; all problems are collected, none stops the rest.
 
     Checked are layout and names, manifests with hashes, schemas, ranges, label order, row counts and order
-    against the recorded split, that labels follow from probabilities and thresholds, thresholds from val,
-    metrics from predictions, summaries from checkpoints, and that figures are whole pictures.
+    against the recorded split and that against the published one, that labels follow from probabilities and
+    thresholds, thresholds from val, metrics from predictions, ensembles from their members, summaries from
+    checkpoints, statistics and figures from the files they name, and that figures are whole pictures.
     A root without a finished run is a problem.
+
+    Args:
+        layout: what to check.
+        recompute: test rows of each run, drawn by a fixed seed, that go through the weights again.
+        fix: rebuild derived files that are wrong or missing, where what they derive from is sound, remove what
+            killed runs left behind, and validate once more. Predictions and checkpoints are never touched.
+        listen: told of progress, in rows.
     """
+    report = _validated(layout, recompute, listen)
+    if not fix or not report.repairs:
+        return report
+    done: list[tuple[Path, str]] = []
+    failed: list[tuple[Path, str]] = []
+    for repair in report.repairs:
+        try:
+            repair.act()
+        except OSError as error:
+            failed.append((repair.path, f"could not be {repair.verb} ({error.strerror or error})"))
+        else:
+            done.append((repair.path, repair.verb))
+            listen(FileWritten(repair.path))
+    again = _validated(layout, recompute, listen)
+    again.repaired = done
+    for path, message in failed:
+        again.warn(path, message)
+    return again
+
+
+@dataclass(frozen=True)
+class _File:
+    """A predictions file and what its name says."""
+
+    path: Path
+    split: str
+    run: RunName
+
+
+def _validated(layout: Layout, recompute: int, listen: Listener) -> ValidationReport:
     report = ValidationReport(layout.root)
-    folders = list(layout.checkpoints())
-    files = sorted(
-        path for path in layout.predictions.glob("*.csv") if not path.name.startswith(PARTIAL_PREFIX)
-    )
-    listen(PhaseStarted("Validating", len(folders) + len(files), "items"))
-    opened: dict[str, Checkpoint] = {}
-    for folder in folders:
-        if checkpoint := check_checkpoint(folder, report):
-            opened[str(checkpoint.run)] = checkpoint
-        listen(Advanced(1))
-    for path in files:
-        named = parse_predictions_name(path)
-        if (
-            report.check(
-                "file name",
-                path,
-                holds=named is not None,
-                otherwise="is not named {split}_predictions_{run}.csv",
-            )
-            and named
-        ):
-            check_predictions(path, named[0], opened.get(str(named[1])), report)
-        listen(Advanced(1))
-    listen(PhaseEnded())
-    for checkpoint in opened.values():
-        check_scores(checkpoint, layout, report)
-    check_derived(layout, opened, report)
-    check_figures(layout, report)
-    _check_presence(layout, opened, report)
-    return report
-
-
-def _check_presence(layout: Layout, opened: dict[str, Checkpoint], report: ValidationReport) -> None:
+    opened = _check_checkpoints(layout, report, listen)
     report.check(
         "at least one finished run",
         layout.models,
         holds=bool(opened),
         otherwise="no finished run below it: nothing to validate",
     )
-    for base in (layout.root / "artifacts", layout.root / "output"):
-        for path in _partials(base):
-            report.warn(path, "left behind by a run that was killed; it may be deleted")
+    _check_runs(layout, opened, recompute, report, listen)
+    for checkpoint in opened.values():
+        if is_ensemble(checkpoint):
+            with report.guard(checkpoint.path):
+                check_ensemble(checkpoint, opened, layout, report)
+    with report.guard(layout.stats):
+        check_derived(layout, opened, report)
+    sources = Sources(layout, report)
+    check_statistics(layout, sources, report)
+    check_figures(layout, sources, report)
+    finished = [
+        run
+        for path in layout.checkpoints()
+        if (path / MANIFEST).is_file() and (run := RunName.parse(path.name))
+    ]
+    check_leftovers(layout, finished, report)
+    return report
 
 
-def _partials(base: Path) -> list[Path]:
-    return sorted(base.rglob(f"{PARTIAL_PREFIX}*")) if base.is_dir() else []
+def _check_checkpoints(layout: Layout, report: ValidationReport, listen: Listener) -> dict[str, Checkpoint]:
+    """Every sound checkpoint by its run's name, oldest first."""
+    folders = list(layout.checkpoints())
+    listen(PhaseStarted("Checking checkpoints", len(folders), "checkpoints"))
+    opened: dict[str, Checkpoint] = {}
+    for folder in folders:
+        if checkpoint := check_checkpoint(folder, report):
+            run = str(checkpoint.run)
+            if report.check(
+                "one folder per run",
+                folder,
+                holds=run not in opened,
+                otherwise=f"holds the same run as {opened[run].path if run in opened else ''}",
+            ):
+                opened[run] = checkpoint
+        listen(Advanced(1, folder.name))
+    listen(PhaseEnded())
+    return opened
+
+
+def _check_runs(
+    layout: Layout,
+    opened: Mapping[str, Checkpoint],
+    recompute: int,
+    report: ValidationReport,
+    listen: Listener,
+) -> None:
+    """Read every predictions file once, run by run, so that one file's arrays are in memory at a time."""
+    files = _predictions_files(layout, report)
+    # Last what is kept for scores; epochs are only read.
+    files.sort(key=lambda file: (str(file.run), file.split == "test", file.split, file.path.name))
+    rows = sum(expected_rows(file.path, file.split, opened.get(str(file.run))) for file in files)
+    listen(PhaseStarted("Reading predictions", rows, "rows"))
+    fitted: dict[str, GroupThresholds] = {}
+    for file in files:
+        with report.guard(file.path):
+            _check_file(file, opened.get(str(file.run)), layout, recompute, fitted, report, listen)
+    listen(PhaseEnded())
+    there = {file.path for file in files}
+    for checkpoint in opened.values():
+        val, test = (layout.split_predictions(checkpoint.run, split) for split in ("val", "test"))
+        if val not in there and not val.exists():
+            command = f"goemo export-predictions --checkpoint {checkpoint.path} --split val"
+            report.warn(val, f"is missing, so that thresholds cannot be checked; {command}")
+        if test not in there and not test.exists():
+            report.problem(test, f"is missing: {checkpoint.run} is finished")
+
+
+def _predictions_files(layout: Layout, report: ValidationReport) -> list[_File]:
+    files = []
+    for path in sorted(layout.predictions.glob("*.csv")):
+        if path.name.startswith(PARTIAL_PREFIX):
+            continue
+        named = parse_predictions_name(path)
+        report.check(
+            "file name",
+            path,
+            holds=named is not None,
+            otherwise="is not named {split}_predictions_{run}.csv",
+        )
+        if report.check("a file", path, holds=path.is_file(), otherwise="is no regular file") and named:
+            files.append(_File(path, *named))
+    return files
+
+
+def _check_file(
+    file: _File,
+    checkpoint: Checkpoint | None,
+    layout: Layout,
+    recompute: int,
+    fitted: dict[str, GroupThresholds],
+    report: ValidationReport,
+    listen: Listener,
+) -> None:
+    scored = checkpoint is not None and file.path in (
+        layout.split_predictions(checkpoint.run, "val"),
+        layout.split_predictions(checkpoint.run, "test"),
+    )
+    sampled = recompute if scored and file.split == "test" else 0
+    evidence = check_predictions(
+        file.path,
+        file.split,
+        checkpoint,
+        report,
+        sampled=sampled,
+        advanced=lambda rows: listen(Advanced(rows, file.path.name)),
+    )
+    if checkpoint is None or evidence is None or not scored:
+        return
+    listen(Advanced(0, f"scoring {file.path.name}"))
+    with report.guard(checkpoint.path):
+        if file.split == "val":
+            check_val(checkpoint, evidence, report)
+            if "taxonomies" in checkpoint.metrics:
+                fitted[str(checkpoint.run)] = fit_groups(checkpoint, evidence)
+        else:
+            check_test(checkpoint, evidence, layout, report)
+            check_taxonomies(checkpoint, evidence, fitted.get(str(checkpoint.run), {}), report)
+            if recompute and not is_ensemble(checkpoint):
+                check_weights(checkpoint, evidence, report)

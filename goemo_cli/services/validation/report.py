@@ -1,10 +1,20 @@
-"""What a validation found: every check that ran, every problem, and what is odd but allowed."""
+"""What a validation found: every check that ran, every problem, what is odd but allowed, what can be rebuilt."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
+
+from goemo_cli.core.errors import DataFileError, GoemoError
 
 SHOWN_PER_FILE = 20
 """Bad cells of one file that are described one by one; the rest is counted."""
+
+# What Python raises where a document's content is not of the shape that code expects.
+_OTHER_SHAPE = (
+    ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -13,6 +23,15 @@ class Problem:
 
     path: Path
     message: str
+
+
+@dataclass(frozen=True)
+class Repair:
+    """A file that can be made again from what is sound, and how."""
+
+    path: Path
+    verb: Literal["rebuilt", "removed"]
+    act: Callable[[], object]
 
 
 @dataclass
@@ -24,6 +43,12 @@ class ValidationReport:
     """(what was checked, of which file), in order; with or without problems."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
+    repairs: list[Repair] = field(default_factory=list)
+    """What `--fix` would do."""
+    repaired: list[tuple[Path, str]] = field(default_factory=list)
+    """(file, "rebuilt" or "removed"): what was done before this validation."""
+    recomputed: dict[str, float] = field(default_factory=dict)
+    """By run: the largest difference between a recomputed probability and the file's."""
 
     @property
     def ok(self) -> bool:
@@ -44,6 +69,34 @@ class ValidationReport:
     def warn(self, path: Path, message: str) -> None:
         """Record something odd."""
         self.warnings.append(Problem(path, message))
+
+    def can_be_rebuilt(self, path: Path, act: Callable[[], object]) -> None:
+        """Record how a derived file that is wrong or missing is made again."""
+        self.repairs.append(Repair(path, "rebuilt", act))
+
+    def sound(self, path: Path) -> bool:
+        """Whether nothing was found wrong with a file, or anywhere below a folder."""
+        return not any(problem.path == path or path in problem.path.parents for problem in self.problems)
+
+    @contextmanager
+    def guard(self, path: Path) -> Iterator[None]:
+        """Files come from anywhere: whatever they make the checks in the block raise is a problem of theirs."""
+        try:
+            yield
+        except GoemoError as error:
+            self.problem(getattr(error, "path", path), reason_of(error))
+        except OSError as error:
+            self.problem(path, f"cannot be read ({error.strerror or error})")
+        except _OTHER_SHAPE as error:
+            self.problem(path, f"does not have the promised form ({type(error).__name__}: {error})")
+
+
+def reason_of(error: GoemoError) -> str:
+    """What is wrong, without the path that stands beside it."""
+    reason = getattr(error, "reason", None)
+    if reason is None:
+        return str(error)
+    return f"line {error.line}: {reason}" if isinstance(error, DataFileError) and error.line else str(reason)
 
 
 class CellProblems:

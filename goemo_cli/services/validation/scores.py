@@ -1,94 +1,93 @@
-"""Numbers of a run, computed again: thresholds from val predictions, metrics from test predictions."""
+"""Numbers of a run, computed again: thresholds and val scores from val predictions, test scores from test's."""
 
 import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.metric_tables import read_per_class_metrics
-from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.splits import Split
-from goemo_cli.ml.scoring import per_class_rows, test_scores
+from goemo_cli.core.metric_tables import read_per_class_metrics, write_per_class_metrics
+from goemo_cli.core.schema import RANKING_KEYS, RULES
+from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.ranking import ranking_scores
+from goemo_cli.ml.scoring import rule_scores, score_split
 from goemo_cli.ml.tuning import fit_thresholds
+from goemo_cli.services.validation.predictions import Evidence
 from goemo_cli.services.validation.report import ValidationReport
 
 TOLERANCE = 1e-9
 """Largest difference of a recomputed score: rounding, not another formula."""
 
 
-def check_scores(checkpoint: Checkpoint, layout: Layout, report: ValidationReport) -> None:
-    """Recompute what a run says about itself from its predictions alone."""
-    if val := _usable(checkpoint, layout, "val", report):
-        _check_thresholds(checkpoint, val, report)
-    test = _usable(checkpoint, layout, "test", report)
-    if test is None:
-        return
-    thresholds = checkpoint.thresholds.of_rule(checkpoint.thresholds.rule)
-    rows = per_class_rows(test.labels, test.y_true, test.y_prob, test.y_pred, thresholds)
-    scores = test_scores(test.y_true, test.y_prob, checkpoint.thresholds)
-    metrics_path = checkpoint.path / METRICS
-    _compare(metrics_path, "test", scores, checkpoint.metrics["test"], report)
-    _compare(metrics_path, "per_class", rows, checkpoint.metrics["per_class"], report)
-    _check_table(layout.per_class_metrics(checkpoint.run), rows, report)
-
-
-def _usable(
-    checkpoint: Checkpoint, layout: Layout, split: Split, report: ValidationReport
-) -> Predictions | None:
-    """A split's predictions if they can be scored; what is wrong with a file that is there is reported elsewhere."""
-    path = layout.split_predictions(checkpoint.run, split)
-    if not path.is_file():
-        if split == "test":
-            report.problem(path, f"is missing: {checkpoint.run} is finished")
-        return None
-    try:
-        predictions = read_predictions(path)
-    except DataFileError:
-        return None
-    return predictions if predictions.labels == checkpoint.labels and len(predictions) else None
-
-
-def _check_thresholds(checkpoint: Checkpoint, val: Predictions, report: ValidationReport) -> None:
+def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -> None:
+    """Fit the thresholds again, and score val where the run says its scores."""
     written = checkpoint.thresholds
-    again = fit_thresholds(val.labels, val.y_true, val.y_prob, shrinkage=written.shrinkage, rule=written.rule)
-    path = checkpoint.path / THRESHOLDS
+    again = fit_thresholds(val.labels, val.y_true, val.y_prob, written.settings, resamples=0)
     odd = [
         label
         for at, label in enumerate(val.labels)
         if abs(again.per_label[at] - written.per_label[at]) > TOLERANCE
+        or again.n_positives[at] != written.n_positives[at]
     ]
     if abs(again.global_threshold - written.global_threshold) > TOLERANCE:
         odd.insert(0, "global")
     report.check(
         "fitted on val",
-        path,
+        checkpoint.path / THRESHOLDS,
         holds=not odd,
         otherwise=f"thresholds do not follow from the val predictions: {', '.join(odd[:5])}",
     )
+    if "val" in checkpoint.metrics:
+        scores = scores_of(val.y_true, val.y_prob, written)
+        compare(checkpoint.path / METRICS, "val", scores, checkpoint.metrics["val"], "val", report)
 
 
-def _check_table(path: Path, rows: list[dict[str, Any]], report: ValidationReport) -> None:
-    if not report.check("present", path, holds=path.is_file(), otherwise="is missing"):
-        return
-    try:
-        written = read_per_class_metrics(path)
-    except DataFileError as error:
-        report.problem(path, error.reason)
-        return
-    _compare(path, "row", rows, written, report)
+def check_test(checkpoint: Checkpoint, test: Evidence, layout: Layout, report: ValidationReport) -> None:
+    """Score test again: metrics.json and the per-class table follow from the test predictions alone."""
+    scores = score_split(test.y_true, test.y_prob, checkpoint.thresholds)
+    path, metrics = checkpoint.path / METRICS, checkpoint.metrics
+    compare(path, "test", scores.summary, metrics["test"], "test", report)
+    agreed = compare(path, "per_class", scores.per_class, metrics["per_class"], "test", report)
+    table = layout.per_class_metrics(checkpoint.run)
+    if not _check_table(table, scores.per_class, report) and agreed and report.sound(test.path):
+        report.can_be_rebuilt(table, lambda: write_per_class_metrics(table, scores.per_class))
 
 
-def _compare(path: Path, what: str, again: Any, written: Any, report: ValidationReport) -> None:
+def scores_of(y_true: BoolArray, y_prob: FloatArray, thresholds: Thresholds) -> dict[str, Any]:
+    """What metrics.json says of a split, but for the intervals: resampling takes longer than all the rest.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_prob: probabilities, float32, (n_examples, n_labels).
+        thresholds: fitted on val.
+    """
+    ranked = ranking_scores(y_true, y_prob, intervals=False)
+    ranking = {key: getattr(ranked, key) for key in RANKING_KEYS}
+    return {
+        **{key: None if math.isnan(value) else value for key, value in ranking.items()},
+        **{rule: rule_scores(y_true, thresholds.decide(y_prob, rule)) for rule in RULES},
+    }
+
+
+def _check_table(path: Path, rows: list[dict[str, Any]], report: ValidationReport) -> bool:
+    before = len(report.problems)
+    if report.check("present", path, holds=path.is_file(), otherwise="is missing"):
+        with report.guard(path):
+            compare(path, "row", rows, read_per_class_metrics(path), "test", report)
+    return len(report.problems) == before
+
+
+def compare(path: Path, what: str, again: Any, written: Any, split: str, report: ValidationReport) -> bool:
+    """Check that a part of a document is what was computed again; keys that were not computed are left alone."""
     differences = list(_differences(again, written, what))
     shown = ", ".join(differences[:4]) + (f" and {len(differences) - 4} more" if len(differences) > 4 else "")
-    report.check(
-        f"{what} follows from the test predictions",
+    return report.check(
+        f"{what} follows from the {split} predictions",
         path,
         holds=not differences,
-        otherwise=f"does not follow from the test predictions: {shown}",
+        otherwise=f"does not follow from the {split} predictions: {shown}",
     )
 
 
@@ -96,7 +95,7 @@ def _differences(again: Any, written: Any, place: str) -> Iterator[str]:
     if isinstance(again, dict) and isinstance(written, dict):
         for key, value in again.items():
             yield from _differences(value, written.get(key), f"{place}.{key}")
-    elif isinstance(again, list) and isinstance(written, list) and len(again) == len(written):
+    elif isinstance(again, (list, tuple)) and isinstance(written, list) and len(again) == len(written):
         for at, (one, other) in enumerate(zip(again, written, strict=True)):
             name = one.get("emotion", at) if isinstance(one, dict) else at
             yield from _differences(one, other, f"{place}[{name}]")
