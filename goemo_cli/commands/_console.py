@@ -50,7 +50,9 @@ class Console:
             return
         table = Table(title=Text(plain(title)), title_justify="left", header_style="bold")
         for at, column in enumerate(columns):
-            table.add_column(Text(column), justify="left" if at == 0 else "right", overflow="fold")
+            table.add_column(
+                Text(column), justify="left" if at == 0 else "right", overflow="fold", no_wrap=at == 0
+            )
         for row in rows:
             table.add_row(*(Text(plain(_readable(cell))) for cell in row))
         self._out.print(table)

@@ -27,6 +27,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
 
 _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (errors.UnknownSettingError, "goemo train --print-config"),
+    (errors.RunNotFoundError, "goemo runs list"),
     (errors.NoRunError, "goemo train"),
     (errors.UnknownLabelError, "a label list for your own data: --labels-file FILE, one label per line"),
     (errors.DataNotFoundError, "goemo data download   (or --data-dir DIR, or --data sample)"),
