@@ -14,6 +14,9 @@ from rich.text import Text
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
+_LONGEST_NAME = 40
+
+
 def plain(value: object) -> str:
     """Text as it may go to a terminal: no control sequences, no direction overrides."""
     return _CONTROLS.sub("\ufffd", str(value))
@@ -49,10 +52,11 @@ class Console:
         if self.as_json:
             return
         table = Table(title=Text(plain(title)), title_justify="left", header_style="bold")
-        for at, column in enumerate(columns):
-            table.add_column(
-                Text(column), justify="left" if at == 0 else "right", overflow="fold", no_wrap=at == 0
-            )
+        # Names stay in one piece, so that they can be copied; sentences may wrap.
+        whole = all(len(str(row[0])) <= _LONGEST_NAME for row in rows)
+        table.add_column(Text(columns[0]), overflow="fold", no_wrap=whole)
+        for column in columns[1:]:
+            table.add_column(Text(column), justify="right", overflow="fold")
         for row in rows:
             table.add_row(*(Text(plain(_readable(cell))) for cell in row))
         self._out.print(table)
