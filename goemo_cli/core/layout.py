@@ -126,6 +126,11 @@ class Layout:
         return self.cooccurrence / f"cooccurrence_summary_{stem}.json"
 
     @property
+    def per_emotion_scores(self) -> Path:
+        """One row per run and label, rebuilt whole."""
+        return self.stats / "per_emotion_scores.csv"
+
+    @property
     def multiseed_summary(self) -> Path:
         """Mean and spread of every score over the seeds of a group."""
         return self.stats / "multiseed_summary.csv"

@@ -50,6 +50,9 @@ THRESHOLD_COLUMNS = (
 )  # fmt: skip
 """threshold_sweep/per_class_thresholds_*.csv, one row per label: fitted on val, F1 on val."""
 
+EMOTION_SCORE_COLUMNS = ("run", "model", "data", "threshold_rule", *PER_CLASS_COLUMNS)
+"""per_emotion_scores.csv, one row per run and label, on test."""
+
 MULTISEED_COLUMNS = ("group", "metric", "n_seeds", "mean", "sd", "min", "max", "ensemble")
 """multiseed_summary.csv: one row per group of seeds and score; the group is named after its ensemble."""
 

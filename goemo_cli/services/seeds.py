@@ -1,8 +1,7 @@
 """`goemo train --seeds N`: one configuration under several seeds, and their ensemble as a further model."""
 
-import statistics
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,17 +9,16 @@ from typing import Any
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.config import TrainConfig
-from goemo_cli.core.csv_files import atomic_csv
-from goemo_cli.core.events import FileWritten, Listener, Noted, ignore
-from goemo_cli.core.headline import SCORE_KEYS
+from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.schema import MULTISEED_COLUMNS, SCHEMA_VERSION
+from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.ml.ensemble import mean_probability
 from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions
-from goemo_cli.services.run_index import ListedRun, listed_runs
+from goemo_cli.services.multiseed import multiseed_rows
+from goemo_cli.services.run_index import listed_runs
 from goemo_cli.services.training import TrainResult, claimed, train
 from goemo_cli.tracking.base import Tracker
 
@@ -64,10 +62,8 @@ def train_seeds(
         one = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
         runs.append(train(one, layout=layout, tracker=open_tracker(one), listen=listen))
     ensemble = write_ensemble([run.checkpoint for run in runs], layout=layout, listen=listen)
-    summary = write_multiseed_summary(layout)
-    listen(FileWritten(summary))
     spread = [row for row in multiseed_rows(listed_runs(layout)) if row["group"] == str(ensemble.run)]
-    return SeedsResult(tuple(runs), ensemble, tuple(spread), summary)
+    return SeedsResult(tuple(runs), ensemble, tuple(spread), layout.multiseed_summary)
 
 
 def write_ensemble(members: list[Checkpoint], *, layout: Layout, listen: Listener = ignore) -> Checkpoint:
@@ -125,50 +121,4 @@ def _facts(run: RunName, members: list[Checkpoint], started: float) -> dict[str,
         "versions": versions(),
         "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
         "wandb_run_id": None,
-    }
-
-
-def write_multiseed_summary(layout: Layout) -> Path:
-    """Write multiseed_summary.csv: every group of seeds below the root, rebuilt whole from the manifests."""
-    path = layout.multiseed_summary
-    with atomic_csv(path) as writer:
-        writer.writerow(MULTISEED_COLUMNS)
-        writer.writerows(list(row.values()) for row in multiseed_rows(listed_runs(layout)))
-    return path
-
-
-def multiseed_rows(runs: Iterable[ListedRun]) -> list[dict[str, Any]]:
-    """Mean, spread and ensemble of every score of every group, by `MULTISEED_COLUMNS`.
-
-    A group is an ensemble and its members; one with members that are gone is left out. Scores follow each run's own
-    threshold rule; sd is that of the sample (n - 1).
-    """
-    by_name = {str(one.run): one for one in runs if one.is_finished}
-    rows = []
-    for one in by_name.values():
-        names = one.manifest["parents"].get("members", []) if one.manifest else []
-        members = [by_name[name] for name in names if name in by_name]
-        if len(names) >= 2 and len(members) == len(names):
-            rows += [
-                row
-                for split in ("val", "test")
-                for key in SCORE_KEYS
-                if (row := _spread(one, members, f"{split}/{key}"))
-            ]
-    return rows
-
-
-def _spread(ensemble: ListedRun, members: list[ListedRun], metric: str) -> dict[str, Any] | None:
-    values = [value for one in members if (value := one.score(metric)) is not None]
-    if len(values) < len(members):
-        return None  # undefined for a member: labels without positives, say
-    return {
-        "group": str(ensemble.run),
-        "metric": metric,
-        "n_seeds": len(values),
-        "mean": statistics.fmean(values),
-        "sd": statistics.stdev(values),
-        "min": min(values),
-        "max": max(values),
-        "ensemble": ensemble.score(metric),
     }

@@ -1,7 +1,7 @@
 """Tables derived from the checkpoints below a root: rebuilt whole, never edited."""
 
 import io
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,16 @@ from goemo_cli.core.csv_files import csv_writer
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import RANKING_KEYS, RULES, SCHEMA_VERSION, SUMMARY_COLUMNS
+from goemo_cli.core.schema import (
+    EMOTION_SCORE_COLUMNS,
+    MULTISEED_COLUMNS,
+    RANKING_KEYS,
+    RULES,
+    SCHEMA_VERSION,
+    SUMMARY_COLUMNS,
+)
+from goemo_cli.services.multiseed import multiseed_rows
+from goemo_cli.services.run_index import listed_runs
 
 
 def finished_checkpoints(layout: Layout) -> Iterator[Checkpoint]:
@@ -25,35 +34,58 @@ def finished_checkpoints(layout: Layout) -> Iterator[Checkpoint]:
 
 
 def write_summaries(layout: Layout, *, models: Collection[str]) -> list[Path]:
-    """Rebuild metric_summary.csv, and test_metrics_{model}.json of some models, in one walk; the paths written.
+    """Rebuild every table over all runs, and test_metrics_{model}.json of some models; the paths written.
 
-    A model of which no finished run is left loses its file.
+    A model of which no finished run is left loses its file, as does a table without rows.
     """
-    newest: dict[str, Checkpoint] = {}
-
-    def walked() -> Iterator[Checkpoint]:
-        for checkpoint in finished_checkpoints(layout):
-            newest[checkpoint.run.model] = checkpoint  # the oldest come first
-            yield checkpoint
-
-    write_text(layout.metric_summary, metric_summary(walked()))
+    checkpoints = list(finished_checkpoints(layout))
+    written = []
+    for path, content in summary_tables(layout, checkpoints).items():
+        if content is None:
+            path.unlink(missing_ok=True)
+        else:
+            write_text(path, content)
+            written.append(path)
+    newest = {checkpoint.run.model: checkpoint for checkpoint in checkpoints}  # the oldest come first
     for model in models:
         if model in newest:
             write_json(layout.test_metrics(model), test_metrics(newest[model]))
+            written.append(layout.test_metrics(model))
         else:
             layout.test_metrics(model).unlink(missing_ok=True)
-    return [layout.metric_summary, *(layout.test_metrics(model) for model in models if model in newest)]
+    return written
 
 
-def metric_summary(checkpoints: Iterable[Checkpoint]) -> str:
-    """The content of metric_summary.csv as the checkpoints say, in their order."""
+def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[Path, str | None]:
+    """The content of every table over all runs; None for one that has no rows and is not written."""
+    seeds = multiseed_rows(listed_runs(layout))
+    return {
+        layout.metric_summary: _table(SUMMARY_COLUMNS, map(_summary_row, checkpoints)),
+        layout.per_emotion_scores: _table(
+            EMOTION_SCORE_COLUMNS, (row for checkpoint in checkpoints for row in _emotion_rows(checkpoint))
+        ),
+        layout.multiseed_summary: _table(MULTISEED_COLUMNS, seeds) if seeds else None,
+    }
+
+
+def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
     stream = io.StringIO()
     writer = csv_writer(stream)
-    writer.writerow(SUMMARY_COLUMNS)
-    for checkpoint in checkpoints:
-        row = _summary_row(checkpoint)
-        writer.writerow([row[column] for column in SUMMARY_COLUMNS])
+    writer.writerow(columns)
+    writer.writerows([row[column] for column in columns] for row in rows)
     return stream.getvalue()
+
+
+def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
+    metrics = checkpoint.metrics
+    for row in metrics["per_class"] or ():
+        yield {
+            "run": metrics["run"],
+            "model": metrics["model"],
+            "data": metrics["data"]["name"],
+            "threshold_rule": checkpoint.thresholds.rule,
+            **row,
+        }
 
 
 def _summary_row(checkpoint: Checkpoint) -> dict[str, Any]:

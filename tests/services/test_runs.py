@@ -18,7 +18,7 @@ from goemo_cli.services.pins import pin, pinned_runs, unpin
 from goemo_cli.services.run_files import run_files
 from goemo_cli.services.run_index import listed_runs
 from goemo_cli.services.runs import describe_run, diff_runs, flat, list_runs
-from goemo_cli.services.summaries import finished_checkpoints, metric_summary, test_metrics, write_summaries
+from goemo_cli.services.summaries import finished_checkpoints, summary_tables, test_metrics, write_summaries
 from tests.synthetic_runs import add_run, add_unfinished, age, outside
 
 A, B, C, D = (f"tiny-2026010{day}-000000" for day in (1, 2, 3, 4))
@@ -325,7 +325,8 @@ def test_a_removed_run_leaves_nothing_and_the_summaries_know(layout: Layout) -> 
     removed = remove_garbage(find_garbage(layout, keep=1), layout=layout)
     assert [str(piece.run) for piece in removed] == [A]
     assert not [path for path in layout.root.rglob("*") if A[-15:] in path.name]
-    assert layout.metric_summary.read_text() == metric_summary(finished_checkpoints(layout))
+    for path, content in summary_tables(layout, list(finished_checkpoints(layout))).items():
+        assert (path.read_text() if path.exists() else None) == content
     assert B in layout.metric_summary.read_text()
     assert A not in layout.metric_summary.read_text()
 
@@ -397,7 +398,7 @@ def test_the_summary_has_a_row_per_run_under_the_right_columns(layout: Layout) -
     add_run(layout, "bert-20260102-000000", test=0.6)
     (add_run(layout, C).path / "weights.bin").unlink()
     written = write_summaries(layout, models=["tiny", "nobody"])
-    assert written == [layout.metric_summary, layout.test_metrics("tiny")]
+    assert written == [layout.metric_summary, layout.per_emotion_scores, layout.test_metrics("tiny")]
     rows = list(csv.DictReader(layout.metric_summary.read_text().splitlines()))
     assert tuple(rows[0]) == SUMMARY_COLUMNS
     assert [row["run"] for row in rows] == [A, "bert-20260102-000000"]
@@ -410,5 +411,5 @@ def test_the_summary_has_a_row_per_run_under_the_right_columns(layout: Layout) -
 
 def test_the_file_of_a_model_without_runs_is_removed(layout: Layout) -> None:
     write_text(layout.test_metrics("tiny"), "{}")
-    assert write_summaries(layout, models=["tiny"]) == [layout.metric_summary]
+    assert write_summaries(layout, models=["tiny"]) == [layout.metric_summary, layout.per_emotion_scores]
     assert not layout.test_metrics("tiny").exists()

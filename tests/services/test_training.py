@@ -58,6 +58,7 @@ def test_a_run_writes_every_file_of_the_contract(finished: tuple[Layout, TrainRe
         layout.stats / f"per_class_metrics_{stem}.csv",
         layout.stats / f"test_metrics_{family}.json",
         layout.stats / "metric_summary.csv",
+        layout.stats / "per_emotion_scores.csv",
     ]
     assert [path for path in expected if not path.is_file()] == []
 

@@ -1,4 +1,4 @@
-"""Files derived from checkpoints: metric_summary.csv and test_metrics_{model}.json."""
+"""Files derived from checkpoints: the tables over all runs and test_metrics_{model}.json."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.files import read_json, write_json, write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.summaries import metric_summary, test_metrics
+from goemo_cli.services.summaries import summary_tables, test_metrics
 from goemo_cli.services.validation.report import ValidationReport
 
 
@@ -14,17 +14,19 @@ def check_derived(layout: Layout, opened: Mapping[str, Checkpoint], report: Vali
     """Compare the derived files with what the checkpoints say now; they can be rebuilt where those are sound."""
     if not opened:
         return
-    _check_summary(layout.metric_summary, metric_summary(opened.values()), layout, report)
+    for path, expected in summary_tables(layout, opened.values()).items():
+        if expected is not None:
+            _check_table(path, expected, layout, report)
     for model in sorted({checkpoint.run.model for checkpoint in opened.values()}):
         _check_test_metrics(layout, model, opened, report)
 
 
-def _check_summary(path: Path, expected: str, layout: Layout, report: ValidationReport) -> None:
+def _check_table(path: Path, expected: str, layout: Layout, report: ValidationReport) -> None:
     before = len(report.problems)
     if report.check("present", path, holds=path.is_file(), otherwise="is missing"):
         with report.guard(path):
             report.check(
-                "one row per run, as the checkpoints say",
+                "as the checkpoints say",
                 path,
                 holds=path.read_bytes() == expected.encode("utf-8"),
                 otherwise="differs from the checkpoints' metrics.json: stale or edited",
