@@ -161,6 +161,7 @@ def write_manifest(
     labels: tuple[str, ...],
     parents: Mapping[str, Any],
     headline: Mapping[str, Any] | None = None,
+    outputs: Mapping[str, str] = MappingProxyType({}),
     kept: Mapping[str, Any] = MappingProxyType({}),
 ) -> Checkpoint:
     """Hash every file of a finished checkpoint and write the manifest: from here on it counts.
@@ -172,6 +173,7 @@ def write_manifest(
         labels: label names in output order.
         parents: what it was made from (data, base model, members).
         headline: `core.headline.headline_of` its metrics, for lists of runs; without it they open metrics.json.
+        outputs: SHA-256 of the run's files outside the checkpoint, by path from the root.
         kept: entries of files that are as an earlier manifest says. They are not hashed again: a damaged one would
             get the blessing of a new hash.
     """
@@ -188,6 +190,7 @@ def write_manifest(
         "labels": list(labels),
         "parents": dict(parents),
         **({"headline": dict(headline)} if headline is not None else {}),
+        "outputs": dict(outputs),
         "files": {
             name: kept.get(name) or _entry(path)
             for path in files

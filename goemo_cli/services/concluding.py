@@ -12,7 +12,7 @@ from goemo_cli.core.catalogue import Kind
 from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, THRESHOLDS, Checkpoint, write_manifest
 from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.events import FileWritten, Listener
-from goemo_cli.core.files import write_json, write_text
+from goemo_cli.core.files import sha256_file, write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.metric_tables import write_per_class_metrics
@@ -117,6 +117,7 @@ def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, list
         labels=conclusion.val.labels,
         parents=record.parents,
         headline=headline_of(metrics),
+        outputs={layout.shown(path): sha256_file(path) for path in tables},
         kept=record.kept,
     )
     for path in [*tables, *write_summaries(layout, models=[run.model])]:

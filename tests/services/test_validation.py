@@ -132,6 +132,14 @@ def test_an_edited_probability_is_named_by_labels_or_metrics(root: Path) -> None
     assert any("metrics.json: does not follow from the test predictions" in line for line in found)
 
 
+@pytest.mark.parametrize("split", ["val", "test"])
+def test_an_edited_predictions_file_is_itself_named(root: Path, split: str) -> None:
+    """Also where the probability that was changed moves no label."""
+    path = predictions_of(root, split)
+    edit_csv(path, lambda rows: rows[1].__setitem__(3, "0.0001"))
+    assert any(f"{path.name}: differs from the SHA-256" in problem for problem in problems(root))
+
+
 @pytest.mark.parametrize("cell", ["-0.1", "1.0001", "nan", "inf", "abc", ""])
 def test_a_cell_that_is_no_probability_is_named_with_row_and_column(root: Path, cell: str) -> None:
     path = predictions_of(root)

@@ -87,6 +87,9 @@ def _validated(layout: Layout, recompute: int, listen: Listener) -> ValidationRe
     with report.guard(layout.stats):
         check_derived(layout, opened, report)
     sources = Sources(layout, report)
+    for checkpoint in opened.values():
+        with report.guard(checkpoint.path / MANIFEST):
+            sources.check_outputs(checkpoint)
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
     finished = [

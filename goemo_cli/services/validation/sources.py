@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
@@ -38,14 +39,29 @@ class Sources:
             if not source.is_file():
                 self._report.check("sources", path, holds=False, otherwise=f"{name} is gone; renew: {renew}")
                 continue
-            if source not in self._hashes:
-                self._hashes[source] = sha256_file(source)
             self._report.check(
                 "sources",
                 path,
-                holds=self._hashes[source] == digest,
+                holds=self._hash(source) == digest,
                 otherwise=f"is stale: {name} has changed since; renew: {renew}",
             )
+
+    def check_outputs(self, checkpoint: Checkpoint) -> None:
+        """Compare a run's files outside its checkpoint with the hashes in its manifest; a missing one is told elsewhere."""
+        for name, digest in checkpoint.manifest.get("outputs", {}).items():
+            path = self._root / name
+            if path.is_file() and ".." not in PurePosixPath(name).parts:
+                self._report.check(
+                    "as its run wrote it",
+                    path,
+                    holds=self._hash(path) == digest,
+                    otherwise=f"differs from the SHA-256 in the manifest of {checkpoint.run}",
+                )
+
+    def _hash(self, path: Path) -> str:
+        if path not in self._hashes:
+            self._hashes[path] = sha256_file(path)
+        return self._hashes[path]
 
 
 def check_statistics(layout: Layout, sources: Sources, report: ValidationReport) -> None:
