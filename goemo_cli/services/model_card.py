@@ -112,12 +112,13 @@ def _taxonomies(taxonomies: Mapping[str, Any]) -> list[str]:
 
 def _usage(metrics: Mapping[str, Any], thresholds: Thresholds) -> str:
     if "members" in metrics:
-        return "`goemo export-predictions` loads the members one by one and averages their probabilities."
+        loading = "`goemo export-predictions` loads the members one by one and averages their probabilities."
+        return loading + _options(thresholds)
     in_force = {"per_label": 'fitted["per_label"][r["label"]]', "global": 'fitted["global"]'}
     threshold = in_force.get(thresholds.rule, thresholds.rule.removeprefix("fixed_"))
     return (
         "A label is predicted where its probability (sigmoid of its logit) is at least its threshold in "
-        f"`thresholds.json`; this run's labels follow the rule `{thresholds.rule}`.\n\n"
+        f"`thresholds.json`; this run's labels follow the rule `{thresholds.rule}`.{_options(thresholds)}\n\n"
         "```python\n"
         "import json\nfrom transformers import pipeline\n\n"
         'folder = "."  # this folder\n'
@@ -142,6 +143,12 @@ def _making(metrics: Mapping[str, Any], config: TrainConfig) -> str:
         f"- Repeat it: `{repeating(metrics)}`",
     ]
     return "\n".join(lines)
+
+
+def _options(thresholds: Thresholds) -> str:
+    settings = thresholds.settings
+    text = " A comment above no threshold gets its most probable label." if settings.never_empty else ""
+    return text + (f" At most {settings.top_k} labels, the most probable ones." if settings.top_k else "")
 
 
 def _fitted(metrics: Mapping[str, Any], config: TrainConfig) -> str:

@@ -1,0 +1,96 @@
+"""goemo tune, and the flags of goemo train that make several runs or coarser labels."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from goemo_cli.app import app
+from goemo_cli.core.taxonomies import TAXONOMIES
+
+TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
+
+
+def goemo(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with two seeds and their ensemble."""
+    root = tmp_path_factory.mktemp("tune")
+    done = goemo("train", *TINY, "--seeds", "2", "--seed", "7", "--root", root)
+    assert done.exit_code == 0, done.output
+    assert "2 seeds, test" in done.stdout
+    return root
+
+
+def test_tune_says_thresholds_and_scores_and_changes_the_run(root: Path) -> None:
+    done = goemo("tune", "--checkpoint", "@latest", "--never-empty", "--top-k", "1", "--root", root)
+    assert done.exit_code == 0, done.output
+    assert "Thresholds (val)" in done.stdout
+    assert "Tuned tiny-ensemble-" in done.stdout
+    (folder,) = (root / "artifacts/models/tiny").glob("tiny-ensemble-*")
+    assert json.loads((folder / "thresholds.json").read_text())["top_k"] == 1
+    assert "At most 1 labels" in (folder / "README.md").read_text()
+    assert goemo("validate", "--root", root).exit_code == 0
+
+
+def test_tune_as_json_is_one_document(root: Path) -> None:
+    path = next((root / "artifacts/predictions").glob("val_predictions_tiny_*.csv"))
+    found = json.loads(goemo("tune", "--predictions", path, "--beta", "2", "--root", root, "--json").stdout)
+    assert found["objective"] == "f_beta"
+    assert len(found["per_label"]) == 28
+    assert 0 <= found["val_after"]["f1_macro"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "give either --checkpoint RUN or --predictions VAL.csv"),
+        (["--checkpoint", "@latest", "--beta", "2", "--recall-floor", "0.5"], 2, "are different objectives"),
+        (["--checkpoint", "@latest", "--objective", "auc"], 2, "'auc' is none"),
+        (["--checkpoint", "@latest", "--precision-floor", "1.5"], 2, "thresholds.floor"),
+        (["--checkpoint", "@latest", "--rule", "best"], 2, "thresholds.rule"),
+        (["--checkpoint", "@nobody"], 4, "no run '@nobody'"),
+        (["--predictions", "missing.csv"], 4, "no such file"),
+    ],
+)
+def test_mistakes_are_named_and_change_nothing(
+    root: Path, arguments: list[str], code: int, message: str
+) -> None:
+    before = {path: path.read_bytes() for path in (root / "artifacts/models").rglob("*.json")}
+    done = goemo("tune", *arguments, "--root", root)
+    assert done.exit_code == code, done.output
+    assert message in done.stderr
+    assert {path: path.read_bytes() for path in (root / "artifacts/models").rglob("*.json")} == before
+
+
+def test_the_test_split_is_refused(root: Path) -> None:
+    path = next((root / "artifacts/predictions").glob("test_predictions_tiny_*.csv"))
+    done = goemo("tune", "--predictions", path, "--root", root)
+    assert done.exit_code == 3
+    assert "holds the test split" in done.stderr
+
+
+def test_one_seed_is_no_group(root: Path) -> None:
+    assert goemo("train", *TINY, "--seeds", "1", "--root", root).exit_code == 2
+
+
+def test_a_taxonomy_is_trained_on(tmp_path: Path) -> None:
+    done = goemo("train", *TINY, "--taxonomy", "grouped", "--root", tmp_path, "--json")
+    assert done.exit_code == 0, done.output
+    metrics = json.loads((Path(json.loads(done.stdout)["checkpoint"]) / "metrics.json").read_text())
+    assert [row["emotion"] for row in metrics["per_class"]] == list(TAXONOMIES["grouped"])
+    assert metrics["data"]["taxonomy"] == "grouped"
+    assert metrics["taxonomies"] == {}
+    assert goemo("validate", "--root", tmp_path).exit_code == 0
+
+
+def test_labels_of_ones_own_have_no_taxonomy(tmp_path: Path) -> None:
+    data = tmp_path / "mine.csv"
+    data.write_text("text,labels\n" + "".join(f"word {at},{'ab'[at % 2]}\n" for at in range(60)))
+    done = goemo("train", "--model", "tiny", "--data", data, "--taxonomy", "ekman", "--root", tmp_path)
+    assert done.exit_code == 3
+    assert "only the 28 labels of GoEmotions have the taxonomy ekman" in done.stderr
