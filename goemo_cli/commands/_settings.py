@@ -101,6 +101,32 @@ WandbProjectOpt = Annotated[
 WandbEntityOpt = Annotated[
     str | None, Option("--wandb-entity", help="W&B entity (user or team).", show_default=False)
 ]
+WandbModeOpt = Annotated[
+    str | None,
+    Option(
+        "--wandb-mode",
+        help="online, or offline: keep everything for goemo sync; turns W&B on.",
+        show_default=False,
+    ),
+]
+WandbRequiredOpt = Annotated[
+    bool | None,
+    Option(
+        "--wandb-required",
+        help="Stop before training if W&B cannot be had, instead of a warning; turns W&B on.",
+        show_default=False,
+    ),
+]
+RunNameOpt = Annotated[
+    str | None,
+    Option(
+        "--run-name", help="What W&B shows as the run's name. [default: the run's own]", show_default=False
+    ),
+]
+TagsOpt = Annotated[
+    str | None, Option("--tags", help="W&B's tags of the run, joined by commas.", show_default=False)
+]
+NotesOpt = Annotated[str | None, Option("--notes", help="W&B's notes of the run.", show_default=False)]
 DryRunOpt = Annotated[
     bool, Option("--dry-run", help="Show what would happen, with steps, memory and time; write nothing.")
 ]

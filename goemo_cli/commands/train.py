@@ -33,6 +33,11 @@ def train(
     wandb: flag.WandbOpt = None,
     wandb_project: flag.WandbProjectOpt = None,
     wandb_entity: flag.WandbEntityOpt = None,
+    wandb_mode: flag.WandbModeOpt = None,
+    wandb_required: flag.WandbRequiredOpt = None,
+    run_name: flag.RunNameOpt = None,
+    tags: flag.TagsOpt = None,
+    notes: flag.NotesOpt = None,
     root: RootOpt = Path(),
     dry_run: flag.DryRunOpt = False,
     print_config: flag.PrintConfigOpt = False,
@@ -63,9 +68,16 @@ def train(
         "training.weight_decay": weight_decay,
         "training.warmup": warmup,
         "training.seed": seed,
-        "logging.wandb.enabled": True if wandb is None and wandb_project else wandb,
+        "logging.wandb.enabled": True
+        if wandb is None and (wandb_project or wandb_mode or wandb_required)
+        else wandb,
         "logging.wandb.project": wandb_project,
         "logging.wandb.entity": wandb_entity,
+        "logging.wandb.mode": wandb_mode,
+        "logging.wandb.required": wandb_required,
+        "logging.wandb.name": run_name,
+        "logging.wandb.tags": tags and [tag.strip() for tag in tags.split(",") if tag.strip()],
+        "logging.wandb.notes": notes,
     }
     given = {name: value for name, value in flags.items() if value is not None}
     settings = resolve_settings(config, given, overrides or [])

@@ -179,10 +179,26 @@ class WandbSettings(Section):
 
     enabled: bool = False
     """Off unless asked for."""
-    project: str = "goemo"
+    project: str = Field("goemo", min_length=1)
     """W&B's folder of runs."""
     entity: str | None = None
     """W&B user or team; your default one if null."""
+    mode: Literal["online", "offline"] | None = None
+    """offline keeps everything for `goemo sync`; null: WANDB_MODE, else online."""
+    name: str | None = None
+    """What W&B shows as the run's name; the run's own if null."""
+    tags: list[str] = []
+    """W&B's tags of the run."""
+    notes: str | None = None
+    """W&B's notes of the run."""
+    required: bool = False
+    """A mirror that cannot begin ends the run before training instead of costing a warning."""
+    log_model: bool = True
+    """Upload the checkpoint."""
+    log_predictions: bool = False
+    """Show the first 1,000 test comments with their labels as a table."""
+    log_every: int | None = Field(None, ge=1)
+    """Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, here and in every other mirror; null logs epochs only."""
 
 
 class LoggingSettings(Section):

@@ -14,6 +14,7 @@ GoemoError
 │   ├── NoRunError
 │   └── MissingPackageError
 ├── CorruptArtifactError    an artifact that is damaged or unsafe
+├── AuthenticationError     a key that is missing or refused
 ├── RemoteError             a network or a server that failed
 ├── StorageError            the local disk refused
 ├── BusyError               somebody else holds what is needed
@@ -132,6 +133,10 @@ class CorruptArtifactError(GoemoError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}")
+
+
+class AuthenticationError(GoemoError):
+    """A server that wants a key, and has none or refused the one it got."""
 
 
 class RemoteError(GoemoError):

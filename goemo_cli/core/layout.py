@@ -66,9 +66,24 @@ class Layout:
         return self.root / "output" / "wandb"
 
     @property
+    def journals(self) -> Path:
+        """What mirrors are told of each run: {run}.jsonl."""
+        return self.root / "output" / "journal"
+
+    @property
+    def registry(self) -> Path:
+        """The local store of versioned artifacts."""
+        return self.root / "artifacts" / "registry"
+
+    @property
     def metric_summary(self) -> Path:
         """One row per run, rebuilt whole."""
         return self.stats / "metric_summary.csv"
+
+    @property
+    def downloads(self) -> Path:
+        """What `goemo download` brought, one record per W&B run or artifact."""
+        return self.root / "artifacts" / "downloads"
 
     def checkpoint(self, run: RunName, family: str) -> Path:
         """The folder of a run's checkpoint."""

@@ -1,7 +1,7 @@
 """The end of a training: score the saved weights, conclude, and hand the files to the tracker."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.fitting import Fitted, Prepared, load_fitted
 from goemo_cli.services.predictions import predicted
+from goemo_cli.services.tracking import tell_results
 from goemo_cli.tracking.base import Tracker
 
 
@@ -35,8 +36,25 @@ class RunContext:
     training_seconds: float
 
 
-def finish_run(context: RunContext, *, layout: Layout, tracker: Tracker, listen: Listener) -> Checkpoint:
-    """Score val and test with the weights as they were saved, and write all that belongs to the run."""
+def finish_run(
+    context: RunContext,
+    *,
+    layout: Layout,
+    tracker: Tracker,
+    listen: Listener,
+    written: Sequence[Path],
+    step: int,
+) -> Checkpoint:
+    """Score val and test with the weights as they were saved, and write all that belongs to the run.
+
+    Args:
+        context: what is known by now.
+        layout: where to write.
+        tracker: told of everything, and closed.
+        listen: told what happens.
+        written: files outside the checkpoint that are there already.
+        step: the last optimizer step.
+    """
     data, config = context.data, context.config
     classifier = load_fitted(
         context.entry.kind, context.folder, data.labels, config.model, context.prepared.device
@@ -53,13 +71,16 @@ def finish_run(context: RunContext, *, layout: Layout, tracker: Tracker, listen:
         facts=_facts(context, tracker) | {"data": data_facts},
     )
 
+    files = list(written)
+
     def tell(event: Event) -> None:
         listen(event)
         if isinstance(event, FileWritten):
-            tracker.save(event.path)
+            files.append(event.path)
 
-    checkpoint = write_run(record, conclude(val, test, config.thresholds), layout=layout, listen=tell)
-    tracker.finish(_tracked_summary(checkpoint.metrics))
+    conclusion = conclude(val, test, config.thresholds)
+    checkpoint = write_run(record, conclusion, layout=layout, listen=tell)
+    tell_results(tracker, checkpoint, conclusion.test, files, layout=layout, step=step)
     return checkpoint
 
 
@@ -90,17 +111,3 @@ def _with_named_data(config: TrainConfig, data: Dataset) -> TrainConfig:
     """The settings as they repeat the run: the data's name is pinned where the user had named none."""
     named = config.data.model_copy(update={"name": config.data.name or data.name})
     return config.model_copy(update={"data": named})
-
-
-def _tracked_summary(metrics: Mapping[str, Any]) -> dict[str, float]:
-    test, rule = metrics["test"], metrics["test"][metrics["threshold_rule"]]
-    summary = {f"test/{key}": test[key] for key in ("auc_micro", "auc_macro")}
-    summary |= {
-        f"test/{key}": rule[key] for key in ("f1_macro", "f1_micro", "precision_macro", "recall_macro")
-    }
-    summary |= {
-        "best_epoch": metrics["best_epoch"],
-        "final_epoch": len(metrics["history"]),
-        "total_training_time": metrics["training_seconds"],
-    }
-    return {key: value for key, value in summary.items() if value is not None}

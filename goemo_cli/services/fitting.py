@@ -37,6 +37,8 @@ from goemo_cli.ml.weights import find_weights
 
 OnEpoch = Callable[[dict[str, Any], FloatArray], None]
 """Told the history entry and the val probabilities (n_val, n_labels) of each epoch."""
+OnStep = Callable[[Step], None]
+"""Told of each optimizer step; a model that is fitted at once has none."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,7 @@ def fit_and_save(
     *,
     listen: Listener,
     on_epoch: OnEpoch,
+    on_step: OnStep,
 ) -> Fitted:
     """Train, and leave the best epoch's weights and tokenizer in the checkpoint folder.
 
@@ -107,7 +110,7 @@ def fit_and_save(
     if prepared.classifier is None:
         return _fit_tfidf(config, data, folder, listen=listen, on_epoch=on_epoch)
     return _fit_transformer(
-        prepared, prepared.classifier, config, data, folder, listen=listen, on_epoch=on_epoch
+        prepared, prepared.classifier, config, data, folder, listen=listen, on_epoch=on_epoch, on_step=on_step
     )
 
 
@@ -149,6 +152,7 @@ def _fit_transformer(
     *,
     listen: Listener,
     on_epoch: OnEpoch,
+    on_step: OnStep,
 ) -> Fitted:
     _require_room(classifier, config, folder)
     _announce_weights(config, data, listen)
@@ -164,6 +168,7 @@ def _fit_transformer(
             if fact.step % per_epoch == 1 or per_epoch == 1:
                 listen(PhaseStarted(f"Epoch {len(history) + 1}/{settings.epochs}", len(train.texts)))
             listen(Advanced(fact.comments, f"loss {fact.loss:.4f}"))
+            on_step(fact)
         elif isinstance(fact, Epoch):
             listen(PhaseEnded())
             if fact.is_best:

@@ -30,6 +30,7 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
     for run in found:
         by_stamp[run.stamp].append(run)
         found[run] += files_below(layout.tensorboard / str(run))
+        found[run] += [path for path in [layout.journals / f"{run}.jsonl"] if path.is_file()]
     for path in files_below(layout.stats):
         named_here = [run for run in by_stamp.get(path.stem[-_STAMP_LENGTH:], ()) if _is_of(path.stem, run)]
         if named_here:

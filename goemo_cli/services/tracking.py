@@ -1,28 +1,74 @@
-"""The trackers that the settings ask for, as one that cannot hurt the run."""
+"""What mirrors of a run are told, and the mirrors that the settings ask for, as one that cannot hurt the run."""
 
+import secrets
+import string
+import subprocess
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from sklearn.metrics import precision_recall_curve
+
+from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.config import TrainConfig
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.errors import MissingPackageError
+from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.tracking.base import NullTracker, Tracker
+from goemo_cli.core.names import RunName, model_slug
+from goemo_cli.core.predictions import Predictions
+from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.ml.confusions import together
+from goemo_cli.services.environment import processor, versions
+from goemo_cli.services.syncing import sync_command, wandb_target
+from goemo_cli.tracking.base import Artifact, Table, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
+from goemo_cli.tracking.journal import JournalTracker
+from goemo_cli.tracking.metadata import without_secrets
+from goemo_cli.tracking.wandb_process import require_wandb
+from goemo_cli.tracking.wandb_tracker import WandbTracker
+
+_ID_CHARACTERS = string.ascii_lowercase + string.digits
+_CURVE_POINTS = 50
+_SHOWN_COMMENTS = 1000
+_GIT_SECONDS = 5
 
 
 def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = ignore) -> Tracker:
-    """The mirrors of a run. A package that is missing costs a warning, not the run."""
-    trackers: dict[str, Tracker] = {}
+    """The mirrors of a run: always the local journal, others as the settings ask.
+
+    A package that is missing costs a warning, not the run.
+
+    Raises:
+        MissingPackageError: wandb, where W&B is required.
+    """
+    mirror_id = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(8))  # W&B's own ids look so
+    trackers: dict[str, Tracker] = {
+        "The journal": JournalTracker(layout.journals, root=layout.root, mirror_id=mirror_id)
+    }
     wanted = config.logging
     if wanted.wandb.enabled:
         try:
-            from goemo_cli.tracking.wandb_tracker import WandbTracker
-
-            trackers["W&B"] = WandbTracker(
-                project=wanted.wandb.project, entity=wanted.wandb.entity, directory=layout.wandb
-            )
-        except ImportError:
+            require_wandb("--wandb")
+        except MissingPackageError as error:
+            if wanted.wandb.required:
+                raise
             listen(
-                Warned(
-                    "W&B is not installed: pip install 'goemo[wandb]', or train with --no-wandb; going on without"
-                )
+                Warned(f"{error}; going on without, and `{sync_command(layout)} RUN` mirrors the run later")
+            )
+        else:
+            trackers["W&B"] = WandbTracker(
+                wandb_target(wanted.wandb),
+                run_id=mirror_id,
+                journals=layout.journals,
+                root=layout.root,
+                directory=layout.wandb,
+                required=wanted.wandb.required,
+                later=sync_command(layout),
+                note=lambda message: listen(Noted(message)),
+                warn=lambda message: listen(Warned(message)),
             )
     if wanted.tensorboard:
         try:
@@ -31,4 +77,219 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
             trackers["TensorBoard"] = TensorboardTracker(layout.tensorboard)
         except ImportError:
             listen(Warned("TensorBoard is not installed: pip install 'goemo[tensorboard]'; going on without"))
-    return GuardedTrackers(trackers, lambda message: listen(Warned(message))) if trackers else NullTracker()
+    return GuardedTrackers(trackers, lambda message: listen(Warned(message)))
+
+
+@contextmanager
+def failing_runs_told(tracker: Tracker) -> Iterator[None]:
+    """Tell the tracker of a run that does not come to its end, by Ctrl-C, a signal or an error."""
+    try:
+        yield
+    except BaseException as error:
+        code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "code", 1)
+        with suppress(Exception):
+            tracker.finish({}, exit_code=code if isinstance(code, int) and code else 1)
+        raise
+
+
+def start_facts(
+    data_facts: Mapping[str, Any], base: Mapping[str, Any], device: str, precision: str
+) -> dict[str, Any]:
+    """What else is known of a run at its start, as mirrors show it beside the settings."""
+    return {
+        "data_facts": dict(data_facts),
+        "base_model": dict(base),
+        "device": {"type": device, "precision": precision, "processor": processor()},
+        "versions": versions(),
+        "git_commit": _git_commit(),
+    }
+
+
+def settings_told(config: TrainConfig) -> dict[str, Any]:
+    """Every resolved setting as mirrors may have it."""
+    return without_secrets(config.model_dump(mode="json"))
+
+
+def epoch_values(history: Mapping[str, Any]) -> dict[str, float]:
+    """An epoch's numbers by the contract's names; those that a model does not have are left out."""
+    names = {
+        "train/loss": "train_loss",
+        "train/learning_rate": "learning_rate",
+        "train/epoch_time": "epoch_seconds",
+        "train/samples_per_sec": "samples_per_second",
+        "train/grad_norm": "grad_norm",
+        "val/loss": "val_loss",
+        "val/auc": "val_auc_micro",
+        "val/f1_micro": "val_f1_micro",
+        "val/f1_macro": "val_f1_macro",
+    }
+    return {name: history[key] for name, key in names.items() if history[key] is not None}
+
+
+def data_artifact(data_facts: Mapping[str, Any], labels: tuple[str, ...]) -> Artifact:
+    """The data set as what a run used: its name, hashes, sizes and labels; no sentence of it."""
+    described = {"schema_version": SCHEMA_VERSION, **data_facts, "labels": list(labels)}
+    name = f"{model_slug(str(data_facts['name']))}-data"
+    return Artifact(
+        name, "dataset", texts={"data.json": dump_json(described)}, metadata=described, is_input=True
+    )
+
+
+def tell_results(
+    tracker: Tracker,
+    checkpoint: Checkpoint,
+    test: Predictions,
+    written: list[Path],
+    *,
+    layout: Layout,
+    step: int,
+) -> None:
+    """Tell a tracker all that a finished run left behind: numbers, tables, files, artifacts; then close it.
+
+    Args:
+        tracker: told.
+        checkpoint: of the run.
+        test: predictions of test with the run's labels.
+        written: files outside the checkpoint.
+        layout: where they lie.
+        step: the last optimizer step; numbers of the end stand one step after it.
+    """
+    metrics, wandb = checkpoint.metrics, checkpoint.config.logging.wandb
+    tracker.log(test_values(metrics), step=step + 1)
+    for table in _tables(metrics, test, with_comments=wandb.log_predictions):
+        tracker.table(table, step=step + 1)
+    saved = _checkpoint_files(checkpoint) if wandb.log_model else {}
+    for name, path in saved.items():
+        tracker.save(path, name=f"checkpoint/{checkpoint.run}/{name}")
+    for path in written:
+        tracker.save(path, name=f"{path.parent.name}/{path.name}")
+    for artifact in _artifacts(checkpoint, saved, written, layout):
+        tracker.artifact(artifact)
+    tracker.finish(summary_values(metrics))
+
+
+def test_values(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """The final test scores by the contract's names; F1, precision and recall by the run's own threshold rule."""
+    test, rule = metrics["test"], metrics["test"][metrics["threshold_rule"]]
+    values = {f"test/{key}": test[key] for key in ("auc_micro", "auc_macro")}
+    values |= {
+        f"test/{key}": rule[key] for key in ("f1_macro", "f1_micro", "precision_macro", "recall_macro")
+    }
+    return {key: value for key, value in values.items() if value is not None}
+
+
+test_values.__test__ = False  # type: ignore[attr-defined]  # values of the test split, no test for pytest
+
+
+def summary_values(metrics: Mapping[str, Any]) -> dict[str, float]:
+    """All final numbers of a run by the contract's names."""
+    per_label = {
+        f"test/{name}_{row['emotion']}": row[key]
+        for row in metrics["per_class"]
+        for name, key in (
+            ("f1", "f1_score"),
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("support", "support"),
+        )
+    }
+    return {
+        **test_values(metrics),
+        **per_label,
+        "best_epoch": metrics["best_epoch"],
+        "final_epoch": len(metrics["history"]),
+        "total_training_time": metrics["training_seconds"],
+    }
+
+
+def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, Path]:
+    return {name: checkpoint.path / name for name in [*checkpoint.manifest["files"], MANIFEST]}
+
+
+def _artifacts(
+    checkpoint: Checkpoint, saved: Mapping[str, Path], written: list[Path], layout: Layout
+) -> Iterator[Artifact]:
+    run, metrics = checkpoint.run, checkpoint.metrics
+    facts = {
+        "goemo_run": str(run),
+        "best_epoch": metrics["best_epoch"],
+        "labels": list(checkpoint.labels),
+        "data_sha256": metrics["data"]["sha256"],
+        "versions": metrics["versions"],
+    }
+    scores = test_values(metrics)
+    if saved:
+        yield _artifact(
+            run, "checkpoint", "model", saved, {**facts, **scores, "base_model": metrics["base_model"]}
+        )
+    for split in ("test", "val"):
+        files = {
+            path.name: path
+            for path in written
+            if path.parent == layout.predictions and path.name.startswith(split)
+        }
+        yield _artifact(run, f"{split}-predictions", "predictions", files, {**facts, "split": split})
+    table = layout.per_class_metrics(run)
+    yield _artifact(run, "per-class-metrics", "metrics", {table.name: table}, {**facts, **scores})
+    evaluation = {name: checkpoint.path / name for name in (METRICS, THRESHOLDS)} | {table.name: table}
+    yield _artifact(run, "evaluation", "evaluation", evaluation, {**facts, **scores})
+
+
+def _artifact(
+    run: RunName, what: str, kind: str, files: Mapping[str, Path], metadata: Mapping[str, Any]
+) -> Artifact:
+    # A run keeps its best epoch only: what is latest is also best.
+    return Artifact(
+        f"{run.model}-{what}-{{run_id}}", kind, files, metadata=metadata, aliases=("latest", "best")
+    )
+
+
+def _tables(metrics: Mapping[str, Any], test: Predictions, *, with_comments: bool) -> Iterator[Table]:
+    columns = ("emotion", "f1_score", "precision", "recall", "support", "threshold")
+    yield Table("per_emotion", columns, [[row[key] for key in columns] for row in metrics["per_class"]])
+    counts = together(test.y_true, test.y_pred)
+    yield Table(
+        "gold_and_predicted",
+        ("gold", "predicted", "comments"),
+        [
+            [gold, predicted, int(counts[i, j])]
+            for i, gold in enumerate(test.labels)
+            for j, predicted in enumerate(test.labels)
+        ],
+        chart="confusion",
+    )
+    yield Table(
+        "precision_recall", ("emotion", "recall", "precision"), list(_curves(test)), chart="precision_recall"
+    )
+    if with_comments:
+        yield Table(
+            "test_predictions", ("text", "gold", "predicted", "highest_probability"), list(_comments(test))
+        )
+
+
+def _curves(test: Predictions) -> Iterator[list[Any]]:
+    """Precision over recall of each label with positives, at about so many points, from the highest threshold on."""
+    for at, label in enumerate(test.labels):
+        if test.y_true[:, at].any():
+            precision, recall, _ = precision_recall_curve(test.y_true[:, at], test.y_prob[:, at])
+            kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).round().astype(int))[::-1]
+            yield from ([label, float(recall[point]), float(precision[point])] for point in kept)
+
+
+def _comments(test: Predictions) -> Iterator[list[Any]]:
+    for row, text in enumerate(test.texts[:_SHOWN_COMMENTS]):
+        gold, predicted = (
+            ",".join(label for label, is_on in zip(test.labels, labels[row], strict=True) if is_on)
+            for labels in (test.y_true, test.y_pred)
+        )
+        yield [text, gold, predicted, float(test.y_prob[row].max())]
+
+
+def _git_commit() -> str | None:
+    """The commit that is checked out where the command runs; None where there is none."""
+    with suppress(OSError, subprocess.SubprocessError):
+        done = subprocess.run(
+            ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=_GIT_SECONDS, check=True
+        )
+        return done.stdout.strip() or None
+    return None

@@ -11,16 +11,24 @@ from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint, claim_checkpoint
 from goemo_cli.core.config import TrainConfig
-from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.events import Event, Listener, StoppedEarly, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data import Dataset
+from goemo_cli.ml.loop import Step
 from goemo_cli.ml.seeding import seed_everything
 from goemo_cli.services.datasets import first_of_shuffle, load_data
 from goemo_cli.services.finishing import RunContext, finish_run
 from goemo_cli.services.fitting import fit_and_save, prepare
+from goemo_cli.services.tracking import (
+    data_artifact,
+    epoch_values,
+    failing_runs_told,
+    settings_told,
+    start_facts,
+)
 from goemo_cli.tracking.base import NullTracker, Tracker
 
 _NULL_TRACKER = NullTracker()
@@ -55,30 +63,100 @@ def train(
         DataError, NotFoundError: data or model that cannot be used; nothing has been written then.
         TrainingFailedError: not finite, or out of memory.
         StorageError, OSError: the disk refused.
+        GoemoError: whatever a required mirror says that cannot begin; nothing is left behind then.
     """
     data = training_data(config, layout, listen)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     prepared = prepare(config, entry, data, listen)
+    facts = data.facts()
     with claimed(layout, entry.name, entry.family) as (run, folder):
-        tracker.start(run, config.model_dump(mode="json"))
-
-        def on_epoch(history: dict[str, Any], val_prob: FloatArray) -> None:
-            if config.output.epoch_predictions:
-                path = layout.epoch_predictions(run, history["epoch"])
-                write_predictions(path, _at_selection_threshold(data, val_prob))
-            tracker.log(_tracked(history), step=history["epoch"])
-
-        started = time.monotonic()
-        fitted = fit_and_save(prepared, config, data, folder, listen=listen, on_epoch=on_epoch)
-        seconds = time.monotonic() - started
-        context = RunContext(
-            config, entry, run, folder, data, replace(prepared, classifier=None), fitted, seconds
+        tracker.start(
+            run,
+            settings_told(config),
+            start_facts(facts, prepared.base, prepared.device.type, prepared.precision),
         )
-        checkpoint = finish_run(context, layout=layout, tracker=tracker, listen=listen)
+        with failing_runs_told(tracker):
+            tracker.artifact(data_artifact(facts, data.labels))
+            watch = _Watch(config, data, run, layout, tracker)
+
+            def told(event: Event) -> None:
+                watch.event(event)
+                listen(event)
+
+            started = time.monotonic()
+            fitted = fit_and_save(
+                prepared,
+                config,
+                data,
+                folder,
+                listen=told,
+                on_epoch=watch.epoch,
+                on_step=watch.step,
+            )
+            seconds = time.monotonic() - started
+            context = RunContext(
+                config, entry, run, folder, data, replace(prepared, classifier=None), fitted, seconds
+            )
+            checkpoint = finish_run(
+                context,
+                layout=layout,
+                tracker=tracker,
+                listen=listen,
+                written=watch.written,
+                step=watch.last_step,
+            )
     return TrainResult(
         run, checkpoint, checkpoint.metrics, layout.split_predictions(run, "test"), data.is_fallback
     )
+
+
+class _Watch:
+    """What happens while a model is fitted, told to the tracker; and the look at val after every epoch, written."""
+
+    def __init__(
+        self, config: TrainConfig, data: Dataset, run: RunName, layout: Layout, tracker: Tracker
+    ) -> None:
+        self.config, self.data, self.run, self.layout, self.tracker = config, data, run, layout, tracker
+        self.last_step = 0
+        self.written: list[Path] = []
+        self._epoch_seconds: list[float] = []
+
+    def step(self, step: Step) -> None:
+        """After an optimizer step."""
+        self.last_step = step.step
+        every = self.config.logging.wandb.log_every
+        if every and step.step % every == 0:
+            values = {
+                "step/loss": step.loss,
+                "step/learning_rate": step.learning_rate,
+                "step/grad_norm": step.grad_norm,
+            }
+            self.tracker.log(values, step=step.step)
+
+    def epoch(self, history: dict[str, Any], val_prob: FloatArray) -> None:
+        """After an epoch."""
+        if self.config.output.epoch_predictions:
+            path = self.layout.epoch_predictions(self.run, history["epoch"])
+            write_predictions(path, _at_selection_threshold(self.data, val_prob))
+            self.written.append(path)
+        self._epoch_seconds.append(history["epoch_seconds"])
+        self.last_step = max(self.last_step, 1)  # a model without steps has one
+        self.tracker.log(epoch_values(history), step=self.last_step, epoch=history["epoch"])
+
+    def event(self, event: Event) -> None:
+        """Of all that the screen is told, what mirrors are told too."""
+        if isinstance(event, StoppedEarly):
+            saved = self.config.training.epochs - event.epoch
+            seconds = saved * sum(self._epoch_seconds) / len(self._epoch_seconds)
+            values = {
+                "epoch": event.epoch,
+                "best_epoch": event.best_epoch,
+                "best_value": event.best_value,
+                "epochs_saved": saved,
+                "seconds_saved": seconds,
+            }
+            self.tracker.event("early_stopping", values)
 
 
 def training_data(
@@ -111,18 +189,3 @@ def _at_selection_threshold(data: Dataset, val_prob: FloatArray) -> Predictions:
     val = data.val
     y_pred = decide(val_prob, SELECTION_THRESHOLD)
     return Predictions(data.labels, val.texts, val.y_true, y_pred, val_prob, val.ids)
-
-
-def _tracked(history: dict[str, Any]) -> dict[str, float]:
-    names = {
-        "train/loss": "train_loss",
-        "train/learning_rate": "learning_rate",
-        "train/epoch_time": "epoch_seconds",
-        "train/samples_per_sec": "samples_per_second",
-        "train/grad_norm": "grad_norm",
-        "val/loss": "val_loss",
-        "val/auc": "val_auc_micro",
-        "val/f1_micro": "val_f1_micro",
-        "val/f1_macro": "val_f1_macro",
-    }
-    return {name: history[key] for name, key in names.items() if history[key] is not None}

@@ -1,10 +1,46 @@
 """What training tells a tracker. Local files are the truth; a tracker only mirrors them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from goemo_cli.core.names import RunName
+
+Chart = Literal["precision_recall", "confusion"]
+"""How a mirror that draws may draw a table."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows for people to look at."""
+
+    name: str
+    columns: tuple[str, ...]
+    rows: Sequence[Sequence[Any]]
+    """Numbers, texts and None; as many as there are columns."""
+    chart: Chart | None = None
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """Files that belong together, as a mirror may keep them by name and version."""
+
+    name: str
+    """`{run_id}` in it stands for the mirror's own id of the run."""
+    type: str
+    files: Mapping[str, Path] = field(default_factory=dict)
+    """Name inside the artifact to where the file lies; each is in place."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """Name inside the artifact to content, for what lies in no file."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    aliases: tuple[str, ...] = ()
+    is_input: bool = False
+    """The run used it; else the run made it."""
+
+    def named(self, run_id: str) -> str:
+        """The name it has in a mirror that calls the run so."""
+        return self.name.format(run_id=run_id)
 
 
 class Tracker(Protocol):
@@ -15,20 +51,42 @@ class Tracker(Protocol):
         """What the mirror calls the run; None where it has no name of its own."""
         ...
 
-    def start(self, run: RunName, settings: Mapping[str, Any]) -> None:
-        """Begin to mirror a run with its resolved settings; the other calls follow."""
+    def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Begin to mirror a run with its resolved settings and what else is known of it; the other calls follow.
+
+        Raises:
+            GoemoError: the mirror was required and cannot be had.
+        """
         ...
 
-    def log(self, values: Mapping[str, float], *, step: int) -> None:
-        """Record numbers of an epoch by the contract's names (`val/f1_macro`)."""
+    def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
+        """Record numbers by the contract's names (`val/f1_macro`).
+
+        Args:
+            values: finite numbers by name.
+            step: optimizer steps so far; it never decreases.
+            epoch: set where the numbers are of this whole epoch.
+        """
         ...
 
-    def save(self, path: Path) -> None:
-        """Mirror a file that is in place."""
+    def event(self, name: str, values: Mapping[str, float]) -> None:
+        """Record that something happened (`early_stopping`), with its numbers."""
         ...
 
-    def finish(self, summary: Mapping[str, float]) -> None:
-        """Record the final numbers and close."""
+    def table(self, table: Table, *, step: int) -> None:
+        """Show rows."""
+        ...
+
+    def save(self, path: Path, *, name: str) -> None:
+        """Mirror a file that is in place under a name such as `predictions/x.csv`."""
+        ...
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Mirror files that are in place as one artifact."""
+        ...
+
+    def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
+        """Record the final numbers and close; a code other than 0 says that the run failed."""
         ...
 
 
@@ -37,14 +95,23 @@ class NullTracker:
 
     run_id: str | None = None
 
-    def start(self, run: RunName, settings: Mapping[str, Any]) -> None:
+    def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Nothing."""
 
-    def log(self, values: Mapping[str, float], *, step: int) -> None:
+    def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
         """Nothing."""
 
-    def save(self, path: Path) -> None:
+    def event(self, name: str, values: Mapping[str, float]) -> None:
         """Nothing."""
 
-    def finish(self, summary: Mapping[str, float]) -> None:
+    def table(self, table: Table, *, step: int) -> None:
+        """Nothing."""
+
+    def save(self, path: Path, *, name: str) -> None:
+        """Nothing."""
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Nothing."""
+
+    def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
         """Nothing."""

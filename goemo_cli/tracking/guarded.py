@@ -4,52 +4,68 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Tracker
+from goemo_cli.tracking.base import Artifact, Table, Tracker
 
 
 class GuardedTrackers:
     """Passes every call on to each tracker that still works.
 
     Args:
-        trackers: by the name that a warning shows.
+        trackers: by the name that a warning shows; told in this order.
         warn: told once per tracker that fails.
     """
 
     def __init__(self, trackers: Mapping[str, Tracker], warn: Callable[[str], None]) -> None:
         self._trackers = dict(trackers)
         self._warn = warn
+        self.run_id = next((one.run_id for one in trackers.values() if one.run_id), None)
+        """The first id that any of them has; it stays when that one fails, since the mirror can be completed later."""
 
-    @property
-    def run_id(self) -> str | None:
-        """The first id that any of them has."""
-        return next((tracker.run_id for tracker in self._trackers.values() if tracker.run_id), None)
+    def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Begin everywhere. A tracker that raises a GoemoError here was required: then nothing begins."""
+        try:
+            self._each(lambda tracker: tracker.start(run, settings, facts), but=GoemoError)
+        except GoemoError:
+            self.finish({}, exit_code=1)
+            raise
 
-    def start(self, run: RunName, settings: Mapping[str, Any]) -> None:
-        """Begin everywhere."""
-        self._each(lambda tracker: tracker.start(run, settings))
-
-    def log(self, values: Mapping[str, float], *, step: int) -> None:
+    def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
         """Record everywhere."""
-        self._each(lambda tracker: tracker.log(values, step=step))
+        self._each(lambda tracker: tracker.log(values, step=step, epoch=epoch))
 
-    def save(self, path: Path) -> None:
+    def event(self, name: str, values: Mapping[str, float]) -> None:
+        """Record everywhere."""
+        self._each(lambda tracker: tracker.event(name, values))
+
+    def table(self, table: Table, *, step: int) -> None:
+        """Show everywhere."""
+        self._each(lambda tracker: tracker.table(table, step=step))
+
+    def save(self, path: Path, *, name: str) -> None:
         """Mirror a file everywhere."""
-        self._each(lambda tracker: tracker.save(path))
+        self._each(lambda tracker: tracker.save(path, name=name))
 
-    def finish(self, summary: Mapping[str, float]) -> None:
+    def artifact(self, artifact: Artifact) -> None:
+        """Mirror an artifact everywhere."""
+        self._each(lambda tracker: tracker.artifact(artifact))
+
+    def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
         """Close everywhere."""
-        self._each(lambda tracker: tracker.finish(summary))
+        self._each(lambda tracker: tracker.finish(summary, exit_code=exit_code))
 
     @property
     def names(self) -> Sequence[str]:
         """Those that still work."""
         return list(self._trackers)
 
-    def _each(self, call: Callable[[Tracker], None]) -> None:
+    def _each(self, call: Callable[[Tracker], None], but: type[Exception] | tuple[()] = ()) -> None:
         for name, tracker in list(self._trackers.items()):
             try:
                 call(tracker)
+            except but:
+                raise
             except Exception as error:  # a mirror may fail in any way; the run goes on
                 del self._trackers[name]
                 first_line = (str(error).strip().splitlines() or [""])[0]

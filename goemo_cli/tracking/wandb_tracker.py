@@ -1,49 +1,140 @@
-"""Weights & Biases as a mirror; the only file that imports wandb for logging."""
+"""Weights & Biases as a mirror: a process of its own reads the run's journal, so that no call to W&B can hurt the run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import wandb
-
+from goemo_cli.core.errors import StorageError
 from goemo_cli.core.names import RunName
+from goemo_cli.tracking.base import Artifact, Table
+from goemo_cli.tracking.journal import journal_path
+from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
+
+START_SECONDS = 60.0
+"""The most that a required mirror may take to begin."""
+UPLOAD_SECONDS = 1800.0
+"""The most that the end of a run waits for W&B while its server answers."""
+FAILED_RUN_SECONDS = 15.0
+"""The same where the run itself failed."""
 
 
 class WandbTracker:
-    """One W&B run. WANDB_MODE, WANDB_API_KEY and WANDB_DIR mean what they mean to wandb itself."""
+    """Starts the mirror, passes on what it says, and waits for it at the end; what to mirror stands in the journal.
 
-    def __init__(self, *, project: str, entity: str | None, directory: Path) -> None:
-        self.project, self.entity, self.directory = project, entity, directory
-        self._run: Any = None
+    Args:
+        target: where the run goes.
+        run_id: what W&B calls it.
+        journals: folder with the journal, which another tracker writes before this one is told.
+        root: what the journal's paths are relative to.
+        directory: of W&B's own local files.
+        required: whether a mirror that cannot begin is an error.
+        later: `goemo sync` with its options, without the run.
+        note: told the run's address.
+        warn: told once if the mirror does not come about.
+    """
 
-    @property
-    def run_id(self) -> str | None:
-        """W&B's id of the run, once it is started."""
-        return self._run.id if self._run else None
+    def __init__(
+        self,
+        target: WandbTarget,
+        *,
+        run_id: str,
+        journals: Path,
+        root: Path,
+        directory: Path,
+        required: bool,
+        later: str,
+        note: Callable[[str], None],
+        warn: Callable[[str], None],
+    ) -> None:
+        self.target, self.run_id, self.required = target, run_id, required
+        self.journals, self.root, self.directory = journals, root, directory
+        self._later, self._note, self._warn = later, note, warn
+        self._mirror: Mirror | None = None
 
-    def start(self, run: RunName, settings: Mapping[str, Any]) -> None:
-        """Open the W&B run; neither code nor command line are uploaded."""
-        self.directory.mkdir(parents=True, exist_ok=True)
-        self._run = wandb.init(
-            project=self.project,
-            entity=self.entity,
-            name=str(run),
-            config=dict(settings),
-            dir=str(self.directory),
-            settings=wandb.Settings(
-                save_code=False, x_disable_meta=True, silent=True, console="off", init_timeout=30
-            ),
-        )
+    def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Start the mirror; only a required one is waited for.
 
-    def log(self, values: Mapping[str, float], *, step: int) -> None:
-        """Log the numbers of an epoch."""
-        self._run.log(dict(values), step=step)
+        Raises:
+            AuthenticationError, RemoteError, SettingError, StorageError: it is required and cannot begin.
+        """
+        journal = journal_path(self.journals, run)
+        self._later = f"{self._later} {run}"
+        if not journal.is_file():
+            if self.required:
+                raise StorageError(journal, "cannot be written, and the W&B mirror reads it")
+            self._warn("W&B mirrors the journal, and there is none; this run is not mirrored")
+            return
+        job = Job(journal.resolve(), self.root.resolve(), self.directory, self.target, follow=True)
+        try:
+            self._mirror = Mirror(job)
+        except OSError as error:
+            if self.required:
+                raise
+            self._give_up(f"W&B cannot use {self.directory} ({error.strerror or error})")
+            return
+        if self.required:
+            answer = self._mirror.wait(START_SECONDS, self._hear, "started")
+            if answer["what"] == "failed":
+                self._stop()
+                journal.unlink(missing_ok=True)
+                raise as_error(answer)
+            self._hear(answer)
 
-    def save(self, path: Path) -> None:
-        """Show a file in the Files tab, below predictions/ or stats/."""
-        self._run.save(str(path.resolve()), base_path=str(path.resolve().parents[1]), policy="now")
+    def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
+        """Pass on what the mirror has said."""
+        self._listen()
 
-    def finish(self, summary: Mapping[str, float]) -> None:
-        """Write the summary and close the run."""
-        self._run.summary.update(dict(summary))
-        self._run.finish()
+    def event(self, name: str, values: Mapping[str, float]) -> None:
+        """Nothing: the journal tells the mirror."""
+
+    def table(self, table: Table, *, step: int) -> None:
+        """Nothing: the journal tells the mirror."""
+
+    def save(self, path: Path, *, name: str) -> None:
+        """Nothing: the journal tells the mirror."""
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Nothing: the journal tells the mirror."""
+
+    def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
+        """Wait until all is uploaded, as long as the server answers."""
+        self._listen()
+        if self._mirror is None:
+            return
+        try:
+            if exit_code == 0 and self.target.mode != "offline":
+                self._note("Waiting until W&B has everything")
+            self._hear(
+                self._mirror.wait(
+                    UPLOAD_SECONDS if exit_code == 0 else FAILED_RUN_SECONDS, self._hear, "finished"
+                )
+            )
+        finally:
+            self._stop()
+
+    def _listen(self) -> None:
+        for answer in self._mirror.answers() if self._mirror else ():
+            self._hear(answer)
+
+    def _hear(self, answer: Mapping[str, Any]) -> None:
+        if answer["what"] == "started":
+            self._note(
+                f"W&B: {answer['url']}" if answer["url"] else f"W&B: offline, in {answer['directory']}"
+            )
+        elif answer["what"] == "failed":
+            self._give_up(answer["message"])
+        elif answer["what"] == "finished" and answer["missing"]:
+            self._give_up(f"W&B lacks {_some(answer['missing'])}")
+
+    def _give_up(self, reason: str) -> None:
+        self._warn(f"{reason}; the run is complete here, and `{self._later}` mirrors it later")
+        self._stop()
+
+    def _stop(self) -> None:
+        if self._mirror:
+            self._mirror.stop()
+            self._mirror = None
+
+
+def _some(phrases: list[str]) -> str:
+    return f"{phrases[0]} and {len(phrases) - 1} more" if len(phrases) > 1 else phrases[0]

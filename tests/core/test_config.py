@@ -62,7 +62,7 @@ def test_a_setting_and_its_alias_in_one_layer_are_an_error():
     [
         ("training.learning_rat", "did you mean 'training.learning_rate'"),
         ("epochs", "did you mean 'training.epochs'?"),
-        ("training.name", "did you mean 'model.name' or 'data.name'?"),
+        ("training.name", "did you mean 'model.name' or 'data.name' or 'logging.wandb.name'?"),
         ("trainning.epochs", "did you mean 'training.epochs'?"),
         ("epoch", "did you mean 'training.epochs'?"),
         ("zzz", "`goemo train --print-config` lists all settings"),

@@ -1,9 +1,7 @@
-"""Mirrors: the real wandb SDK offline, real event files, and proof that neither can hurt or change a run."""
+"""Mirrors without a network: the journal, real event files, the real wandb SDK offline; none can hurt or change a run."""
 
-import os
-import subprocess
+import json
 import sys
-import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +9,8 @@ from typing import Any
 import pytest
 
 from goemo_cli.core.config import TrainConfig
-from goemo_cli.core.events import Event, Warned
+from goemo_cli.core.errors import GoemoError, MissingPackageError, RemoteError
+from goemo_cli.core.events import EpochEnded, Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.settings import resolve_settings
@@ -19,16 +18,22 @@ from goemo_cli.services.tracking import open_tracker
 from goemo_cli.services.training import TrainResult, train
 from goemo_cli.tracking.base import NullTracker
 from goemo_cli.tracking.guarded import GuardedTrackers
+from goemo_cli.tracking.journal import journal_path, read_journal
 
 
-def config(*overrides: str) -> TrainConfig:
-    flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 2}
+def config(*overrides: str, epochs: int = 2) -> TrainConfig:
+    flags = {
+        "model.name": "tiny",
+        "data.name": "sample",
+        "data.max_train_samples": 64,
+        "training.epochs": epochs,
+    }
     return resolve_settings(None, flags, overrides)
 
 
-def run(root: Path, *overrides: str) -> tuple[TrainResult, list[str]]:
+def run(root: Path, *overrides: str, epochs: int = 2) -> tuple[TrainResult, list[str]]:
     said: list[Event] = []
-    settings, layout = config(*overrides), Layout(root)
+    settings, layout = config(*overrides, epochs=epochs), Layout(root)
     tracker = open_tracker(settings, layout=layout, listen=said.append)
     result = train(settings, layout=layout, tracker=tracker, listen=said.append)
     return result, [
@@ -36,75 +41,99 @@ def run(root: Path, *overrides: str) -> tuple[TrainResult, list[str]]:
     ]
 
 
-def test_without_mirrors_there_is_none() -> None:
-    assert isinstance(open_tracker(config(), layout=Layout()), NullTracker)
-
-
-@pytest.mark.filterwarnings("ignore")  # wandb and tensorboard warn of their own dependencies
-def test_wandb_offline_mirrors_the_run_and_changes_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    pytest.importorskip("wandb")
-    monkeypatch.setenv("WANDB_MODE", "offline")
-    plain, _ = run(tmp_path / "plain")
-    mirrored, warnings = run(tmp_path / "mirrored", "logging.wandb.enabled=true", "logging.wandb.project=p")
+def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path) -> None:
+    result, warnings = run(tmp_path, "logging.wandb.log_every=1", "training.early_stopping.min_delta=0.9",
+                           "training.early_stopping.patience=1", epochs=5)  # fmt: skip
+    journal = read_journal(journal_path(Layout(tmp_path).journals, result.run))
+    history, by_kind = result.metrics["history"], dict[str, list[Mapping[str, Any]]]()
+    for record in journal.records:
+        by_kind.setdefault(record["kind"], []).append(record)
     assert warnings == []
-    assert mirrored.metrics["wandb_run_id"]
-    logged = list((tmp_path / "mirrored" / "output" / "wandb").rglob("*.wandb"))
-    assert len(logged) == 1
-    deadline = time.monotonic() + 60  # wandb's own process writes the file, a little later
-    while b"total_training_time" not in logged[0].read_bytes() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    for name in (b"val/f1_macro", b"train/samples_per_sec", b"test/auc_macro", b"total_training_time"):
-        assert name in logged[0].read_bytes()
-    assert mirrored.predictions.read_bytes() == plain.predictions.read_bytes()
-    weights = [
-        result.checkpoint.manifest["files"]["model.safetensors"]["sha256"] for result in (plain, mirrored)
-    ]
-    assert weights[0] == weights[1]
-
-
-def test_wandb_with_a_bad_key_and_no_server_costs_a_warning_and_no_run(tmp_path: Path) -> None:
-    pytest.importorskip("wandb")
-    environment = os.environ | {
-        "WANDB_MODE": "online",
-        "WANDB_BASE_URL": "http://127.0.0.1:9",
-        "WANDB_API_KEY": "secret-and-much-too-short",
-    }
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "goemo_cli",
-            "train",
-            "--config",
-            "configs/debug.yaml",
-            "--wandb",
-            "--root",
-            str(tmp_path),
-        ],
-        env=environment,
-        cwd=Path(__file__).parents[2],
-        capture_output=True,
-        text=True,
-        check=False,
+    assert result.metrics["wandb_run_id"] is None
+    epochs = [record for record in by_kind["log"] if record["epoch"]]
+    assert [record["values"]["val/f1_macro"] for record in epochs] == [one["val_f1_macro"] for one in history]
+    assert [record["step"] for record in epochs] == [2, 4]  # 64 comments in batches of 32
+    steps = [record["step"] for record in by_kind["log"] if "step/loss" in record["values"]]
+    assert steps == [1, 2, 3, 4]
+    (stopped,) = by_kind["event"]
+    mean = sum(one["epoch_seconds"] for one in history) / 2
+    assert stopped["name"] == "early_stopping"
+    assert stopped["values"] == {
+        "epoch": 2, "best_epoch": 1, "best_value": history[0]["val_f1_macro"], "epochs_saved": 3,
+        "seconds_saved": pytest.approx(3 * mean),
+    }  # fmt: skip
+    assert journal.facts["data_facts"]["sha256"] == result.metrics["data"]["sha256"]
+    assert journal.facts["versions"]["torch"]
+    assert journal.settings["training"]["seed"] == 0
+    assert journal.summary["test/f1_joy"] == next(
+        row["f1_score"] for row in result.metrics["per_class"] if row["emotion"] == "joy"
     )
-    assert done.returncode == 0, done.stderr
-    assert done.stderr.count("W&B stopped mirroring") == 1
-    assert "secret" not in done.stderr + done.stdout
-    assert list(tmp_path.glob("artifacts/models/tiny/*/manifest.json"))
+    assert {"best_epoch", "final_epoch", "total_training_time"} <= set(journal.summary)
+    files = journal.files(tmp_path)
+    assert all(path.is_file() for path in files.values())
+    assert {name.split("/")[0] for name in files} == {"checkpoint", "predictions", "stats"}
+    assert f"checkpoint/{result.run}/manifest.json" in files
 
 
-@pytest.mark.filterwarnings("ignore")
-def test_tensorboard_event_files_hold_every_epoch(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_written_is_said_once_and_ends_the_mirror_that_reads_it(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "output").write_text("a file, no folder", encoding="utf-8")
+    said: list[Event] = []
+    tracker = open_tracker(config("logging.wandb.enabled=true"), layout=Layout(tmp_path), listen=said.append)
+    tracker.start(RunName("tiny", "20260101-000000"), {}, {})
+    for epoch in (1, 2):
+        tracker.log({"val/auc": 0.5}, step=epoch, epoch=epoch)
+    tracker.finish({})
+    assert [event.message.split(" (")[0] for event in said if isinstance(event, Warned)] == [
+        "The journal stopped mirroring this run",
+        "W&B mirrors the journal, and there is none; this run is not mirrored",
+    ]
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143), RuntimeError("x")])
+def test_a_run_that_does_not_end_is_told_of_with_its_exit_code(tmp_path: Path, stop: BaseException) -> None:
+    layout = Layout(tmp_path)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, EpochEnded):
+            raise stop
+
+    with pytest.raises(type(stop)):
+        train(config(), layout=layout, tracker=open_tracker(config(), layout=layout), listen=listen)
+    (path,) = layout.journals.iterdir()
+    codes = {KeyboardInterrupt: 130, SystemExit: 143, RuntimeError: 1}
+    assert read_journal(path).records[-1] == {"kind": "finish", "summary": {}, "exit_code": codes[type(stop)]}
+
+
+def same_results(one: TrainResult, other: TrainResult) -> bool:
+    """Weights, predictions and scores are the same to the byte."""
+    weights = [result.checkpoint.manifest["files"]["model.safetensors"]["sha256"] for result in (one, other)]
+    scores = [
+        json.dumps([result.metrics[key] for key in ("val", "test", "per_class")]) for result in (one, other)
+    ]
+    return (
+        weights[0] == weights[1]
+        and scores[0] == scores[1]
+        and one.predictions.read_bytes() == other.predictions.read_bytes()
+    )
+
+
+@pytest.mark.filterwarnings("ignore")  # tensorboard warns of its own dependencies
+def test_tensorboard_event_files_hold_every_epoch_by_epoch(tmp_path: Path) -> None:
     pytest.importorskip("tensorboard")
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-    result, warnings = run(tmp_path, "logging.tensorboard=true")
+    result, warnings = run(tmp_path, "logging.tensorboard=true", "logging.wandb.log_every=1")
     events = EventAccumulator(str(tmp_path / "output" / "tensorboard" / str(result.run))).Reload()
-    values = [event.value for event in events.Scalars("val/f1_macro")]
+    scalars = events.Scalars("val/f1_macro")
     assert warnings == []
-    assert values == pytest.approx([entry["val_f1_macro"] for entry in result.metrics["history"]], abs=1e-6)
+    assert [event.value for event in scalars] == pytest.approx(
+        [entry["val_f1_macro"] for entry in result.metrics["history"]], abs=1e-6
+    )
+    assert [event.step for event in scalars] == [1, 2]
+    assert [event.step for event in events.Scalars("step/loss")] == [1, 2, 3, 4]
+    assert b"git_commit" in events.Tensors("facts/text_summary")[0].tensor_proto.string_val[0]
 
 
 class _Failing(NullTracker):
@@ -112,7 +141,7 @@ class _Failing(NullTracker):
 
     calls = 0
 
-    def log(self, values: Mapping[str, float], *, step: int) -> None:
+    def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
         self.calls += 1
         raise ConnectionError("the server is gone\nsecond line")
 
@@ -121,7 +150,7 @@ def test_a_tracker_that_fails_is_warned_of_once_and_left_out() -> None:
     said: list[str] = []
     failing, works = _Failing(), NullTracker()
     trackers = GuardedTrackers({"Bad": failing, "Good": works}, said.append)
-    trackers.start(RunName("tiny", "20260101-000000"), {})
+    trackers.start(RunName("tiny", "20260101-000000"), {}, {})
     for step in (1, 2, 3):
         trackers.log({"val/auc": 0.5}, step=step)
     assert failing.calls == 1
@@ -131,12 +160,38 @@ def test_a_tracker_that_fails_is_warned_of_once_and_left_out() -> None:
     ]
 
 
-def test_a_missing_package_costs_a_warning(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    hidden: dict[str, Any] = {"wandb": None, "goemo_cli.tracking.wandb_tracker": None}
-    for name, module in hidden.items():
-        monkeypatch.setitem(sys.modules, name, module)
-    result, warnings = run(tmp_path, "logging.wandb.enabled=true")
-    assert warnings == [
-        "W&B is not installed: pip install 'goemo[wandb]', or train with --no-wandb; going on without"
+class _Required(NullTracker):
+    def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        raise RemoteError("no server")
+
+
+def test_a_required_tracker_that_cannot_begin_ends_the_run_and_leaves_no_folder(tmp_path: Path) -> None:
+    said: list[str] = []
+    with pytest.raises(RemoteError, match="no server"):
+        train(config(), layout=Layout(tmp_path), tracker=GuardedTrackers({"W&B": _Required()}, said.append))
+    assert said == []
+    assert [path for path in Layout(tmp_path).models.glob("*/*")] == []
+
+
+def test_a_missing_package_costs_a_warning_or_where_it_is_required_the_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    said: list[Event] = []
+    tracker = open_tracker(config("logging.wandb.enabled=true"), layout=Layout(), listen=said.append)
+    assert said == [
+        Warned(
+            "--wandb needs the package wandb: pip install 'goemo[wandb]'; going on without, and "
+            "`goemo sync RUN` mirrors the run later"
+        )
     ]
-    assert result.predictions.is_file()
+    assert isinstance(tracker, GuardedTrackers)
+    assert tracker.names == ["The journal"]
+    with pytest.raises(MissingPackageError):
+        open_tracker(config("logging.wandb.enabled=true", "logging.wandb.required=true"), layout=Layout())
+
+
+def test_an_old_wandb_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.metadata.version", lambda package: "0.20.1")
+    with pytest.raises(GoemoError, match=r"wandb 0\.29 or newer \(here is 0\.20\.1\)"):
+        open_tracker(config("logging.wandb.enabled=true", "logging.wandb.required=true"), layout=Layout())

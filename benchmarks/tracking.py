@@ -1,0 +1,128 @@
+"""What mirroring a run costs: time inside the trackers' calls as a share of the training time, measured in one run each.
+
+    python benchmarks/tracking.py [--comments 384] [--epochs 2] [--model minilm]
+
+Mirrors: the journal alone, which is always on; with TensorBoard; with W&B, the real SDK against the loopback server of
+the tests; with all of them and `log_every=1`. Three numbers each:
+
+- calls: seconds that the training waited for its trackers up to the last epoch, as a share of training time;
+- elsewhere: processor seconds that the W&B mirror and wandb-core took while the training went on, as the same share;
+  about a second of it is their start, whatever the training's length;
+- end: seconds from the finished files to the end of the run, which with W&B are the upload.
+"""
+
+import argparse
+import contextlib
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.events import Event, Warned
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.tracking import open_tracker
+from goemo_cli.services.training import train
+from goemo_cli.tracking.base import Tracker
+from tests.wandb_server import WandbServer
+
+MIRRORS: Mapping[str, tuple[str, ...]] = {
+    "journal": (),
+    "journal, TensorBoard": ("logging.tensorboard=true",),
+    "journal, W&B": ("logging.wandb.enabled=true",),
+    "all, every step": (
+        "logging.tensorboard=true",
+        "logging.wandb.enabled=true",
+        "logging.wandb.log_every=1",
+    ),
+}
+
+
+class Timed:
+    """A tracker that counts the seconds spent in each of another's calls."""
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self.seconds: dict[str, float] = {}
+        self.elsewhere = 0.0
+        """Processor seconds of child processes when the first result was told."""
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._tracker, name)
+        if not callable(value):
+            return value
+
+        def timed(*arguments: Any, **named: Any) -> Any:
+            if name in ("log", "event"):
+                self.elsewhere = processor_seconds_of_children()
+            started = time.perf_counter()
+            try:
+                return value(*arguments, **named)
+            finally:
+                self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
+
+        return timed
+
+
+def processor_seconds_of_children() -> float:
+    """Of all running descendants of this process, as /proc tells."""
+    stats: dict[int, tuple[int, int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            fields = path.read_text().rpartition(")")[2].split()
+            stats[int(path.parent.name)] = int(fields[1]), int(fields[11]) + int(fields[12])
+    below, found = {os.getpid()}, 0
+    while found < len(below):
+        found = len(below)
+        below |= {pid for pid, (parent, _) in stats.items() if parent in below}
+    ticks = sum(stats[pid][1] for pid in below - {os.getpid()} if pid in stats)
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def measure(config: TrainConfig, root: Path) -> tuple[float, float, float, float]:
+    """Training seconds; seconds in calls; processor seconds of other processes; seconds at the end."""
+    layout = Layout(root)
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Warned) and "tokens" not in event.message:
+            raise RuntimeError(event.message)
+
+    timed = Timed(open_tracker(config, layout=layout, listen=listen))
+    result = train(config, layout=layout, tracker=timed, listen=listen)
+    end = timed.seconds.pop("finish")
+    return result.metrics["training_seconds"], sum(timed.seconds.values()), timed.elsewhere, end
+
+
+def main() -> None:
+    """Measure each set of mirrors and print a table."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--model", default="minilm")
+    parser.add_argument("--comments", type=int, default=384)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = parser.parse_args()
+    flags = {
+        "model.name": options.model,
+        "data.name": "sample",
+        "data.max_train_samples": options.comments,
+        "training.epochs": options.epochs,
+    }
+    print(f"{'mirrors':<22}{'training':>10}{'calls':>9}{'share':>9}{'elsewhere':>11}{'share':>9}{'end':>8}")
+    with tempfile.TemporaryDirectory() as folder, WandbServer() as server:
+        os.environ.update(server.environment(Path(folder)))
+        train(resolve_settings(None, flags | {"model.name": "tiny"}), layout=Layout(Path(folder, "warm")))
+        for at, (name, overrides) in enumerate(MIRRORS.items()):
+            config = resolve_settings(None, flags, overrides)
+            seconds, calls, elsewhere, end = measure(config, Path(folder, str(at)))
+            print(
+                f"{name:<22}{seconds:>8.1f} s{calls:>7.3f} s{calls / seconds:>9.2%}"
+                f"{elsewhere:>9.2f} s{elsewhere / seconds:>9.2%}{end:>6.1f} s"
+            )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,58 @@
+"""goemo sync."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._settings import WandbEntityOpt
+
+RunsArg = Annotated[
+    list[str],
+    typer.Argument(
+        help="Runs: folders, names, or @latest, @best, @MODEL.", show_default=False, metavar="RUN..."
+    ),
+]
+ProjectOpt = Annotated[
+    str | None,
+    typer.Option("--wandb-project", help="W&B project instead of the run's own.", show_default=False),
+]
+
+
+def sync(
+    runs: RunsArg,
+    wandb_project: ProjectOpt = None,
+    wandb_entity: WandbEntityOpt = None,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Bring runs to Weights & Biases that were trained without it, or complete them there.
+
+    Example: goemo sync @latest --wandb-project emotions
+    """
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.syncing import sync_run
+
+    out = Console(as_json=as_json, quiet=quiet)
+    with Screen(out) as screen:
+        synced = [
+            sync_run(run, layout=Layout(root), project=wandb_project, entity=wandb_entity, listen=screen)
+            for run in runs
+        ]
+    if as_json:
+        facts = [
+            {"run": str(one.run), "wandb_run_id": one.mirror_id, "url": one.url, "sent": one.sent}
+            for one in synced
+        ]
+        out.result("", runs=facts)
+        return
+    for one in synced:
+        out.result(
+            f"W&B has all of {one.run}" + ("" if one.sent else ", as before"),
+            wandb_run_id=one.mirror_id,
+            **({"sent": one.sent} if one.sent else {}),
+        )

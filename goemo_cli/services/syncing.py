@@ -1,0 +1,141 @@
+"""`goemo sync`: bring runs to W&B that were trained without it, or that it lost half of; what is there already stays."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.config import WandbSettings
+from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
+from goemo_cli.core.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.services.references import find_run
+from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
+from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error, require_wandb
+
+_SECONDS = 3600.0
+"""The most that one run may take while the server answers."""
+
+
+@dataclass(frozen=True)
+class SyncedRun:
+    """A run that W&B has all of now."""
+
+    run: RunName
+    mirror_id: str
+    """W&B's id of it."""
+    url: str | None
+    """Its page, where it was opened."""
+    sent: tuple[str, ...]
+    """What W&B lacked, as phrases; empty where nothing was sent."""
+
+
+def sync_run(
+    reference: str,
+    *,
+    layout: Layout,
+    project: str | None = None,
+    entity: str | None = None,
+    listen: Listener = ignore,
+) -> SyncedRun:
+    """Bring a run to W&B as its journal tells it, under the id that was made up when it started.
+
+    W&B is asked first, and told only what it lacks: a second call changes nothing there. It is asked again at the end.
+
+    Args:
+        reference: a run, as `open_run` understands it; one that never finished has a journal too.
+        layout: whose runs are meant.
+        project: W&B project instead of the run's own setting.
+        entity: W&B entity, likewise.
+        listen: told of progress.
+
+    Raises:
+        NotFoundError: no such run or journal, a file of it is gone, or wandb is not installed.
+        CorruptArtifactError: the journal is damaged.
+        BusyError: the run is still going, or another sync of it.
+        AuthenticationError, RemoteError, SettingError: W&B refused, or did not answer, or still lacks something.
+    """
+    require_wandb("goemo sync")
+    path = journal_path(layout.journals, _named(reference, layout))
+    journal = read_journal(path)
+    with held(path):
+        journal = read_journal(path)  # whole, now that nobody writes
+        _require_files(journal, layout)
+        job = Job(
+            journal=path.resolve(),
+            root=layout.root.resolve(),
+            directory=layout.wandb,
+            target=_target(journal, project, entity),
+            follow=False,
+        )
+        return _mirrored(journal, job, listen)
+
+
+def wandb_target(settings: WandbSettings) -> WandbTarget:
+    """Where the settings send a run on W&B."""
+    return WandbTarget(
+        project=settings.project,
+        entity=settings.entity,
+        name=settings.name,
+        tags=tuple(settings.tags),
+        notes=settings.notes,
+        mode=settings.mode,
+    )
+
+
+def sync_command(layout: Layout) -> str:
+    """What mirrors a run of this root later, without the run."""
+    return "goemo sync" if layout.root == Path() else f"goemo sync --root {layout.root}"
+
+
+def _named(reference: str, layout: Layout) -> RunName:
+    run = RunName.parse(reference)
+    if run and journal_path(layout.journals, run).is_file():
+        return run  # also where its checkpoint is gone
+    found = find_run(reference, layout)
+    if run := RunName.parse(found.name):
+        return run
+    raise NotFoundError(f"{found} is no run: its name is not MODEL-YYYYMMDD-HHMMSS")
+
+
+def _target(journal: Journal, project: str | None, entity: str | None) -> WandbTarget:
+    try:
+        recorded = WandbSettings.model_validate(journal.settings["logging"]["wandb"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise CorruptArtifactError(journal.path, "has no sound logging settings") from error
+    target = replace(wandb_target(recorded), mode="online")
+    return replace(target, project=project or target.project, entity=entity or target.entity)
+
+
+def _require_files(journal: Journal, layout: Layout) -> None:
+    files = [*journal.files(layout.root).values()]
+    files += [path for artifact in journal.artifacts(layout.root) for path in artifact.files.values()]
+    if gone := sorted({path for path in files if not path.is_file()}):
+        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
+        raise NotFoundError(f"{gone[0]}{more} belongs to {journal.run} and is gone; nothing was sent")
+
+
+def _mirrored(journal: Journal, job: Job, listen: Listener) -> SyncedRun:
+    url: str | None = None
+
+    def hear(answer: Mapping[str, Any]) -> None:
+        nonlocal url
+        if answer["what"] == "started":
+            url = answer["url"]
+            listen(Noted(f"W&B: {url}"))
+
+    mirror = Mirror(job)
+    listen(PhaseStarted(f"Mirroring {journal.run}", 1, "runs"))
+    try:
+        answer = mirror.wait(_SECONDS, hear, "finished")
+    finally:
+        mirror.stop()
+        listen(PhaseEnded())
+    if answer["what"] == "failed":
+        raise as_error(answer)
+    if answer["missing"]:
+        raise RemoteError(
+            f"{journal.run}: W&B took everything and still lacks {', '.join(answer['missing'])}"
+        )
+    return SyncedRun(journal.run, journal.mirror_id, url, tuple(answer["sent"]))

@@ -1,0 +1,102 @@
+"""What W&B has of a run, compared with its journal: refused uploads are silent, so one has to look."""
+
+import base64
+import hashlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import wandb
+from wandb.errors import CommError
+
+from goemo_cli.tracking.base import Artifact
+from goemo_cli.tracking.journal import Journal
+
+_SECONDS = 20
+
+
+def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str | None) -> list[str]:
+    """What the journal tells and W&B does not have, each as a phrase; empty where the mirror is complete.
+
+    Args:
+        journal: of the run.
+        root: what its paths are relative to.
+        project: W&B's folder of runs.
+        entity: whose; the key's default one if None.
+
+    Raises:
+        Whatever wandb raises where the server cannot be asked.
+    """
+    api = wandb.Api(timeout=_SECONDS)
+    path = f"{entity or api.default_entity}/{project}/{journal.mirror_id}"
+    try:
+        run = api.run(path)
+    except CommError as error:
+        if "Could not find run" in str(error):
+            return [f"the run {path}"]
+        raise
+    return list(_missing(journal, run, root))
+
+
+def _missing(journal: Journal, run: Any, root: Path) -> Iterator[str]:
+    if journal.is_finished and run.state == "running":
+        yield "the end of the run"
+    if journal.last_step >= 0 and run.lastHistoryStep < journal.last_step:
+        yield f"numbers after step {run.lastHistoryStep}"
+    known = set(dict(run.summary_metrics))
+    if lacking := sorted(set(journal.summary) - known):
+        yield f"{len(lacking)} numbers of the summary, such as {lacking[0]}"
+    there = {file.name: (file.size, file.md5) for file in run.files()}
+    for name, path in journal.files(root).items():
+        if there.get(name) != _identity(path):
+            yield f"the file {name}"
+    artifacts = [*journal.artifacts(root)]
+    logged = _by_name(run.logged_artifacts()) if any(not one.is_input for one in artifacts) else {}
+    used = _by_name(run.used_artifacts()) if any(one.is_input for one in artifacts) else {}
+    for artifact in artifacts:
+        found = (used if artifact.is_input else logged).get(artifact.named(journal.mirror_id))
+        if found is None or _contents(found) != _digests(artifact):
+            yield f"the W&B artifact {artifact.named(journal.mirror_id)}"
+
+
+def _by_name(artifacts: Any) -> dict[str, Any]:
+    """The newest version of each name."""
+    found: dict[str, Any] = {}
+    for artifact in artifacts:
+        name = artifact.name.rpartition(":")[0]
+        if name not in found or _number(artifact) > _number(found[name]):
+            found[name] = artifact
+    return found
+
+
+def _number(artifact: Any) -> int:
+    return int(str(artifact.version).removeprefix("v"))
+
+
+def _contents(artifact: Any) -> Mapping[str, str]:
+    return {name: entry.digest for name, entry in artifact.manifest.entries.items()}
+
+
+def _digests(artifact: Artifact) -> Mapping[str, str]:
+    of_files = {name: _identity(path)[1] for name, path in artifact.files.items()}
+    of_texts = {
+        name: _base64(hashlib.md5(text.encode(), usedforsecurity=False))
+        for name, text in artifact.texts.items()
+    }
+    return of_files | of_texts
+
+
+def _identity(path: Path) -> tuple[int, str]:
+    """Size in bytes and MD5 in base64, as W&B tells them; (-1, "") where the file is gone."""
+    if not path.is_file():
+        return -1, ""
+    with path.open("rb") as stream:
+        return path.stat().st_size, _base64(hashlib.file_digest(stream, _md5))
+
+
+def _md5() -> Any:
+    return hashlib.md5(usedforsecurity=False)
+
+
+def _base64(digest: Any) -> str:
+    return base64.b64encode(digest.digest()).decode()

@@ -1,0 +1,179 @@
+"""The process that mirrors a journal to W&B: started, listened to, and ended by whoever wants the mirror. Imports no wandb."""
+
+import importlib.metadata
+import importlib.util
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, Self
+
+from goemo_cli.core.errors import (
+    AuthenticationError,
+    GoemoError,
+    MissingPackageError,
+    NotFoundError,
+    RemoteError,
+    SettingError,
+)
+from goemo_cli.tracking.wandb_reach import reachable
+
+OLDEST_WANDB = (0, 29)
+"""Older ones write outside the folder that they download to (CVE-2026-91771)."""
+LOST_SECONDS = 6.0
+"""How long a server may be silent before a mirror that waits for it is given up."""
+_ASK_SECONDS = 1.0
+
+
+@dataclass(frozen=True)
+class WandbTarget:
+    """Where a run goes on W&B; None leaves it to W&B's own settings and environment."""
+
+    project: str
+    entity: str | None = None
+    name: str | None = None
+    tags: tuple[str, ...] = ()
+    notes: str | None = None
+    mode: Literal["online", "offline"] | None = None
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to mirror, and where."""
+
+    journal: Path
+    root: Path
+    """What the journal's paths are relative to."""
+    directory: Path
+    """For W&B's own local files."""
+    target: WandbTarget
+    follow: bool
+    """Wait for more lines until the run is finished; else the journal is whole, and only what lacks is sent."""
+    process: int = 0
+    """Who trains."""
+    answers: int = 0
+    """The file descriptor to answer on."""
+
+    def dumps(self) -> str:
+        """As a command line argument; there is no secret in it."""
+        return json.dumps(asdict(self), default=str)
+
+    @classmethod
+    def loads(cls, text: str) -> Self:
+        """From the command line."""
+        values = json.loads(text)
+        paths = {name: Path(values[name]) for name in ("journal", "root", "directory")}
+        target = WandbTarget(**{**values["target"], "tags": tuple(values["target"]["tags"])})
+        return cls(**{**values, **paths, "target": target})
+
+
+def require_wandb(purpose: str) -> None:
+    """Check that W&B is installed, without importing it.
+
+    Raises:
+        MissingPackageError: it is not, or is too old.
+    """
+    if importlib.util.find_spec("wandb") is None:
+        raise MissingPackageError("wandb", "wandb", purpose)
+    found = importlib.metadata.version("wandb")
+    if tuple(int(part) for part in found.split(".")[:2]) < OLDEST_WANDB:
+        oldest = ".".join(map(str, OLDEST_WANDB))
+        raise MissingPackageError(f"wandb {oldest} or newer (here is {found})", "wandb", purpose)
+
+
+def as_error(failed: Mapping[str, Any]) -> GoemoError:
+    """The error that a `failed` answer stands for."""
+    why, message = failed["why"], failed["message"]
+    if why == "setting":
+        return SettingError([message], "W&B")
+    kinds: dict[str, type[GoemoError]] = {"key": AuthenticationError, "gone": NotFoundError}
+    return kinds.get(why, RemoteError)(message)
+
+
+class Mirror:
+    """The running process; ends with `stop`, or when this process ends."""
+
+    def __init__(self, job: Job) -> None:
+        self._answers, theirs = os.pipe()
+        self._text = b""
+        self._server: str | None = None
+        package = str(Path(__file__).resolve().parents[2])
+        inherited = os.environ.get("PYTHONPATH")
+        try:
+            job.directory.mkdir(parents=True, exist_ok=True)
+            data = {"WANDB_DATA_DIR": str((job.directory / "data").resolve())}
+            local = data if os.access(job.directory, os.W_OK) else {}
+            job = Job(**{**vars(job), "answers": theirs, "process": os.getpid()})
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "goemo_cli.tracking.wandb_mirror", job.dumps()],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                pass_fds=(theirs,),
+                start_new_session=True,  # Ctrl-C is for the training, which then says how the run ended
+                env={
+                    **local,
+                    **os.environ,
+                    "PYTHONPATH": os.pathsep.join(filter(None, (package, inherited))),
+                },
+            )
+        except BaseException:
+            os.close(self._answers)
+            raise
+        finally:
+            os.close(theirs)
+
+    def answers(self, seconds: float = 0.0) -> list[dict[str, Any]]:
+        """What it has said since, waiting at most so long for the first word; ends with `failed` when it has died."""
+        found: list[dict[str, Any]] = []
+        while select.select([self._answers], [], [], 0.0 if found else seconds)[0]:
+            chunk = os.read(self._answers, 65536)
+            if not chunk and any(one["what"] in ("failed", "finished") for one in found):
+                break
+            if not chunk:
+                message = f"the W&B mirror ended by itself (status {self._process.poll()})"
+                return [*found, {"what": "failed", "why": "other", "message": message}]
+            *lines, self._text = (self._text + chunk).split(b"\n")
+            found += [json.loads(line) for line in lines]
+        self._server = next((one["server"] for one in found if one["what"] == "started"), self._server)
+        return found
+
+    def wait(self, seconds: float, hear: Callable[[Mapping[str, Any]], None], *wanted: str) -> dict[str, Any]:
+        """The next answer of a wanted kind or `failed`; earlier ones are passed to `hear`.
+
+        Gives up, and answers `failed` itself, after so many seconds, or when the server has not answered for
+        `LOST_SECONDS`.
+        """
+        end, alive = time.monotonic() + seconds, time.monotonic()
+        while time.monotonic() < end:
+            answers = self.answers(_ASK_SECONDS)
+            for answer in answers:
+                if answer["what"] in (*wanted, "failed"):
+                    return answer
+                hear(answer)
+            if answers or self._server is None or reachable(self._server, _ASK_SECONDS):
+                alive = time.monotonic()
+            elif time.monotonic() - alive > LOST_SECONDS:
+                return _lost(f"W&B no longer answers at {self._server}")
+        return _lost(f"W&B took longer than {seconds:.0f} s")
+
+    def stop(self) -> None:
+        """End the process, and close the pipes."""
+        with suppress(OSError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        if self._process.stdin:
+            with suppress(OSError):
+                self._process.stdin.close()
+        self._process.wait()
+        os.close(self._answers)
+
+
+def _lost(message: str) -> dict[str, Any]:
+    return {"what": "failed", "why": "network", "message": message}

@@ -1,0 +1,179 @@
+"""One W&B run, told what training tells any tracker; for the mirror's own process, since wandb's calls may block."""
+
+import glob
+import shutil
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import wandb
+
+from goemo_cli.core.errors import NotFoundError
+from goemo_cli.core.names import RunName
+from goemo_cli.tracking.base import Artifact, Table
+from goemo_cli.tracking.wandb_process import WandbTarget
+
+INIT_SECONDS = 20
+"""How long W&B may take to open a run."""
+_CHARTS: dict[str, tuple[str, dict[str, str]]] = {
+    "precision_recall": (
+        "wandb/area-under-curve/v0",
+        {"x": "recall", "y": "precision", "class": "emotion"},
+    ),
+    "confusion": (
+        "wandb/confusion_matrix/v1",
+        {"Actual": "gold", "Predicted": "predicted", "nPredictions": "comments"},
+    ),
+}
+"""W&B's own drawings, and which of their fields is which column."""
+_REFUSALS = (wandb.Error, ValueError)
+"""What a refused artifact raises. The rest of the run goes up all the same; what lacks is told by `wandb_check`."""
+
+
+class WandbRun:
+    """A tracker that calls wandb.
+
+    Args:
+        target: where the run goes.
+        run_id: what it is called there. An unknown one is created, a known one continued where it ended.
+        directory: of W&B's own local files; it stays.
+        process: whose use of the machine is measured.
+        going_on: called whenever a long call has come back.
+    """
+
+    def __init__(
+        self,
+        target: WandbTarget,
+        *,
+        run_id: str,
+        directory: Path,
+        process: int,
+        going_on: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.target, self.run_id, self.directory = target, run_id, directory.resolve()
+        self._process, self._going_on = process, going_on
+        self._run: Any = None
+        self._uploads: list[Any] = []
+        self._staged: Path | None = None
+
+    def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
+        """Open the W&B run; neither code nor command line nor host names are uploaded."""
+        self._run = wandb.init(
+            project=self.target.project,
+            entity=self.target.entity,
+            name=self.target.name or str(run),
+            tags=self.target.tags or None,
+            notes=self.target.notes,
+            mode=self.target.mode,
+            id=self.run_id,
+            resume="allow",
+            dir=str(self.directory),
+            config={**settings, **facts, "run": str(run)},
+            settings=wandb.Settings(
+                save_code=False,
+                disable_git=True,
+                disable_code=True,
+                x_disable_meta=True,
+                x_save_requirements=False,
+                x_stats_pid=self._process,
+                silent=True,
+                console="off",
+                init_timeout=INIT_SECONDS,
+            ),
+        )
+        self._staged = Path(self._run.dir).parent / "staged"  # W&B takes another folder where it cannot write
+        self._run.define_metric("epoch", hidden=True)
+        for part in ("train", "val"):
+            self._run.define_metric(f"{part}/*", step_metric="epoch")
+
+    @property
+    def url(self) -> str | None:
+        """The run's page; None offline."""
+        return self._run.url if self._run else None
+
+    @property
+    def mode(self) -> str:
+        """online, offline, or disabled."""
+        return str(self._run.settings.mode)
+
+    @property
+    def path(self) -> str | None:
+        """entity/project/id; None offline, where W&B knows no entity."""
+        online = self._run is not None and self._run.url
+        return f"{self._run.entity}/{self._run.project}/{self._run.id}" if online else None
+
+    def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
+        """Log numbers; rows that an earlier mirror has already sent are left out."""
+        self._log({**values, **({} if epoch is None else {"epoch": epoch})}, step)
+
+    def event(self, name: str, values: Mapping[str, float]) -> None:
+        """Put an event's numbers into the summary, as `name/key`."""
+        self._run.summary.update({f"{name}/{key}": value for key, value in values.items()})
+
+    def table(self, table: Table, *, step: int) -> None:
+        """Log a W&B table below tables/, or a W&B chart of it below charts/."""
+        shown = wandb.Table(columns=list(table.columns), data=[list(row) for row in table.rows])
+        if table.chart is None:
+            self._log({f"tables/{table.name}": shown}, step)
+            return
+        preset, fields = _CHARTS[table.chart]
+        self._log(
+            {f"charts/{table.name}": wandb.plot_table(preset, shown, fields, {"title": table.name})}, step
+        )
+
+    def save(self, path: Path, *, name: str) -> None:
+        """Upload a file to the Files tab under its name, by way of a link, since W&B takes names from paths."""
+        _require(path)
+        if self._staged is None:
+            return
+        link = self._staged / name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.unlink(missing_ok=True)
+        link.symlink_to(path.resolve())
+        self._run.save(glob.escape(str(link)), base_path=str(self._staged), policy="now")
+
+    def artifact(self, artifact: Artifact) -> None:
+        """Upload an artifact, or name it as what the run used; offline that is left to `goemo sync`."""
+        for path in artifact.files.values():
+            _require(path)
+        if self.mode != "online":
+            return
+        built = build_artifact(artifact, self.run_id)
+        with suppress(*_REFUSALS):
+            if artifact.is_input:
+                self._run.use_artifact(built, aliases=list(artifact.aliases))
+            else:
+                self._uploads.append(self._run.log_artifact(built, aliases=list(artifact.aliases)))
+        self._going_on()
+
+    def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
+        """Write the summary, wait until all is uploaded, and close the run."""
+        self._run.summary.update(dict(summary))
+        for upload in self._uploads:
+            with suppress(*_REFUSALS):
+                upload.wait()
+            self._going_on()
+        self._run.finish(exit_code=exit_code)
+        if self._staged and self.path:
+            shutil.rmtree(self._staged, ignore_errors=True)
+
+    def _log(self, values: Mapping[str, Any], step: int) -> None:
+        if step >= self._run.starting_step:
+            self._run.log(dict(values), step=step)
+
+
+def build_artifact(artifact: Artifact, run_id: str) -> Any:
+    """A `wandb.Artifact` with the files where they lie; nothing is copied but the texts."""
+    built = wandb.Artifact(artifact.named(run_id), type=artifact.type, metadata=dict(artifact.metadata))
+    for name, path in artifact.files.items():
+        built.add_file(str(path), name=name, policy="immutable", skip_cache=True)
+    for name, text in artifact.texts.items():
+        with built.new_file(name, mode="w", encoding="utf-8") as stream:
+            stream.write(text)
+    return built
+
+
+def _require(path: Path) -> None:
+    if not path.is_file():
+        raise NotFoundError(f"{path}: the file is gone, so it cannot be mirrored")

@@ -1,0 +1,71 @@
+"""goemo sync at the terminal: what it says, and its exit codes."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from goemo_cli.commands._errors import ErrorBoundary
+from goemo_cli.commands.sync import sync
+from goemo_cli.core.layout import Layout
+from tests.services.test_syncing import RUN, journalled
+from tests.wandb_server import WandbServer
+
+pytest.importorskip("wandb")
+app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
+app.command("sync")(sync)
+
+
+@app.callback()
+def _goemo() -> None:
+    """The command under its own name."""
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    """A server that the environment points at."""
+    with WandbServer() as server:
+        for name, value in server.environment(tmp_path / "sdk").items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def test_a_run_is_synced_and_then_there_as_before(server: WandbServer, layout: Layout) -> None:
+    journalled(layout)
+    where = ["--wandb-project", "elsewhere", "--wandb-entity", "team"]
+    words = ["sync", str(RUN), "--root", str(layout.root), *where]
+    first = CliRunner().invoke(app, words)
+    assert first.exit_code == 0, first.output
+    assert f"W&B has all of {RUN}" in first.stdout
+    assert f"{server.url}/team/elsewhere/runs/abcd1234" in first.stderr
+    assert list(server.runs) == ["team/elsewhere/abcd1234"]
+    again = CliRunner().invoke(app, [*words, "--json"])
+    assert json.loads(again.stdout) == {
+        "runs": [{"run": str(RUN), "wandb_run_id": "abcd1234", "url": None, "sent": []}]
+    }
+
+
+@pytest.mark.parametrize(
+    ("environment", "run", "code", "said"),
+    [
+        ({}, "tiny-20250101-000000", 4, "no run 'tiny-20250101-000000'"),
+        ({"WANDB_API_KEY": "f" * 40}, str(RUN), 6, "wandb login"),
+        ({"WANDB_BASE_URL": "http://127.0.0.1:9"}, str(RUN), 7, "W&B does not answer at http://127.0.0.1:9"),
+    ],
+    ids=["unknown run", "bad key", "no server"],
+)
+def test_what_goes_wrong_has_its_exit_code(
+    server: WandbServer, layout: Layout, monkeypatch: pytest.MonkeyPatch,
+    environment: dict[str, str], run: str, code: int, said: str,
+) -> None:  # fmt: skip
+    journalled(layout)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    done = CliRunner().invoke(app, ["sync", run, "--root", str(layout.root)])
+    assert done.exit_code == code, done.output
+    assert said in done.stderr
+    assert "f" * 40 not in done.output
+    assert server.runs == {}

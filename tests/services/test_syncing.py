@@ -1,0 +1,159 @@
+"""`goemo sync`: a run trained without W&B goes up whole, once; what cannot go up says why and sends nothing."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.errors import (
+    AuthenticationError,
+    BusyError,
+    CorruptArtifactError,
+    MissingPackageError,
+    NotFoundError,
+    RemoteError,
+)
+from goemo_cli.core.events import Event, Noted
+from goemo_cli.core.files import write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.services.syncing import sync_run
+from goemo_cli.services.tracking import settings_told
+from goemo_cli.tracking.base import Artifact, Table
+from goemo_cli.tracking.journal import JournalTracker, journal_path
+from tests.wandb_server import WandbServer
+
+pytest.importorskip("wandb")
+RUN = RunName("tiny", "20260101-000000")
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
+    """A server that the environment points at."""
+    with WandbServer() as server:
+        for name, value in server.environment(tmp_path / "sdk").items():
+            monkeypatch.setenv(name, value)
+        yield server
+
+
+def journalled(layout: Layout, *, finish: bool = True) -> JournalTracker:
+    """A run of two epochs with a file, a table and two artifacts, as its journal tells it."""
+    journal = JournalTracker(layout.journals, root=layout.root, mirror_id="abcd1234")
+    journal.start(RUN, settings_told(TrainConfig()), {"git_commit": "c0ffee"})
+    for epoch in (1, 2):
+        journal.log({"val/auc": epoch / 10}, step=10 * epoch, epoch=epoch)
+    journal.event("early_stopping", {"epochs_saved": 3})
+    journal.table(Table("per_emotion", ("emotion", "f1_score"), [["joy", 0.5], ["fear", None]]), step=21)
+    path = layout.predictions / "test_predictions_tiny_20260101-000000.csv"
+    write_text(path, "text\na\n")
+    journal.save(path, name=f"predictions/{path.name}")
+    data = Artifact("sample-data", "dataset", texts={"data.json": "{}\n"}, metadata={"n": 1}, is_input=True)
+    journal.artifact(data)
+    files = {path.name: path}
+    journal.artifact(
+        Artifact("tiny-test-predictions-{run_id}", "predictions", files, aliases=("latest", "best"))
+    )
+    if finish:
+        journal.finish({"best_epoch": 2})
+    return journal
+
+
+def test_a_run_goes_up_once_under_the_id_of_its_journal(server: WandbServer, layout: Layout) -> None:
+    journalled(layout)
+    said: list[Event] = []
+    synced = sync_run(str(RUN), layout=layout, listen=said.append)
+    assert synced.sent == ("the run tester/goemo/abcd1234",)
+    there = server.runs["tester/goemo/abcd1234"]
+    assert Noted(f"W&B: {server.url}/tester/goemo/runs/abcd1234") in said
+    assert (there.state, there.name) == ("finished", str(RUN))
+    assert [row["val/auc"] for row in there.history if "epoch" in row] == [0.1, 0.2]
+    assert there.summary["early_stopping/epochs_saved"] == 3
+    assert there.summary["best_epoch"] == 2
+    assert there.config["git_commit"] == "c0ffee"
+    assert there.files["predictions/test_predictions_tiny_20260101-000000.csv"] == b"text\na\n"
+    assert [version.name for version in there.used] == ["sample-data:v0"]
+    assert set(server.artifacts["tester/goemo/tiny-test-predictions-abcd1234"].aliases) == {"latest", "best"}
+    before, lines = len(server.requests), dict(there.lines)
+    assert sync_run(str(RUN), layout=layout).sent == ()
+    assert not {"UpsertBucket", "CreateArtifact"} & {one.operation for one in server.requests[before:]}
+    assert there.lines == lines
+
+
+def test_only_what_lacks_is_sent(server: WandbServer, layout: Layout) -> None:
+    journalled(layout)
+    sync_run(str(RUN), layout=layout)
+    there = server.runs["tester/goemo/abcd1234"]
+    history = there.history
+    del there.files["predictions/test_predictions_tiny_20260101-000000.csv"]
+    del there.summary["best_epoch"]
+    there.state = "running"
+    assert sync_run(str(RUN), layout=layout).sent == (
+        "the end of the run",
+        "1 numbers of the summary, such as best_epoch",
+        "the file predictions/test_predictions_tiny_20260101-000000.csv",
+    )
+    assert there.history == history
+    assert there.state == "finished"
+    assert len(server.artifacts["tester/goemo/tiny-test-predictions-abcd1234"].versions) == 1
+
+
+def test_a_killed_run_goes_up_as_failed(server: WandbServer, layout: Layout) -> None:
+    journal = journalled(layout, finish=False)
+    with pytest.raises(BusyError, match="still being trained"):
+        sync_run(str(RUN), layout=layout)
+    assert journal._handle is not None
+    os.close(journal._handle)  # as the kernel does for a killed process
+    sync_run(str(RUN), layout=layout)
+    assert server.runs["tester/goemo/abcd1234"].state == "failed"
+    assert server.runs["tester/goemo/abcd1234"].exit_code == 1
+
+
+def test_what_is_not_here_sends_nothing(server: WandbServer, layout: Layout) -> None:
+    with pytest.raises(NotFoundError, match="no run"):
+        sync_run("tiny-20250101-000000", layout=layout)
+    journalled(layout)
+    (layout.predictions / "test_predictions_tiny_20260101-000000.csv").unlink()
+    with pytest.raises(NotFoundError, match=r"test_predictions_.*gone; nothing was sent"):
+        sync_run(str(RUN), layout=layout)
+    write_text(journal_path(layout.journals, RUN), '{"kind": "start"\n')
+    with pytest.raises(CorruptArtifactError, match="not JSON"):
+        sync_run(str(RUN), layout=layout)
+    assert server.requests == []
+
+
+def test_a_checkpoint_without_journal_is_said_so(
+    make_checkpoint: Callable[..., Checkpoint], layout: Layout
+) -> None:
+    with pytest.raises(NotFoundError, match="no journal"):
+        sync_run(str(make_checkpoint().path), layout=layout)
+
+
+def test_a_bad_key_and_a_dead_server_are_told_apart(
+    server: WandbServer, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    journalled(layout)
+    monkeypatch.setenv("WANDB_API_KEY", "f" * 40)
+    with pytest.raises(AuthenticationError, match="wandb login"):
+        sync_run(str(RUN), layout=layout)
+    server.stop()
+    with pytest.raises(RemoteError, match="does not answer"):
+        sync_run(str(RUN), layout=layout)
+
+
+def test_a_server_that_refuses_a_file_leaves_an_error_that_names_it(
+    server: WandbServer, layout: Layout
+) -> None:
+    journalled(layout)
+    server.faults.add(method="PUT", path=r"test_predictions", status=403)
+    with pytest.raises(RemoteError, match="still lacks the file predictions/test_predictions"):
+        sync_run(str(RUN), layout=layout)
+
+
+def test_without_wandb_the_package_is_named(layout: Layout, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "wandb", None)
+    with pytest.raises(MissingPackageError, match="goemo sync needs the package wandb"):
+        sync_run(str(RUN), layout=layout)

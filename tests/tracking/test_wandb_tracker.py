@@ -1,0 +1,359 @@
+"""W&B as a mirror: the real SDK against the loopback server, from a good run to every way the server can fail one."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goemo_cli.core.errors import AuthenticationError, GoemoError, RemoteError, SettingError
+from goemo_cli.core.events import EpochEnded, Event, Noted, Warned
+from goemo_cli.core.files import write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.services.syncing import sync_run
+from goemo_cli.services.tracking import open_tracker, settings_told
+from goemo_cli.services.training import TrainResult, train
+from goemo_cli.tracking import wandb_process, wandb_tracker
+from tests.tracking.test_trackers import config, same_results
+from tests.wandb_server import WandbServer
+
+pytest.importorskip("wandb")
+REPOSITORY = Path(__file__).parents[2]
+WANTED = ("logging.wandb.enabled=true", "logging.wandb.project=emotions")
+
+
+@dataclass
+class Said:
+    """What a run told its listener."""
+
+    events: list[Event]
+
+    @property
+    def warnings(self) -> list[str]:
+        return [one.message for one in self.events if isinstance(one, Warned) and "tokens" not in one.message]
+
+    @property
+    def notes(self) -> list[str]:
+        return [one.message for one in self.events if isinstance(one, Noted)]
+
+
+def run(root: Path, *overrides: str, on_epoch: Any = lambda: None) -> tuple[TrainResult, Said]:
+    settings, layout, said = config(*overrides), Layout(root), Said([])
+
+    def listen(event: Event) -> None:
+        said.events.append(event)
+        if isinstance(event, EpochEnded):
+            on_epoch()
+
+    tracker = open_tracker(settings, layout=layout, listen=listen)
+    return train(settings, layout=layout, tracker=tracker, listen=listen), said
+
+
+RUN = RunName("tiny", "20260101-000000")
+
+
+def mirror_briefly(root: Path, *overrides: str) -> Said:
+    """A run without a training: one epoch's number and one file."""
+    settings, said = config(*overrides), Said([])
+    tracker = open_tracker(settings, layout=Layout(root), listen=said.events.append)
+    tracker.start(RUN, settings_told(settings), {})
+    tracker.log({"val/auc": 0.5}, step=1, epoch=1)
+    path = Layout(root).predictions / "x.csv"
+    write_text(path, "text\n")
+    tracker.save(path, name="predictions/x.csv")
+    tracker.finish({"best_epoch": 1})
+    return said
+
+
+@pytest.fixture(scope="module")
+def plain(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+    """The run without any mirror."""
+    return run(tmp_path_factory.mktemp("plain"))[0]
+
+
+@dataclass
+class Mirrored:
+    server: WandbServer
+    layout: Layout
+    result: TrainResult
+    said: Said
+
+    @property
+    def path(self) -> str:
+        return f"tester/emotions/{self.result.metrics['wandb_run_id']}"
+
+    def artifact(self, what: str) -> Any:
+        return self.server.artifacts[f"tester/emotions/tiny-{what}-{self.result.metrics['wandb_run_id']}"]
+
+
+@pytest.fixture(scope="module")
+def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
+    """A run that W&B took."""
+    folder = tmp_path_factory.mktemp("mirrored")
+    with WandbServer() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment(folder / "sdk").items():
+            patch.setenv(name, value)
+        patch.setattr(sys, "argv", ["goemo", "--secret-of-the-command-line"])
+        result, said = run(folder, *WANTED, "logging.wandb.name=first", "logging.wandb.tags=[a, b]",
+                           "logging.wandb.notes=why", "logging.wandb.log_every=1")  # fmt: skip
+        yield Mirrored(server, Layout(folder), result, said)
+
+
+def test_nothing_is_warned_of_and_the_address_is_said(mirrored: Mirrored) -> None:
+    assert mirrored.said.warnings == []
+    assert (
+        f"W&B: {mirrored.server.url}/{mirrored.path.replace('emotions/', 'emotions/runs/')}"
+        in mirrored.said.notes
+    )
+    assert mirrored.server.unanswered == []
+
+
+def test_mirroring_changes_no_weight_prediction_or_score(mirrored: Mirrored, plain: TrainResult) -> None:
+    assert same_results(mirrored.result, plain)
+
+
+def test_settings_and_circumstances_are_the_runs_config(mirrored: Mirrored) -> None:
+    there, metrics = mirrored.server.runs[mirrored.path], mirrored.result.metrics
+    assert (there.name, there.tags, there.notes) == ("first", ["a", "b"], "why")
+    assert there.config["training"] == config().training.model_dump(mode="json")
+    assert there.config["run"] == str(mirrored.result.run)
+    assert there.config["data_facts"]["split_sha256"] == metrics["data"]["split_sha256"]
+    assert there.config["versions"] == metrics["versions"]
+    assert "git_commit" in there.config
+
+
+def test_every_metric_of_the_contract_is_in_the_history(mirrored: Mirrored) -> None:
+    rows, metrics = mirrored.server.runs[mirrored.path].history, mirrored.result.metrics
+    epochs = [row for row in rows if "epoch" in row]
+    assert [row["val/f1_macro"] for row in epochs] == [one["val_f1_macro"] for one in metrics["history"]]
+    assert {
+        "train/loss", "train/learning_rate", "train/epoch_time", "train/samples_per_sec", "train/grad_norm",
+        "val/loss", "val/auc", "val/f1_micro", "val/f1_macro",
+    } <= set(epochs[0])  # fmt: skip
+    assert [row["_step"] for row in rows if "step/loss" in row] == [1, 2, 3, 4]
+    (final,) = (row for row in rows if "test/auc_micro" in row)
+    assert final["test/f1_macro"] == metrics["test"]["per_label"]["f1_macro"]
+    assert {"test/auc_macro", "test/f1_micro", "test/precision_macro", "test/recall_macro"} <= set(final)
+    assert {"tables/per_emotion", "charts/gold_and_predicted_table", "charts/precision_recall_table"} <= set(
+        final
+    )
+
+
+def test_the_summary_has_every_label(mirrored: Mirrored) -> None:
+    summary, metrics = mirrored.server.runs[mirrored.path].summary, mirrored.result.metrics
+    assert summary["best_epoch"] == metrics["best_epoch"]
+    assert summary["final_epoch"] == 2
+    assert summary["total_training_time"] == pytest.approx(metrics["training_seconds"])
+    for row in metrics["per_class"]:
+        for name, key in (
+            ("f1", "f1_score"),
+            ("precision", "precision"),
+            ("recall", "recall"),
+            ("support", "support"),
+        ):
+            assert summary[f"test/{name}_{row['emotion']}"] == row[key]
+
+
+def test_the_files_tab_has_the_layout_of_the_contract_to_the_byte(mirrored: Mirrored) -> None:
+    run, folder = mirrored.result.run, mirrored.result.checkpoint.path
+    expected = {f"checkpoint/{run}/{path.name}": path for path in folder.iterdir()}
+    for part in (mirrored.layout.predictions, mirrored.layout.stats):
+        expected |= {f"{part.name}/{path.name}": path for path in part.iterdir()}
+    there = mirrored.server.runs[mirrored.path].files
+    assert {name for name in there if name.split("/")[0] in ("checkpoint", "predictions", "stats")} == set(
+        expected
+    )
+    assert [name for name, path in expected.items() if there[name] != path.read_bytes()] == []
+
+
+def test_artifacts_and_their_lineage_are_complete(mirrored: Mirrored) -> None:
+    run, metrics = mirrored.server.runs[mirrored.path], mirrored.result.metrics
+    kinds = {"checkpoint": "model", "test-predictions": "predictions", "val-predictions": "predictions",
+             "per-class-metrics": "metrics", "evaluation": "evaluation"}  # fmt: skip
+    for what, kind in kinds.items():
+        collection = mirrored.artifact(what)
+        assert collection.type == kind
+        assert set(collection.aliases) == {"latest", "best"}
+        (version,) = collection.versions
+        assert version.logged_by is run
+        assert version.metadata["data_sha256"] == metrics["data"]["sha256"]
+    weights = mirrored.artifact("checkpoint").versions[0].files
+    folder = mirrored.result.checkpoint.path
+    assert weights == {path.name: path.read_bytes() for path in folder.iterdir()}
+    assert len(mirrored.artifact("val-predictions").versions[0].files) == 3  # two epochs and the final one
+    (data,) = run.used
+    assert data.name == "sample-data:v0"
+    assert data.metadata["sha256"] == metrics["data"]["sha256"]
+    assert list(data.files) == ["data.json"]
+
+
+def test_no_code_command_line_host_or_key_goes_anywhere(mirrored: Mirrored) -> None:
+    run, key = mirrored.server.runs[mirrored.path], mirrored.server.key.encode()
+    everything = b"".join(run.files.values()) + repr(vars(run)).encode()
+    assert b"secret-of-the-command-line" not in everything
+    assert not [name for name in run.files if "requirements" in name or "metadata" in name or "code/" in name]
+    local = [path for path in mirrored.layout.root.rglob("*") if path.is_file()]
+    assert local
+    assert [path for path in local if key in path.read_bytes()] == []
+
+
+def test_a_sync_of_what_is_all_there_sends_nothing(
+    mirrored: Mirrored, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in mirrored.server.environment(mirrored.layout.root / "sdk").items():
+        monkeypatch.setenv(name, value)
+    before = len(mirrored.server.requests)
+    assert sync_run(str(mirrored.result.run), layout=mirrored.layout).sent == ()
+    asked = {one.operation for one in mirrored.server.requests[before:]}
+    assert "Run" in asked
+    assert not asked & {"UpsertBucket", "CreateRunFiles", "CreateArtifact"}
+
+
+@pytest.fixture
+def server(wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WandbServer:
+    """A server that the environment points at."""
+    for name, value in wandb_server.environment(tmp_path / "sdk").items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr(wandb_process, "LOST_SECONDS", 0.5)
+    return wandb_server
+
+
+def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
+    server: WandbServer, tmp_path: Path, plain: TrainResult
+) -> None:
+    epochs = iter((1, 2))
+
+    def die_after_the_first() -> None:
+        if next(epochs) == 1:
+            server.wait_for(lambda: any(run.config for run in server.runs.values()))
+        else:
+            server.stop()
+
+    result, said = run(tmp_path, *WANTED, on_epoch=die_after_the_first)
+    (warning,) = said.warnings
+    assert warning.startswith(
+        f"W&B no longer answers at {server.url}; the run is complete here, and `goemo sync"
+    )
+    assert f"{result.run}`" in warning
+    assert same_results(result, plain)
+    assert server.runs[f"tester/emotions/{result.metrics['wandb_run_id']}"].state == "running"
+    server.start()
+    synced = sync_run("@latest", layout=Layout(tmp_path))
+    there = server.runs[f"tester/emotions/{synced.mirror_id}"]
+    assert synced.mirror_id == result.metrics["wandb_run_id"]
+    assert synced.sent
+    assert there.state == "finished"
+    assert [row["epoch"] for row in there.history if "epoch" in row] == [1, 2]
+    assert there.summary["best_epoch"] == result.metrics["best_epoch"]
+    weights = result.checkpoint.path / "model.safetensors"
+    assert there.files[f"checkpoint/{result.run}/model.safetensors"] == weights.read_bytes()
+    assert sync_run("@latest", layout=Layout(tmp_path)).sent == ()
+    assert len(server.artifacts[f"tester/emotions/tiny-checkpoint-{synced.mirror_id}"].versions) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "error", "text"),
+    [
+        ("WANDB_API_KEY", "f" * 40, AuthenticationError, "wandb login"),
+        ("WANDB_API_KEY", "", AuthenticationError, "wandb login"),
+        ("WANDB_BASE_URL", "http://127.0.0.1:9", RemoteError, "W&B does not answer at http://127.0.0.1:9"),
+    ],
+    ids=["wrong key", "no key", "no server"],
+)
+def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
+    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    name: str, value: str, error: type[GoemoError], text: str,
+) -> None:  # fmt: skip
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    (warning,) = mirror_briefly(tmp_path, *WANTED).warnings
+    assert text in warning
+    assert f"`goemo sync --root {tmp_path} {RUN}`" in warning
+    assert value in ("", "http://127.0.0.1:9") or value not in warning
+    required = tmp_path / "required"
+    with pytest.raises(error, match=text):
+        mirror_briefly(required, *WANTED, "logging.wandb.required=true")
+    assert list(Layout(required).journals.iterdir()) == []
+    assert server.runs == {}
+
+
+def test_a_project_name_that_wandb_refuses_is_a_setting(server: WandbServer, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="project"):
+        mirror_briefly(
+            tmp_path, "logging.wandb.enabled=true", "logging.wandb.project=a/b", "logging.wandb.required=true"
+        )
+
+
+def test_a_folder_that_cannot_be_written_costs_one_warning(server: WandbServer, tmp_path: Path) -> None:
+    (tmp_path / "output").mkdir()
+    (tmp_path / "output" / "wandb").write_text("no folder", encoding="utf-8")
+    (warning,) = mirror_briefly(tmp_path, *WANTED).warnings
+    assert "goemo sync" in warning
+    assert server.runs == {}
+
+
+def test_a_refused_upload_is_noticed_though_the_sdk_is_silent(server: WandbServer, tmp_path: Path) -> None:
+    refusal = server.faults.add(method="PUT", path="x.csv", status=403)
+    (warning,) = mirror_briefly(tmp_path, *WANTED).warnings
+    assert "W&B lacks the file predictions/x.csv" in warning
+    server.faults.remove(refusal)
+    assert sync_run(str(RUN), layout=Layout(tmp_path)).sent == ("the file predictions/x.csv",)
+    assert sync_run(str(RUN), layout=Layout(tmp_path)).sent == ()
+
+
+def test_a_server_that_never_answers_an_upload_is_given_up(
+    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(wandb_tracker, "UPLOAD_SECONDS", 3.0)
+    server.faults.add(method="PUT", path="x.csv", silence=True)
+    (warning,) = mirror_briefly(tmp_path, *WANTED).warnings
+    assert warning.startswith("W&B took longer than 3 s; the run is complete here")
+
+
+def test_a_killed_training_is_closed_as_failed(server: WandbServer, tmp_path: Path) -> None:
+    program = f"""
+import os, signal, sys
+from pathlib import Path
+from goemo_cli.core.names import RunName
+from goemo_cli.tracking.journal import JournalTracker
+from goemo_cli.tracking.wandb_process import WandbTarget
+from goemo_cli.tracking.wandb_tracker import WandbTracker
+root = Path({str(tmp_path)!r})
+run = RunName("tiny", "20260101-000000")
+journal = JournalTracker(root / "journal", root=root, mirror_id="killed01")
+mirror = WandbTracker(WandbTarget("p"), run_id="killed01", journals=root / "journal", root=root,
+    directory=root / "wandb", required=True, later="goemo sync", note=print, warn=print)
+for tracker in (journal, mirror):
+    tracker.start(run, {{}}, {{}})
+for epoch in (1, 2, 3):
+    journal.log({{"val/auc": epoch / 10}}, step=epoch, epoch=epoch)
+assert "wandb" not in sys.modules
+os.kill(os.getpid(), signal.SIGKILL)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], cwd=REPOSITORY, env=os.environ, timeout=60, check=False
+    )
+    assert done.returncode == -9
+    there = server.runs["tester/p/killed01"]
+    server.wait_for(lambda: there.state == "failed" and len(there.history) == 3)
+    assert [row["val/auc"] for row in there.history] == [0.1, 0.2, 0.3]
+
+
+def test_offline_nothing_is_asked_and_sync_brings_it_all(server: WandbServer, tmp_path: Path) -> None:
+    said = mirror_briefly(tmp_path, *WANTED, "logging.wandb.mode=offline")
+    assert said.warnings == []
+    assert said.notes == [f"W&B: offline, in {Layout(tmp_path).wandb}"]
+    assert server.requests == []
+    (logged,) = Layout(tmp_path).wandb.rglob("*.wandb")
+    for name in (b"val/auc", b"best_epoch", b"predictions/x.csv"):
+        assert name in logged.read_bytes()
+    mirror_id = sync_run(str(RUN), layout=Layout(tmp_path)).mirror_id
+    there = server.runs[f"tester/emotions/{mirror_id}"]
+    assert mirror_id.encode() in logged.name.encode()
+    assert there.files["predictions/x.csv"] == b"text\n"
+    assert (there.state, there.summary["best_epoch"]) == ("finished", 1)
