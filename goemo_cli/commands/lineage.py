@@ -1,0 +1,36 @@
+"""goemo lineage."""
+
+from pathlib import Path
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
+
+_SHORT = 12
+
+
+def lineage(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+    """Show what a run was made from and what was made from it: data, base model, checkpoint, predictions, figures.
+
+    Read from the files; what no longer fits its sources is marked. Example: goemo lineage @best
+    """
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.lineage import trace_lineage
+    from goemo_cli.services.references import open_run
+
+    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    found = trace_lineage(open_run(run, layout), layout=layout)
+    if as_json:
+        keys = ("id", "kind", "name", "sha256", "state", "reasons", "sources")
+        nodes = [{key: getattr(node, key) for key in keys} for node in found.nodes]
+        out.result("", run=str(found.run), nodes=nodes, faulty=[node.id for node in found.faulty])
+        return
+    for depth, node in found.tree():
+        names = [one.name for one in found.nodes if one.kind == "parent run" and one.id in node.sources]
+        made = f"  from {', '.join(names)}" if names and node.kind == "checkpoint" else ""
+        short = f"  {node.sha256[:_SHORT]}" if node.sha256 else ""
+        state = f"  {node.state}: {'; '.join(node.reasons)}" if node in found.faulty else ""
+        out.text(f"{'   ' * depth}{node.kind}  {node.name}{short}{made}{state}")
+    if found.faulty:
+        where = "" if root == Path() else f" --root {root}"
+        out.note(f"{len(found.faulty)} of {len(found.nodes)} no longer fit what they were made from.")
+        out.hint(f"goemo figures --run {found.run}{where}", f"goemo validate{where}")

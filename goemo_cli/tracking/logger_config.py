@@ -1,0 +1,53 @@
+"""Where and how a pipeline of one's own logs: one frozen value, with no wandb in it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from goemo_cli.core.errors import SettingError
+from goemo_cli.tracking.artifact_names import check_name
+
+Mode = Literal["online", "offline", "local"]
+MODES: tuple[Mode, ...] = ("online", "offline", "local")
+
+
+@dataclass(frozen=True)
+class LoggerConfig:
+    """Settings of one run of a pipeline.
+
+    Raises:
+        SettingError: a value that makes no sense.
+    """
+
+    project: str = "goemo"
+    """W&B's folder of runs."""
+    entity: str | None = None
+    """W&B user or team; your default one if None."""
+    name: str | None = None
+    """What people call the run; its id if None."""
+    tags: tuple[str, ...] = ()
+    notes: str | None = None
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of the pipeline. Values under names such as `api_key` are neither written nor sent."""
+    mode: Mode | None = None
+    """online: W&B. offline: W&B's own files, for `wandb sync`, and the local store. local: the local store alone,
+    nothing leaves this machine. None: what WANDB_MODE says, else online."""
+    resume: str | None = None
+    """Id of a run to go on with; a run of that id begins where there is none."""
+    log_every_n_steps: int = 1
+    """Of the values that the callback is given at every step; epochs are always logged."""
+
+    def __post_init__(self) -> None:
+        problems = []
+        if self.mode is not None and self.mode not in MODES:
+            problems.append(f"mode is {self.mode!r}, not one of {', '.join(MODES)}")
+        if self.log_every_n_steps < 1:
+            problems.append(f"log_every_n_steps is {self.log_every_n_steps}, less than 1")
+        if isinstance(self.tags, str):
+            problems.append(f"tags is the text {self.tags!r}; write ({self.tags!r},)")
+        if not self.project or any(sign in self.project for sign in "/\\#?%:"):
+            problems.append(f"project {self.project!r} is empty or has one of / \\ # ? % :")
+        if problems:
+            raise SettingError(problems, "LoggerConfig")
+        if self.resume is not None:
+            check_name(self.resume)

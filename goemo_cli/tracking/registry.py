@@ -1,0 +1,345 @@
+"""A local store of artifacts by content: names, versions, aliases, parents. No account, no network, no database.
+
+```
+objects/ab/abcdef...            a file's bytes, named by their SHA-256, stored once
+artifacts/NAME/v0.json          one version: its files, metadata, parents; written once, never changed
+artifacts/NAME/aliases/best     which version an alias means now
+artifacts/NAME/links/v0-....json  parents that were named later
+```
+"""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.errors import (
+    BusyError,
+    CorruptArtifactError,
+    NotFoundError,
+    SettingError,
+    StorageError,
+    did_you_mean,
+)
+from goemo_cli.core.files import (
+    PARTIAL_PREFIX,
+    atomic_path,
+    dump_json,
+    read_json_object,
+    sha256_file,
+    staged_files,
+    write_json,
+)
+from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.tracking.artifact_names import (
+    LATEST,
+    check_alias,
+    check_file_names,
+    check_name,
+    parse_reference,
+)
+from goemo_cli.tracking.versions import StoredFile, Version, digest_of, record_of, version_of
+
+FOLDER = Path("artifacts/registry")
+"""Where the store lies below a project root."""
+_VERSION = re.compile(r"v(0|[1-9]\d{0,8})")
+
+
+class Registry:
+    """Artifacts below one folder. Several processes may write at once.
+
+    Nothing is created by opening it or asking it.
+    """
+
+    def __init__(self, folder: Path = FOLDER) -> None:
+        self.folder = folder
+
+    def names(self) -> list[str]:
+        """Every artifact that has a version, sorted."""
+        return sorted(path.parent.name for path in self.folder.glob("artifacts/*/v0.json"))
+
+    def add(
+        self,
+        name: str,
+        files: Mapping[str, Path],
+        *,
+        type: str,
+        metadata: Mapping[str, Any] | None = None,
+        aliases: Iterable[str] = (),
+        parents: Sequence[str] = (),
+        run: str | None = None,
+    ) -> Version:
+        """Store files as a version; `latest` and the given aliases mean it from now on.
+
+        Content that is stored under this name already makes no new version: its version gets the aliases, and
+        parents that it did not have.
+
+        Args:
+            name: of the artifact.
+            files: where each file lies now, by its path inside the artifact.
+            type: what it is: model, dataset, predictions.
+            metadata: JSON values; of the first who logs a content.
+            aliases: besides `latest`.
+            parents: what it was made from.
+            run: which run logs it.
+
+        Raises:
+            SettingError: a name, alias or file name that is none, or metadata that is no JSON.
+            NotFoundError: a file is missing.
+            BusyError: a file changed while it was stored.
+        """
+        check_name(name)
+        wanted = [check_alias(alias) for alias in dict.fromkeys([LATEST, *aliases])]
+        _check_json(metadata or {})
+        check_file_names(files)
+        stored = {inside: self._store(path) for inside, path in sorted(files.items())}
+        version = self._claim(name, stored, type, dict(metadata or {}), tuple(dict.fromkeys(parents)), run)
+        for parent in parents:
+            self.link(version.reference, parent)
+        for alias in wanted:
+            write_json(self._artifact(name) / "aliases" / alias, {"version": f"v{version.number}"})
+        return version
+
+    def get(self, reference: str) -> Version:
+        """The version of a reference: `NAME`, `NAME:v3`, `NAME:latest`, `NAME:best`.
+
+        Raises:
+            NotFoundError: no such artifact, version or alias.
+            CorruptArtifactError: what is stored about it is damaged.
+        """
+        name, wanted = parse_reference(reference)
+        numbers = self._numbers(name)
+        if not numbers:
+            raise NotFoundError(f"no artifact {name!r} in {self.folder}{did_you_mean(name, self.names())}")
+        number = int(wanted[1:]) if _VERSION.fullmatch(wanted) else self._aliased(name, wanted, numbers)
+        if number not in numbers:
+            raise NotFoundError(f"{name} has no version v{number}; it has v0 to v{max(numbers)}")
+        return self._read(name, number)
+
+    def versions(self, name: str) -> list[Version]:
+        """Every version of an artifact, the oldest first; none where it is unknown."""
+        return [self._read(check_name(name), number) for number in self._numbers(name)]
+
+    def aliases(self, name: str) -> dict[str, str]:
+        """The version (`v3`) of every alias."""
+        folder = self._artifact(check_name(name)) / "aliases"
+        paths = sorted(path for path in folder.glob("*") if not path.name.startswith(PARTIAL_PREFIX))
+        return {path.name: _version_text(path) for path in paths}
+
+    def parents(self, version: Version) -> tuple[str, ...]:
+        """What a version was made from: as it was logged, and as it was linked later."""
+        found = dict.fromkeys(version.parents)
+        folder = self._artifact(version.name) / "links"
+        for path in sorted(folder.glob(f"v{version.number}-*.json")):
+            link = read_json_object(path)
+            if not isinstance(parent := link.get("parent"), str):
+                raise CorruptArtifactError(path, "names no parent")
+            found[parent] = None
+        return tuple(found)
+
+    def link(self, child: str, parent: str) -> Version:
+        """Say that one artifact was made from another; saying it twice changes nothing. The child's version.
+
+        A parent without a known version, such as one on W&B, is kept as it is written.
+
+        Raises:
+            SettingError: an artifact would be made from itself.
+            NotFoundError: no such child.
+        """
+        version = self.get(child)
+        resolved = self._resolved(parent)
+        if resolved == version.reference:
+            raise SettingError([f"{resolved} cannot be made from itself"])
+        if resolved not in self.parents(version):
+            if version.reference in self._ancestors(resolved):
+                raise SettingError(
+                    [f"{resolved} is made from {version.reference}: not the other way round too"]
+                )
+            key = sha256(resolved.encode()).hexdigest()[:12]
+            path = self._artifact(version.name) / "links" / f"v{version.number}-{key}.json"
+            write_json(path, {"schema_version": SCHEMA_VERSION, "parent": resolved})
+        return version
+
+    def fetch(self, reference: str, folder: Path) -> Version:
+        """Copy a version into a folder, each file verified; those that are right there already stay.
+
+        Raises:
+            NotFoundError: no such version, or a file that the store has lost.
+            CorruptArtifactError: a file is not what was stored, or a name leads out of the folder.
+            SettingError: the folder holds other files; they would seem to belong to the artifact.
+        """
+        version = self.get(reference)
+        require_own_folder(folder, version.files)
+        missing = [name for name, entry in version.files.items() if not _is_in_place(folder / name, entry)]
+        with staged_files(folder) as stage:
+            for name in missing:
+                self._copy_out(version.files[name], stage / name)
+        return version
+
+    def _store(self, path: Path) -> StoredFile:
+        if not path.is_file():
+            raise NotFoundError(f"{path}: no such file")
+        entry = StoredFile(sha256_file(path), path.stat().st_size)
+        target = self._object(entry.sha256)
+        if not _is_in_place(target, entry):  # a damaged copy is replaced
+            with atomic_path(target) as partial:
+                shutil.copyfile(path, partial)
+                if sha256_file(partial) != entry.sha256:
+                    raise BusyError(f"{path} changed while it was stored; store it when it is complete")
+        return entry
+
+    def _claim(
+        self,
+        name: str,
+        files: Mapping[str, StoredFile],
+        type: str,
+        metadata: Mapping[str, Any],
+        parents: tuple[str, ...],
+        run: str | None,
+    ) -> Version:
+        """The version that has this content, or a new one; of two writers one gets the number, the other looks again."""
+        digest, known, resolved = digest_of(files), set[int](), tuple(self._resolved(one) for one in parents)
+        while True:
+            numbers = self._numbers(name)
+            for number in [one for one in numbers if one not in known]:
+                there = self._read(name, number)
+                if (there.digest, there.type) == (digest, type):
+                    return there
+            known |= set(numbers)
+            number, created = max(numbers, default=-1) + 1, datetime.now(UTC).isoformat(timespec="seconds")
+            version = Version(name, number, type, digest, files, metadata, resolved, created, run)
+            if _create(self._artifact(name) / f"v{number}.json", record_of(version)):
+                return version
+
+    def _copy_out(self, entry: StoredFile, target: Path) -> None:
+        source = self._object(entry.sha256)
+        if not source.is_file():
+            raise NotFoundError(f"{source} is missing: the store has lost a file")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(source, target)
+        if not _is_in_place(target, entry):
+            raise CorruptArtifactError(source, "is not what was stored; log the artifact again to repair it")
+
+    def _aliased(self, name: str, alias: str, numbers: Sequence[int]) -> int:
+        path = self._artifact(name) / "aliases" / check_alias(alias)
+        if path.is_file():
+            return int(_version_text(path)[1:])
+        if alias == LATEST:  # a writer was killed between its version and the alias
+            return max(numbers)
+        known = [*self.aliases(name), f"v{max(numbers)}"]
+        raise NotFoundError(f"{name} has no alias {alias!r}{did_you_mean(alias, known)}")
+
+    def _numbers(self, name: str) -> list[int]:
+        found = [_VERSION.fullmatch(path.stem) for path in self._artifact(name).glob("v*.json")]
+        return sorted(int(match[1]) for match in found if match)
+
+    def _resolved(self, reference: str) -> str:
+        """A reference of this store with its version; any other as it is."""
+        try:
+            return self.get(reference).reference
+        except (NotFoundError, SettingError):
+            return reference
+
+    def _ancestors(self, reference: str) -> Iterator[str]:
+        waiting, seen = [reference], {reference}
+        while waiting:
+            try:
+                version = self.get(waiting.pop())
+            except (NotFoundError, SettingError):
+                continue
+            for parent in self.parents(version):
+                if parent not in seen:
+                    seen.add(parent)
+                    waiting.append(parent)
+                    yield parent
+
+    def _read(self, name: str, number: int) -> Version:
+        path = self._artifact(name) / f"v{number}.json"
+        return version_of(path, name, number, read_json_object(path))
+
+    def _artifact(self, name: str) -> Path:
+        return self.folder / "artifacts" / name
+
+    def _object(self, digest: str) -> Path:
+        return self.folder / "objects" / digest[:2] / digest
+
+
+def files_of(path: Path) -> dict[str, Path]:
+    """The files of a file or folder by their path inside it; what killed writes left behind is passed over.
+
+    Raises:
+        NotFoundError: nothing there, or an empty folder.
+        SettingError: a link: what it points to may be outside.
+    """
+    if path.is_file():
+        return {path.name: path}
+    if not path.is_dir():
+        raise NotFoundError(f"{path}: no such file or folder")
+    found = [one for one in sorted(path.rglob("*")) if PARTIAL_PREFIX not in str(one.relative_to(path))]
+    if links := [one for one in found if one.is_symlink()]:
+        raise SettingError([f"{links[0]} is a link; store the files themselves"])
+    files = {one.relative_to(path).as_posix(): one for one in found if one.is_file()}
+    if not files:
+        raise NotFoundError(f"{path}: an empty folder")
+    return files
+
+
+def require_own_folder(folder: Path, names: Iterable[str]) -> None:
+    """Refuse a folder into which files of an artifact must not go.
+
+    Raises:
+        SettingError: it holds other files, or is none.
+        CorruptArtifactError: a link inside it leads elsewhere.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise SettingError([f"{folder} is no folder"])
+    own = set(names)
+    for path in sorted(folder.rglob("*")):
+        inside = path.relative_to(folder).as_posix()
+        if path.is_symlink():
+            raise CorruptArtifactError(path, "is a link; nothing is written through it")
+        if path.is_file() and inside not in own and PARTIAL_PREFIX not in inside:
+            raise SettingError([f"{folder} holds other files ({inside}); choose an empty folder"])
+
+
+def _is_in_place(path: Path, entry: StoredFile) -> bool:
+    return path.is_file() and path.stat().st_size == entry.size and sha256_file(path) == entry.sha256
+
+
+def _create(path: Path, record: Mapping[str, Any]) -> bool:
+    """Write a file that must not exist yet, whole from its first moment; False where somebody was faster."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
+    try:
+        write_json(stage / path.name, record)
+        os.link(stage / path.name, path)
+    except FileExistsError:
+        return False
+    except OSError as error:
+        if error.filename2 is None:
+            raise
+        raise StorageError(
+            path, f"cannot be claimed: this file system has no hard links ({error.strerror})"
+        ) from error
+    finally:
+        shutil.rmtree(stage, ignore_errors=True)
+    return True
+
+
+def _version_text(path: Path) -> str:
+    version = read_json_object(path).get("version")
+    if not isinstance(version, str) or not _VERSION.fullmatch(version):
+        raise CorruptArtifactError(path, "names no version")
+    return version
+
+
+def _check_json(metadata: Mapping[str, Any]) -> None:
+    try:
+        dump_json(dict(metadata))
+    except (TypeError, ValueError) as error:
+        raise SettingError([f"metadata must be JSON values without NaN ({error})"]) from error

@@ -1,0 +1,336 @@
+"""Fetching one file over HTTP into one path: bounded in time and bytes, resumed, checked.
+
+The SDK's own downloads compare neither size nor digest of run files and wait for a silent server without limit.
+"""
+
+import base64
+import hashlib
+import os
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin, urlsplit
+
+import requests
+import urllib3
+
+from goemo_cli.core.errors import (
+    AuthenticationError,
+    CorruptArtifactError,
+    NotFoundError,
+    RemoteError,
+    StorageError,
+)
+from goemo_cli.tracking.wandb_fetch_names import RemoteFile
+
+_CHUNK = 1 << 18
+_REDIRECTS = 5
+_TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524})
+_WRONG_BODIES = 2
+"""How often a whole body may be wrong before it is believed to be so on the server."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server may cost before it is given up."""
+
+    attempts: int = 6
+    """Tries per file while nothing arrives."""
+    connect_seconds: float = 10.0
+    silence_seconds: float = 30.0
+    slowest: float = 20_000.0
+    """Bytes per second below which a try ends, after `silence_seconds` of grace."""
+    first_wait: float = 0.4
+    """Seconds before the second try; doubled each time, with jitter."""
+    longest_wait: float = 30.0
+    """Also for what the server asks by Retry-After."""
+
+    def seconds_for(self, size: int) -> float:
+        """How long one try may last in all."""
+        return self.connect_seconds + self.silence_seconds + size / self.slowest
+
+
+class StoppedError(Exception):
+    """Another file failed, or the user stopped: this one need not go on."""
+
+
+class _TransientError(Exception):
+    def __init__(self, reason: str, wait: float | None = None) -> None:
+        super().__init__(reason)
+        self.wait = wait
+
+
+class _WrongBodyError(Exception):
+    """All of a body came, and it is not the declared one."""
+
+
+class _ExpiredError(Exception):
+    """A signed URL that is no longer good."""
+
+
+class Fetcher:
+    """Fetches files of one server; its methods may be called from several threads.
+
+    Args:
+        base_url: of the W&B server. The key goes there and nowhere else, not even where it redirects to.
+        key: API key, or None.
+        limits: when to give up.
+        stop: set by whoever no longer wants the files.
+    """
+
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None,
+        *,
+        limits: Limits | None = None,
+        stop: threading.Event | None = None,
+    ) -> None:
+        self._base_url, self._key = base_url, key
+        self._limits = limits or Limits()
+        self._stop = stop or threading.Event()
+        self._local = threading.local()
+
+    def fetch(
+        self,
+        file: RemoteFile,
+        target: Path,
+        *,
+        arrived: Callable[[int], None] = lambda amount: None,
+        renew: Callable[[RemoteFile], RemoteFile] | None = None,
+    ) -> None:
+        """Bring a file to `target`, which appears whole and checked or not at all.
+
+        What arrived of it stays in `target` + ".part" when this fails, and is gone on with the next time.
+
+        Args:
+            file: what to fetch.
+            target: where to; its folder exists.
+            arrived: told of new bytes.
+            renew: gives the file a new URL where the old one has expired.
+
+        Raises:
+            AuthenticationError: the server refuses the key.
+            NotFoundError: the file is listed and not there.
+            CorruptArtifactError: the body has another size or digest than declared.
+            RemoteError: no answer, or none that helps, in the time and tries allowed.
+            StoppedError: `stop` was set.
+        """
+        part = target.with_name(target.name + ".part")
+        progress = _Progress(arrived)
+        failures = wrong = 0
+        while True:
+            before = _size_of(part)
+            try:
+                self._once(file, part, progress)
+                part.replace(target)
+                return
+            except _WrongBodyError as error:
+                part.unlink(missing_ok=True)
+                wrong += before == 0  # what was gone on with may have been of another version
+                if wrong >= _WRONG_BODIES:
+                    raise CorruptArtifactError(Path(file.name), f"the server's copy {error}") from error
+            except _ExpiredError as error:
+                if renew is None:
+                    raise RemoteError(f"cannot download {file.name} ({error})") from error
+                file, renew = renew(file), None
+            except _TransientError as error:
+                failures = 1 if _size_of(part) > before else failures + 1
+                if failures >= self._limits.attempts:
+                    raise RemoteError(
+                        f"cannot download {file.name} ({error}; tried {failures} times)"
+                    ) from error
+                self._wait(failures, error.wait)
+
+    def _once(self, file: RemoteFile, part: Path, progress: "_Progress") -> None:
+        if self._stop.is_set():
+            raise StoppedError
+        deadline = time.monotonic() + self._limits.seconds_for(file.size)
+        have = _size_of(part)
+        if have > file.size:
+            part.unlink()
+            have = 0
+        progress.reached(have)
+        if have < file.size or not file.size:
+            try:
+                self._transfer(file, part, have, deadline, progress)
+            except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
+                raise _TransientError(_reason(error)) from error
+        if (size := _size_of(part)) != file.size:
+            raise _WrongBodyError(f"has {size:,} bytes instead of the declared {file.size:,}")
+        if file.digest is not None and digest_of(part, file.algorithm) != file.digest:
+            raise _WrongBodyError(f"does not have the declared {file.algorithm.upper()}")
+
+    def _transfer(
+        self, file: RemoteFile, part: Path, have: int, deadline: float, progress: "_Progress"
+    ) -> None:
+        with closing(self._get(file.url, have)) as response:
+            if response.status_code == 206 and _starts_at(response, have):
+                kept = have
+            elif response.status_code == 200:
+                kept = 0
+            else:
+                if response.status_code == 416:  # the part is of another version
+                    part.unlink(missing_ok=True)
+                raise _TransientError(f"HTTP {response.status_code}")
+            length = response.headers.get("Content-Length", "")
+            encoded = bool(response.headers.get("Content-Encoding"))
+            expected = int(length) if length.isdecimal() and not encoded else None
+            if expected is not None and kept + expected != file.size:
+                kind = response.headers.get("Content-Type", "").partition(";")[0]
+                raise _WrongBodyError(
+                    f"has {kept + expected:,} bytes{f' of {kind}' if kind else ''} "
+                    f"instead of the declared {file.size:,}"
+                )
+            got = self._write(response, part, kept, file.size, deadline, progress)
+            if expected is not None and got < expected:
+                raise _TransientError("the connection ended early")
+
+    def _write(
+        self, response: Any, part: Path, kept: int, size: int, deadline: float, progress: "_Progress"
+    ) -> int:
+        """Append the body to the part after its first `kept` bytes; how many bytes came."""
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        handle = os.open(part, flags, 0o600)
+        got = 0
+        try:
+            os.ftruncate(handle, kept)
+            os.lseek(handle, kept, os.SEEK_SET)
+            while chunk := response.raw.read1(_CHUNK, decode_content=True):
+                if self._stop.is_set():
+                    raise StoppedError
+                got += len(chunk)
+                if kept + got > size:
+                    raise _WrongBodyError(f"has more than the declared {size:,} bytes")
+                _write_all(handle, chunk, part)
+                progress.reached(kept + got)
+                if time.monotonic() > deadline:
+                    raise _TransientError("the server is too slow")
+        finally:
+            os.close(handle)
+        return got
+
+    def _get(self, url: str, have: int) -> Any:
+        """The answer to a GET, redirects followed by hand so that the key stays with its host."""
+        url = urljoin(self._base_url.rstrip("/") + "/", url)
+        headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+        for _ in range(_REDIRECTS):
+            if urlsplit(url).scheme not in self._schemes():
+                raise RemoteError(f"the server sent an address that is not safe to follow ({_shown(url)})")
+            ours = _origin(url) == _origin(self._base_url)
+            response = self._session().get(
+                url,
+                headers=headers,
+                # A function that adds nothing keeps requests from looking into .netrc.
+                auth=("api", self._key) if ours and self._key else (lambda request: request),
+                timeout=(self._limits.connect_seconds, self._limits.silence_seconds),
+                stream=True,
+                allow_redirects=False,
+            )
+            if not response.is_redirect:
+                _check_status(response, ours=ours)
+                return response
+            url = urljoin(url, response.headers["Location"])
+            response.close()
+        raise RemoteError(f"the server redirects without end ({_shown(url)})")
+
+    def _schemes(self) -> tuple[str, ...]:
+        return ("https",) if urlsplit(self._base_url).scheme == "https" else ("https", "http")
+
+    def _session(self) -> requests.Session:
+        if not hasattr(self._local, "session"):
+            self._local.session = requests.Session()
+        session: requests.Session = self._local.session
+        return session
+
+    def _wait(self, failures: int, asked: float | None) -> None:
+        backoff = self._limits.first_wait * 2 ** (failures - 1) * random.uniform(0.8, 1.2)
+        if self._stop.wait(min(max(asked or 0.0, backoff), self._limits.longest_wait)):
+            raise StoppedError
+
+
+class _Progress:
+    """Tells of bytes once, however often a file is begun anew."""
+
+    def __init__(self, arrived: Callable[[int], None]) -> None:
+        self._arrived, self._most = arrived, 0
+
+    def reached(self, position: int) -> None:
+        if position > self._most:
+            self._arrived(position - self._most)
+            self._most = position
+
+
+def digest_of(path: Path, algorithm: str = "md5") -> str:
+    """The base64 digest of a file's bytes, as W&B writes it."""
+    if algorithm == "xxh128":
+        import xxhash  # wandb needs it
+
+        value = xxhash.xxh3_128()
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                value.update(chunk)
+        return base64.b64encode(value.digest()).decode()
+    with path.open("rb") as stream:
+        found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+    return base64.b64encode(found.digest()).decode()
+
+
+def _check_status(response: Any, *, ours: bool) -> None:
+    status = response.status_code
+    if status < 400 or status == 416:
+        return
+    response.close()
+    if status in (401, 403) and ours:
+        raise AuthenticationError(f"W&B refuses the API key for this file (HTTP {status})")
+    if status in (400, 401, 403):
+        raise _ExpiredError(f"HTTP {status}")
+    if status in (404, 410):
+        raise NotFoundError(f"a file that W&B lists is not there (HTTP {status}, {_shown(response.url)})")
+    if status in _TRANSIENT:
+        raise _TransientError(f"HTTP {status}", _seconds(response.headers.get("Retry-After", "")))
+    raise RemoteError(f"W&B answers HTTP {status} for {_shown(response.url)}")
+
+
+def _seconds(text: str) -> float | None:
+    return float(text) if text.strip().isdecimal() else None
+
+
+def _starts_at(response: Any, position: int) -> bool:
+    return bool(response.headers.get("Content-Range", "").startswith(f"bytes {position}-"))
+
+
+def _size_of(path: Path) -> int:
+    return path.lstat().st_size if path.is_file() and not path.is_symlink() else 0
+
+
+def _write_all(handle: int, chunk: bytes, path: Path) -> None:
+    view = memoryview(chunk)
+    while view:
+        try:
+            written = os.write(handle, view)
+        except OSError as error:
+            raise StorageError(path, f"cannot be written ({error.strerror})") from error
+        view = view[written:]
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+
+
+def _shown(url: str) -> str:
+    """Host and path: user names, passwords and signatures stay out of messages."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.hostname or ''}{parts.path}"
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
+        return "no answer in time"
+    return "the connection failed" if isinstance(error, requests.ConnectionError) else type(error).__name__

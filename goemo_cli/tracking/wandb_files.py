@@ -1,0 +1,412 @@
+"""Finished runs on W&B: what they hold, and under which URLs. The only file that imports wandb for fetching."""
+
+import math
+import tempfile
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any, TypeGuard, TypeVar
+
+from goemo_cli.core.errors import (
+    AuthenticationError,
+    CorruptArtifactError,
+    GoemoError,
+    MissingPackageError,
+    NotFoundError,
+    RemoteError,
+    SettingError,
+)
+from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits
+from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb_reach import reachable
+
+OLDEST_SDK = (0, 29)
+"""Before it, a hostile file name could write outside the folder (CVE-2026-91771)."""
+_TIMEOUT = 20
+"""Seconds for one question to the server."""
+_LOWER_IS_BETTER = ("loss", "hamming_loss")
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class RemoteRun:
+    """One run of a server, as it is now."""
+
+    reference: RunReference
+    """With project and entity."""
+    name: str
+    """What the project page shows."""
+    state: str
+    """finished, running, crashed, failed ..."""
+    files: tuple[RemoteFile, ...]
+    """The Files tab."""
+
+
+@dataclass(frozen=True)
+class RemoteArtifact:
+    """One version of a W&B artifact."""
+
+    name: str
+    """Without version."""
+    version: str
+    entity: str
+    project: str
+    type: str
+    files: tuple[RemoteFile, ...]
+    """Named as in the artifact."""
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.entity}/{self.project}/{self.name}:{self.version}"
+
+
+@dataclass(frozen=True)
+class BestRemoteRun:
+    """The run with the best score of a project."""
+
+    reference: RunReference
+    score: float
+    among: int
+    """How many runs have the score."""
+
+
+class WandbSource:
+    """A W&B server, asked through the SDK with the key that the SDK finds.
+
+    Args:
+        timeout: seconds for one question.
+
+    Raises:
+        MissingPackageError: wandb is not installed, or too old.
+        AuthenticationError: no key, or one that the server refuses.
+        RemoteError: the server cannot be reached.
+    """
+
+    def __init__(self, *, timeout: int = _TIMEOUT) -> None:
+        wandb = load_sdk("asking W&B")
+        session = wandb.setup(
+            settings=wandb.Settings(silent=True)
+        )  # no talk of its own, and no prompt for a key
+        server = str(session.settings.base_url)
+        if not reachable(server):  # the SDK would try for much longer
+            raise RemoteError(f"W&B does not answer at {server}")
+        self._api = _asked(lambda: wandb.Api(timeout=timeout), "W&B")
+        self.base_url = str(self._api.settings["base_url"])
+        self._files: dict[str, Callable[[], RemoteFile]] = {}
+
+    def fetcher(self, limits: Limits | None = None, **options: Any) -> Fetcher:
+        """Something that downloads what this server lists."""
+        return Fetcher(self.base_url, self._api.api_key, limits=limits, **options)
+
+    def complete(self, reference: RunReference, *, project: str) -> RunReference:
+        """The reference with the user's own entity and project where it has none.
+
+        Args:
+            reference: as it was typed.
+            project: where neither the reference nor WANDB_PROJECT names one.
+        """
+        settings = self._api.settings
+        return RunReference(
+            reference.run_id,
+            reference.project or settings["project"] or project,
+            reference.entity or settings["entity"] or self._default_entity(),
+        )
+
+    def run(self, reference: RunReference) -> RemoteRun:
+        """A run and its Files tab.
+
+        Raises:
+            NotFoundError: no such run, for this key.
+            AuthenticationError, RemoteError: as they say.
+        """
+        with _tidied(reference):
+            run = self._run(reference)
+            found = _asked(lambda: list(run.files()), str(reference))
+            declared = _asked(lambda: len(run.files()), str(reference))
+            if len(found) != declared:
+                raise RemoteError(
+                    f"{reference}: the server lists {len(found)} of {declared} files; try again"
+                )
+            return RemoteRun(
+                reference,
+                str(run.name or run.id),
+                str(run.state),
+                tuple(self._file(one, run) for one in found),
+            )
+
+    def artifacts_of(self, reference: RunReference) -> list[RemoteArtifact]:
+        """The newest version of every W&B artifact that a run logged.
+
+        Raises:
+            NotFoundError, AuthenticationError, RemoteError, CorruptArtifactError: as they say.
+        """
+        with _tidied(reference):
+            run = self._run(reference)
+            logged = _asked(lambda: list(run.logged_artifacts()), str(reference))
+        newest: dict[str, Any] = {}
+        for artifact in sorted(logged, key=lambda one: _number(one.version)):
+            newest[artifact.name.partition(":")[0]] = artifact
+        return [self._artifact(newest[name]) for name in sorted(newest)]
+
+    def artifact(self, name: str) -> RemoteArtifact:
+        """A version of a W&B artifact.
+
+        Args:
+            name: `ENTITY/PROJECT/NAME:VERSION`, a version or an alias.
+
+        Raises:
+            NotFoundError, AuthenticationError, RemoteError, CorruptArtifactError: as they say.
+        """
+        return self._artifact(_asked(lambda: self._api.artifact(name), f"the W&B artifact {name}"))
+
+    def best(self, entity: str, project: str, metric: str) -> BestRemoteRun:
+        """The finished run of a project with the best score at its best epoch.
+
+        Args:
+            entity: whose project.
+            project: the project.
+            metric: `val/...`; of a loss the lowest is the best.
+
+        Raises:
+            SettingError: a metric of the test split, or none at all.
+            NotFoundError: no such project, or no finished run with the score.
+        """
+        check_val_metric(metric)
+        where = f"{entity}/{project}"
+        runs = _asked(lambda: list(self._api.runs(where, filters={"state": "finished"}, lazy=False)), where)
+        scored: list[tuple[float, str]] = []
+        for run in runs:
+            with _tidied(RunReference(str(run.id), project, entity)):
+                value = _asked(partial(_score, run, metric), where)
+            if value is not None and run.state == "finished":
+                scored.append((value, str(run.id)))
+        if not scored:
+            raise NotFoundError(f"no finished run of {where} on W&B has a {metric}")
+        choose = min if metric.rpartition("/")[2] in _LOWER_IS_BETTER else max
+        score, run_id = choose(scored, key=lambda one: one[0])
+        return BestRemoteRun(RunReference(run_id, project, entity), score, len(scored))
+
+    def renewed(self, file: RemoteFile) -> RemoteFile:
+        """The file with a new URL, for one that expired; the same file where it has another content by now.
+
+        Raises:
+            RemoteError: it is no longer listed.
+        """
+        new = self._files[file.url]() if file.url in self._files else file
+        if (new.size, new.digest) != (file.size, file.digest):
+            raise RemoteError(f"{file.name} changed on the server meanwhile; try again")
+        return new
+
+    def _default_entity(self) -> str:
+        entity = _asked(lambda: self._api.default_entity, "your W&B account")
+        if not entity:
+            raise SettingError(["your W&B account has no default entity: give --wandb-entity"])
+        return str(entity)
+
+    def _run(self, reference: RunReference) -> Any:
+        return _asked(lambda: self._api.run(str(reference)), f"the run {reference}")
+
+    def _file(self, file: Any, run: Any) -> RemoteFile:
+        # The server's own attributes: the SDK turns an unknown size into 0.
+        found = RemoteFile(str(file.name), int(file.size), file.md5 or None, _url_of(file))
+
+        def again() -> RemoteFile:
+            listed = _asked(lambda: list(run.files(names=[found.name])), found.name)
+            if len(listed) != 1:
+                raise RemoteError(f"{found.name} is no longer listed; try again")
+            return self._file(listed[0], run)
+
+        self._files[found.url] = again
+        return found
+
+    def _artifact(self, artifact: Any) -> RemoteArtifact:
+        name = str(artifact.name.partition(":")[0])
+        whole = f"{artifact.entity}/{artifact.project}/{artifact.name}"
+        entries = _asked(lambda: dict(artifact.manifest.entries), whole)
+        urls = self._urls(artifact, whole)
+        files = []
+        for path, entry in entries.items():
+            if entry.ref is not None:
+                raise CorruptArtifactError(
+                    Path(whole), f"refused: {path!r} is a reference to {str(entry.ref)[:80]!r}, not a file"
+                )
+            if path not in urls:
+                raise NotFoundError(
+                    f"{whole} names {path!r} in its manifest, but the server has no such file"
+                )
+            files.append(
+                RemoteFile(
+                    str(path),
+                    int(entry.size or 0),
+                    str(entry.digest),
+                    urls[path],
+                    "xxh128" if entry.extra.get("alg") == "XXH128" else "md5",
+                )
+            )
+        for file in files:
+            self._files[file.url] = partial(self._again, artifact, whole, file)
+        return RemoteArtifact(
+            name,
+            str(artifact.version),
+            artifact.entity,
+            artifact.project,
+            artifact.type,
+            tuple(files),
+            dict(artifact.metadata or {}),
+        )
+
+    def _again(self, artifact: Any, whole: str, file: RemoteFile) -> RemoteFile:
+        url = self._urls(artifact, whole).get(file.name, file.url)
+        return RemoteFile(file.name, file.size, file.digest, url, file.algorithm)
+
+    @staticmethod
+    def _urls(artifact: Any, whole: str) -> dict[str, str]:
+        return _asked(lambda: {str(one.name): _url_of(one) for one in artifact.files(per_page=500)}, whole)
+
+
+def check_val_metric(metric: str) -> None:
+    """Refuse what runs may not be chosen by.
+
+    Raises:
+        SettingError: a score of the test split, or none that runs have.
+    """
+    split, _, key = metric.partition("/")
+    if split == "test":
+        raise SettingError(
+            [f"{metric}: a run chosen by its test score has spoiled that score; choose by val/{key}"]
+        )
+    if split != "val" or not key:
+        raise SettingError([f"{metric!r} is no score of the val split, such as val/f1_macro or val/auc"])
+
+
+def load_sdk(purpose: str) -> Any:
+    """The wandb package, new enough to be trusted with names that others chose.
+
+    Raises:
+        MissingPackageError: it is not installed.
+        NotFoundError: it is too old.
+    """
+    try:
+        import wandb
+    except ImportError as error:
+        raise MissingPackageError("wandb", "wandb", purpose) from error
+    version = getattr(wandb, "__version__", None)  # a folder named wandb is a package too, of nothing
+    if version is None:
+        raise MissingPackageError("wandb", "wandb", purpose)
+    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SDK:
+        raise NotFoundError(
+            f"{purpose} needs wandb {'.'.join(map(str, OLDEST_SDK))} or newer, here is {version} "
+            "(CVE-2026-91771): pip install --upgrade wandb"
+        )
+    return wandb
+
+
+def _asked(question: Callable[[], _T], subject: str) -> _T:
+    """The answer of the SDK, whose many exceptions become ours."""
+    import requests
+    import wandb
+    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
+
+    try:
+        return question()
+    except GoemoError:
+        raise
+    except wandb.errors.UsageError as error:
+        raise AuthenticationError(f"no W&B API key was found ({_line(error)})") from error
+    except wandb.errors.AuthenticationError as error:
+        raise _authentication(error) from error
+    except (
+        wandb.errors.Error, WandbApiFailedError, requests.RequestException, OSError, ValueError, KeyError, TypeError,
+        AttributeError, TimeoutError,
+    ) as error:  # fmt: skip
+        raise _translated(error, subject) from error
+
+
+def _authentication(error: Exception) -> GoemoError:
+    """The SDK calls every failed check of the key an AuthenticationError, a dead network too."""
+    status = _status(error)
+    text = str(error).lower()
+    if status in (401, 403) or any(sign in text for sign in _REFUSED):
+        return AuthenticationError(f"W&B refuses the API key ({_line(error)})")
+    if error.__cause__ is None:  # its form alone was looked at
+        return AuthenticationError(_line(error))
+    return RemoteError(f"W&B cannot be reached ({_line(error)})")
+
+
+_REFUSED = ("401", "403", "invalid api key", "not logged in", "unauthorized", "permission denied", "relogin")
+_UNKNOWN = (
+    "could not find",
+    "not found",
+    "404",
+    "list index out of range",
+    "does not exist",
+    "doesn't exist",
+)
+
+
+def _translated(error: Exception, subject: str) -> GoemoError:
+    status, text = _status(error), str(error).lower()
+    if status in (401, 403) or "relogin" in text or "unauthorized" in text:
+        return AuthenticationError(f"W&B refuses the API key for {subject} ({_line(error)})")
+    if status == 404 or (status is None and any(sign in text for sign in _UNKNOWN)):
+        return NotFoundError(f"W&B has no {subject.removeprefix('the ')}, or not for this key")
+    return RemoteError(f"W&B did not answer for {subject} ({_line(error)})")
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status at the bottom of an SDK exception, where there is one."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        status = getattr(response, "http_status", None) or getattr(response, "status_code", None)
+        if status:
+            return int(status)
+        error = error.__cause__ or getattr(error, "exc", None)
+    return None
+
+
+def _line(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if "did not respond in time" in first:  # of its own service process, which waits for the server
+        return "no answer in time"
+    return first if len(first) <= 160 else first[:160] + "…"
+
+
+def _score(run: Any, metric: str) -> float | None:
+    """The score of the epoch whose weights were kept; the last one where no epoch is known as the best."""
+    summary = dict(run.summary_metrics)
+    best_epoch = summary.get("best_epoch")
+    if best_epoch is not None:
+        for row in run.scan_history(keys=["epoch", metric]):
+            if row.get("epoch") == best_epoch and _is_number(row.get(metric)):
+                return float(row[metric])
+    value = summary.get(metric)
+    return float(value) if _is_number(value) else None
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _url_of(file: Any) -> str:
+    return str(getattr(file, "direct_url", None) or file.url)
+
+
+def _number(version: str) -> int:
+    return int(version[1:]) if version[1:].isdecimal() else -1
+
+
+@contextmanager
+def _tidied(reference: RunReference) -> Iterator[None]:
+    """The SDK makes an empty folder for every run that is asked for; away with it, and with empty ones above."""
+    from wandb import env
+
+    above = Path(env.get_dir(tempfile.gettempdir()))
+    try:
+        yield
+    finally:
+        folder = above.joinpath(*str(reference).split("/"))
+        for empty in (folder, *folder.parents[:2]):
+            with suppress(OSError):
+                empty.rmdir()
