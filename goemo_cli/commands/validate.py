@@ -33,6 +33,15 @@ def validate(
             "Predictions and checkpoints stay as they are.",
         ),
     ] = False,
+    wandb: Annotated[
+        str | None,
+        typer.Option(
+            "--wandb",
+            metavar="RUN",
+            help="Instead of the files here: compare this run, by its name or its W&B ID, with its copy on W&B.",
+            show_default=False,
+        ),
+    ] = None,
     verbose: Annotated[
         bool, typer.Option("--verbose", "-v", help="List every check, not only what was found.")
     ] = False,
@@ -43,16 +52,27 @@ def validate(
 
     Exits with 3 if anything is wrong; all problems are listed. Example: goemo validate --recompute 200
     """
+    if wandb is not None and (recompute or fix):
+        raise typer.BadParameter(
+            "only compares; --recompute and --fix are for the files here", param_hint="--wandb"
+        )
+
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.validation import validate_artifacts
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
-        report = validate_artifacts(Layout(root), recompute=recompute, fix=fix, listen=screen)
+        if wandb is not None:
+            from goemo_cli.services.remote_validation import validate_remote
+
+            report = validate_remote(wandb, layout=Layout(root), listen=screen)
+        else:
+            report = validate_artifacts(Layout(root), recompute=recompute, fix=fix, listen=screen)
     _say(report, out, verbose=verbose)
+    valid = "All artifacts are valid" if wandb is None else "W&B has all of the run, as it is here"
     out.result(
-        "All artifacts are valid" if report.ok else f"{len(report.problems)} problem(s) found",
+        valid if report.ok else f"{len(report.problems)} problem(s) found",
         **(_document(report) if as_json else _headline(report)),
     )
     if report.repairs and not fix:

@@ -1,0 +1,208 @@
+"""`goemo validate --wandb RUN`: whether everything a run must have is on W&B, and equal to what is here."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.errors import NotFoundError, RunNotFoundError
+from goemo_cli.core.events import Listener, Noted, ignore
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.download_plan import WHAT, ArtifactName, as_run_files, plan_download
+from goemo_cli.services.download_records import read_records
+from goemo_cli.services.downloads import DEFAULT_PROJECT, require_network
+from goemo_cli.services.references import find_run, open_run
+from goemo_cli.services.run_files import run_files
+from goemo_cli.services.run_index import listed_runs
+from goemo_cli.services.validation.report import ValidationReport
+from goemo_cli.tracking.journal import read_journal
+from goemo_cli.tracking.wandb_fetch_http import digest_of
+from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb_files import RemoteRun, WandbSource
+
+
+def validate_remote(run: str, *, layout: Layout, listen: Listener = ignore) -> ValidationReport:
+    """Compare a finished run with its copy on W&B: names, sizes and digests; nothing is downloaded.
+
+    Args:
+        run: a local run as any command takes it, or the W&B run that it is.
+        layout: where the local run is.
+        listen: told which run is compared with which.
+
+    Raises:
+        NotFoundError: no such run here, it has no W&B run, or W&B has no such run.
+        AuthenticationError, RemoteError: as they say.
+    """
+    checkpoint, told = _local(run, layout)
+    report = ValidationReport(layout.root)
+    require_network(str(told))
+    source = WandbSource()
+    reference = source.complete(told, project=DEFAULT_PROJECT)
+    remote = source.run(reference)
+    listen(Noted(f"Comparing {checkpoint.run} with {reference}"))
+    report.check(
+        "ended on W&B",
+        checkpoint.path,
+        holds=remote.state not in ("running", "pending"),
+        otherwise=f"{reference} is still {remote.state} on W&B",
+    )
+    for path, message in list(checkpoint.hash_faults()):
+        report.problem(path, message)
+    here = _must_have(checkpoint, layout)
+    _compare_files(here, remote, checkpoint, layout, report)
+    _compare_artifacts(source, reference, here, checkpoint, layout, report)
+    return report
+
+
+def _local(run: str, layout: Layout) -> tuple[Checkpoint, RunReference]:
+    """The checkpoint that is meant, and its W&B run."""
+    if "://" in run or (run.count("/") in (1, 2) and not find_run(run, layout).is_dir()):
+        reference = RunReference.parse(run)
+        return _by_run_id(reference, layout), reference
+    try:
+        checkpoint = open_run(run, layout)
+    except RunNotFoundError:
+        if run.startswith("@"):
+            raise
+        reference = RunReference.parse(run)
+        return _by_run_id(reference, layout), reference
+    return checkpoint, _reference_of(checkpoint, layout)
+
+
+def _by_run_id(reference: RunReference, layout: Layout) -> Checkpoint:
+    """The local run that was logged as this W&B run, or came from it."""
+    came = {path for record in read_records(layout) if record.is_of(reference) for path in record.files}
+    for one in reversed(listed_runs(layout)):
+        if one.is_finished:
+            checkpoint = Checkpoint.open(one.path)
+            is_copy = layout.shown(one.path / MANIFEST) in came
+            if is_copy or _logged_id(checkpoint, layout) == reference.run_id:
+                return checkpoint
+    raise NotFoundError(f"no finished run below {layout.root} is the W&B run {reference}")
+
+
+def _reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
+    """Where a run went: where it was downloaded from, else its own settings."""
+    run_id = _logged_id(checkpoint, layout)
+    manifest = layout.shown(checkpoint.path / MANIFEST)
+    for record in read_records(layout):
+        parts = record.source.split("/")
+        if (
+            len(parts) == 3
+            and ":" not in parts[2]
+            and manifest in record.files
+            and run_id in (None, parts[2])
+        ):
+            return RunReference(parts[2], parts[1], parts[0])
+    if not run_id:
+        raise NotFoundError(f"{checkpoint.run} has no W&B run: it was not logged there")
+    wanted = checkpoint.config.logging.wandb
+    return RunReference(run_id, wanted.project, wanted.entity)
+
+
+def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
+    """What W&B calls a run: as its metrics say, or for one that was sent there later, its journal."""
+    if run_id := checkpoint.metrics["wandb_run_id"]:
+        return str(run_id)
+    journal = layout.journals / f"{checkpoint.run}.jsonl"
+    return read_journal(journal).mirror_id if journal.is_file() else None
+
+
+def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
+    """The files of a run that a mirror has, and whether it must; those that are not here are told by `goemo validate`."""
+    outputs = {layout.root / name for name in checkpoint.manifest.get("outputs", {})}
+    if not outputs:  # an older manifest
+        outputs = {
+            layout.split_predictions(checkpoint.run, "test"),
+            layout.split_predictions(checkpoint.run, "val"),
+            layout.per_class_metrics(checkpoint.run),
+        }
+    has_model = checkpoint.config.logging.wandb.log_model
+    files = {checkpoint.path / name: has_model for name in (*checkpoint.manifest["files"], MANIFEST)}
+    others = run_files(layout, [one.run for one in listed_runs(layout)]).get(checkpoint.run, [])
+    below = (layout.predictions, layout.stats)
+    others = [path for path in others if any(folder in path.parents for folder in below)]
+    return files | dict.fromkeys(others, False) | dict.fromkeys(sorted(outputs), True)
+
+
+def _compare_files(
+    here: Mapping[Path, bool],
+    remote: RemoteRun,
+    checkpoint: Checkpoint,
+    layout: Layout,
+    report: ValidationReport,
+) -> None:
+    where = str(remote.reference)
+    plan = plan_download(remote.files, WHAT, layout=layout, where=where, name=str(checkpoint.run))
+    there = {_name(file.target, checkpoint, layout): file.remote for file in plan.files}
+    for path, must in here.items():
+        name = _name(path, checkpoint, layout)
+        if not path.is_file():
+            report.check("here", path, holds=not must, otherwise="is missing here")
+        elif name not in there:
+            report.check("on W&B", path, holds=not must, otherwise=f"is missing in the files of {where}")
+        else:
+            _compare(path, there[name], where, report)
+    for name, file in there.items():
+        if PurePosixPath(name).parts[0] == "checkpoint" and name not in {
+            _name(path, checkpoint, layout) for path in here
+        }:
+            report.warn(checkpoint.path, f"{where} also holds {file.name}, which the run does not name")
+
+
+def _compare(path: Path, file: RemoteFile, where: str, report: ValidationReport) -> None:
+    size = path.stat().st_size
+    same_size = report.check(
+        "size on W&B",
+        path,
+        holds=file.size == size,
+        otherwise=f"has {size:,} bytes, {file.name} of {where} has {file.size:,}",
+    )
+    if same_size and file.digest is None:
+        report.warn(path, f"{where} has no digest of {file.name} to compare with")
+    elif same_size:
+        report.check(
+            "digest on W&B",
+            path,
+            holds=file.digest == digest_of(path, file.algorithm),
+            otherwise=f"differs from {file.name} of {where} ({file.algorithm.upper()})",
+        )
+
+
+def _compare_artifacts(
+    source: WandbSource,
+    reference: RunReference,
+    here: Mapping[Path, bool],
+    checkpoint: Checkpoint,
+    layout: Layout,
+    report: ValidationReport,
+) -> None:
+    """The newest versions of the run's W&B artifacts, where it logged any: they hold the same files."""
+    by_name = {_name(path, checkpoint, layout): path for path in here if path.is_file()}
+    for artifact in source.artifacts_of(reference):
+        kind = ArtifactName.parse(artifact.name)
+        if kind is None or kind.run_id != reference.run_id:
+            continue
+        for file in as_run_files(artifact.files, kind.what, str(checkpoint.run)):
+            if file.name in by_name:
+                _compare(by_name[file.name], file, str(artifact), report)
+        if kind.what == "checkpoint":
+            there = {file.name for file in as_run_files(artifact.files, kind.what, str(checkpoint.run))}
+            for name in _lacking(by_name, there):
+                report.problem(by_name[name], f"is missing in the W&B artifact {artifact}")
+
+
+def _lacking(by_name: Mapping[str, Path], there: set[str]) -> Iterator[str]:
+    yield from (name for name in by_name if name.startswith("checkpoint/") and name not in there)
+
+
+def _name(path: Path, checkpoint: Checkpoint, layout: Layout) -> str:
+    """What a local file is called in the Files tab."""
+    for folder, name in (
+        (checkpoint.path, f"checkpoint/{checkpoint.run}"),
+        (layout.predictions, "predictions"),
+        (layout.stats, "stats"),
+        (layout.figures, "figures"),
+    ):
+        if folder in path.parents:
+            return f"{name}/{path.relative_to(folder).as_posix()}"
+    return path.as_posix()

@@ -1,0 +1,109 @@
+"""Whether files from elsewhere are what they claim: weights that are plain tensors, settings that ask for no code."""
+
+import pickletools
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import read_json
+
+PICKLED = frozenset({".bin", ".pt", ".pth", ".pkl", ".pickle", ".ckpt"})
+"""Endings of files that torch.load would unpickle."""
+
+# As in torch's weights_only: what rebuilding a dict of tensors needs, and nothing that runs anything else.
+_ALLOWED = frozenset(
+    {
+        "collections OrderedDict",
+        "torch._utils _rebuild_tensor",
+        "torch._utils _rebuild_tensor_v2",
+        "torch._utils _rebuild_tensor_v3",
+        "torch._utils _rebuild_parameter",
+        "torch._utils _rebuild_parameter_with_state",
+        "torch._tensor _rebuild_from_type_v2",
+        "torch Tensor",
+        "torch Size",
+        "torch device",
+        "torch.nn.parameter Parameter",
+    }
+)
+_STORAGE = re.compile(
+    r"[A-Z][A-Za-z0-9]*Storage|bool|b?float(16|32|64)|bfloat16|float8_\w+|u?int(8|16|32|64)"
+)
+# Other ways to name a global; torch.save writes none of them.
+_OTHER_GLOBALS = frozenset({"STACK_GLOBAL", "INST", "OBJ", "NEWOBJ_EX", "EXT1", "EXT2", "EXT4"})
+_ARCHIVE = b"PK\x03\x04"
+_LEGACY_PICKLES = 5
+"""Magic number, protocol, machine, the object, its storages: then raw numbers follow."""
+
+
+def require_plain_weights(path: Path) -> None:
+    """Read the opcodes of a pickled state dict; nothing of it is run.
+
+    Args:
+        path: a file whose ending is in `PICKLED`.
+
+    Raises:
+        CorruptArtifactError: it names anything that tensors do not need, or is no torch file.
+    """
+    with path.open("rb") as stream:
+        if stream.read(len(_ARCHIVE)) == _ARCHIVE:  # how torch tells the two forms apart
+            _check_archive(path)
+            return
+        stream.seek(0)
+        for _ in range(_LEGACY_PICKLES):
+            _check_pickle(stream, path)
+
+
+def require_plain_settings(path: Path) -> None:
+    """Refuse a JSON file of a model that would have transformers run code from its folder.
+
+    Raises:
+        CorruptArtifactError: it has `auto_map` at its top, or is no JSON.
+    """
+    settings = read_json(path)
+    if isinstance(settings, dict) and "auto_map" in settings:
+        raise CorruptArtifactError(path, "unsafe: auto_map asks for code of its own")
+
+
+def _check_archive(path: Path) -> None:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
+            if len(set(names)) != len(names):
+                raise CorruptArtifactError(path, "unsafe: a name stands twice in the archive")
+            if any(name.endswith(("/constants.pkl", ".py")) for name in names):
+                raise CorruptArtifactError(path, "unsafe: it holds a program, not only weights")
+            pickles = [name for name in names if name.endswith(".pkl")]
+            if len(pickles) != 1:
+                raise CorruptArtifactError(path, f"holds {len(pickles)} pickles; a state dict is one")
+            with archive.open(pickles[0]) as stream:
+                _check_pickle(stream, path)
+    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError) as error:
+        raise CorruptArtifactError(path, f"is a damaged archive ({error})") from error
+
+
+def _check_pickle(stream: IO[bytes], path: Path) -> None:
+    for name in _globals(stream, path):
+        module, _, attribute = name.partition(" ")
+        is_storage = module in ("torch", "torch.storage") and bool(_STORAGE.fullmatch(attribute))
+        if name not in _ALLOWED and not is_storage:
+            raise CorruptArtifactError(
+                path, f"unsafe: unpickling it would call {module}.{attribute}; a plain state dict does not"
+            )
+
+
+def _globals(stream: IO[bytes], path: Path) -> Iterator[str]:
+    """`module name` of every global that the next pickle of the stream names."""
+    try:
+        for opcode, argument, _ in pickletools.genops(stream):
+            if opcode.name == "GLOBAL":
+                yield str(argument)
+            elif opcode.name in _OTHER_GLOBALS:
+                raise CorruptArtifactError(
+                    path, f"unsafe: its pickle uses {opcode.name}; a state dict does not"
+                )
+    except (ValueError, UnicodeDecodeError, IndexError, EOFError) as error:
+        raise CorruptArtifactError(path, f"is no torch file ({error})") from error

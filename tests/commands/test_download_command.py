@@ -1,0 +1,206 @@
+"""`goemo download` and `goemo validate --wandb` as they are typed, each in a fresh process as users have it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from goemo_cli.core.layout import Layout
+from tests.services.test_downloads import (
+    RUN,
+    WHERE,
+    Goemo,
+    environment,
+    file_requests,
+    names_of,
+    trained,
+    tree,
+)
+from tests.wandb_server import WandbServer
+
+SECONDS = 120
+
+GOEMO = """
+import sys
+import typer
+from goemo_cli.commands._errors import ErrorBoundary
+from goemo_cli.commands.download import download
+from goemo_cli.commands.validate import validate
+app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
+app.command("download")(download)
+app.command("validate")(validate)
+app()
+"""
+
+# As people do who log by hand: the Files tab in the contract's layout, and the checkpoint as a W&B artifact.
+LOGGED_BY_HAND = """
+import sys
+import wandb
+folder, run_name = sys.argv[1:]
+run = wandb.init(project="goemo", name=run_name, id="byhand1", settings=wandb.Settings(console="off"))
+run.log({"val/auc": 0.5, "epoch": 1})
+for pattern in ("predictions/*", "stats/*", "checkpoint/*/*"):
+    run.save(f"{folder}/files/{pattern}", base_path=f"{folder}/files", policy="now")
+artifact = wandb.Artifact("tiny-checkpoint-byhand1", type="model")
+artifact.add_dir(f"{folder}/files/checkpoint/{run_name}")
+run.log_artifact(artifact).wait()
+run.finish()
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[WandbServer]:
+    with WandbServer() as server:
+        yield server
+
+
+@pytest.fixture
+def origin(tmp_path: Path) -> Layout:
+    return trained(tmp_path / "origin")
+
+
+def run(program: str, *arguments: object, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", program, *map(str, arguments)],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )
+
+
+def test_what_was_logged_by_hand_comes_down_as_it_was(server: WandbServer, origin: Layout, tmp_path: Path):
+    for name, data in names_of(origin).items():
+        path = tmp_path / "up" / "files" / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    variables = environment(server, tmp_path / "sdk") | {"WANDB_DIR": str(tmp_path / "up")}
+    logged = run(LOGGED_BY_HAND, tmp_path / "up", RUN, variables=variables)
+    assert logged.returncode == 0, logged.stderr
+    fresh = environment(server, tmp_path / "sdk2")
+    here = Layout(tmp_path / "here")
+    done = run(GOEMO, "download", "--run-id", "byhand1", "--root", here.root, variables=fresh)
+    assert done.returncode == 0, done.stderr
+    assert "Downloaded tester/goemo/byhand1" in done.stdout
+    assert "goemo export-predictions --checkpoint" in done.stderr
+    assert tree(here) == tree(origin)
+    same = run(GOEMO, "validate", "--wandb", "byhand1", "--root", here.root, variables=fresh)
+    assert same.returncode == 0, same.stderr
+    version = run(
+        GOEMO,
+        "download",
+        "--artifact",
+        "tiny-checkpoint-byhand1:v0",
+        "--root",
+        tmp_path / "one",
+        variables=fresh,
+    )
+    assert version.returncode == 0, version.stderr
+    models = {name: data for name, data in tree(origin).items() if name.startswith("artifacts/models/")}
+    assert models.items() <= tree(Layout(tmp_path / "one")).items()
+
+
+def test_a_trained_run_comes_down_byte_for_byte(server: WandbServer, tmp_path: Path):
+    """`goemo train --wandb`, then `goemo download` on an empty root."""
+    origin, here = Layout(tmp_path / "origin"), Layout(tmp_path / "here")
+    trained_here = subprocess.run(
+        [
+            sys.executable, "-m", "goemo_cli", "train", "--model", "tfidf", "--data", "sample", "--wandb",
+            "--root", str(origin.root),
+        ],
+        env=environment(server, tmp_path / "sdk") | {"GOEMO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"},
+        capture_output=True,
+        text=True,
+        timeout=SECONDS,
+        check=False,
+    )  # fmt: skip
+    assert trained_here.returncode == 0, trained_here.stderr
+    (path,) = server.runs
+    goemo = Goemo(environment(server, tmp_path / "sdk2"))
+    assert goemo("download", "--run-id", path, "--root", here.root).code == 0
+    whole = {name: data for name, data in tree(origin).items() if name.startswith("artifacts/")}
+    assert len(whole) > 10
+    assert tree(here) == whole
+    server.requests.clear()
+    assert goemo("download", "--run-id", path, "--root", here.root).code == 0
+    assert file_requests(server) == []
+    for root in (origin.root, here.root):
+        assert goemo("validate", "--wandb", "@latest", "--root", root).code == 0
+    assert goemo("validate", "--root", here.root).code == 0
+    goemo.end()
+
+
+KEYS = [
+    pytest.param({"WANDB_API_KEY": "f" * 40}, 6, "refuses the API key", id="a bad key"),
+    pytest.param({"WANDB_API_KEY": "short"}, 6, "40+ characters", id="half a key"),
+    pytest.param({"WANDB_API_KEY": ""}, 6, "no W&B API key was found", id="no key"),
+    pytest.param({"GOEMO_OFFLINE": "1"}, 7, "the network is switched off", id="no network wanted"),
+]
+
+
+@pytest.mark.parametrize(("variables", "code", "words"), KEYS)
+def test_keys_and_networks(
+    server: WandbServer, tmp_path: Path, variables: dict[str, str], code: int, words: str
+):
+    clean = environment(server, tmp_path) | variables
+    done = run(GOEMO, "download", "--run-id", WHERE, "--root", tmp_path / "here", variables=clean)
+    assert done.returncode == code, done.stderr
+    assert words in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 2
+    assert "f" * 40 not in done.stderr
+    assert not (tmp_path / "here").exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "words"),
+    [
+        ("raise ImportError", "pip install 'goemo[wandb]'"),
+        ("__version__ = '0.28.1'", "wandb 0.29 or newer, here is 0.28.1"),
+    ],
+    ids=["missing", "too old"],
+)
+def test_a_package_that_cannot_be_used(server: WandbServer, tmp_path: Path, module: str, words: str):
+    """Stands in for an environment without wandb, or with an old one; no server is asked."""
+    (tmp_path / "wandb.py").write_text(module, encoding="utf-8")
+    clean = environment(server, tmp_path)
+    clean["PYTHONPATH"] = os.pathsep.join([str(tmp_path), clean["PYTHONPATH"]])
+    done = run(GOEMO, "download", "--run-id", WHERE, "--root", tmp_path / "here", variables=clean)
+    assert done.returncode == 4, done.stderr
+    assert words in done.stderr
+    assert server.requests == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["--run-id", "a", "--best", "val/auc"],
+        ["--artifact", "m-checkpoint-a:v0", "--what", "stats"],
+        ["--artifact", "nonsense"],
+        ["--run-id", "a/b/c/d"],
+        ["--run-id", "../../etc"],
+        ["--run-id", "a", "--what", "weights"],
+        ["--run-id", "a", "--what", ","],
+        ["--run-id", "a", "--wandb-project", "a/b"],
+        ["--best", "test/f1_macro"],
+        ["--best", "loss"],
+    ],
+    ids=" ".join,
+)
+def test_wrong_command_lines(arguments: list[str]):
+    """Refused before anything is asked: no key, no SDK."""
+    import typer
+
+    from goemo_cli.commands._errors import ErrorBoundary
+    from goemo_cli.commands.download import download
+
+    app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
+    app.callback()(lambda: None)
+    app.command("download")(download)
+    done = CliRunner().invoke(app, ["download", *arguments])
+    assert done.exit_code == 2, done.output
