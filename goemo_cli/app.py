@@ -12,12 +12,15 @@ from goemo_cli.commands._errors import ErrorBoundary
 from goemo_cli.commands.calibrate import calibrate
 from goemo_cli.commands.compare import compare
 from goemo_cli.commands.data import data
+from goemo_cli.commands.download import download
 from goemo_cli.commands.errors import errors
 from goemo_cli.commands.export_metrics import export_metrics
 from goemo_cli.commands.export_predictions import export_predictions
 from goemo_cli.commands.figures import figures
+from goemo_cli.commands.lineage import lineage
 from goemo_cli.commands.models import models
 from goemo_cli.commands.runs import runs
+from goemo_cli.commands.sync import sync
 from goemo_cli.commands.train import train
 from goemo_cli.commands.tune import tune
 from goemo_cli.commands.validate import validate
@@ -40,6 +43,9 @@ app.command("export-metrics")(export_metrics)
 app.command("errors")(errors)
 app.command("figures")(figures)
 app.command("validate")(validate)
+app.command("download")(download)
+app.command("sync")(sync)
+app.command("lineage")(lineage)
 app.command("models")(models)
 app.add_typer(runs, name="runs")
 app.add_typer(data, name="data")
