@@ -14,11 +14,13 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset as TorchDataset
 from transformers import (
+    AutoModelForSequenceClassification,
     AutoTokenizer,
     DataCollatorWithPadding,
     Trainer,
@@ -27,12 +29,12 @@ from transformers import (
 )
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.config import ModelSettings, TrainConfig
+from goemo_cli.core.config import TrainConfig
 from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.ml.devices import pick_device, pick_precision
 from goemo_cli.ml.loop import Examples, Step, fit
 from goemo_cli.ml.quiet import quiet_transformers
-from goemo_cli.ml.transformer import TransformerClassifier, build_transformer
+from goemo_cli.ml.transformer import TransformerClassifier, build_transformer, label_settings
 from goemo_cli.ml.weights import find_weights
 from goemo_cli.services.datasets import load_data
 from goemo_cli.services.settings import resolve_settings
@@ -69,9 +71,21 @@ class Bench:
         self.device = pick_device("auto")
         self.precision = pick_precision("auto", self.device)
 
-    def model(self, settings: ModelSettings) -> TransformerClassifier:
-        """Fresh weights."""
-        return build_transformer(self.folder, self.data.labels, settings, device=self.device)
+    def model(self) -> TransformerClassifier:
+        """Fresh weights, as goemo trains them."""
+        return build_transformer(self.folder, self.data.labels, self.config.model, device=self.device)
+
+    def plain_model(self, attention: str) -> Any:
+        """The same weights as transformers alone loads them, without goemo's dropout; the same share of it, though."""
+        labels, dropout = self.data.labels, self.config.model.dropout
+        with quiet_transformers():
+            return AutoModelForSequenceClassification.from_pretrained(
+                self.folder,
+                attn_implementation=attention,
+                hidden_dropout_prob=dropout,
+                attention_probs_dropout_prob=dropout,
+                **label_settings(labels),
+            )
 
     def take(self, comments: int, seed: int) -> LabelledTexts:
         """Random comments of train."""
@@ -80,7 +94,7 @@ class Bench:
 
     def goemo(self, examples: LabelledTexts) -> float:
         """Seconds of goemo's loop."""
-        classifier = self.model(self.config.model)
+        classifier = self.model()
         train = Examples(classifier.encode(examples.texts), examples.y_true)
         settings = self.config.training.model_copy(update={"epochs": 1})
         facts = fit(classifier, train, train, settings, device=self.device, precision=self.precision)
@@ -93,8 +107,7 @@ class Bench:
 
     def trainer(self, examples: LabelledTexts, *, best: bool) -> float:
         """Seconds of Trainer's loop, by its own count."""
-        settings = replace_attention(self.config.model, "eager" if best else "sdpa")
-        model = self.model(settings).model
+        model = self.plain_model("eager" if best else "sdpa")
         tokenizer = AutoTokenizer.from_pretrained(self.folder)
         with tempfile.TemporaryDirectory() as output:
             tuned = {
@@ -112,11 +125,6 @@ class Bench:
             trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate)
             with quiet_transformers():
                 return float(trainer.train().metrics["train_runtime"])
-
-
-def replace_attention(settings: ModelSettings, attention: str) -> ModelSettings:
-    """The same model settings with another attention implementation."""
-    return settings.model_copy(update={"attention": attention})
 
 
 def main() -> None:

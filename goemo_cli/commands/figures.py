@@ -1,20 +1,27 @@
 """goemo figures."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DataDirOpt, JsonOpt, QuietOpt, RootOpt
 
+if TYPE_CHECKING:
+    from goemo_cli.services.figures import CheckResult, FiguresResult
+
+FOUND_STALE = 3
+PictureFormat = Literal["png", "svg", "pdf"]
+Style = Literal["light", "dark"]
+
 
 def figures(
     run: Annotated[
-        str | None,
+        list[str] | None,
         typer.Option(
             "--run",
-            help="A run: its folder, its name, or @latest, @best, @MODEL. [default: @latest]",
+            help="A run: its folder, its name, or @latest, @best, @MODEL; several to compare them. [default: @latest]",
             metavar="RUN",
             show_default=False,
         ),
@@ -28,39 +35,107 @@ def figures(
             show_default=False,
         ),
     ] = None,
+    picture_format: Annotated[
+        PictureFormat | None,
+        typer.Option("--format", help="How pictures are written. [default: png]", show_default=False),
+    ] = None,
+    style: Annotated[
+        Style | None,
+        typer.Option("--style", help="On which background. [default: light]", show_default=False),
+    ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--check", help="Draw nothing; name the figures whose sources have changed since."),
+    ] = False,
     data_dir: DataDirOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Draw the figures of a run.
+    """Draw the figures of a run, or of several beside each other.
 
-    Its data, its training, its thresholds and the F1 of each label, into output/figures. Example: goemo figures --only 07,15
+    Data, training, thresholds and the F1 of each label, into output/figures; the numbers in them into
+    output/figures/data. --check exits with 3 if one is stale. Example: goemo figures --run @minilm --run @tfidf --only 08,20
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.errors import NotFoundError
+    if check and (run or picture_format or style or data_dir):
+        raise typer.BadParameter("only --only goes with it: nothing is drawn", param_hint="--check")
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.figures import draw_figures
 
     wanted = [name for names in only or () for name in names.split(",")]
     out = Console(as_json=as_json, quiet=quiet)
+    if check:
+        from goemo_cli.services.figures import check_figures
+
+        _say_check(check_figures(Layout(root), only=wanted), out, root)
+        return
+
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.services.figures import draw_figures
+
     with Screen(out) as screen:
-        result = draw_figures(Layout(root), run=run, only=wanted, data_dir=data_dir, listen=screen)
+        result = draw_figures(
+            Layout(root),
+            runs=run or [],
+            only=wanted,
+            picture_format=picture_format or "png",
+            theme=style or "light",
+            data_dir=data_dir,
+            listen=screen,
+        )
+    _say(result, out, named=bool(wanted))
+    out.hint(f"goemo figures --check{_at(root)}", f"goemo validate{_at(root)}")
+
+
+def _say(result: "FiguresResult", out: Console, *, named: bool) -> None:
+    from goemo_cli.core.errors import NotFoundError
+
+    first, *others = result.runs
+    runs = f"{first} and {', '.join(map(str, others))}" if others else str(first)
     for name, reason in result.skipped:
         out.warn(f"figure {name} was not drawn: {reason}")
-    if result.drawn or as_json:
+    if result.drawn or out.as_json:
+        document: dict[str, Any] = {
+            "runs": [str(run) for run in result.runs],
+            "drawn": list(result.drawn),
+            "skipped": [{"figure": name, "reason": reason} for name, reason in result.skipped],
+            "of_first": list(result.of_first),
+        }
         out.result(
-            f"Drew {len(result.drawn)} figure{'' if len(result.drawn) == 1 else 's'} of {result.run}",
-            **(
-                {
-                    "run": str(result.run),
-                    "drawn": list(result.drawn),
-                    "skipped": [{"figure": name, "reason": reason} for name, reason in result.skipped],
-                }
-                if as_json
-                else {path.name[:2]: path for path in result.drawn}
-            ),
+            f"Drew {_counted(len(result.drawn))} of {runs}",
+            **(document if out.as_json else {path.name[:2]: path for path in result.drawn}),
         )
-    if result.skipped and (wanted or not result.drawn):
-        raise NotFoundError(f"{len(result.skipped)} figure(s) of {result.run} lack what they are drawn from")
-    out.hint(f"goemo validate --root {root}" if root != Path() else "goemo validate")
+    if result.of_first:
+        numbers = ", ".join(name[:2] for name in result.of_first)
+        out.note(f"Figures of one run show the first, {first}: {numbers}")
+    if result.skipped and (named or not result.drawn):
+        raise NotFoundError(f"{_counted(len(result.skipped))} of {runs} could not be drawn")
+
+
+def _say_check(found: "CheckResult", out: Console, root: Path) -> None:
+    for path, reason in found.stale:
+        out.fail(f"{path} is stale: {reason}")
+    checked = len(found.fresh) + len(found.stale)
+    document: dict[str, Any] = {
+        "ok": not found.stale,
+        "fresh": list(found.fresh),
+        "stale": [{"path": path, "reason": reason} for path, reason in found.stale],
+    }
+    stale = len(found.stale)
+    out.result(
+        f"{stale} of {_counted(checked)} {'is' if stale == 1 else 'are'} stale"
+        if stale
+        else f"{_counted(checked)} checked, none is stale",
+        **(document if out.as_json else {}),
+    )
+    if stale:
+        numbers = ",".join(dict.fromkeys(path.name[:2] for path, _ in found.stale))
+        out.hint(f"goemo figures --only {numbers}{_at(root)}")
+        raise typer.Exit(FOUND_STALE)
+
+
+def _counted(number: int) -> str:
+    return f"{number} figure{'' if number == 1 else 's'}"
+
+
+def _at(root: Path) -> str:
+    return "" if root == Path() else f" --root {root}"

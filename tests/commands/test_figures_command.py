@@ -2,10 +2,9 @@ import json
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
-from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.training import train
@@ -13,56 +12,102 @@ from goemo_cli.services.training import train
 
 @pytest.fixture(scope="module")
 def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project root with one tfidf run."""
+    """A project root with two tfidf runs."""
     root = tmp_path_factory.mktemp("root")
-    config = TrainConfig.from_layers(
-        ("tfidf", catalogue()["tfidf"].defaults),
-        ("test", {"model": {"name": "tfidf"}, "data": {"name": "sample"}}),
-    )
-    train(config, layout=Layout(root))
+    for limit in (300, 400):
+        data = {"name": "sample", "max_train_samples": limit}
+        config = TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": data}))
+        train(config, layout=Layout(root))
     return root
 
 
+def figures(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, ["figures", "--root", str(root), *arguments])
+
+
+def runs_of(root: Path) -> list[str]:
+    return [path.name for path in Layout(root).checkpoints()]
+
+
 def test_figures_are_drawn_and_listed(root: Path) -> None:
-    result = CliRunner().invoke(app, ["figures", "--root", str(root)])
+    result = figures(root, "--only", "07,10")
     assert result.exit_code == 0
-    assert "Drew 7 figures of tfidf-" in result.stdout
+    assert f"Drew 2 figures of {runs_of(root)[-1]}" in result.stdout
     assert "07_per_emotion_f1_scores.png" in result.stdout
-    assert "Warning: figure 05_token_length_distributions was not drawn" in result.stderr
+    assert f"goemo figures --check --root {root}" in result.stderr
     assert f"goemo validate --root {root}" in result.stderr
 
 
 def test_json_is_one_document(root: Path) -> None:
-    result = CliRunner().invoke(
-        app, ["figures", "--root", str(root), "--only", "07,15", "--only", "10", "--json"]
-    )
+    result = figures(root, "--only", "07,15", "--only", "10", "--json")
     assert result.exit_code == 0
     document = json.loads(result.stdout)
+    assert document["runs"] == runs_of(root)[-1:]
     assert [Path(path).name[:2] for path in document["drawn"]] == ["07", "15", "10"]
-    assert document["skipped"] == []
+    assert document["skipped"] == document["of_first"] == []
     assert all(Path(path).is_file() for path in document["drawn"])
 
 
+def test_several_runs_in_another_format_and_style(root: Path) -> None:
+    first, second = runs_of(root)
+    result = figures(
+        root, "--run", first, "--run", second, "--only", "09,10", "--format", "svg", "--style", "dark"
+    )
+    assert result.exit_code == 0
+    assert f"Drew 2 figures of {first} and {second}" in result.stdout
+    assert "09_macro_vs_micro.svg" in result.stdout
+    assert f"Figures of one run show the first, {first}: 10" in result.stderr
+
+
 def test_a_wanted_figure_that_cannot_be_drawn_exits_4(root: Path) -> None:
-    result = CliRunner().invoke(app, ["figures", "--root", str(root), "--only", "05,07"])
+    result = figures(root, "--only", "05,07")
     assert result.exit_code == 4
     assert "Drew 1 figure of" in result.stdout
+    assert "Warning: figure 05_token_length_distributions was not drawn" in result.stderr
     assert "tokenizer.json is missing" in result.stderr
 
 
 def test_an_unknown_figure_exits_2(root: Path) -> None:
-    result = CliRunner().invoke(app, ["figures", "--root", str(root), "--only", "99"])
-    assert result.exit_code == 2
-    assert "known: 00_class_distribution" in result.stderr
+    for more in ((), ("--check",)):
+        result = figures(root, "--only", "99", *more)
+        assert result.exit_code == 2
+        assert "known: 00_class_distribution" in result.stderr
 
 
 def test_an_unknown_run_exits_4(root: Path) -> None:
-    result = CliRunner().invoke(app, ["figures", "--root", str(root), "--run", "tfidf-20200101-000000"])
+    result = figures(root, "--run", "tfidf-20200101-000000")
     assert result.exit_code == 4
     assert "no run 'tfidf-20200101-000000'" in result.stderr
 
 
 def test_no_run_exits_4(tmp_path: Path) -> None:
-    result = CliRunner().invoke(app, ["figures", "--root", str(tmp_path)])
+    result = figures(tmp_path)
     assert result.exit_code == 4
     assert "no finished run" in result.stderr
+
+
+def test_stale_figures_are_named_and_exit_3(root: Path) -> None:
+    figures(root, "--only", "07,15")
+    result = figures(root, "--check", "--only", "07,15")
+    assert result.exit_code == 0
+    assert "none is stale" in result.stdout
+    (path,) = Layout(root).stats.glob(f"per_class_metrics_*{runs_of(root)[-1].removeprefix('tfidf-')}.csv")
+    before = path.read_bytes()
+    path.write_bytes(before + b"\n")
+    result = figures(root, "--check", "--only", "07,15", "--json")
+    assert result.exit_code == 3
+    document = json.loads(result.stdout)
+    assert not document["ok"]
+    assert [Path(entry["path"]).name for entry in document["stale"]] == ["07_per_emotion_f1_scores.png"]
+    assert "has changed since" in result.stderr
+    result = figures(root, "--check", "--only", "7")
+    assert result.exit_code == 3
+    assert f"goemo figures --only 07 --root {root}" in result.stderr
+    path.write_bytes(before)
+
+
+@pytest.mark.parametrize("option", [("--run", "@latest"), ("--format", "svg"), ("--style", "dark")])
+def test_checking_draws_nothing(root: Path, option: tuple[str, str]) -> None:
+    result = figures(root, "--check", *option)
+    assert result.exit_code == 2
+    assert "nothing is drawn" in result.stderr

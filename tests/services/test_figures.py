@@ -26,13 +26,13 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.events import Event, FileWritten
-from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data import Dataset, LabelledTexts
-from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
+from goemo_cli.services.figures import FIGURES, draw_figures, figure_of, style
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
@@ -40,12 +40,11 @@ from goemo_cli.services.figures.style import (
     named,
     padded_limits,
     percent,
-    save_png,
+    save_figure,
     shown,
     wrapped,
 )
 from goemo_cli.services.training import train
-from goemo_cli.services.validation import validate_artifacts
 
 ODD_LABELS = (
     "a$b_c$", "under_score", "$\\frac{$", "\\alpha", "喜び", "радость", "tab\tand\nline", "bell\x07\x1b[31m",
@@ -86,11 +85,12 @@ def source_of(checkpoint: Checkpoint) -> Source:
 
 def drawn(number: str, source: Source) -> Any:
     with house_style():
-        return figure_of(number).draw(source)
+        return figure_of(number).draw(source).figure
 
 
 def png(figure: Figure, folder: Path) -> bytes:
-    save_png(figure, folder / "one.png", {})
+    with house_style():
+        save_figure(figure, folder / "one.png", {})
     return (folder / "one.png").read_bytes()
 
 
@@ -99,7 +99,7 @@ def moved(tfidf: Checkpoint, tmp_path: Path) -> Callable[..., Layout]:
     """A copy of the tfidf run's root without some of its files."""
 
     def copy(*missing: str) -> Layout:
-        shutil.copytree(layout_of(tfidf).root, tmp_path / "copy")
+        shutil.copytree(layout_of(tfidf).root, tmp_path / "copy", ignore=shutil.ignore_patterns("output"))
         layout = Layout(tmp_path / "copy")
         for pattern in missing:
             for path in layout.root.rglob(pattern):
@@ -140,24 +140,54 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
     source._kept["per_class"] = [
         {
             "emotion": label, "f1_score": 0.0 if at % 3 else 1 / (at + 1), "support": at, "f1_ci_low": 0.0,
-            "f1_ci_high": None if at == 1 else 0.5, "tp": 1, "fp": 1, "fn": 1, "tn": 1,
+            "f1_ci_high": None if at == 1 else 0.5, "tp": 1, "fp": 1, "fn": 1, "tn": 1, "precision": at / 100,
+            "recall": 0.5, "roc_auc": None if at == 1 else 1 - at / 300, "average_precision": 0.3,
+            "threshold": float(thresholds.per_label[at]),
         }
         for at, label in enumerate(labels)
     ]  # fmt: skip
+    for split in ("val", "test"):
+        part = splits[split]
+        y_prob = np.clip(0.5 * part.y_true + 0.7 * rng.random(part.y_true.shape), 0, 1).astype(np.float32)
+        source._kept[f"{split} predictions"] = Predictions(
+            labels, part.texts, part.y_true, thresholds.decide(y_prob), y_prob
+        )
     return source
 
 
+CONTRACT = (
+    "00_class_distribution", "01_class_distribution_no_neutral", "02_label_cooccurrence",
+    "03_label_cooccurrence_clean", "04_character_length_distributions", "05_token_length_distributions",
+    "06_metric_correlations", "07_per_emotion_f1_scores", "08_auc_vs_f1_tradeoff", "09_macro_vs_micro",
+    "10_training_curves", "11_threshold_macro", "12_threshold_micro", "13_threshold_f1",
+    "14_threshold_coverage", "15_per_class_thresholds", "16_label_confusion", "17_reliability_diagram",
+    "18_calibration_summary", "19_cooccurrence_heatmap", "20_robustness_confidence_intervals",
+    "21_embedding_projection", "22_precision_recall_curves", "23_paper_comparison",
+)  # fmt: skip
+
+
+def test_the_figures_are_those_of_the_contract_in_its_order() -> None:
+    assert tuple(map(str, FIGURES)) == tuple(name for name in CONTRACT if name in set(map(str, FIGURES)))
+    assert len(set(FIGURES)) == len(FIGURES)
+
+
+@pytest.mark.slow
 def test_a_transformer_run_gets_every_figure(tiny: Checkpoint) -> None:
+    result = draw_figures(layout_of(tiny))
+    assert [path.stem for path in result.drawn] == [str(figure) for figure in FIGURES][:-1]
+    ((name, reason),) = result.skipped
+    assert name == "23_paper_comparison"
+    assert reason == f"{tiny.run} was not scored on the test split of GoEmotions"
+
+
+def test_pictures_are_whole_and_nothing_partial_stays(tiny: Checkpoint) -> None:
     events: list[Event] = []
     layout = layout_of(tiny)
-    result = draw_figures(layout, listen=events.append)
+    result = draw_figures(layout, only=["05", "09", "10"], listen=events.append)
     assert result.skipped == ()
-    assert result.run == tiny.run
-    assert [path.name for path in result.drawn] == [
-        "00_class_distribution.png", "01_class_distribution_no_neutral.png", "02_label_cooccurrence.png",
-        "05_token_length_distributions.png", "07_per_emotion_f1_scores.png", "10_training_curves.png",
-        "11_threshold_macro.png", "15_per_class_thresholds.png",
-    ]  # fmt: skip
+    assert result.runs == (tiny.run,)
+    names = ["05_token_length_distributions", "09_macro_vs_micro", "10_training_curves"]
+    assert [path.stem for path in result.drawn] == names
     assert [event.path for event in events if isinstance(event, FileWritten)] == list(result.drawn)
     for path in result.drawn:
         assert path.parent == layout.figures
@@ -167,21 +197,37 @@ def test_a_transformer_run_gets_every_figure(tiny: Checkpoint) -> None:
             picture.load()
             assert picture.width >= 1000
             assert set(picture.info) <= {"dpi", SOURCES_KEY}, "no version, no time of writing"
-    assert sorted(layout.figures.iterdir()) == sorted(result.drawn), "nothing partial stays behind"
+    written = [path.relative_to(layout.figures).as_posix() for path in layout.figures.rglob("*.*")]
+    expected = [[f"{name}.png", *(f"data/{name}.{suffix}" for suffix in ("csv", "json"))] for name in names]
+    assert sorted(written) == sorted(name for files in expected for name in files)
 
 
-def test_a_tfidf_run_gets_all_but_token_lengths(tfidf: Checkpoint) -> None:
-    result = draw_figures(layout_of(tfidf))
-    assert len(result.drawn) == len(FIGURES) - 1
-    ((name, reason),) = result.skipped
-    assert name == "05_token_length_distributions"
-    assert "tokenizer.json is missing: a tfidf model has no tokenizer" in reason
+def test_a_figure_that_lacks_something_stops_no_other(tfidf: Checkpoint) -> None:
+    result = draw_figures(layout_of(tfidf), only=["05", "09", "23"])
+    assert [path.name for path in result.drawn] == ["09_macro_vs_micro.png"]
+    reasons = dict(result.skipped)
+    assert (
+        "tokenizer.json is missing: a tfidf model has no tokenizer"
+        in reasons["05_token_length_distributions"]
+    )
+    assert "was not scored on the test split of GoEmotions" in reasons["23_paper_comparison"]
 
 
 def test_drawing_twice_gives_the_same_bytes(tfidf: Checkpoint, tmp_path: Path) -> None:
-    for name in ("01", "07"):
+    for name in ("01", "08"):
         first, second = (png(drawn(name, source_of(tfidf)), tmp_path) for _ in range(2))
         assert first == second
+
+
+def test_dark_is_dark_and_leaves_light_as_it_was(tfidf: Checkpoint, tmp_path: Path) -> None:
+    before = png(drawn("15", source_of(tfidf)), tmp_path)
+    with house_style("dark"):
+        save_figure(figure_of("15").draw(source_of(tfidf)).figure, tmp_path / "dark.png", {})
+    with Image.open(tmp_path / "dark.png") as picture:
+        grey = np.asarray(picture.convert("L"))
+    assert np.median(grey) < 40
+    assert grey.max() > 200, "its text is light"
+    assert png(drawn("15", source_of(tfidf)), tmp_path) == before
 
 
 def test_the_users_matplotlibrc_does_not_matter(tfidf: Checkpoint, tmp_path: Path) -> None:
@@ -211,23 +257,23 @@ def test_an_unknown_figure_lists_the_known_ones(name: str, layout: Layout) -> No
 def test_the_newest_finished_run_is_drawn(moved: Callable[..., Layout], tfidf: Checkpoint) -> None:
     layout = moved()
     (layout.models / "tiny" / "tiny-20990101-000000").mkdir(parents=True)  # newer, but never finished
-    assert draw_figures(layout, only=["10"]).run == tfidf.run
+    assert draw_figures(layout, only=["10"]).runs == (tfidf.run,)
 
 
 def test_a_run_is_found_by_name(tfidf: Checkpoint) -> None:
-    assert draw_figures(layout_of(tfidf), run=str(tfidf.run), only=["10"]).run == tfidf.run
-    assert draw_figures(layout_of(tfidf), run=tfidf.run, only=["10"]).run == tfidf.run
+    assert draw_figures(layout_of(tfidf), runs=[str(tfidf.run)], only=["10"]).runs == (tfidf.run,)
+    assert draw_figures(layout_of(tfidf), runs=[tfidf.run], only=["10"]).runs == (tfidf.run,)
 
 
 def test_an_unknown_run_names_near_ones(tfidf: Checkpoint) -> None:
     for wrong in (f"{tfidf.run}x", str(tfidf.run.next_second())):
         with pytest.raises(RunNotFoundError, match=f"no run '{wrong}'.*did you mean '{tfidf.run}'"):
-            draw_figures(layout_of(tfidf), run=wrong)
+            draw_figures(layout_of(tfidf), runs=[wrong])
 
 
 def test_an_unfinished_run_says_what_it_lacks(moved: Callable[..., Layout], tfidf: Checkpoint) -> None:
     with pytest.raises(NotFoundError, match=r"lacks manifest\.json"):
-        draw_figures(moved("manifest.json"), run=tfidf.run)
+        draw_figures(moved("manifest.json"), runs=[tfidf.run])
 
 
 def test_no_run_at_all(layout: Layout) -> None:
@@ -240,9 +286,10 @@ def test_missing_files_are_named_and_the_others_drawn(moved: Callable[..., Layou
     layout = moved("per_class_metrics_*.csv", "val_predictions_*.csv")
     result = draw_figures(layout, only=["07", "10", "11", "15"])
     assert [path.name[:2] for path in result.drawn] == ["10", "15"]
+    (run,) = result.runs
     reasons = dict(result.skipped)
-    assert f"{layout.per_class_metrics(result.run)} is missing" in reasons["07_per_emotion_f1_scores"]
-    assert f"{layout.split_predictions(result.run, 'val')} is missing" in reasons["11_threshold_macro"]
+    assert f"{layout.per_class_metrics(run)} is missing" in reasons["07_per_emotion_f1_scores"]
+    assert f"{layout.split_predictions(run, 'val')} is missing" in reasons["11_threshold_macro"]
 
 
 @pytest.mark.parametrize(
@@ -319,7 +366,7 @@ def test_an_older_picture_is_told_from_a_new_one(tfidf: Checkpoint) -> None:
     stale.unlink()
 
 
-@pytest.mark.parametrize("number", ["00", "07", "15"])
+@pytest.mark.parametrize("number", ["00", "07", "08", "13", "15"])
 def test_all_labels_are_shown(tfidf: Checkpoint, number: str) -> None:
     assert sorted(tick_labels(drawn(number, source_of(tfidf)))) == sorted(EMOTIONS)
 
@@ -488,9 +535,12 @@ def test_thresholds_are_drawn_as_the_file_says(tfidf: Checkpoint) -> None:
         pytest.param(tuple(f"emotion {at}" for at in range(200)), id="200", marks=pytest.mark.slow),
     ],
 )
-def test_any_labels_are_drawn(tfidf: Checkpoint, labels: tuple[str, ...], tmp_path: Path) -> None:
+def test_any_labels_are_drawn(
+    tfidf: Checkpoint, labels: tuple[str, ...], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(style, "DPI", 100)  # as sharp as it needs to be to see what touches an edge
     source = with_labels(tfidf, labels)
-    for number in ("00", "02", "07", "15"):
+    for number in ("00", "02", "07", "08", "13", "15"):
         figure = drawn(number, source)
         assert len(tick_labels(figure)) == len(labels)
         with Image.open(io.BytesIO(png(figure, tmp_path))) as picture:
@@ -528,28 +578,3 @@ def test_limits_leave_small_differences_small() -> None:
     low, high = padded_limits([0.5, 0.5001], least_span=0.02, floor=0, ceiling=1)
     assert high - low >= 0.02
     assert padded_limits([np.nan], least_span=0.1, floor=0, ceiling=1)[1] > 0
-
-
-def test_a_picture_says_which_files_it_was_drawn_from(moved: Callable[..., Layout]) -> None:
-    """So that `goemo validate` can tell a stale one."""
-    layout = moved()
-    result = draw_figures(layout, only=["07", "10", "11"])
-    by_number = {path.name[:2]: path for path in result.drawn}
-    sources = {}
-    for number, path in by_number.items():
-        with Image.open(path) as picture:
-            sources[number] = json.loads(picture.info[SOURCES_KEY])
-    run = result.run
-    assert layout.shown(layout.per_class_metrics(run)) in sources["07"]
-    assert [name.rpartition("/")[2] for name in sources["10"]] == ["metrics.json"]
-    assert {name.rpartition("/")[2] for name in sources["11"]} == {
-        "thresholds.json",
-        layout.split_predictions(run, "val").name,
-        layout.split_predictions(run, "test").name,
-    }
-    for found in sources.values():
-        assert all(sha256_file(layout.root / name) == digest for name, digest in found.items())
-    assert validate_artifacts(layout).problems == []
-    layout.per_class_metrics(run).write_bytes(layout.per_class_metrics(run).read_bytes() + b"\n")
-    stale = [problem for problem in validate_artifacts(layout).problems if problem.path == by_number["07"]]
-    assert "is stale" in stale[0].message

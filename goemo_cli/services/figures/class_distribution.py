@@ -4,12 +4,11 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.splits import SPLITS, Split
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     FAINT,
@@ -25,7 +24,7 @@ from goemo_cli.services.figures.style import (
 )
 
 
-def draw(source: Source) -> Figure:
+def draw(source: Source) -> Drawn:
     """All labels, commonest first: counts of each split, and shares that show whether the splits are alike."""
     data = source.data()
     counts = {split: data.splits[split].y_true.sum(axis=0) for split in SPLITS}
@@ -43,7 +42,7 @@ def draw_counts(
     labels: Sequence[str],
     counts: dict[Split, IntArray],
     sizes: dict[Split, int],
-) -> Figure:
+) -> Drawn:
     """Bars of train, numbers of all splits, and their shares of `sizes` on a log scale."""
     order = np.argsort(-counts["train"], kind="stable")
     rows = LabelRows.of(len(labels))
@@ -61,7 +60,12 @@ def draw_counts(
     _draw_shares(shares, order, counts, sizes, rows)
     if any((count == 0).any() for count in counts.values()):
         caption(figure, "Hollow, at the left edge: no comment of that split.")
-    return figure
+    return Drawn(
+        figure,
+        {"emotion": [labels[at] for at in order]}
+        | {split: counts[split][order] for split in SPLITS}
+        | {f"{split}_share": counts[split][order] / max(sizes[split], 1) for split in SPLITS},
+    )
 
 
 def split_sizes(source: Source) -> list[str]:

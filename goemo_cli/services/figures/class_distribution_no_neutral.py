@@ -3,18 +3,17 @@
 from collections.abc import Sequence
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.splits import SPLITS
 from goemo_cli.services.figures.class_distribution import draw_counts
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import NEUTRAL, Source
 from goemo_cli.services.figures.style import counted, named, percent, shown
 
 
-def draw(source: Source) -> Figure:
+def draw(source: Source) -> Drawn:
     """As figure 00 over the comments that carry an emotion: neutral no longer presses the others together."""
     data = source.data()
     if NEUTRAL not in data.labels:

@@ -1,4 +1,4 @@
-"""`goemo figures`: which figures there are, and drawing those of one run."""
+"""`goemo figures`: which figures there are, and drawing those of one run or of several beside each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,57 +9,98 @@ from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, P
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.figures import (
+    auc_vs_f1_tradeoff,
+    calibration_summary,
+    character_length_distributions,
     class_distribution,
     class_distribution_no_neutral,
+    cooccurrence_heatmap,
+    embedding_projection,
+    label_confusion,
     label_cooccurrence,
+    label_cooccurrence_clean,
+    macro_vs_micro,
+    metric_correlations,
+    paper_comparison,
     per_class_thresholds,
     per_emotion_f1_scores,
+    precision_recall_curves,
+    reliability_diagram,
+    robustness_confidence_intervals,
+    threshold_coverage,
+    threshold_f1,
     threshold_macro,
+    threshold_micro,
     token_length_distributions,
     training_curves,
 )
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import FORMATS, Description, PictureFormat
+from goemo_cli.services.figures.sidecar import write_record, write_table
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.figures.style import house_style, save_png
+from goemo_cli.services.figures.style import Theme, house_style, save_figure
 from goemo_cli.services.references import open_run
 
 FIGURES: tuple[Description, ...] = (
     class_distribution.FIGURE,
     class_distribution_no_neutral.FIGURE,
     label_cooccurrence.FIGURE,
+    label_cooccurrence_clean.FIGURE,
+    character_length_distributions.FIGURE,
     token_length_distributions.FIGURE,
+    metric_correlations.FIGURE,
     per_emotion_f1_scores.FIGURE,
+    auc_vs_f1_tradeoff.FIGURE,
+    macro_vs_micro.FIGURE,
     training_curves.FIGURE,
     threshold_macro.FIGURE,
+    threshold_micro.FIGURE,
+    threshold_f1.FIGURE,
+    threshold_coverage.FIGURE,
     per_class_thresholds.FIGURE,
+    label_confusion.FIGURE,
+    reliability_diagram.FIGURE,
+    calibration_summary.FIGURE,
+    cooccurrence_heatmap.FIGURE,
+    robustness_confidence_intervals.FIGURE,
+    embedding_projection.FIGURE,
+    precision_recall_curves.FIGURE,
+    paper_comparison.FIGURE,
 )
 """In the order of their numbers."""
 
 
 @dataclass(frozen=True)
 class FiguresResult:
-    """What was drawn of which run, and what could not be."""
+    """What was drawn of which runs, and what could not be."""
 
-    run: RunName
+    runs: tuple[RunName, ...]
+    """At least one, in the order they were named."""
     drawn: tuple[Path, ...]
     skipped: tuple[tuple[str, str], ...]
     """(figure, what it lacks)."""
+    of_first: tuple[str, ...]
+    """Figures that show the first run alone although several were named."""
 
 
 def draw_figures(
     layout: Layout,
     *,
-    run: RunName | str | None = None,
+    runs: Sequence[RunName | str] = (),
     only: Sequence[str] = (),
+    picture_format: PictureFormat = "png",
+    theme: Theme = "light",
     data_dir: Path | None = None,
     listen: Listener = ignore,
 ) -> FiguresResult:
-    """Draw figures of one run into output/figures; one that lacks something does not stop the others.
+    """Draw figures into output/figures, each with its numbers below data/; one that lacks something stops no other.
 
     Args:
-        layout: where the run lies and where the pictures go.
-        run: which run, as `services.references` understands it; the newest finished one by default.
+        layout: where the runs lie and where the pictures go.
+        runs: which runs, as `services.references` understands them; the newest finished one by default. Figures
+            that compare show all of them, the others the first.
         only: numbers or names of figures; all by default.
+        picture_format: png, svg or pdf.
+        theme: light or dark.
         data_dir: where the data lies now, if no longer where the run found it.
         listen: told of progress.
 
@@ -68,27 +109,28 @@ def draw_figures(
         RunNotFoundError: no run of that name.
         NoRunError: no finished run at all.
     """
-    wanted = [figure_of(name) for name in only] or FIGURES
-    checkpoint = open_run(str(run or "@latest"), layout)
-    source = Source(checkpoint, layout, data_dir, listen)
+    wanted = list(dict.fromkeys([figure_of(name) for name in only] or FIGURES))
+    source = _source([str(run) for run in runs] or ["@latest"], layout, data_dir, listen)
     drawn: list[Path] = []
     skipped: list[tuple[str, str]] = []
-    listen(PhaseStarted("Drawing", len(set(wanted)), "figures"))
-    for figure in dict.fromkeys(wanted):
-        path = layout.figures / figure.file_name
-        source.forget_use()
+    listen(PhaseStarted("Drawing", len(wanted), "figures"))
+    for figure in wanted:
+        path = layout.figures / figure.file_name(picture_format)
         try:
-            with house_style():
-                picture = figure.draw(source)
+            _draw(figure, source, path, theme)
         except (GoemoError, OSError) as error:
             skipped.append((str(figure), f"{error}{_left_behind(path)}"))
         else:
-            save_png(picture, path, source.files_used())
             drawn.append(path)
             listen(FileWritten(path))
         listen(Advanced(1, str(figure)))
     listen(PhaseEnded())
-    return FiguresResult(checkpoint.run, tuple(drawn), tuple(skipped))
+    return FiguresResult(
+        runs=tuple(one.checkpoint.run for one in (source, *source.others)),
+        drawn=tuple(drawn),
+        skipped=tuple(skipped),
+        of_first=tuple(str(figure) for figure in wanted if source.others and not figure.several),
+    )
 
 
 def figure_of(name: str) -> Description:
@@ -97,13 +139,47 @@ def figure_of(name: str) -> Description:
     Raises:
         SettingError: none of the figures.
     """
-    asked = name.strip().removesuffix(".png")
+    asked = name.strip()
+    for picture_format in FORMATS:
+        asked = asked.removesuffix(f".{picture_format}")
     number = asked.zfill(2) if asked.isdigit() else asked
     for figure in FIGURES:
         if number in (figure.number, figure.name, str(figure)):
             return figure
     near = did_you_mean(asked, [figure.name for figure in FIGURES])
     raise SettingError([f"no figure {name!r}{near}; known: {', '.join(map(str, FIGURES))}"], "--only")
+
+
+def _source(references: Sequence[str], layout: Layout, data_dir: Path | None, listen: Listener) -> Source:
+    """The first run, with the others beside it; a run that is named twice counts once."""
+    opened = {checkpoint.run: checkpoint for checkpoint in (open_run(one, layout) for one in references)}
+    first, *others = opened.values()
+    return Source(
+        first,
+        layout,
+        data_dir,
+        listen,
+        others=tuple(Source(other, layout, data_dir, listen) for other in others),
+    )
+
+
+def _draw(figure: Description, source: Source, path: Path, theme: Theme) -> None:
+    """Write the numbers, the picture, and last the record of what both were drawn from."""
+    source.forget_use()
+    with house_style(theme):
+        drawn = figure.draw(source)
+        sources = source.files_used()
+        shown = (source, *source.others) if figure.several else (source,)
+        table = path.parent / figure.table_name
+        write_table(table, drawn.table)
+        save_figure(drawn.figure, path, sources)
+    write_record(
+        path.parent / figure.record_name,
+        runs=[one.checkpoint.run for one in shown],
+        sources=sources,
+        data=source.data_used(),
+        files=(path, table),
+    )
 
 
 def _left_behind(path: Path) -> str:

@@ -4,16 +4,22 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
-from matplotlib.colors import LogNorm
-from matplotlib.figure import Figure
+from matplotlib.colors import ListedColormap, LogNorm
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.services.figures.class_distribution import split_sizes
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.figures.style import caption, new_figure, percent, shown, text_width
+from goemo_cli.services.figures.style import (
+    FAINT,
+    caption,
+    ink_on,
+    new_figure,
+    percent,
+    shown,
+    text_width,
+)
 
 ANNOTATED = 40
 """Up to so many labels the cells hold their numbers."""
@@ -22,11 +28,11 @@ ENOUGH = 20
 _LEAST_SHARE = 0.001
 _CAPTION = (
     "Read along a row: of the train comments with that label (their number in brackets), the % that also carry the "
-    "column's label. Log colour scale; white: never together; grey: the label itself."
+    "column's label. Log colour scale; blank: never together; grey: the label itself."
 )
 
 
-def draw(source: Source) -> Figure:
+def draw(source: Source) -> Drawn:
     """Of the train comments with the row's label, the share that carries the column's label too."""
     data = source.data()
     y_true = data.train.y_true
@@ -60,7 +66,16 @@ def draw(source: Source) -> Figure:
     caption(figure, _CAPTION)
     if len(labels) <= ANNOTATED:
         _write_shares(axes, share, font=min(10.0, size * 72 * 0.36))
-    return figure
+    return Drawn(
+        figure,
+        {
+            "emotion": np.repeat(labels, len(labels)),
+            "other": labels * len(labels),
+            "comments": np.repeat(counts, len(labels)),
+            "together": together.ravel(),
+            "share": share.ravel(),
+        },
+    )
 
 
 FIGURE = Description("02", "label_cooccurrence", "the run's data set", draw)
@@ -95,11 +110,9 @@ def _draw_shares(axes: Any, share: DoubleArray) -> None:
     apart = np.ma.masked_where((share == 0) | itself, share)
     high = float(apart.max()) if apart.count() else 1.0
     low = max(_LEAST_SHARE, min(float(apart.min()) if apart.count() else 1.0, high / 5))
-    axes.imshow(
-        apart, cmap=colormaps["viridis_r"], norm=LogNorm(low, high, clip=True), interpolation="nearest"
-    )
+    axes.imshow(apart, norm=LogNorm(low, high, clip=True), interpolation="nearest")
     grey = np.ma.masked_where(~itself, np.ones_like(share))
-    axes.imshow(grey, cmap="Greys", vmin=0, vmax=4, interpolation="nearest")
+    axes.imshow(grey, cmap=ListedColormap([FAINT]), interpolation="nearest")
 
 
 def _draw_scale(axes: Any, width: float) -> None:
@@ -116,8 +129,7 @@ def _write_shares(axes: Any, share: DoubleArray, font: float) -> None:
     for row, column in np.argwhere(share > 0):
         if row == column:
             continue
-        red, green, blue, _ = colour.cmap(colour.norm(share[row, column]))
-        dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
+        ink = ink_on(colour.cmap(colour.norm(share[row, column])))
         value = 100 * share[row, column]
         text = "<1" if value < 0.95 else f"{value:.0f}"
-        axes.text(column, row, text, ha="center", va="center", size=font, color="white" if dark else "black")
+        axes.text(column, row, text, ha="center", va="center", size=font, color=ink)

@@ -1,16 +1,16 @@
 """Figure 15: the threshold of every label beside the global one, and the val positives it was fitted on."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,
     INK,
     MUTED,
+    PAPER,
     LabelRows,
     caption,
     new_figure,
@@ -19,7 +19,7 @@ from goemo_cli.services.figures.style import (
 )
 
 
-def draw(source: Source) -> Figure:
+def draw(source: Source) -> Drawn:
     """All labels by falling val positives: the fewer, the closer to the global threshold."""
     thresholds = source.thresholds
     n_positives = np.array(thresholds.n_positives)
@@ -43,7 +43,7 @@ def draw(source: Source) -> Figure:
     without = positives == 0
     axes.plot(
         values[without], places[without], linestyle="", marker="o", markersize=min(7.0, rows.font * 0.62),
-        color=BLUE, markerfacecolor="white",
+        color=BLUE, markerfacecolor=PAPER,
     )  # fmt: skip
     axes.axvline(shared, color=INK, linewidth=1.4, linestyle="--", zorder=1)
     rows.label(axes, [source.labels[at] for at in order])
@@ -53,7 +53,15 @@ def draw(source: Source) -> Figure:
     axes.set_xlabel("threshold")
     hollow = " Hollow: no positives in val, so the global one is taken." if without.any() else ""
     caption(figure, f"Dashed: the global threshold {shared:g}.{hollow}")
-    return figure
+    return Drawn(
+        figure,
+        {
+            "emotion": [source.labels[at] for at in order],
+            "threshold": values,
+            "n_positives": positives,
+            "global_threshold": np.full(len(order), shared),
+        },
+    )
 
 
 FIGURE = Description("15", "per_class_thresholds", "thresholds.json", draw)

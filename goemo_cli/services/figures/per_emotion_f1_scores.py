@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
@@ -23,7 +22,7 @@ from goemo_cli.services.figures.style import (
 )
 
 
-def draw(source: Source) -> Figure:
+def draw(source: Source) -> Drawn:
     """All labels by falling F1, also those at zero; whiskers are 95 % intervals."""
     rows = sorted(source.per_class(), key=lambda row: -row["f1_score"])
     f1 = np.array([row["f1_score"] for row in rows])
@@ -52,7 +51,8 @@ def draw(source: Source) -> Figure:
     sizes.column(axes, "support", [f"{row['support']:,}" for row in rows], at=104, color=MUTED)
     axes.set_xlabel("F1 on test")
     caption(figure, _legend(float(f1.mean()), low, zero))
-    return figure
+    columns = ("emotion", "f1_score", "f1_ci_low", "f1_ci_high", "support")
+    return Drawn(figure, {column: [row[column] for row in rows] for column in columns})
 
 
 FIGURE = Description("07", "per_emotion_f1_scores", "the per-class metrics CSV", draw)

@@ -3,13 +3,14 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 
-from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.arrays import DoubleArray, IntArray
+from goemo_cli.core.calibration import CALIBRATION, Calibrator
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoError, NotFoundError
+from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
@@ -20,10 +21,16 @@ from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data import Dataset
+from goemo_cli.services.calibration import open_calibrator
 from goemo_cli.services.datasets import checkpoint_data
+
+if TYPE_CHECKING:  # torch loads for the one figure that needs a model
+    from goemo_cli.ml.classifier import Classifier
 
 NEUTRAL = EMOTIONS[-1]
 TOKENIZER = "tokenizer.json"
+MOST_RUNS = 6
+"""Side by side in one figure: so many colours are told apart."""
 _BATCH = 2_000
 _T = TypeVar("_T")
 
@@ -40,16 +47,57 @@ class Source:
     layout: Layout
     data_dir: Path | None = None
     listen: Listener = ignore
+    others: "tuple[Source, ...]" = ()
+    """Further runs, for the figures that compare."""
     _kept: dict[str, Any] = field(default_factory=dict)
     _used: set[Path] = field(default_factory=set)
+    _used_data: bool = False
 
     def forget_use(self) -> None:
         """Another figure begins: `files_used` starts empty, what was read stays in memory."""
-        self._used.clear()
+        for source in (self, *self.others):
+            source._used.clear()
+            source._used_data = False
 
     def files_used(self) -> dict[str, str]:
-        """SHA-256 of every artifact that was asked for since `forget_use`, by its path from the root."""
-        return {self.layout.shown(path): sha256_file(path) for path in sorted(self._used) if path.is_file()}
+        """SHA-256 of every artifact that was asked for since `forget_use`, of all runs, by its path from the root."""
+        used = {path for source in (self, *self.others) for path in source._used}
+        return {self.layout.shown(path): sha256_file(path) for path in sorted(used) if path.is_file()}
+
+    def data_used(self) -> dict[str, str]:
+        """SHA-256 of each split of the data set, as the run recorded them; nothing where no figure asked for it."""
+        return dict(self.checkpoint.metrics["data"]["split_sha256"]) if self._used_data else {}
+
+    def comparable(self) -> "tuple[Source, ...]":
+        """This run and the others, all with the same labels and scored on the same test comments.
+
+        Raises:
+            DataError: a run has other labels or other test comments, or there are more than `MOST_RUNS`.
+        """
+        runs = (self, *self.others)
+        if len(runs) > MOST_RUNS:
+            raise DataError(f"{len(runs)} runs: a figure shows at most {MOST_RUNS} side by side")
+        for other in self.others:
+            if other.labels != self.labels:
+                raise DataError(f"{other.checkpoint.run} has other labels than {self.checkpoint.run}")
+            if other.test_sha256() != self.test_sha256():
+                raise DataError(
+                    f"{other.checkpoint.run} was scored on other test comments than {self.checkpoint.run}"
+                )
+        return runs
+
+    def test_sha256(self) -> str:
+        """SHA-256 of the test split that the run was scored on.
+
+        Raises:
+            CorruptArtifactError: metrics.json does not say.
+        """
+        try:
+            return str(self.metric("data")["split_sha256"]["test"])
+        except (KeyError, TypeError) as error:
+            raise CorruptArtifactError(
+                self.checkpoint.path / METRICS, "data lacks split_sha256 of test"
+            ) from error
 
     @property
     def thresholds(self) -> Thresholds:
@@ -69,6 +117,7 @@ class Source:
             DataError: not the data that the run recorded.
             DataNotFoundError, RemoteError: data that is no longer here.
         """
+        self._used_data = True
         return self._once("data", self._read_data)
 
     def per_class(self) -> list[dict[str, Any]]:
@@ -81,6 +130,44 @@ class Source:
         self._used.add(self.layout.per_class_metrics(self.checkpoint.run))
         return self._once("per_class", self._read_per_class)
 
+    def by_label(self, column: str) -> DoubleArray:
+        """A column of the per-class metrics CSV in the order of `labels`, (n_labels,); NaN where it is empty.
+
+        Raises:
+            NotFoundError: no such file.
+            DataFileError: it cannot be used, or holds other labels.
+        """
+        rows = {row["emotion"]: row for row in self.per_class()}
+        if set(rows) != set(self.labels):
+            raise DataFileError(
+                self.layout.per_class_metrics(self.checkpoint.run),
+                f"its labels are not those of {self.checkpoint.run}",
+            )
+        return np.array(
+            [np.nan if (value := rows[label].get(column)) is None else value for label in self.labels],
+            dtype=np.float64,
+        )
+
+    def score(self, key: str, rule: str | None = None) -> tuple[float, float, float]:
+        """A score of test in metrics.json, and its 95 % interval; NaN where it is undefined or has none.
+
+        Args:
+            key: one of `RANKING_KEYS`, or with a rule one of `RULE_KEYS`.
+            rule: a threshold rule.
+
+        Raises:
+            CorruptArtifactError: it is not there.
+        """
+        scores = self.metric("test")
+        found = scores.get(rule) if rule else scores
+        if not isinstance(found, Mapping) or key not in found:
+            raise CorruptArtifactError(
+                self.checkpoint.path / METRICS, f"test lacks {f'{rule}, ' if rule else ''}{key}"
+            )
+        low, high = found.get(f"{key}_ci") or (None, None)
+        value, low, high = (np.nan if number is None else float(number) for number in (found[key], low, high))
+        return value, low, high
+
     def predictions(self, split: Split) -> Predictions:
         """The final predictions of a split, over the checkpoint's labels.
 
@@ -91,6 +178,32 @@ class Source:
         self._used.add(self.layout.split_predictions(self.checkpoint.run, split))
         return self._once(f"{split} predictions", lambda: self._read_predictions(split))
 
+    def calibrator(self) -> Calibrator | None:
+        """What `goemo calibrate` fitted on val; None where the run has none.
+
+        Raises:
+            CorruptArtifactError: calibration.json is not what the manifest says.
+        """
+        if CALIBRATION not in self.checkpoint.manifest["files"]:
+            return None
+        self._used.add(self.checkpoint.path / CALIBRATION)
+        return self._once("calibrator", lambda: open_calibrator(self.checkpoint))
+
+    def classifier(self) -> "Classifier":
+        """The run's model, loaded at every call: hardly a figure wants it.
+
+        Raises:
+            CorruptArtifactError: a file of the checkpoint differs from the manifest, or the weights do not fit.
+        """
+        from goemo_cli.ml.classifier import load_classifier
+
+        self._used.update(
+            self.checkpoint.path / name
+            for name in self.checkpoint.manifest["files"]
+            if name.endswith((".safetensors", ".bin"))
+        )
+        return load_classifier(self.checkpoint)
+
     def token_counts(self, split: Split) -> IntArray:
         """Tokens of each comment of a split before any cut, special tokens included, (n_examples,).
 
@@ -98,6 +211,8 @@ class Source:
             NotFoundError: the checkpoint has no tokenizer.
             CorruptArtifactError: the tokenizer cannot be read.
         """
+        self._used.add(self.checkpoint.path / TOKENIZER)
+        self._used_data = True
         return self._once(f"{split} tokens", lambda: self._count_tokens(split))
 
     def history(self) -> list[Mapping[str, Any]]:
@@ -126,6 +241,10 @@ class Source:
         if key not in self.checkpoint.metrics:
             raise CorruptArtifactError(self.checkpoint.path / METRICS, f"lacks {key}")
         return self.checkpoint.metrics[key]
+
+    def test_size(self) -> str:
+        """`test, 5,427 comments`."""
+        return f"test, {self.metric('data')['sizes']['test']:,} comments"
 
     def subtitle(self, *facts: str) -> str:
         """The line below a title: the run, and what the figure adds."""

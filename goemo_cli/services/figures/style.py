@@ -1,4 +1,4 @@
-"""How every figure looks: colours, sizes, titles, rows of labels, and the one way a picture is written."""
+"""How every figure looks: colours, light and dark, sizes, titles, rows of labels, and the one way a picture is written."""
 
 import json
 import unicodedata
@@ -7,9 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
+from matplotlib import colors as matplotlib_colors
 from matplotlib import style as matplotlib_style
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
@@ -26,9 +27,28 @@ DPI = 150
 WIDTH = 10.0
 """Inches; 1500 pixels."""
 
-# Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: told apart with every common colour blindness.
-BLUE, VERMILLION, GREEN, ORANGE, PURPLE = "#0072B2", "#D55E00", "#009E73", "#E69F00", "#CC79A7"
-INK, MUTED, FAINT = "#1A1A1A", "#5A5A5A", "#E4E4E4"
+Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, ...] = ("light", "dark")
+# Names, not values: what they stand for follows from the theme that a figure is drawn in.
+BLUE, VERMILLION, GREEN, ORANGE, PURPLE = (
+    "goemo:blue", "goemo:vermillion", "goemo:green", "goemo:orange", "goemo:purple",
+)  # fmt: skip
+INK, MUTED, FAINT, PAPER = "goemo:ink", "goemo:muted", "goemo:faint", "goemo:paper"
+"""Text and marks; axes and small print; grids; the background."""
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: told apart with every common colour blindness. On dark the same
+# hues, lighter.
+_COLORS: dict[Theme, dict[str, str]] = {
+    "light": {
+        BLUE: "#0072B2", VERMILLION: "#D55E00", GREEN: "#009E73", ORANGE: "#E69F00", PURPLE: "#CC79A7",
+        INK: "#1A1A1A", MUTED: "#5A5A5A", FAINT: "#E4E4E4", PAPER: "#FFFFFF",
+    },
+    "dark": {
+        BLUE: "#56B4E9", VERMILLION: "#F28C4B", GREEN: "#2FC99A", ORANGE: "#F2C84B", PURPLE: "#E3A3C7",
+        INK: "#F0F0F0", MUTED: "#B4B8BE", FAINT: "#353A42", PAPER: "#15181D",
+    },
+}  # fmt: skip
+_COLORMAPS: dict[Theme, str] = {"light": "viridis_r", "dark": "viridis"}
+"""Little is near the background, much is far from it."""
 SPLIT_COLOR: dict[Split, str] = {"train": BLUE, "val": VERMILLION, "test": GREEN}
 SPLIT_MARKER: dict[Split, str] = {"train": "o", "val": "s", "test": "^"}
 """Shape says the same as colour."""
@@ -51,14 +71,30 @@ _MORE_FONTS = (
 )  # fmt: skip
 
 
+def _name_colors(values: Mapping[str, str]) -> None:
+    """Tell matplotlib what names of colours stand for."""
+    known = matplotlib_colors.get_named_colors_mapping()
+    for name, value in values.items():
+        known[name] = value  # one by one: `update` would leave what it remembers of the old ones
+
+
+_name_colors(_COLORS["light"])
+
+
 @contextmanager
-def house_style() -> Iterator[None]:
-    """Matplotlib's defaults with goemo's on top, whatever the user's matplotlibrc says."""
+def house_style(theme: Theme = "light") -> Iterator[None]:
+    """Matplotlib's defaults with goemo's on top, whatever the user's matplotlibrc says.
+
+    A figure is drawn and saved in the same theme: some of its colours are looked up when it is saved.
+    """
     settings = {
         "font.family": list(_families()),
         "font.size": _TEXT,
         "text.parse_math": False,  # a label may hold a dollar sign
         "text.color": INK,
+        "figure.facecolor": PAPER,
+        "axes.facecolor": PAPER,
+        "image.cmap": _COLORMAPS[theme],
         "axes.labelcolor": MUTED,
         "axes.edgecolor": MUTED,
         "axes.titlesize": _TEXT,
@@ -76,9 +112,17 @@ def house_style() -> Iterator[None]:
         "legend.frameon": False,
         "lines.linewidth": 2.2,
         "lines.markersize": 6,
+        "svg.hashsalt": "goemo",  # its identifiers are random otherwise
+        "pdf.fonttype": 42,
     }
-    with matplotlib_style.context(["default", settings]):
-        yield
+    known = matplotlib_colors.get_named_colors_mapping()
+    before = {name: known[name] for name in _COLORS[theme]}
+    _name_colors(_COLORS[theme])
+    try:
+        with matplotlib_style.context(["default", settings]):
+            yield
+    finally:
+        _name_colors(before)
 
 
 def new_figure(title: str, subtitle: str, *, height: float, width: float = WIDTH) -> Figure:
@@ -108,18 +152,28 @@ def new_figure(title: str, subtitle: str, *, height: float, width: float = WIDTH
     return figure
 
 
-def save_png(figure: Figure, path: Path, sources: Mapping[str, str]) -> None:
+def save_figure(figure: Figure, path: Path, sources: Mapping[str, str]) -> None:
     """Write a figure, whole or not at all; the same figure of the same files gives the same bytes.
+
+    Call it within the `house_style` that the figure was drawn in.
 
     Args:
         figure: what to write.
-        path: where.
-        sources: SHA-256 of the files it was drawn from, kept in the picture so that `goemo validate` knows a stale one.
+        path: where; its suffix says how: .png, .svg or .pdf.
+        sources: SHA-256 of the files it was drawn from, kept in a PNG so that `goemo validate` knows a stale one.
     """
-    kept = {SOURCES_KEY: json.dumps(dict(sources), sort_keys=True)} if sources else {}
-    with house_style(), atomic_path(path) as partial:
-        # Matplotlib's version would be the only thing in the file that is not the picture.
-        figure.savefig(partial, format="png", dpi=DPI, metadata={"Software": None, **kept})
+    kind = path.suffix.removeprefix(".")
+    # Times and matplotlib's version would be the only things in the file that are not the picture.
+    left_out = {
+        "png": ("Software",),
+        "svg": ("Date", "Creator"),
+        "pdf": ("CreationDate", "Creator", "Producer"),
+    }
+    metadata: dict[str, str | None] = dict.fromkeys(left_out[kind])
+    if kind == "png" and sources:
+        metadata[SOURCES_KEY] = json.dumps(dict(sources), sort_keys=True)
+    with atomic_path(path) as partial:
+        figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
 
 
 @dataclass(frozen=True)
@@ -133,17 +187,21 @@ class LabelRows:
     """Inches of all rows."""
 
     @classmethod
-    def of(cls, count: int) -> "LabelRows":
-        """Full size up to 40 labels, then smaller, down to what can still be read."""
+    def of(cls, count: int, *, n_runs: int = 1) -> "LabelRows":
+        """Full size up to 40 labels, then smaller, down to what can still be read; taller for several runs."""
         font = min(_TEXT, max(_LEAST, _TEXT - (count - 40) * 0.02))
-        height = max(1.3, count * font * (1.95 if count <= 40 else 1.6) / 72)
+        height = max(1.3, count * font * (1.95 if count <= 40 else 1.6) / 72) * (1 + 0.22 * (n_runs - 1))
         if height > _TALLEST:
             return cls(count, _TALLEST / count * 72 / 1.3, _TALLEST)
         return cls(count, font, height)
 
-    def label(self, axes: Any, names: Sequence[str]) -> None:
+    def marker(self, n_runs: int = 1) -> float:
+        """Points of a marker that leaves the rows apart."""
+        return min(7.0 if n_runs == 1 else 5.5, self.font * 0.62)
+
+    def label(self, axes: Any, names: Sequence[str], *, longest: int = LONGEST) -> None:
         """Put the labels on the y axis, first on top, each on a line of its own."""
-        axes.set_yticks(range(self.count), [shown(name) for name in names], fontsize=self.font)
+        axes.set_yticks(range(self.count), [shown(name, longest) for name in names], fontsize=self.font)
         axes.set_ylim(self.count - 0.4, -0.6)
         axes.tick_params(axis="y", length=0, pad=8)
         axes.grid(visible=False, axis="y")
@@ -220,6 +278,34 @@ def mark_places(axes: Any, marks: Sequence[tuple[float, str, str, str]]) -> None
             textcoords="offset points", va="bottom", color=color,
             arrowprops={"arrowstyle": "-", "color": color, "linewidth": 0.8, "relpos": (0, 0), "shrinkA": 0, "shrinkB": 0},
         )  # fmt: skip
+
+
+def mark_intervals(
+    axes: Any,
+    places: ArrayLike,
+    values: ArrayLike,
+    low: ArrayLike,
+    high: ArrayLike,
+    *,
+    color: str,
+    marker: str,
+    size: float = 6.0,
+    label: str | None = None,
+) -> None:
+    """Values in rows with whiskers from `low` to `high`; NaN draws nothing. All (n_rows,)."""
+    axes.hlines(places, low, high, color=color, linewidth=1.4)
+    for ends in (low, high):
+        axes.plot(ends, places, linestyle="", marker="|", color=color, markersize=size)
+    axes.plot(
+        values, places, linestyle="", marker=marker, color=color, markersize=size, label=label, zorder=3,
+        clip_on=False,
+    )  # fmt: skip
+
+
+def ink_on(color: Any) -> str:
+    """White on what is dark, black on what is light."""
+    red, green, blue = matplotlib_colors.to_rgb(color)
+    return "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
 
 
 def round_limit(highest: float) -> float:

@@ -3,13 +3,12 @@
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.figures.class_distribution import split_sizes
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     INK,
@@ -26,7 +25,7 @@ _BARS = 70
 _LINES: dict[Split, str] = {"val": "-", "test": "--"}
 
 
-def draw(source: Source) -> Figure:
+def draw(source: Source) -> Drawn:
     """Shares of each split by tokens, with the mean, the 95th percentile and max_length."""
     tokens = {split: source.token_counts(split) for split in SPLITS}
     limit = source.checkpoint.config.model.max_length
@@ -37,7 +36,8 @@ def draw(source: Source) -> Figure:
     )
     axes = figure.subplots()
     edges = _edges(tokens, limit)
-    _draw_splits(axes, tokens, edges)
+    shares = {split: _shares(counts, edges) for split, counts in tokens.items()}
+    _draw_splits(axes, shares, edges)
     _mark(axes, tokens["train"], limit, last=float(edges[-1]))
     beyond = sum(int((counts >= edges[-1]).sum()) for counts in tokens.values())
     axes.set_xlabel("tokens per comment")
@@ -48,7 +48,11 @@ def draw(source: Source) -> Figure:
         caption(
             figure, f"max_length {limit} lies right of the axis: the longest comment has {longest} tokens."
         )
-    return figure
+    first = np.ceil(edges[:-1]).astype(int)
+    last = [*(np.ceil(edges[1:-1]).astype(int) - 1), longest]
+    table: dict[str, Any] = {"tokens_from": first, "tokens_to": last}
+    table |= {f"{split}_percent": share for split, share in shares.items()}
+    return Drawn(figure, table)
 
 
 FIGURE = Description(
@@ -77,10 +81,15 @@ def _edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
     return edges
 
 
-def _draw_splits(axes: Any, tokens: dict[Split, IntArray], edges: DoubleArray) -> None:
-    for split, counts in tokens.items():
-        within = np.minimum(counts, edges[-1] - 0.5)
-        share = 100 * np.histogram(within, edges)[0] / len(counts)
+def _shares(counts: IntArray, edges: DoubleArray) -> DoubleArray:
+    """Percent of the comments in each bar; the last holds all that are longer."""
+    within = np.minimum(counts, edges[-1] - 0.5)
+    shares: DoubleArray = 100 * np.histogram(within, edges)[0] / len(counts)
+    return shares
+
+
+def _draw_splits(axes: Any, shares: dict[Split, DoubleArray], edges: DoubleArray) -> None:
+    for split, share in shares.items():
         if split == "train":
             axes.stairs(share, edges, fill=True, color=SPLIT_COLOR[split], alpha=0.45, label=split)
         else:

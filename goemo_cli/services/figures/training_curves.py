@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from goemo_cli.core.config import SelectionMetric
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD
-from goemo_cli.services.figures.description import Description
+from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
@@ -39,7 +38,7 @@ _WORDS: dict[SelectionMetric, str] = {
 }  # fmt: skip
 
 
-def draw(source: Source) -> Figure:
+def draw(source: Source) -> Drawn:
     """Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, its values stand above."""
     history, best = source.history(), int(source.metric("best_epoch"))
     sizes = source.metric("data")["sizes"]
@@ -72,7 +71,13 @@ def draw(source: Source) -> Figure:
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
     caption(figure, f"Dashed: epoch {best}, the one that is kept; its values stand beside the names.")
-    return figure
+    keys = [key for *_, curves in _PANELS for key, *_ in curves]
+    return Drawn(
+        figure,
+        {"epoch": epochs}
+        | {key: _values(history, key) for key in keys}
+        | {"kept": (epochs == best).tolist()},
+    )
 
 
 FIGURE = Description("10", "training_curves", "the history in metrics.json", draw)

@@ -1,0 +1,339 @@
+"""Figure 21: where the model puts the test comments, in two dimensions. The one figure that loads a model."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from matplotlib.patheffects import withStroke
+
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.predictions import LABEL_JOINER, Predictions
+from goemo_cli.core.taxonomies import TAXONOMIES, applicable
+from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PURPLE,
+    VERMILLION,
+    caption,
+    counted,
+    named,
+    new_figure,
+    percent,
+    shown,
+    text_width,
+)
+
+if TYPE_CHECKING:  # torch loads when a model is asked for its embeddings
+    from goemo_cli.ml.classifier import Classifier
+
+MOST = 2_000
+"""Comments that are drawn at most."""
+LEAST = 10
+NEIGHBOURS = 10
+SEED = 0
+SVD_DIMENSIONS = 50
+SEVERAL, NONE = "several groups", "no label"
+_PERPLEXITY = 30.0
+_ROUNDS = 500
+_NAMED = 60
+"""Labels that are named at most."""
+_STYLES = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (PURPLE, "v"), (ORANGE, "D"))
+_ROOM = (9.2, 7.2)
+"""Inches of the axes, about."""
+
+
+def draw(source: Source) -> Drawn:
+    """A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels."""
+    test = source.predictions("test")
+    if len(test) < LEAST:
+        path = source.layout.split_predictions(source.checkpoint.run, "test")
+        raise DataFileError(path, f"holds {len(test)} rows; a projection needs at least {LEAST}")
+    rows = sample(len(test))
+    y_true = test.y_true[rows]
+    embeddings, what = embed(source.classifier(), [test.texts[row] for row in rows])
+    points = project(embeddings)
+    groups = groups_of(test.labels, y_true)
+    names = list(groups)
+    at = group_of_row(np.stack(list(groups.values())), y_true)
+
+    figure = new_figure(
+        _title(names, embeddings, at),
+        source.subtitle(f"test, {len(rows):,} of {counted(len(test), 'comment')}", what),
+        height=_ROOM[1] + 1.0,
+    )
+    axes = figure.subplots()
+    _draw_points(axes, points, at, names)
+    missing = _name_labels(axes, test.labels, points, y_true)
+    axes.set_xticks([])
+    axes.set_yticks([])
+    axes.spines[:].set_visible(False)
+    entries = axes.get_legend_handles_labels()[1]
+    widest = max(text_width(entry, 10) for entry in entries) + 34
+    axes.legend(
+        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.1, columnspacing=1.2, fontsize=10,
+        markerscale=1.6, ncols=min(len(entries), max(1, int(_ROOM[0] * 72 / widest))),
+    )  # fmt: skip
+    caption(figure, _caption(groups, missing))
+    return Drawn(figure, _table(test, rows, points, [*names, SEVERAL, NONE], at))
+
+
+FIGURE = Description(
+    "21",
+    "embedding_projection",
+    "the checkpoint's weights and the predictions of test (their comments)",
+    draw,
+)
+
+
+def sample(n_comments: int) -> IntArray:
+    """The rows that are drawn, in order: all, or `MOST` of them by a fixed seed."""
+    chosen = np.random.default_rng(SEED).choice(n_comments, min(MOST, n_comments), replace=False)
+    return np.sort(chosen).astype(np.int64)
+
+
+def embed(classifier: "Classifier", texts: Sequence[str]) -> tuple[FloatArray, str]:
+    """What a model makes of texts before it decides, each of length 1, float32, (n_examples, size), and its name.
+
+    A transformer's last hidden states, averaged over the tokens of the comment (special ones included), since what its
+    classifier reads is another vector in every family. A TF-IDF model's vectors, reduced by truncated SVD.
+
+    Raises:
+        NotFoundError: an ensemble, which has no embeddings of its own.
+    """
+    from sklearn.preprocessing import normalize
+
+    from goemo_cli.ml.tfidf import TfidfClassifier
+    from goemo_cli.ml.transformer import TransformerClassifier
+
+    if isinstance(classifier, TransformerClassifier):
+        found, what = _mean_hidden_state(classifier, texts), "mean of the last hidden state over the tokens"
+    elif isinstance(classifier, TfidfClassifier):
+        found = _reduced_tfidf(classifier, texts)
+        what = f"TF-IDF vectors, reduced to {found.shape[1]} dimensions by truncated SVD"
+    else:
+        raise NotFoundError(
+            "an ensemble has no embeddings of its own: draw this figure of one of its members"
+        )
+    unit: FloatArray = normalize(found).astype(np.float32)
+    return unit, what
+
+
+def _mean_hidden_state(classifier: Any, texts: Sequence[str]) -> FloatArray:
+    import torch
+
+    from goemo_cli.ml.transformer import INFERENCE_BATCH, INFERENCE_TOKENS
+
+    encoder, encoded = classifier.model.base_model, classifier.encode(texts)
+    device = next(encoder.parameters()).device
+    means: list[tuple[IntArray, FloatArray]] = []
+    with torch.no_grad():
+        for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+            batch = encoded.padded(rows, device)
+            hidden = encoder(**batch).last_hidden_state.float()  # (batch, tokens, size)
+            mask = batch["attention_mask"][:, :, None]
+            means.append((rows, ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()))
+    found: FloatArray = np.empty((len(texts), means[0][1].shape[1]), dtype=np.float32)
+    for rows, mean in means:
+        found[rows] = mean
+    return found
+
+
+def _reduced_tfidf(classifier: Any, texts: Sequence[str]) -> FloatArray:
+    from sklearn.decomposition import TruncatedSVD
+
+    vectors = classifier.vectorizer.transform(texts)
+    size = min(SVD_DIMENSIONS, vectors.shape[1], len(texts))
+    found: FloatArray = TruncatedSVD(size, random_state=SEED).fit_transform(vectors).astype(np.float32)
+    return found
+
+
+def project(embeddings: FloatArray) -> FloatArray:
+    """The embeddings in two dimensions, float32, (n_examples, 2); the same for the same on one machine.
+
+    Source:
+        van der Maaten and Hinton 2008, Visualizing data using t-SNE, Journal of Machine Learning Research 9.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+
+    perplexity = min(_PERPLEXITY, (len(embeddings) - 1) / 3)
+    with threadpool_limits(1):  # sums over threads come out in another order every time
+        points: FloatArray = TSNE(perplexity=perplexity, random_state=SEED, n_jobs=1).fit_transform(
+            embeddings
+        )
+    return points
+
+
+def groups_of(labels: Sequence[str], y_true: BoolArray) -> dict[str, BoolArray]:
+    """Which labels each group holds, bool, (n_labels,) each; every label is in one.
+
+    The paper's sentiment groups; of labels of the user's own the commonest, each by itself, and the rest.
+    """
+    if "grouped" in applicable(labels):
+        return {group: np.isin(labels, members) for group, members in TAXONOMIES["grouped"].items()}
+    order = np.argsort(-y_true.sum(axis=0), kind="stable")
+    alone = order if len(order) <= len(_STYLES) else order[: len(_STYLES) - 1]
+    groups = {labels[at]: np.arange(len(labels)) == at for at in alone}
+    rest = ~np.isin(np.arange(len(labels)), alone)
+    return groups | ({f"{int(rest.sum())} other labels": rest} if rest.any() else {})
+
+
+def group_of_row(groups: BoolArray, y_true: BoolArray) -> IntArray:
+    """The group that all labels of a row are in, (n_examples,); n_groups: in several; n_groups + 1: no label.
+
+    Args:
+        groups: bool, (n_groups, n_labels).
+        y_true: gold labels, bool, (n_examples, n_labels).
+    """
+    inside = np.stack(
+        [y_true[:, members].any(axis=1) for members in groups], axis=1
+    )  # (n_examples, n_groups)
+    number = inside.sum(axis=1)
+    found: IntArray = np.where(number == 1, inside.argmax(axis=1), len(groups) + (number == 0)).astype(
+        np.int64
+    )
+    return found
+
+
+def neighbour_agreement(embeddings: FloatArray, at: IntArray) -> tuple[float, float]:
+    """The share of nearest neighbours that are of the same group, and the share to expect by chance.
+
+    Args:
+        embeddings: of comments in one group each, (n_examples, size); more than `NEIGHBOURS`.
+        at: their groups, (n_examples,).
+    """
+    from sklearn.neighbors import NearestNeighbors
+
+    nearest = NearestNeighbors(n_neighbors=NEIGHBOURS, algorithm="brute", n_jobs=1).fit(embeddings)
+    same = at[nearest.kneighbors(return_distance=False)] == at[:, None]
+    sizes = np.bincount(at)
+    return float(same.mean()), float((sizes * (sizes - 1)).sum() / (len(at) * (len(at) - 1)))
+
+
+def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray) -> str:
+    alone = at < len(names)
+    if alone.sum() <= NEIGHBOURS:
+        return f"{counted(int(alone.sum()), 'comment')} of one group: too few to say whether groups lie apart"
+    found, chance = neighbour_agreement(embeddings[alone], at[alone])
+    return (
+        f"of the {NEIGHBOURS} comments nearest to a comment, {percent(found)} are of its group; "
+        f"by chance {percent(chance)} would be"
+    )
+
+
+def _draw_points(axes: Any, points: FloatArray, at: IntArray, names: Sequence[str]) -> None:
+    """Small marks, the largest group first, so that the others lie on top."""
+    size = 4.5 if len(points) > 500 else 6.0
+    styles = [
+        (MUTED, ".") if name == "neutral" or name.endswith("other labels") else _STYLES[number]
+        for number, name in enumerate(names)
+    ]
+    extra = [(INK, "x"), (MUTED, "+")]
+    order = sorted(range(len(names) + 2), key=lambda group: -int((at == group).sum()))
+    for group in order:
+        chosen, (color, marker) = at == group, [*styles, *extra][group]
+        if not chosen.any():
+            continue
+        axes.plot(
+            points[chosen, 0], points[chosen, 1], linestyle="", color=color, marker=marker, alpha=0.65,
+            markeredgewidth=0 if group < len(names) else 0.8,
+            markersize=size * (1.5 if marker == "." else 1.0) * (1.0 if group < len(names) else 0.8),
+            label=f"{shown([*names, SEVERAL, NONE][group], 18)} ({chosen.sum():,})",
+        )  # fmt: skip
+
+
+def _name_labels(axes: Any, labels: Sequence[str], points: FloatArray, y_true: BoolArray) -> list[str]:
+    """Name each label where its comments are densest; returns the labels without a comment in the sample."""
+    support = y_true.sum(axis=0)
+    chosen = np.argsort(-support, kind="stable")[:_NAMED]
+    chosen = chosen[support[chosen] > 0]
+    low, high = points.min(axis=0), points.max(axis=0)
+    pad = 0.03 * (high - low)
+    axes.set_xlim(low[0] - pad[0], high[0] + pad[0])
+    axes.set_ylim(low[1] - pad[1], high[1] + pad[1])
+    font = 9.5 if len(chosen) <= 30 else 7.5
+    room = np.array(_ROOM) * 72
+    scale = room / (high - low + 2 * pad)
+    anchors = np.array([densest(points[y_true[:, at]]) for at in chosen])
+    names = [shown(labels[at]) for at in chosen]
+    sizes = np.array([(text_width(name, font, "bold") + 3, font * 1.25) for name in names])
+    places = spread((anchors - low + pad) * scale, sizes, room) / scale + low - pad
+    for name, anchor, place in zip(names, anchors, places, strict=True):
+        axes.annotate(
+            name, anchor, place, ha="center", va="center", size=font, weight="bold", color=INK, zorder=5,
+            path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
+            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},
+        )  # fmt: skip
+    return [labels[at] for at in np.flatnonzero(support == 0).tolist()]
+
+
+def densest(points: FloatArray) -> DoubleArray:
+    """The point with the nearest neighbours, where about a third of all count as neighbours, (2,)."""
+    distance = np.linalg.norm(points[:, None].astype(np.float64) - points[None], axis=2)
+    near = np.sort(distance, axis=1)[:, : max(2, len(points) // 3)]
+    middle: DoubleArray = points[int(near.mean(axis=1).argmin())].astype(np.float64)
+    return middle
+
+
+def spread(places: DoubleArray, sizes: DoubleArray, room: DoubleArray) -> DoubleArray:
+    """Push boxes apart until none overlap, or for a while; all within the room.
+
+    Args:
+        places: centres of the boxes, (n_boxes, 2).
+        sizes: their widths and heights, (n_boxes, 2).
+        room: width and height, (2,).
+    """
+    found: DoubleArray = np.clip(places, sizes / 2, room - sizes / 2)
+    least = (sizes[:, None] + sizes[None]) / 2
+    for _ in range(_ROUNDS):
+        clashes = np.triu((least - np.abs(found[:, None] - found[None]) > 0.01).all(axis=2), k=1)
+        if not clashes.any():
+            break
+        for one, other in np.argwhere(clashes):
+            apart = found[one] - found[other]
+            overlap = least[one, other] - np.abs(apart)
+            if (overlap <= 0).any():
+                continue  # parted by an earlier push
+            along = int(overlap.argmin())
+            push = np.zeros(2)
+            push[along] = (overlap[along] / 2 + 0.01) * (1 if apart[along] >= 0 else -1)
+            found[one] += push
+            found[other] -= push
+        found = np.clip(found, sizes / 2, room - sizes / 2)
+    return found
+
+
+def _caption(groups: Mapping[str, BoolArray], missing: Sequence[str]) -> str:
+    text = (
+        "t-SNE: comments that are near each other are alike to the model; distances far apart and the axes mean nothing. "
+        "Each label is named where its comments are densest."
+    )
+    if any(members.sum() > 1 for members in groups.values()) and "positive" in groups:
+        text += " Groups: those of the GoEmotions paper."
+    if missing:
+        text += (
+            f" Not in the sample: {len(missing)} labels{named(missing)}."
+            if len(missing) > 1
+            else (f" Not in the sample{named(missing)}.")
+        )
+    return text
+
+
+def _table(
+    test: Predictions, rows: IntArray, points: FloatArray, names: Sequence[str], at: IntArray
+) -> dict[str, Sequence[Any]]:
+    labels = np.asarray(test.labels, dtype=object)
+    return {
+        "row": (rows + 1).tolist(),
+        "x": points[:, 0],
+        "y": points[:, 1],
+        "group": [names[group] for group in at],
+        "true_labels": [LABEL_JOINER.join(labels[test.y_true[row]]) for row in rows],
+    }

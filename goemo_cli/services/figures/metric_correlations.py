@@ -1,0 +1,117 @@
+"""Figure 06: which measures of a label go together, over all labels."""
+
+from collections.abc import Sequence
+
+import numpy as np
+from matplotlib.colors import LinearSegmentedColormap
+from scipy.stats import rankdata, t
+
+from goemo_cli.core.arrays import DoubleArray, IntArray
+from goemo_cli.core.errors import DataError
+from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import BLUE, INK, PAPER, VERMILLION, caption, ink_on, new_figure
+
+MEASURES = (
+    ("support", "support"), ("f1_score", "F1"), ("precision", "precision"), ("recall", "recall"),
+    ("roc_auc", "ROC AUC"), ("average_precision", "average precision"), ("threshold", "threshold"),
+)  # fmt: skip
+_FEWEST = 3
+"""Labels; over two, every correlation is 1 or -1."""
+
+
+def draw(source: Source) -> Drawn:
+    """Spearman's rank correlation of every two measures over the labels, below the diagonal."""
+    values = np.stack([source.by_label(column) for column, _ in MEASURES])
+    n_labels = len(source.labels)
+    if n_labels < _FEWEST:
+        raise DataError(f"{n_labels} labels are too few to correlate anything over them")
+    rho, counted = correlations(values)
+    names = [name for _, name in MEASURES]
+    figure = new_figure(
+        _title(names, rho), source.subtitle(source.test_size(), f"{n_labels} labels"), height=6.2
+    )
+    axes = figure.subplots()
+    below = np.tril(np.ones_like(rho, dtype=bool), k=-1)
+    ramp = LinearSegmentedColormap.from_list("goemo", [VERMILLION, PAPER, BLUE])
+    image = axes.imshow(
+        np.ma.masked_invalid(np.where(below, rho, np.nan))[1:, :-1], cmap=ramp, vmin=-1, vmax=1,
+        aspect="auto", interpolation="nearest",
+    )  # fmt: skip
+    for row, column in np.argwhere(below):
+        value = rho[row, column]
+        known = np.isfinite(value)
+        axes.text(
+            column, row - 1, f"{value:+.2f}" if known else "–", ha="center", va="center", size=13,
+            color=ink_on(ramp(image.norm(value))) if known else INK,
+        )  # fmt: skip
+    axes.set_xticks(range(len(names) - 1), names[:-1])
+    axes.set_yticks(range(len(names) - 1), names[1:])
+    axes.tick_params(length=0)
+    axes.grid(visible=False)
+    axes.spines[:].set_visible(False)
+    bar = figure.colorbar(image, ax=axes, ticks=(-1, -0.5, 0, 0.5, 1), aspect=30, pad=0.02)
+    bar.outline.set_visible(False)
+    bar.set_label("Spearman's rank correlation")
+    caption(figure, _legend(n_labels, rho))
+    pairs = np.argwhere(below)
+    keys = [key for key, _ in MEASURES]
+    return Drawn(
+        figure,
+        {
+            "measure": [keys[row] for row, _ in pairs],
+            "other": [keys[column] for _, column in pairs],
+            "spearman": [rho[row, column] for row, column in pairs],
+            "n_labels": [counted[row, column] for row, column in pairs],
+        },
+    )
+
+
+FIGURE = Description("06", "metric_correlations", "the per-class metrics CSV", draw)
+
+
+def correlations(values: DoubleArray) -> tuple[DoubleArray, IntArray]:
+    """Spearman's rank correlation of every two rows, and over how many columns; NaN where a row does not vary.
+
+    Args:
+        values: (n_measures, n_labels); columns where one of the two is NaN are left out of that pair.
+    """
+    n = len(values)
+    rho: DoubleArray = np.full((n, n), np.nan)
+    counted: IntArray = np.zeros((n, n), dtype=np.int64)
+    for a in range(n):
+        for b in range(n):
+            known = np.isfinite(values[a]) & np.isfinite(values[b])
+            counted[a, b] = known.sum()
+            if counted[a, b] >= _FEWEST:
+                first, second = rankdata(values[a, known]), rankdata(values[b, known])
+                if np.ptp(first) and np.ptp(second):
+                    rho[a, b] = np.corrcoef(first, second)[0, 1]
+    return rho, counted
+
+
+def by_chance(n_labels: int) -> float:
+    """How large a correlation of unrelated measures is in one of twenty cases (Student's t); 1 over three labels."""
+    bound = float(t.ppf(0.975, n_labels - 2))
+    return bound / float(np.sqrt(n_labels - 2 + bound**2))
+
+
+def _title(names: Sequence[str], rho: DoubleArray) -> str:
+    f1 = names.index("F1")
+    others = np.where(np.arange(len(names)) == f1, np.nan, rho[f1])
+    if not np.isfinite(others).any():
+        return "F1 is the same for every label, and so goes with nothing"
+    strongest = int(np.nanargmax(np.abs(others)))
+    start = f"F1 goes most with {names[strongest]} ({others[strongest]:+.2f})"
+    support = others[names.index("support")]
+    if strongest == names.index("support") or not np.isfinite(support):
+        return start
+    return f"{start}; with support, how common a label is, {support:+.2f}"
+
+
+def _legend(n_labels: int, rho: DoubleArray) -> str:
+    text = (
+        f"Over {n_labels} labels, unrelated measures reach \u00b1{by_chance(n_labels):.2f} in one case of twenty."
+        " Support, scores and areas are of test, thresholds were chosen on val."
+    )
+    return f"{text} A dash: one of the two is the same for every label." if np.isnan(rho).any() else text

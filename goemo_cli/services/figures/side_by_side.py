@@ -1,0 +1,82 @@
+"""What figures of several runs share: colours and markers, who is ahead, and their tables below each other."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from goemo_cli.core.arrays import DoubleArray
+from goemo_cli.services.figures.description import Table
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, shown
+
+RUN_STYLES = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"), (INK, "P"))
+"""Colour and marker of each run, at most `source.MOST_RUNS`."""
+_LINE = 0.24
+"""Inches of a line of the legend."""
+_LONGEST = 48
+
+
+def subtitle_of(runs: Sequence[Source], *facts: str) -> str:
+    """The line below the title; several runs stand beside their colours instead."""
+    return runs[0].subtitle(*facts) if len(runs) == 1 else " · ".join([f"{len(runs)} runs", *facts])
+
+
+def offsets(n_runs: int) -> list[float]:
+    """Where each run stands within a row, so that none covers another."""
+    return [0.0] if n_runs == 1 else np.linspace(-0.27, 0.27, n_runs).tolist()
+
+
+def legend_height(runs: Sequence[Source]) -> float:
+    """Inches that `name_runs` takes below the subtitle."""
+    return 0.0 if len(runs) == 1 else 0.1 + _LINE * -(-len(runs) // _columns(runs))
+
+
+def name_runs(figure: Figure, axes: Any, runs: Sequence[Source]) -> None:
+    """Which colour and marker is which run, between subtitle and panels; nothing where there is one."""
+    if len(runs) == 1:
+        return
+    layout: Any = figure.get_layout_engine()
+    left, bottom, width, height = layout.get()["rect"]
+    handles, names = axes.get_legend_handles_labels()
+    legend = figure.legend(
+        handles, [shown(name, _LONGEST) for name in names], loc="upper left", bbox_to_anchor=(0.02, bottom + height),
+        ncols=_columns(runs), handletextpad=0.2, columnspacing=1.6, borderaxespad=0, fontsize=10.5,
+    )  # fmt: skip
+    legend.set_in_layout(False)  # its room is set aside here
+    room = legend_height(runs) / figure.get_figheight()
+    layout.set(rect=(left, bottom, width, height - room))
+
+
+def _columns(runs: Sequence[Source]) -> int:
+    return 3 if max(len(str(run.checkpoint.run)) for run in runs) <= 30 else 2
+
+
+def ahead(runs: Sequence[Source], scores: Mapping[str, Sequence[float] | DoubleArray]) -> str:
+    """Which run is ahead in which score: `a is ahead in macro-F1 (0.512), b in macro-AUC (0.931)`.
+
+    Args:
+        runs: two or more.
+        scores: one value per run, by the name of the score; more is better.
+    """
+    leaders: dict[str, list[str]] = {}
+    for name, values in scores.items():
+        best = int(np.argmax(values))
+        leaders.setdefault(str(runs[best].checkpoint.run), []).append(f"{name} ({values[best]:.3f})")
+    (first, in_what), *others = leaders.items()
+    return ", ".join(
+        [f"{first} is ahead in {' and '.join(in_what)}"]
+        + [f"{run} in {' and '.join(names)}" for run, names in others]
+    )
+
+
+def by_run(runs: Sequence[Source], tables: Sequence[Table]) -> Table:
+    """The tables of several runs below each other, the run in the first column."""
+    lengths = [len(next(iter(table.values()))) for table in tables]
+    names = [
+        str(run.checkpoint.run) for run, length in zip(runs, lengths, strict=True) for _ in range(length)
+    ]
+    return {"run": names} | {
+        column: [cell for table in tables for cell in table[column]] for column in tables[0]
+    }

@@ -1,0 +1,175 @@
+"""Beside every picture: its numbers, what it was drawn from, and what is said when that has changed."""
+
+import csv
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.files import sha256_file
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import SOURCES_KEY
+from goemo_cli.services.figures import check_figures, draw_figures
+from goemo_cli.services.figures.description import FORMATS, PictureFormat, Table
+from goemo_cli.services.figures.sidecar import write_table
+from goemo_cli.services.training import train
+from goemo_cli.services.validation import validate_artifacts
+
+
+@pytest.fixture(scope="module")
+def tfidf(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    config = TrainConfig.from_layers(
+        ("test", {"model": {"name": "tfidf"}, "data": {"name": "sample", "max_train_samples": 300}})
+    )
+    return train(config, layout=Layout(tmp_path_factory.mktemp("tfidf"))).checkpoint
+
+
+@pytest.fixture
+def moved(tfidf: Checkpoint, tmp_path: Path) -> Callable[[], Layout]:
+    """A copy of the run's root that may be spoiled."""
+
+    def copy() -> Layout:
+        shutil.copytree(tfidf.path.parents[3], tmp_path / "copy")
+        return Layout(tmp_path / "copy")
+
+    return copy
+
+
+def rows_of(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def test_the_numbers_of_a_picture_stand_beside_it(moved: Callable[[], Layout]) -> None:
+    layout = moved()
+    (run,) = draw_figures(layout, only=["07", "00"]).runs
+    rows = rows_of(layout.figures / "data" / "07_per_emotion_f1_scores.csv")
+    known = {row["emotion"]: row for row in rows_of(layout.per_class_metrics(run))}
+    assert len(rows) == len(EMOTIONS)
+    for row in rows:
+        assert row == {column: known[row["emotion"]][column] for column in row}
+    record = json.loads((layout.figures / "data" / "07_per_emotion_f1_scores.json").read_text("utf-8"))
+    assert record["runs"] == [str(run)]
+    assert layout.shown(layout.per_class_metrics(run)) in record["sources"]
+    assert {name: sha256_file(layout.figures / name) for name in record["files"]} == record["files"]
+    of_data = json.loads((layout.figures / "data" / "00_class_distribution.json").read_text("utf-8"))
+    checkpoint = Checkpoint.open(next(layout.checkpoints()))
+    assert of_data["data"] == checkpoint.metrics["data"]["split_sha256"]
+
+
+def test_undefined_numbers_are_empty_cells(tmp_path: Path) -> None:
+    table: Table = {"a": ["x,y", None], "b": np.array([np.nan, 0.1]), "c": np.array([1, 2])}
+    write_table(tmp_path / "t.csv", table)
+    assert (tmp_path / "t.csv").read_text("utf-8") == 'a,b,c\n"x,y",,1\n,0.1,2\n'
+    with pytest.raises(ValueError, match="shorter"):
+        write_table(tmp_path / "t.csv", {"a": [1, 2], "b": [1]})
+
+
+def test_several_formats_share_one_record(moved: Callable[[], Layout]) -> None:
+    layout = moved()
+    for picture_format in FORMATS:
+        draw_figures(layout, only=["10"], picture_format=picture_format)
+    record = json.loads((layout.figures / "data" / "10_training_curves.json").read_text("utf-8"))
+    pictures = [f"10_training_curves.{suffix}" for suffix in sorted(FORMATS)]
+    assert list(record["files"]) == [*pictures, "data/10_training_curves.csv"]
+    assert [path.name for path in check_figures(layout).fresh] == [
+        f"10_training_curves.{suffix}" for suffix in FORMATS
+    ]
+
+
+def test_a_source_that_changed_makes_a_figure_stale(moved: Callable[[], Layout]) -> None:
+    layout = moved()
+    (run,) = draw_figures(layout, only=["07", "10"]).runs
+    draw_figures(layout, only=["07"], picture_format="svg")
+    assert check_figures(layout).stale == ()
+    path = layout.per_class_metrics(run)
+    path.write_bytes(path.read_bytes().replace(b",0.", b",0.0", 1))
+    found = check_figures(layout)
+    assert [path.name for path in found.fresh] == ["10_training_curves.png"]
+    reason = f"{layout.shown(path)} has changed since"
+    assert {stale.name: why for stale, why in found.stale} == {
+        "07_per_emotion_f1_scores.png": reason,
+        "07_per_emotion_f1_scores.svg": reason,
+    }
+    assert check_figures(layout, only=["10"]).stale == ()
+    draw_figures(layout, only=["07"])
+    assert [(stale.suffix, why) for stale, why in check_figures(layout).stale] == [
+        (
+            ".svg",
+            "07_per_emotion_f1_scores.svg is of another drawing than data/07_per_emotion_f1_scores.json",
+        )
+    ], "the picture of the other format is still of the old file"
+    path.unlink()
+    assert next(why for _, why in check_figures(layout, only=["07"]).stale) == f"{layout.shown(path)} is gone"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("data/10_training_curves.csv", b"epoch\n1\n", "is of another drawing"),
+        ("data/10_training_curves.csv", None, "csv is gone"),
+        ("data/10_training_curves.json", None, "is missing, which says what it was drawn from"),
+        ("data/10_training_curves.json", b"[]", "instead of an object"),
+        ("data/10_training_curves.json", b'{"files": 1}', "files is no object"),
+        ("10_training_curves.png", b"no picture", "is damaged"),
+    ],
+)
+def test_what_does_not_hold_is_said(
+    moved: Callable[[], Layout], name: str, content: bytes | None, reason: str
+) -> None:
+    layout = moved()
+    draw_figures(layout, only=["10"])
+    if content is None:
+        (layout.figures / name).unlink()
+    else:
+        (layout.figures / name).write_bytes(content)
+    ((path, found),) = check_figures(layout).stale
+    assert path.name == "10_training_curves.png"
+    assert reason in found
+    draw_figures(layout, only=["10"])
+    assert check_figures(layout).stale == (), "drawing again mends it"
+
+
+def test_a_picture_says_which_files_it_was_drawn_from(moved: Callable[[], Layout]) -> None:
+    """So that `goemo validate` can tell a stale one."""
+    layout = moved()
+    result = draw_figures(layout, only=["07", "10", "11"])
+    by_number = {path.name[:2]: path for path in result.drawn}
+    sources = {}
+    for number, path in by_number.items():
+        with Image.open(path) as picture:
+            sources[number] = json.loads(picture.info[SOURCES_KEY])
+    (run,) = result.runs
+    assert layout.shown(layout.per_class_metrics(run)) in sources["07"]
+    assert [name.rpartition("/")[2] for name in sources["10"]] == ["metrics.json"]
+    assert {name.rpartition("/")[2] for name in sources["11"]} == {
+        "thresholds.json",
+        layout.split_predictions(run, "val").name,
+        layout.split_predictions(run, "test").name,
+    }
+    for found in sources.values():
+        assert all(sha256_file(layout.root / name) == digest for name, digest in found.items())
+    assert validate_artifacts(layout).problems == []
+    layout.per_class_metrics(run).write_bytes(layout.per_class_metrics(run).read_bytes() + b"\n")
+    stale = [problem for problem in validate_artifacts(layout).problems if problem.path == by_number["07"]]
+    assert "is stale" in stale[0].message
+
+
+@pytest.mark.parametrize("picture_format", ["svg", "pdf"])
+def test_vector_pictures_have_no_time_in_them(
+    moved: Callable[[], Layout], tfidf: Checkpoint, picture_format: PictureFormat
+) -> None:
+    layout, files = moved(), list[bytes]()
+    for _ in range(2):
+        result = draw_figures(layout, only=["10"], picture_format=picture_format)
+        assert [path.suffix for path in result.drawn] == [f".{picture_format}"]
+        files.append(result.drawn[0].read_bytes())
+    assert files[0] == files[1]
+    assert b"2026" not in files[0].replace(tfidf.run.stamp.encode(), b"")

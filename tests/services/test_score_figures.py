@@ -1,0 +1,353 @@
+"""Figures of scores and thresholds: what is drawn, against scikit-learn, scipy and tables worked by hand."""
+
+import csv
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy.stats import spearmanr
+from sklearn.metrics import average_precision_score, f1_score
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import Predictions
+from goemo_cli.core.schema import RULES
+from goemo_cli.core.taxonomies import PAPER_F1
+from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.ml.tuning import GRID
+from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
+from goemo_cli.services.figures.metric_correlations import MEASURES, by_chance, correlations
+from goemo_cli.services.figures.paper_comparison import sides
+from goemo_cli.services.figures.precision_recall_curves import curve
+from goemo_cli.services.figures.robustness_confidence_intervals import SCORES
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import house_style
+from goemo_cli.services.figures.threshold_coverage import coverage
+from goemo_cli.services.figures.threshold_f1 import good_range
+from goemo_cli.services.training import train
+
+SEVERAL = ("08", "09", "20")
+
+
+@pytest.fixture(scope="module")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Checkpoint]:
+    """Two tfidf runs of one root, on other parts of the sample's train split."""
+    layout = Layout(tmp_path_factory.mktemp("runs"))
+    return [train(config_of(limit), layout=layout).checkpoint for limit in (None, 300)]
+
+
+def config_of(limit: int | None) -> TrainConfig:
+    data = {"name": "sample", **({"max_train_samples": limit} if limit else {})}
+    return TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": data}))
+
+
+@pytest.fixture
+def source(runs: list[Checkpoint]) -> Source:
+    """Of the first run, opened anew so that a test may change what it says."""
+    return source_of(runs[0])
+
+
+@pytest.fixture
+def both(runs: list[Checkpoint]) -> Source:
+    first, second = (source_of(run) for run in runs)
+    first.others = (second,)
+    return first
+
+
+def source_of(checkpoint: Checkpoint) -> Source:
+    return Source(Checkpoint.open(checkpoint.path), Layout(checkpoint.path.parents[3]))
+
+
+def drawn(number: str, source: Source) -> Any:
+    with house_style():
+        return figure_of(number).draw(source)
+
+
+def title_of(picture: Any) -> str:
+    return str(picture.figure.texts[0].get_text()).replace("\n", " ").replace("\u00a0", " ")
+
+
+def caption_of(picture: Any) -> str:
+    return str(picture.figure.get_supxlabel()).replace("\n", " ").replace("\u00a0", " ")
+
+
+def per_class(source: Source) -> dict[str, dict[str, str]]:
+    path = source.layout.per_class_metrics(source.checkpoint.run)
+    with path.open(encoding="utf-8", newline="") as stream:
+        return {row["emotion"]: row for row in csv.DictReader(stream)}
+
+
+def predictions(y_true: Any, y_prob: Any) -> Predictions:
+    gold, prob = np.array(y_true, dtype=bool), np.array(y_prob, dtype=np.float32)
+    return Predictions(tuple("abc"[: gold.shape[1]]), ["x"] * len(gold), gold, prob >= 0.5, prob)
+
+
+def test_auc_and_f1_are_those_of_the_csv(source: Source) -> None:
+    picture, known = drawn("08", source), per_class(source)
+    left, right = picture.figure.axes
+    labels = [tick.get_text() for tick in left.get_yticklabels()]
+    f1 = next(line for line in left.lines if line.get_marker() == "o").get_xdata().tolist()
+    auc = next(line for line in right.lines if line.get_marker() == "o").get_xdata().tolist()
+    assert sorted(labels) == sorted(EMOTIONS)
+    assert f1 == sorted(f1, reverse=True) == [float(known[label]["f1_score"]) for label in labels]
+    assert auc == [float(known[label]["roc_auc"]) for label in labels]
+    assert list(picture.table["roc_auc"]) == auc
+    whiskers = [segment[:, 0].tolist() for segment in left.collections[0].get_segments()]
+    assert whiskers == [[float(known[x]["f1_ci_low"]), float(known[x]["f1_ci_high"])] for x in labels]
+
+
+@pytest.mark.parametrize("number", SEVERAL)
+def test_several_runs_stand_beside_each_other(both: Source, number: str) -> None:
+    picture, alone = drawn(number, both), drawn(number, both.others[0])
+    first, second = (str(one.checkpoint.run) for one in (both, *both.others))
+    names = list(picture.table["run"])
+    assert sorted(set(names)) == sorted((first, second))
+    texts = [text.get_text() for text in picture.figure.findobj(lambda artist: hasattr(artist, "get_text"))]
+    assert {first, second} <= set(texts)
+    at = names.index(second)
+    key = next(column for column in ("emotion", "rule") if column in picture.table)
+    value = next(column for column in ("f1_score", "f1_macro", "value") if column in picture.table)
+    cells = {tuple(cell) for cell in zip(picture.table[key][at:], picture.table[value][at:], strict=True)}
+    assert cells == set(zip(alone.table[key], alone.table[value], strict=True)), "the same numbers as alone"
+
+
+def test_a_title_says_who_is_ahead(both: Source) -> None:
+    means = [
+        np.mean([float(row["f1_score"]) for row in per_class(one).values()]) for one in (both, *both.others)
+    ]
+    best = (both, *both.others)[int(np.argmax(means))].checkpoint.run
+    assert f"{best} is ahead in macro-F1 ({max(means):.3f})" in title_of(drawn("08", both))
+
+
+def test_runs_that_do_not_compare_are_refused(both: Source) -> None:
+    (other,) = both.others
+    other.checkpoint.metrics["data"]["split_sha256"]["test"] = "0" * 64
+    with pytest.raises(DataError, match="was scored on other test comments than"):
+        drawn("09", both)
+    drawn("10", both)
+    both.others = (other,) * 6
+    with pytest.raises(DataError, match="7 runs: a figure shows at most 6 side by side"):
+        drawn("08", both)
+
+
+def test_figures_of_one_run_say_so(runs: list[Checkpoint]) -> None:
+    layout, names = Layout(runs[0].path.parents[3]), [str(run.run) for run in runs]
+    result = draw_figures(layout, runs=[*names, names[0]], only=["09", "10"])
+    assert result.runs == tuple(run.run for run in runs), "a run that is named twice counts once"
+    assert result.of_first == ("10_training_curves",)
+    assert draw_figures(layout, runs=names[:1], only=["10"]).of_first == ()
+    assert {figure.number for figure in FIGURES if figure.several} == {"08", "09", "20", "23"}
+
+
+def test_macro_and_micro_are_those_of_scikit_learn(source: Source) -> None:
+    picture, test = drawn("09", source), source.predictions("test")
+    assert list(picture.table["rule"]) == list(RULES)
+    for at, rule in enumerate(RULES):
+        y_pred = source.thresholds.decide(test.y_prob, rule)
+        for average in ("macro", "micro"):
+            expected = f1_score(test.y_true, y_pred, average=average, zero_division=0)
+            assert picture.table[f"f1_{average}"][at] == pytest.approx(expected)
+    bold = [
+        text.get_text()
+        for text in picture.figure.axes[0].get_yticklabels()
+        if text.get_fontweight() == "bold"
+    ]
+    assert bold == [f"{source.thresholds.rule}, its own"]
+
+
+def test_a_score_that_metrics_lack_is_named(source: Source) -> None:
+    del source.checkpoint.metrics["test"]["global"]["f1_micro"]
+    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: test lacks global, f1_micro"):
+        drawn("09", source)
+    del source.checkpoint.metrics["test"]["lrap"]
+    with pytest.raises(CorruptArtifactError, match="test lacks lrap"):
+        drawn("20", source)
+
+
+def test_micro_curves_are_those_of_scikit_learn(source: Source) -> None:
+    picture = drawn("12", source)
+    for split in ("val", "test"):
+        part = source.predictions(split)
+        for at in range(0, len(GRID), 24):
+            expected = f1_score(
+                part.y_true, part.y_prob.astype(float) >= GRID[at], average="micro", zero_division=0
+            )
+            assert picture.table[split][at] == pytest.approx(expected)
+    lines = {line.get_label(): line for line in picture.figure.axes[0].lines}
+    assert lines["val"].get_ydata().tolist() == list(picture.table["val"])
+
+
+def test_f1_over_thresholds_is_that_of_scikit_learn(source: Source) -> None:
+    picture, val = drawn("13", source), source.predictions("val")
+    shape = (len(EMOTIONS), len(GRID))
+    labels = np.array(picture.table["emotion"]).reshape(shape)[:, 0].tolist()
+    cells = np.array(picture.table["f1_val"]).reshape(shape)
+    assert labels == [tick.get_text() for tick in picture.figure.axes[0].get_yticklabels()]
+    for at in (0, 20, 60):
+        y_pred = val.y_prob.astype(float) >= GRID[at]
+        expected = f1_score(val.y_true, y_pred, average=None, zero_division=0)
+        assert cells[:, at].tolist() == pytest.approx([expected[EMOTIONS.index(label)] for label in labels])
+    own = dict(zip(source.labels, source.thresholds.per_label.tolist(), strict=True))
+    dots = next(line.get_xdata() for line in picture.figure.axes[0].lines if line.get_marker() == "o")
+    assert dots.tolist() == [own[label] for label in labels]
+
+
+def test_good_thresholds_are_near_the_best() -> None:
+    f1 = np.zeros((len(GRID), 3))
+    f1[10:20, 0], f1[15, 0] = 0.96, 1.0
+    f1[5, 1], f1[6, 1] = 0.94, 1.0
+    low, high = good_range(f1)
+    assert low[:2].tolist() == [GRID[10], GRID[6]]
+    assert high[:2].tolist() == [GRID[19], GRID[6]]
+    assert np.isnan([low[2], high[2]]).all(), "never above 0"
+
+
+def test_coverage_counts_comments_and_labels() -> None:
+    part = predictions([[1, 0], [0, 0], [1, 1]], [[0.9, 0.5], [0.2, 0.1], [0.5, 0.4]])
+    assert coverage(part, np.array([0.1, 0.5, 0.95])).tolist() == [[1, 2 / 3, 0], [2, 1, 0]]
+
+
+def test_coverage_is_drawn_with_gold(source: Source) -> None:
+    picture, test = drawn("14", source), source.predictions("test")
+    chosen = source.thresholds.global_threshold
+    decided = test.y_prob.astype(float) >= chosen
+    assert f"there are {decided.sum() / len(test):.2f} labels per comment" in title_of(picture)
+    assert f"{test.y_true.sum() / len(test):.2f} in gold" in title_of(picture)
+    assert f"{test.y_pred.sum() / len(test):.2f} labels per comment." in caption_of(picture)
+    horizontal = [line.get_ydata()[0] for line in picture.figure.axes[1].lines if line.get_linewidth() == 1.0]
+    assert test.y_true.sum() / len(test) in horizontal
+
+
+def test_intervals_are_those_of_metrics_and_csv(source: Source) -> None:
+    picture, known, metrics = drawn("20", source), per_class(source), source.checkpoint.metrics["test"]
+    table = picture.table
+    for at, (key, _, by_rule) in enumerate(SCORES):
+        scores = metrics[source.thresholds.rule] if by_rule else metrics
+        assert table["score"][at] == key
+        assert [table[column][at] for column in ("value", "ci_low", "ci_high")] == [
+            scores[key],
+            *scores[f"{key}_ci"],
+        ]
+    labels = table["emotion"][len(SCORES) :]
+    assert sorted(labels) == sorted(EMOTIONS)
+    for at, label in enumerate(labels, start=len(SCORES)):
+        row = [float(known[label][column]) for column in ("f1_score", "f1_ci_low", "f1_ci_high")]
+        assert [table[column][at] for column in ("value", "ci_low", "ci_high")] == row
+    widths = (np.array(table["ci_high"]) - np.array(table["ci_low"]))[len(SCORES) :]
+    known_widths = widths[widths > 0]
+    assert known_widths.tolist() == sorted(known_widths)
+    assert (widths[len(known_widths) :] == 0).all(), "an interval without width says nothing: last"
+
+
+def test_without_intervals_scores_are_drawn_alone(source: Source) -> None:
+    test = source.checkpoint.metrics["test"]
+    for scores in (test, *(test[rule] for rule in RULES)):
+        for key in [key for key in scores if key.endswith("_ci")]:
+            del scores[key]
+    source._kept["per_class"] = [row | {"f1_ci_low": None, "f1_ci_high": None} for row in source.per_class()]
+    picture = drawn("20", source)
+    assert title_of(picture).endswith("no interval is recorded")
+    assert np.isnan(picture.table["ci_low"]).all()
+    drawn("08", source), drawn("09", source)
+
+
+def test_precision_and_recall_are_those_of_each_threshold() -> None:
+    rng = np.random.default_rng(3)
+    y_true = rng.random(400) < 0.2
+    y_prob = np.round(np.clip(0.3 * y_true + 0.7 * rng.random(400), 0, 1), 2).astype(np.float32)  # with ties
+    threshold, recall, precision = curve(y_true, y_prob)
+    assert (np.diff(threshold) < 0).all()
+    for t, r, p in zip(threshold, recall, precision, strict=True):
+        reached = y_prob.astype(float) >= t
+        assert r == (reached & y_true).sum() / y_true.sum()
+        assert p == (reached & y_true).sum() / reached.sum()
+    assert recall[-1] == 1
+    steps = np.diff(np.concatenate([[0], recall]))
+    assert (steps * precision).sum() == pytest.approx(average_precision_score(y_true, y_prob))
+
+
+def test_long_curves_are_thinned_with_both_ends() -> None:
+    y_prob = np.linspace(0, 1, 5_000).astype(np.float32)
+    threshold, recall, _ = curve(np.ones(5_000, dtype=bool), y_prob)
+    assert len(threshold) == 101
+    assert (threshold[0], recall[-1]) == (1, 1)
+
+
+def test_every_label_has_a_panel_with_its_own_point(source: Source) -> None:
+    picture, known, test = drawn("22", source), per_class(source), source.predictions("test")
+    titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
+    assert sorted(title for title in titles if title) == sorted(EMOTIONS)
+    area = average_precision_score(test.y_true, test.y_prob, average=None)
+    found = [area[EMOTIONS.index(title)] for title in titles if title]
+    assert found == sorted(found, reverse=True)
+    for axes in picture.figure.axes[:28:9]:
+        row = known[axes.get_title(loc="left")]
+        dot = next(line for line in axes.lines if line.get_marker() == "o")
+        assert dot.get_xdata()[0] == pytest.approx(float(row["recall"]))
+        assert dot.get_ydata()[0] == pytest.approx(float(row["precision"]))
+
+
+def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: Source) -> None:
+    test = source.predictions("test")
+    test.y_true[:, 3] = False
+    picture = drawn("22", source)
+    panel = next(axes for axes in picture.figure.axes if axes.get_title(loc="left") == EMOTIONS[3])
+    assert "no positives" in [text.get_text() for text in panel.texts]
+    assert EMOTIONS[3] not in picture.table["emotion"]
+
+
+def test_our_f1_stands_beside_the_papers(source: Source) -> None:
+    source.checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
+    picture, known = drawn("23", source), per_class(source)
+    labels, ours = picture.table["emotion"], picture.table["f1_score"]
+    assert dict(zip(labels, picture.table["paper_f1"], strict=True)) == PAPER_F1
+    assert list(ours) == [float(known[label]["f1_score"]) for label in labels]
+    gain = [f1 - PAPER_F1[label] for label, f1 in zip(labels, ours, strict=True)]
+    assert gain == sorted(gain, reverse=True)
+    assert f"macro-F1 {np.mean(ours):.2f} beside 0.46" in title_of(picture)
+
+
+def test_clearly_above_means_the_whole_interval() -> None:
+    ours = np.array([[0.5, 0.5, 0.1, 0.0], [0.45, 0.3, 0.05, 0.0], [0.6, 0.7, 0.2, 0.0]])
+    assert sides(ours, np.array([0.4, 0.4, 0.3, 0.2])) == (1, 1), "no width proves nothing"
+
+
+def test_the_paper_is_for_its_own_labels_and_comments(source: Source) -> None:
+    with pytest.raises(DataError, match="was not scored on the test split of GoEmotions"):
+        drawn("23", source)
+    source.checkpoint.manifest["labels"][0] = "awe"
+    with pytest.raises(DataError, match="are not the 28 of the paper"):
+        drawn("23", source)
+
+
+def test_correlations_are_those_of_scipy(source: Source) -> None:
+    picture = drawn("06", source)
+    table = picture.table
+    for measure, other, rho in zip(table["measure"], table["other"], table["spearman"], strict=True):
+        expected = spearmanr(source.by_label(measure), source.by_label(other)).statistic
+        assert rho == pytest.approx(expected)
+    assert len(table["spearman"]) == len(MEASURES) * (len(MEASURES) - 1) // 2
+
+
+def test_correlations_leave_out_what_is_undefined() -> None:
+    rho, counted = correlations(np.array([[1, 2, 3, 4.0], [1, np.nan, 9, 16], [5, 5, 5, 5]]))
+    assert (rho[0, 1], counted[0, 1]) == (1, 3)
+    assert np.isnan(rho[0, 2]), "what does not vary goes with nothing"
+    assert by_chance(28) == pytest.approx(0.374, abs=0.001)  # of every table of critical values
+
+
+def test_two_labels_do_not_correlate(source: Source, tmp_path: Path) -> None:
+    source.checkpoint.manifest["labels"][:] = ["joy", "anger"]
+    source._kept["per_class"] = [row for row in source.per_class() if row["emotion"] in ("joy", "anger")]
+    with pytest.raises(DataError, match="2 labels are too few"):
+        drawn("06", source)
+
+
+def test_a_csv_of_other_labels_is_named(source: Source) -> None:
+    source._kept["per_class"] = source.per_class()[:-1]
+    with pytest.raises(DataFileError, match="its labels are not those of"):
+        drawn("08", source)
