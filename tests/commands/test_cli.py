@@ -169,7 +169,10 @@ def test_a_write_into_nowhere_is_exit_8(tmp_path: Path) -> None:
     assert "artifacts" in done.stderr
 
 
-@pytest.mark.parametrize("limit", [2_000, 100_000, 150_000])
+@pytest.mark.parametrize(
+    "limit",
+    [pytest.param(2_000, marks=pytest.mark.slow), 100_000, pytest.param(150_000, marks=pytest.mark.slow)],
+)
 def test_a_disk_that_refuses_is_exit_8_with_the_file_named_and_nothing_half_written(
     tmp_path: Path, limit: int
 ) -> None:
@@ -253,7 +256,9 @@ def test_control_characters_of_data_never_reach_the_terminal(tmp_path: Path) -> 
     assert "\u202e" not in done.stderr
 
 
-@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:

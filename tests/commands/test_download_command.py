@@ -74,6 +74,7 @@ def run(program: str, *arguments: object, variables: dict[str, str]) -> subproce
     )
 
 
+@pytest.mark.slow
 def test_what_was_logged_by_hand_comes_down_as_it_was(server: WandbServer, origin: Layout, tmp_path: Path):
     for name, data in names_of(origin).items():
         path = tmp_path / "up" / "files" / name

@@ -576,6 +576,7 @@ def test_two_downloads_of_one_run_do_not_mix(goemo: Goemo, server: WandbServer, 
     assert tree(here) == tree(origin)
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_silent_download(server: WandbServer, origin: Layout, here: Layout, place: Path):
     upload(server, origin)
     silent = server.faults.add(method="GET", path="model.safetensors", silence=True)

@@ -170,6 +170,7 @@ print(len(answers), max(answer["score"] for answer in answers) <= 1)
     assert shown.stdout.startswith("[")
 
 
+@pytest.mark.slow
 def test_two_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
     small = ("data.max_train_samples=64", "training.epochs=1")
     first, again, other = (
@@ -235,6 +236,7 @@ def test_early_stopping_and_events(tmp_path: Path) -> None:
     assert result.metrics["best_epoch"] == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("weights", ["bin", "safetensors"])
 def test_weights_can_be_one_file_only(tmp_path: Path, weights: str) -> None:
     layout = Layout(tmp_path)

@@ -449,6 +449,7 @@ def test_wrong_bytes_are_refused_once_and_repaired_where_the_server_recovers(
     assert (said["left"], said["right"]) == ([], True)
 
 
+@pytest.mark.slow
 def test_a_silent_server_is_not_waited_for_without_end(wandb_server: WandbServer, tmp_path: Path):
     wandb_server.faults.add(operation="ArtifactMembershipByName", silence=True)
     said = pipeline(

@@ -74,6 +74,7 @@ def test_a_run_of_a_manager_is_joined_not_doubled(tmp_path: Path):
     assert LoggerCallback(manager=manager).on_train_begin() == run_id
 
 
+@pytest.mark.slow
 def test_on_wandb_a_resumed_run_goes_on_where_it_was(wandb_server: WandbServer, tmp_path: Path):
     program = """
     import sys

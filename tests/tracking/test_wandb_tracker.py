@@ -306,6 +306,7 @@ def test_a_refused_upload_is_noticed_though_the_sdk_is_silent(server: WandbServe
     assert sync_run(str(RUN), layout=Layout(tmp_path)).sent == ()
 
 
+@pytest.mark.slow
 def test_a_server_that_never_answers_an_upload_is_given_up(
     server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
