@@ -128,12 +128,6 @@ def iter_predictions(
             yield _parse(batch, labels, with_ids, start, report)
 
 
-def prediction_labels(path: Path) -> tuple[str, ...]:
-    """The label names in a predictions file's header, in column order."""
-    with open_csv(path) as (header, _):
-        return _labels_of(path, header)[0]
-
-
 def _raiser(path: Path) -> OnProblem:
     def fail(row: int, column: str, reason: str) -> None:
         raise DataFileError(path, f"row {row}{f', column {column}' if column else ''}: {reason}")

@@ -15,7 +15,6 @@ from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.predictions import (
     Predictions,
     iter_predictions,
-    prediction_labels,
     read_predictions,
     write_predictions,
 )
@@ -174,11 +173,6 @@ def test_chunks_put_together_are_the_whole_file(tmp_path: Path, make_predictions
 def test_ids_survive_chunking(tmp_path: Path):
     write_predictions(tmp_path / "p.csv", of_texts(list("abcde"), ids=list("12345")))
     assert Predictions.joined(list(iter_predictions(tmp_path / "p.csv", rows=2))).ids == list("12345")
-
-
-def test_labels_are_read_from_the_header_alone(tmp_path: Path):
-    assert prediction_labels(written(tmp_path, "broken")) == LABELS
-    assert prediction_labels(written(tmp_path, header=HEADER + ",id")) == LABELS
 
 
 # Columns
