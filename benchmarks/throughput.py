@@ -43,10 +43,10 @@ from goemo_cli.services.settings import resolve_settings
 class Rows(TorchDataset[dict[str, object]]):
     """Tokenised comments as Trainer wants them."""
 
-    def __init__(self, examples: LabelledTexts, tokenizer: object, *, padded: bool) -> None:
+    def __init__(self, examples: LabelledTexts, tokenizer: Any, *, padded: bool) -> None:
         encoded = tokenizer(
             examples.texts, truncation=True, max_length=128, padding="max_length" if padded else False
-        )  # type: ignore[operator]
+        )
         self.rows = [
             {"input_ids": ids, "attention_mask": mask, "labels": gold.astype(np.float32)}
             for ids, mask, gold in zip(

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import typer
 from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
@@ -38,7 +39,7 @@ class Console:
     def result(self, message: str, **values: Any) -> None:
         """The outcome of the command: a sentence and named values, or one JSON object of the values."""
         if self.as_json:
-            print(json.dumps(_jsonable(values), ensure_ascii=False, indent=2, allow_nan=False))  # noqa: T201
+            typer.echo(json.dumps(_jsonable(values), ensure_ascii=False, indent=2, allow_nan=False))
             return
         self._out.print(Text(plain(message), style="bold green"))
         width = max((len(name) for name in values), default=0)

@@ -1,8 +1,9 @@
 """CSV that any text survives: how goemo opens, reads and writes it everywhere."""
 
 import csv
+import io
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
@@ -28,6 +29,15 @@ class _LineFeeds:
 def csv_writer(stream: TextIO) -> Any:
     """A csv writer that quotes what needs it and ends rows with a line feed."""
     return csv.writer(_LineFeeds(stream), lineterminator="\r\n")
+
+
+def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
+    """A whole table: a header, and of each row the cells of these columns."""
+    stream = io.StringIO()
+    writer = csv_writer(stream)
+    writer.writerow(columns)
+    writer.writerows([row[column] for column in columns] for row in rows)
+    return stream.getvalue()
 
 
 @contextmanager

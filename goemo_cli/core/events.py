@@ -42,16 +42,16 @@ class PhaseEnded:
 
 
 @dataclass(frozen=True)
-class EpochEnded:
-    """One pass over train and the look at val that follows it."""
+class EpochScores:
+    """What is known of one pass over train and the look at val that follows it; metrics.json keeps it as history."""
 
     epoch: int
     """Counted from 1."""
-    epochs: int
     train_loss: float
     val_loss: float
+    """Binary cross-entropy per cell, whatever the training loss was."""
     val_f1_macro: float
-    """At a fixed threshold of 0.3, so that epochs compare without any fitting."""
+    """At a fixed threshold of 0.3, as val_f1_micro, so that epochs compare without any fitting."""
     val_f1_micro: float
     val_auc_micro: float
     learning_rate: float
@@ -62,6 +62,14 @@ class EpochEnded:
     """Training only, without the look at val."""
     samples_per_second: float
     is_best: bool
+
+
+@dataclass(frozen=True)
+class EpochEnded(EpochScores):
+    """An epoch is over and val was looked at."""
+
+    epochs: int
+    """As many as there will be, unless stopped early."""
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,6 @@ COUNT_SCORES = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_acc
 RANKING_SCORES = ("auc_micro", "auc_macro")
 """Of the probabilities; over the first `RANKING_RESAMPLES` of the same draws, none beyond `MOST_RESAMPLED` rows."""
 SCORES = COUNT_SCORES + RANKING_SCORES
-LOWER_IS_BETTER = frozenset({"hamming_loss"})
 ALPHA = 0.05
 """A corrected p-value below it, with an interval that leaves out 0, makes a difference."""
 

@@ -8,6 +8,7 @@ from scipy.stats import beta, binom, chi2, hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.bootstrap import LEVEL, SEED, resampled
+from goemo_cli.ml.ratios import ratio
 from goemo_cli.ml.significance import holm
 
 RATIO_RESAMPLES = 2_000
@@ -187,7 +188,7 @@ def label_balance(
     ratio_ci = np.full((2, len(gold)), np.nan)
     for at in np.flatnonzero(gold):
         drawn = (above[:, at] > 0) | (below[:, at] > 0)  # 0 / 0 says nothing about the ratio
-        values = _ratio(above[drawn, at], below[drawn, at])
+        values = ratio(above[drawn, at], below[drawn, at], undefined=np.inf)
         ratio_ci[:, at] = np.quantile(values, [_TAIL, 1 - _TAIL], method="inverted_cdf")
     never = (gold > 0) & (predicted == 0)
     ratio_ci[1, never] = chi2.ppf(1 - _TAIL, 2) / 2 / gold[never]
@@ -198,11 +199,6 @@ def label_balance(
         ratio_ci=ratio_ci,
         p_holm=holm(np.where(gold + predicted > 0, mcnemar(false, missed), np.nan)),
     )
-
-
-def _ratio(above: DoubleArray, below: DoubleArray) -> DoubleArray:
-    ratio: DoubleArray = np.divide(above, below, out=np.full(above.shape, np.inf), where=below > 0)
-    return ratio
 
 
 def row_losses(y_true: BoolArray, y_prob: FloatArray) -> DoubleArray:

@@ -14,6 +14,7 @@ from torch import Tensor
 from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
 from goemo_cli.core.config import TrainingSettings
 from goemo_cli.core.errors import TrainingFailedError
+from goemo_cli.core.events import EpochScores
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.devices import Precision
 from goemo_cli.ml.encoding import EncodedTexts
@@ -48,25 +49,9 @@ class Step:
 
 
 @dataclass(frozen=True)
-class Epoch:
+class Epoch(EpochScores):
     """One pass over train, and the weights it ended with scored on val."""
 
-    epoch: int
-    """Counted from 1."""
-    train_loss: float
-    val_loss: float
-    """Binary cross-entropy per cell, whatever the training loss was."""
-    val_f1_macro: float
-    """At SELECTION_THRESHOLD, as val_f1_micro."""
-    val_f1_micro: float
-    val_auc_micro: float
-    learning_rate: float
-    grad_norm: float
-    """Mean over the steps."""
-    epoch_seconds: float
-    """Training alone, without scoring val."""
-    samples_per_second: float
-    is_best: bool
     val_prob: FloatArray
     """(n_val, n_labels)"""
     classifier: TransformerClassifier

@@ -7,6 +7,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.bootstrap import RANKING_RESAMPLES, interval, resampled
+from goemo_cli.ml.ratios import ratio
 
 MOST_RESAMPLED = 50_000
 """Rows beyond which ranking scores get no interval: it would be narrower than anyone reads, and take minutes."""
@@ -87,15 +88,15 @@ class Drawn:
         The share of pairs of a positive and a negative in which the positive scores higher; equal scores count half.
         """
         won = (self.positive * (self.below + self.not_above)).sum(axis=0) / 2
-        return _ratio_or_nan(won, self.positive.sum(axis=0) * self.n_negatives)
+        return _or_nan(won, self.positive.sum(axis=0) * self.n_negatives)
 
     def average_precision(self) -> DoubleArray:
         """Mean precision at the thresholds of the positives, (draws,); NaN without positives."""
         cumulated = np.zeros((len(self.positive) + 1, self.positive.shape[1]))
         np.cumsum(self.positive, axis=0, out=cumulated[1:])
         found = cumulated[-1] - cumulated[self.first_equal]  # positives that score at least as much
-        precision = _ratio_or_nan(found, found + self.n_negatives - self.below)
-        return _ratio_or_nan(np.nansum(self.positive * precision, axis=0), cumulated[-1])
+        precision = _or_nan(found, found + self.n_negatives - self.below)
+        return _or_nan(np.nansum(self.positive * precision, axis=0), cumulated[-1])
 
 
 @dataclass(frozen=True)
@@ -213,15 +214,12 @@ def _mean_of_labels(values: list[DoubleArray]) -> DoubleArray:
     """Over the labels that have a score in a draw."""
     table = np.stack(values)  # (n_labels, draws)
     defined = ~np.isnan(table)
-    return _ratio_or_nan(np.where(defined, table, 0.0).sum(axis=0), defined.sum(axis=0))
+    return _or_nan(np.where(defined, table, 0.0).sum(axis=0), defined.sum(axis=0))
 
 
 def _mean(values: DoubleArray) -> float:
     return float(np.nanmean(values)) if not np.isnan(values).all() else float("nan")
 
 
-def _ratio_or_nan(above: DoubleArray, below: DoubleArray | IntArray) -> DoubleArray:
-    ratio: DoubleArray = np.divide(
-        above, below, out=np.full(np.shape(above), np.nan), where=np.asarray(below) > 0
-    )
-    return ratio
+def _or_nan(above: DoubleArray, below: DoubleArray | IntArray) -> DoubleArray:
+    return ratio(above, below, undefined=np.nan)

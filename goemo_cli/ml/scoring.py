@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.schema import RANKING_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.bootstrap import RESAMPLES, SEED, interval, resampled
 from goemo_cli.ml.ranking import RankingScores, ranking_scores
+from goemo_cli.ml.ratios import ratio
 
 _CHUNK_ROWS = 16_384
 
@@ -33,17 +33,17 @@ class Counts:
     @property
     def precision(self) -> DoubleArray:
         """Share of the predicted that are gold, (n_labels,)."""
-        return _ratio(self.tp, self.tp + self.fp)
+        return ratio(self.tp, self.tp + self.fp)
 
     @property
     def recall(self) -> DoubleArray:
         """Share of the gold that are predicted, (n_labels,)."""
-        return _ratio(self.tp, self.tp + self.fn)
+        return ratio(self.tp, self.tp + self.fn)
 
     @property
     def f1(self) -> DoubleArray:
         """Harmonic mean of precision and recall, (n_labels,)."""
-        return _ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
+        return ratio(2 * self.tp, 2 * self.tp + self.fp + self.fn)
 
     @property
     def support(self) -> IntArray:
@@ -91,25 +91,25 @@ class Sums:
 
     def f1(self) -> DoubleArray:
         """F1 of each label, (draws, n_labels)."""
-        return _ratio(2 * self.tp, self.predicted + self.support)
+        return ratio(2 * self.tp, self.predicted + self.support)
 
     def scores(self) -> dict[str, DoubleArray]:
         """Every score of a threshold rule by `RULE_KEYS`, (draws,) each."""
-        precision, recall, f1 = _ratio(self.tp, self.predicted), _ratio(self.tp, self.support), self.f1()
+        precision, recall, f1 = ratio(self.tp, self.predicted), ratio(self.tp, self.support), self.f1()
         tp, predicted, support = (x.sum(axis=1) for x in (self.tp, self.predicted, self.support))
         by_row = self.rows / self.n_examples
         return {
             "f1_macro": f1.mean(axis=1),
-            "f1_micro": _ratio(2 * tp, predicted + support),
-            "f1_weighted": _ratio((f1 * self.support).sum(axis=1), support),
+            "f1_micro": ratio(2 * tp, predicted + support),
+            "f1_weighted": ratio((f1 * self.support).sum(axis=1), support),
             "f1_samples": by_row[:, 0],
             "precision_macro": precision.mean(axis=1),
-            "precision_micro": _ratio(tp, predicted),
-            "precision_weighted": _ratio((precision * self.support).sum(axis=1), support),
+            "precision_micro": ratio(tp, predicted),
+            "precision_weighted": ratio((precision * self.support).sum(axis=1), support),
             "precision_samples": by_row[:, 1],
             "recall_macro": recall.mean(axis=1),
-            "recall_micro": _ratio(tp, support),
-            "recall_weighted": _ratio(tp, support),  # the supports cancel
+            "recall_micro": ratio(tp, support),
+            "recall_weighted": ratio(tp, support),  # the supports cancel
             "recall_samples": by_row[:, 2],
             "subset_accuracy": by_row[:, 3],
             "hamming_loss": by_row[:, 4],
@@ -141,7 +141,7 @@ def _row_scores(y_true: BoolArray, y_pred: BoolArray) -> DoubleArray:
     both, gold, predicted = (x.sum(axis=1) for x in (y_true & y_pred, y_true, y_pred))
     wrong = (y_true != y_pred).mean(axis=1)
     return np.stack(
-        [_ratio(2 * both, gold + predicted), _ratio(both, predicted), _ratio(both, gold), wrong == 0, wrong],
+        [ratio(2 * both, gold + predicted), ratio(both, predicted), ratio(both, gold), wrong == 0, wrong],
         axis=1,
     )
 
@@ -276,14 +276,6 @@ def _rows(
         }
         for at, label in enumerate(labels)
     ]
-
-
-def _ratio(above: ArrayLike, below: ArrayLike) -> DoubleArray:
-    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    ratio: DoubleArray = np.divide(
-        above, below, out=np.zeros(np.broadcast(above, below).shape), where=below > 0
-    )
-    return ratio
 
 
 def _or_none(value: float) -> float | None:

@@ -9,6 +9,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.bootstrap import interval, resampled
+from goemo_cli.ml.ratios import ratio
 
 GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
 """Candidate thresholds."""
@@ -35,15 +36,15 @@ class GridCounts:
     def f_beta(self, beta: float = 1.0) -> DoubleArray:
         """F-beta of each label at each candidate, (..., n_grid, n_labels); 0 where nothing is gold or predicted."""
         weighted = beta**2
-        return _ratio((1 + weighted) * self.tp, weighted * self.support[..., None, :] + self.predicted)
+        return ratio((1 + weighted) * self.tp, weighted * self.support[..., None, :] + self.predicted)
 
     def precision(self) -> DoubleArray:
         """Precision, likewise; 1 where nothing is predicted, since then nothing is wrong."""
-        return np.where(self.predicted > 0, _ratio(self.tp, self.predicted), 1.0)
+        return np.where(self.predicted > 0, ratio(self.tp, self.predicted), 1.0)
 
     def recall(self) -> DoubleArray:
         """Recall, likewise; 0 where nothing is gold."""
-        return _ratio(self.tp, self.support[..., None, :])
+        return ratio(self.tp, self.support[..., None, :])
 
 
 def reached_on_grid(y_prob: FloatArray) -> IntArray:
@@ -162,7 +163,7 @@ def _best_f_beta(counts: GridCounts, settings: ThresholdSettings) -> Choice:
 
 def _best_f1_micro(counts: GridCounts, settings: ThresholdSettings) -> Choice:
     """The global optimum, and from there label by label until no label gains: a local optimum of micro-F1."""
-    pooled = _ratio(2 * counts.tp.sum(axis=1), counts.predicted.sum(axis=1) + counts.support.sum())
+    pooled = ratio(2 * counts.tp.sum(axis=1), counts.predicted.sum(axis=1) + counts.support.sum())
     shared = _middle_of_best(pooled)
     labels = np.arange(counts.tp.shape[1])
     at = np.full(len(labels), int(np.searchsorted(GRID, shared, side="right")) - 1)
@@ -172,7 +173,7 @@ def _best_f1_micro(counts: GridCounts, settings: ThresholdSettings) -> Choice:
             others = labels != label
             tp = counts.tp[at[others], labels[others]].sum() + counts.tp[:, label]
             predicted = counts.predicted[at[others], labels[others]].sum() + counts.predicted[:, label]
-            scores = _ratio(2 * tp, predicted + counts.support.sum())
+            scores = ratio(2 * tp, predicted + counts.support.sum())
             if scores.max() > scores[at[label]]:
                 at[label] = int(scores.argmax())
         if (at == before).all():
@@ -220,10 +221,3 @@ def _middle_of_best(scores: DoubleArray) -> float:
     worse = np.flatnonzero(scores[first:] != scores[first])
     last = first + int(worse[0]) - 1 if len(worse) else len(scores) - 1
     return float((GRID[first] + GRID[last]) / 2)
-
-
-def _ratio(above: DoubleArray, below: DoubleArray) -> DoubleArray:
-    ratio: DoubleArray = np.divide(
-        above, below, out=np.zeros(np.broadcast(above, below).shape), where=np.asarray(below) > 0
-    )
-    return ratio

@@ -17,13 +17,13 @@ from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundE
 from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
 from goemo_cli.core.files import sha256_file, write_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.splits import Split
 from goemo_cli.ml.calibration import BINS, FEW_POSITIVES, assess
 from goemo_cli.ml.calibrators import FOLDS, cross_fitted, fit_calibrator
-from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.services.calibration_tables import Measured, bin_rows, label_rows, overall_of
+from goemo_cli.services.written_predictions import export_command, read_recorded
 
 
 @dataclass(frozen=True)
@@ -116,30 +116,21 @@ def _keep(calibrator: Calibrator, checkpoint: Checkpoint, source: Mapping[str, s
 
 
 def _source(checkpoint: Checkpoint, layout: Layout, split: Split) -> _Source:
-    path = layout.split_predictions(checkpoint.run, split)
-    if not path.is_file():
-        raise NotFoundError(f"{path}: no such file; make it with: {_export(checkpoint, layout, split)}")
-    predictions = read_predictions(path)
-    if predictions.labels != checkpoint.labels:
-        raise DataFileError(path, f"its columns are not the labels of {checkpoint.run} in their order")
-    digest = LabelledTexts(predictions.texts, predictions.y_true).sha256()
-    if digest != checkpoint.metrics["data"]["split_sha256"][split]:
-        raise DataFileError(
-            path,
-            f"texts, gold labels or their order are not those of the {split} split that {checkpoint.run} recorded",
-        )
+    path, predictions = (
+        layout.split_predictions(checkpoint.run, split),
+        read_recorded(checkpoint, split, layout),
+    )
     if len(predictions) < 2:
         raise DataFileError(path, f"holds {len(predictions)} rows; a calibration needs at least two")
     return _Source(
         predictions=predictions,
-        name=path.relative_to(layout.root).as_posix(),
-        facts={"file": path.name, "sha256": sha256_file(path), "split_sha256": digest},
+        name=layout.shown(path),
+        facts={
+            "file": path.name,
+            "sha256": sha256_file(path),
+            "split_sha256": checkpoint.metrics["data"]["split_sha256"][split],
+        },
     )
-
-
-def _export(checkpoint: Checkpoint, layout: Layout, split: Split) -> str:
-    root = "" if layout.root == Path() else f" --root {layout.root}"
-    return f"goemo export-predictions --checkpoint {checkpoint.path} --split {split}{root}"
 
 
 def _measured(sources: Mapping[str, _Source], method: Method) -> Measured:
@@ -182,7 +173,7 @@ def _warnings(found: Measured, checkpoint: Checkpoint, layout: Layout) -> Iterat
             f"{before.overall.log_loss:.4f} without it"
         )
     if "test" not in found.assessments:
-        yield f"no test predictions, so nothing is measured on test: {_export(checkpoint, layout, 'test')}"
+        yield f"no test predictions, so nothing is measured on test: {export_command(checkpoint, 'test', layout)}"
 
 
 def _summary(result: Calibrated, checkpoint: Checkpoint, sources: Mapping[str, _Source]) -> dict[str, Any]:

@@ -1,6 +1,5 @@
 """`goemo compare`: whether runs or predictions files differ by more than chance, on the same rows."""
 
-import io
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,15 +9,15 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
-from goemo_cli.core.csv_files import csv_writer
+from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, Warned, ignore
 from goemo_cli.core.files import write_text
+from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.splits import Split
 from goemo_cli.ml.bootstrap import RESAMPLES, SEED
 from goemo_cli.ml.comparison import (
     ALPHA,
-    LOWER_IS_BETTER,
     SCORES,
     Differences,
     agreement,
@@ -101,11 +100,7 @@ def compare(
 
 def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     """The content of significance_tests.csv."""
-    stream = io.StringIO()
-    writer = csv_writer(stream)
-    writer.writerow(SIGNIFICANCE_COLUMNS)
-    writer.writerows([row[column] for column in SIGNIFICANCE_COLUMNS] for row in rows)
-    return stream.getvalue()
+    return csv_text(SIGNIFICANCE_COLUMNS, rows)
 
 
 def _pairs(

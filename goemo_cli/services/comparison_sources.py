@@ -14,6 +14,7 @@ from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.references import open_run
+from goemo_cli.services.written_predictions import require_predictions
 
 _SHOWN_TEXT = 60
 
@@ -70,14 +71,7 @@ def _find(reference: str, split: Split, layout: Layout) -> tuple[Path, Checkpoin
     if path.suffix == ".csv":
         raise NotFoundError(f"{path}: no such file")
     checkpoint = open_run(reference, layout)
-    predictions = layout.split_predictions(checkpoint.run, split)
-    if not predictions.is_file():
-        root = f" --root {layout.root}" if layout.root != Path() else ""
-        raise NotFoundError(
-            f"{checkpoint.run} has no {split} predictions: {predictions} is missing; write them with "
-            f"goemo export-predictions --checkpoint {checkpoint.path} --split {split}{root}"
-        )
-    return predictions, checkpoint
+    return require_predictions(checkpoint, split, layout), checkpoint
 
 
 def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, listen: Listener) -> Source:

@@ -16,13 +16,14 @@ from goemo_cli.tracking.wandb_fetch_names import RemoteFile, check_file_names
 What = Literal["checkpoint", "predictions", "stats", "figures"]
 WHAT: tuple[What, ...] = get_args(What)
 """What a run may hold remotely, as --what names it; also the first folder of its names."""
+_KIND_OF: dict[str, What] = {kind: kind for kind in WHAT}
 
 _LEFT_OUT = frozenset({"training_args.bin", "optimizer.pt", "scheduler.pt", "rng_state.pth"})
 """Of other tools' checkpoints: not needed to use the model, and pickles of who knows what."""
 _ARTIFACT = re.compile(
     r"(?P<model>.+?)-(?P<kind>checkpoint|test-predictions|val-predictions|per-class-metrics)-(?P<id>[^/]+)"
 )
-_FOLDERS = {"checkpoint": "checkpoint", "per-class-metrics": "stats"}
+_FOLDERS: dict[str, What] = {"checkpoint": "checkpoint", "per-class-metrics": "stats"}
 # The older form of a file's end, month first: per_class_metrics_distilbert_12-11-2025-221314.csv.
 _OLD_END = re.compile(
     r"(?P<start>.*_)(?P<model>[a-z0-9][a-z0-9.-]*)_(?P<stamp>\d{2}-\d{2}-\d{4}-\d{6})(?P<end>\.\w+)"
@@ -79,7 +80,7 @@ class ArtifactName:
         match = _ARTIFACT.fullmatch(name)
         if match is None:
             return None
-        what: What = _FOLDERS.get(match["kind"], "predictions")  # type: ignore[assignment]
+        what: What = _FOLDERS.get(match["kind"], "predictions")
         return cls(what, match["id"])
 
 
@@ -94,7 +95,7 @@ def check_what(names: Iterable[str]) -> tuple[What, ...]:
         raise SettingError([f"--what knows no {', '.join(map(repr, unknown))}; it knows {', '.join(WHAT)}"])
     if not wanted:
         raise SettingError([f"--what names nothing; it knows {', '.join(WHAT)}"])
-    return wanted  # type: ignore[return-value]
+    return tuple(_KIND_OF[name] for name in wanted)
 
 
 def plan_download(
@@ -116,13 +117,14 @@ def plan_download(
     planned: list[PlannedFile] = []
     left_out: list[str] = []
     for file in sorted(files, key=lambda one: one.name):
-        kind, _, rest = file.name.partition("/")
-        if kind not in what or not rest:
+        first, _, rest = file.name.partition("/")
+        kind = _KIND_OF.get(first)
+        if kind is None or kind not in what or not rest:
             continue
         if kind == "checkpoint":
             found = _in_checkpoint(file, rest, layout=layout, where=where, name=name)
         else:
-            found = _outside(file, kind, rest, layout)  # type: ignore[arg-type]
+            found = _outside(file, kind, rest, layout)
         if found is None:
             left_out.append(file.name)
         else:

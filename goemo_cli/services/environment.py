@@ -3,23 +3,16 @@
 import platform
 import resource
 import sys
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from goemo_cli import __version__
+from goemo_cli.core.software import installed_versions
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "scikit-learn", "numpy", "pandas")
 
 
 def versions() -> dict[str, str]:
     """Versions of goemo, Python and the packages that numbers depend on."""
-    found = {"goemo": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def peak_memory_bytes() -> int:

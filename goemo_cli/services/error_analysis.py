@@ -33,6 +33,7 @@ from goemo_cli.services.error_tables import (
     write_tables,
 )
 from goemo_cli.services.references import open_run
+from goemo_cli.services.written_predictions import require_predictions
 
 
 @dataclass(frozen=True)
@@ -177,14 +178,10 @@ def analyse_errors(
     run = str(source.run) if source.run else None
     tables = write_tables(layout, source.stem, predictions, pairs)
     summary = layout.cooccurrence_summary(source.stem)
+    facts = {"run": run, "split": source.split, "rule": rule, "sources": {layout.shown(source.path): digest}}
     write_summary(
         summary,
-        facts={
-            "run": run,
-            "split": source.split,
-            "rule": rule,
-            "sources": {layout.shown(source.path): digest},
-        },
+        facts=facts,
         outcomes=outcomes,
         wrong_rows=confused.wrong_rows,
         balances=balances,
@@ -192,9 +189,7 @@ def analyse_errors(
     )
     for path in (*tables, summary):
         listen(FileWritten(path))
-
-    standing_out = [one for one in pairs if one.stands_out and {one.gold, one.predicted} & set(chosen)]
-    standing_out.sort(key=lambda one: -(one.lift or 0))
+    standing_out = _standing_out(pairs, chosen)
     losses = row_losses(predictions.y_true, predictions.y_prob)
     doubtful = _doubtful(predictions, losses, chosen)
     return ErrorAnalysis(
@@ -217,6 +212,12 @@ def analyse_errors(
     )
 
 
+def _standing_out(pairs: Sequence[Confusion], chosen: tuple[str, ...]) -> list[Confusion]:
+    """Pairs beyond chance with one of the chosen labels, highest lift first."""
+    found = [one for one in pairs if one.stands_out and {one.gold, one.predicted} & set(chosen)]
+    return sorted(found, key=lambda one: -(one.lift or 0))
+
+
 def _find(reference: str, layout: Layout, split: Split | None) -> _Source:
     path = Path(reference).expanduser()
     if path.suffix.lower() == ".csv" or path.is_file():
@@ -228,11 +229,7 @@ def _find(reference: str, layout: Layout, split: Split | None) -> _Source:
         folder = layout.find_checkpoint(named[1]) if named else None
         return _Source(path, named[1] if named else None, named[0] if named else None, _opened(folder))
     checkpoint, wanted = open_run(reference, layout), split or "test"
-    path = layout.split_predictions(checkpoint.run, wanted)
-    if not path.is_file():
-        raise NotFoundError(
-            f"{path}: no such file; goemo export-predictions -c {checkpoint.path} --split {wanted} writes it"
-        )
+    path = require_predictions(checkpoint, wanted, layout)
     return _Source(path, checkpoint.run, wanted, checkpoint)
 
 

@@ -1,7 +1,7 @@
 """The end of a training: score the saved weights, conclude, and hand the files to the tracker."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +31,8 @@ class RunContext:
     run: RunName
     folder: Path
     data: Dataset
+    data_facts: Mapping[str, Any]
+    """What metrics.json says of the data; hashing it takes a second."""
     prepared: Prepared
     fitted: Fitted
     training_seconds: float
@@ -61,14 +63,13 @@ def finish_run(
     )
     val, test = (predicted(classifier, data, split, listen) for split in ("val", "test"))
     del classifier
-    data_facts = data.facts()
     record = RunRecord(
         run=context.run,
         folder=context.folder,
         kind=context.entry.kind,
         config=_with_named_data(config, data),
-        parents={"data": data_facts["sha256"], "base_model": context.prepared.base},
-        facts=_facts(context, tracker) | {"data": data_facts},
+        parents={"data": context.data_facts["sha256"], "base_model": context.prepared.base},
+        facts=_facts(context, tracker) | {"data": dict(context.data_facts)},
     )
 
     files = list(written)

@@ -1,12 +1,11 @@
 """Tables derived from the checkpoints below a root: rebuilt whole, never edited."""
 
-import io
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.csv_files import csv_writer
+from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
@@ -60,20 +59,12 @@ def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[
     """The content of every table over all runs; None for one that has no rows and is not written."""
     seeds = multiseed_rows(listed_runs(layout))
     return {
-        layout.metric_summary: _table(SUMMARY_COLUMNS, map(_summary_row, checkpoints)),
-        layout.per_emotion_scores: _table(
+        layout.metric_summary: csv_text(SUMMARY_COLUMNS, map(_summary_row, checkpoints)),
+        layout.per_emotion_scores: csv_text(
             EMOTION_SCORE_COLUMNS, (row for checkpoint in checkpoints for row in _emotion_rows(checkpoint))
         ),
-        layout.multiseed_summary: _table(MULTISEED_COLUMNS, seeds) if seeds else None,
+        layout.multiseed_summary: csv_text(MULTISEED_COLUMNS, seeds) if seeds else None,
     }
-
-
-def _table(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    stream = io.StringIO()
-    writer = csv_writer(stream)
-    writer.writerow(columns)
-    writer.writerows([row[column] for column in columns] for row in rows)
-    return stream.getvalue()
 
 
 def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:

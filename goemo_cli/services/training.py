@@ -96,7 +96,7 @@ def train(
             )
             seconds = time.monotonic() - started
             context = RunContext(
-                config, entry, run, folder, data, replace(prepared, classifier=None), fitted, seconds
+                config, entry, run, folder, data, facts, replace(prepared, classifier=None), fitted, seconds
             )
             checkpoint = finish_run(
                 context,

@@ -16,13 +16,13 @@ from goemo_cli.core.files import sha256_file, write_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
-from goemo_cli.core.splits import Split
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.ml.scoring import count, rule_scores
 from goemo_cli.ml.tuning import fit_thresholds
 from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, write_run
 from goemo_cli.services.run_index import listed_runs
+from goemo_cli.services.written_predictions import read_recorded
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)
 """The thresholds of the sweep, one for all labels."""
@@ -58,8 +58,7 @@ def tune_run(
         NotFoundError: no val or test predictions of the run.
         DataError: predictions of other rows than the run recorded.
     """
-    val_path, val = _recorded_split(checkpoint, "val", layout)
-    _, test = _recorded_split(checkpoint, "test", layout)
+    val, test = (read_recorded(checkpoint, split, layout) for split in ("val", "test"))
     conclusion = conclude(val, test, settings)
     record = RunRecord(
         run=checkpoint.run,
@@ -78,7 +77,14 @@ def tune_run(
         before=rule_scores(val.y_true, val.y_pred),
         after=rule_scores(val.y_true, conclusion.val.y_pred),
         test=tuned.metrics["test"],
-        written=_write_sweep(conclusion.thresholds, val, val_path, str(checkpoint.run), layout, listen),
+        written=_write_sweep(
+            conclusion.thresholds,
+            val,
+            layout.split_predictions(checkpoint.run, "val"),
+            str(checkpoint.run),
+            layout,
+            listen,
+        ),
     )
 
 
@@ -106,21 +112,6 @@ def tune_predictions(
         test=None,
         written=_write_sweep(thresholds, val, path, None, layout, listen),
     )
-
-
-def _recorded_split(checkpoint: Checkpoint, split: Split, layout: Layout) -> tuple[Path, Predictions]:
-    """A split's predictions, with the very rows that the run recorded."""
-    path = layout.split_predictions(checkpoint.run, split)
-    if not path.is_file():
-        raise NotFoundError(
-            f"{path}: no such file; `goemo export-predictions --checkpoint {checkpoint.run} --split {split}` makes it"
-        )
-    predictions = read_predictions(path)
-    if _digest(predictions) != checkpoint.metrics["data"]["split_sha256"][split]:
-        raise DataError(f"{path}: its rows are not the {split} split that {checkpoint.run} recorded")
-    if predictions.labels != checkpoint.labels:
-        raise DataError(f"{path}: its labels are not those of {checkpoint.run}")
-    return path, predictions
 
 
 def _refuse_test_by_name(path: Path) -> None:

@@ -4,16 +4,14 @@ import json
 import math
 import re
 import struct
-import sys
 from collections import Counter
 from collections.abc import Mapping
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from goemo_cli import __version__
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.software import installed_versions
 
 _LABEL_COLUMNS = ("labels", "true_labels", "label", "emotions")
 _TABLES = {".csv": ",", ".tsv": "\t"}
@@ -29,13 +27,7 @@ REDACTED = "[redacted]"
 
 def software() -> dict[str, str]:
     """Versions of goemo, Python and the libraries that models are made with, as far as they are installed."""
-    found = {"goemo": __version__, "python": ".".join(map(str, sys.version_info[:3]))}
-    for package in _PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
+    return installed_versions(_PACKAGES)
 
 
 def size_facts(files: Mapping[str, Path]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
+from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
 from goemo_cli.tracking.wandb_reach import reachable
@@ -26,7 +27,7 @@ OLDEST_SDK = (0, 29)
 """Before it, a hostile file name could write outside the folder (CVE-2026-91771)."""
 _TIMEOUT = 20
 """Seconds for one question to the server."""
-_LOWER_IS_BETTER = ("loss", "hamming_loss")
+_LOWER_IS_BETTER = LOWER_IS_BETTER | {"loss"}
 _T = TypeVar("_T")
 
 

@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-import pytest
-
 from goemo_cli.core import errors
 from goemo_cli.core.labels import EMOTIONS
 
@@ -44,5 +42,5 @@ def test_the_tree_in_the_docstring_is_the_tree_of_the_code():
     kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
     drawn = [line.split("#")[0] for line in (errors.__doc__ or "").splitlines() if "Error" in line]
     for kind in kinds:
-        if sum(line.strip("│├└─ ").split(" ")[0] == kind.__name__ for line in drawn) != 1:
-            pytest.fail(f"{kind.__name__} is not drawn once")
+        times = sum(line.strip("│├└─ ").split(" ")[0] == kind.__name__ for line in drawn)
+        assert times == 1, f"{kind.__name__} is not drawn once"

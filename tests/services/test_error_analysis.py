@@ -250,7 +250,10 @@ def test_mistakes_of_the_user(run: Checkpoint, file: Path, layout: Layout, tmp_p
         analyse_errors(str(tmp_path / "not.csv"), layout=layout)
     with pytest.raises(RunNotFoundError):
         analyse_errors("tiny-20200101-000000", layout=layout)
-    with pytest.raises(NotFoundError, match="--split train writes it"):
+    with pytest.raises(
+        NotFoundError,
+        match=rf"make it with: goemo export-predictions --checkpoint .* --split train --root {layout.root}",
+    ):
         analyse_errors(str(run.run), layout=layout, split="train")
     write_predictions(tmp_path / "empty.csv", EMPTY)
     with pytest.raises(DataFileError, match="holds no rows"):

@@ -508,7 +508,9 @@ class TestHeatmap:
     def test_nothing_predicted(self, make_source: MakeSource, tmp_path: Path) -> None:
         source = make_source(("anger", "joy"))
         source.predictions("test").y_pred[:] = False
-        png(drawn("19", source).figure, tmp_path)
+        found = drawn("19", source)
+        assert "0.00 labels per comment instead of" in title_of(found)
+        assert png(found.figure, tmp_path)
 
 
 class TestEmbedding:

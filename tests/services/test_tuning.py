@@ -146,7 +146,9 @@ def test_predictions_of_other_rows_are_refused(run: Checkpoint, layout: Layout) 
 
 def test_missing_val_predictions_name_the_command_that_makes_them(run: Checkpoint, layout: Layout) -> None:
     layout.split_predictions(run.run, "val").unlink()
-    with pytest.raises(NotFoundError, match=f"export-predictions --checkpoint {run.run} --split val"):
+    with pytest.raises(
+        NotFoundError, match=rf"export-predictions --checkpoint .*{run.run} --split val --root {layout.root}"
+    ):
         tune_run(run, ThresholdSettings(), layout=layout)
 
 

@@ -161,7 +161,7 @@ def project(embeddings: FloatArray) -> FloatArray:
         van der Maaten and Hinton 2008, Visualizing data using t-SNE, Journal of Machine Learning Research 9.
     """
     from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has neither types nor stubs
 
     perplexity = min(_PERPLEXITY, (len(embeddings) - 1) / 3)
     with threadpool_limits(1):  # sums over threads come out in another order every time

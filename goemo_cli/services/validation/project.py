@@ -21,6 +21,7 @@ from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.scores import check_test, check_val
 from goemo_cli.services.validation.sources import Sources, check_statistics
 from goemo_cli.services.validation.taxonomies import GroupThresholds, check_taxonomies, fit_groups
+from goemo_cli.services.written_predictions import export_command
 
 
 def validate_artifacts(
@@ -143,7 +144,7 @@ def _check_runs(
     for checkpoint in opened.values():
         val, test = (layout.split_predictions(checkpoint.run, split) for split in ("val", "test"))
         if val not in there and not val.exists():
-            command = f"goemo export-predictions --checkpoint {checkpoint.path} --split val"
+            command = export_command(checkpoint, "val", layout)
             report.warn(val, f"is missing, so that thresholds cannot be checked; {command}")
         if test not in there and not test.exists():
             report.problem(test, f"is missing: {checkpoint.run} is finished")

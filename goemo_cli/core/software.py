@@ -1,0 +1,18 @@
+"""Versions of what is installed."""
+
+import platform
+from collections.abc import Iterable
+from importlib.metadata import PackageNotFoundError, version
+
+from goemo_cli import __version__
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of goemo, Python and those of the packages that are installed."""
+    found = {"goemo": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,52 @@
+"""A run's written predictions of a split: where they lie, the command that makes them, and whether they are its own."""
+
+from pathlib import Path
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.splits import Split
+from goemo_cli.ml.data import LabelledTexts
+
+
+def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:
+    """What to type for the predictions of a split."""
+    root = "" if layout.root == Path() else f" --root {layout.root}"
+    return f"goemo export-predictions --checkpoint {checkpoint.path} --split {split}{root}"
+
+
+def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) -> Path:
+    """Where a run's predictions of a split lie.
+
+    Raises:
+        NotFoundError: there are none; the sentence says how to make them.
+    """
+    path = layout.split_predictions(checkpoint.run, split)
+    if not path.is_file():
+        raise NotFoundError(
+            f"{checkpoint.run} has no {split} predictions: {path} is missing; make it with: "
+            f"{export_command(checkpoint, split, layout)}"
+        )
+    return path
+
+
+def read_recorded(checkpoint: Checkpoint, split: Split, layout: Layout) -> Predictions:
+    """A run's predictions of a split, over its labels and with the very rows that it recorded.
+
+    Raises:
+        NotFoundError: there are none.
+        DataFileError: no predictions file, or labels, texts, gold labels or an order that are not the run's.
+    """
+    path = require_predictions(checkpoint, split, layout)
+    predictions = read_predictions(path)
+    if predictions.labels != checkpoint.labels:
+        raise DataFileError(path, f"its columns are not the labels of {checkpoint.run} in their order")
+    digest = LabelledTexts(predictions.texts, predictions.y_true).sha256()
+    if digest != checkpoint.metrics["data"]["split_sha256"][split]:
+        raise DataFileError(
+            path,
+            f"its rows are not the {split} split: texts, gold labels or their order are not those of the {split} "
+            f"split that {checkpoint.run} recorded",
+        )
+    return predictions
