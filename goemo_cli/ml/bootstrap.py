@@ -48,6 +48,7 @@ def resampled(n_examples: int, resamples: int = RESAMPLES, seed: int = SEED) -> 
 
 
 def interval(values: DoubleArray) -> DoubleArray:
-    """The middle 95 % of resampled scores, (2, ...): values (resamples, ...)."""
-    bounds: DoubleArray = np.quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
+    """The middle 95 % of resampled scores, (2, ...): values (resamples, ...), NaN in draws without a score."""
+    quantile = np.nanquantile if np.isnan(values).any() else np.quantile  # the first is much slower
+    bounds: DoubleArray = quantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=0)
     return bounds

@@ -88,26 +88,43 @@ class Sums:
     """(draws, n_labels)"""
     rows: DoubleArray
     """(draws, 5): sums of what `_row_scores` gives."""
+    has_positives: BoolArray
+    """Labels with a positive among all rows, drawn or not, (n_labels,)."""
 
     def f1(self) -> DoubleArray:
-        """F1 of each label, (draws, n_labels)."""
+        """F1 of each label, (draws, n_labels); NaN where a draw missed all positives of a label that has some."""
+        return np.where(self._is_scored(), self._f1(), np.nan)
+
+    def _f1(self) -> DoubleArray:
         return ratio(2 * self.tp, self.predicted + self.support)
+
+    def _is_scored(self) -> BoolArray:
+        """Labels that count in a draw, (draws, n_labels).
+
+        A draw that misses all positives of a rare label says nothing of it; counted as 0, as a label without any
+        positives is, it would push intervals of macro averages below what they are about.
+        """
+        return (self.support > 0) | ~self.has_positives
+
+    def _macro(self, by_label: DoubleArray) -> DoubleArray:
+        is_scored = self._is_scored()
+        return ratio((by_label * is_scored).sum(axis=1), is_scored.sum(axis=1))
 
     def scores(self) -> dict[str, DoubleArray]:
         """Every score of a threshold rule by `RULE_KEYS`, (draws,) each."""
-        precision, recall, f1 = ratio(self.tp, self.predicted), ratio(self.tp, self.support), self.f1()
+        precision, recall, f1 = ratio(self.tp, self.predicted), ratio(self.tp, self.support), self._f1()
         tp, predicted, support = (x.sum(axis=1) for x in (self.tp, self.predicted, self.support))
         by_row = self.rows / self.n_examples
         return {
-            "f1_macro": f1.mean(axis=1),
+            "f1_macro": self._macro(f1),
             "f1_micro": ratio(2 * tp, predicted + support),
             "f1_weighted": ratio((f1 * self.support).sum(axis=1), support),
             "f1_samples": by_row[:, 0],
-            "precision_macro": precision.mean(axis=1),
+            "precision_macro": self._macro(precision),
             "precision_micro": ratio(tp, predicted),
             "precision_weighted": ratio((precision * self.support).sum(axis=1), support),
             "precision_samples": by_row[:, 1],
-            "recall_macro": recall.mean(axis=1),
+            "recall_macro": self._macro(recall),
             "recall_micro": ratio(tp, support),
             "recall_weighted": ratio(tp, support),  # the supports cancel
             "recall_samples": by_row[:, 2],
@@ -119,6 +136,7 @@ class Sums:
 def sums_of(y_true: BoolArray, y_pred: BoolArray, weights: FloatArray | None = None) -> Sums:
     """The sums of predicted labels, for draws of row weights (draws, n_examples); as they are without weights."""
     n_examples, n_labels = y_true.shape
+    has_positives = np.asarray(y_true.any(axis=0))
     draws = 1 if weights is None else len(weights)
     tp, predicted, support = (np.zeros((draws, n_labels)) for _ in range(3))
     rows = np.zeros((draws, 5))
@@ -133,7 +151,7 @@ def sums_of(y_true: BoolArray, y_pred: BoolArray, weights: FloatArray | None = N
         predicted += counts[:, n_labels : 2 * n_labels]
         support += counts[:, 2 * n_labels :]
         rows += w.astype(np.float64) @ _row_scores(gold, pred)
-    return Sums(n_examples, tp, predicted, support, rows)
+    return Sums(n_examples, tp, predicted, support, rows, has_positives)
 
 
 def _row_scores(y_true: BoolArray, y_pred: BoolArray) -> DoubleArray:

@@ -109,6 +109,20 @@ def test_two_models_are_compared_on_the_same_draws():
     assert np.array_equal(doubled.per_label[:, :5], bootstrap_f1(y_true, y_pred, resamples=100).per_label)
 
 
+def test_rare_labels_do_not_push_the_interval_below_the_score():
+    """Counted as 0 where a draw misses all their positives, they put macro-F1 above its own interval."""
+    y_true = np.tile(np.eye(100, dtype=bool), (2, 1))  # two positives of each label
+    assert rule_scores(y_true, y_true)["f1_macro"] == 1.0
+    found = bootstrap_scores(y_true, {"": y_true}, resamples=300)[""]
+    assert (
+        found.scores["f1_macro"]
+        == found.scores["recall_macro"]
+        == found.scores["precision_macro"]
+        == (1.0, 1.0)
+    )
+    assert (found.f1 == 1).all()
+
+
 def test_labels_without_positives_and_predictions_have_an_interval_of_zero():
     empty = np.zeros((20, 2), dtype=bool)
     found = bootstrap_f1(empty, empty, resamples=50)
