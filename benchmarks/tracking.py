@@ -3,9 +3,10 @@
     python benchmarks/tracking.py [--comments 384] [--epochs 2] [--model minilm]
 
 Mirrors: the journal alone, which is always on; with TensorBoard; with W&B, the real SDK against the loopback server of
-the tests; with all of them and `log_every=1`. Three numbers each:
+the tests; with all of them and `log_every=1`; with histograms of all gradients and parameters. Three numbers each:
 
-- calls: seconds that the training waited for its trackers up to the last epoch, as a share of training time;
+- calls: seconds that the training waited for its trackers up to the last epoch, and counted histograms, as a share of
+  training time;
 - elsewhere: processor seconds that the W&B mirror and wandb-core took while the training went on, as the same share;
   about a second of it is their start, whatever the training's length;
 - end: seconds from the finished files to the end of the run, which with W&B are the upload.
@@ -16,13 +17,16 @@ import contextlib
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.layout import Layout
+from goemo_cli.ml import loop
+from goemo_cli.ml.histograms import model_histograms
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.services.tracking import open_tracker
 from goemo_cli.services.training import train
@@ -37,6 +41,11 @@ MIRRORS: Mapping[str, tuple[str, ...]] = {
         "logging.tensorboard=true",
         "logging.wandb.enabled=true",
         "logging.wandb.log_every=1",
+    ),
+    "histograms, every 12th": (
+        "logging.wandb.log_gradients=true",
+        "logging.wandb.watch_model=true",
+        "logging.wandb.log_every=12",
     ),
 }
 
@@ -58,13 +67,21 @@ class Timed:
         def timed(*arguments: Any, **named: Any) -> Any:
             if name in ("log", "event"):
                 self.elsewhere = processor_seconds_of_children()
+            return self.timed(name, value)(*arguments, **named)
+
+        return timed
+
+    def timed(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        """The call, its seconds counted under a name."""
+
+        def counted(*arguments: Any, **named: Any) -> Any:
             started = time.perf_counter()
             try:
-                return value(*arguments, **named)
+                return call(*arguments, **named)
             finally:
                 self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - started
 
-        return timed
+        return counted
 
 
 def processor_seconds_of_children() -> float:
@@ -91,7 +108,8 @@ def measure(config: TrainConfig, root: Path) -> tuple[float, float, float, float
             raise RuntimeError(event.message)
 
     timed = Timed(open_tracker(config, layout=layout, listen=listen))
-    result = train(config, layout=layout, tracker=timed, listen=listen)
+    with patch.object(loop, "model_histograms", timed.timed("histograms counted", model_histograms)):
+        result = train(config, layout=layout, tracker=timed, listen=listen)
     end = timed.seconds.pop("finish")
     return result.metrics["training_seconds"], sum(timed.seconds.values()), timed.elsewhere, end
 
@@ -111,7 +129,7 @@ def main() -> None:
         "data.max_train_samples": options.comments,
         "training.epochs": options.epochs,
     }
-    print(f"{'mirrors':<22}{'training':>10}{'calls':>9}{'share':>9}{'elsewhere':>11}{'share':>9}{'end':>8}")
+    print(f"{'mirrors':<24}{'training':>10}{'calls':>9}{'share':>9}{'elsewhere':>11}{'share':>9}{'end':>8}")
     with tempfile.TemporaryDirectory() as folder, WandbServer() as server:
         os.environ.update(server.environment(Path(folder)))
         train(resolve_settings(None, flags | {"model.name": "tiny"}), layout=Layout(Path(folder, "warm")))
@@ -119,7 +137,7 @@ def main() -> None:
             config = resolve_settings(None, flags, overrides)
             seconds, calls, elsewhere, end = measure(config, Path(folder, str(at)))
             print(
-                f"{name:<22}{seconds:>8.1f} s{calls:>7.3f} s{calls / seconds:>9.2%}"
+                f"{name:<24}{seconds:>8.1f} s{calls:>7.3f} s{calls / seconds:>9.2%}"
                 f"{elsewhere:>9.2f} s{elsewhere / seconds:>9.2%}{end:>6.1f} s"
             )
 

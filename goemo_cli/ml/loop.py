@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -15,9 +15,11 @@ from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
 from goemo_cli.core.config import TrainingSettings
 from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.events import EpochScores
+from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.devices import Precision
 from goemo_cli.ml.encoding import EncodedTexts
+from goemo_cli.ml.histograms import Watched, model_histograms
 from goemo_cli.ml.losses import make_loss
 from goemo_cli.ml.optim import Optimizers, WeightAverage
 from goemo_cli.ml.ranking import roc_auc_micro
@@ -46,6 +48,8 @@ class Step:
     learning_rate: float
     """Of the encoder."""
     comments: int
+    histograms: Mapping[str, Histogram] | None = None
+    """Of the gradients before clipping and of the parameters that they belong to, where this step is watched."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +87,20 @@ def fit(
     *,
     device: torch.device,
     precision: Precision,
+    watched: Watched | None = None,
 ) -> Generator[Fact]:
-    """Train, and yield a fact after every step and every epoch.
+    """Train, and yield a fact after every step and every epoch; what is watched changes none of them.
 
     Raises:
         TrainingFailedError: a loss or gradient that is not finite, or no memory left; nothing is scored after that.
     """
-    steps = _Steps(classifier, train, settings, device, precision)
+    steps = _Steps(classifier, train, settings, device, precision, watched)
     best = BestEpoch(settings.early_stopping)
     for epoch in range(1, settings.epochs + 1):
         taken: list[Step] = []
         started = time.perf_counter()
         for step in steps.one_pass(epoch):
-            taken.append(step)
+            taken.append(replace(step, histograms=None))  # an epoch of them would fill the memory
             yield step
         seconds = time.perf_counter() - started
         val_prob = predict_encoded(steps.scored.model, val.texts)
@@ -129,9 +134,10 @@ class _Steps:
         settings: TrainingSettings,
         device: torch.device,
         precision: Precision,
+        watched: Watched | None,
     ) -> None:
         self.model = classifier.model.to(device)
-        self.train, self.settings, self.device = train, settings, device
+        self.train, self.settings, self.device, self.watched = train, settings, device, watched
         self.loss = make_loss(settings, train.y_true, device)
         total = settings.epochs * steps_per_epoch(len(train.texts), settings)
         self.optimizers = Optimizers(classifier, settings, total, sparse=device.type != "mps")
@@ -151,18 +157,20 @@ class _Steps:
         for rows in self.train.texts.training_batches(self.settings.batch_size, rng):
             self._done += 1
             learning_rate = self.optimizers.learning_rate
-            loss, norm = self._gradient(rows)
+            loss, norm, histograms = self._gradient(rows)
             self.optimizers.step()
             if self.average:
                 self.average.update(self.model, self._done)
-            yield Step(self._done, loss, norm, learning_rate, len(rows))
+            yield Step(self._done, loss, norm, learning_rate, len(rows), histograms)
         if self.average:
             self.average.catch_up(self.model, self._done)
 
-    def _gradient(self, rows: IntArray) -> tuple[float, float]:
-        """Loss (mean over the batch's cells) and gradient norm before clipping; both are finite."""
+    def _gradient(self, rows: IntArray) -> tuple[float, float, Mapping[str, Histogram] | None]:
+        """Loss (mean over the batch's cells) and gradient norm before clipping, both finite; histograms where watched."""
+        watched = self.watched if self.watched and self.watched.is_due(self._done) else None
         try:
             loss = sum(self._backward(piece, len(rows)) for piece in self._pieces(rows))
+            histograms = model_histograms(self.model, watched) if watched else None
             norm = self.optimizers.clip()
         except RuntimeError as error:  # torch has no type of its own for a full CPU memory
             if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
@@ -176,7 +184,7 @@ class _Steps:
                 f"step {self._done}: loss {loss}, gradient norm {norm}; the learning rate "
                 f"({self.settings.learning_rate:g}) may be too high"
             )
-        return loss, norm
+        return loss, norm, histograms
 
     def _pieces(self, rows: IntArray) -> list[IntArray]:
         size = self.settings.batch_size // self.settings.accumulation

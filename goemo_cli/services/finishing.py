@@ -18,6 +18,7 @@ from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.fitting import Fitted, Prepared, load_fitted
 from goemo_cli.services.predictions import predicted
+from goemo_cli.services.tracked_tables import embedded_sample
 from goemo_cli.services.tracking import tell_results
 from goemo_cli.tracking.base import Tracker
 
@@ -62,6 +63,8 @@ def finish_run(
         context.entry.kind, context.folder, data.labels, config.model, context.prepared.device
     )
     val, test = (predicted(classifier, data, split, listen) for split in ("val", "test"))
+    wants_embeddings = config.logging.wandb.log_embeddings
+    embedded = embedded_sample(classifier, test.texts, listen) if wants_embeddings else None
     del classifier
     record = RunRecord(
         run=context.run,
@@ -81,7 +84,7 @@ def finish_run(
 
     conclusion = conclude(val, test, config.thresholds)
     checkpoint = write_run(record, conclusion, layout=layout, listen=tell)
-    tell_results(tracker, checkpoint, conclusion.test, files, layout=layout, step=step)
+    tell_results(tracker, checkpoint, conclusion.test, files, layout=layout, step=step, embedded=embedded)
     return checkpoint
 
 

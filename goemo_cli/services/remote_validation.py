@@ -9,8 +9,8 @@ from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.download_plan import WHAT, ArtifactName, as_run_files, plan_download
 from goemo_cli.services.download_records import read_records
-from goemo_cli.services.downloads import DEFAULT_PROJECT, require_network
 from goemo_cli.services.references import find_run, open_run
+from goemo_cli.services.remote_access import DEFAULT_PROJECT, require_network
 from goemo_cli.services.run_files import run_files
 from goemo_cli.services.run_index import listed_runs
 from goemo_cli.services.validation.report import ValidationReport
@@ -65,7 +65,7 @@ def _local(run: str, layout: Layout) -> tuple[Checkpoint, RunReference]:
             raise
         reference = RunReference.parse(run)
         return _by_run_id(reference, layout), reference
-    return checkpoint, _reference_of(checkpoint, layout)
+    return checkpoint, reference_of(checkpoint, layout)
 
 
 def _by_run_id(reference: RunReference, layout: Layout) -> Checkpoint:
@@ -80,7 +80,7 @@ def _by_run_id(reference: RunReference, layout: Layout) -> Checkpoint:
     raise NotFoundError(f"no finished run below {layout.root} is the W&B run {reference}")
 
 
-def _reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
+def reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
     """Where a run went: where it was downloaded from, else its own settings."""
     run_id = _logged_id(checkpoint, layout)
     manifest = layout.shown(checkpoint.path / MANIFEST)

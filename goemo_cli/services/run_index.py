@@ -13,6 +13,7 @@ from goemo_cli.core.files import read_json_object
 from goemo_cli.core.headline import LOWER_IS_BETTER, SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.selection import refuse_test_score
 
 State = Literal["finished", "unfinished", "damaged"]
 BEST_METRIC = "val/f1_macro"
@@ -74,12 +75,8 @@ def check_metric(metric: str) -> None:
     """
     if metric in VAL_METRICS:
         return
-    split, _, key = metric.partition("/")
-    if split == "test":
-        on_val = f"val/{key}" if f"val/{key}" in VAL_METRICS else BEST_METRIC
-        raise SettingError(
-            [f"{metric}: a run chosen by its test score has spoiled that score; choose by {on_val}"]
-        )
+    key = metric.partition("/")[2]
+    refuse_test_score(metric, f"val/{key}" if f"val/{key}" in VAL_METRICS else BEST_METRIC)
     near = did_you_mean(metric, VAL_METRICS) or f"; known: {', '.join(VAL_METRICS)}"
     raise SettingError([f"unknown metric {metric!r}{near}"])
 

@@ -12,7 +12,8 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.references import find_run
 from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
-from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error, require_wandb
+from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
+from goemo_cli.tracking.wandb_sdk import require_wandb
 
 _SECONDS = 3600.0
 """The most that one run may take while the server answers."""

@@ -8,9 +8,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from sklearn.metrics import precision_recall_curve
-
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import MissingPackageError
@@ -20,19 +17,17 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.ml.confusions import together
 from goemo_cli.services.environment import processor, versions
 from goemo_cli.services.syncing import sync_command, wandb_target
-from goemo_cli.tracking.base import Artifact, Table, Tracker
+from goemo_cli.services.tracked_tables import EmbeddedSample, result_tables
+from goemo_cli.tracking.base import Artifact, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.metadata import without_secrets
-from goemo_cli.tracking.wandb_process import require_wandb
+from goemo_cli.tracking.wandb_sdk import require_wandb
 from goemo_cli.tracking.wandb_tracker import WandbTracker
 
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
-_CURVE_POINTS = 50
-_SHOWN_COMMENTS = 1000
 _GIT_SECONDS = 5
 
 
@@ -143,6 +138,7 @@ def tell_results(
     *,
     layout: Layout,
     step: int,
+    embedded: EmbeddedSample | None = None,
 ) -> None:
     """Tell a tracker all that a finished run left behind: numbers, tables, files, artifacts; then close it.
 
@@ -153,10 +149,11 @@ def tell_results(
         written: files outside the checkpoint.
         layout: where they lie.
         step: the last optimizer step; numbers of the end stand one step after it.
+        embedded: some comments of test as vectors, where they are to be shown.
     """
     metrics, wandb = checkpoint.metrics, checkpoint.config.logging.wandb
     tracker.log(test_values(metrics), step=step + 1)
-    for table in _tables(metrics, test, with_comments=wandb.log_predictions):
+    for table in result_tables(metrics, test, with_comments=wandb.log_predictions, embedded=embedded):
         tracker.table(table, step=step + 1)
     saved = _checkpoint_files(checkpoint) if wandb.log_model else {}
     for name, path in saved.items():
@@ -242,47 +239,6 @@ def _artifact(
     return Artifact(
         f"{run.model}-{what}-{{run_id}}", kind, files, metadata=metadata, aliases=("latest", "best")
     )
-
-
-def _tables(metrics: Mapping[str, Any], test: Predictions, *, with_comments: bool) -> Iterator[Table]:
-    columns = ("emotion", "f1_score", "precision", "recall", "support", "threshold")
-    yield Table("per_emotion", columns, [[row[key] for key in columns] for row in metrics["per_class"]])
-    counts = together(test.y_true, test.y_pred)
-    yield Table(
-        "gold_and_predicted",
-        ("gold", "predicted", "comments"),
-        [
-            [gold, predicted, int(counts[i, j])]
-            for i, gold in enumerate(test.labels)
-            for j, predicted in enumerate(test.labels)
-        ],
-        chart="confusion",
-    )
-    yield Table(
-        "precision_recall", ("emotion", "recall", "precision"), list(_curves(test)), chart="precision_recall"
-    )
-    if with_comments:
-        yield Table(
-            "test_predictions", ("text", "gold", "predicted", "highest_probability"), list(_comments(test))
-        )
-
-
-def _curves(test: Predictions) -> Iterator[list[Any]]:
-    """Precision over recall of each label with positives, at about so many points, from the highest threshold on."""
-    for at, label in enumerate(test.labels):
-        if test.y_true[:, at].any():
-            precision, recall, _ = precision_recall_curve(test.y_true[:, at], test.y_prob[:, at])
-            kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).round().astype(int))[::-1]
-            yield from ([label, float(recall[point]), float(precision[point])] for point in kept)
-
-
-def _comments(test: Predictions) -> Iterator[list[Any]]:
-    for row, text in enumerate(test.texts[:_SHOWN_COMMENTS]):
-        gold, predicted = (
-            ",".join(label for label, is_on in zip(test.labels, labels[row], strict=True) if is_on)
-            for labels in (test.y_true, test.y_pred)
-        )
-        yield [text, gold, predicted, float(test.y_prob[row].max())]
 
 
 def _git_commit() -> str | None:

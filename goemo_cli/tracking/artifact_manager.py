@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self, SupportsFloat, TypeVar
+from typing import TYPE_CHECKING, Any, Self, SupportsFloat, TypedDict, TypeVar, Unpack
 
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.tracking.logger_config import LoggerConfig
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 Metadata = Mapping[str, Any] | None
 _WANDB_FOLDER = Path("output/wandb")
+
+
+class Described(TypedDict, total=False):
+    """What may be said of every artifact."""
+
+    aliases: Iterable[str]
+    """Besides `latest`, such as `best`."""
+    metadata: Metadata
+    """JSON values; they beat those found in the files."""
+    parents: Sequence[str]
+    """References of what it was made from, such as `goemotions:v0`."""
 
 
 class TrackingWarning(UserWarning):
@@ -55,8 +66,7 @@ class ArtifactManager:
     Without W&B (mode "local", the package missing, no key, no network) everything goes to the local store, after one
     warning. A W&B that fails later is left out from then on: what failed and all that follows is stored locally.
 
-    The calls that make an artifact have in common: `aliases` besides `latest`, such as `best`; `metadata`, JSON values
-    that beat those found in the files; `parents`, references of what it was made from, such as `goemotions:v0`. They
+    The calls that make an artifact have in common what `Described` lists: `aliases`, `metadata` and `parents`. They
     raise NotFoundError where a file is missing (there are no placeholders) and SettingError without a run, or for a
     name, alias or metadata that is none.
 
@@ -162,39 +172,30 @@ class ArtifactManager:
         self,
         path: Path | str,
         name: str,
-        *,
-        aliases: Iterable[str] = (),
-        metadata: Metadata = None,
-        parents: Sequence[str] = (),
+        **described: Unpack[Described],
     ) -> LoggedArtifact:
         """Version a model: a file, or a folder such as a checkpoint.
 
         Adds by itself: framework, parameters and number of labels as far as the files say, versions, sizes.
         """
         files = files_of(Path(path))
-        return self._log(name, files, "model", model_facts(files), metadata, aliases, parents)
+        return self._log(name, files, "model", model_facts(files), described)
 
     def log_dataset_artifact(
         self,
         path: Path | str,
         name: str,
-        *,
-        aliases: Iterable[str] = (),
-        metadata: Metadata = None,
-        parents: Sequence[str] = (),
+        **described: Unpack[Described],
     ) -> LoggedArtifact:
         """Version data: a file or a folder. Adds rows and label counts of CSV and TSV files, and sizes."""
         files = files_of(Path(path))
-        return self._log(name, files, "dataset", table_facts(files), metadata, aliases, parents)
+        return self._log(name, files, "dataset", table_facts(files), described)
 
     def log_video_artifact(
         self,
         path: Path | str,
         name: str,
-        *,
-        aliases: Iterable[str] = (),
-        metadata: Metadata = None,
-        parents: Sequence[str] = (),
+        **described: Unpack[Described],
     ) -> LoggedArtifact:
         """Version a media file; what kind it is (video, audio, image) is its type.
 
@@ -208,13 +209,13 @@ class ArtifactManager:
         file = Path(path)
         if not file.is_file():
             raise NotFoundError(f"{file}: no such file")
-        given, found = dict(metadata or {}), media_facts(file)
+        given, found = dict(described.pop("metadata", None) or {}), media_facts(file)
         for key in sorted(given.keys() & found.keys()):
             if given[key] != found[key]:
                 self._warn(f"{file.name}: {key} is {found[key]!r} by its header, not {given[key]!r}")
         facts = {"format": file.suffix.lstrip(".").lower(), **given, **found}
         kind = str(facts.pop("kind", "media"))
-        return self._log(name, {file.name: file}, kind, facts, None, aliases, parents)
+        return self._log(name, {file.name: file}, kind, facts, described)
 
     def log_predictions(
         self,
@@ -222,9 +223,7 @@ class ArtifactManager:
         name: str,
         *,
         split: str = "test",
-        aliases: Iterable[str] = (),
-        metadata: Metadata = None,
-        parents: Sequence[str] = (),
+        **described: Unpack[Described],
     ) -> LoggedArtifact:
         """Version predictions of a split: a CSV file, rows as mappings with the same keys, or goemo's `Predictions`."""
         with tempfile.TemporaryDirectory() as folder:
@@ -239,7 +238,7 @@ class ArtifactManager:
                 write_predictions(path, predictions)
             files = files_of(path)
             facts = table_facts(files) | {"split": split}
-            return self._log(name, files, "predictions", facts, metadata, aliases, parents)
+            return self._log(name, files, "predictions", facts, described)
 
     def save_model_artifact(
         self,
@@ -247,9 +246,7 @@ class ArtifactManager:
         name: str,
         *,
         save: Callable[[Any, Path], object] | None = None,
-        aliases: Iterable[str] = (),
-        metadata: Metadata = None,
-        parents: Sequence[str] = (),
+        **described: Unpack[Described],
     ) -> LoggedArtifact:
         """Write a model that is in memory, and version it.
 
@@ -259,16 +256,13 @@ class ArtifactManager:
         """
         with tempfile.TemporaryDirectory() as folder:
             write_model(Path(folder), model, save)
-            return self.log_model_artifact(folder, name, aliases=aliases, metadata=metadata, parents=parents)
+            return self.log_model_artifact(folder, name, **described)
 
     def save_dataset_artifact(
         self,
         data: Any,
         name: str,
-        *,
-        aliases: Iterable[str] = (),
-        metadata: Metadata = None,
-        parents: Sequence[str] = (),
+        **described: Unpack[Described],
     ) -> LoggedArtifact:
         """Write data that is in memory as CSV, and version it.
 
@@ -276,9 +270,7 @@ class ArtifactManager:
         """
         with tempfile.TemporaryDirectory() as folder:
             write_splits(Path(folder), data)
-            return self.log_dataset_artifact(
-                folder, name, aliases=aliases, metadata=metadata, parents=parents
-            )
+            return self.log_dataset_artifact(folder, name, **described)
 
     def get_model_artifact(self, name: str, version: str = "latest", *, to: Path | str | None = None) -> Path:
         """The folder with an artifact's files: really fetched, every file verified. The run is noted as its user.
@@ -338,13 +330,16 @@ class ArtifactManager:
         files: Mapping[str, Path],
         type: str,
         facts: Mapping[str, Any],
-        metadata: Metadata,
-        aliases: Iterable[str],
-        parents: Sequence[str],
+        described: Described,
     ) -> LoggedArtifact:
-        described = {**facts, **size_facts(files), **(metadata or {})}
+        metadata = {**facts, **size_facts(files), **(described.get("metadata") or {})}
         made, where = self._running().add(
-            name, files, type=type, metadata=described, aliases=aliases, parents=parents
+            name,
+            files,
+            type=type,
+            metadata=metadata,
+            aliases=described.get("aliases", ()),
+            parents=described.get("parents", ()),
         )
         size = sum(entry.size for entry in made.files.values())
         return LoggedArtifact(

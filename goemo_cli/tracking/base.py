@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
+from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 
-Chart = Literal["precision_recall", "confusion"]
-"""How a mirror that draws may draw a table."""
+Chart = Literal["precision_recall", "confusion", "projector"]
+"""How a mirror that draws may draw a table; `projector`: columns of texts, then one column per dimension."""
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,10 @@ class Tracker(Protocol):
         """Show rows."""
         ...
 
+    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+        """Show how values by name (`gradients/{parameter}`) are distributed at an optimizer step."""
+        ...
+
     def save(self, path: Path, *, name: str) -> None:
         """Mirror a file that is in place under a name such as `predictions/x.csv`."""
         ...
@@ -105,6 +110,9 @@ class NullTracker:
         """Nothing."""
 
     def table(self, table: Table, *, step: int) -> None:
+        """Nothing."""
+
+    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Nothing."""
 
     def save(self, path: Path, *, name: str) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Table, Tracker
 
@@ -42,6 +43,10 @@ class GuardedTrackers:
     def table(self, table: Table, *, step: int) -> None:
         """Show everywhere."""
         self._each(lambda tracker: tracker.table(table, step=step))
+
+    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+        """Show everywhere."""
+        self._each(lambda tracker: tracker.histograms(histograms, step=step))
 
     def save(self, path: Path, *, name: str) -> None:
         """Mirror a file everywhere."""

@@ -10,11 +10,12 @@ import json
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
+from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.tracking.base import Artifact, Table, Tracker
@@ -71,6 +72,10 @@ class JournalTracker:
         rows = [list(row) for row in table.rows]
         self._write("table", step=step, name=table.name, columns=table.columns, rows=rows, chart=table.chart)
 
+    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+        """Write counts and edges."""
+        self._write("histograms", step=step, values={name: asdict(one) for name, one in histograms.items()})
+
     def save(self, path: Path, *, name: str) -> None:
         """Write where a file lies."""
         self._write("file", name=name, path=self._shown(path))
@@ -96,6 +101,10 @@ class JournalTracker:
             self._write("finish", summary=summary, exit_code=exit_code)
             os.fsync(self._handle)
         finally:
+            self._close()
+
+    def _close(self) -> None:
+        if self._handle is not None:
             os.close(self._handle)
             self._handle = None
 
@@ -104,8 +113,12 @@ class JournalTracker:
             return
         text = json.dumps({"kind": kind, **values}, ensure_ascii=False, allow_nan=False, default=_plain)
         line = (text + "\n").encode("utf-8", "surrogatepass")
-        if os.write(self._handle, line) < len(line):
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
+        try:
+            if os.write(self._handle, line) < len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
+        except OSError:
+            self._close()  # whoever completes the run later must be able to hold the file
+            raise
 
     def _shown(self, path: Path) -> str:
         absolute = path.resolve()
@@ -137,9 +150,7 @@ class Journal:
     @property
     def last_step(self) -> int:
         """The last step with numbers; -1 where there are none."""
-        return max(
-            (record["step"] for record in self.records if record["kind"] in ("log", "table")), default=-1
-        )
+        return max((record["step"] for record in self.records if "step" in record), default=-1)
 
     def files(self, root: Path) -> dict[str, Path]:
         """Mirrored files by the name they have there."""
@@ -195,6 +206,7 @@ _KEYS = {
     "log": {"step", "epoch", "values"},
     "event": {"name", "values"},
     "table": {"step", "name", "columns", "rows", "chart"},
+    "histograms": {"step", "values"},
     "file": {"name", "path"},
     "artifact": {"name", "type", "files", "texts", "metadata", "aliases", "is_input"},
     "finish": {"summary", "exit_code"},
@@ -221,6 +233,9 @@ def tell(tracker: Tracker, record: Record, *, root: Path) -> None:
     elif kind == "table":
         table = Table(record["name"], tuple(record["columns"]), record["rows"], record["chart"])
         tracker.table(table, step=record["step"])
+    elif kind == "histograms":
+        found = {name: Histogram(**one) for name, one in record["values"].items()}
+        tracker.histograms(found, step=record["step"])
     elif kind == "file":
         tracker.save(root / record["path"], name=record["name"])
     elif kind == "artifact":

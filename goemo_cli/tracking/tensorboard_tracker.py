@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from torch.utils.tensorboard import SummaryWriter
 
+from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.tracking.base import Artifact, Table
@@ -36,7 +38,26 @@ class TensorboardTracker:
         self._writer.add_text(name, _preformatted(values))
 
     def table(self, table: Table, *, step: int) -> None:
-        """TensorBoard shows numbers, no tables."""
+        """Write a table on the text page, and one for the projector there; of charts there is none here."""
+        if table.chart == "projector":
+            self._project(table, step)
+        elif table.chart is None:
+            self._writer.add_text(f"tables/{table.name}", _aligned(table), step)
+
+    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+        """Write histograms over optimizer steps."""
+        for name, one in histograms.items():
+            self._writer.add_histogram_raw(
+                name,
+                min=one.low,
+                max=one.high,
+                num=sum(one.counts),
+                sum=one.total,
+                sum_squares=one.total_squares,
+                bucket_limits=one.edges[1:],
+                bucket_counts=list(one.counts),
+                global_step=step,
+            )
 
     def save(self, path: Path, *, name: str) -> None:
         """TensorBoard shows numbers, no files."""
@@ -51,6 +72,29 @@ class TensorboardTracker:
         for name, value in summary.items():
             self._writer.add_scalar(name, value, 0)
         self._writer.close()
+
+    def _project(self, table: Table, step: int) -> None:
+        texts = sum(isinstance(cell, str) for cell in table.rows[0])
+        self._writer.add_embedding(
+            np.array([row[texts:] for row in table.rows], dtype=np.float32),
+            metadata=[[_cell(cell) for cell in row[:texts]] for row in table.rows],
+            metadata_header=list(table.columns[:texts]),
+            tag=table.name,
+            global_step=step,
+        )
+
+
+def _aligned(table: Table) -> str:
+    """Columns of even width, that Markdown leaves as they are."""
+    rows = [[_cell(cell) for cell in row] for row in (table.columns, *table.rows)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
+    return "\n".join(f"    {line}" for line in lines)
+
+
+def _cell(value: Any) -> str:
+    """One line without tabs."""
+    return f"{value:.4g}" if isinstance(value, float) else " ".join(str(value).split())
 
 
 def _preformatted(values: Mapping[str, Any]) -> str:

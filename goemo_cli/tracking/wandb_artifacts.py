@@ -3,8 +3,7 @@
 import inspect
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,7 +13,6 @@ from wandb.sdk.artifacts.artifact_file_cache import get_artifact_file_cache
 from goemo_cli.core.errors import (
     AuthenticationError,
     CorruptArtifactError,
-    GoemoError,
     NotFoundError,
     RemoteError,
     SettingError,
@@ -30,7 +28,7 @@ from goemo_cli.tracking.artifact_names import (
 from goemo_cli.tracking.logger_config import LoggerConfig
 from goemo_cli.tracking.registry import require_own_folder
 from goemo_cli.tracking.versions import StoredFile, Version
-from goemo_cli.tracking.wandb_reach import reachable
+from goemo_cli.tracking.wandb_sdk import reached_server, run_settings, translated
 
 _T = TypeVar("_T")
 _OWN = "goemo"
@@ -40,14 +38,14 @@ _ANSWER_SECONDS = 30.0
 """For one question to the server; nothing in the SDK ends a silent connection."""
 _SLOWEST = 250_000
 """Bytes per second below which a transfer counts as dead."""
-_NOT_FOUND = ("not found", "could not find", "does not exist", "unknown")
 
 
 class WandbArtifacts:
     """One W&B run, and the artifacts of its project.
 
     Raises:
-        RemoteError: W&B cannot be had: no key, a refused one, no network. The SDK tells them apart in words only.
+        AuthenticationError: no key, or a refused one.
+        RemoteError: W&B cannot be had.
     """
 
     def __init__(
@@ -55,11 +53,9 @@ class WandbArtifacts:
     ) -> None:
         self.is_online = online
         directory.mkdir(parents=True, exist_ok=True)
-        with _translated("W&B", may_be_missing=False):
+        with translated("W&B", may_be_missing=False):
             if online:
-                server = str(wandb.setup().settings.base_url)
-                if not reachable(server):  # the SDK would try for much longer
-                    raise RemoteError(f"W&B does not answer at {server}")
+                reached_server()
                 _require_key()
             self._run = wandb.init(
                 project=config.project,
@@ -73,7 +69,7 @@ class WandbArtifacts:
                 mode="online" if online else "offline",
                 resume="allow",
                 dir=str(directory.resolve()),
-                settings=_settings(),
+                settings=run_settings(init_timeout=_INIT_SECONDS, finish_timeout=_INIT_SECONDS),
             )
 
     @property
@@ -83,7 +79,7 @@ class WandbArtifacts:
 
     def log(self, values: Mapping[str, Any], *, step: int) -> None:
         """Log numbers of a step."""
-        with _translated("W&B", may_be_missing=False):
+        with translated("W&B", may_be_missing=False):
             self._run.log(dict(values), step=step)
 
     def add(
@@ -114,7 +110,7 @@ class WandbArtifacts:
             "files": {inside: {"sha256": one.sha256, "size": one.size} for inside, one in stored.items()},
             "parents": list(used),
         }
-        with _translated(name, may_be_missing=False):
+        with translated(name, may_be_missing=False):
             artifact = wandb.Artifact(name, type=type, metadata={**metadata, _OWN: own})
             for inside, path in sorted(files.items()):
                 artifact.add_file(str(path.resolve()), name=inside)
@@ -183,7 +179,7 @@ class WandbArtifacts:
 
     def finish(self, *, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Close the run; a server that is gone is waited for at most 30 s."""
-        with _translated("W&B", may_be_missing=False):
+        with translated("W&B", may_be_missing=False):
             self._run.summary.update(dict(summary))
             self._run.finish(exit_code=exit_code)
 
@@ -193,23 +189,6 @@ class WandbArtifacts:
         return _within(
             _ANSWER_SECONDS, lambda: wandb.Api(timeout=int(_ANSWER_SECONDS)).artifact(path), reference
         )
-
-
-def _settings() -> wandb.Settings:
-    """Neither code nor command line nor host names are uploaded; settings that this wandb lacks are left out."""
-    wanted = {
-        "save_code": False,
-        "disable_git": True,
-        "disable_code": True,
-        "x_disable_meta": True,
-        "x_save_requirements": False,
-        "silent": True,
-        "console": "off",
-        "init_timeout": _INIT_SECONDS,
-        "finish_timeout": _INIT_SECONDS,
-    }
-    known = wandb.Settings.model_fields
-    return wandb.Settings(**{name: value for name, value in wanted.items() if name in known})
 
 
 def _require_key() -> None:
@@ -226,7 +205,7 @@ def _version(artifact: Any) -> Version:
         CorruptArtifactError: file names that lead out of a folder, or references to files elsewhere.
     """
     name = str(artifact.name).partition(":")[0]
-    with _translated(name):
+    with translated(name):
         entries = artifact.manifest.entries
     metadata = dict(artifact.metadata)
     own = metadata.pop(_OWN, None)
@@ -315,37 +294,7 @@ def _within(seconds: float, call: Callable[[], _T], what: str) -> _T:
     thread.join(seconds)
     if thread.is_alive():
         raise RemoteError(f"{what}: W&B did not answer within {seconds:.0f} s")
-    with _translated(what):
+    with translated(what):
         if failures:
             raise failures[0]
     return results[0]
-
-
-@contextmanager
-def _translated(what: str, *, may_be_missing: bool = True) -> Iterator[None]:
-    """Whatever the SDK raises as one of goemo's errors; a full disk stays an OSError.
-
-    Args:
-        what: comes first in the message.
-        may_be_missing: whether "not found" is about what was asked for; else it is W&B's failure.
-    """
-    try:
-        yield
-    except GoemoError:
-        raise
-    except OSError as error:  # those of requests have no errno
-        if error.errno is not None and not isinstance(error, (ConnectionError, TimeoutError)):
-            raise
-        raise _error(what, error, may_be_missing) from error
-    except Exception as error:  # wandb.Error, WandbApiFailedError, ValueError, KeyError, ...
-        raise _error(what, error, may_be_missing) from error
-
-
-def _error(what: str, error: Exception, may_be_missing: bool) -> GoemoError:
-    text = ""
-    with suppress(IndexError):
-        text = str(error).strip().splitlines()[0]
-    said = f"{what}: {text or type(error).__name__}"
-    if may_be_missing and any(sign in text.lower() for sign in _NOT_FOUND):
-        return NotFoundError(said)
-    return RemoteError(said)

@@ -1,4 +1,4 @@
-"""Finished runs on W&B: what they hold, and under which URLs. The only file that imports wandb for fetching."""
+"""Finished runs on W&B: what they hold, and under which URLs."""
 
 import math
 import tempfile
@@ -7,28 +7,23 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeGuard, TypeVar
+from typing import Any, TypeGuard
 
 from goemo_cli.core.errors import (
-    AuthenticationError,
     CorruptArtifactError,
-    GoemoError,
-    MissingPackageError,
     NotFoundError,
     RemoteError,
     SettingError,
 )
 from goemo_cli.core.headline import LOWER_IS_BETTER
+from goemo_cli.core.selection import check_val_metric
 from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
-from goemo_cli.tracking.wandb_reach import reachable
+from goemo_cli.tracking.wandb_sdk import asked, load_wandb, reached_server
 
-OLDEST_SDK = (0, 29)
-"""Before it, a hostile file name could write outside the folder (CVE-2026-91771)."""
 _TIMEOUT = 20
 """Seconds for one question to the server."""
 _LOWER_IS_BETTER = LOWER_IS_BETTER | {"loss"}
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -86,14 +81,9 @@ class WandbSource:
     """
 
     def __init__(self, *, timeout: int = _TIMEOUT) -> None:
-        wandb = load_sdk("asking W&B")
-        session = wandb.setup(
-            settings=wandb.Settings(silent=True)
-        )  # no talk of its own, and no prompt for a key
-        server = str(session.settings.base_url)
-        if not reachable(server):  # the SDK would try for much longer
-            raise RemoteError(f"W&B does not answer at {server}")
-        self._api = _asked(lambda: wandb.Api(timeout=timeout), "W&B")
+        wandb = load_wandb("asking W&B")
+        reached_server()
+        self._api = asked(lambda: wandb.Api(timeout=timeout), "this account")
         self.base_url = str(self._api.settings["base_url"])
         self._files: dict[str, Callable[[], RemoteFile]] = {}
 
@@ -124,8 +114,8 @@ class WandbSource:
         """
         with _tidied(reference):
             run = self._run(reference)
-            found = _asked(lambda: list(run.files()), str(reference))
-            declared = _asked(lambda: len(run.files()), str(reference))
+            found = asked(lambda: list(run.files()), str(reference))
+            declared = asked(lambda: len(run.files()), str(reference))
             if len(found) != declared:
                 raise RemoteError(
                     f"{reference}: the server lists {len(found)} of {declared} files; try again"
@@ -145,7 +135,7 @@ class WandbSource:
         """
         with _tidied(reference):
             run = self._run(reference)
-            logged = _asked(lambda: list(run.logged_artifacts()), str(reference))
+            logged = asked(lambda: list(run.logged_artifacts()), str(reference))
         newest: dict[str, Any] = {}
         for artifact in sorted(logged, key=lambda one: _number(one.version)):
             newest[artifact.name.partition(":")[0]] = artifact
@@ -160,7 +150,7 @@ class WandbSource:
         Raises:
             NotFoundError, AuthenticationError, RemoteError, CorruptArtifactError: as they say.
         """
-        return self._artifact(_asked(lambda: self._api.artifact(name), f"the W&B artifact {name}"))
+        return self._artifact(asked(lambda: self._api.artifact(name), f"the W&B artifact {name}"))
 
     def best(self, entity: str, project: str, metric: str) -> BestRemoteRun:
         """The finished run of a project with the best score at its best epoch.
@@ -176,11 +166,11 @@ class WandbSource:
         """
         check_val_metric(metric)
         where = f"{entity}/{project}"
-        runs = _asked(lambda: list(self._api.runs(where, filters={"state": "finished"}, lazy=False)), where)
+        runs = asked(lambda: list(self._api.runs(where, filters={"state": "finished"}, lazy=False)), where)
         scored: list[tuple[float, str]] = []
         for run in runs:
             with _tidied(RunReference(str(run.id), project, entity)):
-                value = _asked(partial(_score, run, metric), where)
+                value = asked(partial(_score, run, metric), where)
             if value is not None and run.state == "finished":
                 scored.append((value, str(run.id)))
         if not scored:
@@ -201,20 +191,20 @@ class WandbSource:
         return new
 
     def _default_entity(self) -> str:
-        entity = _asked(lambda: self._api.default_entity, "your W&B account")
+        entity = asked(lambda: self._api.default_entity, "your W&B account")
         if not entity:
             raise SettingError(["your W&B account has no default entity: give --wandb-entity"])
         return str(entity)
 
     def _run(self, reference: RunReference) -> Any:
-        return _asked(lambda: self._api.run(str(reference)), f"the run {reference}")
+        return asked(lambda: self._api.run(str(reference)), f"the run {reference}")
 
     def _file(self, file: Any, run: Any) -> RemoteFile:
         # The server's own attributes: the SDK turns an unknown size into 0.
         found = RemoteFile(str(file.name), int(file.size), file.md5 or None, _url_of(file))
 
         def again() -> RemoteFile:
-            listed = _asked(lambda: list(run.files(names=[found.name])), found.name)
+            listed = asked(lambda: list(run.files(names=[found.name])), found.name)
             if len(listed) != 1:
                 raise RemoteError(f"{found.name} is no longer listed; try again")
             return self._file(listed[0], run)
@@ -225,7 +215,7 @@ class WandbSource:
     def _artifact(self, artifact: Any) -> RemoteArtifact:
         name = str(artifact.name.partition(":")[0])
         whole = f"{artifact.entity}/{artifact.project}/{artifact.name}"
-        entries = _asked(lambda: dict(artifact.manifest.entries), whole)
+        entries = asked(lambda: dict(artifact.manifest.entries), whole)
         urls = self._urls(artifact, whole)
         files = []
         for path, entry in entries.items():
@@ -264,114 +254,7 @@ class WandbSource:
 
     @staticmethod
     def _urls(artifact: Any, whole: str) -> dict[str, str]:
-        return _asked(lambda: {str(one.name): _url_of(one) for one in artifact.files(per_page=500)}, whole)
-
-
-def check_val_metric(metric: str) -> None:
-    """Refuse what runs may not be chosen by.
-
-    Raises:
-        SettingError: a score of the test split, or none that runs have.
-    """
-    split, _, key = metric.partition("/")
-    if split == "test":
-        raise SettingError(
-            [f"{metric}: a run chosen by its test score has spoiled that score; choose by val/{key}"]
-        )
-    if split != "val" or not key:
-        raise SettingError([f"{metric!r} is no score of the val split, such as val/f1_macro or val/auc"])
-
-
-def load_sdk(purpose: str) -> Any:
-    """The wandb package, new enough to be trusted with names that others chose.
-
-    Raises:
-        MissingPackageError: it is not installed.
-        NotFoundError: it is too old.
-    """
-    try:
-        import wandb
-    except ImportError as error:
-        raise MissingPackageError("wandb", "wandb", purpose) from error
-    version = getattr(wandb, "__version__", None)  # a folder named wandb is a package too, of nothing
-    if version is None:
-        raise MissingPackageError("wandb", "wandb", purpose)
-    if tuple(int(part) for part in version.split(".")[:2]) < OLDEST_SDK:
-        raise NotFoundError(
-            f"{purpose} needs wandb {'.'.join(map(str, OLDEST_SDK))} or newer, here is {version} "
-            "(CVE-2026-91771): pip install --upgrade wandb"
-        )
-    return wandb
-
-
-def _asked(question: Callable[[], _T], subject: str) -> _T:
-    """The answer of the SDK, whose many exceptions become ours."""
-    import requests
-    import wandb
-    from wandb.sdk.lib.service.service_connection import WandbApiFailedError
-
-    try:
-        return question()
-    except GoemoError:
-        raise
-    except wandb.errors.UsageError as error:
-        raise AuthenticationError(f"no W&B API key was found ({_line(error)})") from error
-    except wandb.errors.AuthenticationError as error:
-        raise _authentication(error) from error
-    except (
-        wandb.errors.Error, WandbApiFailedError, requests.RequestException, OSError, ValueError, KeyError, TypeError,
-        AttributeError, TimeoutError,
-    ) as error:  # fmt: skip
-        raise _translated(error, subject) from error
-
-
-def _authentication(error: Exception) -> GoemoError:
-    """The SDK calls every failed check of the key an AuthenticationError, a dead network too."""
-    status = _status(error)
-    text = str(error).lower()
-    if status in (401, 403) or any(sign in text for sign in _REFUSED):
-        return AuthenticationError(f"W&B refuses the API key ({_line(error)})")
-    if error.__cause__ is None:  # its form alone was looked at
-        return AuthenticationError(_line(error))
-    return RemoteError(f"W&B cannot be reached ({_line(error)})")
-
-
-_REFUSED = ("401", "403", "invalid api key", "not logged in", "unauthorized", "permission denied", "relogin")
-_UNKNOWN = (
-    "could not find",
-    "not found",
-    "404",
-    "list index out of range",
-    "does not exist",
-    "doesn't exist",
-)
-
-
-def _translated(error: Exception, subject: str) -> GoemoError:
-    status, text = _status(error), str(error).lower()
-    if status in (401, 403) or "relogin" in text or "unauthorized" in text:
-        return AuthenticationError(f"W&B refuses the API key for {subject} ({_line(error)})")
-    if status == 404 or (status is None and any(sign in text for sign in _UNKNOWN)):
-        return NotFoundError(f"W&B has no {subject.removeprefix('the ')}, or not for this key")
-    return RemoteError(f"W&B did not answer for {subject} ({_line(error)})")
-
-
-def _status(error: BaseException | None) -> int | None:
-    """The HTTP status at the bottom of an SDK exception, where there is one."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        status = getattr(response, "http_status", None) or getattr(response, "status_code", None)
-        if status:
-            return int(status)
-        error = error.__cause__ or getattr(error, "exc", None)
-    return None
-
-
-def _line(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    if "did not respond in time" in first:  # of its own service process, which waits for the server
-        return "no answer in time"
-    return first if len(first) <= 160 else first[:160] + "…"
+        return asked(lambda: {str(one.name): _url_of(one) for one in artifact.files(per_page=500)}, whole)
 
 
 def _score(run: Any, metric: str) -> float | None:

@@ -14,14 +14,17 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import Any
 
-from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError
+from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
 from goemo_cli.tracking.journal import Record, complete_lines, parse_line, read_journal, tell
 from goemo_cli.tracking.wandb_process import Job
-from goemo_cli.tracking.wandb_reach import reachable
+from goemo_cli.tracking.wandb_sdk import reached_server, translation
 
 _ORPHAN_SECONDS = 60
 """How long the run of a killed training may take to be closed."""
 _PAUSE_SECONDS = 0.2
+_WHY: dict[type[GoemoError], str] = {
+    AuthenticationError: "key", NotFoundError: "gone", SettingError: "setting", RemoteError: "network"
+}  # fmt: skip
 
 
 def main(job: Job) -> None:
@@ -29,36 +32,23 @@ def main(job: Job) -> None:
     try:
         _mirror(job)
     except BaseException as error:  # whatever it is, the answer is what counts
-        _answer(job, "failed", **reason(error))
+        _answer(job, "failed", **reason(error), directory=str(job.directory))
 
 
 def reason(error: BaseException) -> dict[str, str]:
-    """An exception of wandb or of goemo as `why` (key, network, setting, gone, other) and a `message` of one line."""
-    message = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    text, kind = str(error).lower(), type(error).__name__
-    if isinstance(error, AuthenticationError) or any(
-        sign in text
-        for sign in (
-            "not logged in",
-            "no api key",
-            "api key must",
-            "api_key",
-            "invalid api key",
-            "401 unauthorized",
-        )
-    ):
-        return {"why": "key", "message": "W&B has no valid API key: `wandb login`, or set WANDB_API_KEY"}
-    if kind == "AuthenticationError":
-        return {"why": "key", "message": "W&B refused the API key: `wandb login`, or set WANDB_API_KEY"}
-    if isinstance(error, NotFoundError):
-        return {"why": "gone", "message": message}
-    if kind == "UsageError":
-        return {"why": "setting", "message": f"W&B: {message}"}
-    if isinstance(error, RemoteError) or kind in ("CommError", "WandbApiFailedError", "TimeoutError"):
-        return {"why": "network", "message": message if isinstance(error, RemoteError) else f"W&B: {message}"}
-    if kind == "Error":  # wandb's own
-        message, kind = message.removeprefix("Error initializing run: "), "W&B"
-    return {"why": "other", "message": message if isinstance(error, GoemoError) else f"{kind}: {message}"}
+    """An exception of wandb or of goemo as `why` (key, network, setting, gone, disk, other) and a `message` of one line."""
+    ours = translation(error, "this run", may_be_missing=False)
+    message = (str(ours).strip().splitlines() or [""])[0]
+    if isinstance(ours, AuthenticationError):
+        message += "; `wandb login`, or set WANDB_API_KEY"
+    elif isinstance(ours, SettingError):
+        message = "; ".join(ours.problems)
+    elif isinstance(ours, OSError):
+        return {"why": "disk", "message": f"W&B's local files: {ours.strerror or message}"}
+    elif not isinstance(ours, GoemoError):
+        message = f"{type(ours).__name__}: {message}"
+    why = (why for kind, why in _WHY.items() if isinstance(ours, kind))
+    return {"why": next(why, "other"), "message": message}
 
 
 def _mirror(job: Job) -> None:
@@ -66,11 +56,8 @@ def _mirror(job: Job) -> None:
 
     from goemo_cli.tracking.wandb_run import WandbRun
 
-    settings = wandb.setup().settings
-    online = (job.target.mode or settings.mode) == "online"
-    server = str(settings.base_url)
-    if online and not reachable(server):
-        raise RemoteError(f"W&B does not answer at {server}")
+    online = (job.target.mode or wandb.setup().settings.mode) == "online"
+    server = reached_server() if online else None
     if not job.follow and not (lacking := _lacking(job, None)):
         _answer(job, "finished", missing=[], sent=[])
         return
@@ -84,7 +71,7 @@ def _mirror(job: Job) -> None:
     for record in _records(job):
         tell(run, record, root=job.root)
         if record["kind"] == "start":
-            where = {"directory": str(job.directory), "server": server if online else None}
+            where = {"directory": str(job.directory), "server": server}
             _answer(job, "started", url=run.url, mode=run.mode, **where)
     path = run.path
     still = _lacking(job, path) if path else []

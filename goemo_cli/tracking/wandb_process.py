@@ -1,7 +1,5 @@
 """The process that mirrors a journal to W&B: started, listened to, and ended by whoever wants the mirror. Imports no wandb."""
 
-import importlib.metadata
-import importlib.util
 import json
 import os
 import select
@@ -18,15 +16,13 @@ from typing import Any, Literal, Self
 from goemo_cli.core.errors import (
     AuthenticationError,
     GoemoError,
-    MissingPackageError,
     NotFoundError,
     RemoteError,
     SettingError,
+    StorageError,
 )
 from goemo_cli.tracking.wandb_reach import reachable
 
-OLDEST_WANDB = (0, 29)
-"""Older ones write outside the folder that they download to (CVE-2026-91771)."""
 LOST_SECONDS = 6.0
 """How long a server may be silent before a mirror that waits for it is given up."""
 _ASK_SECONDS = 1.0
@@ -74,25 +70,13 @@ class Job:
         return cls(**{**values, **paths, "target": target})
 
 
-def require_wandb(purpose: str) -> None:
-    """Check that W&B is installed, without importing it.
-
-    Raises:
-        MissingPackageError: it is not, or is too old.
-    """
-    if importlib.util.find_spec("wandb") is None:
-        raise MissingPackageError("wandb", "wandb", purpose)
-    found = importlib.metadata.version("wandb")
-    if tuple(int(part) for part in found.split(".")[:2]) < OLDEST_WANDB:
-        oldest = ".".join(map(str, OLDEST_WANDB))
-        raise MissingPackageError(f"wandb {oldest} or newer (here is {found})", "wandb", purpose)
-
-
 def as_error(failed: Mapping[str, Any]) -> GoemoError:
     """The error that a `failed` answer stands for."""
     why, message = failed["why"], failed["message"]
     if why == "setting":
         return SettingError([message], "W&B")
+    if why == "disk":
+        return StorageError(Path(failed["directory"]), message)
     kinds: dict[str, type[GoemoError]] = {"key": AuthenticationError, "gone": NotFoundError}
     return kinds.get(why, RemoteError)(message)
 

@@ -10,9 +10,11 @@ from typing import Any
 import wandb
 
 from goemo_cli.core.errors import NotFoundError
+from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.wandb_process import WandbTarget
+from goemo_cli.tracking.wandb_sdk import run_settings
 
 INIT_SECONDS = 20
 """How long W&B may take to open a run."""
@@ -70,17 +72,7 @@ class WandbRun:
             resume="allow",
             dir=str(self.directory),
             config={**settings, **facts, "run": str(run)},
-            settings=wandb.Settings(
-                save_code=False,
-                disable_git=True,
-                disable_code=True,
-                x_disable_meta=True,
-                x_save_requirements=False,
-                x_stats_pid=self._process,
-                silent=True,
-                console="off",
-                init_timeout=INIT_SECONDS,
-            ),
+            settings=run_settings(x_stats_pid=self._process, init_timeout=INIT_SECONDS),
         )
         self._staged = Path(self._run.dir).parent / "staged"  # W&B takes another folder where it cannot write
         self._run.define_metric("epoch", hidden=True)
@@ -114,13 +106,20 @@ class WandbRun:
     def table(self, table: Table, *, step: int) -> None:
         """Log a W&B table below tables/, or a W&B chart of it below charts/."""
         shown = wandb.Table(columns=list(table.columns), data=[list(row) for row in table.rows])
-        if table.chart is None:
+        if table.chart not in _CHARTS:
             self._log({f"tables/{table.name}": shown}, step)
             return
         preset, fields = _CHARTS[table.chart]
         self._log(
             {f"charts/{table.name}": wandb.plot_table(preset, shown, fields, {"title": table.name})}, step
         )
+
+    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+        """Log W&B histograms."""
+        shown = {
+            name: wandb.Histogram(np_histogram=(one.counts, one.edges)) for name, one in histograms.items()
+        }
+        self._log(shown, step)
 
     def save(self, path: Path, *, name: str) -> None:
         """Upload a file to the Files tab under its name, by way of a link, since W&B takes names from paths."""

@@ -1,10 +1,12 @@
 """Weights & Biases as a mirror: a process of its own reads the run's journal, so that no call to W&B can hurt the run."""
 
+import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import StorageError
+from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.journal import journal_path
@@ -64,6 +66,7 @@ class WandbTracker:
                 raise StorageError(journal, "cannot be written, and the W&B mirror reads it")
             self._warn("W&B mirrors the journal, and there is none; this run is not mirrored")
             return
+        was_there = self.directory.exists()
         job = Job(journal.resolve(), self.root.resolve(), self.directory, self.target, follow=True)
         try:
             self._mirror = Mirror(job)
@@ -77,6 +80,7 @@ class WandbTracker:
             if answer["what"] == "failed":
                 self._stop()
                 journal.unlink(missing_ok=True)
+                self._clear(was_there)
                 raise as_error(answer)
             self._hear(answer)
 
@@ -89,6 +93,10 @@ class WandbTracker:
 
     def table(self, table: Table, *, step: int) -> None:
         """Nothing: the journal tells the mirror."""
+
+    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+        """Pass on what the mirror has said."""
+        self._listen()
 
     def save(self, path: Path, *, name: str) -> None:
         """Nothing: the journal tells the mirror."""
@@ -129,6 +137,12 @@ class WandbTracker:
     def _give_up(self, reason: str) -> None:
         self._warn(f"{reason}; the run is complete here, and `{self._later}` mirrors it later")
         self._stop()
+
+    def _clear(self, was_there: bool) -> None:
+        """Remove what W&B wrote of a run that there will not be."""
+        own = self.directory.glob(f"wandb/*-{self.run_id}") if was_there else (self.directory,)
+        for folder in own:
+            shutil.rmtree(folder, ignore_errors=True)
 
     def _stop(self) -> None:
         if self._mirror:

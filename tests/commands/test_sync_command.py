@@ -42,7 +42,10 @@ def test_a_run_is_synced_and_then_there_as_before(server: WandbServer, layout: L
     assert f"W&B has all of {RUN}" in first.stdout
     assert f"{server.url}/team/elsewhere/runs/abcd1234" in first.stderr
     assert list(server.runs) == ["team/elsewhere/abcd1234"]
+    before, lines = len(server.requests), dict(server.runs["team/elsewhere/abcd1234"].lines)
     again = CliRunner().invoke(app, [*words, "--json"])
+    assert not {"UpsertBucket", "CreateArtifact"} & {one.operation for one in server.requests[before:]}
+    assert server.runs["team/elsewhere/abcd1234"].lines == lines
     assert json.loads(again.stdout) == {
         "runs": [{"run": str(RUN), "wandb_run_id": "abcd1234", "url": None, "sent": []}]
     }
@@ -53,7 +56,13 @@ def test_a_run_is_synced_and_then_there_as_before(server: WandbServer, layout: L
     [
         ({}, "tiny-20250101-000000", 4, "no run 'tiny-20250101-000000'"),
         ({"WANDB_API_KEY": "f" * 40}, str(RUN), 6, "wandb login"),
-        ({"WANDB_BASE_URL": "http://127.0.0.1:9"}, str(RUN), 7, "W&B does not answer at http://127.0.0.1:9"),
+        pytest.param(
+            {"WANDB_BASE_URL": "http://127.0.0.1:9"},
+            str(RUN),
+            7,
+            "W&B does not answer at http://127.0.0.1:9",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=["unknown run", "bad key", "no server"],
 )

@@ -21,9 +21,9 @@ from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import journal_path, read_journal
 
 
-def config(*overrides: str, epochs: int = 2) -> TrainConfig:
+def config(*overrides: str, epochs: int = 2, model: str = "tiny") -> TrainConfig:
     flags = {
-        "model.name": "tiny",
+        "model.name": model,
         "data.name": "sample",
         "data.max_train_samples": 64,
         "training.epochs": epochs,
@@ -31,9 +31,9 @@ def config(*overrides: str, epochs: int = 2) -> TrainConfig:
     return resolve_settings(None, flags, overrides)
 
 
-def run(root: Path, *overrides: str, epochs: int = 2) -> tuple[TrainResult, list[str]]:
+def run(root: Path, *overrides: str, epochs: int = 2, model: str = "tiny") -> tuple[TrainResult, list[str]]:
     said: list[Event] = []
-    settings, layout = config(*overrides, epochs=epochs), Layout(root)
+    settings, layout = config(*overrides, epochs=epochs, model=model), Layout(root)
     tracker = open_tracker(settings, layout=layout, listen=said.append)
     result = train(settings, layout=layout, tracker=tracker, listen=said.append)
     return result, [
@@ -75,6 +75,18 @@ def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path) -> No
     assert f"checkpoint/{result.run}/manifest.json" in files
 
 
+def test_a_model_that_is_fitted_at_once_has_embeddings_and_nothing_to_watch(tmp_path: Path) -> None:
+    asked = ("log_gradients", "watch_model", "log_embeddings")
+    result, warnings = run(tmp_path, *(f"logging.wandb.{name}=true" for name in asked), model="tfidf")
+    records = read_journal(journal_path(Layout(tmp_path).journals, result.run)).records
+    assert warnings == [
+        "a model that is fitted at once has no gradients or weights to watch; none are logged"
+    ]
+    assert not [record for record in records if record["kind"] == "histograms"]
+    (embeddings,) = (record for record in records if record.get("chart") == "projector")
+    assert len(embeddings["rows"]) == len(result.predictions.read_text(encoding="utf-8").splitlines()) - 1
+
+
 def test_a_journal_that_cannot_be_written_is_said_once_and_ends_the_mirror_that_reads_it(
     tmp_path: Path,
 ) -> None:
@@ -108,7 +120,13 @@ def test_a_run_that_does_not_end_is_told_of_with_its_exit_code(tmp_path: Path, s
 
 def same_results(one: TrainResult, other: TrainResult) -> bool:
     """Weights, predictions and scores are the same to the byte."""
-    weights = [result.checkpoint.manifest["files"]["model.safetensors"]["sha256"] for result in (one, other)]
+    weights = [
+        [
+            result.checkpoint.manifest["files"][name]["sha256"]
+            for name in ("model.safetensors", "pytorch_model.bin")
+        ]
+        for result in (one, other)
+    ]
     scores = [
         json.dumps([result.metrics[key] for key in ("val", "test", "per_class")]) for result in (one, other)
     ]
@@ -117,23 +135,6 @@ def same_results(one: TrainResult, other: TrainResult) -> bool:
         and scores[0] == scores[1]
         and one.predictions.read_bytes() == other.predictions.read_bytes()
     )
-
-
-@pytest.mark.filterwarnings("ignore")  # tensorboard warns of its own dependencies
-def test_tensorboard_event_files_hold_every_epoch_by_epoch(tmp_path: Path) -> None:
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    result, warnings = run(tmp_path, "logging.tensorboard=true", "logging.wandb.log_every=1")
-    events = EventAccumulator(str(tmp_path / "output" / "tensorboard" / str(result.run))).Reload()
-    scalars = events.Scalars("val/f1_macro")
-    assert warnings == []
-    assert [event.value for event in scalars] == pytest.approx(
-        [entry["val_f1_macro"] for entry in result.metrics["history"]], abs=1e-6
-    )
-    assert [event.step for event in scalars] == [1, 2]
-    assert [event.step for event in events.Scalars("step/loss")] == [1, 2, 3, 4]
-    assert b"git_commit" in events.Tensors("facts/text_summary")[0].tensor_proto.string_val[0]
 
 
 class _Failing(NullTracker):

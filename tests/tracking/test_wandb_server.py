@@ -127,6 +127,7 @@ def test_a_run_arrives_and_is_read_back(wandb_server: WandbServer, sdk: Any, tmp
     assert [row["val/auc"] for row in sampled] == history[:-1]
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_artifacts_arrive_with_versions_aliases_and_lineage(
     wandb_server: WandbServer, sdk: Any, tmp_path: Path
 ) -> None:
@@ -205,6 +206,7 @@ def test_artifacts_arrive_with_versions_aliases_and_lineage(
     assert (tmp_path / "old" / "weights.bin").read_bytes() == b"one"
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_runs_are_resumed_and_synced(wandb_server: WandbServer, sdk: Any, tmp_path: Path) -> None:
     (tmp_path / "s.txt").write_text("saved")
     log = """
@@ -243,6 +245,7 @@ def test_runs_are_resumed_and_synced(wandb_server: WandbServer, sdk: Any, tmp_pa
         assert [version.name for version in run.logged] == ["art-off:v0"]
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_runs_are_listed_by_filter_and_order_over_pages(wandb_server: WandbServer, sdk: Any) -> None:
     for number in range(5):
         wandb_server.add_run(
@@ -274,6 +277,7 @@ def test_runs_are_listed_by_filter_and_order_over_pages(wandb_server: WandbServe
     assert [kind for kind, _ in answer[7:]] == ["ValueError", "CommError", "CommError", "CommError"]
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_a_wrong_key_is_refused(wandb_server: WandbServer, sdk: Any) -> None:
     answer = sdk(
         """
@@ -312,6 +316,7 @@ answer(said)
 """
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_the_sdk_meets_the_faults(wandb_server: WandbServer, sdk: Any) -> None:
     names = ["changed", "short", "page", "cut", "gone", "limited", "good"]
     wandb_server.add_run("tester/p/r", files=dict.fromkeys(names, HELLO))
@@ -334,6 +339,7 @@ def test_the_sdk_meets_the_faults(wandb_server: WandbServer, sdk: Any) -> None:
     assert limited.hits == 1
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_hostile_names_reach_the_sdk(wandb_server: WandbServer, sdk: Any, tmp_path: Path) -> None:
     names = ["../../x", str(tmp_path / "evil"), "a/../../y", "..\\z", ".", "", "n" * 5000, "ok/f.txt"]
     wandb_server.add_run("tester/p/r", files=dict.fromkeys(names, b"h"))
@@ -348,6 +354,7 @@ def test_hostile_names_reach_the_sdk(wandb_server: WandbServer, sdk: Any, tmp_pa
         assert get(wandb_server, run["url"].removeprefix(wandb_server.url)) == (200, b"h")
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_a_run_survives_a_stop_of_the_server(wandb_server: WandbServer, tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     program = """

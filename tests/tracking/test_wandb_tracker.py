@@ -1,29 +1,46 @@
 """W&B as a mirror: the real SDK against the loopback server, from a good run to every way the server can fail one."""
 
+import json
 import os
 import subprocess
 import sys
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner, Result
 
-from goemo_cli.core.errors import AuthenticationError, GoemoError, RemoteError, SettingError
-from goemo_cli.core.events import EpochEnded, Event, Noted, Warned
+from goemo_cli.app import app
+from goemo_cli.core.catalogue import model_entry
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import SettingError
+from goemo_cli.core.events import EpochEnded, Event, Noted, Warned, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.predictions import read_predictions
+from goemo_cli.ml.classifier import load_classifier
+from goemo_cli.ml.embedding import embed
+from goemo_cli.ml.seeding import seed_everything
+from goemo_cli.services.fitting import prepare
 from goemo_cli.services.syncing import sync_run
 from goemo_cli.services.tracking import open_tracker, settings_told
-from goemo_cli.services.training import TrainResult, train
+from goemo_cli.services.training import TrainResult, train, training_data
 from goemo_cli.tracking import wandb_process, wandb_tracker
+from tests.services.test_downloads import Goemo, environment, file_requests, tree
 from tests.tracking.test_trackers import config, same_results
 from tests.wandb_server import WandbServer
 
 pytest.importorskip("wandb")
 REPOSITORY = Path(__file__).parents[2]
+HEAVY = (
+    "logging.tensorboard=true", "logging.wandb.log_predictions=true", "logging.wandb.log_gradients=true",
+    "logging.wandb.watch_model=true", "logging.wandb.log_embeddings=true",
+)  # fmt: skip
 WANTED = ("logging.wandb.enabled=true", "logging.wandb.project=emotions")
 
 
@@ -93,15 +110,45 @@ class Mirrored:
 
 @pytest.fixture(scope="module")
 def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
-    """A run that W&B took."""
+    """A run that W&B and TensorBoard took, with all that may be logged."""
     folder = tmp_path_factory.mktemp("mirrored")
     with WandbServer() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment(folder / "sdk").items():
             patch.setenv(name, value)
         patch.setattr(sys, "argv", ["goemo", "--secret-of-the-command-line"])
         result, said = run(folder, *WANTED, "logging.wandb.name=first", "logging.wandb.tags=[a, b]",
-                           "logging.wandb.notes=why", "logging.wandb.log_every=1")  # fmt: skip
+                           "logging.wandb.notes=why", "logging.wandb.log_every=1", *HEAVY)  # fmt: skip
         yield Mirrored(server, Layout(folder), result, said)
+
+
+@pytest.fixture(scope="module")
+def event_files(mirrored: Mirrored) -> Any:
+    """What TensorBoard's own reader finds."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # tensorboard warns of its own dependencies
+        from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+        return EventAccumulator(
+            str(mirrored.layout.tensorboard / str(mirrored.result.run)), size_guidance={"histograms": 0}
+        ).Reload()
+
+
+def first_model(mirrored: Mirrored) -> Any:
+    """The model as the run began with it."""
+    settings = mirrored.result.checkpoint.config
+    data = training_data(settings, mirrored.layout, ignore)
+    seed_everything(settings.training.seed)
+    prepared = prepare(settings, model_entry(settings.model.name), data, ignore)
+    assert prepared.classifier is not None
+    return prepared.classifier.model
+
+
+def tables(mirrored: Mirrored, name: str) -> list[Any]:
+    """The W&B tables of a name."""
+    files = mirrored.server.runs[mirrored.path].files
+    return [
+        json.loads(data) for path, data in files.items() if path.startswith(f"media/table/tables/{name}_")
+    ]
 
 
 def test_nothing_is_warned_of_and_the_address_is_said(mirrored: Mirrored) -> None:
@@ -142,6 +189,53 @@ def test_every_metric_of_the_contract_is_in_the_history(mirrored: Mirrored) -> N
     assert {"tables/per_emotion", "charts/gold_and_predicted_table", "charts/precision_recall_table"} <= set(
         final
     )
+
+
+def test_histograms_are_those_of_the_weights_wherever_they_are_shown(
+    mirrored: Mirrored, event_files: Any
+) -> None:
+    model = first_model(mirrored)
+    rows = [row for row in mirrored.server.runs[mirrored.path].history if "step/loss" in row]
+    for name, parameter in model.named_parameters():
+        shown, values = rows[0][f"parameters/{name}"], parameter.detach().double()
+        assert shown["_type"] == "histogram"
+        assert sum(shown["values"]) == parameter.numel()
+        assert (shown["bins"][0], shown["bins"][-1]) == (float(values.min()), float(values.max()))
+        drawn = event_files.Histograms(f"parameters/{name}")
+        assert [one.step for one in drawn] == [1, 2, 3, 4]
+        assert drawn[0].histogram_value.sum == pytest.approx(float(values.sum()))
+        assert sum(drawn[0].histogram_value.bucket) == parameter.numel()
+        assert all(f"gradients/{name}" in row for row in rows)
+    (structure,) = tables(mirrored, "model")
+    assert structure["columns"] == ["parameter", "shape", "count"]
+    assert sum(count for *_, count in structure["data"]) == sum(one.numel() for one in model.parameters())
+
+
+def test_embeddings_are_those_of_the_saved_model_with_its_labels(mirrored: Mirrored) -> None:
+    (shown,) = tables(mirrored, "embeddings")
+    test = read_predictions(mirrored.result.predictions)
+    assert shown["columns"][:4] == ["text", "gold", "predicted", "d1"]
+    assert [row[0] for row in shown["data"]] == test.texts
+    for column, labels in ((1, test.y_true), (2, test.y_pred)):
+        told = [[label in row[column].split(",") for label in test.labels] for row in shown["data"]]
+        assert np.array_equal(told, labels)
+    vectors = embed(load_classifier(mirrored.result.checkpoint, device="cpu"), test.texts)
+    assert np.allclose([row[3:] for row in shown["data"]], vectors, atol=1e-5)
+    projector = mirrored.layout.tensorboard / str(mirrored.result.run)
+    (tensors,) = projector.rglob("tensors.tsv")
+    assert np.allclose(np.loadtxt(tensors), vectors, atol=1e-5)
+    (metadata,) = projector.rglob("metadata.tsv")
+    assert len(metadata.read_text(encoding="utf-8").splitlines()) == len(test) + 1
+
+
+def test_tensorboard_has_the_same_numbers_beside_it(mirrored: Mirrored, event_files: Any) -> None:
+    history = mirrored.result.metrics["history"]
+    scalars = event_files.Scalars("val/f1_macro")
+    assert [one.value for one in scalars] == pytest.approx([one["val_f1_macro"] for one in history], abs=1e-6)
+    assert [one.step for one in scalars] == [1, 2]
+    assert [one.step for one in event_files.Scalars("step/loss")] == [1, 2, 3, 4]
+    for page, words in (("facts", b"git_commit"), ("tables/per_emotion", b"f1_score")):
+        assert words in event_files.Tensors(f"{page}/text_summary")[0].tensor_proto.string_val[0]
 
 
 def test_the_summary_has_every_label(mirrored: Mirrored) -> None:
@@ -214,6 +308,22 @@ def test_a_sync_of_what_is_all_there_sends_nothing(
     assert not asked & {"UpsertBucket", "CreateRunFiles", "CreateArtifact"}
 
 
+def test_what_was_trained_comes_down_byte_for_byte_and_then_nothing_more(
+    mirrored: Mirrored, tmp_path: Path
+) -> None:
+    goemo = Goemo(environment(mirrored.server, tmp_path / "sdk"))
+    here = Layout(tmp_path / "here")
+    assert goemo("download", "--run-id", mirrored.path, "--root", here.root).code == 0
+    artifacts = {name: data for name, data in tree(mirrored.layout).items() if name.startswith("artifacts/")}
+    assert tree(here) == artifacts
+    mirrored.server.requests.clear()
+    assert goemo("download", "--run-id", mirrored.path, "--root", here.root).code == 0
+    assert file_requests(mirrored.server) == []
+    for root in (mirrored.layout.root, here.root):
+        assert goemo("validate", "--wandb", "@latest", "--root", root).code == 0
+    goemo.end()
+
+
 @pytest.fixture
 def server(wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WandbServer:
     """A server that the environment points at."""
@@ -252,33 +362,51 @@ def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
     assert there.summary["best_epoch"] == result.metrics["best_epoch"]
     weights = result.checkpoint.path / "model.safetensors"
     assert there.files[f"checkpoint/{result.run}/model.safetensors"] == weights.read_bytes()
-    assert sync_run("@latest", layout=Layout(tmp_path)).sent == ()
     assert len(server.artifacts[f"tester/emotions/tiny-checkpoint-{synced.mirror_id}"].versions) == 1
 
 
+def goemo_train(root: Path, *arguments: str) -> Result:
+    """`goemo train` with the settings of `config`, as it is typed."""
+    words = ["train", "--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "2"]
+    return CliRunner().invoke(app, [*words, "--root", str(root), "--json", *arguments])
+
+
 @pytest.mark.parametrize(
-    ("name", "value", "error", "text"),
+    ("variables", "code", "text"),
     [
-        ("WANDB_API_KEY", "f" * 40, AuthenticationError, "wandb login"),
-        ("WANDB_API_KEY", "", AuthenticationError, "wandb login"),
-        ("WANDB_BASE_URL", "http://127.0.0.1:9", RemoteError, "W&B does not answer at http://127.0.0.1:9"),
+        pytest.param({"WANDB_API_KEY": "f" * 40}, 6, "wandb login", marks=pytest.mark.slow),
+        ({"WANDB_API_KEY": ""}, 6, "wandb login"),
+        ({"WANDB_BASE_URL": "http://127.0.0.1:9"}, 7, "W&B does not answer at http://127.0.0.1:9"),
+        ({"no package": ""}, 4, "needs the package wandb: pip install 'goemo[wandb]'"),
     ],
-    ids=["wrong key", "no key", "no server"],
+    ids=["wrong key", "no key", "no server", "no package"],
 )
 def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
-    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
-    name: str, value: str, error: type[GoemoError], text: str,
+    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: TrainResult,
+    variables: dict[str, str], code: int, text: str,
 ) -> None:  # fmt: skip
-    monkeypatch.setenv(name, value)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if "no package" in variables:
+        monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    (warning,) = mirror_briefly(tmp_path, *WANTED).warnings
+    warned = goemo_train(tmp_path / "warned", "--wandb")
+    assert warned.exit_code == 0, warned.output
+    (warning,) = (line for line in warned.stderr.splitlines() if "W&B" in line or "wandb" in line)
     assert text in warning
-    assert f"`goemo sync --root {tmp_path} {RUN}`" in warning
-    assert value in ("", "http://127.0.0.1:9") or value not in warning
-    required = tmp_path / "required"
-    with pytest.raises(error, match=text):
-        mirror_briefly(required, *WANTED, "logging.wandb.required=true")
-    assert list(Layout(required).journals.iterdir()) == []
+    assert f"`goemo sync --root {tmp_path / 'warned'} " in warning
+    assert "f" * 40 not in warned.output
+    found = json.loads(warned.stdout)
+    checkpoint = Checkpoint.open(Path(found["checkpoint"]))
+    result = TrainResult(
+        checkpoint.run, checkpoint, checkpoint.metrics, Path(found["predictions"]), is_fallback=False
+    )
+    assert same_results(result, plain)
+    required = goemo_train(tmp_path / "required", "--wandb-required")
+    assert required.exit_code == code, required.output
+    assert text in required.stderr
+    assert required.stdout == ""
+    assert [path for path in (tmp_path / "required").rglob("*") if path.is_file()] == []
     assert server.runs == {}
 
 
@@ -303,7 +431,6 @@ def test_a_refused_upload_is_noticed_though_the_sdk_is_silent(server: WandbServe
     assert "W&B lacks the file predictions/x.csv" in warning
     server.faults.remove(refusal)
     assert sync_run(str(RUN), layout=Layout(tmp_path)).sent == ("the file predictions/x.csv",)
-    assert sync_run(str(RUN), layout=Layout(tmp_path)).sent == ()
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """`python -m tests.wandb_server --port N`: serve until Ctrl-C, for trying things by hand."""
 
 import argparse
+import signal
 import sys
 import tempfile
 import threading
@@ -14,6 +15,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m tests.wandb_server")
     parser.add_argument("--port", type=int, default=0, help="0 takes a free one")
     port = parser.parse_args().port
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where a shell started this with &
     with tempfile.TemporaryDirectory() as folder, WandbServer(port) as server:
         try:
             for name, value in server.environment(Path(folder)).items():

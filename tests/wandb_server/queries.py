@@ -54,7 +54,11 @@ class Queries:
     def root(self) -> View:
         """What a query may start from."""
         return {
-            "serverInfo": {"features": [{"name": name, "isEnabled": True} for name in FEATURES]},
+            "serverInfo": {
+                "features": [{"name": name, "isEnabled": True} for name in FEATURES],
+                "cliVersionInfo": {"max_cli_version": "1.0.0"},  # asked by 0.29
+                "latestLocalVersionInfo": None,
+            },
             "viewer": self.viewer(),
             "entity": lambda asked: self.owner(asked["name"]),
             "organization": None,

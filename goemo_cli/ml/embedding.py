@@ -1,0 +1,99 @@
+"""Texts as vectors, as a trained model sees them, and the same vectors in two dimensions."""
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from goemo_cli.core.arrays import FloatArray, IntArray
+from goemo_cli.core.errors import NotFoundError
+from goemo_cli.ml.tfidf import TfidfClassifier
+
+if TYPE_CHECKING:  # torch loads for models that need it
+    from goemo_cli.ml.classifier import Classifier
+    from goemo_cli.ml.transformer import TransformerClassifier
+
+SEED = 0
+SVD_DIMENSIONS = 50
+_PERPLEXITY = 30.0
+
+
+def embed(
+    classifier: "Classifier", texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+) -> FloatArray:
+    """What a model makes of texts before it decides, each of length 1, float32, (n_examples, size).
+
+    A transformer's last hidden states, averaged over the tokens of the comment (special ones included), since what its
+    classifier reads is another vector in every family. A TF-IDF model's vectors, reduced by truncated SVD of these
+    very texts to at most `SVD_DIMENSIONS`: vectors of two calls do not compare. A text of no known term is all zeros.
+
+    Args:
+        classifier: a trained model.
+        texts: at least one.
+        advanced: told how many texts are done, in steps.
+
+    Raises:
+        NotFoundError: an ensemble, which has no embeddings of its own.
+    """
+    from sklearn.preprocessing import normalize
+
+    from goemo_cli.ml.transformer import TransformerClassifier
+
+    if isinstance(classifier, TransformerClassifier):
+        found = _mean_hidden_state(classifier, texts, advanced)
+    elif isinstance(classifier, TfidfClassifier):
+        found = _reduced_tfidf(classifier, texts)
+        advanced(len(texts))
+    else:
+        raise NotFoundError("an ensemble has no embeddings of its own: take one of its members")
+    unit: FloatArray = normalize(found).astype(np.float32)
+    return unit
+
+
+def project(embeddings: FloatArray) -> FloatArray:
+    """The embeddings in two dimensions, float32, (n_examples, 2); the same for the same on one machine.
+
+    Source:
+        van der Maaten and Hinton 2008, Visualizing data using t-SNE, Journal of Machine Learning Research 9.
+    """
+    from sklearn.manifold import TSNE
+    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has neither types nor stubs
+
+    perplexity = min(_PERPLEXITY, (len(embeddings) - 1) / 3)
+    with threadpool_limits(1):  # sums over threads come out in another order every time
+        points: FloatArray = TSNE(perplexity=perplexity, random_state=SEED, n_jobs=1).fit_transform(
+            embeddings
+        )
+    return points
+
+
+def _mean_hidden_state(
+    classifier: "TransformerClassifier", texts: Sequence[str], advanced: Callable[[int], None]
+) -> FloatArray:
+    import torch
+
+    from goemo_cli.ml.transformer import INFERENCE_BATCH, INFERENCE_TOKENS
+
+    encoder, encoded = classifier.model.base_model, classifier.encode(texts)
+    device = next(encoder.parameters()).device
+    means: list[tuple[IntArray, FloatArray]] = []
+    with torch.no_grad():
+        for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+            batch = encoded.padded(rows, device)
+            hidden = encoder(**batch).last_hidden_state.float()  # (batch, tokens, size)
+            mask = batch["attention_mask"][:, :, None]
+            means.append((rows, ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()))
+            advanced(len(rows))
+    found: FloatArray = np.empty((len(texts), means[0][1].shape[1]), dtype=np.float32)
+    for rows, mean in means:
+        found[rows] = mean
+    return found
+
+
+def _reduced_tfidf(classifier: TfidfClassifier, texts: Sequence[str]) -> FloatArray:
+    from sklearn.decomposition import TruncatedSVD
+
+    vectors = classifier.vectorizer.transform(texts)
+    size = min(SVD_DIMENSIONS, vectors.shape[1], len(texts))
+    found: FloatArray = TruncatedSVD(size, random_state=SEED).fit_transform(vectors).astype(np.float32)
+    return found

@@ -1,0 +1,160 @@
+"""The wandb package: whether it can be used, what it may upload, and what its many exceptions mean. Imports it late."""
+
+import importlib.metadata
+import importlib.util
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from goemo_cli.core.errors import (
+    AuthenticationError,
+    GoemoError,
+    MissingPackageError,
+    NotFoundError,
+    RemoteError,
+    SettingError,
+)
+from goemo_cli.tracking.wandb_reach import reachable
+
+OLDEST_WANDB = (0, 29)
+"""Older ones write outside the folder that they download to (CVE-2026-91771)."""
+_LONGEST_LINE = 160
+_NO_KEY = ("no api key", "api_key")
+_REFUSED = ("401", "403", "invalid api key", "not logged in", "unauthorized", "permission denied", "relogin")
+_UNKNOWN = (
+    "could not find",
+    "not found",
+    "404",
+    "list index out of range",
+    "does not exist",
+    "doesn't exist",
+)
+_T = TypeVar("_T")
+
+
+def require_wandb(purpose: str) -> None:
+    """Check that W&B is installed, without importing it.
+
+    Raises:
+        MissingPackageError: it is not, or is too old.
+    """
+    try:
+        found = importlib.metadata.version("wandb") if importlib.util.find_spec("wandb") else None
+    except importlib.metadata.PackageNotFoundError:  # a folder named wandb is a package too, of nothing
+        found = None
+    if found is None:
+        raise MissingPackageError("wandb", "wandb", purpose)
+    if tuple(int(part) for part in found.split(".")[:2]) < OLDEST_WANDB:
+        oldest = ".".join(map(str, OLDEST_WANDB))
+        raise MissingPackageError(f"wandb {oldest} or newer (here is {found})", "wandb", purpose)
+
+
+def load_wandb(purpose: str) -> Any:
+    """The package.
+
+    Raises:
+        MissingPackageError: it is not installed, is too old, or cannot be imported.
+    """
+    require_wandb(purpose)
+    try:
+        import wandb
+    except ImportError as error:
+        raise MissingPackageError("wandb", "wandb", purpose) from error
+    return wandb
+
+
+def reached_server() -> str:
+    """The address of the server that the SDK would ask, which answers.
+
+    Raises:
+        RemoteError: it does not; the SDK would try for much longer.
+    """
+    import wandb
+
+    server = str(wandb.setup(settings=wandb.Settings(silent=True)).settings.base_url)
+    if not reachable(server):
+        raise RemoteError(f"W&B does not answer at {server}")
+    return server
+
+
+def run_settings(**more: Any) -> Any:
+    """Settings of a W&B run: neither code nor command line nor host names are uploaded, nothing is printed."""
+    import wandb
+
+    return wandb.Settings(
+        save_code=False,
+        disable_git=True,
+        disable_code=True,
+        x_disable_meta=True,
+        x_save_requirements=False,
+        silent=True,
+        console="off",
+        **more,
+    )
+
+
+@contextmanager
+def translated(subject: str, *, may_be_missing: bool = True) -> Iterator[None]:
+    """Whatever the SDK raises as one of goemo's errors; a full disk stays an OSError.
+
+    Args:
+        subject: what was asked for or done, for the message.
+        may_be_missing: whether "not found" is about the subject; else it is W&B's failure.
+    """
+    try:
+        yield
+    except Exception as error:  # wandb.Error, WandbApiFailedError, ValueError, KeyError, ...
+        ours = translation(error, subject, may_be_missing=may_be_missing)
+        if ours is error:
+            raise
+        raise ours from error
+
+
+def asked(question: Callable[[], _T], subject: str) -> _T:
+    """The answer to a question, translated."""
+    with translated(subject):
+        return question()
+
+
+def translation(error: BaseException, subject: str, *, may_be_missing: bool = True) -> BaseException:
+    """What an exception of the SDK is among goemo's; the exception itself where it is no matter of W&B's."""
+    if isinstance(error, GoemoError) or not isinstance(error, Exception) or _is_local(error):
+        return error
+    line, text, status = _line(error), str(error).lower(), _status(error)
+    kind = type(error).__name__
+    if any(sign in text for sign in _NO_KEY):
+        return AuthenticationError(f"no W&B API key was found ({line})")
+    # The SDK calls every failed check of the key an AuthenticationError: one whose form alone was looked at has no
+    # cause, and a dead network has one that says so.
+    is_refused = status in (401, 403) or (status is None and any(sign in text for sign in _REFUSED))
+    if is_refused or (kind == "AuthenticationError" and error.__cause__ is None):
+        return AuthenticationError(f"W&B refuses the API key for {subject} ({line})")
+    if kind == "UsageError":
+        return SettingError([f"W&B: {line}"])
+    if may_be_missing and (status == 404 or (status is None and any(sign in text for sign in _UNKNOWN))):
+        return NotFoundError(f"W&B has no {subject.removeprefix('the ')}, or not for this key")
+    return RemoteError(f"W&B failed for {subject} ({line})")
+
+
+def _is_local(error: Exception) -> bool:
+    """An OSError of this machine's files; those of requests have no errno."""
+    is_network = isinstance(error, (ConnectionError, TimeoutError))
+    return isinstance(error, OSError) and error.errno is not None and not is_network
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status at the bottom of an SDK exception, where there is one."""
+    while error is not None:
+        response = getattr(error, "response", None)
+        status = getattr(response, "http_status", None) or getattr(response, "status_code", None)
+        if status:
+            return int(status)
+        error = error.__cause__ or getattr(error, "exc", None)
+    return None
+
+
+def _line(error: Exception) -> str:
+    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    if "did not respond in time" in first:  # of its own service process, which waits for the server
+        return "no answer in time"
+    return first if len(first) <= _LONGEST_LINE else first[:_LONGEST_LINE] + "…"

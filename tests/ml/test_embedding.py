@@ -1,0 +1,56 @@
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from goemo_cli.core.errors import NotFoundError
+from goemo_cli.ml.embedding import embed, project
+from goemo_cli.ml.ensemble import Ensemble
+from goemo_cli.ml.tfidf import fit_tfidf
+from goemo_cli.ml.transformer import TransformerClassifier
+
+
+def test_a_transformers_embedding_is_the_mean_of_its_last_hidden_state(
+    make_tiny: Callable[..., TransformerClassifier], comments: tuple[list[str], Any]
+) -> None:
+    import torch
+
+    classifier, texts = make_tiny(), comments[0]
+    done: list[int] = []
+    found = embed(classifier, texts, done.append)
+    assert sum(done) == len(texts)
+    assert found.dtype == np.float32
+    for row in (0, 5, 17):  # one by one, without padding
+        tokens = classifier.tokenizer(texts[row], return_tensors="pt")
+        with torch.no_grad():
+            output = classifier.model.eval()(**tokens, output_hidden_states=True)
+        mean = output.hidden_states[-1][0].mean(dim=0).numpy()
+        np.testing.assert_allclose(found[row], mean / np.linalg.norm(mean), atol=1e-5)
+
+
+def test_tfidf_vectors_are_reduced(comments: tuple[list[str], Any]) -> None:
+    texts, gold = comments
+    classifier = fit_tfidf(("joy", "anger", "sadness"), texts, gold, seed=0, advanced=lambda n: None)
+    found = embed(classifier, texts)
+    vectors = classifier.vectorizer.transform(texts).toarray()
+    left, values, _ = np.linalg.svd(vectors, full_matrices=False)
+    reduced = (left * values)[:, : found.shape[1]]
+    reduced /= np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), 1e-12)
+    np.testing.assert_allclose(found @ found.T, reduced @ reduced.T, atol=1e-4)
+
+
+def test_an_ensemble_has_none() -> None:
+    with pytest.raises(NotFoundError, match="take one of its members"):
+        embed(Ensemble(("joy",), ()), ["text"])
+
+
+def test_alike_texts_lie_near_each_other() -> None:
+    rng = np.random.default_rng(0)
+    centres = np.repeat(np.eye(3, 8), 20, axis=0)
+    points = project((centres + 0.02 * rng.normal(size=(60, 8))).astype(np.float32))
+    assert points.shape == (60, 2)
+    apart = np.linalg.norm(points[:, None] - points[None], axis=2)
+    np.fill_diagonal(apart, np.inf)
+    group = np.repeat(np.arange(3), 20)
+    assert (group[apart.argmin(axis=1)] == group).all()

@@ -1,0 +1,71 @@
+"""What exceptions of the real SDK become: a key, a name that is unknown, a network, or nothing of W&B's."""
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goemo_cli.core.errors import (
+    AuthenticationError,
+    CorruptArtifactError,
+    GoemoError,
+    NotFoundError,
+    RemoteError,
+    SettingError,
+)
+from goemo_cli.tracking.wandb_sdk import run_settings, translated, translation
+
+wandb = pytest.importorskip("wandb")
+
+
+def caused(error: Exception, cause: Exception) -> Exception:
+    error.__cause__ = cause
+    return error
+
+
+class Refused(Exception):  # noqa: N818  # as requests names them
+    """Carries the status that a server answered."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__("the server said no")
+        self.response = type("Response", (), {"status_code": status})()
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (wandb.errors.UsageError("api_key not configured (no-tty). call wandb.login"), AuthenticationError),
+        (wandb.errors.UsageError("Invalid project name 'a/b'"), SettingError),
+        (wandb.errors.AuthenticationError("API key must have 40+ characters, has 5."), AuthenticationError),
+        (caused(wandb.errors.AuthenticationError("cannot verify"), Refused(401)), AuthenticationError),
+        (caused(wandb.errors.AuthenticationError("cannot verify"), Refused(502)), RemoteError),
+        (caused(wandb.errors.CommError("gone"), Refused(404)), NotFoundError),
+        (wandb.errors.CommError("Could not find run <Run a/b/c (not found)>"), NotFoundError),
+        (caused(wandb.errors.CommError("not found, perhaps"), Refused(500)), RemoteError),
+        (ConnectionError(errno.ECONNREFUSED, "refused"), RemoteError),
+        (ValueError("what the SDK makes of an odd answer"), RemoteError),
+    ],
+    ids=str,
+)
+def test_exceptions_of_the_sdk_become_ours(error: Exception, kind: type[GoemoError]) -> None:
+    with pytest.raises(kind) as found, translated("the run a/b/c"):
+        raise error
+    assert found.value.__cause__ is error
+
+
+def test_what_is_not_wandbs_stays_what_it_is() -> None:
+    for error in (OSError(errno.ENOSPC, "No space left"), CorruptArtifactError, KeyboardInterrupt()):
+        same: Any = error(Path(), "x") if isinstance(error, type) else error
+        assert translation(same, "this run") is same
+
+
+def test_something_unknown_is_wandbs_failure_where_nothing_was_asked_for() -> None:
+    error = wandb.errors.CommError("project not found")
+    assert isinstance(translation(error, "this run", may_be_missing=False), RemoteError)
+
+
+def test_a_run_uploads_neither_code_nor_command_line() -> None:
+    settings = run_settings(init_timeout=3)
+    assert (settings.save_code, settings.disable_code, settings.x_disable_meta) == (False, True, True)
+    assert settings.init_timeout == 3
