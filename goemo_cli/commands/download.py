@@ -1,76 +1,25 @@
 """goemo download."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
-from goemo_cli.commands import _options as opt
+from goemo_cli.commands import _download_options as flag
 from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
 
 
 def download(
-    run_id: Annotated[
-        str | None,
-        typer.Option(
-            "--run-id",
-            help="A W&B run: ID, PROJECT/ID, ENTITY/PROJECT/ID, or the URL of its page.",
-            metavar="ID",
-            show_default=False,
-        ),
-    ] = None,
-    best: Annotated[
-        str | None,
-        typer.Option(
-            "--best",
-            help="Instead of an ID: the finished run of the project with the best score on val, such as val/auc.",
-            metavar="METRIC",
-            show_default=False,
-        ),
-    ] = None,
-    artifact: Annotated[
-        str | None,
-        typer.Option(
-            "--artifact",
-            help="Instead of an ID: one version of a W&B artifact, such as MODEL-checkpoint-ID:v0.",
-            metavar="NAME:VERSION",
-            show_default=False,
-        ),
-    ] = None,
-    what: Annotated[
-        str | None,
-        typer.Option(
-            "--what",
-            help="Only these of checkpoint, predictions, stats, figures; with commas between. [default: all there is]",
-            metavar="KINDS",
-            show_default=False,
-        ),
-    ] = None,
-    entity: Annotated[
-        str | None,
-        typer.Option(
-            "--wandb-entity",
-            help="W&B user or team, where the ID names none.",
-            metavar="NAME",
-            show_default=False,
-        ),
-    ] = None,
-    project: Annotated[
-        str | None,
-        typer.Option(
-            "--wandb-project",
-            help="W&B project, where the ID names none. [default: WANDB_PROJECT, or goemo]",
-            metavar="NAME",
-            show_default=False,
-        ),
-    ] = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Replace a sound checkpoint that is here in another version."),
-    ] = False,
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    run_id: flag.RunIdOpt = None,
+    best: flag.BestOpt = None,
+    artifact: flag.ArtifactOpt = None,
+    what: flag.WhatOpt = None,
+    entity: flag.EntityOpt = None,
+    project: flag.ProjectOpt = None,
+    overwrite: flag.OverwriteOpt = False,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
 ) -> None:
     """Bring a run from Weights & Biases to where it would lie had it been trained here.
 
@@ -92,22 +41,22 @@ def download(
     with Screen(out) as screen:
         if artifact is not None:
             result = download_artifact(
-                artifact, layout=layout, entity=entity, project=project, overwrite=overwrite, listen=screen
+                artifact, layout=layout, overwrite=overwrite, listen=screen, entity=entity, project=project
             )
         else:
-            reference = (
-                str(run_id)
-                if best is None
-                else find_best(best, entity=entity, project=project, listen=screen)
+            run = (
+                find_best(best, listen=screen, entity=entity, project=project)
+                if best is not None
+                else str(run_id)
             )
             result = download_run(
-                reference,
+                run,
                 layout=layout,
-                entity=entity,
-                project=project,
                 what=kinds,
                 overwrite=overwrite,
                 listen=screen,
+                entity=entity,
+                project=project,
             )
     out.result(
         f"Downloaded {result.source}"
