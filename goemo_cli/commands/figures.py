@@ -45,7 +45,9 @@ def figures(
     ] = None,
     check: Annotated[
         bool,
-        typer.Option("--check", help="Draw nothing; name the figures whose sources have changed since."),
+        typer.Option(
+            "--check", help="Draw nothing; name the figures whose sources or data have changed since."
+        ),
     ] = False,
     data_dir: DataDirOpt = None,
     root: RootOpt = Path(),
@@ -57,8 +59,10 @@ def figures(
     Data, training, thresholds and the F1 of each label, into output/figures; the numbers in them into
     output/figures/data. --check exits with 3 if one is stale. Example: goemo figures --run @minilm --run @tfidf --only 08,20
     """
-    if check and (run or picture_format or style or data_dir):
-        raise typer.BadParameter("only --only goes with it: nothing is drawn", param_hint="--check")
+    if check and (run or picture_format or style):
+        raise typer.BadParameter(
+            "only --only and --data-dir go with it: nothing is drawn", param_hint="--check"
+        )
     from goemo_cli.core.layout import Layout
 
     wanted = [name for names in only or () for name in names.split(",")]
@@ -66,7 +70,7 @@ def figures(
     if check:
         from goemo_cli.services.figures import check_figures
 
-        _say_check(check_figures(Layout(root), only=wanted), out, root)
+        _say_check(check_figures(Layout(root), only=wanted, data_dir=data_dir), out, root)
         return
 
     from goemo_cli.commands._progress import Screen
@@ -114,11 +118,14 @@ def _say(result: "FiguresResult", out: Console, *, named: bool) -> None:
 def _say_check(found: "CheckResult", out: Console, root: Path) -> None:
     for path, reason in found.stale:
         out.fail(f"{path} is stale: {reason}")
+    for path, reason in found.unknown:
+        out.warn(f"{path} was drawn from data that cannot be looked at: {reason}")
     checked = len(found.fresh) + len(found.stale)
     document: dict[str, Any] = {
         "ok": not found.stale,
         "fresh": list(found.fresh),
         "stale": [{"path": path, "reason": reason} for path, reason in found.stale],
+        "unknown": [{"path": path, "reason": reason} for path, reason in found.unknown],
     }
     stale = len(found.stale)
     out.result(

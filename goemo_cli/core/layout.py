@@ -56,6 +56,21 @@ class Layout:
         return self.root / "output" / "figures"
 
     @property
+    def figure_data(self) -> Path:
+        """The numbers in each picture, and what it was drawn from."""
+        return self.figures / "data"
+
+    @property
+    def report_page(self) -> Path:
+        """Runs on one page that needs nothing else."""
+        return self.root / "output" / "report" / "report.html"
+
+    @property
+    def report_results(self) -> Path:
+        """The same numbers as Markdown."""
+        return self.root / "output" / "report" / "results.md"
+
+    @property
     def tensorboard(self) -> Path:
         """Event files: {run}/."""
         return self.root / "output" / "tensorboard"
@@ -69,6 +84,11 @@ class Layout:
     def journals(self) -> Path:
         """What mirrors are told of each run: {run}.jsonl."""
         return self.root / "output" / "journal"
+
+    @property
+    def sweeps(self) -> Path:
+        """Searches for settings: {name}/ with the study, its trials, tables and pictures."""
+        return self.root / "output" / "sweeps"
 
     @property
     def registry(self) -> Path:

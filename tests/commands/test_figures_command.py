@@ -106,6 +106,20 @@ def test_stale_figures_are_named_and_exit_3(root: Path) -> None:
     path.write_bytes(before)
 
 
+def test_figures_of_data_that_is_not_here_are_told_and_exit_0(tmp_path: Path) -> None:
+    data, root = tmp_path / "mine.csv", tmp_path / "root"
+    data.write_text("text,labels\n" + "".join(f"word {at},{'ab'[at % 2]}\n" for at in range(60)), "utf-8")
+    config = TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": {"name": str(data)}}))
+    train(config, layout=Layout(root))
+    figures(root, "--only", "00")
+    data.unlink()
+    result = figures(root, "--check", "--json")
+    assert result.exit_code == 0
+    (entry,) = json.loads(result.stdout)["unknown"]
+    assert Path(entry["path"]).name == "00_class_distribution.png"
+    assert "data that cannot be looked at" in result.stderr
+
+
 @pytest.mark.parametrize("option", [("--run", "@latest"), ("--format", "svg"), ("--style", "dark")])
 def test_checking_draws_nothing(root: Path, option: tuple[str, str]) -> None:
     result = figures(root, "--check", *option)

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -37,6 +38,26 @@ def moved(tfidf: Checkpoint, tmp_path: Path) -> Callable[[], Layout]:
 
     def copy() -> Layout:
         shutil.copytree(tfidf.path.parents[3], tmp_path / "copy")
+        return Layout(tmp_path / "copy")
+
+    return copy
+
+
+@pytest.fixture(scope="module")
+def with_curves(tfidf: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The run's root with figure 10."""
+    root = tmp_path_factory.mktemp("curves")
+    shutil.copytree(tfidf.path.parents[3], root, dirs_exist_ok=True)
+    draw_figures(Layout(root), only=["10"])
+    return root
+
+
+@pytest.fixture
+def moved_drawn(with_curves: Path, tmp_path: Path) -> Callable[[], Layout]:
+    """A copy of that which may be spoiled."""
+
+    def copy() -> Layout:
+        shutil.copytree(with_curves, tmp_path / "copy")
         return Layout(tmp_path / "copy")
 
     return copy
@@ -103,11 +124,40 @@ def test_a_source_that_changed_makes_a_figure_stale(moved: Callable[[], Layout])
     assert [(stale.suffix, why) for stale, why in check_figures(layout).stale] == [
         (
             ".svg",
-            "07_per_emotion_f1_scores.svg is of another drawing than data/07_per_emotion_f1_scores.json",
+            "07_per_emotion_f1_scores.svg is of another drawing than 07_per_emotion_f1_scores.json",
         )
     ], "the picture of the other format is still of the old file"
     path.unlink()
     assert next(why for _, why in check_figures(layout, only=["07"]).stale) == f"{layout.shown(path)} is gone"
+
+
+OWN = "text,labels\n" + "".join(f"word {at % 7} {at},{'joy' if at % 2 else 'anger'}\n" for at in range(60))
+
+
+def test_data_that_changed_makes_its_figures_stale(tmp_path: Path) -> None:
+    layout, data = Layout(tmp_path / "root"), tmp_path / "mine.csv"
+    data.write_text(OWN, "utf-8")
+    config = {"model": {"name": "tfidf"}, "data": {"name": str(data)}}
+    run = train(TrainConfig.from_layers(("test", config)), layout=layout).run
+    draw_figures(layout, only=["00", "10"])
+    assert [len(part) for part in vars(check_figures(layout)).values()] == [2, 0, 0]
+
+    data.write_text(OWN.replace("word 1 1,", "word 1 one,"), "utf-8")
+    found = check_figures(layout)
+    assert [path.name[:2] for path in found.fresh] == ["10"]
+    ((path, reason),) = found.stale
+    assert path.name == "00_class_distribution.png"
+    assert re.fullmatch(f"the (train|val|test) split of the data of {run} has changed since", reason)
+
+    data.write_text("text,labels\nalone,joy\n", "utf-8")
+    assert f"the data of {run} cannot be used any more" in check_figures(layout).stale[0][1]
+
+    data.unlink()
+    found = check_figures(layout)
+    assert found.stale == ()
+    ((path, reason),) = found.unknown
+    assert path.name == "00_class_distribution.png"
+    assert "no such file" in reason
 
 
 @pytest.mark.parametrize(
@@ -122,10 +172,9 @@ def test_a_source_that_changed_makes_a_figure_stale(moved: Callable[[], Layout])
     ],
 )
 def test_what_does_not_hold_is_said(
-    moved: Callable[[], Layout], name: str, content: bytes | None, reason: str
+    moved_drawn: Callable[[], Layout], name: str, content: bytes | None, reason: str
 ) -> None:
-    layout = moved()
-    draw_figures(layout, only=["10"])
+    layout = moved_drawn()
     if content is None:
         (layout.figures / name).unlink()
     else:
@@ -133,8 +182,15 @@ def test_what_does_not_hold_is_said(
     ((path, found),) = check_figures(layout).stale
     assert path.name == "10_training_curves.png"
     assert reason in found
+
+
+def test_drawing_again_mends_what_does_not_hold(moved_drawn: Callable[[], Layout]) -> None:
+    layout = moved_drawn()
+    (layout.figures / "10_training_curves.png").write_bytes(b"no picture")
+    (layout.figure_data / "10_training_curves.json").write_bytes(b"[]")
+    assert len(check_figures(layout).stale) == 1
     draw_figures(layout, only=["10"])
-    assert check_figures(layout).stale == (), "drawing again mends it"
+    assert check_figures(layout).stale == ()
 
 
 def test_a_picture_says_which_files_it_was_drawn_from(moved: Callable[[], Layout]) -> None:

@@ -219,6 +219,15 @@ def test_drawing_twice_gives_the_same_bytes(tfidf: Checkpoint, tmp_path: Path) -
         assert first == second
 
 
+def test_places_are_rounded(tfidf: Checkpoint, tmp_path: Path) -> None:
+    """An SVG is named by them, and the last digits that the layout's solver finds are not the same every time."""
+    figure = drawn("10", source_of(tfidf))
+    png(figure, tmp_path)
+    for axes in figure.axes:
+        points = axes.get_position(original=True).get_points()
+        assert (points == np.round(points, 6)).all()
+
+
 def test_dark_is_dark_and_leaves_light_as_it_was(tfidf: Checkpoint, tmp_path: Path) -> None:
     before = png(drawn("15", source_of(tfidf)), tmp_path)
     with house_style("dark"):

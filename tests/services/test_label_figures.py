@@ -20,19 +20,15 @@ from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.ml.data import Dataset, LabelledTexts
-from goemo_cli.ml.ensemble import Ensemble
 from goemo_cli.ml.tfidf import fit_tfidf
-from goemo_cli.ml.transformer import TransformerClassifier
-from goemo_cli.services.figures import embedding_projection, figure_of
+from goemo_cli.services.figures import embedding_projection, figure_of, style
 from goemo_cli.services.figures.calibration_summary import chance_errors, expected_over_observed
 from goemo_cli.services.figures.character_length_distributions import character_lengths, label_quantiles
 from goemo_cli.services.figures.embedding_projection import (
     densest,
-    embed,
     group_of_row,
     groups_of,
     neighbour_agreement,
-    project,
     sample,
     spread,
 )
@@ -98,6 +94,12 @@ def make_source(make_checkpoint: Callable[..., Checkpoint], layout: Layout) -> M
     return make
 
 
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As sharp as it needs to be to see what touches an edge."""
+    monkeypatch.setattr(style, "DPI", 100)
+
+
 @pytest.fixture
 def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figure 21 embeds with a TF-IDF model of the comments that it draws."""
@@ -145,13 +147,13 @@ def test_numbers_are_those_of_the_contract() -> None:
     ("number", "labels"),
     [
         *(pytest.param(number, ("joy", "neutral", "sadness"), id=f"{number}-3") for number in MINE),
-        *(pytest.param(number, ODD_LABELS, id=f"{number}-odd") for number in ("03", "04", "17", "21")),
+        *(pytest.param(number, ODD_LABELS, id=f"{number}-odd") for number in ("03", "17", "21")),
         *(
             pytest.param(
                 number,
                 SIXTY,
                 id=f"{number}-60",
-                marks=[pytest.mark.slow] if number in ("16", "17", "19") else [],
+                marks=[] if number == "18" else [pytest.mark.slow],
             )
             for number in MINE
         ),
@@ -169,7 +171,7 @@ def test_any_labels_are_drawn(
     assert edges[0].min() == edges[-1].min() == edges[:, 0].min() == edges[:, -1].min() == 255, "cut off"
 
 
-@pytest.mark.parametrize("number", ["03", "18", "21"])
+@pytest.mark.parametrize("number", ["18", "21"])
 def test_drawing_twice_gives_the_same_bytes(
     make_source: MakeSource, fake_model: None, number: str, tmp_path: Path
 ) -> None:
@@ -514,37 +516,6 @@ class TestHeatmap:
 
 
 class TestEmbedding:
-    def test_a_transformers_embedding_is_the_mean_of_its_last_hidden_state(
-        self, make_tiny: Callable[..., TransformerClassifier], comments: tuple[list[str], Any]
-    ) -> None:
-        import torch
-
-        classifier, texts = make_tiny(), comments[0]
-        found, what = embed(classifier, texts)
-        assert what == "mean of the last hidden state over the tokens"
-        for row in (0, 5, 17):  # one by one, without padding
-            tokens = classifier.tokenizer(texts[row], return_tensors="pt")
-            with torch.no_grad():
-                output = classifier.model.eval()(**tokens, output_hidden_states=True)
-            mean = output.hidden_states[-1][0].mean(dim=0).numpy()
-            np.testing.assert_allclose(found[row], mean / np.linalg.norm(mean), atol=1e-5)
-
-    def test_tfidf_vectors_are_reduced(self, comments: tuple[list[str], Any]) -> None:
-        texts, gold = comments
-        classifier = fit_tfidf(("joy", "anger", "sadness"), texts, gold, seed=0, advanced=lambda n: None)
-        found, what = embed(classifier, texts)
-        vectors = classifier.vectorizer.transform(texts).toarray()
-        size = found.shape[1]
-        assert what == f"TF-IDF vectors, reduced to {size} dimensions by truncated SVD"
-        left, values, _ = np.linalg.svd(vectors, full_matrices=False)
-        reduced = (left * values)[:, :size]
-        reduced /= np.maximum(np.linalg.norm(reduced, axis=1, keepdims=True), 1e-12)
-        np.testing.assert_allclose(found @ found.T, reduced @ reduced.T, atol=1e-4)
-
-    def test_an_ensemble_has_none(self) -> None:
-        with pytest.raises(NotFoundError, match="of one of its members"):
-            embed(Ensemble(("joy",), ()), ["text"])
-
     def test_the_sample_is_seeded_and_bounded(self) -> None:
         rows = sample(5000)
         assert len(set(rows.tolist())) == embedding_projection.MOST
@@ -576,13 +547,6 @@ class TestEmbedding:
         nearest = np.argsort(distance, axis=1)[:, :10]
         chance = np.mean([[at[i] == at[j] for j in range(60) if j != i] for i in range(60)])
         assert neighbour_agreement(points, at) == pytest.approx(((at[nearest] == at[:, None]).mean(), chance))
-
-    def test_alike_comments_lie_near_each_other(self) -> None:
-        rng = np.random.default_rng(0)
-        centres = np.repeat(np.eye(3, 8), 20, axis=0)
-        points = project((centres + 0.02 * rng.normal(size=(60, 8))).astype(np.float32))
-        assert points.shape == (60, 2)
-        assert neighbour_agreement(points, np.repeat(np.arange(3), 20))[0] > 0.99
 
     def test_the_table_holds_what_is_drawn(self, make_source: MakeSource, fake_model: None) -> None:
         source = make_source(rows=80)

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.bootstrap import LEVEL, SEED
@@ -179,7 +179,8 @@ def _draw_ratios(axes: Any, ratios: Mapping[str, DoubleArray], rows: LabelRows) 
 
 def _few_ticks(axes: Any, low: float, high: float) -> None:
     steps = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
-    axes.xaxis.set_major_locator(LogLocator(subs=steps, numticks=12))
+    # Within a decade the steps above are too few, and LogLocator would put a number at every place.
+    axes.xaxis.set_major_locator(MaxNLocator(4) if high < 10 * low else LogLocator(subs=steps, numticks=12))
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 

@@ -37,7 +37,7 @@ def draw(source: Source) -> Drawn:
     figure = new_figure(
         _title(pairs.gold, pairs.predicted, pairs.p_holm, y_true, y_pred),
         source.subtitle(f"test, {counted(len(test), 'comment')}", f"threshold rule {source.thresholds.rule}"),
-        height=grid.height + 1.5,
+        height=grid.height + 1.7,
         width=max(10.0, grid.width + grid.side + 0.3),
     )
     highest = max(_highest(share, getattr(pairs, what)) for what, share in shares.items()) or 1.0
@@ -48,6 +48,7 @@ def draw(source: Source) -> Drawn:
         grid.draw(axes, cells, PowerNorm(0.5, 0, highest), named_rows=what == "gold")
         grid.shade(axes, silent)
         axes.set_title(f"{what.capitalize()} labels")
+        axes.set_anchor("N")  # square cells leave room: below, between names and caption
     _frame(both[1], pairs.p_holm, pairs.predicted - pairs.gold)
     grid.add_scale(both[1])
     beyond = any(share[~itself].max() > highest for share in shares.values())

@@ -59,10 +59,10 @@ class Description:
 
     @property
     def table_name(self) -> str:
-        """Its sidecar below output/figures: the numbers that are drawn."""
-        return f"data/{self}.csv"
+        """Its sidecar below output/figures/data: the numbers that are drawn."""
+        return f"{self}.csv"
 
     @property
     def record_name(self) -> str:
         """Beside that: what picture and numbers were drawn from."""
-        return f"data/{self}.json"
+        return f"{self}.json"

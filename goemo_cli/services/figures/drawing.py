@@ -117,7 +117,7 @@ def draw_figures(
     for figure in wanted:
         path = layout.figures / figure.file_name(picture_format)
         try:
-            _draw(figure, source, path, theme)
+            _draw(figure, source, path, theme, layout)
         except (GoemoError, OSError) as error:
             skipped.append((str(figure), f"{error}{_left_behind(path)}"))
         else:
@@ -163,22 +163,22 @@ def _source(references: Sequence[str], layout: Layout, data_dir: Path | None, li
     )
 
 
-def _draw(figure: Description, source: Source, path: Path, theme: Theme) -> None:
+def _draw(figure: Description, source: Source, path: Path, theme: Theme, layout: Layout) -> None:
     """Write the numbers, the picture, and last the record of what both were drawn from."""
     source.forget_use()
     with house_style(theme):
         drawn = figure.draw(source)
         sources = source.files_used()
         shown = (source, *source.others) if figure.several else (source,)
-        table = path.parent / figure.table_name
+        table = layout.figure_data / figure.table_name
         write_table(table, drawn.table)
         save_figure(drawn.figure, path, sources)
     write_record(
-        path.parent / figure.record_name,
+        layout.figure_data / figure.record_name,
         runs=[one.checkpoint.run for one in shown],
         sources=sources,
         data=source.data_used(),
-        files=(path, table),
+        files={file.relative_to(layout.figures).as_posix(): file for file in (path, table)},
     )
 
 

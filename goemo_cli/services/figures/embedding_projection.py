@@ -1,13 +1,13 @@
 """Figure 21: where the model puts the test comments, in two dimensions. The one figure that loads a model."""
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from matplotlib.patheffects import withStroke
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
 from goemo_cli.core.taxonomies import TAXONOMIES, applicable
 from goemo_cli.services.figures.description import Description, Drawn
@@ -30,17 +30,11 @@ from goemo_cli.services.figures.style import (
     text_width,
 )
 
-if TYPE_CHECKING:  # torch loads when a model is asked for its embeddings
-    from goemo_cli.ml.classifier import Classifier
-
 MOST = 2_000
 """Comments that are drawn at most."""
 LEAST = 10
 NEIGHBOURS = 10
-SEED = 0
-SVD_DIMENSIONS = 50
 SEVERAL, NONE = "several groups", "no label"
-_PERPLEXITY = 30.0
 _ROUNDS = 500
 _NAMED = 60
 """Labels that are named at most."""
@@ -51,13 +45,15 @@ _ROOM = (9.2, 7.2)
 
 def draw(source: Source) -> Drawn:
     """A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels."""
+    from goemo_cli.ml.embedding import embed, project
+
     test = source.predictions("test")
     if len(test) < LEAST:
         path = source.layout.split_predictions(source.checkpoint.run, "test")
         raise DataFileError(path, f"holds {len(test)} rows; a projection needs at least {LEAST}")
     rows = sample(len(test))
     y_true = test.y_true[rows]
-    embeddings, what = embed(source.classifier(), [test.texts[row] for row in rows])
+    embeddings = embed(source.classifier(), [test.texts[row] for row in rows])
     points = project(embeddings)
     groups = groups_of(test.labels, y_true)
     names = list(groups)
@@ -65,7 +61,10 @@ def draw(source: Source) -> Drawn:
 
     figure = new_figure(
         _title(names, embeddings, at),
-        source.subtitle(f"test, {len(rows):,} of {counted(len(test), 'comment')}", what),
+        source.subtitle(
+            f"test, {len(rows):,} of {counted(len(test), 'comment')}",
+            _what(source.checkpoint.kind, embeddings),
+        ),
         height=_ROOM[1] + 1.0,
     )
     axes = figure.subplots()
@@ -74,12 +73,7 @@ def draw(source: Source) -> Drawn:
     axes.set_xticks([])
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
-    entries = axes.get_legend_handles_labels()[1]
-    widest = max(text_width(entry, 10) for entry in entries) + 34
-    axes.legend(
-        loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.1, columnspacing=1.2, fontsize=10,
-        markerscale=1.6, ncols=min(len(entries), max(1, int(_ROOM[0] * 72 / widest))),
-    )  # fmt: skip
+    _add_legend(axes)
     caption(figure, _caption(groups, missing))
     return Drawn(figure, _table(test, rows, points, [*names, SEVERAL, NONE], at))
 
@@ -94,81 +88,8 @@ FIGURE = Description(
 
 def sample(n_comments: int) -> IntArray:
     """The rows that are drawn, in order: all, or `MOST` of them by a fixed seed."""
-    chosen = np.random.default_rng(SEED).choice(n_comments, min(MOST, n_comments), replace=False)
+    chosen = np.random.default_rng(0).choice(n_comments, min(MOST, n_comments), replace=False)
     return np.sort(chosen).astype(np.int64)
-
-
-def embed(classifier: "Classifier", texts: Sequence[str]) -> tuple[FloatArray, str]:
-    """What a model makes of texts before it decides, each of length 1, float32, (n_examples, size), and its name.
-
-    A transformer's last hidden states, averaged over the tokens of the comment (special ones included), since what its
-    classifier reads is another vector in every family. A TF-IDF model's vectors, reduced by truncated SVD.
-
-    Raises:
-        NotFoundError: an ensemble, which has no embeddings of its own.
-    """
-    from sklearn.preprocessing import normalize
-
-    from goemo_cli.ml.tfidf import TfidfClassifier
-    from goemo_cli.ml.transformer import TransformerClassifier
-
-    if isinstance(classifier, TransformerClassifier):
-        found, what = _mean_hidden_state(classifier, texts), "mean of the last hidden state over the tokens"
-    elif isinstance(classifier, TfidfClassifier):
-        found = _reduced_tfidf(classifier, texts)
-        what = f"TF-IDF vectors, reduced to {found.shape[1]} dimensions by truncated SVD"
-    else:
-        raise NotFoundError(
-            "an ensemble has no embeddings of its own: draw this figure of one of its members"
-        )
-    unit: FloatArray = normalize(found).astype(np.float32)
-    return unit, what
-
-
-def _mean_hidden_state(classifier: Any, texts: Sequence[str]) -> FloatArray:
-    import torch
-
-    from goemo_cli.ml.transformer import INFERENCE_BATCH, INFERENCE_TOKENS
-
-    encoder, encoded = classifier.model.base_model, classifier.encode(texts)
-    device = next(encoder.parameters()).device
-    means: list[tuple[IntArray, FloatArray]] = []
-    with torch.no_grad():
-        for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
-            batch = encoded.padded(rows, device)
-            hidden = encoder(**batch).last_hidden_state.float()  # (batch, tokens, size)
-            mask = batch["attention_mask"][:, :, None]
-            means.append((rows, ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()))
-    found: FloatArray = np.empty((len(texts), means[0][1].shape[1]), dtype=np.float32)
-    for rows, mean in means:
-        found[rows] = mean
-    return found
-
-
-def _reduced_tfidf(classifier: Any, texts: Sequence[str]) -> FloatArray:
-    from sklearn.decomposition import TruncatedSVD
-
-    vectors = classifier.vectorizer.transform(texts)
-    size = min(SVD_DIMENSIONS, vectors.shape[1], len(texts))
-    found: FloatArray = TruncatedSVD(size, random_state=SEED).fit_transform(vectors).astype(np.float32)
-    return found
-
-
-def project(embeddings: FloatArray) -> FloatArray:
-    """The embeddings in two dimensions, float32, (n_examples, 2); the same for the same on one machine.
-
-    Source:
-        van der Maaten and Hinton 2008, Visualizing data using t-SNE, Journal of Machine Learning Research 9.
-    """
-    from sklearn.manifold import TSNE
-    from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has neither types nor stubs
-
-    perplexity = min(_PERPLEXITY, (len(embeddings) - 1) / 3)
-    with threadpool_limits(1):  # sums over threads come out in another order every time
-        points: FloatArray = TSNE(perplexity=perplexity, random_state=SEED, n_jobs=1).fit_transform(
-            embeddings
-        )
-    return points
 
 
 def groups_of(labels: Sequence[str], y_true: BoolArray) -> dict[str, BoolArray]:
@@ -217,6 +138,12 @@ def neighbour_agreement(embeddings: FloatArray, at: IntArray) -> tuple[float, fl
     return float(same.mean()), float((sizes * (sizes - 1)).sum() / (len(at) * (len(at) - 1)))
 
 
+def _what(kind: str, embeddings: FloatArray) -> str:
+    if kind == "tfidf":
+        return f"TF-IDF vectors, reduced to {embeddings.shape[1]} dimensions by truncated SVD"
+    return "mean of the last hidden state over the tokens"
+
+
 def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray) -> str:
     alone = at < len(names)
     if alone.sum() <= NEIGHBOURS:
@@ -245,8 +172,20 @@ def _draw_points(axes: Any, points: FloatArray, at: IntArray, names: Sequence[st
             points[chosen, 0], points[chosen, 1], linestyle="", color=color, marker=marker, alpha=0.65,
             markeredgewidth=0 if group < len(names) else 0.8,
             markersize=size * (1.5 if marker == "." else 1.0) * (1.0 if group < len(names) else 0.8),
-            label=f"{shown([*names, SEVERAL, NONE][group], 18)} ({chosen.sum():,})",
+            label=f"{shown([*names, SEVERAL, NONE][group], 18)} ({chosen.sum():,})", gid=f"group {group}",
         )  # fmt: skip
+
+
+def _add_legend(axes: Any) -> None:
+    """Above the points, in one line where it fits: the groups in their order, then the rest."""
+    drawn = sorted(axes.lines, key=lambda line: line.get_gid())
+    widths = [text_width(line.get_label(), 10) + 34 for line in drawn]
+    room = _ROOM[0] * 72
+    axes.legend(
+        handles=drawn, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.2, handletextpad=0.1,
+        columnspacing=1.2, fontsize=10, markerscale=1.6,
+        ncols=len(drawn) if sum(widths) <= room else max(1, int(room / max(widths))),
+    )  # fmt: skip
 
 
 def _name_labels(axes: Any, labels: Sequence[str], points: FloatArray, y_true: BoolArray) -> list[str]:

@@ -32,7 +32,7 @@ _CAPTION = (
     "Read along a row: of the train comments with that emotion (their number in brackets), the % that also carry the "
     "column's. Square-root colour scale; blank: never together; grey: the emotion itself. {Marks} stand where a pair is "
     "commoner than chance among the comments with several emotions (Fisher's exact test, 5\u00a0%, Holm over all pairs). "
-    "Emotions that go together are neighbours."
+    "Emotions that go together both ways (cosine) are neighbours."
 )
 
 

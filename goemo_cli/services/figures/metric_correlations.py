@@ -10,7 +10,7 @@ from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.figures.style import BLUE, INK, PAPER, VERMILLION, caption, ink_on, new_figure
+from goemo_cli.services.figures.style import BLUE, INK, PAPER, VERMILLION, caption, ink_on, new_figure, signed
 
 MEASURES = (
     ("support", "support"), ("f1_score", "F1"), ("precision", "precision"), ("recall", "recall"),
@@ -42,7 +42,7 @@ def draw(source: Source) -> Drawn:
         value = rho[row, column]
         known = np.isfinite(value)
         axes.text(
-            column, row - 1, f"{value:+.2f}" if known else "–", ha="center", va="center", size=13,
+            column, row - 1, signed(value) if known else "–", ha="center", va="center", size=13,
             color=ink_on(ramp(image.norm(value))) if known else INK,
         )  # fmt: skip
     axes.set_xticks(range(len(names) - 1), names[:-1])
@@ -102,11 +102,11 @@ def _title(names: Sequence[str], rho: DoubleArray) -> str:
     if not np.isfinite(others).any():
         return "F1 is the same for every label, and so goes with nothing"
     strongest = int(np.nanargmax(np.abs(others)))
-    start = f"F1 goes most with {names[strongest]} ({others[strongest]:+.2f})"
+    start = f"F1 goes most with {names[strongest]} ({signed(others[strongest])})"
     support = others[names.index("support")]
     if strongest == names.index("support") or not np.isfinite(support):
         return start
-    return f"{start}; with support, how common a label is, {support:+.2f}"
+    return f"{start}; with support, how common a label is, {signed(support)}"
 
 
 def _legend(n_labels: int, rho: DoubleArray) -> str:

@@ -18,7 +18,16 @@ from goemo_cli.services.figures.side_by_side import (
     subtitle_of,
 )
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.figures.style import FAINT, INK, MUTED, LabelRows, caption, mark_intervals, new_figure
+from goemo_cli.services.figures.style import (
+    FAINT,
+    INK,
+    MUTED,
+    LabelRows,
+    caption,
+    mark_intervals,
+    new_figure,
+    signed,
+)
 
 _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high")
 
@@ -57,7 +66,7 @@ def draw(source: Source) -> Drawn:
     rows.column(axes, "paper", [f"{value:.2f}" for value in paper], at=40, color=MUTED)
     color = RUN_STYLES[0][0]
     rows.column(axes, "ours", [f"{value:.2f}" for value in ours[0, 0]], at=84, color=color)
-    gain = [f"{value:+.2f}" for value in ours[0, 0] - paper]
+    gain = [signed(value) for value in ours[0, 0] - paper]
     rows.column(axes, "difference", gain, at=156, color=color)
     name_runs(figure, axes, runs)
     caption(figure, _legend(runs))

@@ -44,6 +44,10 @@ def draw(source: Source) -> Drawn:
         )
         axes.axhline(support[at] / len(test), color=MUTED, linewidth=1.2, linestyle=":")
         _finish(axes, is_left=place % n_columns == 0, is_lowest=place + n_columns >= len(order))
+        if place < (n_rows - 1) * n_columns:
+            axes.xaxis.set_in_layout(
+                False
+            )  # where a blank panel is below, the words of the axis hang into it
         if not support[at]:
             continue
         threshold, recall, precision = curve(test.y_true[:, at], test.y_prob[:, at])
@@ -102,6 +106,6 @@ def _title(labels: tuple[str, ...], area: DoubleArray) -> str:
         return f"test has no positives of any of the {len(labels)} labels"
     best, worst = int(np.nanargmax(area)), int(np.nanargmin(area))
     return (
-        f"{shown(labels[best])} can be had with both precision and recall (AP {area[best]:.2f}), {shown(labels[worst])} "
-        f"with neither ({area[worst]:.2f}); the mean over labels is {np.nanmean(area):.3f}"
+        f"{shown(labels[best])} keeps its precision longest as recall grows (AP {area[best]:.2f}), {shown(labels[worst])} "
+        f"loses it soonest ({area[worst]:.2f}); the mean over labels is {np.nanmean(area):.3f}"
     )

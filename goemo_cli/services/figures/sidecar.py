@@ -33,7 +33,7 @@ def write_record(
     runs: Sequence[RunName],
     sources: Mapping[str, str],
     data: Mapping[str, str],
-    files: Sequence[Path],
+    files: Mapping[str, Path],
 ) -> None:
     """Write what the files of a figure were drawn from; last, so that it speaks of whole files.
 
@@ -44,11 +44,10 @@ def write_record(
         runs: which runs are shown.
         sources: SHA-256 of artifacts by path from the root.
         data: SHA-256 of the splits of the data set, where it was read.
-        files: the picture and its table.
+        files: the picture and its table, by their names below output/figures.
     """
     made = {"runs": [str(run) for run in runs], "sources": dict(sources), "data": dict(data)}
-    folder = path.parents[1]
-    now = {file.relative_to(folder).as_posix(): sha256_file(file) for file in files}
+    now = {name: sha256_file(file) for name, file in files.items()}
     earlier = _earlier(path)
     kept = earlier.get("files", {}) if all(earlier.get(key) == value for key, value in made.items()) else {}
     write_json(

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
+from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
 from goemo_cli.core.files import atomic_path
@@ -172,8 +173,23 @@ def save_figure(figure: Figure, path: Path, sources: Mapping[str, str]) -> None:
     metadata: dict[str, str | None] = dict.fromkeys(left_out[kind])
     if kind == "png" and sources:
         metadata[SOURCES_KEY] = json.dumps(dict(sources), sort_keys=True)
+    _settle(figure)
     with atomic_path(path) as partial:
         figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
+
+
+def _settle(figure: Figure) -> None:
+    """Lay the figure out for good, at rounded places.
+
+    The last digits that the layout's solver finds differ from one call to the next, and an SVG is named by them.
+    """
+    engine = figure.get_layout_engine()
+    if engine is None:
+        return
+    engine.execute(figure)
+    figure.set_layout_engine("none")
+    for axes in figure.axes:
+        axes.set_position(Bbox(np.round(axes.get_position(original=True).get_points(), 6)))
 
 
 @dataclass(frozen=True)
@@ -249,16 +265,18 @@ def shown(text: str, longest: int = LONGEST) -> str:
 
 def wrapped(text: str, room: float, *, size: float, weight: str = "normal") -> str:
     """Text broken at spaces into lines of at most `room` points."""
-    lines, line = [], ""
+    lines: list[list[str]] = [[]]
+    space, taken = text_width(" ", size, weight), 0.0
     for word in text.split(" "):
-        longer = f"{line} {word}" if line else word
-        if line and text_width(longer, size, weight) > room:
-            lines.append(line)
-            longer = word
-        line = longer
-    return "\n".join([*lines, line])
+        width = text_width(word, size, weight)
+        if lines[-1] and taken + space + width > room:
+            lines.append([])
+        taken = taken + space + width if lines[-1] else width
+        lines[-1].append(word)
+    return "\n".join(map(" ".join, lines))
 
 
+@cache
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Points that a line of text takes."""
     font = FontProperties(family=list(_families()), size=size, weight=weight)
@@ -325,6 +343,12 @@ def percent(share: float) -> str:
     if 0 < value < 0.1:
         return "<0.1\u00a0%"
     return f"{value:.0f}\u00a0%" if value >= 9.95 or value == 0 else f"{value:.1f}\u00a0%"
+
+
+def signed(value: float) -> str:
+    """`+0.05`, `−0.12`; `0.00` without a sign."""
+    text = f"{value:+.2f}".replace("-", "\u2212")
+    return text[1:] if text[1:] == "0.00" else text
 
 
 def counted(number: int, noun: str) -> str:
