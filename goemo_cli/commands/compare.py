@@ -140,13 +140,10 @@ def _emotions(pair: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    def line(cells: Sequence[object]) -> str:
-        return "| " + " | ".join(_cell(cell) for cell in cells) + " |"
+    from goemo_cli.services.markdown import plain, table
 
-    rule = "| --- |" + " ---: |" * (len(columns) - 1)
-    return "\n".join([f"**{title}**", "", line(columns), rule, *map(line, rows)])
+    return f"**{plain(title)}**\n\n" + table(columns, [[plain(_cell(cell)) for cell in row] for row in rows])
 
 
 def _cell(value: object) -> str:
-    shown = "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
-    return shown.replace("|", "\\|").replace("\n", " ")
+    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)

@@ -33,7 +33,7 @@ def test_tune_says_thresholds_and_scores_and_changes_the_run(root: Path) -> None
     assert "Tuned tiny-ensemble-" in done.stdout
     (folder,) = (root / "artifacts/models/tiny").glob("tiny-ensemble-*")
     assert json.loads((folder / "thresholds.json").read_text())["top_k"] == 1
-    assert "At most 1 labels" in (folder / "README.md").read_text()
+    assert "at most 1 labels, the most probable ones" in (folder / "README.md").read_text()
     assert goemo("validate", "--root", root).exit_code == 0
 
 

@@ -1,0 +1,31 @@
+"""Markdown that cards and reports are made of: tables, numbers with intervals, texts that stay texts."""
+
+import re
+import unicodedata
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+_MEANS_SOMETHING = re.compile(r"([\\`*\[\]|~])")
+
+
+def plain(text: str) -> str:
+    """Any text as it stands, on one line: nothing in it is read as Markdown or HTML."""
+    line = "".join(char for char in " ".join(text.split()) if unicodedata.category(char)[0] != "C")
+    escaped = _MEANS_SOMETHING.sub(r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;"))
+    return escaped or "(no name)"
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of cells that are Markdown themselves: pass what others wrote through `plain` first."""
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+
+
+def score(scores: Mapping[str, Any], key: str) -> str:
+    """A score with its interval, `0.525 (0.497 to 0.547)`; `undefined` where it is null, alone where it has no interval."""
+    value, interval = scores.get(key), scores.get(f"{key}_ci")
+    if value is None:
+        return "undefined"
+    if interval is None:
+        return f"{value:.3f}"
+    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"

@@ -1,0 +1,6 @@
+"""The README.md of a checkpoint: `card` puts it together; every number in it is read from the run's own files."""
+
+from goemo_cli.services.model_card.card import model_card
+from goemo_cli.services.model_card.usage import repeating
+
+__all__ = ["model_card", "repeating"]

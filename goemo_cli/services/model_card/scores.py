@@ -1,0 +1,100 @@
+"""The tables of a card: scores by threshold rule, coarser taxonomies, and each label."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from goemo_cli.core.schema import RULES
+from goemo_cli.core.taxonomies import PAPER_F1_MACRO
+from goemo_cli.services.markdown import plain, score, table
+from goemo_cli.services.model_card.facts import PAPER, Facts
+
+_OF_SETTING = {"f1_macro": "macro-F1", "f1_micro": "micro-F1"}
+
+
+def thresholds(facts: Facts) -> str:
+    """The rule in force, what was fitted and how."""
+    fitted, settings = facts.thresholds, facts.thresholds.settings
+    how = f"fitted on {fitted.fitted_on} only, for the best {_OF_SETTING.get(settings.objective, settings.objective)}"
+    low, high = fitted.global_ci
+    probability = "probability (the sigmoid of its logit)" if facts.is_transformer else "probability"
+    text = (
+        f"A label is predicted where its {probability} is at least its threshold. The rule in force "
+        f"is `{facts.rule}`{_options(facts)}. Thresholds in `thresholds.json` were {how}: one for all labels, "
+        f"{fitted.global_threshold:g} (95 % interval {low:g} to {high:g}), and one per label, in the table below"
+    )
+    if settings.shrinkage:
+        text += ", drawn toward the first where val holds few comments of a label"
+    return f"{text}. They are for the model's own probabilities, not for calibrated ones.\n\n{_rules(facts.metrics['test'])}"
+
+
+def by_label(facts: Facts) -> str:
+    """Scores on test of each label, with its threshold."""
+    return table(
+        [
+            "label",
+            "F1",
+            "95 % interval",
+            "precision",
+            "recall",
+            "average precision",
+            "test comments",
+            "threshold",
+        ],
+        [
+            [
+                plain(row["emotion"]),
+                f"{row['f1_score']:.3f}",
+                f"{row['f1_ci_low']:.3f} to {row['f1_ci_high']:.3f}",
+                f"{row['precision']:.3f}",
+                f"{row['recall']:.3f}",
+                "undefined" if row["average_precision"] is None else f"{row['average_precision']:.3f}",
+                str(row["support"]),
+                f"{row['threshold']:.4g}",
+            ]
+            for row in facts.metrics["per_class"]
+        ],
+    )
+
+
+def taxonomies(facts: Facts) -> str:
+    """The same probabilities read as coarser labels, beside the paper's models trained on them; empty where none apply."""
+    found: Mapping[str, Any] = facts.metrics["taxonomies"]
+    if not found:
+        return ""
+    rows = [
+        [name, how, score(scores["per_label"], "f1_macro"), f"{PAPER_F1_MACRO[name]:.2f}"]
+        for name, ways in found.items()
+        for how, scores in ways.items()
+    ]
+    return (
+        table(["taxonomy", "roll-up", "macro-F1", "the paper's BERT-base"], rows)
+        + "\n\nProbabilities of a group's members rolled up, thresholds per group fitted on val. The models of "
+        f"[the paper]({PAPER}) were trained on the groups."
+    )
+
+
+def _rules(test: Mapping[str, Any]) -> str:
+    keys = ("f1_macro", "f1_micro", "precision_macro", "recall_macro", "subset_accuracy")
+    rules = table(
+        ["rule", "macro-F1", "micro-F1", "macro-precision", "macro-recall", "subset accuracy"],
+        [[rule, *(score(test[rule], key) for key in keys)] for rule in RULES],
+    )
+    ranks = ", ".join(
+        f"{name} {score(test, key)}"
+        for name, key in (
+            ("AUC micro", "auc_micro"),
+            ("AUC macro", "auc_macro"),
+            ("average precision", "average_precision_macro"),
+        )
+    )
+    return f"{rules}\n\nWithout thresholds: {ranks}. All on test, with 95 % bootstrap intervals over its comments."
+
+
+def _options(facts: Facts) -> str:
+    settings = facts.thresholds.settings
+    options = []
+    if settings.never_empty:
+        options.append("a text above no threshold gets its most probable label")
+    if settings.top_k:
+        options.append(f"at most {settings.top_k} labels, the most probable ones")
+    return f" ({'; '.join(options)})" if options else ""
