@@ -1,3 +1,20 @@
-"""goemo: train, score and publish multi-label emotion classifiers. Only the version lives here."""
+"""goemo: train, score and publish multi-label emotion classifiers. The version, and what programs use."""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from goemo_cli.services.model_factory import create_model
+    from goemo_cli.services.predicting.predictor import Predictor
 
 __version__ = "0.1.0"
+__all__ = ["Predictor", "__version__", "create_model"]
+
+_MODULES = {"Predictor": "services.predicting.predictor", "create_model": "services.model_factory"}
+
+
+def __getattr__(name: str) -> Any:
+    """Importing goemo_cli stays free: torch and the rest come with the first name that is asked for."""
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

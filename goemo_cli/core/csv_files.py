@@ -26,6 +26,13 @@ class _LineFeeds:
         return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
+def csv_delimiter(path: Path) -> str:
+    """`;` where the header has no comma, as spreadsheets of many countries write CSV; else a comma."""
+    with path.open("rb") as stream:
+        header = stream.readline()
+    return ";" if b";" in header and b"," not in header else ","
+
+
 def csv_writer(stream: TextIO) -> Any:
     """A csv writer that quotes what needs it and ends rows with a line feed."""
     return csv.writer(_LineFeeds(stream), lineterminator="\r\n")

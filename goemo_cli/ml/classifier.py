@@ -1,15 +1,18 @@
 """What every model can do once it is trained, and loading any of them from a checkpoint."""
 
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
-from typing import Protocol
+from functools import cache, partial
+from typing import TYPE_CHECKING, Protocol
 
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.ml.devices import pick_device
+from goemo_cli.core.errors import SettingError
 from goemo_cli.ml.ensemble import Ensemble
-from goemo_cli.ml.tfidf import load_tfidf
-from goemo_cli.ml.transformer import load_transformer
+
+if TYPE_CHECKING:
+    from goemo_cli.ml.devices import Precision
+
+PRECISIONS: "tuple[Precision, ...]" = ("fp32", "bf16")
 
 
 class Classifier(Protocol):
@@ -20,29 +23,65 @@ class Classifier(Protocol):
         """Label names in column order."""
         ...
 
-    def predict_proba(self, texts: Sequence[str], advanced: Callable[[int], None] = ...) -> FloatArray:
+    def predict_proba(
+        self, texts: Sequence[str], advanced: Callable[[int], None] = ..., cut: Callable[[int], None] = ...
+    ) -> FloatArray:
         """Probability of every label, float32, (n_examples, n_labels)."""
         ...
 
 
-def load_classifier(checkpoint: Checkpoint, *, device: str = "auto") -> Classifier:
+def load_classifier(
+    checkpoint: Checkpoint,
+    *,
+    device: str = "auto",
+    precision: "Precision" = "fp32",
+    keep_members: bool = False,
+) -> Classifier:
     """The model of a checkpoint, after every file's hash was checked.
+
+    Args:
+        checkpoint: of any kind.
+        device: auto, cpu, cuda or mps.
+        precision: fp32, in which all artifacts are made; bf16 is faster and off by up to some hundredths.
+        keep_members: an ensemble's models stay in memory once they are loaded; otherwise one is there at a time.
 
     Raises:
         CorruptArtifactError: a file differs from the manifest, or the weights do not fit.
+        SettingError: bf16 for a model that has no such weights.
     """
     checkpoint.require_intact()
     if checkpoint.kind == "ensemble":
-        return Ensemble(checkpoint.labels, tuple(_member_loaders(checkpoint, device)))
+        loaders = tuple(_member_loaders(checkpoint, device, precision))
+        return Ensemble(checkpoint.labels, tuple(map(cache, loaders)) if keep_members else loaders)
     if checkpoint.kind == "tfidf":
-        return load_tfidf(checkpoint.path, checkpoint.labels)
-    return load_transformer(
+        return _tfidf(checkpoint, precision)
+
+    from goemo_cli.ml.devices import pick_device  # torch, which tfidf does without
+    from goemo_cli.ml.transformer import load_transformer
+
+    classifier = load_transformer(
         checkpoint.path, checkpoint.labels, checkpoint.config.model, device=pick_device(device)
     )
+    if precision == "bf16":
+        classifier.model.bfloat16()
+    return classifier
 
 
-def _member_loaders(ensemble: Checkpoint, device: str) -> Iterator[Callable[[], Classifier]]:
+def _tfidf(checkpoint: Checkpoint, precision: "Precision") -> Classifier:
+    if precision != "fp32":
+        raise SettingError(
+            [f"precision {precision}: {checkpoint.run} is a tfidf model; only transformers have it"]
+        )
+
+    from goemo_cli.ml.tfidf import load_tfidf  # scikit-learn takes most of a second to import
+
+    return load_tfidf(checkpoint.path, checkpoint.labels)
+
+
+def _member_loaders(
+    ensemble: Checkpoint, device: str, precision: "Precision"
+) -> Iterator[Callable[[], Classifier]]:
     """How to load each member, which lies beside its ensemble; a missing one fails now."""
     for run in ensemble.manifest["parents"]["members"]:
-        member = Checkpoint.open(ensemble.path.parent / run)
-        yield partial(load_classifier, member, device=device)
+        member = Checkpoint.open(ensemble.path.resolve().parent / run)
+        yield partial(load_classifier, member, device=device, precision=precision)

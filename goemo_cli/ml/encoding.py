@@ -11,6 +11,8 @@ from goemo_cli.core.arrays import IntArray
 
 WINDOW_BATCHES = 50
 """Batches per shuffled window: within a window comments are sorted by length, so padding nearly vanishes."""
+LONG = 64
+"""Characters per token that the model reads: of longer texts the beginning is encoded, if it is more than enough."""
 PAD_TO = 4
 """Batches are as wide as a multiple of this: few shapes mean few kernels to build, and less memory in pieces."""
 
@@ -106,7 +108,8 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> EncodedText
         return EncodedTexts(
             np.zeros(0, np.int64), np.zeros(1, np.int64), tokenizer.pad_token_id or 0, max_length
         )
-    encoded = tokenizer(list(texts), truncation=True, max_length=max_length, return_attention_mask=False)
+    beginnings = [_beginning(tokenizer, text, max_length) for text in texts]
+    encoded = tokenizer(beginnings, truncation=True, max_length=max_length, return_attention_mask=False)
     rows = encoded["input_ids"]
     lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
     return EncodedTexts(
@@ -118,3 +121,20 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> EncodedText
         max_length=max_length,
         n_cut=sum(bool(row.overflowing) for row in encoded.encodings or ()),
     )
+
+
+def _beginning(tokenizer: Any, text: str, max_length: int) -> str:
+    """The text, or as much of it as has more tokens than the model reads: ten megabytes need not be encoded.
+
+    It ends between two words, so that its tokens are the first ones of the whole text.
+    """
+    characters = LONG * max_length
+    while characters < len(text):
+        end = max(text.rfind(space, 0, characters) for space in " \n\t")
+        if end > 0:
+            # Whatever the tokenizer adds, so many more tokens are cut off.
+            found = tokenizer(text[:end], truncation=True, max_length=max_length, return_attention_mask=False)
+            if found.encodings[0].overflowing:
+                return text[:end]
+        characters *= 4
+    return text

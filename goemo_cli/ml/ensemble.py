@@ -12,35 +12,37 @@ from goemo_cli.core.arrays import FloatArray
 class Member(Protocol):
     """One model of an ensemble."""
 
-    def predict_proba(self, texts: Sequence[str], advanced: Callable[[int], None] = ...) -> FloatArray:
+    def predict_proba(
+        self, texts: Sequence[str], advanced: Callable[[int], None] = ..., cut: Callable[[int], None] = ...
+    ) -> FloatArray:
         """Probability of every label, float32, (n_examples, n_labels)."""
         ...
 
 
 @dataclass(frozen=True)
 class Ensemble:
-    """Models over the same labels; one is in memory at a time."""
+    """Models over the same labels; each is loaded when its turn comes."""
 
     labels: tuple[str, ...]
     members: tuple[Callable[[], Member], ...]
     """Each loads one."""
 
     def predict_proba(
-        self, texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+        self,
+        texts: Sequence[str],
+        advanced: Callable[[int], None] = lambda rows: None,
+        cut: Callable[[int], None] = lambda texts: None,
     ) -> FloatArray:
         """Mean probability of every label, float32, (n_examples, n_labels).
 
         Args:
             texts: n_examples texts.
             advanced: told the number of texts after each batch of the last member.
+            cut: told the number of texts that were longer than the last member reads.
         """
-        last = len(self.members) - 1
-        return mean_probability(
-            [
-                load().predict_proba(texts, advanced if at == last else lambda rows: None)
-                for at, load in enumerate(self.members)
-            ]
-        )
+        *first, last = self.members
+        y_prob = [load().predict_proba(texts) for load in first]
+        return mean_probability([*y_prob, last().predict_proba(texts, advanced, cut)])
 
 
 def mean_probability(members: Sequence[FloatArray]) -> FloatArray:

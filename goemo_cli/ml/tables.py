@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.config import DataSettings
-from goemo_cli.core.csv_files import open_csv
+from goemo_cli.core.csv_files import csv_delimiter, open_csv
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError, did_you_mean
 from goemo_cli.ml.data import LabelledTexts, multi_hot, without_surrogates
 
@@ -24,9 +24,14 @@ class RawRows:
     names: list[list[str]]
     lines: list[int]
     """Where each row stands in the file, for error messages."""
+    ids: list[str] | None = None
+    columns: tuple[str, ...] = ()
+    """The columns that are labels, where each label has one."""
 
     def label_names(self) -> tuple[str, ...]:
-        """All labels that occur, sorted; `neutral` last, as in GoEmotions."""
+        """The columns that are labels; else all labels that occur, sorted, `neutral` last, as in GoEmotions."""
+        if self.columns:
+            return self.columns
         found = {name for row in self.names for name in row}
         return tuple(sorted(found, key=lambda name: (name == "neutral", name)))
 
@@ -41,9 +46,8 @@ class RawRows:
             for name in row:
                 if name not in index:
                     raise UnknownLabelError(self.path, name, labels, line)
-        return LabelledTexts(
-            self.texts, multi_hot(([index[name] for name in row] for row in self.names), len(labels))
-        )
+        y_true = multi_hot(([index[name] for name in row] for row in self.names), len(labels))
+        return LabelledTexts(self.texts, y_true, self.ids)
 
 
 def read_rows(path: Path, settings: DataSettings) -> RawRows:
@@ -58,7 +62,7 @@ def read_rows(path: Path, settings: DataSettings) -> RawRows:
         MissingPackageError: Parquet without pyarrow.
     """
     readers: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {
-        ".csv": lambda file: _delimited(file, ","),
+        ".csv": lambda file: _delimited(file, csv_delimiter(file)),
         ".tsv": lambda file: _delimited(file, "\t"),
         ".jsonl": _json_lines,
         ".parquet": _parquet,
@@ -66,15 +70,18 @@ def read_rows(path: Path, settings: DataSettings) -> RawRows:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataFileError(path, f"unknown format {path.suffix!r}; known: {', '.join(SUFFIXES)}")
-    texts, names, lines = [], [], []
+    texts, names, lines, ids = [], [], [], []
     for line, record in reader(path):
         texts.append(_text(path, line, _cell(path, line, record, settings.text_column, "--text-column")))
-        cell = _cell(path, line, record, settings.label_column, "--label-column")
-        names.append(_label_names(path, line, cell, settings.label_separator))
+        names.append(_row_labels(path, line, record, settings))
         lines.append(line)
+        if settings.id_column:
+            ids.append(str(_cell(path, line, record, settings.id_column, "--id-column")))
     if not texts:
         raise DataFileError(path, "holds no rows")
-    return RawRows(path, texts, names, lines)
+    return RawRows(
+        path, texts, names, lines, ids if settings.id_column else None, tuple(settings.label_columns)
+    )
 
 
 def _delimited(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -131,6 +138,32 @@ def _text(path: Path, line: int, cell: Any) -> str:
     return without_surrogates(cell)
 
 
+def _row_labels(path: Path, line: int, record: dict[str, Any], settings: DataSettings) -> list[str]:
+    if not settings.label_columns:
+        cell = _cell(path, line, record, settings.label_column, "--label-column")
+        return _label_names(path, line, cell, settings.label_separator)
+    return [
+        name
+        for column in settings.label_columns
+        if is_one(path, line, column, _cell(path, line, record, column, "--label-columns"))
+        for name in _label_names(path, line, [column], settings.label_separator)
+    ]
+
+
+def is_one(path: Path, line: int, column: str, cell: Any) -> bool:
+    """Whether a label's own column says yes: 1 or true; 0, false or nothing say no.
+
+    Raises:
+        DataFileError: anything else.
+    """
+    said = "" if cell is None else str(cell).strip().lower()
+    if said in ("1", "1.0", "true"):
+        return True
+    if said in ("", "0", "0.0", "false"):
+        return False
+    raise DataFileError(path, f"column {column!r} says {cell!r}, not 0 or 1", line)
+
+
 def _label_names(path: Path, line: int, cell: Any, separator: str) -> list[str]:
     if cell is None or cell == "":
         return []
@@ -142,7 +175,8 @@ def _label_names(path: Path, line: int, cell: Any, separator: str) -> list[str]:
         if name != name.strip() or not name or any(sign in name for sign in _NOT_IN_LABELS):
             raise DataFileError(
                 path,
-                f"{name!r} cannot be a label: blank, spaces around it, a comma, quote or line end ({cell!r})",
+                f"{name!r} cannot be a label: blank, spaces around it, a comma, quote or line end ({cell!r}; "
+                "--label-separator says what stands between labels)",
                 line,
             )
     return list(dict.fromkeys(str(entry) for entry in entries))

@@ -36,9 +36,12 @@ class TfidfClassifier:
     intercepts: DoubleArray
 
     def predict_proba(
-        self, texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+        self,
+        texts: Sequence[str],
+        advanced: Callable[[int], None] = lambda rows: None,
+        cut: Callable[[int], None] = lambda texts: None,
     ) -> FloatArray:
-        """Probability of every label, float32, (n_examples, n_labels)."""
+        """Probability of every label, float32, (n_examples, n_labels). No text is ever cut."""
         blocks = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(texts), _INFERENCE_ROWS):
             block = texts[start : start + _INFERENCE_ROWS]

@@ -8,15 +8,14 @@ import numpy as np
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, Warned, ignore
+from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout, split_predictions_name
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.splits import Split
-from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.classifier import Classifier, load_classifier
 from goemo_cli.ml.data import Dataset, LabelledTexts
-from goemo_cli.services.calibration import open_calibrator
 from goemo_cli.services.datasets import checkpoint_data
+from goemo_cli.services.label_rules import label_rule
 
 
 @dataclass(frozen=True)
@@ -49,9 +48,9 @@ def export_predictions(
         checkpoint: whose weights, data settings and thresholds are used.
         layout: where to write.
         splits: which splits.
-        threshold: one threshold for all labels instead of the checkpoint's.
+        threshold: one threshold for all labels, compared with the probabilities that are written.
         rule: another threshold rule of the checkpoint.
-        calibrated: write calibrated probabilities; the labels stay the same.
+        calibrated: write calibrated probabilities; what the checkpoint's thresholds say yes to stays the same.
         data_dir: where the data lies now, if no longer where the run found it.
         output: folder to write to instead of the layout's.
         device: auto, cpu, cuda or mps.
@@ -66,39 +65,22 @@ def export_predictions(
         raise SettingError(
             ["--calibrated needs --output DIR: the usual file holds the probabilities as predicted"]
         )
-    calibrator = open_calibrator(checkpoint) if calibrated else None
+    labels_by = label_rule(checkpoint, threshold=threshold, rule=rule, calibrated=calibrated, listen=listen)
     data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=splits, listen=listen)
-    decision = pick_decision(checkpoint, threshold=threshold, rule=rule, listen=listen)
     classifier = load_classifier(checkpoint, device=device)
     paths, rows = {}, {}
     for split in dict.fromkeys(splits):
         predictions = predicted(classifier, data, split, listen)
         folder = output or layout.predictions
         paths[split] = folder / split_predictions_name(checkpoint.run, split)
-        labelled = replace(predictions, y_pred=decision(predictions.y_prob))
-        if calibrator:
-            calibrated_prob = calibrator.apply(labelled.y_prob, decision.thresholds)
-            labelled = replace(labelled, y_prob=calibrated_prob)
-        write_predictions(paths[split], labelled)
+        y_prob, y_pred = labels_by(predictions.y_prob)
+        write_predictions(paths[split], replace(predictions, y_prob=y_prob, y_pred=y_pred))
         rows[split] = len(predictions)
         listen(FileWritten(paths[split]))
-    thresholds = calibrator.apply_to_thresholds(decision.thresholds) if calibrator else decision.thresholds
+    decision = labels_by.decision
     return ExportedPredictions(
-        paths, rows, decision.rule, dict(zip(data.labels, thresholds.tolist(), strict=True))
+        paths, rows, decision.rule, dict(zip(data.labels, decision.thresholds.tolist(), strict=True))
     )
-
-
-def pick_decision(
-    checkpoint: Checkpoint, *, threshold: float | None, rule: str | None, listen: Listener = ignore
-) -> Decision:
-    """How labels are decided: as the checkpoint says, or by an override, which is said aloud."""
-    fitted = checkpoint.thresholds
-    decision = fitted.decision(rule)
-    if threshold is not None:
-        decision = Decision.fixed(threshold, len(fitted.labels))
-    if decision.rule != fitted.rule:
-        listen(Warned(f"pred_labels follow {decision.rule}, not the checkpoint's own rule ({fitted.rule})"))
-    return decision
 
 
 def predicted(classifier: Classifier, data: Dataset, split: Split, listen: Listener = ignore) -> Predictions:

@@ -112,6 +112,32 @@ def test_columns_and_separator_can_be_named(tmp_path: Path):
     assert (rows.texts, rows.names) == (["a"], [["joy", "anger"]])
 
 
+def test_each_label_may_have_a_column_of_its_own_in_the_order_that_is_named(tmp_path: Path):
+    content = "id,text,joy,anger,awe\nk1,a,1,0,0\nk2,b,True,1.0,\nk3,c,0,false,0\n"
+    rows = read_text(tmp_path, content, label_columns=["anger", "joy", "awe"], id_column="id")
+    assert rows.label_names() == ("anger", "joy", "awe")
+    assert rows.names == [["joy"], ["anger", "joy"], []]
+    assert rows.labelled(rows.label_names()).ids == ["k1", "k2", "k3"]
+
+
+@pytest.mark.parametrize(("cell", "said"), [("2", "'2'"), ("yes", "'yes'"), ("0.5", "'0.5'")])
+def test_a_label_column_that_says_neither_0_nor_1_is_an_error_with_its_line(
+    tmp_path: Path, cell: str, said: str
+):
+    with pytest.raises(DataFileError, match=rf"data\.csv:3: column 'joy' says {said}, not 0 or 1"):
+        read_text(tmp_path, f"text,joy,awe\na,1,0\nb,{cell},0\n", label_columns=["joy", "awe"])
+
+
+def test_a_label_column_that_is_not_there_is_an_error(tmp_path: Path):
+    with pytest.raises(DataFileError, match=r"no column 'awe' \(--label-columns\)"):
+        read_text(tmp_path, "text,joy\na,1\n", label_columns=["joy", "awe"])
+
+
+def test_semicolons_between_columns_are_seen_in_the_header(tmp_path: Path):
+    rows = read_text(tmp_path, 'text;labels\n"a; b, c";joy|awe\n', label_separator="|")
+    assert (rows.texts, rows.names) == (["a; b, c"], [["joy", "awe"]])
+
+
 @pytest.mark.parametrize(
     "cell", ["joy ", " joy", '"joy, anger"', '"joy,"', '","', '"say ""x"""', "\u00a0joy"]
 )

@@ -1,0 +1,103 @@
+"""`goemo predict --wandb`: statistics and a sample of predictions as an artifact, on W&B or in the local store."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.events import Listener, Noted, Warned
+from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, facts_of
+from goemo_cli.services.predicting.streaming import Sample
+from goemo_cli.tracking.artifact_manager import ArtifactManager
+from goemo_cli.tracking.logger_config import LoggerConfig
+
+
+@dataclass(frozen=True)
+class Mirrored:
+    """Where predictions were logged."""
+
+    run_id: str
+    artifact: str | None
+    """The sample; None where there were no rows."""
+    where: str
+    url: str | None
+
+
+def mirror_config(*, project: str | None, entity: str | None, mode: str | None) -> LoggerConfig:
+    """Settings of the mirror; what is None is as `LoggerConfig` has it.
+
+    Raises:
+        SettingError: a mode or a project that cannot be.
+    """
+    given: dict[str, Any] = {"project": project, "entity": entity, "mode": mode}
+    return LoggerConfig(**{name: value for name, value in given.items() if value is not None})
+
+
+def mirror_predictions(
+    predictor: Predictor,
+    statistics: BatchStatistics,
+    sample: Sample,
+    config: LoggerConfig,
+    *,
+    root: Path,
+    listen: Listener,
+) -> Mirrored | None:
+    """Log what was predicted, as a run of its own; called when all is written, and never raises for a mirror's sake.
+
+    Args:
+        predictor: what predicted.
+        statistics: of all rows.
+        sample: rows that people may look at.
+        config: project, entity, mode.
+        root: of the project; the local store lies below it.
+        listen: told what could not be mirrored.
+
+    Returns:
+        None where nothing could be logged.
+    """
+    try:
+        return _mirrored(predictor, statistics, sample, config, root, listen)
+    except (GoemoError, OSError) as error:
+        listen(Warned(f"predictions are complete, but were not logged: {error}"))
+        return None
+
+
+def _mirrored(
+    predictor: Predictor,
+    statistics: BatchStatistics,
+    sample: Sample,
+    config: LoggerConfig,
+    root: Path,
+    listen: Listener,
+) -> Mirrored:
+    manager = ArtifactManager(config, root=root, warn=lambda message: listen(Warned(message)))
+    run_id = manager.init_run(config=facts_of(predictor), job_type="predict")
+    with manager:
+        manager.log_metrics(_numbers(statistics))
+        artifact = _log_sample(manager, predictor, statistics, sample) if sample.kept else None
+        found = Mirrored(run_id, artifact, manager.where, manager.url)
+    listen(Noted(f"Logged statistics and {len(sample.kept)} predictions: {found.url or artifact or run_id}"))
+    return found
+
+
+def _log_sample(
+    manager: ArtifactManager, predictor: Predictor, statistics: BatchStatistics, sample: Sample
+) -> str:
+    rows = [
+        {"text": text, "pred_labels": labels, "confidence": confidence}
+        for text, labels, confidence in sample.kept
+    ]
+    about = {"run": str(predictor.run), "rows_predicted": statistics.texts}
+    return manager.log_predictions(rows, f"{predictor.run}-predict", split="sample", metadata=about).reference
+
+
+def _numbers(statistics: BatchStatistics) -> dict[str, float]:
+    numbers: dict[str, float] = {
+        "predict/texts": statistics.texts,
+        "predict/unlabelled": statistics.unlabelled,
+        "predict/cut": statistics.cut,
+        **{f"predict/share_{label}": share for label, share in statistics.label_distribution.items()},
+    }
+    if statistics.mean_confidence is not None:
+        numbers["predict/mean_confidence"] = statistics.mean_confidence
+    return numbers

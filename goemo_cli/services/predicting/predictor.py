@@ -1,0 +1,245 @@
+"""A checkpoint ready to predict: texts in; probabilities, labels and statistics out."""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from goemo_cli.core.arrays import BoolArray, FloatArray
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import SettingError
+from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.ml.classifier import PRECISIONS, Classifier, load_classifier
+from goemo_cli.ml.data import without_surrogates
+from goemo_cli.services.label_rules import LabelRule, label_rule
+from goemo_cli.services.references import open_run
+
+if TYPE_CHECKING:
+    from goemo_cli.ml.devices import Precision
+
+
+@dataclass(frozen=True)
+class BatchStatistics:
+    """What predictions look like as a whole; add two for those of both."""
+
+    texts: int = 0
+    confidence_sum: float = 0.0
+    """Of each text's highest probability."""
+    label_counts: Mapping[str, int] | None = None
+    unlabelled: int = 0
+    """Texts that got no label."""
+    cut: int = 0
+    """Texts that were longer than the model reads; only their beginning counted."""
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """The mean of each text's highest probability; None without texts."""
+        return self.confidence_sum / self.texts if self.texts else None
+
+    @property
+    def label_distribution(self) -> dict[str, float]:
+        """The share of texts with each label; they need not add up to 1."""
+        return {label: count / max(self.texts, 1) for label, count in (self.label_counts or {}).items()}
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON documents."""
+        return {
+            "texts": self.texts,
+            "mean_confidence": self.mean_confidence,
+            "unlabelled": self.unlabelled,
+            "cut": self.cut,
+            "label_counts": dict(self.label_counts or {}),
+            "label_distribution": self.label_distribution,
+        }
+
+    def __add__(self, other: "BatchStatistics") -> "BatchStatistics":
+        mine, theirs = self.label_counts or {}, other.label_counts or {}
+        return BatchStatistics(
+            self.texts + other.texts,
+            self.confidence_sum + other.confidence_sum,
+            {label: mine.get(label, 0) + theirs.get(label, 0) for label in mine or theirs},
+            self.unlabelled + other.unlabelled,
+            self.cut + other.cut,
+        )
+
+
+@dataclass(frozen=True)
+class TextPrediction:
+    """One text's."""
+
+    labels: tuple[str, ...]
+    """The predicted ones, in label order."""
+    probabilities: Mapping[str, float]
+    """Of every label, each in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class TextPredictions:
+    """Predictions of several texts, in their order.
+
+    Attributes:
+        labels: label names in column order.
+        y_prob: probabilities, float32, (n_examples, n_labels).
+        y_pred: predicted labels, bool, (n_examples, n_labels); they follow from `y_prob`.
+        statistics: of them all.
+    """
+
+    labels: tuple[str, ...]
+    y_prob: FloatArray
+    y_pred: BoolArray
+    statistics: BatchStatistics
+
+    def __len__(self) -> int:
+        return len(self.y_prob)
+
+    def __getitem__(self, row: int) -> TextPrediction:
+        """One text's prediction."""
+        return TextPrediction(
+            self.label_names(row), dict(zip(self.labels, self.y_prob[row].tolist(), strict=True))
+        )
+
+    def label_names(self, row: int) -> tuple[str, ...]:
+        """The labels predicted for one text, in label order."""
+        return tuple(self.labels[at] for at in np.flatnonzero(self.y_pred[row]))
+
+
+class Predictor:
+    """A model in memory with the rule that its labels follow; several threads may share one.
+
+    Calls are answered one after another: the model itself uses all cores, and tokenizers are not made for threads.
+
+    Attributes:
+        run: whose model it is.
+        rule: what is shown and how labels follow.
+        precision: fp32 or bf16.
+    """
+
+    def __init__(
+        self, classifier: Classifier, rule: LabelRule, *, run: RunName, precision: "Precision" = "fp32"
+    ) -> None:
+        self.run, self.rule, self.precision = run, rule, precision
+        self._classifier = classifier
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(
+        cls,
+        checkpoint: Checkpoint | Path | str,
+        *,
+        root: Path | str = Path(),
+        device: str = "auto",
+        precision: str = "fp32",
+        calibrated: bool = False,
+        taxonomy: str | None = None,
+        threshold: float | None = None,
+        threshold_rule: str | None = None,
+        top_k: int | None = None,
+        listen: Listener = ignore,
+    ) -> Self:
+        """Load a checkpoint of any kind: transformer, tfidf, ensemble.
+
+        Args:
+            checkpoint: its folder (a path), or what a run is called: its name, @best, @latest, @MODEL.
+            root: of the project whose runs are meant.
+            device: auto, cpu, cuda or mps.
+            precision: fp32, or bf16 for bulk work: faster, and probabilities are off by up to some hundredths.
+            calibrated: the probabilities of the checkpoint's calibrator (`goemo calibrate`).
+            taxonomy: ekman or grouped: labels of GoEmotions rolled up, by thresholds that were fitted on val.
+            threshold: one for all labels instead of the checkpoint's.
+            threshold_rule: another rule of the checkpoint: per_label, global, fixed_0.5 or fixed_0.3.
+            top_k: at most so many labels per text.
+            listen: told of warnings.
+
+        Raises:
+            NotFoundError: no such run, or no calibrator.
+            CorruptArtifactError: a file is not what the manifest says.
+            SettingError: choices that make no sense or do not go together.
+        """
+        chosen = next((name for name in PRECISIONS if name == precision), None)
+        if chosen is None:
+            raise SettingError([f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}"])
+        opened = _opened(checkpoint, Layout(Path(root)))
+        rule = label_rule(
+            opened,
+            threshold=threshold,
+            rule=threshold_rule,
+            top_k=top_k,
+            calibrated=calibrated,
+            taxonomy=taxonomy,
+            listen=listen,
+        )
+        classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
+        return cls(classifier, rule, run=opened.run, precision=chosen)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """Label names in column order."""
+        return self.rule.labels
+
+    def predict(
+        self, texts: Sequence[str], *, advanced: Callable[[int], None] = lambda rows: None
+    ) -> TextPredictions:
+        """Predict labels of texts.
+
+        Args:
+            texts: any number of them; an empty one is a text too.
+            advanced: told the number of texts after each batch.
+
+        Raises:
+            TypeError: a single string, or something that is no string.
+        """
+        clean = _checked(texts)
+        cut: list[int] = []
+        with self._lock:
+            y_prob = self._classifier.predict_proba(clean, advanced, cut.append)
+        shown, y_pred = self.rule(y_prob)
+        return TextPredictions(self.labels, shown, y_pred, _statistics(self.labels, shown, y_pred, sum(cut)))
+
+    def predict_one(self, text: str) -> TextPrediction:
+        """Predict labels of one text."""
+        return self.predict([text])[0]
+
+
+def facts_of(predictor: Predictor) -> dict[str, Any]:
+    """What predictions were made with, for records."""
+    rule = predictor.rule
+    return {
+        "run": str(predictor.run),
+        "precision": predictor.precision,
+        "taxonomy": rule.taxonomy,
+        "calibrated": rule.calibrator is not None,
+        "threshold_rule": rule.decision.rule,
+        "thresholds": dict(zip(rule.labels, rule.decision.thresholds.tolist(), strict=True)),
+        "never_empty": rule.decision.never_empty,
+        "top_k": rule.decision.top_k,
+    }
+
+
+def _opened(checkpoint: Checkpoint | Path | str, layout: Layout) -> Checkpoint:
+    if isinstance(checkpoint, Checkpoint):
+        return checkpoint
+    return Checkpoint.open(checkpoint) if isinstance(checkpoint, Path) else open_run(checkpoint, layout)
+
+
+def _checked(texts: Sequence[str]) -> list[str]:
+    if isinstance(texts, str):
+        raise TypeError("predict takes a list of texts; predict_one takes one")
+    for row, text in enumerate(texts):
+        if not isinstance(text, str):
+            raise TypeError(f"text {row} is {text!r}, not a string")
+    return [without_surrogates(text) for text in texts]
+
+
+def _statistics(labels: tuple[str, ...], y_prob: FloatArray, y_pred: BoolArray, cut: int) -> BatchStatistics:
+    return BatchStatistics(
+        texts=len(y_prob),
+        confidence_sum=float(y_prob.max(axis=1).sum(dtype=np.float64)) if len(y_prob) else 0.0,
+        label_counts=dict(zip(labels, y_pred.sum(axis=0).tolist(), strict=True)),
+        unlabelled=int((~y_pred.any(axis=1)).sum()),
+        cut=cut,
+    )

@@ -1,0 +1,143 @@
+"""Predicting a stream in windows: bounded memory, input order, little padding."""
+
+import random
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from goemo_cli.core.errors import SettingError
+from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.files import atomic_path
+from goemo_cli.services.predicting.formats import OutputFormat
+from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions
+from goemo_cli.services.predicting.sources import TextRow, TextSource
+from goemo_cli.services.predicting.writers import Write, parquet_writer, text_writer
+
+WINDOW_ROWS = 4096
+"""Rows that are held at once; inside a window the model sees them by length."""
+WINDOW_CHARACTERS = 8_000_000
+"""A window of longer texts ends sooner."""
+
+
+def predict_stream(
+    predictor: Predictor,
+    source: TextSource,
+    write: Write,
+    *,
+    sample: "Sample | None" = None,
+    listen: Listener = ignore,
+) -> BatchStatistics:
+    """Predict every row and hand it on, in the order of the input.
+
+    Args:
+        predictor: the model.
+        source: rows; a window of them is read, predicted and written before the next is read.
+        write: told each window's rows and predictions.
+        sample: told of them too.
+        listen: told of progress.
+    """
+    statistics = BatchStatistics()
+    if source.total is not None:
+        listen(PhaseStarted("Predicting", source.total))
+    for window in windows(source.rows):
+        if source.total is None:
+            listen(PhaseStarted("Predicting", len(window)))
+        predictions = predictor.predict(
+            [row.text for row in window], advanced=lambda rows: listen(Advanced(rows))
+        )
+        write(window, predictions)
+        if sample:
+            sample.add(window, predictions)
+        statistics += predictions.statistics
+    listen(PhaseEnded())
+    return statistics
+
+
+def predict_to_file(
+    predictor: Predictor,
+    source: TextSource,
+    output: Path,
+    *,
+    format: OutputFormat,
+    most: int | None = None,
+    sample: "Sample | None" = None,
+    listen: Listener = ignore,
+) -> BatchStatistics:
+    """Predict every row into a file that is whole or absent.
+
+    Args:
+        predictor: the model.
+        source: rows.
+        output: the file; an older one is replaced when all is done.
+        format: jsonl, csv or parquet.
+        most: of each JSONL row only so many probabilities.
+        sample: told of every row too.
+        listen: told of progress and of the file.
+
+    Raises:
+        SettingError: the output is the input.
+    """
+    require_other_file(source, output)
+    if format == "parquet":
+        with atomic_path(output) as partial, parquet_writer(partial, source, predictor) as write:
+            statistics = predict_stream(predictor, source, write, sample=sample, listen=listen)
+    else:
+        with (
+            atomic_path(output) as partial,
+            partial.open("wb") as stream,
+            text_writer(stream, format, source, predictor, most=most) as write,
+        ):
+            statistics = predict_stream(predictor, source, write, sample=sample, listen=listen)
+    listen(FileWritten(output))
+    return statistics
+
+
+def require_other_file(source: TextSource, output: Path) -> None:
+    """Refuse to replace the input.
+
+    Raises:
+        SettingError: the output is the input.
+    """
+    if source.path and output.resolve() == source.path.resolve():
+        raise SettingError([f"--output {output}: the input would be replaced; name another file"])
+
+
+def windows(rows: Iterable[TextRow]) -> Iterator[list[TextRow]]:
+    """The rows in pieces of at most `WINDOW_ROWS` rows and about `WINDOW_CHARACTERS` characters."""
+    window: list[TextRow] = []
+    characters = 0
+    for row in rows:
+        window.append(row)
+        characters += len(row.text)
+        if len(window) == WINDOW_ROWS or characters >= WINDOW_CHARACTERS:
+            yield window
+            window, characters = [], 0
+    if window:
+        yield window
+
+
+SAMPLE_ROWS = 1000
+
+
+@dataclass
+class Sample:
+    """At most `SAMPLE_ROWS` rows, each with the same chance, by a fixed seed.
+
+    Source:
+        Vitter 1985, Random sampling with a reservoir, algorithm R.
+    """
+
+    kept: list[tuple[str, tuple[str, ...], float]] = field(default_factory=list)
+    """Text, labels and highest probability."""
+    seen: int = 0
+    _random: random.Random = field(default_factory=lambda: random.Random(0))
+
+    def add(self, rows: list[TextRow], predictions: TextPredictions) -> None:
+        """Look at a window."""
+        for at, row in enumerate(rows):
+            self.seen += 1
+            place = len(self.kept) if len(self.kept) < SAMPLE_ROWS else self._random.randrange(self.seen)
+            if place >= SAMPLE_ROWS:
+                continue
+            one = (row.text, predictions.label_names(at), float(predictions.y_prob[at].max()))
+            self.kept[place : place + 1] = [one]
