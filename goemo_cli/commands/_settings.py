@@ -42,6 +42,28 @@ LabelColumnOpt = Annotated[
         show_default=False,
     ),
 ]
+LabelColumnsOpt = Annotated[
+    str | None,
+    Option(
+        "--label-columns",
+        help="Instead: columns of 0 and 1, one per label, joined by commas.",
+        metavar="NAME,NAME",
+        show_default=False,
+    ),
+]
+LabelSeparatorOpt = Annotated[
+    str | None,
+    Option(
+        "--label-separator",
+        help="Between the labels of one cell. [default: ,]",
+        metavar="TEXT",
+        show_default=False,
+    ),
+]
+IdColumnOpt = Annotated[
+    str | None,
+    Option("--id-column", help="Column with ids of your own, kept in predictions.", show_default=False),
+]
 LabelsFileOpt = Annotated[
     Path | None,
     Option(

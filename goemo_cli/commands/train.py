@@ -17,6 +17,9 @@ def train(
     data_dir: DataDirOpt = None,
     text_column: flag.TextColumnOpt = None,
     label_column: flag.LabelColumnOpt = None,
+    label_columns: flag.LabelColumnsOpt = None,
+    label_separator: flag.LabelSeparatorOpt = None,
+    id_column: flag.IdColumnOpt = None,
     labels_file: flag.LabelsFileOpt = None,
     taxonomy: flag.TaxonomyOpt = None,
     max_train_samples: flag.MaxTrainSamplesOpt = None,
@@ -48,6 +51,7 @@ def train(
 
     Example: goemo train --model minilm --data goemotions --epochs 3
     """
+    from goemo_cli.core.layout import Layout
     from goemo_cli.services.settings import resolve_settings
 
     flags: dict[str, Any] = {
@@ -58,6 +62,9 @@ def train(
         "data.dir": data_dir,
         "data.text_column": text_column,
         "data.label_column": label_column,
+        "data.label_columns": label_columns and _listed(label_columns),
+        "data.label_separator": label_separator,
+        "data.id_column": id_column,
         "data.labels_file": labels_file,
         "data.taxonomy": taxonomy,
         "data.max_train_samples": max_train_samples,
@@ -76,11 +83,11 @@ def train(
         "logging.wandb.mode": wandb_mode,
         "logging.wandb.required": wandb_required,
         "logging.wandb.name": run_name,
-        "logging.wandb.tags": tags and [tag.strip() for tag in tags.split(",") if tag.strip()],
+        "logging.wandb.tags": tags and _listed(tags),
         "logging.wandb.notes": notes,
     }
     given = {name: value for name, value in flags.items() if value is not None}
-    settings = resolve_settings(config, given, overrides or [])
+    settings = resolve_settings(config, given, overrides or [], layout=Layout(root))
     out = Console(as_json=as_json, quiet=quiet)
     if print_config:
         _print_config(out, settings)
@@ -90,6 +97,10 @@ def train(
         _train_seeds(out, settings, root, seeds)
     else:
         _train(out, settings, root)
+
+
+def _listed(names: str) -> list[str]:
+    return [name.strip() for name in names.split(",") if name.strip()]
 
 
 def _train(out: Console, settings: Any, root: Path) -> None:

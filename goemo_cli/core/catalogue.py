@@ -6,7 +6,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from goemo_cli.core.errors import ModelNotFoundError, did_you_mean
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.errors import ModelNotFoundError, SettingError, did_you_mean
 from goemo_cli.core.names import family_of, model_slug
 from goemo_cli.core.yaml_files import read_yaml_mapping
 
@@ -57,13 +58,17 @@ def catalogue() -> dict[str, ModelEntry]:
 
 
 def model_entry(name: str) -> ModelEntry:
-    """The catalogue's entry of a name, or one made up for a Hub id or a local folder.
+    """The catalogue's entry of a name, or one made up for a Hub id, a local folder or the folder of a run.
 
     Raises:
         ModelNotFoundError: neither in the catalogue nor a folder, and no Hub id (`org/name`) either.
+        SettingError: a run that has no weights to train on from.
+        CorruptArtifactError: a run whose manifest is damaged.
     """
     if known := catalogue().get(name):
         return known
+    if name and ((folder := Path(name).expanduser()) / MANIFEST).is_file():
+        return _entry_of_run(Checkpoint.open(folder))
     is_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~", "-"))
     if not name or not (is_hub_id or Path(name).expanduser().is_dir()):
         raise ModelNotFoundError(
@@ -71,6 +76,21 @@ def model_entry(name: str) -> ModelEntry:
         )
     slug = model_slug(name)
     return ModelEntry(name=slug, family=family_of(slug), hub_id=name)
+
+
+def _entry_of_run(checkpoint: Checkpoint) -> ModelEntry:
+    """A run is trained on from under its model's name, with what suits that model and the length it has read."""
+    if checkpoint.kind in ("tfidf", "ensemble"):
+        raise SettingError(
+            [
+                f"model.name: {checkpoint.run} is of the kind {checkpoint.kind}; only transformers can be trained on"
+            ]
+        )
+    model = checkpoint.run.model
+    known = catalogue().get(model) or ModelEntry(name=model, family=family_of(model))
+    read = {"max_length": checkpoint.config.model.max_length}
+    defaults = {**known.defaults, "model": {**known.defaults.get("model", {}), **read}}
+    return ModelEntry(model, known.family, hub_id=str(checkpoint.path), defaults=defaults)
 
 
 def _entry(name: str, values: dict[str, Any]) -> ModelEntry:

@@ -37,6 +37,8 @@ class ModelSettings(Section):
     """Catalogue name, Hub id or a local folder."""
     revision: str | None = None
     """Hub commit, tag or branch; the catalogue's pinned one by default."""
+    new_head: bool = False
+    """Start the classifier from nothing, also for labels that the weights already know by name."""
     max_length: int = Field(128, ge=4, le=8192)
     """Tokens per comment, special tokens included; longer comments are cut."""
     dropout: float | None = Field(0.1, ge=0, lt=1)
@@ -56,6 +58,10 @@ class DataSettings(Section):
     """Column with the texts of your own data."""
     label_column: str = "labels"
     """Column with their labels."""
+    label_columns: list[str] = []
+    """One column of 0 and 1 per label instead of the label column; their order is that of the labels."""
+    id_column: str | None = None
+    """Column with ids of your own, which predictions then carry."""
     label_separator: str = Field(",", min_length=1)
     """Between the label names of one cell."""
     labels_file: Path | None = None
@@ -74,6 +80,16 @@ class DataSettings(Section):
     """Train on Ekman's 7 or the 4 grouped labels instead of GoEmotions' 28."""
     max_train_samples: int | None = Field(None, ge=1)
     """Train on the first n comments of a shuffle by the training seed; val and test stay whole."""
+
+    @model_validator(mode="after")
+    def _labels_stand_in_one_place(self) -> Self:
+        if self.label_columns and self.label_column != DataSettings.model_fields["label_column"].default:
+            raise ValueError(
+                "data.label_column and data.label_columns are both given: labels stand in one of them"
+            )
+        if len(set(self.label_columns)) < len(self.label_columns):
+            raise ValueError("data.label_columns names a column twice")
+        return self
 
 
 class EarlyStopping(Section):
@@ -197,8 +213,14 @@ class WandbSettings(Section):
     """Upload the checkpoint."""
     log_predictions: bool = False
     """Show the first 1,000 test comments with their labels as a table."""
+    log_embeddings: bool = False
+    """Show 1,000 test comments as vectors with their labels, for W&B's and TensorBoard's projectors."""
+    log_gradients: bool = False
+    """Show histograms of every parameter's gradient every `log_every` steps, here and in every other mirror."""
+    watch_model: bool = False
+    """Show the model's parameters with their shapes, and histograms of their values every `log_every` steps, likewise."""
     log_every: int | None = Field(None, ge=1)
-    """Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, here and in every other mirror; null logs epochs only."""
+    """Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, here and in every other mirror; null logs epochs only, and histograms at the first and every 100th step."""
 
 
 class LoggingSettings(Section):

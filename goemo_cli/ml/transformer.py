@@ -1,6 +1,6 @@
 """Transformers as classifiers: build one to train, load one to predict, save one for from_pretrained."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
 from goemo_cli.ml.dropout import use_cheap_dropout
 from goemo_cli.ml.encoding import EncodedTexts, encode
+from goemo_cli.ml.packed_linear import packed_linears
 from goemo_cli.ml.quiet import quiet_transformers
 
 _DROPOUT_NAMES = (
@@ -35,24 +36,32 @@ class TransformerClassifier:
     tokenizer: Any
     labels: tuple[str, ...]
     max_length: int
+    continued: tuple[str, ...] = ()
+    """Labels whose rows of the classifier came with the weights."""
 
     def encode(self, texts: Sequence[str]) -> EncodedTexts:
         """Token ids of texts, cut at `max_length`."""
         return encode(self.tokenizer, texts, self.max_length)
 
     def predict_proba(
-        self, texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+        self,
+        texts: Sequence[str],
+        advanced: Callable[[int], None] = lambda rows: None,
+        cut: Callable[[int], None] = lambda texts: None,
     ) -> FloatArray:
-        """Probability of every label, in fp32, whatever precision the model was trained in.
+        """Probability of every label, in the precision of the weights: fp32 unless they were loaded in bf16.
 
         Args:
             texts: n_examples texts.
             advanced: told the number of texts after each batch.
+            cut: told the number of texts that were longer than the model reads.
 
         Returns:
             float32, (n_examples, n_labels). Independent of the order of the texts but for batches of other lengths.
         """
-        return predict_encoded(self.model, self.encode(texts), advanced)
+        encoded = self.encode(texts)
+        cut(encoded.n_cut)
+        return predict_encoded(self.model, encoded, advanced)
 
     def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters outside the encoder: the classifier that starts from nothing."""
@@ -64,6 +73,8 @@ class TransformerClassifier:
     def start_bias_at(self, prior: DoubleArray) -> None:
         """Set the classifier's bias to the log-odds of each label, so that the first step need not learn them.
 
+        Labels that continue keep theirs, and a classifier without bias stays as it is.
+
         Args:
             prior: share of positives of each label, (n_labels,); kept away from 0 and 1.
 
@@ -71,13 +82,12 @@ class TransformerClassifier:
             Lin et al. 2017, https://arxiv.org/abs/1708.02002, section 3.3.
         """
         clipped = np.clip(prior, 1e-4, 1 - 1e-4)
-        bias = next(
-            p
-            for name, p in self.head_parameters()
-            if name.endswith("bias") and p.shape == (len(self.labels),)
-        )
+        bias = _head_layers(self.model)[-1][1].bias
+        if bias is None:
+            return
+        new = [row for row, label in enumerate(self.labels) if label not in self.continued]
         with torch.no_grad():
-            bias.copy_(torch.tensor(np.log(clipped / (1 - clipped)), dtype=bias.dtype))
+            bias[new] = torch.tensor(np.log(clipped / (1 - clipped)), dtype=bias.dtype)[new]
 
     def save_weights(self, folder: Path) -> None:
         """Write model.safetensors and config.json, each whole."""
@@ -87,8 +97,12 @@ class TransformerClassifier:
     def save_pickled_weights(self, folder: Path) -> None:
         """Write pytorch_model.bin: the state dict, for tools that read nothing else."""
         state = {name: tensor.detach().cpu().contiguous() for name, tensor in self.model.state_dict().items()}
-        with library_writes(folder), atomic_path(folder / "pytorch_model.bin") as partial:
-            torch.save(state, partial)
+        with (
+            library_writes(folder),
+            atomic_path(folder / "pytorch_model.bin") as partial,
+            partial.open("wb") as stream,  # given a path, torch writes its random name into the file
+        ):
+            torch.save(state, stream)
 
     def save_tokenizer(self, folder: Path) -> None:
         """Write the tokenizer's files, vocab.txt and special_tokens_map.json included.
@@ -108,12 +122,14 @@ class TransformerClassifier:
 def build_transformer(
     folder: Path, labels: tuple[str, ...], settings: ModelSettings, *, device: torch.device
 ) -> TransformerClassifier:
-    """A pretrained encoder with a new classifier for the given labels, ready to be trained.
+    """A pretrained encoder with a classifier for the given labels, ready to be trained.
+
+    Labels that the weights already classify, by name, keep their rows of the classifier; others start from nothing.
 
     Args:
         folder: where its weights and tokenizer lie.
         labels: label names in output order.
-        settings: dropout, attention, max_length.
+        settings: dropout, attention, max_length, new_head.
         device: where it will run; decides `attention: auto`.
 
     Raises:
@@ -123,14 +139,16 @@ def build_transformer(
 
     with quiet_transformers():
         try:
+            known = AutoConfig.from_pretrained(folder).id2label
             config = AutoConfig.from_pretrained(folder, **label_settings(labels))
             _set_dropout(config, settings.dropout)
-            model = AutoModelForSequenceClassification.from_pretrained(
+            model, report = AutoModelForSequenceClassification.from_pretrained(
                 folder,
                 config=config,
                 attn_implementation=_attention(settings.attention, device),
                 ignore_mismatched_sizes=True,  # another label set's classifier is replaced
                 dtype=torch.float32,
+                output_loading_info=True,
             )
             tokenizer = AutoTokenizer.from_pretrained(folder)
         except (ValueError, OSError, ImportError) as error:
@@ -139,9 +157,11 @@ def build_transformer(
             ) from error
     if device.type == "cpu":
         use_cheap_dropout(model)
-    return TransformerClassifier(
-        model, tokenizer, labels, _usable_length(settings.max_length, config, tokenizer)
-    )
+    length = _usable_length(settings.max_length, config, tokenizer)
+    classifier = TransformerClassifier(model, tokenizer, labels, length)
+    if f"{_head_layers(model)[-1][0]}.weight" not in report["missing_keys"]:
+        _begin_classifier(classifier, folder, known, anew=settings.new_head)
+    return classifier
 
 
 def load_transformer(
@@ -178,6 +198,47 @@ def load_transformer(
 
 
 @torch.no_grad()
+def _begin_classifier(
+    classifier: TransformerClassifier, folder: Path, known: Mapping[int, str], *, anew: bool
+) -> None:
+    """Give the rows of the classifier that came with the weights to their labels, by name.
+
+    Loading alone would hand them out by position, and where the label sets are as long, to labels of other names.
+    """
+    layers = [layer for _, layer in _head_layers(classifier.model)]
+    for layer in layers if anew else layers[-1:]:
+        layer.weight.normal_(std=getattr(classifier.model.config, "initializer_range", 0.02))
+        if layer.bias is not None:
+            layer.bias.zero_()
+    shared = [] if anew else [label for label in classifier.labels if label in known.values()]
+    if shared:
+        old_row = {label: row for row, label in known.items()}
+        new, old = [classifier.labels.index(label) for label in shared], [old_row[label] for label in shared]
+        for name, tensor in _last_layer_as_saved(folder).items():
+            getattr(layers[-1], name)[new] = tensor[old]
+    classifier.continued = tuple(shared)
+
+
+def _last_layer_as_saved(folder: Path) -> Mapping[str, torch.Tensor]:
+    """Weight and bias of the classifier's last layer with the rows that the folder's own labels have."""
+    from transformers import AutoModelForSequenceClassification
+
+    with quiet_transformers():
+        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
+    return _head_layers(model)[-1][1].state_dict()
+
+
+def _head_layers(model: Any) -> list[tuple[str, nn.Linear]]:
+    """The linear layers outside the encoder with their names, in order; the last has one row per label."""
+    prefix = f"{model.base_model_prefix}."
+    return [
+        (name, module)
+        for name, module in model.named_modules()
+        if isinstance(module, nn.Linear) and not name.startswith(prefix)
+    ]
+
+
+@torch.no_grad()
 def predict_encoded(
     model: Any, encoded: EncodedTexts, advanced: Callable[[int], None] = lambda rows: None
 ) -> FloatArray:
@@ -186,10 +247,11 @@ def predict_encoded(
     model.eval()
     device = next(model.parameters()).device
     y_prob = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
-    for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
-        logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
-        y_prob[rows] = torch.sigmoid(logits.float()).cpu().numpy()
-        advanced(len(rows))
+    with packed_linears(model, len(encoded)):
+        for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+            logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
+            y_prob[rows] = torch.sigmoid(logits.float()).cpu().numpy()
+            advanced(len(rows))
     model.train(was_training)
     return y_prob
 

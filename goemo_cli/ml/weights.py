@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goemo_cli.core.catalogue import ModelEntry, PackagedWeights, catalogue
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.config import is_offline
 from goemo_cli.core.errors import (
     CorruptArtifactError,
@@ -16,6 +17,7 @@ from goemo_cli.core.errors import (
 
 _WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "merges.txt"]
 _ONLY_IN_BIN = ["pytorch_model.bin"]
+_WEIGHTS = ("model.safetensors", *_ONLY_IN_BIN)
 
 
 @dataclass(frozen=True)
@@ -24,15 +26,22 @@ class FoundWeights:
 
     folder: Path
     origin: str
-    """`folder`, `package`, `cache` or `hub`."""
+    """`folder`, `run`, `package`, `cache` or `hub`."""
     hub_id: str | None = None
     revision: str | None = None
     sha256: str | None = None
-    """Of model.safetensors, where it is pinned and was checked."""
+    """Of the file with the weights, where it is known and was checked."""
+    run: str | None = None
+    """The run whose checkpoint it is."""
+
+    @property
+    def id(self) -> str:
+        """What manifests call it: a run, a Hub id or a folder."""
+        return self.run or self.hub_id or str(self.folder)
 
     def describe(self) -> str:
         """For people: name and origin."""
-        return f"{self.hub_id or self.folder} from the {self.origin}"
+        return f"the run {self.run}" if self.run else f"{self.id} from the {self.origin}"
 
 
 def find_weights(
@@ -48,7 +57,7 @@ def find_weights(
 
     Raises:
         ModelNotFoundError: no such name, or it cannot be had without a network.
-        CorruptArtifactError: packaged weights that are not the published ones.
+        CorruptArtifactError: packaged weights that are not the published ones, or a run's that have changed.
         RemoteError: the Hub could not be reached.
     """
     if name not in catalogue() and (folder := Path(name).expanduser()).is_dir():
@@ -72,13 +81,22 @@ def find_weights(
 
 
 def _local(folder: Path) -> FoundWeights:
+    if (folder / MANIFEST).is_file():
+        return _of_run(Checkpoint.open(folder))
     if not (folder / "config.json").is_file():
         raise ModelNotFoundError(str(folder), "the folder has no config.json")
-    if not any((folder / weights).is_file() for weights in ("model.safetensors", "pytorch_model.bin")):
+    if not any((folder / weights).is_file() for weights in _WEIGHTS):
         raise ModelNotFoundError(
             str(folder), "the folder has neither model.safetensors nor pytorch_model.bin"
         )
     return FoundWeights(folder, "folder")
+
+
+def _of_run(checkpoint: Checkpoint) -> FoundWeights:
+    checkpoint.require_intact()
+    files = checkpoint.manifest["files"]
+    weights = next(name for name in _WEIGHTS if name in files)
+    return FoundWeights(checkpoint.path, "run", sha256=files[weights]["sha256"], run=str(checkpoint.run))
 
 
 def _packaged(entry: ModelEntry, package: PackagedWeights) -> FoundWeights | None:

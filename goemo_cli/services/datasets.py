@@ -1,8 +1,9 @@
 """Finding the data that the settings name: local folders, the cache, a download, the sample, the user's files."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from goemo_cli.core.taxonomies import applicable
 from goemo_cli.ml import goemotions
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.ml.splitting import stratified_split
-from goemo_cli.ml.tables import SUFFIXES, RawRows, read_rows
+from goemo_cli.ml.tables import SUFFIXES, RawRows, is_one, read_rows
 from goemo_cli.ml.taxonomy import in_taxonomy
 from goemo_cli.services.fetching import cache_folder, fetch_goemotions
 
@@ -147,11 +148,18 @@ def _from_path(path: Path, settings: DataSettings) -> Dataset:
             if not named.is_file():
                 raise DataNotFoundError(str(named), [f"data.{split}_file: no such file"])
             sources[parse_split(split) or "val"] = named
+    _require_different(sources)
     rows = {split: read_rows(file, settings) for split, file in sources.items()}
     labels = _labels(settings, rows["train"])
     return _completed(
         path.stem, str(path), labels, {split: raw.labelled(labels) for split, raw in rows.items()}, settings
     )
+
+
+def _require_different(sources: Mapping[Split, Path]) -> None:
+    for one, other in combinations(sources, 2):
+        if sources[one].samefile(sources[other]):
+            raise DataError(f"{sources[one]}: {one} and {other} are the same file")
 
 
 def _split_files(folder: Path) -> dict[Split, Path]:
@@ -227,7 +235,12 @@ def from_hub_splits(name: str, loaded: Any, settings: DataSettings) -> Dataset:
         split = parse_split(str(key))
         if split is None:
             continue
-        for column in (settings.text_column, settings.label_column):
+        id_column = [settings.id_column] if settings.id_column else []
+        for column in (
+            settings.text_column,
+            *(settings.label_columns or [settings.label_column]),
+            *id_column,
+        ):
             if column not in rows.column_names:
                 near = did_you_mean(column, rows.column_names)
                 raise DataError(
@@ -243,6 +256,16 @@ def from_hub_splits(name: str, loaded: Any, settings: DataSettings) -> Dataset:
 
 
 def _hub_rows(name: str, rows: Any, settings: DataSettings) -> RawRows:
+    texts = [str(text) for text in rows[settings.text_column]]
+    lines = list(range(1, len(texts) + 1))
+    ids = [str(one) for one in rows[settings.id_column]] if settings.id_column else None
+    if settings.label_columns:
+        columns = {column: list(rows[column]) for column in settings.label_columns}
+        labels = [
+            [column for column, cells in columns.items() if is_one(Path(name), line, column, cells[line - 1])]
+            for line in lines
+        ]
+        return RawRows(Path(name), texts, labels, lines, ids, tuple(columns))
     feature = rows.features[settings.label_column]
     names: Sequence[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
 
@@ -252,13 +275,7 @@ def _hub_rows(name: str, rows: Any, settings: DataSettings) -> RawRows:
             entries = [part for part in entries[0].split(settings.label_separator) if part]
         return [names[int(entry)] if names else str(entry) for entry in entries]
 
-    texts = [str(text) for text in rows[settings.text_column]]
-    return RawRows(
-        Path(name),
-        texts,
-        [readable(cell) for cell in rows[settings.label_column]],
-        list(range(1, len(texts) + 1)),
-    )
+    return RawRows(Path(name), texts, [readable(cell) for cell in rows[settings.label_column]], lines, ids)
 
 
 def first_of_shuffle(train: LabelledTexts, limit: int | None, seed: int) -> LabelledTexts:

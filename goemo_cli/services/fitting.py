@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.ml.classifier import Classifier
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.devices import Precision, describe_device, pick_device, pick_precision
+from goemo_cli.ml.histograms import Watched
 from goemo_cli.ml.loop import Epoch, Examples, Step, fit, steps_per_epoch, val_scores
 from goemo_cli.ml.losses import positive_weights
 from goemo_cli.ml.scoring import binary_cross_entropy
@@ -35,6 +36,8 @@ from goemo_cli.ml.tiny import build_tiny
 from goemo_cli.ml.transformer import TransformerClassifier, build_transformer, load_transformer
 from goemo_cli.ml.weights import find_weights
 
+WATCH_EVERY = 100
+"""Steps between histograms where `logging.wandb.log_every` says nothing."""
 OnEpoch = Callable[[dict[str, Any], FloatArray], None]
 """Told the history entry and the val probabilities (n_val, n_labels) of each epoch."""
 OnStep = Callable[[Step], None]
@@ -71,24 +74,58 @@ def prepare(
     )
     if entry.kind == "tfidf":
         return Prepared(None, {"kind": "tfidf"}, device, precision)
-    if entry.kind == "tiny":
-        classifier = build_tiny(data.train.texts, data.labels, config.model)
-        base: dict[str, Any] = {"kind": "tiny"}
-    else:
-        found = find_weights(config.model.name, entry, revision=config.model.revision, may_fetch=may_fetch)
-        classifier = build_transformer(found.folder, data.labels, config.model, device=device)
-        base = {
-            "kind": "transformer",
-            "id": found.hub_id or str(found.folder),
-            "revision": found.revision,
-            "sha256": found.sha256,
-            "origin": found.origin,
-        }
-        listen(Noted(f"Weights: {found.describe()}"))
+    classifier, base = start_model(
+        config.model, entry, data.labels, data.train.texts, device=device, listen=listen, may_fetch=may_fetch
+    )
     if config.training.prior_bias:
         classifier.start_bias_at(data.train.y_true.mean(axis=0))
     listen(Noted(f"Training on {describe_device(device)} in {precision}"))
     return Prepared(classifier, base, device, precision)
+
+
+def start_model(
+    settings: ModelSettings,
+    entry: ModelEntry,
+    labels: tuple[str, ...],
+    texts: Sequence[str],
+    *,
+    device: torch.device,
+    listen: Listener,
+    may_fetch: bool = True,
+) -> tuple[TransformerClassifier, dict[str, Any]]:
+    """A transformer that is ready to be trained, and what it starts from, as manifests record it.
+
+    Args:
+        settings: the model's.
+        entry: its catalogue entry, of the kind transformer or tiny.
+        labels: label names in output order.
+        texts: what the vocabulary of `tiny` is taken from.
+        device: where it will run.
+        listen: told where the weights come from, and which labels they know.
+        may_fetch: whether the network may be used.
+    """
+    if entry.kind == "tiny":
+        return build_tiny(texts, labels, settings), {"kind": "tiny"}
+    found = find_weights(settings.name, entry, revision=settings.revision, may_fetch=may_fetch)
+    classifier = build_transformer(found.folder, labels, settings, device=device)
+    listen(Noted(f"Weights: {found.describe()}"))
+    if found.run or classifier.continued:
+        listen(Noted(_says_what_continues(classifier)))
+    return classifier, {
+        "kind": "transformer",
+        "id": found.id,
+        "revision": found.revision,
+        "sha256": found.sha256,
+        "origin": found.origin,
+    }
+
+
+def _says_what_continues(classifier: TransformerClassifier) -> str:
+    new = [label for label in classifier.labels if label not in classifier.continued]
+    if not classifier.continued:
+        return "Classifier: starts from nothing for every label"
+    started = f", new: {', '.join(new)}" if new else ""
+    return f"Classifier: {len(classifier.continued)} of {len(classifier.labels)} labels go on{started}"
 
 
 def fit_and_save(
@@ -108,6 +145,10 @@ def fit_and_save(
         StorageError: not enough room for the weights, found before training starts.
     """
     if prepared.classifier is None:
+        if _watched(config):
+            listen(
+                Warned("a model that is fitted at once has no gradients or weights to watch; none are logged")
+            )
         return _fit_tfidf(config, data, folder, listen=listen, on_epoch=on_epoch)
     return _fit_transformer(
         prepared, prepared.classifier, config, data, folder, listen=listen, on_epoch=on_epoch, on_step=on_step
@@ -162,7 +203,15 @@ def _fit_transformer(
     history: list[dict[str, Any]] = []
     best_epoch = 0
     per_epoch = steps_per_epoch(len(train.texts), settings)
-    facts = fit(classifier, train, val, settings, device=prepared.device, precision=prepared.precision)
+    facts = fit(
+        classifier,
+        train,
+        val,
+        settings,
+        device=prepared.device,
+        precision=prepared.precision,
+        watched=_watched(config),
+    )
     for fact in facts:
         if isinstance(fact, Step):
             if fact.step % per_epoch == 1 or per_epoch == 1:
@@ -216,6 +265,14 @@ def _fit_tfidf(
     }
     on_epoch(entry, val_prob)
     return Fitted([entry], best_epoch=1)
+
+
+def _watched(config: TrainConfig) -> Watched | None:
+    """What of the model's insides mirrors are shown."""
+    wanted = config.logging.wandb
+    if not (wanted.log_gradients or wanted.watch_model):
+        return None
+    return Watched(wanted.log_gradients, wanted.watch_model, wanted.log_every or WATCH_EVERY)
 
 
 def _require_room(classifier: TransformerClassifier, config: TrainConfig, folder: Path) -> None:

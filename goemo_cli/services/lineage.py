@@ -93,7 +93,9 @@ class _Tracer:
             node.fault("damaged", str(error))
             return self._add(node).id
         node.sha256 = self._hash(folder / MANIFEST)
-        if _parents_of(parent).get("data") != _parents_of(self.checkpoint).get("data"):
+        # A run that was trained on from may have seen other data; members of an ensemble must not.
+        is_base = name in _runs_in(_parents_of(self.checkpoint).get("base_model"))
+        if not is_base and _parents_of(parent).get("data") != _parents_of(self.checkpoint).get("data"):
             node.fault("stale", "was trained on other data")
         node.sources = [one for one in ("data", "base model") if one in self.nodes]
         return self._add(node).id

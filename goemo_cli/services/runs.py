@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
-from goemo_cli.core.errors import ModelNotFoundError, SettingError, did_you_mean
+from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
 from goemo_cli.core.headline import SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.pins import pinned_runs
@@ -142,7 +142,7 @@ def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     model = str(settings.get("model.name"))
     try:
         suited = model_entry(model).defaults
-    except ModelNotFoundError:  # a folder that is gone
+    except GoemoError:  # a folder that is gone, or a run that is damaged now
         suited = {}
     defaults = TrainConfig.from_layers(("configs/models.yaml", suited), ("run", nested("model.name", model)))
     plain = flat(defaults.model_dump(mode="json"))

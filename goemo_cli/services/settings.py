@@ -7,11 +7,20 @@ from typing import Any
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.config import TrainConfig, dotted_overrides, nested
 from goemo_cli.core.errors import NotFoundError, SettingError
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
 from goemo_cli.core.yaml_files import read_yaml_mapping
+from goemo_cli.services.references import open_run
+
+_HERE = Layout()
 
 
 def resolve_settings(
-    file: Path | None, flags: Mapping[str, Any], overrides: Sequence[str] = ()
+    file: Path | None,
+    flags: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    layout: Layout = _HERE,
 ) -> TrainConfig:
     """The settings of a run.
 
@@ -21,6 +30,7 @@ def resolve_settings(
         file: YAML file, or None.
         flags: dotted names with their values.
         overrides: `section.key=value` as typed.
+        layout: whose runs `model.name` may refer to; a reference becomes the run's folder.
 
     Raises:
         SettingError: unknown settings or bad values; the message names flag or file.
@@ -36,7 +46,20 @@ def resolve_settings(
     if typed:
         layers.append(("command line", typed))
     chosen = TrainConfig.from_layers(*layers).model.name
-    return TrainConfig.from_layers(("configs/models.yaml", model_entry(chosen).defaults), *layers)
+    name = model_folder(chosen, layout)
+    if name != chosen:
+        layers.append(("--model", nested("model.name", name)))
+    return TrainConfig.from_layers(("configs/models.yaml", model_entry(name).defaults), *layers)
+
+
+def model_folder(name: str, layout: Layout) -> str:
+    """A model's name as it is, but for a reference to a run (`@latest`, a run's name), which becomes its folder.
+
+    Raises:
+        NotFoundError: no such run, or an unfinished one.
+    """
+    is_reference = name.startswith("@") or (RunName.parse(name) is not None and not Path(name).is_dir())
+    return str(open_run(name, layout).path) if is_reference else name
 
 
 def _has(values: Mapping[str, Any], dotted: str) -> bool:

@@ -11,7 +11,7 @@ from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint, claim_checkpoint
 from goemo_cli.core.config import TrainConfig
-from goemo_cli.core.events import Event, Listener, StoppedEarly, ignore
+from goemo_cli.core.events import Event, Listener, StoppedEarly, Warned, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
@@ -19,9 +19,11 @@ from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.loop import Step
 from goemo_cli.ml.seeding import seed_everything
-from goemo_cli.services.datasets import first_of_shuffle, load_data
+from goemo_cli.services.data_checks import doubts
+from goemo_cli.services.datasets import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.finishing import RunContext, finish_run
 from goemo_cli.services.fitting import fit_and_save, prepare
+from goemo_cli.services.tracked_tables import structure_table
 from goemo_cli.services.tracking import (
     data_artifact,
     epoch_values,
@@ -78,6 +80,8 @@ def train(
         )
         with failing_runs_told(tracker):
             tracker.artifact(data_artifact(facts, data.labels))
+            if config.logging.wandb.watch_model and prepared.classifier:
+                tracker.table(structure_table(prepared.classifier.model), step=0)
             watch = _Watch(config, data, run, layout, tracker)
 
             def told(event: Event) -> None:
@@ -133,6 +137,8 @@ class _Watch:
                 "step/grad_norm": step.grad_norm,
             }
             self.tracker.log(values, step=step.step)
+        if step.histograms:
+            self.tracker.histograms(step.histograms, step=step.step)
 
     def epoch(self, history: dict[str, Any], val_prob: FloatArray) -> None:
         """After an epoch."""
@@ -167,6 +173,9 @@ def training_data(
     train = first_of_shuffle(data.train, config.data.max_train_samples, config.training.seed)
     cut = replace(data, splits={**data.splits, "train": train})
     cut.require_usable()
+    if data.name not in (GOEMOTIONS, SAMPLE):
+        for doubt in doubts(cut):
+            listen(Warned(doubt))
     return cut
 
 

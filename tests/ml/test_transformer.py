@@ -219,6 +219,54 @@ def test_a_checkpoint_is_a_start_for_other_labels(saved: Path, make_tiny):
     assert torch.equal(built.model.bert.embeddings.word_embeddings.weight, encoder)
 
 
+def test_labels_that_the_weights_know_keep_their_rows_by_name_and_others_start_from_nothing(saved: Path):
+    old = load(saved)
+    labels = ("new", *reversed(LABELS))
+    built = build_transformer(saved, labels, SETTINGS, device=CPU)
+    assert built.continued == labels[1:]
+    texts = ["so happy", "angry", "a table"]
+    np.testing.assert_allclose(
+        built.predict_proba(texts)[:, 1:], old.predict_proba(texts)[:, ::-1], atol=1e-6
+    )
+    built.start_bias_at(np.array([0.5, 0.25, 0.25, 0.25]))
+    np.testing.assert_allclose(
+        built.predict_proba(texts)[:, 1:], old.predict_proba(texts)[:, ::-1], atol=1e-6
+    )
+    assert built.model.classifier.bias[0] == 0
+
+
+def test_as_many_labels_of_other_names_inherit_nothing_by_position(saved: Path):
+    built = build_transformer(saved, ("a", "b", "c"), SETTINGS, device=CPU)
+    known = load(saved).model.classifier.weight
+    assert built.continued == ()
+    assert not torch.isclose(built.model.classifier.weight, known).any(dim=1).all()
+    assert not built.model.classifier.bias.any()
+
+
+def test_a_new_head_can_be_asked_for(saved: Path):
+    settings = ModelSettings(name=str(saved), max_length=32, new_head=True)
+    built = build_transformer(saved, LABELS, settings, device=CPU)
+    assert built.continued == ()
+    assert not torch.equal(built.model.classifier.weight, load(saved).model.classifier.weight)
+
+
+def test_deeper_heads_keep_what_lies_below_the_rows_unless_a_new_head_is_asked_for(tmp_path: Path, make_tiny):
+    from transformers import RobertaConfig, RobertaForSequenceClassification
+
+    config = RobertaConfig(
+        vocab_size=99, hidden_size=3, num_hidden_layers=1, num_attention_heads=1, intermediate_size=4,
+        max_position_embeddings=20, pad_token_id=0, bos_token_id=0, eos_token_id=0, **label_settings(LABELS),
+    )  # fmt: skip
+    saved = RobertaForSequenceClassification(config)  # its dense layer is as wide as there are labels
+    saved.save_pretrained(tmp_path)
+    make_tiny().tokenizer.save_pretrained(tmp_path)
+    for new_head in (False, True):
+        settings = ModelSettings(name=str(tmp_path), new_head=new_head, max_length=16)
+        built = build_transformer(tmp_path, LABELS, settings, device=CPU).model.classifier
+        assert torch.equal(built.dense.weight, saved.classifier.dense.weight) is not new_head
+        assert torch.equal(built.out_proj.weight, saved.classifier.out_proj.weight) is not new_head
+
+
 def test_dropout_null_keeps_the_models_own(saved: Path):
     settings = ModelSettings(name=str(saved), dropout=None)
     assert build_transformer(saved, LABELS, settings, device=CPU).model.config.hidden_dropout_prob == 0.0

@@ -129,6 +129,30 @@ def test_files_without_rows_or_columns_are_refused(tmp_path: Path, text: str, re
         load_data(DataSettings(name=str(path)), root=tmp_path)
 
 
+@pytest.mark.parametrize(("split", "settings"), [("val", "val_file"), ("test", "test_file")])
+def test_one_file_cannot_be_two_splits(tmp_path: Path, split: str, settings: str) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(ROWS, encoding="utf-8")
+    with pytest.raises(DataError, match=rf"mine\.csv: train and {split} are the same file"):
+        load_data(DataSettings.model_validate({"name": str(path), settings: path}), root=tmp_path)
+
+
+def test_labels_stand_in_one_place() -> None:
+    with pytest.raises(ValueError, match="are both given"):
+        DataSettings(label_columns=["a", "b"], label_column="tags")
+    with pytest.raises(ValueError, match="names a column twice"):
+        DataSettings(label_columns=["a", "a"])
+
+
+def test_hub_splits_may_have_label_columns_and_ids() -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"nr": [7, 8], "text": ["a", "b"], "joy": [1, 0], "awe": [True, False]})
+    settings = DataSettings(label_columns=["joy", "awe"], id_column="nr")
+    data = from_hub_splits("org/name", datasets.DatasetDict(train=rows, validation=rows, test=rows), settings)
+    assert (data.labels, data.train.ids) == (("joy", "awe"), ["7", "8"])
+    assert data.val.y_true.tolist() == [[True, True], [False, False]]
+
+
 def test_a_single_label_is_not_enough(tmp_path: Path) -> None:
     path = tmp_path / "mine.csv"
     path.write_text("text,labels\n" + "a,joy\n" * 40, encoding="utf-8")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,13 +24,22 @@ from goemo_cli.services.tuning import changed_settings, tune_predictions, tune_r
 from goemo_cli.services.validation import validate_artifacts
 
 
-@pytest.fixture
-def run(layout: Layout) -> Checkpoint:
-    """A finished run that tells some labels apart."""
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The root of a finished run that tells some labels apart."""
+    root = tmp_path_factory.mktemp("finished")
     settings = resolve_settings(
         None, {"model.name": "tfidf", "data.name": "sample", "data.max_train_samples": 400}
     )
-    return train(settings, layout=layout).checkpoint
+    train(settings, layout=Layout(root))
+    return root
+
+
+@pytest.fixture
+def run(finished: Path, layout: Layout) -> Checkpoint:
+    """A copy of the run that a test may change."""
+    shutil.copytree(finished, layout.root, dirs_exist_ok=True)
+    return Checkpoint.open(next(layout.checkpoints()))
 
 
 def test_everything_that_follows_from_thresholds_follows(run: Checkpoint, layout: Layout) -> None:

@@ -1,0 +1,103 @@
+"""From a CSV of one's own to a report, through the library: python examples/own_data.py [FOLDER] [MODEL].
+
+Writes its own data (Spanish restaurant reviews with five labels, made from templates), trains on it, fits thresholds
+for the precision that is wanted, draws figures, predicts and explains new texts, and writes a report, all below FOLDER.
+For your own data change `data` and COLUMNS. MODEL is any that `goemo models` lists; tfidf, the default, needs seconds.
+"""
+# ruff: noqa: T201
+
+import csv
+import random
+import sys
+from pathlib import Path
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import ThresholdSettings
+from goemo_cli.core.events import Event, Noted, Warned
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.explaining import explain
+from goemo_cli.services.figures import draw_figures
+from goemo_cli.services.predicting.predictor import Predictor
+from goemo_cli.services.report.making import create_report
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training import train
+from goemo_cli.services.tuning import tune_run
+
+COLUMNS = {"data.text_column": "reseña", "data.label_column": "emociones"}
+NEW_TEXTS = ("qué rico el pescado", "una hora para la cuenta, pésimo", "mañana vuelvo")
+PARTS = {
+    "alegría": ("me encantó {}", "qué rico estaba {}", "volveré por {}"),
+    "asco": ("{} olía mal", "había un pelo en {}", "{} daba asco"),
+    "enfado": ("una hora esperando {}", "nos cobraron dos veces {}", "pésimo trato con {}"),
+    "sorpresa": ("no esperaba tanto de {}", "jamás había visto {} así", "vaya sorpresa con {}"),
+    "tristeza": ("qué pena lo de {}", "echo de menos {} de antes", "da tristeza ver {} tan vacío"),
+}
+THINGS = (
+    "la sopa",
+    "el postre",
+    "la terraza",
+    "el camarero",
+    "la paella",
+    "el café",
+    "la cuenta",
+    "el pescado",
+)
+
+
+def write_reviews(path: Path, rows: int, seed: int = 0) -> None:
+    """Different reviews with one or two emotions; one in twenty labels is wrong, as labels are."""
+    rng, seen = random.Random(seed), set[str]()
+    with path.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.writer(stream)
+        writer.writerow(["reseña", "emociones"])
+        while len(seen) < rows:
+            emotions = rng.sample(sorted(PARTS), k=rng.choice([1, 2, 2]))
+            text = ", ".join(rng.choice(PARTS[one]).format(rng.choice(THINGS)) for one in emotions)
+            text += rng.choice(["", ".", "!", " :)"])
+            labels = {rng.choice(sorted(PARTS)) if rng.random() < 0.05 else one for one in emotions}
+            if text not in seen:
+                writer.writerow([text, ",".join(sorted(labels))])
+                seen.add(text)
+
+
+def say(event: Event) -> None:
+    """Services tell what they do; of all that, what a person should know."""
+    if isinstance(event, (Noted, Warned)):
+        print(f"  {event.message}")
+
+
+def main(folder: Path, model: str) -> None:
+    """What `goemo train`, `tune`, `figures`, `predict`, `explain` and `report` do."""
+    folder.mkdir(parents=True, exist_ok=True)
+    data, layout = folder / "reviews.csv", Layout(folder)
+    write_reviews(data, 1500)
+
+    settings = resolve_settings(None, {"model.name": model, "data.name": str(data), **COLUMNS})
+    run = train(settings, layout=layout, listen=say).checkpoint
+    print(f"{run.run} has learnt {', '.join(run.labels)}")
+
+    wanted = ThresholdSettings(objective="precision_floor", floor=0.9)
+    tuned = tune_run(run, wanted, layout=layout)
+    assert tuned.test is not None  # only a file of predictions has no test split
+    scores = tuned.test["per_label"]
+    low, high = scores["f1_macro_ci"]
+    print(f"macro-F1 {scores['f1_macro']:.3f} ({low:.3f} to {high:.3f}) on test, thresholds from val:")
+    print(f"precision {scores['precision_macro']:.3f}, recall {scores['recall_macro']:.3f}")
+
+    figures = draw_figures(layout, runs=[run.run])
+    print(f"{len(figures.drawn)} figures in {layout.figures}")
+
+    run = Checkpoint.open(run.path)  # tuning wrote its thresholds anew
+    predictor = Predictor.load(run)
+    for text in NEW_TEXTS:
+        labels = predictor.predict_one(text).labels
+        label = explain(text, checkpoint=run).labels[0]  # the most probable one
+        words = ", ".join(f"{word.text} {word.amount:+.1f}" for word in label.strongest(2))
+        print(f"{text!r}: {', '.join(labels) or 'no label'}; {label.label} because of {words}")
+
+    print("report:", create_report([str(run.run)], layout=layout).path)
+
+
+if __name__ == "__main__":
+    arguments = sys.argv[1:]
+    main(Path(arguments[0] if arguments else "own-data"), arguments[1] if len(arguments) > 1 else "tfidf")

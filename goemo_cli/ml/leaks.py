@@ -1,0 +1,46 @@
+"""Texts that stand in two splits: what is measured on the later one is too good by them."""
+
+import unicodedata
+from dataclasses import dataclass
+
+from goemo_cli.core.splits import Split
+from goemo_cli.ml.data import Dataset
+
+_PAIRS: tuple[tuple[Split, Split], ...] = (("test", "train"), ("test", "val"), ("val", "train"))
+
+
+@dataclass(frozen=True)
+class Leak:
+    """Texts of a split that stand in another one too."""
+
+    split: Split
+    other: Split
+    comments: int
+    """Comments of `split` whose text stands in `other`."""
+    share: float
+    """Of all comments of `split`, in [0, 1]."""
+    other_labels: int
+    """Those of them that carry other gold labels than any comment of that text in `other`."""
+
+
+def leaks(data: Dataset) -> tuple[Leak, ...]:
+    """Test in train, test in val, val in train; also where nothing is shared."""
+    return tuple(_leak(data, split, other) for split, other in _PAIRS)
+
+
+def normalised(text: str) -> str:
+    """What two texts share that count as the same: NFKC, case folded, every run of white space one space."""
+    return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
+
+
+def _leak(data: Dataset, split: Split, other: Split) -> Leak:
+    known: dict[str, set[bytes]] = {}
+    for text, gold in zip(data.splits[other].texts, data.splits[other].y_true, strict=True):
+        known.setdefault(normalised(text), set()).add(gold.tobytes())
+    texts = data.splits[split].texts
+    shared = [
+        gold.tobytes() in labels
+        for text, gold in zip(texts, data.splits[split].y_true, strict=True)
+        if (labels := known.get(normalised(text)))
+    ]
+    return Leak(split, other, len(shared), len(shared) / max(1, len(texts)), shared.count(False))

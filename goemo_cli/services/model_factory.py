@@ -1,0 +1,94 @@
+"""Models by name for programs of one's own: `create_model("minilm", labels=...)`."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.catalogue import catalogue, model_entry
+from goemo_cli.core.errors import SettingError
+from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.layout import Layout
+from goemo_cli.ml.devices import pick_device
+from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.services.datasets import load_sample
+from goemo_cli.services.fitting import start_model
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.tracking.callback import LoggerCallback
+from goemo_cli.tracking.logger_config import LoggerConfig
+
+
+@dataclass
+class CreatedModel(TransformerClassifier):
+    """A transformer with a classifier for the wanted labels: `model` and `tokenizer` are those of transformers."""
+
+    name: str = ""
+    """What runs of it are called: the catalogue's name, or the last part of a Hub id or path."""
+    base: Mapping[str, Any] = field(default_factory=dict)
+    """What the weights start from: kind, id, revision, sha256 and origin, as manifests record it."""
+    training: Mapping[str, Any] = field(default_factory=dict)
+    """Settings that suit it, by the names of `training.*`: goemo's, with the catalogue's for this model."""
+    logger: LoggerCallback | None = None
+    """What its training is logged with; None without tracking."""
+
+
+def model_names() -> tuple[str, ...]:
+    """The names that `create_model` knows; Hub ids, folders and runs are models too."""
+    return tuple(name for name, entry in catalogue().items() if entry.kind != "tfidf")
+
+
+def create_model(
+    name: str = "minilm",
+    *,
+    labels: Sequence[str] = EMOTIONS,
+    device: str = "auto",
+    tracking: LoggerConfig | None = None,
+    root: Path | str = Path(),
+    may_fetch: bool = True,
+    listen: Listener = ignore,
+    **settings: Any,
+) -> CreatedModel:
+    """A model that is ready to be trained, in evaluation mode, in fp32, on its device.
+
+    Labels that the weights already classify, by name, keep their rows of the classifier; others start from nothing.
+
+    Args:
+        name: one of `model_names()`, a Hub id, a folder, or a run of goemo: its folder, its name, `@latest`, `@best`.
+        labels: label names in output order; those of GoEmotions by default.
+        device: auto, cpu, cuda or mps.
+        tracking: where its training is logged: `with model.logger as logger: logger.on_step_end(...)`. Where W&B is
+            not to be had, everything goes to the local store after one `TrackingWarning`.
+        root: whose runs are meant, and where the local store of `tracking` lies.
+        may_fetch: whether weights may be downloaded.
+        listen: told where the weights come from.
+        **settings: those of `model.*`: max_length, dropout, attention, revision, new_head.
+
+    Raises:
+        ModelNotFoundError: no such model, with near names; or it is not here and may not be fetched.
+        RunNotFoundError: no such run.
+        SettingError: an unknown setting, labels that are none, or a model that is no transformer.
+        CorruptArtifactError: weights that are not what they were.
+    """
+    if len(set(labels)) < len(labels) or not labels or isinstance(labels, str):
+        raise SettingError([f"labels are {labels!r}: a list of different names is wanted"], "create_model")
+    flags = {"model.name": name, **{f"model.{key}": value for key, value in settings.items()}}
+    config = resolve_settings(None, flags, layout=Layout(Path(root)))
+    entry = model_entry(config.model.name)
+    if entry.kind == "tfidf":
+        raise SettingError(
+            ["tfidf has no weights before it is fitted: goemo train --model tfidf"], "create_model"
+        )
+    where = pick_device(device)
+    texts = load_sample().train.texts if entry.kind == "tiny" else ()
+    made, base = start_model(
+        config.model, entry, tuple(labels), texts, device=where, listen=listen, may_fetch=may_fetch
+    )
+    made.model.to(where).eval()
+    return CreatedModel(
+        **vars(made),
+        name=entry.name,
+        base=base,
+        training=config.training.model_dump(),
+        logger=LoggerCallback(tracking, root=root) if tracking else None,
+    )

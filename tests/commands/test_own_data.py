@@ -1,0 +1,82 @@
+"""Other labels, another language, one label per text: from a CSV through every command, as they are typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from goemo_cli.app import app
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import read_predictions
+from goemo_cli.services.references import open_run
+from tests.generated_texts import (
+    GERMAN_EMOTIONS,
+    TICKET_TOPICS,
+    Row,
+    german_emotions,
+    support_tickets,
+    write_rows,
+)
+
+EVERY_COMMAND = (
+    "train --model tiny --data DATA --epochs 2 --max-length 32",
+    "train --model tfidf --data DATA",
+    "tune -c @tfidf --precision-floor 0.5",
+    "calibrate -c @tfidf",
+    "compare @tfidf @tiny",
+    "errors @tfidf",
+    "export-predictions -c @tfidf --split train",
+    "export-metrics -c @tiny",
+    "explain PROBE -c @tfidf",
+    "predict PROBE -c @tfidf",
+    "figures --run @tfidf --run @tiny",
+    "report @tfidf @tiny",
+    "validate",
+    "lineage @tfidf",
+    "runs list",
+)  # fmt: skip
+
+
+def goemo(root: Path, line: str, **replaced: str) -> str:
+    arguments = [replaced.get(word, word) for word in line.split()]
+    done = CliRunner().invoke(app, [*arguments, "--root", str(root)])
+    assert done.exit_code == 0, (line, done.output)
+    return done.stdout
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("default")  # of libraries, which single commands are tested without elsewhere
+@pytest.mark.parametrize(
+    ("rows", "labels", "probe", "label"),
+    [
+        (german_emotions(1500), set(GERMAN_EMOTIONS), "ich freue mich so über das Konzert", "Freude"),
+        (support_tickets(1200), set(TICKET_TOPICS), "please refund order 77", "billing"),
+        (
+            [
+                (text, [name for name in names if name in ("Freude", "Ekel")])
+                for text, names in german_emotions(900)
+            ],
+            {"Freude", "Ekel"},
+            "ich freue mich so über das Konzert",
+            "Freude",
+        ),
+    ],
+    ids=["eleven German emotions", "one of five topics", "two labels and many texts without one"],
+)
+def test_other_labels_go_from_csv_to_report(
+    tmp_path: Path, rows: list[Row], labels: set[str], probe: str, label: str
+):
+    write_rows(tmp_path / "mine.csv", rows)
+    said = {
+        line: goemo(tmp_path, line, DATA=str(tmp_path / "mine.csv"), PROBE=probe) for line in EVERY_COMMAND
+    }
+    assert label in said["explain PROBE -c @tfidf"]
+    assert label in json.loads(said["predict PROBE -c @tfidf"])["pred_labels"]
+    assert "All artifacts are valid" in said["validate"]
+    layout = Layout(tmp_path)
+    tfidf = open_run("@tfidf", layout)
+    assert set(tfidf.labels) == labels
+    assert len(read_predictions(layout.split_predictions(tfidf.run, "train"))) > 0.75 * len(rows)
+    assert tfidf.metrics["test"]["per_label"]["f1_macro"] > 0.7  # templates are easy, wrong labels are few
+    assert (layout.output / "report" / "report.html").stat().st_size > 10_000

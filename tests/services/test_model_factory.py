@@ -1,0 +1,105 @@
+"""Models by name: every kind of name, what comes back, what is refused."""
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import goemo_cli
+from goemo_cli.core.catalogue import catalogue
+from goemo_cli.core.errors import (
+    ModelNotFoundError,
+    NoRunError,
+    RunNotFoundError,
+    SettingError,
+    UnknownSettingError,
+)
+from goemo_cli.core.events import Event, Noted
+from goemo_cli.core.layout import Layout
+from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.services.model_factory import CreatedModel, create_model, model_names
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training import TrainResult, train
+from goemo_cli.tracking import LoggerConfig, TrackingWarning
+
+
+@pytest.fixture(scope="module")
+def model() -> CreatedModel:
+    return create_model("tiny", labels=["x", "y"], max_length=16)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:
+    root = tmp_path_factory.mktemp("factory")
+    flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 1}
+    return root, train(resolve_settings(None, flags), layout=Layout(root))
+
+
+def test_a_catalogue_name_gives_a_classifier_ready_to_predict_and_to_train(model: CreatedModel):
+    assert isinstance(model, TransformerClassifier)
+    assert (model.name, model.labels, model.max_length) == ("tiny", ("x", "y"), 16)
+    y_prob = model.predict_proba(["so happy", "angry"])
+    assert y_prob.shape == (2, 2)
+    assert y_prob.dtype == np.float32
+    assert not model.model.training
+    assert model.training["learning_rate"] == catalogue()["tiny"].defaults["training"]["learning_rate"]
+    assert (model.base, model.logger) == ({"kind": "tiny"}, None)
+
+
+def test_programs_find_it_at_the_top():
+    assert goemo_cli.create_model is create_model
+    assert set(goemo_cli.__all__) >= {"Predictor", "create_model"}
+
+
+def test_the_names_are_those_of_the_catalogue_that_are_transformers():
+    assert set(catalogue()) - set(model_names()) == {"tfidf"}
+
+
+@pytest.mark.parametrize("reference", ["@latest", "@tiny", "NAME", "FOLDER"])
+def test_a_run_is_a_model_that_goes_on(run: tuple[Path, TrainResult], reference: str):
+    root, result = run
+    named = {"NAME": str(result.run), "FOLDER": str(result.checkpoint.path)}.get(reference, reference)
+    said: list[Event] = []
+    model = create_model(named, root=root, listen=said.append)
+    assert (model.name, model.base["id"], model.base["origin"]) == ("tiny", str(result.run), "run")
+    assert model.continued == result.checkpoint.labels
+    assert Noted("Classifier: 28 of 28 labels go on") in said
+
+
+def test_a_missing_tracker_falls_back_with_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_MODE", "online")  # and no key
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("NETRC", str(tmp_path / "none"))
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", TrackingWarning)
+        model = create_model("tiny", labels=["x", "y"], tracking=LoggerConfig(project="mood"), root=tmp_path)
+        assert model.logger is not None
+        with model.logger as logger:
+            logger.on_step_end(1, {"train/loss": 0.5})
+            logger.on_epoch_end(1, {"val/f1_macro": 0.5})
+    assert len([one for one in caught if one.category is TrackingWarning]) == 1
+    assert list((tmp_path / "artifacts" / "registry").rglob("*.json*"))
+
+
+@pytest.mark.parametrize(
+    ("name", "settings", "error", "said"),
+    [
+        ("minilmm", {}, ModelNotFoundError, "did you mean .*'minilm'"),
+        ("./nowhere", {}, ModelNotFoundError, "is no folder"),
+        ("@latest", {}, NoRunError, "no finished run"),
+        ("tiny-20200101-000000", {}, RunNotFoundError, "no run"),
+        ("tfidf", {}, SettingError, "before it is fitted"),
+        ("tiny", {"max_lenght": 3}, UnknownSettingError, "max_length"),
+        ("tiny", {"labels": []}, SettingError, "labels are"),
+        ("tiny", {"labels": ["a", "a"]}, SettingError, "labels are"),
+        ("tiny", {"labels": "joy"}, SettingError, "labels are"),
+        ("bert-base", {"may_fetch": False}, ModelNotFoundError, "is not on this machine"),
+    ],
+)
+def test_what_cannot_be_made_is_said(
+    tmp_path: Path, name: str, settings: dict[str, Any], error: type[Exception], said: str
+):
+    with pytest.raises(error, match=said):
+        create_model(name, root=tmp_path, **settings)
