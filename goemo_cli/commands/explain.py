@@ -1,0 +1,117 @@
+"""goemo explain."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console as RichConsole
+from rich.text import Text
+
+from goemo_cli.commands._console import Console, plain
+from goemo_cli.commands._options import DeviceOpt, JsonOpt, QuietOpt, RootOpt
+
+if TYPE_CHECKING:
+    from goemo_cli.services.explaining import Explanation, LabelExplanation
+
+
+def explain(
+    text: Annotated[str, typer.Argument(help="The text to explain.", show_default=False)],
+    checkpoint: Annotated[
+        str,
+        typer.Option(
+            "--checkpoint",
+            "-c",
+            help="A run: its folder, its name, or @latest, @best, @MODEL.",
+            metavar="RUN",
+        ),
+    ] = "@best",
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--label",
+            "-l",
+            help="Explain this label; may be given several times. [default: the predicted ones]",
+            show_default=False,
+            metavar="NAME",
+        ),
+    ] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            "--method",
+            help="integrated-gradients (transformers), exact (tfidf) or occlusion (any model). "
+            "[default: the first that suits the model]",
+            show_default=False,
+        ),
+    ] = None,
+    top: Annotated[
+        int, typer.Option("--top", min=1, help="Words that get a number, the strongest ones.")
+    ] = 8,
+    html: Annotated[
+        Path | None,
+        typer.Option(
+            "--html", help="Also write a page with the coloured text.", show_default=False, metavar="FILE"
+        ),
+    ] = None,
+    device: DeviceOpt = "auto",
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Show which words moved which label.
+
+    Numbers are log-odds: what a word adds to the label, or takes from it. Transformers need the extra `explain`.
+    Example: goemo explain "thank you so much" --label gratitude
+    """
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.explaining import explain as explain_text
+    from goemo_cli.services.explanation_page import write_explanation
+    from goemo_cli.services.references import open_run
+
+    out = Console(as_json=as_json, quiet=quiet)
+    opened = open_run(checkpoint, Layout(root))
+    with Screen(out) as screen:
+        found = explain_text(
+            text, checkpoint=opened, labels=label or (), method=method, device=device, listen=screen
+        )
+    if html:
+        write_explanation(html, found, top=top)
+    if as_json:
+        out.result("Explained", **found.document(top))
+        return
+    for one in found.labels:
+        out.text(sentence(one))
+        _coloured(found, one, top)
+    out.result(
+        f"Explained by {found.run}",
+        method=found.method,
+        thresholds=found.rule,
+        **({"page": html} if html else {}),
+    )
+
+
+def sentence(one: "LabelExplanation") -> str:
+    """How probable a label is, and what its log-odds are made of."""
+    sign = "≥" if one.is_predicted else "<"
+    said = f"{one.label} {one.probability:.3f} {sign} {one.threshold:.3f}: log-odds {one.logit:+.2f}"
+    if one.baseline is None or one.delta is None:
+        return said
+    moved = sum(word.amount for word in one.words)
+    return f"{said} = {one.baseline:+.2f} without words {moved:+.2f} by them (off by {one.delta:.1g})"
+
+
+def _coloured(found: "Explanation", one: "LabelExplanation", top: int) -> None:
+    """The text with its words in green and red, the strongest with their numbers."""
+    numbered, most = one.strongest(top), max(abs(word.amount) for word in one.words)
+    line, at = Text("  "), 0
+    for word in one.words:
+        line.append(plain(found.text[at : word.start]))
+        colour = "green" if word.amount > 0 else "red"
+        is_strong = most > 0 and abs(word.amount) >= most / 4
+        line.append(plain(word.text), style=f"bold {colour}" if is_strong else colour)
+        if word in numbered:
+            line.append(f"({word.amount:+.2f})", style="dim")
+        at = word.end
+    line.append(plain(found.text[at:]))
+    RichConsole(highlight=False, markup=False, soft_wrap=True).print(line)

@@ -1,0 +1,175 @@
+"""`goemo explain`: which words of a text moved which label of a run."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import SettingError, did_you_mean
+from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.ml.classifier import load_classifier
+from goemo_cli.ml.data import without_surrogates
+from goemo_cli.ml.ensemble import Ensemble, Member
+from goemo_cli.ml.explaining import (
+    Attributions,
+    integrated_gradients,
+    linear_contributions,
+    mean_attributions,
+    occlusion,
+    words_of,
+)
+from goemo_cli.ml.tfidf import TfidfClassifier
+from goemo_cli.ml.transformer import TransformerClassifier
+
+Method = Literal["integrated-gradients", "occlusion", "exact"]
+METHODS: tuple[str, ...] = get_args(Method)
+_NOTABLE_DELTA = 0.05
+
+
+@dataclass(frozen=True)
+class Word:
+    """A word of the text and what it adds to a label."""
+
+    text: str
+    start: int
+    end: int
+    amount: float
+    """Log-odds; positive speaks for the label."""
+
+
+@dataclass(frozen=True)
+class LabelExplanation:
+    """One label of a text."""
+
+    label: str
+    probability: float
+    threshold: float
+    is_predicted: bool
+    logit: float
+    """Log-odds that the words explain; of an ensemble the mean over its members."""
+    baseline: float | None
+    """Log-odds of a text that says nothing: baseline and amounts add up to the logit. None with occlusion."""
+    delta: float | None
+    """By how much they miss it."""
+    words: tuple[Word, ...]
+
+    def strongest(self, top: int) -> tuple[Word, ...]:
+        """The words that move the label most, in either direction."""
+        return tuple(sorted(self.words, key=lambda word: -abs(word.amount))[:top])
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """A text and the labels that were explained, the most probable first."""
+
+    run: str
+    text: str
+    method: Method
+    rule: str
+    """By which labels are predicted."""
+    labels: tuple[LabelExplanation, ...]
+
+    def document(self, top: int) -> dict[str, Any]:
+        """Everything, for `--json`; of each label also the `top` strongest words."""
+        values = asdict(self)
+        for one, written in zip(self.labels, values["labels"], strict=True):
+            written["strongest"] = [asdict(word) for word in one.strongest(top)]
+        return values
+
+
+def explain(
+    text: str,
+    *,
+    checkpoint: Checkpoint,
+    labels: Sequence[str] = (),
+    method: str | None = None,
+    device: str = "auto",
+    listen: Listener = ignore,
+) -> Explanation:
+    """Which words of a text moved which label.
+
+    Args:
+        text: with at least one word.
+        checkpoint: whose model is asked.
+        labels: which labels; by default those that are predicted, or the most probable one where none is.
+        method: one of `METHODS`; by default `exact` for tfidf, else `integrated-gradients`.
+        device: auto, cpu, cuda or mps.
+        listen: warned where the model did not read the whole text, or amounts do not add up.
+
+    Raises:
+        SettingError: a text without words, an unknown label, or a method that the model does not have.
+        MissingPackageError: integrated gradients without captum.
+        CorruptArtifactError: damaged weights.
+    """
+    text = without_surrogates(text)
+    if not words_of(text):
+        raise SettingError(["the text has no word in it"])
+    if method not in (None, *METHODS):
+        raise SettingError([f"unknown method {method!r}; known: {', '.join(METHODS)}"])
+    chosen = _positions(labels, checkpoint)
+    decision = checkpoint.thresholds.decision()
+    classifier = load_classifier(checkpoint, device=device, keep_members=True)
+    y_prob = classifier.predict_proba([text])
+    is_predicted = decision(y_prob)[0]
+    if not chosen:
+        chosen = np.flatnonzero(is_predicted).tolist() or [int(y_prob[0].argmax())]
+    chosen.sort(key=lambda at: -y_prob[0, at])
+    used, found = _attributions(classifier, method, text, chosen)
+    words = [(text[start:end], start, end) for start, end in found.words]
+    explained = tuple(
+        LabelExplanation(
+            label=checkpoint.labels[at],
+            probability=float(y_prob[0, at]),
+            threshold=float(decision.thresholds[at]),
+            is_predicted=bool(is_predicted[at]),
+            logit=float(found.logits[row]),
+            baseline=None if found.baselines is None else float(found.baselines[row]),
+            delta=None if found.deltas is None else float(found.deltas[row]),
+            words=tuple(
+                Word(*word, amount=float(amount))
+                for word, amount in zip(words, found.amounts[row], strict=True)
+            ),
+        )
+        for row, at in enumerate(chosen)
+    )
+    _warn(found.n_cut, explained, listen)
+    return Explanation(str(checkpoint.run), text, used, decision.rule, explained)
+
+
+def _positions(labels: Sequence[str], checkpoint: Checkpoint) -> list[int]:
+    known = checkpoint.labels
+    if unknown := [label for label in labels if label not in known]:
+        near = did_you_mean(unknown[0], known) or f"; it has {', '.join(known)}"
+        raise SettingError([f"{checkpoint.run} has no label {unknown[0]!r}{near}"])
+    return [known.index(label) for label in dict.fromkeys(labels)]
+
+
+def _attributions(
+    model: Member, method: str | None, text: str, labels: Sequence[int]
+) -> tuple[Method, Attributions]:
+    """By the method, or by the one that suits the model; of an ensemble the mean over its members."""
+    if method == "occlusion":
+        return "occlusion", occlusion(model.predict_proba, text, labels)
+    if isinstance(model, Ensemble):
+        members = [_attributions(load(), method, text, labels) for load in model.members]
+        return members[0][0], mean_attributions([found for _, found in members])
+    if isinstance(model, TfidfClassifier) and method in (None, "exact"):
+        return "exact", linear_contributions(model, text, labels)
+    if isinstance(model, TransformerClassifier) and method in (None, "integrated-gradients"):
+        return "integrated-gradients", integrated_gradients(model, text, labels)
+    kind, other = ("tfidf", "exact") if isinstance(model, TfidfClassifier) else ("a transformer", METHODS[0])
+    raise SettingError([f"{method} does not explain {kind}; {other} and occlusion do"])
+
+
+def _warn(n_cut: int, explained: Sequence[LabelExplanation], listen: Listener) -> None:
+    if n_cut:
+        listen(
+            Warned(f"the last {n_cut} word(s) were not read: the text is longer than the model's max_length")
+        )
+    for one in explained:
+        if one.delta is not None and abs(one.delta) > _NOTABLE_DELTA * max(
+            1, abs(one.logit - (one.baseline or 0))
+        ):
+            listen(Warned(f"{one.label}: the amounts miss their sum by {one.delta:+.2f}; take them as rough"))
