@@ -18,6 +18,7 @@ from goemo_cli.services.validation.metrics import is_ensemble
 from goemo_cli.services.validation.predictions import check_predictions, expected_rows
 from goemo_cli.services.validation.recompute import check_weights
 from goemo_cli.services.validation.report import ValidationReport
+from goemo_cli.services.validation.reports import check_reports
 from goemo_cli.services.validation.scores import check_test, check_val
 from goemo_cli.services.validation.sources import Sources, check_statistics
 from goemo_cli.services.validation.taxonomies import GroupThresholds, check_taxonomies, fit_groups
@@ -93,6 +94,7 @@ def _validated(layout: Layout, recompute: int, listen: Listener) -> ValidationRe
             sources.check_outputs(checkpoint)
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
+    check_reports(layout, sources, report)
     finished = [
         run
         for path in layout.checkpoints()

@@ -1,0 +1,116 @@
+"""goemo report."""
+
+import webbrowser
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import DataDirOpt, JsonOpt, OutputFileOpt, QuietOpt, RootOpt
+
+if TYPE_CHECKING:
+    from goemo_cli.services.report.making import ReportResult
+
+ReportFormat = Literal["html", "md"]
+_OFTEN_MISSING = ("taxonomies",)
+"""Parts that most data sets do not have; the report says so in their place."""
+
+
+def report(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Up to six runs that compare: a folder, a name, or @latest, @best, @MODEL. [default: @latest]",
+            metavar="[RUN ...]",
+            show_default=False,
+        ),
+    ] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="The best runs by val macro-F1 that compare with the newest.")
+    ] = False,
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
+    report_format: Annotated[
+        ReportFormat | None,
+        typer.Option("--format", help="A page or Markdown. [default: html]", show_default=False),
+    ] = None,
+    output: OutputFileOpt = None,
+    on_wandb: Annotated[
+        bool, typer.Option("--wandb", help="Make a report of these runs in W&B instead; prints its address.")
+    ] = False,
+    data_dir: DataDirOpt = None,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Write a report of runs: one HTML page with charts that needs no network, or results.md.
+
+    Scores with intervals, a table of emotions, a threshold explorer, calibration, confusions, every test comment,
+    training, data and origin, into output/report. Example: goemo report @minilm @tfidf --open
+    """
+    _check(runs or [], every=every, show=show, on_wandb=on_wandb, local=(report_format, output, data_dir))
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+
+    out = Console(as_json=as_json, quiet=quiet)
+    if on_wandb:
+        _on_wandb(runs or [], Layout(root), out)
+        return
+
+    from goemo_cli.services.report.making import create_report
+
+    with Screen(out) as screen:
+        result = create_report(
+            runs or [],
+            layout=Layout(root),
+            every=every,
+            report_format=report_format or "html",
+            output=output,
+            data_dir=data_dir,
+            listen=screen,
+        )
+    _say(result, out)
+    if show:
+        _open(result.path, out)
+
+
+def _check(runs: list[str], *, every: bool, show: bool, on_wandb: bool, local: tuple[object, ...]) -> None:
+    """Refuse flags that would do nothing."""
+    if every and runs:
+        raise typer.BadParameter("it chooses the runs itself: name none", param_hint="--all")
+    if on_wandb and (every or show or any(local)):
+        raise typer.BadParameter("only runs go with it: nothing is written here", param_hint="--wandb")
+    if show and local[0] == "md":
+        raise typer.BadParameter("Markdown is no page to open", param_hint="--open")
+
+
+def _say(result: "ReportResult", out: Console) -> None:
+    by_reason: dict[tuple[str, str], list[str]] = {}
+    for run, part, reason in result.missing:
+        if part not in _OFTEN_MISSING:
+            by_reason.setdefault((run, reason), []).append(part)
+    for (run, reason), parts in by_reason.items():
+        out.note(f"{run}, {', '.join(parts)}: {reason}")
+    if result.left_out:
+        out.note(result.left_out)
+    details: dict[str, Any] = {
+        "runs": list(result.runs),
+        "missing": [{"run": run, "part": part, "reason": reason} for run, part, reason in result.missing],
+    }
+    runs = f"{len(result.runs)} runs" if len(result.runs) > 1 else result.runs[0]
+    out.result(f"Wrote a report of {runs}", path=result.path, **(details if out.as_json else {}))
+
+
+def _open(page: Path, out: Console) -> None:
+    address = page.resolve().as_uri()
+    if not webbrowser.open(address):
+        out.warn(f"no browser could be started; open {address}")
+
+
+def _on_wandb(runs: list[str], layout: Any, out: Console) -> None:
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.services.wandb_report import create_wandb_report
+
+    with Screen(out) as screen:
+        made = create_wandb_report(runs, layout=layout, listen=screen)
+    out.result("Made a report in W&B", url=made.url)

@@ -1,0 +1,152 @@
+"""Runs beside each other: the leaderboard, and what `goemo compare` found out about them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from goemo_cli.core.csv_files import open_csv
+from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.files import sha256_file
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.comparing import SIGNIFICANCE_COLUMNS, SPOKEN
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.run_index import BEST_METRIC, ListedRun, listed_runs, ranked
+
+MOST_LISTED = 100
+_NUMBERS = ("a_value", "b_value", "difference", "ci_low", "ci_high", "p_holm")
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One line of the leaderboard."""
+
+    run: str
+    model: str
+    data: str | None
+    same_test: bool
+    """Scored on the same test comments as the first run of the report."""
+    shown: bool
+    """One of the runs of the report."""
+    rule: str | None
+    val: float | None
+    """Macro-F1, what runs are ranked by."""
+    test: Mapping[str, float | None]
+    seconds: float | None
+
+
+@dataclass(frozen=True)
+class Leaderboard:
+    """All finished runs below the root, the best on val first."""
+
+    runs: tuple[Standing, ...]
+    total: int
+    """How many there are before the limit."""
+
+
+def leaderboard(sources: Sequence[Source]) -> Leaderboard:
+    """Every finished run by its val macro-F1; those scored on other comments stand below, and runs without it last."""
+    first = sources[0]
+    finished = [one for one in listed_runs(first.layout) if one.is_finished]
+    best_first = ranked(finished, BEST_METRIC)
+    every = best_first + [one for one in finished if one not in best_first]
+    shown = {str(source.checkpoint.run) for source in sources}
+    test = ((first.checkpoint.metrics.get("data") or {}).get("split_sha256") or {}).get("test")
+    rows = [_standing(one, shown, test) for one in every]
+    rows.sort(key=lambda row: not row.same_test)
+    return Leaderboard(tuple(rows[:MOST_LISTED]), len(rows))
+
+
+def _standing(one: ListedRun, shown: set[str], test: str | None) -> Standing:
+    line = one.headline
+    return Standing(
+        run=str(one.run),
+        model=one.run.model,
+        data=line.get("data"),
+        same_test=test is not None and line.get("test_sha256") == test,
+        shown=str(one.run) in shown,
+        rule=line.get("threshold_rule"),
+        val=one.score(BEST_METRIC),
+        test={key: one.score(f"test/{key}") for key in ("f1_macro", "f1_micro", "auc_macro")},
+        seconds=line.get("training_seconds"),
+    )
+
+
+@dataclass(frozen=True)
+class Tested:
+    """One score of a pair of runs: B minus A."""
+
+    name: str
+    a: float | None
+    b: float | None
+    difference: float | None
+    low: float | None
+    high: float | None
+    p: float | None
+    """Corrected by Holm."""
+    better: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two runs that `goemo compare` set side by side."""
+
+    a: str
+    b: str
+    scores: tuple[Tested, ...]
+    emotions: tuple[Tested, ...]
+    """Those at which one is better."""
+    n_emotions: int
+
+
+def comparisons(sources: Sequence[Source]) -> list[Pair]:
+    """The pairs of significance_tests.csv whose two runs are shown, and whose predictions are still those compared.
+
+    Raises:
+        NotFoundError: none of them; the sentence says how to make it.
+        DataFileError: not such a table.
+    """
+    layout, names = sources[0].layout, [str(source.checkpoint.run) for source in sources]
+    command = f"goemo compare {' '.join(names)}"
+    if not layout.significance_tests.is_file():
+        raise NotFoundError(f"not compared yet: {command}")
+    by_pair: dict[tuple[str, str], list[Mapping[str, str]]] = {}
+    for row in _rows(layout):
+        if row["split"] == "test" and {row["a"], row["b"]} <= set(names):
+            by_pair.setdefault((row["a"], row["b"]), []).append(row)
+    if not by_pair:
+        raise NotFoundError(f"the last goemo compare was of other runs: {command}")
+    if stale := [pair for pair, rows in by_pair.items() if _is_stale(layout, rows[0])]:
+        raise NotFoundError(f"the comparison of {' and '.join(stale[0])} is stale: {command}")
+    return [_pair(*pair, rows) for pair, rows in by_pair.items()]
+
+
+def _rows(layout: Layout) -> Iterator[Mapping[str, str]]:
+    with open_csv(layout.significance_tests) as (header, rows):
+        if missing := [name for name in SIGNIFICANCE_COLUMNS if name not in header]:
+            raise DataFileError(layout.significance_tests, f"column {missing[0]!r} is missing", 1)
+        for line, fields in rows:
+            if len(fields) != len(header):
+                raise DataFileError(layout.significance_tests, "has too few or too many fields", line)
+            yield dict(zip(header, fields, strict=True))
+
+
+def _is_stale(layout: Layout, row: Mapping[str, str]) -> bool:
+    files = ((layout.root / row[f"{side}_source"], row[f"{side}_sha256"]) for side in "ab")
+    return any(not path.is_file() or sha256_file(path) != digest for path, digest in files)
+
+
+def _pair(a: str, b: str, rows: Sequence[Mapping[str, str]]) -> Pair:
+    tested = [(row["emotion"], _tested(row)) for row in rows]
+    emotions = [one for emotion, one in tested if emotion]
+    return Pair(
+        a=a,
+        b=b,
+        scores=tuple(one for emotion, one in tested if not emotion),
+        emotions=tuple(one for one in emotions if one.better in ("a", "b")),
+        n_emotions=len(emotions),
+    )
+
+
+def _tested(row: Mapping[str, str]) -> Tested:
+    a, b, difference, low, high, p = (float(row[name]) if row[name] else None for name in _NUMBERS)
+    name = row["emotion"] or SPOKEN.get(row["metric"], row["metric"])
+    return Tested(name, a, b, difference, low, high, p, row["better"])

@@ -1,0 +1,121 @@
+"""Everything that a report shows, for the page and for Markdown; a part that a run lacks is a `Missing`."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.files import sha256_file
+from goemo_cli.core.predictions import Predictions
+from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.confusions import RowOutcomes
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.report import comparisons, data_facts, history, predicted, scores
+from goemo_cli.services.report.parts import Missing, part
+
+
+@dataclass(frozen=True)
+class RunContent:
+    """One run."""
+
+    name: str
+    model: str
+    rule: str | Missing
+    headline: tuple[scores.Score, ...] | Missing
+    rules: Mapping[str, tuple[scores.Score, ...]] | Missing
+    emotions: list[dict[str, Any]] | Missing
+    taxonomies: list[scores.Coarser] | Missing
+    thresholds: Thresholds | Missing
+    predictions: Predictions | Missing
+    outcomes: RowOutcomes | Missing
+    calibration: predicted.Calibration | Missing
+    confusions: predicted.Confusions | Missing
+    epochs: list[Mapping[str, Any]] | Missing
+    lineage: list[history.Line] | Missing
+    environment: history.Environment | Missing
+    repeat: history.Repeating | Missing
+
+    def missing(self) -> Iterator[tuple[str, str]]:
+        """(part, reason) of what cannot be shown."""
+        for field in fields(self):
+            if isinstance(value := getattr(self, field.name), Missing):
+                yield field.name, value.reason
+
+
+@dataclass(frozen=True)
+class Report:
+    """The runs, in the order they were named, and what they share."""
+
+    labels: tuple[str, ...]
+    runs: tuple[RunContent, ...]
+    leaderboard: comparisons.Leaderboard
+    comparisons: list[comparisons.Pair] | Missing
+    paper: Mapping[str, float] | None
+    """The paper's F1 of each emotion, where it compares."""
+    recorded_data: Mapping[str, Any] | Missing
+    data: data_facts.DataFacts | Missing
+    left_out: str | None
+    """Which runs are not shown, and why."""
+    sources: Mapping[str, str]
+    """SHA-256 of the files that it was made from, by path from the root."""
+
+    @property
+    def predictions(self) -> Predictions | None:
+        """Those of the first run that has some: texts and gold labels are the same for all."""
+        found = (run.predictions for run in self.runs if not isinstance(run.predictions, Missing))
+        return next(found, None)
+
+
+def gather(sources: Sequence[Source], *, left_out: str | None = None, listen: Listener = ignore) -> Report:
+    """Read everything that a report shows.
+
+    Args:
+        sources: one run or several that compare; each knows the others.
+        left_out: which runs are not among them, and why.
+        listen: told of every run that was read.
+    """
+    first, runs = sources[0], []
+    listen(PhaseStarted("Reading", len(sources), "runs"))
+    for source in sources:
+        runs.append(_run(source))
+        listen(Advanced(1, runs[-1].name))
+    listen(PhaseEnded())
+    compared = part(lambda: comparisons.comparisons(sources))
+    return Report(
+        labels=first.labels,
+        runs=tuple(runs),
+        leaderboard=comparisons.leaderboard(sources),
+        comparisons=compared,
+        paper=scores.paper_f1(first.checkpoint),
+        recorded_data=part(lambda: data_facts.recorded(first)),
+        data=part(lambda: data_facts.data_facts(first)),
+        left_out=left_out,
+        sources=first.files_used() | _compared_file(first, compared),
+    )
+
+
+def _compared_file(source: Source, compared: object) -> dict[str, str]:
+    path = source.layout.significance_tests
+    return {} if isinstance(compared, Missing) else {source.layout.shown(path): sha256_file(path)}
+
+
+def _run(source: Source) -> RunContent:
+    metrics = source.checkpoint.metrics
+    return RunContent(
+        name=str(source.checkpoint.run),
+        model=source.checkpoint.run.model,
+        rule=part(lambda: str(source.metric("threshold_rule"))),
+        headline=part(lambda: scores.headline(metrics)),
+        rules=part(lambda: scores.rules(metrics)),
+        emotions=part(lambda: scores.emotions(metrics)),
+        taxonomies=part(lambda: scores.taxonomies(metrics)),
+        thresholds=part(lambda: source.thresholds),
+        predictions=part(lambda: predicted.page_predictions(source)),
+        outcomes=part(lambda: predicted.outcomes(source)),
+        calibration=part(lambda: predicted.calibration(source)),
+        confusions=part(lambda: predicted.confusions_of(source)),
+        epochs=part(lambda: history.epochs(source)),
+        lineage=part(lambda: history.lineage(source)),
+        environment=part(lambda: history.environment(source)),
+        repeat=part(lambda: history.repeat(source)),
+    )

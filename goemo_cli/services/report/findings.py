@@ -1,0 +1,95 @@
+"""Headings that say what there is to see, one sentence each."""
+
+from collections.abc import Mapping
+
+from goemo_cli.core.calibration import CALIBRATION
+from goemo_cli.services.report.content import Report, RunContent
+from goemo_cli.services.report.parts import Missing
+
+_NOTHING = ""
+
+
+def summary(report: Report) -> str:
+    """The headline score of the only run, or what the runs share."""
+    count = _comments(report)
+    if len(report.runs) > 1:
+        return f"{len(report.runs)} runs{f', scored on the same {count}' if count else ''}"
+    headline = report.runs[0].headline
+    if isinstance(headline, Missing):
+        return "One run"
+    score = headline[0]
+    if score.value is None:
+        return "One run"
+    interval = "" if score.low is None else f" (95\u00a0%: {score.low:.3f} to {score.high:.3f})"
+    return f"Macro-F1 {score.value:.3f}{interval}{f' on {count}' if count else ''}"
+
+
+def emotions(run: RunContent, paper: Mapping[str, float] | None) -> str:
+    """The best and the worst label, and how many are above the paper."""
+    if isinstance(run.emotions, Missing) or not run.emotions:
+        return _NOTHING
+    by_f1 = sorted(run.emotions, key=lambda row: -row["f1_score"])
+    best, worst = by_f1[0], by_f1[-1]
+    text = f"F1 from {best['f1_score']:.2f} ({best['emotion']}) down to {worst['f1_score']:.2f} ({worst['emotion']})"
+    if not paper:
+        return text
+    above = sum(row["f1_ci_low"] > paper[row["emotion"]] for row in by_f1)
+    below = sum(row["f1_ci_high"] < paper[row["emotion"]] for row in by_f1)
+    return f"{text}; the whole interval is above the paper\u2019s BERT-base at {above} of {len(by_f1)}, below at {below}"
+
+
+def calibration(run: RunContent) -> str:
+    """The calibration error before and after."""
+    if isinstance(run.calibration, Missing):
+        return _NOTHING
+    measures = run.calibration.measures
+    text = f"Calibration error (ECE) over all labels {measures['before']['ece']:.4f}"
+    if "after" in measures:
+        return f"{text}, {measures['after']['ece']:.4f} after calibration"
+    return f"{text}; not calibrated: this run has no {CALIBRATION} (goemo calibrate makes one)"
+
+
+def confusions(run: RunContent) -> str:
+    """The confusion with the highest lift."""
+    if isinstance(run.confusions, Missing):
+        return _NOTHING
+    if not run.confusions.shown:
+        return "No two labels are confused more often than chance would"
+    top = run.confusions.shown[0]
+    n = run.confusions.standing_out
+    return (
+        f"{n} pair{'' if n == 1 else 's'} confused more often than chance; most of all, {top.predicted} is predicted "
+        f"where {top.gold} is missed"
+    )
+
+
+def outcomes(run: RunContent) -> str:
+    """How many comments came out how."""
+    if isinstance(run.outcomes, Missing):
+        return _NOTHING
+    found = run.outcomes
+    parts = (
+        ("all labels right", found.exactly_right),
+        ("partly right", found.partly_right),
+        ("no label right", found.wrong),
+        ("nothing predicted", found.nothing_predicted),
+    )
+    return ", ".join(f"{what} {count:,} ({count / found.rows:.0%})" for what, count in parts if count)
+
+
+def data(report: Report) -> str:
+    """How many texts leak."""
+    if isinstance(report.data, Missing):
+        return "Shared texts not counted"
+    leak = report.data.leaks[0]
+    if not leak.comments:
+        return "No test comment stands in train"
+    shown = f"{leak.share:.1%}" if leak.share >= 0.001 else "<0.1%"
+    verb = "stands" if leak.comments == 1 else "stand"
+    return f"{leak.comments:,} of the test comments ({shown}) {verb} in train too"
+
+
+def _comments(report: Report) -> str:
+    data = report.recorded_data
+    sizes = {} if isinstance(data, Missing) else data.get("sizes") or {}
+    return f"{sizes['test']:,} test comments" if sizes.get("test") else ""

@@ -1,0 +1,105 @@
+"""How a run came to be: its epochs, its lineage, what it ran on, and how to repeat it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from goemo_cli.core.checkpoint import CONFIG
+from goemo_cli.core.errors import GoemoError
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.lineage import trace_lineage
+from goemo_cli.services.lineage_tree import Node
+from goemo_cli.services.model_card.usage import repeating
+from goemo_cli.services.report.parts import require
+from goemo_cli.services.runs import describe_run
+
+
+def epochs(source: Source) -> list[Mapping[str, Any]]:
+    """What was recorded of each epoch.
+
+    Raises:
+        GoemoError: the run has no epochs, or metrics.json lacks something of one.
+    """
+    members = source.checkpoint.metrics.get("members")
+    if members:
+        names = ", ".join(str(one["run"]) for one in members)
+        raise GoemoError(f"an ensemble was not trained itself; its members were: {names}")
+    return source.history()
+
+
+@dataclass(frozen=True)
+class Line:
+    """One line of the lineage tree."""
+
+    depth: int
+    node: Node
+    made_from: tuple[str, ...]
+    """Parent runs that stand elsewhere in the tree."""
+
+    @property
+    def is_faulty(self) -> bool:
+        """Whether it no longer fits what it was made from."""
+        return self.node.state in ("stale", "gone", "damaged")
+
+
+def lineage(source: Source) -> list[Line]:
+    """The run's lineage, from the data down. Every file of the run is hashed."""
+    found = trace_lineage(source.checkpoint, layout=source.layout)
+    parents = {node.id: node.name for node in found.nodes if node.kind == "parent run"}
+    return [
+        Line(depth, node, tuple(parents[one] for one in node.sources if one in parents))
+        for depth, node in found.tree()
+    ]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a run ran on."""
+
+    facts: Mapping[str, str]
+    versions: Mapping[str, str]
+
+
+def environment(source: Source) -> Environment:
+    """Machine, time, memory and versions.
+
+    Raises:
+        GoemoError: metrics.json does not say.
+    """
+    metrics = source.checkpoint.metrics
+    device = require(metrics, "device", "metrics.json")
+    facts = {
+        "finished": str(metrics.get("finished") or "–"),
+        "processor": f"{device.get('processor')} ({device.get('type')}, {device.get('precision')})",
+        "training": f"{require(metrics, 'training_seconds', 'metrics.json'):,.0f} s",
+        "memory at peak": f"{require(metrics, 'peak_memory_bytes', 'metrics.json') / 2**30:.2f} GiB",
+        "W&B run": str(metrics.get("wandb_run_id") or "none"),
+    }
+    return Environment(facts, dict(require(metrics, "versions", "metrics.json")))
+
+
+@dataclass(frozen=True)
+class Repeating:
+    """How to make the run again."""
+
+    command: str
+    settings: Mapping[str, Any]
+    """Those that differ from the defaults of its model, by dotted name."""
+    data_sha256: str | None
+    seed: int | None
+
+
+def repeat(source: Source) -> Repeating:
+    """The command that repeats the run, and what sets it apart.
+
+    Raises:
+        GoemoError: settings that cannot be read.
+    """
+    checkpoint = source.checkpoint
+    folder = source.layout.shown(checkpoint.path)
+    return Repeating(
+        command=repeating(checkpoint.metrics).replace(CONFIG, f"{folder}/{CONFIG}"),
+        settings=describe_run(checkpoint, layout=source.layout).settings,
+        data_sha256=(checkpoint.metrics.get("data") or {}).get("sha256"),
+        seed=checkpoint.metrics.get("seed"),
+    )

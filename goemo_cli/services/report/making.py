@@ -1,0 +1,126 @@
+"""`goemo report`: runs on one page that needs nothing else, or as Markdown."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import DataError, SettingError
+from goemo_cli.core.events import FileWritten, Listener, ignore
+from goemo_cli.core.files import write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.figures.source import MOST_RUNS, Source
+from goemo_cli.services.references import choose_best, open_run
+from goemo_cli.services.report.content import Report, gather
+from goemo_cli.services.report.markdown import markdown
+from goemo_cli.services.report.page import page
+
+ReportFormat = Literal["html", "md"]
+
+
+@dataclass(frozen=True)
+class ReportResult:
+    """What was written of which runs."""
+
+    path: Path
+    runs: tuple[str, ...]
+    missing: tuple[tuple[str, str, str], ...]
+    """(run, part, reason) of what a run lacks; it stands in the report too."""
+    left_out: str | None
+
+
+def create_report(
+    references: Sequence[str],
+    *,
+    layout: Layout,
+    every: bool = False,
+    report_format: ReportFormat = "html",
+    output: Path | None = None,
+    data_dir: Path | None = None,
+    listen: Listener = ignore,
+) -> ReportResult:
+    """Write a report of runs, whole or not at all; the same files give the same bytes.
+
+    Args:
+        references: one run or up to `MOST_RUNS` that compare, as `open_run` understands them; the newest by default.
+        layout: whose runs, and where to write.
+        every: instead of named runs, the best ones by val macro-F1 among those that compare with the newest.
+        report_format: one HTML page, or Markdown for a repository or a pull request.
+        output: the file to write instead of the usual one.
+        data_dir: where the data lies now, if no longer where the run found it.
+        listen: told of progress.
+
+    Raises:
+        SettingError: too many runs, or named ones together with `every`.
+        NotFoundError: no such run, or no finished run at all.
+        DataError: runs that do not compare: other labels, or other test comments.
+    """
+    target = _target(layout, report_format, output)
+    if every and references:
+        raise SettingError(["--all chooses the runs itself: name none"])
+    checkpoints, left_out = _best(layout) if every else (_named(references, layout), None)
+    report = gather(_sources(checkpoints, layout, data_dir, listen), left_out=left_out, listen=listen)
+    write_text(target, _text(report, report_format))
+    listen(FileWritten(target))
+    return ReportResult(
+        path=target,
+        runs=tuple(run.name for run in report.runs),
+        missing=tuple((run.name, *found) for run in report.runs for found in run.missing()),
+        left_out=left_out,
+    )
+
+
+def _text(report: Report, report_format: ReportFormat) -> str:
+    return page(report) if report_format == "html" else markdown(report)
+
+
+def _target(layout: Layout, report_format: ReportFormat, output: Path | None) -> Path:
+    target = output or (layout.report_page if report_format == "html" else layout.report_results)
+    if target.is_dir():
+        raise SettingError([f"{target} is a folder; name the file to write"], "--output")
+    return target
+
+
+def _named(references: Sequence[str], layout: Layout) -> list[Checkpoint]:
+    """Each run once, in the order they were named."""
+    opened = (open_run(reference, layout) for reference in references or ["@latest"])
+    found = list({checkpoint.run: checkpoint for checkpoint in opened}.values())
+    if len(found) > MOST_RUNS:
+        raise SettingError([f"{len(found)} runs; a report shows at most {MOST_RUNS} beside each other"])
+    return found
+
+
+def _best(layout: Layout) -> tuple[list[Checkpoint], str | None]:
+    """The best runs that compare, and a sentence on those that are not shown."""
+    found = choose_best(layout)
+    opened = [Checkpoint.open(one.path) for one in found.among]
+    first = opened[0]
+    comparing = [one for one in opened if _compares(first, one)]
+    shown = comparing[:MOST_RUNS]
+    others = len(opened) - len(comparing) + found.left_out
+    reasons = (
+        [f"{len(comparing) - len(shown)} with lower val macro-F1"] if len(comparing) > len(shown) else []
+    )
+    reasons += [f"{others} scored on other comments or with other labels"] if others else []
+    return shown, f"Not shown in detail: {', '.join(reasons)}." if reasons else None
+
+
+def _compares(first: Checkpoint, other: Checkpoint) -> bool:
+    def scored_on(checkpoint: Checkpoint) -> object:
+        return ((checkpoint.metrics.get("data") or {}).get("split_sha256") or {}).get("test")
+
+    return first.labels == other.labels and scored_on(first) == scored_on(other)
+
+
+def _sources(
+    checkpoints: Sequence[Checkpoint], layout: Layout, data_dir: Path | None, listen: Listener
+) -> list[Source]:
+    sources = [Source(checkpoint, layout, data_dir, listen) for checkpoint in checkpoints]
+    for source in sources:
+        source.others = tuple(other for other in sources if other is not source)
+    try:
+        sources[0].comparable()
+    except DataError as error:
+        raise DataError(f"{error}: their scores do not compare; make one report of each") from error
+    return sources

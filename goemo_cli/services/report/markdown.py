@@ -1,0 +1,137 @@
+"""The report as Markdown, for a repository or a pull request."""
+
+from collections.abc import Iterator, Sequence
+
+from goemo_cli.services.markdown import plain, table
+from goemo_cli.services.report import findings
+from goemo_cli.services.report.content import Report, RunContent
+from goemo_cli.services.report.page import number, signed
+from goemo_cli.services.report.parts import Missing
+from goemo_cli.services.report.scores import Score
+from goemo_cli.services.report.sources import sources_comment
+
+
+def markdown(report: Report) -> str:
+    """The whole document; every number stands in metrics.json or follows from the predictions."""
+    sections = [
+        f"# {plain(findings.summary(report))}",
+        *([report.left_out] if report.left_out else []),
+        "## Scores on test\n\n" + _scores(report.runs),
+        "Intervals are 95 % bootstrap intervals over the comments of test; thresholds were fitted on val.",
+        "## All runs\n\n" + _leaderboard(report),
+        "## Each emotion\n\n" + _emotions(report),
+        *_comparisons(report),
+        "## Data\n\n" + _data(report),
+        "## Repeat\n\n" + "\n".join(_repeat(report.runs)),
+        sources_comment(report.sources),
+    ]
+    return "\n\n".join(sections) + "\n"
+
+
+def _scores(runs: Sequence[RunContent]) -> str:
+    lacking = [f"{run.name}: {run.headline.reason}" for run in runs if isinstance(run.headline, Missing)]
+    shown = [(run, run.headline) for run in runs if not isinstance(run.headline, Missing)]
+    if not shown:
+        return plain("; ".join(lacking))
+    header = ["score", *(f"{run.name} ({run.rule})" for run, _ in shown)]
+    rows = [
+        [name, *(_interval(headline[at]) for _, headline in shown)]
+        for at, name in enumerate(one.name for one in shown[0][1])
+    ]
+    return "\n\n".join([_cells(header, rows), *map(plain, lacking)])
+
+
+def _leaderboard(report: Report) -> str:
+    header = ["run", "val macro-F1", "test macro-F1", "test micro-F1", "test macro-AUC", "rule"]
+    rows = [
+        [
+            one.run + ("" if one.same_test else " (other test comments)"),
+            number(one.val),
+            *(number(one.test[key]) for key in ("f1_macro", "f1_micro", "auc_macro")),
+            one.rule or "–",
+        ]
+        for one in report.leaderboard.runs
+    ]
+    more = report.leaderboard.total - len(rows)
+    return _cells(header, rows) + (f"\n\nAnd {more:,} more." if more else "")
+
+
+def _emotions(report: Report) -> str:
+    known = [(run, run.emotions) for run in report.runs if not isinstance(run.emotions, Missing)]
+    if not known:
+        return plain(
+            "; ".join(run.emotions.reason for run in report.runs if isinstance(run.emotions, Missing))
+        )
+    paper = report.paper
+    header = [
+        "emotion",
+        "support",
+        *(f"F1, {run.name}" for run, _ in known),
+        *(["paper's F1"] if paper else []),
+    ]
+    rows = [
+        [
+            row["emotion"],
+            f"{row['support']:,}",
+            *(_interval(_f1(emotions[at])) for _, emotions in known),
+            *([number(paper[row["emotion"]], 2)] if paper else []),
+        ]
+        for at, row in enumerate(known[0][1])
+    ]
+    return _cells(header, rows)
+
+
+def _comparisons(report: Report) -> Iterator[str]:
+    if len(report.runs) < 2:
+        return
+    if isinstance(report.comparisons, Missing):
+        yield f"## Compared\n\n{plain(report.comparisons.reason)}"
+        return
+    for pair in report.comparisons:
+        rows = [
+            [one.name, number(one.a), number(one.b), signed(one.difference), number(one.p), one.better]
+            for one in pair.scores
+        ]
+        title = f"## Compared: a = {pair.a}, b = {pair.b}"
+        yield f"{title}\n\n{_cells(['score', 'a', 'b', 'b - a', 'p (Holm)', 'better'], rows)}"
+
+
+def _data(report: Report) -> str:
+    if isinstance(report.recorded_data, Missing):
+        return plain(report.recorded_data.reason)
+    recorded = report.recorded_data
+    sizes = ", ".join(f"{count:,} {split}" for split, count in (recorded.get("sizes") or {}).items())
+    lines = [f"- {plain(str(recorded.get('name')))}: {sizes}", f"- SHA-256 {recorded.get('sha256')}"]
+    if isinstance(report.data, Missing):
+        return "\n".join([*lines, f"- Texts in two splits: not counted ({plain(report.data.reason)})"])
+    return "\n".join(
+        lines
+        + [
+            f"- {leak.comments:,} comments of {leak.split} ({leak.share:.2%}) stand in {leak.other} too, "
+            f"{leak.other_labels:,} of them with other labels"
+            for leak in report.data.leaks
+        ]
+    )
+
+
+def _repeat(runs: Sequence[RunContent]) -> Iterator[str]:
+    for run in runs:
+        if isinstance(run.repeat, Missing):
+            yield f"- {run.name}: {plain(run.repeat.reason)}"
+        else:
+            yield f"- {run.name}: `{run.repeat.command}`"
+
+
+def _f1(row: dict[str, float]) -> Score:
+    return Score("f1_score", row["f1_score"], row["f1_ci_low"], row["f1_ci_high"])
+
+
+def _interval(score: Score) -> str:
+    if score.low is None:
+        return number(score.value)
+    return f"{number(score.value)} ({number(score.low)} to {number(score.high)})"
+
+
+def _cells(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table of plain texts."""
+    return table([plain(cell) for cell in header], [[plain(cell) for cell in row] for row in rows])

@@ -1,0 +1,57 @@
+"""What a report does with something that a run lacks: the reason stands in its place."""
+
+import unicodedata
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from goemo_cli.core.errors import GoemoError
+
+_T = TypeVar("_T")
+_BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+@dataclass(frozen=True)
+class Missing:
+    """A part that cannot be shown."""
+
+    reason: str
+
+
+def part(make: Callable[[], _T]) -> _T | Missing:
+    """What `make` gives, or why it cannot."""
+    try:
+        return make()
+    except (GoemoError, OSError) as error:
+        return Missing(visible(str(error)))
+
+
+def require(values: Mapping[str, Any], key: str, where: str) -> Any:
+    """An entry that an older or foreign file may lack, or hold nothing in.
+
+    Raises:
+        GoemoError: it is not there.
+    """
+    if values.get(key) is None:
+        raise GoemoError(f"{where} lacks {key}")
+    return values[key]
+
+
+def visible(text: str) -> str:
+    """Text that cannot act: control characters as their pictures, marks that turn the writing direction spelled out.
+
+    Newlines and tabs stay.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(_visible(char) for char in text)
+
+
+def _visible(char: str) -> str:
+    if char in "\n\t":
+        return char
+    if char in _BIDI or unicodedata.category(char) == "Cs":
+        return f"\\u{ord(char):04x}"
+    if unicodedata.category(char) == "Cc":
+        return "\u2421" if char == "\x7f" else chr(0x2400 + ord(char)) if ord(char) < 0x20 else "\ufffd"
+    return char

@@ -1,0 +1,123 @@
+"""What metrics.json says of test: headline scores, each rule, each emotion, coarser taxonomies, the paper."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.schema import RULES
+from goemo_cli.core.taxonomies import PAPER_F1, PAPER_F1_MACRO
+from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.services.comparing import SPOKEN
+from goemo_cli.services.report.parts import require
+
+_METRICS = "metrics.json"
+NAMES: Mapping[str, str] = SPOKEN | {
+    "average_precision_macro": "mean average precision",
+    "lrap": "ranking precision (LRAP)",
+    "precision_macro": "macro-precision",
+    "recall_macro": "macro-recall",
+}
+BY_RULE = (
+    "f1_macro",
+    "f1_micro",
+    "f1_weighted",
+    "f1_samples",
+    "precision_macro",
+    "recall_macro",
+    "subset_accuracy",
+)
+"""Headline scores that follow the run's threshold rule."""
+RANKING = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")
+"""Headline scores that need no threshold."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A score with its 95 % interval; None where undefined or unknown."""
+
+    key: str
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        return NAMES.get(self.key, self.key)
+
+
+def headline(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
+    """The scores of test: `BY_RULE` by the run's own rule, then `RANKING`.
+
+    Raises:
+        GoemoError: metrics.json does not hold them.
+    """
+    test = require(metrics, "test", _METRICS)
+    rule = require(metrics, "threshold_rule", _METRICS)
+    by_rule = require(test, rule, f"{_METRICS}, test,")
+    return tuple(
+        _score(scores, key) for scores, keys in ((by_rule, BY_RULE), (test, RANKING)) for key in keys
+    )
+
+
+def rules(metrics: Mapping[str, Any]) -> dict[str, tuple[Score, ...]]:
+    """Macro-F1, micro-F1 and subset accuracy of test by every threshold rule.
+
+    Raises:
+        GoemoError: metrics.json does not hold them.
+    """
+    test = require(metrics, "test", _METRICS)
+    keys = ("f1_macro", "f1_micro", "subset_accuracy")
+    return {
+        rule: tuple(_score(require(test, rule, f"{_METRICS}, test,"), key) for key in keys) for rule in RULES
+    }
+
+
+def emotions(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The per-class rows of metrics.json, in label order.
+
+    Raises:
+        GoemoError: metrics.json does not hold them.
+    """
+    return list(require(metrics, "per_class", _METRICS))
+
+
+@dataclass(frozen=True)
+class Coarser:
+    """Macro-F1 of a taxonomy by the run's own kind of rule, beside the paper's model trained on it."""
+
+    taxonomy: str
+    roll_up: str
+    f1_macro: Score
+    paper: float
+
+
+def taxonomies(metrics: Mapping[str, Any]) -> list[Coarser]:
+    """The same probabilities read as coarser labels.
+
+    Raises:
+        GoemoError: the labels have no coarser reading.
+    """
+    found = metrics.get("taxonomies") or {}
+    rows = [
+        Coarser(name, how, _score(scores["per_label"], "f1_macro"), PAPER_F1_MACRO[name])
+        for name, ways in found.items()
+        for how, scores in ways.items()
+    ]
+    if not rows:
+        raise GoemoError("only the 28 labels of GoEmotions have coarser taxonomies")
+    return rows
+
+
+def paper_f1(checkpoint: Checkpoint) -> Mapping[str, float] | None:
+    """The paper's F1 of each emotion where the run was scored on the paper's test comments; else None."""
+    hashes = (checkpoint.metrics.get("data") or {}).get("split_sha256") or {}
+    same = set(checkpoint.labels) == set(PAPER_F1) and hashes.get("test") == SPLIT_SHA256["test"]
+    return PAPER_F1 if same else None
+
+
+def _score(scores: Mapping[str, Any], key: str) -> Score:
+    low, high = scores.get(f"{key}_ci") or (None, None)
+    return Score(key, scores.get(key), low, high)

@@ -1,0 +1,336 @@
+"""The report: what it says equals metrics.json, what a run lacks is said, and nothing in it can act."""
+
+import base64
+import hashlib
+import json
+import re
+import shutil
+from collections.abc import Callable
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from matplotlib.colors import to_hex
+
+from goemo_cli.core.checkpoint import METRICS, Checkpoint
+from goemo_cli.core.errors import CorruptArtifactError, DataError, SettingError
+from goemo_cli.core.events import Event, FileWritten
+from goemo_cli.core.files import sha256_file
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import read_predictions
+from goemo_cli.core.schema import RULES
+from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.services.calibration import calibrate
+from goemo_cli.services.comparing import compare
+from goemo_cli.services.figures.side_by_side import RUN_STYLES
+from goemo_cli.services.figures.source import Source
+from goemo_cli.services.figures.style import THEMES, house_style
+from goemo_cli.services.report import predicted
+from goemo_cli.services.report.content import gather
+from goemo_cli.services.report.data_facts import facts_of
+from goemo_cli.services.report.making import create_report
+from goemo_cli.services.report.page import LIBRARY, SCRIPTS, resource
+from goemo_cli.services.report.parts import Missing, visible
+from goemo_cli.services.report.scores import BY_RULE, RANKING
+from goemo_cli.services.report.sources import report_sources
+from tests.browser.report_runs import LABELS, hostile_runs
+from tests.synthetic_runs import add_run
+
+WEB = files("goemo_cli.services.report") / "web"
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Layout:
+    """Two runs, the first calibrated, the second compared with it."""
+    layout = hostile_runs(tmp_path_factory.mktemp("report"))
+    first, second = (Checkpoint.open(path) for path in layout.checkpoints())
+    calibrate(first, layout=layout)
+    compare([str(first.run), str(second.run)], layout=layout, resamples=200)
+    return layout
+
+
+def names(layout: Layout) -> list[str]:
+    return [path.name for path in layout.checkpoints()]
+
+
+def data_of(page: str) -> dict[str, Any]:
+    found = re.search(r'<script id="data" type="application/json">(.*?)</script>', page, re.DOTALL)
+    assert found
+    document: dict[str, Any] = json.loads(found[1])
+    return document
+
+
+@pytest.fixture(scope="module")
+def page(whole: Layout) -> str:
+    return create_report(names(whole), layout=whole).path.read_text(encoding="utf-8")
+
+
+def test_the_page_lies_where_the_contract_says_and_is_announced(whole: Layout, tmp_path: Path) -> None:
+    events: list[Event] = []
+    result = create_report([], layout=whole, output=tmp_path / "one.html", listen=events.append)
+    assert result.runs == (names(whole)[-1],)
+    assert FileWritten(result.path) in events
+    assert whole.report_page == whole.root / "output" / "report" / "report.html"
+
+
+def test_the_same_files_give_the_same_bytes(whole: Layout, page: str, tmp_path: Path) -> None:
+    again = create_report(names(whole), layout=whole, output=tmp_path / "again.html").path
+    assert again.read_text(encoding="utf-8") == page
+
+
+def test_scores_are_those_of_metrics_json(whole: Layout, page: str) -> None:
+    for path, run in zip(whole.checkpoints(), data_of(page)["runs"], strict=True):
+        metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
+        own = metrics["test"][metrics["threshold_rule"]]
+        expected = [
+            [scores[key], *scores[f"{key}_ci"]]
+            for scores, keys in ((own, BY_RULE), (metrics["test"], RANKING))
+            for key in keys
+        ]
+        assert [numbers for _, *numbers in run["scores"]] == expected
+        rows = metrics["per_class"]
+        assert run["f1"] == [[row["f1_score"], row["f1_ci_low"], row["f1_ci_high"]] for row in rows]
+        assert f"<b>{own['f1_macro']:.3f}</b>" in page
+        for row in rows:
+            assert f'data-value="{row["f1_score"]}"' in page
+            assert f'data-value="{row["recall"]}"' in page
+
+
+def test_probabilities_and_labels_reach_the_page_to_the_bit(whole: Layout, page: str) -> None:
+    document = data_of(page)
+    for path, run in zip(whole.checkpoints(), document["runs"], strict=True):
+        checkpoint = Checkpoint.open(path)
+        expected = read_predictions(whole.split_predictions(checkpoint.run, "test"))
+        probabilities = np.frombuffer(base64.b64decode(run["prob"]), dtype="<f4")
+        assert np.array_equal(probabilities.reshape(expected.y_prob.shape), expected.y_prob)
+        for cells, found in ((expected.y_true, document["gold"]), (expected.y_pred, run["pred"])):
+            bits = np.unpackbits(np.frombuffer(base64.b64decode(found), dtype=np.uint8))
+            assert np.array_equal(bits[: cells.size].reshape(cells.shape), cells)
+        for rule in RULES:
+            assert run["thresholds"][rule] == checkpoint.thresholds.of_rule(rule).tolist()
+
+
+def test_nothing_in_the_page_can_leave_its_element(page: str) -> None:
+    head, _, rest = page.partition('<script id="data" type="application/json">')
+    data, _, _ = rest.partition("</script>")
+    assert not set("<>&\u2028\u2029\x1b\u202e") & set(data)
+    assert LABELS[0] not in page
+    assert "&lt;/script&gt;&lt;script&gt;window.hacked=1" in head
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", head)
+
+
+def test_only_the_inlined_script_and_style_may_run(page: str) -> None:
+    policy = re.search(r'<meta http-equiv="Content-Security-Policy" content="([^"]*)">', page)
+    assert policy
+    allowed = policy[1].replace("&#39;", "'")
+    assert allowed.startswith("default-src 'none'; ")
+    assert "unsafe" not in allowed
+    assert "http" not in allowed
+    inlined = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    styles = re.findall(r"<style>(.*?)</style>", page, re.DOTALL)
+    assert (len(inlined), len(styles)) == (2, 1)
+    for text in (*inlined, *styles):
+        digest = base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        assert f"'sha256-{digest}'" in allowed
+    assert not re.search(
+        r'<[^>]+ (?:style|on[a-z]+|src)="', re.sub(r"<script>.*?</script>", "", page, flags=re.DOTALL)
+    )
+
+
+def test_the_vendored_library_is_the_recorded_release() -> None:
+    record = json.loads((WEB / "echarts.json").read_text(encoding="utf-8"))
+    assert hashlib.sha256((WEB / LIBRARY).read_bytes()).hexdigest() == record["sha256"]
+    assert "Apache License" in (WEB / "echarts.LICENSE").read_text(encoding="utf-8")
+    assert "Apache ECharts" in (WEB / "echarts.NOTICE").read_text(encoding="utf-8")
+    assert all("</script" not in resource(name) for name in (LIBRARY, *SCRIPTS))
+
+
+def test_colours_are_those_of_the_figures() -> None:
+    found = re.findall(r"--run-(\d): light-dark\((#\w+), (#\w+)\);", resource("report.css"))
+    shown = {}
+    for theme in THEMES:
+        with house_style(theme):
+            shown[theme] = [to_hex(color) for color, _ in RUN_STYLES]
+    assert [light for _, light, _ in found] == shown["light"]
+    assert [dark for *_, dark in found] == shown["dark"]
+
+
+def test_calibration_is_shown_before_and_after_where_it_was_done(page: str) -> None:
+    first, second = (run["bins"] for run in data_of(page)["runs"])
+    assert list(first) == ["before", "after"]
+    assert list(second) == ["before"]
+    assert [len(found) for found in first.values()] == [len(LABELS) + 1] * 2
+    assert "not calibrated" in page
+
+
+def test_the_comparison_is_shown_until_its_predictions_change(
+    whole: Layout, page: str, moved: Callable[..., Layout]
+) -> None:
+    assert f"A = {names(whole)[0]}, B = {names(whole)[1]}" in page
+    layout = moved()
+    csv = layout.split_predictions(Checkpoint.open(next(layout.checkpoints())).run, "test")
+    csv.write_text(csv.read_text(encoding="utf-8").replace("0.1", "0.2", 1), encoding="utf-8")
+    text = create_report(names(layout), layout=layout).path.read_text(encoding="utf-8")
+    assert "is stale: goemo compare" in text
+
+
+@pytest.fixture
+def moved(whole: Layout, tmp_path: Path) -> Callable[..., Layout]:
+    """A copy of the root without some of its files."""
+
+    def copy(*missing: str) -> Layout:
+        shutil.copytree(whole.root, tmp_path / "root", ignore=shutil.ignore_patterns("output"))
+        for pattern in missing:
+            for path in (tmp_path / "root").rglob(pattern):
+                path.unlink()
+        return Layout(tmp_path / "root")
+
+    return copy
+
+
+def test_what_a_run_lacks_is_said_and_the_page_is_made(moved: Callable[..., Layout]) -> None:
+    layout = moved("test_predictions_*.csv", "val_*.csv", "significance_tests.csv")
+    result = create_report(names(layout), layout=layout)
+    text = result.path.read_text(encoding="utf-8")
+    lacking = {part for _, part, _ in result.missing}
+    assert {"predictions", "calibration", "confusions", "outcomes"} <= lacking
+    assert text.count("Explorer: ") == 2
+    assert "not compared yet: goemo compare" in text
+    assert data_of(text)["texts"] == []
+    assert all(run["prob"] is None and run["scores"] for run in data_of(text)["runs"])
+
+
+def test_more_probabilities_than_a_browser_holds_are_left_out(
+    whole: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(predicted, "MOST_CELLS", 60 * len(LABELS) * 2 - 1)
+    result = create_report(names(whole), layout=whole, output=tmp_path / "r.html")
+    assert [part for _, part, _ in result.missing if part != "taxonomies"] == ["predictions"] * 2
+    text = result.path.read_text(encoding="utf-8")
+    assert "480 probabilities are too many for a page" in text
+    assert data_of(text)["runs"][0]["bins"]
+
+
+def test_data_that_is_gone_is_not_counted(whole: Layout, tmp_path: Path) -> None:
+    checkpoint = Checkpoint.open(next(whole.checkpoints()))
+    report = gather([Source(checkpoint, whole, data_dir=tmp_path / "nowhere")])
+    assert not isinstance(report.data, Missing)  # a data set named by its path has no other folder
+    data = whole.root.parent / "data"
+    data.rename(tmp_path / "away")
+    try:
+        report = gather([Source(checkpoint, whole)])
+    finally:
+        (tmp_path / "away").rename(data)
+    assert isinstance(report.data, Missing)
+    assert not isinstance(report.recorded_data, Missing)
+
+
+def test_leaks_are_counted_as_by_hand() -> None:
+    def split(*rows: tuple[str, tuple[int, int]]) -> LabelledTexts:
+        return LabelledTexts([text for text, _ in rows], np.array([gold for _, gold in rows], dtype=bool))
+
+    train = split(("Hello  World", (1, 0)), ("once", (0, 1)), ("once", (0, 1)), ("other", (0, 0)))
+    val = split(("new", (1, 0)), ("ONCE\n", (0, 1)))
+    test = split(("hello world ", (1, 0)), ("\uff48ello world", (0, 1)), ("new!", (1, 0)), ("new", (1, 1)))
+    data = Dataset(name="x", source="x", labels=("a", "b"), splits={"train": train, "val": val, "test": test})
+    facts = facts_of(data)
+    found = {(leak.split, leak.other): (leak.comments, leak.other_labels) for leak in facts.leaks}
+    assert found == {("test", "train"): (2, 1), ("test", "val"): (1, 1), ("val", "train"): (1, 0)}
+    assert facts.splits["train"].repeated == 1
+    assert facts.splits["train"].unlabelled == 1
+    assert facts.splits["test"].per_label == (3, 2)
+    assert facts.splits["train"].characters == (4, 12, 12)
+
+
+def test_the_leaderboard_ranks_by_val_and_sets_other_comments_apart(layout: Layout) -> None:
+    add_run(layout, "a-20260101-000000", val=0.4, test=0.9)
+    add_run(layout, "b-20260102-000000", val=0.6, test=0.1)
+    add_run(layout, "c-20260103-000000", val=0.9, data="other")
+    first = Checkpoint.open(next(layout.checkpoints()))
+    board = gather([Source(first, layout)]).leaderboard
+    assert [(one.model, one.same_test, one.shown) for one in board.runs] == [
+        ("b", True, False), ("a", True, True), ("c", False, False),
+    ]  # fmt: skip
+    assert [one.test["f1_macro"] for one in board.runs] == [0.1, 0.9, 0.5]
+
+
+def test_runs_without_most_of_their_files_still_give_a_page(layout: Layout) -> None:
+    add_run(layout, "a-20260101-000000")
+    result = create_report([], layout=layout)
+    assert {"emotions", "predictions", "epochs", "environment"} <= {part for _, part, _ in result.missing}
+    assert "Not shown" not in result.path.read_text(encoding="utf-8") or result.left_out
+
+
+def test_runs_that_do_not_compare_are_refused(layout: Layout) -> None:
+    add_run(layout, "a-20260101-000000")
+    add_run(layout, "b-20260102-000000", data="other")
+    with pytest.raises(DataError, match="do not compare; make one report of each"):
+        create_report(["@a", "@b"], layout=layout)
+    assert not layout.report_page.exists()
+
+
+def test_all_shows_the_best_that_compare_and_says_what_it_leaves_out(layout: Layout) -> None:
+    for number in range(8):
+        add_run(layout, f"m{number}-2026010{number + 1}-000000", val=number / 10)
+    add_run(layout, "early-20250101-000000", val=0.99, data="other")
+    result = create_report([], layout=layout, every=True)
+    assert result.runs == tuple(f"m{number}-2026010{number + 1}-000000" for number in range(7, 1, -1))
+    assert result.left_out == (
+        "Not shown in detail: 2 with lower val macro-F1, 1 scored on other comments or with other labels."
+    )
+    with pytest.raises(SettingError, match="at most 6"):
+        create_report([f"@m{number}" for number in range(7)], layout=layout)
+    with pytest.raises(SettingError, match="name none"):
+        create_report(["@m1"], layout=layout, every=True)
+
+
+def test_a_report_says_what_it_was_made_from(whole: Layout, page: str, tmp_path: Path) -> None:
+    written = create_report(names(whole), layout=whole, report_format="md", output=tmp_path / "r.md").path
+    whole.report_page.write_text(page, encoding="utf-8")
+    sources = report_sources(whole.report_page)
+    assert sources == report_sources(written)
+    assert all(sha256_file(whole.root / name) == digest for name, digest in sources.items())
+    assert whole.shown(whole.significance_tests) in sources
+    for run in names(whole):
+        assert any(run in name and name.endswith(METRICS) for name in sources)
+    (tmp_path / "other.html").write_text("<html></html>", encoding="utf-8")
+    with pytest.raises(CorruptArtifactError, match="does not say"):
+        report_sources(tmp_path / "other.html")
+
+
+def test_markdown_holds_the_scores_and_no_markup_of_others(whole: Layout) -> None:
+    text = create_report(names(whole), layout=whole, report_format="md").path.read_text(encoding="utf-8")
+    assert whole.report_results.name == "results.md"
+    for path in whole.checkpoints():
+        metrics = json.loads((path / METRICS).read_text(encoding="utf-8"))
+        own = metrics["test"][metrics["threshold_rule"]]
+        low, high = own["f1_macro_ci"]
+        assert f"{own['f1_macro']:.3f} ({low:.3f} to {high:.3f})" in text
+        for row in metrics["per_class"]:
+            assert f"{row['f1_score']:.3f} ({row['f1_ci_low']:.3f} to {row['f1_ci_high']:.3f})" in text
+    assert "<script" not in text
+    assert "\u202e" not in text
+    rows = [line for line in text.splitlines() if line.startswith("| a")]
+    assert rows
+    assert all("a\\|b" in line for line in rows)
+
+
+def test_a_folder_is_no_file_to_write(whole: Layout, tmp_path: Path) -> None:
+    with pytest.raises(SettingError, match="is a folder"):
+        create_report([], layout=whole, output=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("plain", "plain"),
+        ("tab\tand\nline", "tab\tand\nline"),
+        ("\x1b[31m\x00\x7f\x9b", "\u241b[31m\u2400\u2421\ufffd"),
+        ("\u202eabc\u2069", "\\u202eabc\\u2069"),
+        ("e\u0301 \U0001f468\u200d\U0001f469 \u05d0", "e\u0301 \U0001f468\u200d\U0001f469 \u05d0"),
+    ],
+)
+def test_texts_are_made_visible(text: str, shown: str) -> None:
+    assert visible(text) == shown

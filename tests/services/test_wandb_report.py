@@ -1,0 +1,150 @@
+"""The comparison report on W&B: what the real library sends to the server, and what goes wrong before it."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.errors import MissingPackageError, NotFoundError, RemoteError
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import HISTORY_KEYS
+from goemo_cli.services.tracking import epoch_values, settings_told, test_values
+from goemo_cli.services.wandb_report import create_wandb_report, headline_table
+from goemo_cli.tracking.journal import JournalTracker
+from goemo_cli.tracking.wandb_reports import ON_TEST, PER_EPOCH
+from tests.conftest import REPOSITORY
+from tests.synthetic_runs import add_run, scores
+from tests.wandb_server.reports import ReportServer
+
+pytest.importorskip("wandb_workspaces")
+
+ASK = """
+import sys
+from pathlib import Path
+from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import HISTORY_KEYS
+from goemo_cli.services.wandb_report import create_wandb_report
+try:
+    print(create_wandb_report(sys.argv[2:], layout=Layout(Path(sys.argv[1]))).url)
+except GoemoError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[ReportServer]:
+    with ReportServer() as server:
+        yield server
+        assert server.bugs == []
+        assert server.unanswered == []
+
+
+def logged(layout: Layout, name: str, run_id: str, *, data: str = "goemotions", **wandb: Any) -> None:
+    """A finished run with a journal, so that it has an id on W&B."""
+    checkpoint = add_run(layout, name, data=data, settings={"logging": {"wandb": wandb}})
+    journal = JournalTracker(layout.journals, root=layout.root, mirror_id=run_id)
+    journal.start(checkpoint.run, settings_told(TrainConfig()), {})
+    journal.finish({})
+
+
+def asked(server: ReportServer, folder: Path, *references: str, **variables: str) -> str:
+    """What creating the report says, in a fresh process: the SDK keeps the first server that it heard of."""
+    done = subprocess.run(
+        [sys.executable, "-c", ASK, str(folder), *references],
+        env={
+            **os.environ,
+            **server.environment(folder / "sdk"),
+            "GOEMO_OFFLINE": "0",
+            "PYTHONPATH": str(REPOSITORY),
+            **variables,
+        },
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.stderr == "", done.stderr
+    return done.stdout.strip()
+
+
+def test_the_report_holds_exactly_these_runs_with_their_scores(server: ReportServer, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    logged(layout, "tiny-20260101-000000", "aaaa1111")
+    logged(layout, "tiny-20260101-000001", "bbbb2222", project="elsewhere", entity="team")
+    for path in ("tester/goemo/aaaa1111", "team/elsewhere/bbbb2222", "tester/goemo/other333"):
+        server.add_run(path)
+    url = asked(server, tmp_path, "tiny-20260101-000000", "@latest")
+    ((id, view),) = server.views.items()
+    assert url == (f"{server.url}/tester/goemo/reports/tiny-20260101-000000-vs-tiny-20260101-000001--{id}")
+    assert view["type"] == "runs"
+    (text,) = [block for block in server.blocks(id) if block["type"] == "markdown-block"]
+    assert "| tiny-20260101-000001 | goemotions | per_label | 0.500 (0.250 to 0.500) |" in text["content"]
+    (grid,) = [block for block in server.blocks(id) if block["type"] == "panel-grid"]
+    run_sets = {
+        (one["project"]["entityName"], one["project"]["name"]): one["filters"]["filters"]
+        for one in grid["metadata"]["runSets"]
+    }
+    assert {where: [(one["key"], one["op"], one["value"]) for one in filters] for where, filters in run_sets.items()} == {
+        where: [({"section": "run", "name": "name"}, "IN", [run_id])]
+        for where, run_id in ((("tester", "goemo"), "aaaa1111"), (("team", "elsewhere"), "bbbb2222"))
+    }  # fmt: skip
+    panels = grid["metadata"]["panelBankSectionConfig"]["panels"]
+    shown = {metric for panel in panels for metric in panel["config"].get("metrics") or ()}
+    assert {"val/f1_macro", "train/loss", "test/auc_micro", "test/f1_joy"} <= shown
+    places = [tuple(panel["layout"].values()) for panel in panels]
+    for at, (x, y, w, h) in enumerate(places):
+        for x2, y2, w2, h2 in places[at + 1 :]:
+            assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, "panels overlap"
+
+
+def test_the_panels_speak_of_metrics_that_training_logs() -> None:
+    assert set(PER_EPOCH) <= set(epoch_values(dict.fromkeys(HISTORY_KEYS, 0.5)))
+    assert set(ON_TEST) <= set(test_values({"test": scores(0.5), "threshold_rule": "per_label"}))
+
+
+def test_a_run_that_is_not_on_wandb_is_named_with_the_way_there(server: ReportServer, tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    logged(layout, "tiny-20260101-000000", "aaaa1111")
+    told = asked(server, tmp_path, "@latest")
+    assert told == (
+        f"NotFoundError tiny-20260101-000000 is not on W&B: goemo sync --root {tmp_path} tiny-20260101-000000"
+    )
+    assert server.views == {}
+
+
+def test_a_refused_key_and_a_refused_report(server: ReportServer, tmp_path: Path) -> None:
+    logged(Layout(tmp_path), "tiny-20260101-000000", "aaaa1111")
+    server.add_run("tester/goemo/aaaa1111")
+    assert asked(server, tmp_path, WANDB_API_KEY="f" * 40).startswith("AuthenticationError")
+    server.faults.add(operation="upsertView", status=403, message="permission denied")
+    told = asked(server, tmp_path)
+    assert told.startswith("AuthenticationError W&B refuses the API key for the report in tester/goemo")
+
+
+def test_what_is_wrong_here_is_told_before_anything_is_asked(
+    layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = add_run(layout, "tiny-20260101-000000").run
+    with pytest.raises(NotFoundError, match=f"{run} is not on W&B: goemo sync"):
+        create_wandb_report([str(run)], layout=layout)
+    logged(layout, "tiny-20260101-000001", "aaaa1111")
+    with pytest.raises(RemoteError, match="GOEMO_OFFLINE"):
+        create_wandb_report([], layout=layout)
+    monkeypatch.setitem(sys.modules, "wandb_workspaces.reports.v2", None)
+    with pytest.raises(MissingPackageError, match=r"wandb-workspaces: pip install 'goemo\[wandb-report\]'"):
+        create_wandb_report([], layout=layout)
+
+
+def test_runs_of_different_comments_are_not_put_side_by_side_in_silence(layout: Layout) -> None:
+    one = add_run(layout, "tiny-20260101-000000")
+    other = add_run(layout, "tiny-20260101-000001", data="my|own\n<b>data</b>")
+    assert "do not compare" not in headline_table([one, one])
+    text = headline_table([one, other])
+    assert "their scores do not compare" in text
+    assert r"| my\|own &lt;b>data&lt;/b> |" in text
+    assert len(text.splitlines()) == 6
