@@ -14,12 +14,16 @@ from goemo_cli.commands.compare import compare
 from goemo_cli.commands.data import data
 from goemo_cli.commands.download import download
 from goemo_cli.commands.errors import errors
+from goemo_cli.commands.explain import explain
 from goemo_cli.commands.export_metrics import export_metrics
 from goemo_cli.commands.export_predictions import export_predictions
 from goemo_cli.commands.figures import figures
 from goemo_cli.commands.lineage import lineage
 from goemo_cli.commands.models import models
+from goemo_cli.commands.predict import predict
+from goemo_cli.commands.report import report
 from goemo_cli.commands.runs import runs
+from goemo_cli.commands.sweep import sweep
 from goemo_cli.commands.sync import sync
 from goemo_cli.commands.train import train
 from goemo_cli.commands.tune import tune
@@ -41,7 +45,10 @@ app.command("compare")(compare)
 app.command("export-predictions")(export_predictions)
 app.command("export-metrics")(export_metrics)
 app.command("errors")(errors)
+app.command("explain")(explain)
+app.command("predict")(predict)
 app.command("figures")(figures)
+app.command("report")(report)
 app.command("validate")(validate)
 app.command("download")(download)
 app.command("sync")(sync)
@@ -49,6 +56,7 @@ app.command("lineage")(lineage)
 app.command("models")(models)
 app.add_typer(runs, name="runs")
 app.add_typer(data, name="data")
+app.add_typer(sweep, name="sweep")
 
 
 @app.callback()

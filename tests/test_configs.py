@@ -1,4 +1,4 @@
-"""Every config in configs/ loads, says how it is used, and there is one per model."""
+"""Every config in configs/ loads, says how it is used, and there is one per model; sweeps are tested with their command."""
 
 import re
 from pathlib import Path
@@ -9,7 +9,9 @@ from goemo_cli.core.catalogue import catalogue, configs_folder
 from goemo_cli.services.settings import resolve_settings
 
 CONFIGS = configs_folder()
-FILES = sorted(path for path in CONFIGS.rglob("*.yaml") if path.name != "models.yaml")
+FILES = sorted(
+    path for path in CONFIGS.rglob("*.yaml") if path.name != "models.yaml" and path.parent.name != "sweep"
+)
 
 each_config = pytest.mark.parametrize(
     "path", FILES, ids=[path.relative_to(CONFIGS).as_posix() for path in FILES]

@@ -37,7 +37,7 @@ def commands() -> list[str]:
 def test_every_command_shown_exists_with_its_options(command: str) -> None:
     words = [word for word in shlex.split(command.replace("…", ""))[1:] if word not in ("[OPTIONS]",)]
     subcommand = words[0] if words else "--help"
-    path = [subcommand] if subcommand not in ("data", "runs") else words[:2]
+    path = [subcommand] if subcommand not in ("data", "runs", "sweep") else words[:2]
     shown = CliRunner().invoke(app, [*path, "--help"] if subcommand[0] != "-" else [subcommand])
     assert shown.exit_code == 0, (command, shown.output)
     for flag in (word.partition("=")[0] for word in words[1:] if word.startswith("--")):

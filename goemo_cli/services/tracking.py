@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.config import TrainConfig, environment
 from goemo_cli.core.errors import MissingPackageError
 from goemo_cli.core.events import Listener, Noted, Warned, ignore
 from goemo_cli.core.files import dump_json
@@ -39,7 +39,9 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
     Raises:
         MissingPackageError: wandb, where W&B is required.
     """
-    mirror_id = "".join(secrets.choice(_ID_CHARACTERS) for _ in range(8))  # W&B's own ids look so
+    # An agent of a W&B sweep has named the run already; otherwise an id that looks like W&B's own.
+    given = environment("WANDB_RUN_ID") if environment("WANDB_SWEEP_ID") else None
+    mirror_id = given or "".join(secrets.choice(_ID_CHARACTERS) for _ in range(8))
     trackers: dict[str, Tracker] = {
         "The journal": JournalTracker(layout.journals, root=layout.root, mirror_id=mirror_id)
     }

@@ -30,7 +30,9 @@ metadata, logged_by, used_by, logged_artifacts, used_artifacts, lists of types, 
 Held against the client, as the real one does: the key; Content-MD5 and announced digests of uploads; a commit without
 all files or with a digest that its manifest does not have; offsets of the file stream; an entity that does not exist.
 
-Not answered: sweeps, launch, reports, automations, registries and organizations, members, parquet exports of the history,
+Reports and sweeps: see `reports.py` and `sweeps.py`.
+
+Not answered: launch, automations, registries and organizations, members, parquet exports of the history,
 uploads in parts (above 2 GiB), range requests, incremental artifacts, rewinding of runs. What was asked and not known is
 null in the answer and listed in `server.unanswered`; tracebacks of the server itself are in `server.bugs`.
 

@@ -1,0 +1,293 @@
+"""goemo sweep."""
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+
+
+class _RunByDefault(TyperGroup):
+    """`goemo sweep FILE` is `goemo sweep run FILE`."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put `run` before what names no subcommand."""
+        if args and args[0] not in self.commands and args[0] not in ctx.help_option_names:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
+sweep = typer.Typer(
+    cls=_RunByDefault,
+    help="Search for settings by a file in W&B's sweep syntax: goemo sweep FILE",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+
+NameArg = Annotated[str, typer.Argument(help="A sweep below output/sweeps/.", metavar="NAME")]
+StorageOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--storage",
+        help="URL of a database for the study, instead of a journal in the sweep's folder.",
+        metavar="URL",
+        show_default=False,
+    ),
+]
+FormatOpt = Annotated[str, typer.Option("--format", help="table, md, csv or json.", metavar="FORMAT")]
+
+
+@sweep.callback()
+def _sweep() -> None:
+    """Search for settings by a file in W&B's sweep syntax: goemo sweep FILE."""
+
+
+@sweep.command("run")
+def run(
+    file: Annotated[Path, typer.Argument(help="YAML in W&B's sweep syntax.", metavar="FILE")],
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            "--trials",
+            min=1,
+            help="Of the whole sweep. [default: run_cap of the file, else all of a grid, else 20]",
+            show_default=False,
+        ),
+    ] = None,
+    count: Annotated[
+        int | None,
+        typer.Option("--count", min=1, help="At most so many trials in this call.", show_default=False),
+    ] = None,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, help="Trainings at a time; they share the cores.")
+    ] = 1,
+    name: Annotated[
+        str | None,
+        typer.Option("--name", help="Of the sweep. [default: the file's name]", show_default=False),
+    ] = None,
+    storage: StorageOpt = None,
+    emit: Annotated[
+        str | None,
+        typer.Option("--emit", help="wandb: print the file for `wandb sweep`, and stop.", show_default=False),
+    ] = None,
+    wandb: Annotated[
+        bool,
+        typer.Option(
+            "--wandb", help="Search on W&B: create the sweep there and run an agent for --count runs."
+        ),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Show what would be searched, and stop.")
+    ] = False,
+    root: RootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Run a sweep, continue it, or join others who run it, also on other machines.
+
+    Example: goemo sweep configs/sweep/minilm-quick.yaml --trials 12 --workers 2
+    """
+    from goemo_cli.core.sweep_file import read_sweep_file
+
+    config = read_sweep_file(file, name=name)
+    out = Console(as_json=as_json, quiet=quiet)
+    _require_optuna()
+    if emit is not None:
+        _emit(out, config, emit)
+        return
+
+    from goemo_cli.core.layout import Layout
+
+    if config.ignored:
+        out.note(f"Not used here, since goemo trains: {', '.join(config.ignored)}")
+    if wandb and (storage or workers > 1):
+        raise typer.BadParameter("--wandb searches on W&B: --storage and --workers are for a local search")
+    if dry_run:
+        _plan(out, config, trials)
+        return
+
+    from goemo_cli.commands._progress import Screen
+
+    if wandb:
+        from goemo_cli.services.sweep.plan import total_trials
+        from goemo_cli.services.sweep.wandb_file import sweep_on_wandb
+
+        with Screen(out) as screen:
+            id = sweep_on_wandb(
+                config, layout=Layout(root), count=count or total_trials(config, trials), listen=screen
+            )
+        out.result(f"Ran sweep {id} on W&B", sweep=id)
+        return
+
+    from goemo_cli.services.sweep import sweep as search
+
+    with Screen(out) as screen:
+        result = search(
+            config, layout=Layout(root), trials=trials, count=count, workers=workers, storage=storage, listen=screen
+        )  # fmt: skip
+    _conclude(out, result, root)
+
+
+@sweep.command("show")
+def show(
+    name: NameArg,
+    form: FormatOpt = "table",
+    storage: StorageOpt = None,
+    root: RootOpt = Path(),
+) -> None:
+    """Show every trial of a sweep, the best first.
+
+    Example: goemo sweep show minilm-quick --format md
+    """
+    result = _open(name, root, storage)
+    _print(result, result.ranked(), form, f"Sweep {name}")
+
+
+@sweep.command("best")
+def best(
+    name: NameArg,
+    form: FormatOpt = "table",
+    storage: StorageOpt = None,
+    root: RootOpt = Path(),
+) -> None:
+    """Show the best trial of a sweep; with several objectives all that no other one beats.
+
+    Example: goemo sweep best minilm-quick --format json
+    """
+    result = _open(name, root, storage)
+    result.require_best()
+    aim = result.objectives[0]
+    sign = -1 if aim.goal == "maximize" else 1
+    front = sorted(result.front, key=lambda one: sign * one.values[aim.name])
+    single = len(result.objectives) == 1
+    _print(
+        result, [result.best] if single else front, form, f"{'Best' if single else 'Pareto front'} of {name}"
+    )
+    Console().hint(f"goemo train --config {result.folder / 'best.yaml'}{_at(root)}")
+
+
+def _require_optuna() -> None:
+    from importlib.util import find_spec
+
+    from goemo_cli.core.errors import MissingPackageError
+
+    if find_spec("optuna") is None:
+        raise MissingPackageError("optuna", "sweep", "goemo sweep")
+
+
+def _open(name: str, root: Path, storage: str | None) -> Any:
+    _require_optuna()
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.sweep import open_sweep
+
+    return open_sweep(name, layout=Layout(root), storage=storage)[0]
+
+
+def _emit(out: Console, config: Any, target: str) -> None:
+    if target != "wandb":
+        raise typer.BadParameter(f"{target!r} is none: wandb", param_hint="--emit")
+    from goemo_cli.services.sweep.wandb_file import wandb_content, wandb_text
+
+    if out.as_json:
+        out.result("", **wandb_content(config, ("goemo",)))
+    else:
+        out.text(wandb_text(config).rstrip("\n"))
+
+
+def _plan(out: Console, config: Any, trials: int | None) -> None:
+    from goemo_cli.services.sweep.plan import plan_of
+
+    plan = plan_of(config, trials)
+    out.table(
+        f"Sweep {config.name}: {config.method}",
+        ["setting", "distribution", "values"],
+        [[one.name, one.distribution, one.shown()] for one in config.parameters],
+    )
+    out.result("Plan (nothing was written)", **plan)
+
+
+def _conclude(out: Console, result: Any, root: Path) -> None:
+    rows = result.ranked() if out.as_json else result.ranked()[:10]
+    if not out.as_json:
+        _table(out, result, rows, f"Trials of {result.name}, the best first")
+    found = result.best
+    out.result(
+        f"Sweep {result.name}: {len([one for one in result.trials if one.is_over])} trials",
+        finished=result.count("finished"),
+        pruned=result.count("pruned"),
+        failed=result.count("failed"),
+        best_trial=found and found.number,
+        best=found and dict(found.values),
+        settings=found
+        and (
+            dict(found.settings)
+            if out.as_json
+            else {one: _cell(value) for one, value in found.settings.items()}
+        ),
+        folder=result.folder,
+        **({"trials": result.rows()} if out.as_json else {}),
+    )
+    at_root = _at(root)
+    if found:
+        out.hint(
+            f"goemo train --config {result.folder / 'best.yaml'}{at_root}",
+            f"goemo sweep show {result.name}{at_root}",
+        )
+
+
+def _print(result: Any, rows: Any, form: str, title: str) -> None:
+    by_number = {row["trial"]: row for row in result.rows()}
+    records = [by_number[one.number] for one in rows]
+    out, columns = Console(), result.columns()
+    if form == "table":
+        _table(out, result, rows, title)
+    elif form == "json":
+        typer.echo(json.dumps(records, ensure_ascii=False, indent=2, allow_nan=False, default=str))
+    elif form == "csv":
+        from goemo_cli.core.csv_files import csv_text
+
+        typer.echo(csv_text(columns, records), nl=False)
+    elif form == "md":
+        shown = [column for column in columns if any(record[column] is not None for record in records)]
+        lines = [shown, ["---"] * len(shown), *([_cell(record[one]) for one in shown] for record in records)]
+        out.text("\n".join(f"| {' | '.join(line)} |" for line in lines))
+    else:
+        raise typer.BadParameter(f"{form!r} is none: table, md, csv or json", param_hint="--format")
+
+
+def _table(out: Console, result: Any, rows: Any, title: str) -> None:
+    searched = result.searched
+    aims = [one.name for one in result.objectives]
+    state = ["state"] if any(one.state != "finished" or one.duplicate_of is not None for one in rows) else []
+    why = ["reason"] if any(one.reason for one in rows) else []
+    out.table(
+        title,
+        ["trial", *state, *aims, *(name.rpartition(".")[2] for name in searched), "seconds", *why],
+        [
+            [
+                one.number,
+                *([one.state if one.duplicate_of is None else f"as {one.duplicate_of}"] if state else []),
+                *(one.values.get(aim) for aim in aims),
+                *(_cell(one.settings.get(name)) for name in searched),
+                one.seconds and round(one.seconds),
+                *([one.reason or ""] if why else []),
+            ]
+            for one in rows
+        ],
+    )
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _at(root: Path) -> str:
+    return "" if root == Path() else f" --root {root}"

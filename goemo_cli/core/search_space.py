@@ -1,0 +1,218 @@
+"""One parameter of a sweep, as W&B's sweep files write it: its distribution, checked, with W&B's defaults."""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from goemo_cli.core.errors import did_you_mean
+
+_BOUNDS, _LAW, _SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
+_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "constant": (("value",), ()),
+    "categorical": (("values",), ()),
+    "categorical_w_probabilities": (("values", "probabilities"), ()),
+    "int_uniform": (_BOUNDS, ()),
+    "uniform": (_BOUNDS, ()),
+    "q_uniform": (_BOUNDS, ("q",)),
+    "log_uniform": (_BOUNDS, ()),
+    "log_uniform_values": (_BOUNDS, ()),
+    "q_log_uniform": (_BOUNDS, ("q",)),
+    "q_log_uniform_values": (_BOUNDS, ("q",)),
+    "inv_log_uniform": (_BOUNDS, ()),
+    "inv_log_uniform_values": (_BOUNDS, ()),
+    "normal": ((), _LAW),
+    "q_normal": ((), (*_LAW, "q")),
+    "log_normal": ((), _LAW),
+    "q_log_normal": ((), (*_LAW, "q")),
+    "beta": ((), _SHAPE),
+    "q_beta": ((), (*_SHAPE, "q")),
+}
+"""By distribution: the keys that it needs, and those with a default (src/sweeps/config/schema.json of wandb/sweeps)."""
+
+DISTRIBUTIONS = tuple(_KEYS)
+_DEFAULTS = {"mu": 0.0, "sigma": 1.0, "a": 1.0, "b": 1.0, "q": 1.0}
+_WHOLE_GRID = ("constant", "categorical", "int_uniform", "q_uniform")
+
+
+@dataclass(frozen=True)
+class Parameter:
+    """A setting and the values that a sweep tries."""
+
+    name: str
+    """Dotted, as in `training.learning_rate`."""
+    distribution: str
+    """One of `DISTRIBUTIONS`."""
+    values: tuple[Any, ...] = ()
+    """constant: the one value; categorical: all of them."""
+    weights: tuple[float, ...] = ()
+    """categorical_w_probabilities: of each value; they add up to 1."""
+    numbers: Mapping[str, float] | None = None
+    """min, max, mu, sigma, a, b, q, as far as the distribution has them."""
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether there is nothing to search."""
+        return self.distribution == "constant"
+
+    def shown(self) -> str:
+        """The values for people."""
+        if self.values:
+            return ", ".join(map(str, self.values))
+        return ", ".join(f"{key} {value:g}" for key, value in (self.numbers or {}).items())
+
+    def interval(self) -> tuple[float, float, bool] | None:
+        """(low, high, whether the logarithm is uniform) before rounding; None for every other law."""
+        if self.numbers is None or "min" not in self.numbers:
+            return None
+        low, high = self.numbers["min"], self.numbers["max"]
+        if self.distribution in ("log_uniform", "q_log_uniform"):  # the bounds are exponents
+            return math.exp(low), math.exp(high), True
+        if self.distribution == "inv_log_uniform":  # and here those of 1/X
+            return math.exp(-high), math.exp(-low), True
+        return low, high, "log" in self.distribution
+
+    def rounded(self, number: float) -> float | int:
+        """`round(X / q) * q`, as W&B rounds; whole numbers stay whole. As it is where the distribution has no q."""
+        q = (self.numbers or {}).get("q")
+        if q is None:
+            return number
+        multiple = round(number / q)
+        # 3 * 0.05 is 0.15000000000000002: people and duplicates want 0.15.
+        return multiple * int(q) if float(q).is_integer() else float(f"{multiple * q:.12g}")
+
+    def grid(self) -> tuple[Any, ...] | None:
+        """All values, in their order, as W&B's grid has them; None where there are endlessly many or they have weights."""
+        if self.distribution not in _WHOLE_GRID:
+            return None
+        if self.numbers is None:
+            return self.values
+        low, high = self.numbers["min"], self.numbers["max"]
+        if self.distribution == "int_uniform":
+            return tuple(range(int(low), int(high) + 1))
+        q = self.numbers["q"]  # numpy's arange on W&B's side: max itself is left out
+        return tuple(_tidy(low + at * q) for at in range(math.ceil((high - low) / q)))
+
+    def probes(self) -> tuple[Any, ...]:
+        """Values that must be possible settings: all that are named, else both ends; none where it has no ends.
+
+        Without rounding the ends themselves are as good as never drawn, so that `min: 0` of what must be above 0 is
+        fine: what is probed lies a hair inside.
+        """
+        if self.values:
+            return self.values
+        if self.distribution == "int_uniform":
+            return tuple(int((self.numbers or {})[key]) for key in _BOUNDS)
+        if (span := self.interval()) is None:
+            return ()
+        low, high, _ = span
+        hair = 0.0 if "q" in (self.numbers or {}) else 1e-9 * (high - low)
+        return self.rounded(low + hair), self.rounded(high - hair)
+
+
+def parse_parameters(section: Any, problems: list[str], prefix: str = "") -> Iterator[Parameter]:
+    """The parameters of a sweep file, nested ones (`parameters:` within a parameter) by their dotted names.
+
+    Args:
+        section: what stands under `parameters:`.
+        problems: takes a sentence for everything that is wrong.
+        prefix: of the names, where they are nested.
+    """
+    if not isinstance(section, Mapping) or not section:
+        problems.append(f"{prefix}parameters: a mapping from settings to their values is wanted")
+        return
+    for key, entry in section.items():
+        name = f"{prefix}{key}"
+        if not isinstance(entry, Mapping):
+            problems.append(f"{name}: write `value: {entry}` below it, or `values:`, or a distribution")
+        elif set(entry) == {"parameters"}:
+            yield from parse_parameters(entry["parameters"], problems, f"{name}.")
+        else:
+            found = _parameter(name, entry)
+            if isinstance(found, Parameter):
+                yield found
+            else:
+                problems.append(f"{name}: {found}")
+
+
+def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter | str:
+    """The parameter, or what is wrong with it."""
+    distribution = entry.get("distribution") or _implied(entry)
+    if distribution == "categorical" and "probabilities" in entry:
+        distribution = "categorical_w_probabilities"
+    if distribution not in _KEYS:
+        near = did_you_mean(str(distribution), DISTRIBUTIONS) or f"; known: {', '.join(DISTRIBUTIONS)}"
+        return (
+            f"no distribution {distribution!r}{near}"
+            if distribution
+            else "neither value, values nor min and max"
+        )
+    needed, optional = _KEYS[distribution]
+    if missing := [key for key in needed if key not in entry]:
+        return f"{distribution} needs {' and '.join(missing)}"
+    if strange := set(entry) - {"distribution", *needed, *optional}:
+        return f"{distribution} has no key {', '.join(sorted(map(str, strange)))}"
+    if distribution == "constant":
+        return Parameter(name, distribution, (entry["value"],))
+    if "values" in needed:
+        return _categorical(name, distribution, entry)
+    given = {
+        **{key: _DEFAULTS[key] for key in optional},
+        **{key: entry[key] for key in entry if key != "distribution"},
+    }
+    return _numeric_problem(distribution, given) or Parameter(name, distribution, numbers=given)
+
+
+def _implied(entry: Mapping[str, Any]) -> str | None:
+    """W&B's rules for a parameter that names no distribution."""
+    if "value" in entry:
+        return "constant"
+    if "values" in entry:
+        return "categorical"
+    if "min" in entry or "max" in entry:
+        whole = all(type(entry.get(key)) is int for key in _BOUNDS)
+        return "int_uniform" if whole else "uniform"
+    return None
+
+
+def _categorical(name: str, distribution: str, entry: Mapping[str, Any]) -> Parameter | str:
+    values, weights = entry["values"], entry.get("probabilities", [])
+    if not isinstance(values, list) or not values:
+        return "values is not a list with something in it"
+    if distribution == "categorical":
+        return Parameter(name, distribution, tuple(values))
+    if not isinstance(weights, list) or len(weights) != len(values):
+        return f"{len(values)} values need as many probabilities"
+    if any(not _is_number(weight) or weight < 0 for weight in weights) or abs(sum(weights) - 1) > 1e-6:
+        return "probabilities are not numbers from 0 that add up to 1"
+    return Parameter(name, distribution, tuple(values), tuple(map(float, weights)))
+
+
+def _numeric_problem(distribution: str, numbers: Mapping[str, Any]) -> str | None:
+    for key, value in numbers.items():
+        if not _is_number(value):
+            return f"{key} is not a number: {value!r}"
+        if key in ("q", "a", "b") and value <= 0:
+            return f"{key} is not above 0: {value}"
+        if key == "sigma" and value < 0:
+            return f"sigma is below 0: {value}"
+    if "min" not in numbers:
+        return None
+    low, high = numbers["min"], numbers["max"]
+    if low >= high:
+        return f"min {low} is not below max {high}"
+    if distribution == "int_uniform" and not all(isinstance(end, int) for end in (low, high)):
+        return f"int_uniform needs whole numbers, not {low} and {high}"
+    if distribution.endswith("log_uniform_values") and low <= 0:
+        return f"{distribution} needs a min above 0, not {low}"
+    if distribution in ("log_uniform", "q_log_uniform", "inv_log_uniform") and max(abs(low), abs(high)) > 700:
+        return f"{distribution} takes exponents, and exp({max(low, high, key=abs)}) is out of range; {distribution}_values takes the values themselves"
+    return None
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _tidy(number: float) -> float | int:
+    return number if isinstance(number, int) else float(f"{number:.12g}")

@@ -1,0 +1,29 @@
+"""What a sweep would do, without doing it."""
+
+from typing import Any
+
+from goemo_cli.core.sweep_file import SweepFile
+from goemo_cli.services.sweep.objectives import aims_of
+from goemo_cli.services.sweep.study import grid_size
+
+
+def plan_of(config: SweepFile, trials: int | None) -> dict[str, Any]:
+    """Facts of a sweep by their names, for people."""
+    aims = aims_of(config)
+    return {
+        "method": config.method,
+        "objectives": [f"{one.goal} {one.name}" for one in aims.objectives],
+        "trials": total_trials(config, trials),
+        **({"grid_size": grid_size(config)} if config.method == "grid" else {}),
+    }
+
+
+DEFAULT_TRIALS = 20
+
+
+def total_trials(config: SweepFile, trials: int | None) -> int:
+    """How many trials the whole sweep has: as asked, else the file's `run_cap`, else all of a grid, else 20."""
+    wanted = trials or config.run_cap
+    if config.method == "grid":
+        return min(grid_size(config), wanted or grid_size(config))
+    return wanted or DEFAULT_TRIALS

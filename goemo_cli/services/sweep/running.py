@@ -1,0 +1,341 @@
+"""Runs a sweep: asks the study for settings, keeps some trainings going, records what comes of each."""
+
+import os
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna.trial import FrozenTrial, TrialState
+
+from goemo_cli.core.catalogue import model_entry
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.config import environment
+from goemo_cli.core.errors import GoemoError, TrainingFailedError
+from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.files import write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.core.sweep_file import SweepFile
+from goemo_cli.core.yaml_files import dump_yaml
+from goemo_cli.services.sweep import study as kept
+from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Aims, aims_of, scores_of
+from goemo_cli.services.sweep.plan import total_trials
+from goemo_cli.services.sweep.results import SweepResult, importances, result_of, seconds_text, write_tables
+from goemo_cli.services.sweep.translation import suggest
+from goemo_cli.services.sweep.trial_process import TrialProcess, finished_run, reason, trial_config
+
+_POLL_SECONDS = 0.3
+_HOPELESS = 3
+
+
+def sweep(
+    config: SweepFile,
+    *,
+    layout: Layout,
+    trials: int | None = None,
+    count: int | None = None,
+    workers: int = 1,
+    storage: str | None = None,
+    listen: Listener = ignore,
+) -> SweepResult:
+    """Search for settings; a sweep that exists is continued, also beside others who run the same.
+
+    Args:
+        config: what is searched, from `core.sweep_file`.
+        layout: where runs and the sweep go.
+        trials: of the whole sweep; by default the file's `run_cap`, a grid's size, or 20.
+        count: at most so many of them in this call.
+        workers: trainings at a time; each computes with its share of the cores, or OMP_NUM_THREADS where that is set.
+        storage: URL of a database that holds the study; by default a journal in the sweep's folder.
+        listen: told what happens.
+
+    Raises:
+        SettingError, NotFoundError: a file, a parameter or a storage that makes no sense; nothing has run then.
+        TrainingFailedError: the first three trials all failed.
+    """
+    aims = aims_of(config)
+    _check_models(config)
+    study = kept.open_study(config, aims, layout=layout, storage=storage)
+    folder = layout.sweeps / config.name
+    write_text(folder / "sweep.yaml", dump_yaml(dict(config.content)))
+    agent = _Agent(config, aims, study, layout, total_trials(config, trials), count, workers, listen)
+    try:
+        agent.work()
+    finally:
+        result = result_of(study, aims, config.name, layout)
+        write_tables(result, layout=layout, listen=listen)
+    from goemo_cli.services.sweep.figures import draw_sweep  # matplotlib loads when it is needed
+
+    draw_sweep(result, importances(study, result), listen=listen)
+    return result
+
+
+@dataclass
+class _Active:
+    """A trial whose training goes on."""
+
+    trial: optuna.Trial
+    process: TrialProcess
+    started: float
+    heartbeat: float
+
+
+class _Agent:
+    """One process that works on a sweep."""
+
+    def __init__(
+        self, config: SweepFile, aims: Aims, study: optuna.Study, layout: Layout, total: int, count: int | None,
+        workers: int, listen: Listener,
+    ) -> None:  # fmt: skip
+        self.config, self.aims, self.study, self.layout = config, aims, study, layout
+        self.total, self.left, self.workers, self.listen = total, count, workers, listen
+        wanted = environment("OMP_NUM_THREADS") or ""
+        self.threads = max(1, int(wanted) if wanted.isdigit() else (os.cpu_count() or 1) // workers)
+        self.active: list[_Active] = []
+        self.twins: list[tuple[optuna.Trial, dict[str, Any], int]] = []
+        """Trials with the settings of one that still runs: (trial, settings, number of the other)."""
+        self.failures = 0
+        self._looked = 0.0
+
+    def work(self) -> None:
+        """Go on until there is nothing more to do; leave nothing behind that runs."""
+        try:
+            while True:
+                self._take_over_abandoned()
+                while len(self.active) + len(self.twins) < self.workers and self._is_more():
+                    self._begin(self.study.ask())
+                if not self.active and not self.twins:
+                    if self.left == 0 or not self._take_over_abandoned(at_once=True):
+                        return
+                    continue
+                time.sleep(_POLL_SECONDS)
+                self._look_after()
+        except BaseException:
+            self._stop()
+            raise
+
+    # What comes next
+
+    def _is_more(self) -> bool:
+        if self.left == 0 or self._is_target_reached():
+            return False
+        trials = kept.counted(self.study)
+        waiting = any(one.state == TrialState.WAITING for one in trials)
+        begun = sum(one.state != TrialState.WAITING for one in trials)
+        return begun < self.total and (waiting or self.config.method != "grid")
+
+    def _is_target_reached(self) -> bool:
+        aim = self.aims.objectives[0]
+        if aim.target is None or len(self.aims.objectives) > 1:
+            return False
+        found = [one.value for one in kept.counted(self.study) if one.state == TrialState.COMPLETE]
+        return any(value is not None and not aim.is_better(aim.target, value) for value in found)
+
+    def _begin(self, trial: optuna.Trial) -> None:
+        """Start a trial, or take over what is known of its settings."""
+        if self.left is not None:
+            self.left -= 1
+        for key, value in (kept.WORKER, kept.worker()), (kept.HEARTBEAT, time.time()):
+            trial.set_user_attr(key, value)
+        settings = {one.name: suggest(trial, one) for one in self.config.parameters}
+        trial.set_user_attr(kept.SETTINGS, settings)
+        twin = self._twin(trial.number, settings)
+        if twin and twin.state == TrialState.RUNNING:
+            self.twins.append((trial, settings, twin.number))
+        elif twin:
+            self._copy(trial, twin)
+        else:
+            self._train(trial, settings)
+
+    def _twin(self, number: int, settings: Mapping[str, Any]) -> FrozenTrial | None:
+        """An earlier trial with the same settings that has a result or is about to have one."""
+        states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
+        for one in self.study.get_trials(deepcopy=False, states=states):
+            if one.number < number and one.user_attrs.get(kept.SETTINGS) == settings:
+                return one
+        return None
+
+    def _train(self, trial: optuna.Trial, settings: Mapping[str, Any]) -> None:
+        tag = f"{self.config.name}-trial-{trial.number}"
+        try:
+            config = trial_config(settings, layout=self.layout, tags=[f"sweep-{self.config.name}", tag])
+        except GoemoError as error:  # settings that fit each alone, but not together
+            self._fail(trial, str(error))
+            return
+        left = self._run_left(trial)
+        if left is not None:
+            self._conclude(trial, left)
+            return
+        process = TrialProcess(
+            self._folder(trial.number), config, layout=self.layout, threads=self.threads, tag=tag
+        )
+        self.active.append(_Active(trial, process, time.monotonic(), time.monotonic()))
+
+    def _run_left(self, trial: optuna.Trial) -> str | None:
+        """The run that an abandoned trial with these settings had finished, though nobody was there to record it."""
+        before = trial.user_attrs.get(kept.REPEATS)
+        return None if before is None else finished_run(self._folder(before))
+
+    def _folder(self, number: int) -> Path:
+        return self.layout.sweeps / self.config.name / "trials" / f"{number:04d}"
+
+    # While they run
+
+    def _look_after(self) -> None:
+        for one in list(self.active):
+            code = one.process.poll()
+            is_due = time.monotonic() - one.heartbeat > kept.HEARTBEAT_SECONDS
+            if (code is not None or is_due) and not self._is_ours(one.trial):
+                self._leave(one)
+            elif code is not None:
+                self.active.remove(one)
+                one.trial.set_user_attr(kept.SECONDS, round(time.monotonic() - one.started, 1))
+                self._record(one.trial, code)
+            elif self.config.early_terminate and self._falls_behind(one):
+                self.active.remove(one)
+                one.process.stop()
+                self._prune(one)
+            elif is_due:
+                one.heartbeat = time.monotonic()
+                one.trial.set_user_attr(kept.HEARTBEAT, time.time())
+        for entry in list(self.twins):
+            self._look_after_twin(*entry)
+
+    def _is_ours(self, trial: optuna.Trial) -> bool:
+        """Whether nobody took the trial for dead, as happens to a machine that was asleep."""
+        return bool(self.study.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING)
+
+    def _leave(self, one: _Active) -> None:
+        self.active.remove(one)
+        one.process.stop()
+        self.listen(Warned(f"Trial {one.trial.number} was taken over by another worker meanwhile"))
+
+    def _look_after_twin(self, trial: optuna.Trial, settings: dict[str, Any], number: int) -> None:
+        other = self.study.get_trials(deepcopy=False)[number]
+        if other.state == TrialState.RUNNING:
+            return
+        self.twins.remove((trial, settings, number))
+        if other.state == TrialState.FAIL:
+            self._train(trial, settings)
+        else:
+            self._copy(trial, other)
+
+    def _falls_behind(self, one: _Active) -> bool:
+        known = one.process.epochs(EPOCH_KEYS[self.aims.objectives[0].name])
+        told = self.study.get_trials(deepcopy=False)[one.trial.number]
+        if told.state != TrialState.RUNNING:
+            return False
+        new = [epoch for epoch in sorted(known) if epoch not in told.intermediate_values]
+        for epoch in new:
+            one.trial.report(known[epoch], epoch)
+        return bool(new) and one.trial.should_prune()
+
+    # What comes of them
+
+    def _record(self, trial: optuna.Trial, code: int) -> None:
+        run = finished_run(self._folder(trial.number))
+        if code != 0 or run is None:
+            self._fail(trial, reason(self._folder(trial.number), code))
+        else:
+            self._conclude(trial, run)
+
+    def _conclude(self, trial: optuna.Trial, run: str) -> None:
+        try:
+            scores = scores_of(open_trial_run(run, self.layout), self.aims.needed, self.layout)
+        except GoemoError as error:
+            self._fail(trial, str(error))
+            return
+        trial.set_user_attr(kept.RUN, run)
+        trial.set_user_attr(kept.SCORES, scores)
+        self._tell(trial, values=self.aims.values(scores))
+
+    def _copy(self, trial: optuna.Trial, twin: FrozenTrial) -> None:
+        for key in (kept.RUN, kept.SCORES):
+            if key in twin.user_attrs:
+                trial.set_user_attr(key, twin.user_attrs[key])
+        trial.set_user_attr(kept.DUPLICATE_OF, twin.number)
+        for epoch, value in twin.intermediate_values.items():
+            trial.report(value, epoch)
+        self._tell(trial, values=twin.values if twin.state == TrialState.COMPLETE else None, state=twin.state)
+
+    def _fail(self, trial: optuna.Trial, why: str) -> None:
+        trial.set_user_attr(kept.REASON, why)
+        self._tell(trial, state=TrialState.FAIL)
+        self.listen(Warned(f"Trial {trial.number} failed: {why}"))
+        self.failures += 1
+        if self.failures >= _HOPELESS and not any(
+            one.state in (TrialState.COMPLETE, TrialState.PRUNED) for one in kept.counted(self.study)
+        ):
+            raise TrainingFailedError(
+                f"the first {self.failures} trials failed, the last one with: {why} "
+                f"(all of what it said: {self._folder(trial.number) / 'log.txt'})"
+            )
+
+    def _prune(self, one: _Active) -> None:
+        one.trial.set_user_attr(kept.SECONDS, round(time.monotonic() - one.started, 1))
+        one.trial.set_user_attr(kept.REASON, "fell behind")
+        self._tell(one.trial, state=TrialState.PRUNED)
+
+    def _tell(self, trial: optuna.Trial, *, values: Any = None, state: TrialState | None = None) -> None:
+        if kept.finish(self.study, trial.number, values=values, state=state):
+            if state != TrialState.FAIL:
+                self.listen(Noted(self._progress(trial.number)))
+        else:
+            self.listen(Warned(f"Trial {trial.number} was taken over by another worker meanwhile"))
+
+    def _progress(self, number: int) -> str:
+        result = result_of(self.study, self.aims, self.config.name, self.layout)
+        own = next(one for one in result.trials if one.number == number)
+        over = sum(one.is_over for one in result.trials)
+        spans = [one.seconds for one in result.trials if one.seconds]
+        at_a_time = max(self.workers, result.count("running") + 1)  # other workers' trials too
+        left = max(0, self.total - over) * (sum(spans) / len(spans) if spans else 0) / at_a_time
+        best = f"; best {result.best.shown_values()} (trial {result.best.number})" if result.best else ""
+        eta = f"; about {seconds_text(left)} left" if left else ""
+        return f"{over}/{self.total}  trial {number}: {own.shown_values()}{best}{eta}"
+
+    # Whoever dies
+
+    def _take_over_abandoned(self, *, at_once: bool = False) -> bool:
+        """Give back what dead workers left, now and then or at once; whether there was anything."""
+        if self._looked and not at_once and time.monotonic() - self._looked < kept.HEARTBEAT_SECONDS:
+            return False
+        self._looked = time.monotonic()
+        found = [one.number for one in kept.abandoned(self.study) if kept.give_back(self.study, one)]
+        for number in found:
+            self.listen(
+                Noted(
+                    f"Trial {number} was left behind by a worker that is gone; its settings are tried again"
+                )
+            )
+        return bool(found)
+
+    def _stop(self) -> None:
+        """End every training and give its settings back."""
+        if self.active:
+            self.listen(Noted("Trainings are ended; the same command goes on with their settings"))
+        for one in self.active:
+            with suppress(OSError):
+                one.process.stop()
+        for trial in [*(one.trial for one in self.active), *(trial for trial, *_ in self.twins)]:
+            kept.give_back(self.study, trial)
+
+
+def open_trial_run(run: str, layout: Layout) -> Checkpoint:
+    """The checkpoint of a trial's run."""
+    name = RunName.parse(run)
+    path = layout.find_checkpoint(name) if name else None
+    if path is None:
+        raise TrainingFailedError(f"its run {run} is not below {layout.models}")
+    return Checkpoint.open(path)
+
+
+def _check_models(config: SweepFile) -> None:
+    for one in config.parameters:
+        if one.name == "model.name":
+            for value in one.values:
+                model_entry(str(value))

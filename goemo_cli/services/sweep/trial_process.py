@@ -1,0 +1,146 @@
+"""One trial as a `goemo train` process of its own, so that whatever happens to it happens to nobody else."""
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import read_json_object, write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.tracking.journal import complete_lines, parse_line
+
+CONFIG, RESULT, LOG = "config.yaml", "result.json", "log.txt"
+_END_SECONDS = 20.0
+_LAST_BYTES = 8192
+_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
+_PR_SET_PDEATHSIG = 1
+
+
+class TrialProcess:
+    """A training that has been started.
+
+    Args:
+        folder: gets the settings, what the process says, and its result; an earlier result there is gone.
+        config: resolved settings.
+        layout: where the run goes.
+        threads: how many the process computes with.
+        tag: what its run carries among W&B's tags; no other run has it.
+    """
+
+    def __init__(self, folder: Path, config: TrainConfig, *, layout: Layout, threads: int, tag: str) -> None:
+        self.folder, self.layout, self.tag = folder, layout, tag
+        self.started = time.time()
+        self._journal: Path | None = None
+        self._passed_by: set[Path] = set()
+        write_text(folder / CONFIG, config.to_yaml())
+        (folder / RESULT).unlink(missing_ok=True)
+        command = [
+            "env", f"OMP_NUM_THREADS={threads}", f"MKL_NUM_THREADS={threads}", "TOKENIZERS_PARALLELISM=false",
+            sys.executable, "-m", "goemo_cli", "train", "--config", str(folder / CONFIG),
+            "--root", str(layout.root), "--json",
+        ]  # fmt: skip
+        with _written(folder / RESULT) as result, _written(folder / LOG) as log:
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stdout=result, stderr=log,
+                start_new_session=True,  # Ctrl-C is the sweep's business
+                preexec_fn=_end_with_parent,
+            )  # fmt: skip
+
+    def poll(self) -> int | None:
+        """The exit code, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+    def epochs(self, key: str) -> dict[int, float]:
+        """A number of the epochs so far, by epoch, from the run's journal."""
+        if self._journal is None:
+            self._journal = self._find_journal()
+        if self._journal is None:
+            return {}
+        records = [parse_line(self._journal, line) for line in complete_lines(self._journal)]
+        return {
+            record["epoch"]: record["values"][key]
+            for record in records
+            if record["kind"] == "log" and record["epoch"] and key in record["values"]
+        }
+
+    def stop(self) -> None:
+        """End it gently, and if that does not help, at once."""
+        self._process.terminate()
+        try:
+            self._process.wait(_END_SECONDS)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+    def _find_journal(self) -> Path | None:
+        """The journal whose settings carry the tag."""
+        for path in set(self.layout.journals.glob("*.jsonl")) - self._passed_by:
+            if path.stat().st_mtime < self.started - 1:
+                self._passed_by.add(path)
+            elif lines := complete_lines(path):
+                settings = parse_line(path, lines[0]).get("settings") or {}
+                if self.tag in settings.get("logging", {}).get("wandb", {}).get("tags", ()):
+                    return path
+                self._passed_by.add(path)
+        return None
+
+
+def finished_run(folder: Path) -> str | None:
+    """The run that a trial's process has finished; None where it has not."""
+    try:
+        return str(read_json_object(folder / RESULT)["run"])
+    except (OSError, CorruptArtifactError, KeyError):
+        return None
+
+
+def reason(folder: Path, code: int) -> str:
+    """Why a process ended without a run: the error it told, or the signal."""
+    with contextlib.suppress(OSError):
+        text = (folder / LOG).read_bytes()[-_LAST_BYTES:].decode("utf-8", "replace")
+        told = [line.removeprefix("Error: ") for line in text.splitlines() if line.startswith("Error: ")]
+        if told:
+            return told[-1].strip()
+    if code < 0:
+        name = signal.Signals(-code).name
+        return f"ended by {name}" + ("; out of memory?" if -code == signal.SIGKILL else "")
+    return f"ended with exit code {code}"
+
+
+def trial_config(settings: Mapping[str, Any], *, layout: Layout, tags: Sequence[str] = ()) -> TrainConfig:
+    """The resolved settings of a trial, as `goemo train` would have them.
+
+    Args:
+        settings: dotted names with their values.
+        layout: whose runs `model.name` may refer to.
+        tags: added to those that W&B's mirror would show; they tell whose run it is.
+    """
+    config = resolve_settings(None, settings, layout=layout)
+    if not tags:
+        return config
+    wandb = config.logging.wandb.model_copy(update={"tags": [*config.logging.wandb.tags, *tags]})
+    return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
+
+
+@contextlib.contextmanager
+def _written(path: Path) -> Iterator[int]:
+    """A file that a process writes as it goes, which is what these two are for."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o666)
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _end_with_parent() -> None:
+    """On Linux a killed sweep takes its trainings along, which would otherwise compute on for nobody."""
+    if _LIBC is not None:
+        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,118 @@
+"""The same sweep on W&B: a file for `wandb sweep`, or the sweep itself and an agent that starts `goemo train`."""
+
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from goemo_cli.core.config import WandbSettings
+from goemo_cli.core.errors import RemoteError, SettingError
+from goemo_cli.core.events import Listener, Noted, ignore
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.search_space import Parameter
+from goemo_cli.core.sweep_file import SweepFile
+from goemo_cli.core.yaml_files import dump_yaml
+from goemo_cli.services.sweep.objectives import EPOCH_KEYS, aims_of
+from goemo_cli.tracking.wandb_sdk import load_wandb, reached_server, translated
+
+_COPIED = ("description", "entity", "early_terminate", "run_cap", "controller")
+
+
+def wandb_text(file: SweepFile) -> str:
+    """YAML for `wandb sweep`.
+
+    Raises:
+        SettingError: an objective that no run logs while it trains, so that W&B could not know it.
+    """
+    content = dump_yaml(wandb_content(file, ("goemo",)))
+    return f"# wandb sweep THIS_FILE, then: wandb agent SWEEP_ID\n{content}"
+
+
+def wandb_content(file: SweepFile, program: Sequence[str], *more: str) -> dict[str, Any]:
+    """A sweep as W&B takes it: flat names, metrics as goemo logs them, the command of a run.
+
+    Args:
+        file: what is searched.
+        program: how goemo is started.
+        more: arguments of `goemo train` that every run gets.
+
+    Raises:
+        SettingError: an objective that no run logs while it trains.
+    """
+    aims = aims_of(file)
+    if unknown := [one.name for one in aims.objectives if one.name not in EPOCH_KEYS]:
+        raise SettingError(
+            [f"W&B cannot search for {', '.join(unknown)}: runs log {', '.join(EPOCH_KEYS.values())}"],
+            file.source,
+        )
+    metrics = [
+        {"name": EPOCH_KEYS[one.name], "goal": one.goal}
+        | ({} if one.target is None else {"target": one.target})
+        for one in aims.objectives
+    ]
+    # Several objectives, and methods of Optuna's own, are what W&B calls custom.
+    is_custom = len(metrics) > 1 or file.method == "custom"
+    project = _project(file)
+    return {
+        "program": "goemo",  # W&B wants one to be named; the command counts
+        "command": [
+            "${env}", *program, "train", "--wandb", f"logging.wandb.project={project}", *more, "${args_no_hyphens}",
+        ],
+        "name": file.name,
+        "project": project,
+        "method": "custom" if is_custom else file.method,
+        **({"scheduler": {"engine": "optuna"}} if is_custom else {}),
+        **({"metrics": metrics} if len(metrics) > 1 else {"metric": metrics[0]}),
+        "parameters": {one.name: _entry(one) for one in file.parameters},
+        **{key: file.content[key] for key in _COPIED if key in file.content},
+    }  # fmt: skip
+
+
+def sweep_on_wandb(file: SweepFile, *, layout: Layout, count: int, listen: Listener = ignore) -> str:
+    """Create a sweep on W&B and run its agent here.
+
+    Args:
+        file: what is searched.
+        layout: where the runs go.
+        count: how many runs the agent makes.
+        listen: told what happens.
+
+    Returns:
+        W&B's id of the sweep.
+
+    Raises:
+        MissingPackageError: wandb.
+        SettingError: an objective that W&B cannot know.
+        AuthenticationError: no key, or one that is refused.
+        RemoteError: W&B took no sweep, or the agent did not come to its end.
+    """
+    wandb = load_wandb("goemo sweep --wandb")
+    goemo = (sys.executable, "-m", "goemo_cli")
+    content = wandb_content(file, goemo, "--root", str(layout.root.resolve()))
+    reached_server()
+    with translated(f"sweep {file.name}", may_be_missing=False):
+        id = str(wandb.sweep(content, entity=content.get("entity"), project=content["project"]))
+    listen(Noted(f"Sweep {id} in project {content['project']}; others join it with: wandb agent {id}"))
+    layout.wandb.mkdir(parents=True, exist_ok=True)  # the agent keeps files where it runs
+    agent = [sys.executable, "-m", "wandb", "agent", "--count", str(count), "--project", content["project"]]
+    if content.get("entity"):
+        agent += ["--entity", content["entity"]]
+    done = subprocess.run([*agent, id], cwd=layout.wandb, check=False)
+    if done.returncode != 0:
+        raise RemoteError(f"the agent of sweep {id} ended with exit code {done.returncode}")
+    return id
+
+
+def _project(file: SweepFile) -> str:
+    """W&B's folder of the sweep and its runs: the file's, else the one its runs are set to."""
+    fixed = {one.name: one.values[0] for one in file.parameters if one.is_constant}
+    default = WandbSettings().project
+    return str(file.content.get("project") or fixed.get("logging.wandb.project", default))
+
+
+def _entry(one: Parameter) -> dict[str, Any]:
+    if one.is_constant:
+        return {"value": one.values[0]}
+    if one.values:
+        return {"values": list(one.values)} | ({"probabilities": list(one.weights)} if one.weights else {})
+    return {"distribution": one.distribution, **(one.numbers or {})}

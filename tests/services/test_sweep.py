@@ -1,0 +1,450 @@
+"""Sweeps from end to end: what a study keeps, who repeats what, how trials end."""
+
+import csv
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+import pytest
+from optuna.trial import TrialState
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import NotFoundError, SettingError, TrainingFailedError
+from goemo_cli.core.events import Event, Noted
+from goemo_cli.core.files import write_json
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.sweep_file import EarlyTerminate, SweepFile, parse_sweep
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.sweep import SweepResult, open_sweep, sweep
+from goemo_cli.services.sweep import study as kept
+from goemo_cli.services.sweep.objectives import aims_of, scores_of
+from goemo_cli.services.sweep.pruning import Hyperband
+from goemo_cli.services.sweep.results import importances
+from goemo_cli.services.sweep.study import abandoned, give_back, open_study
+from goemo_cli.services.sweep.wandb_file import wandb_text
+
+FIXED = {
+    "model.name": {"value": "tfidf"},
+    "data.name": {"value": "sample"},
+    "data.max_train_samples": {"value": 60},
+}
+F1 = {"name": "val/f1_macro", "goal": "maximize"}
+COSTS = [{"name": "checkpoint_mib"}, {"name": "training_seconds"}, {"name": "latency_ms"}]
+
+
+def file(method: str = "random", name: str = "s", searched: Any = None, **more: Any) -> SweepFile:
+    """A sweep of tfidf on a little of the sample, over its seed unless said otherwise."""
+    content = {
+        "method": method,
+        "parameters": {**FIXED, **(searched or {"training.seed": {"values": [0]}})},
+        **more,
+    }
+    return parse_sweep(content if "metrics" in content else {"metric": F1, **content}, name=name)
+
+
+SEVERAL = file(metrics=[F1, *COSTS])
+
+
+@pytest.fixture(scope="module")
+def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SweepResult]:
+    """Two trials with the same settings, begun at the same time: one training."""
+    layout = Layout(tmp_path_factory.mktemp("sweep"))
+    return layout, sweep(SEVERAL, layout=layout, trials=2, workers=2)
+
+
+def test_the_same_settings_are_trained_once(done: tuple[Layout, SweepResult]) -> None:
+    layout, result = done
+    assert [(one.state, one.duplicate_of) for one in result.trials] == [("finished", None), ("finished", 0)]
+    assert result.trials[0].values == result.trials[1].values
+    assert len(list(layout.models.glob("*/*/manifest.json"))) == 1
+
+
+def test_a_trial_is_a_run_like_any_other(done: tuple[Layout, SweepResult]) -> None:
+    layout, result = done
+    run = result.require_best().run
+    [path] = layout.models.glob(f"tfidf/{run}")
+    checkpoint = Checkpoint.open(path)
+    values = result.require_best().values
+    assert values["val/f1_macro"] == checkpoint.manifest["headline"]["val"]["f1_macro"]
+    assert values["training_seconds"] == checkpoint.metrics["training_seconds"]
+    assert values["checkpoint_mib"] == sum(one.stat().st_size for one in path.iterdir()) / 2**20
+    assert 0 < values["latency_ms"] < 1000
+    assert checkpoint.config.logging.wandb.tags == ["sweep-s", "s-trial-0"]
+
+
+def test_what_is_written_says_what_was_found(done: tuple[Layout, SweepResult]) -> None:
+    _, result = done
+    with (result.folder / "trials.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["trial"] for row in rows] == ["0", "1"]
+    assert float(rows[0]["val/f1_macro"]) == result.trials[0].values["val/f1_macro"]
+    best = resolve_settings(result.folder / "best.yaml", {})
+    assert (best.model.name, best.data.max_train_samples, best.training.seed) == ("tfidf", 60, 0)
+    assert best.logging.wandb.tags == []
+    assert {path.name for path in result.folder.glob("*.png")} == {"history.png", "pareto.png"}
+
+
+def test_a_sweep_continues_without_repeating_what_is_finished(done: tuple[Layout, SweepResult]) -> None:
+    layout, result = done
+    again = sweep(SEVERAL, layout=layout, trials=2)
+    assert again.trials == result.trials
+    told: list[Event] = []
+    more = sweep(SEVERAL, layout=layout, trials=4, count=1, listen=told.append)
+    assert len(more.trials) == 3
+    assert more.trials[2].duplicate_of == 0
+    assert any(isinstance(event, Noted) and event.message.startswith("3/4  trial 2") for event in told)
+    assert open_sweep("s", layout=layout)[0].trials == more.trials
+
+
+def test_another_file_under_the_same_name_is_refused(done: tuple[Layout, SweepResult]) -> None:
+    layout, _ = done
+    with pytest.raises(SettingError, match="differs in metric, metrics"):
+        sweep(file(), layout=layout)
+
+
+def test_a_run_that_a_dead_worker_left_finished_is_taken(
+    done: tuple[Layout, SweepResult], tmp_path: Path
+) -> None:
+    layout, result = done
+    config = file(name="left")
+    study = open_study(config, aims_of(config), layout=layout)
+    trial = study.ask()
+    trial.suggest_categorical("training.seed", [0])
+    trial.set_user_attr(kept.WORKER, {**kept.worker(), "pid": dead_process()})
+    write_json(layout.sweeps / "left" / "trials" / "0000" / "result.json", {"run": result.require_best().run})
+    taken = sweep(config, layout=layout, trials=1)
+    assert [(one.number, one.state, one.run) for one in taken.trials] == [
+        (1, "finished", result.require_best().run)
+    ]
+
+
+def dead_process() -> int:
+    process = subprocess.Popen(["true"])
+    process.wait()
+    return process.pid
+
+
+def test_trials_of_the_dead_are_given_back_once(layout: Layout) -> None:
+    config = file()
+    study = open_study(config, aims_of(config), layout=layout)
+    alive, dead, silent, fresh = (study.ask() for _ in range(4))
+    for trial, worker, heartbeat in (
+        (alive, kept.worker(), 0.0),
+        (dead, {**kept.worker(), "pid": dead_process()}, time.time()),
+        (silent, {"host": "another", "pid": 1}, time.time() - kept.SILENT_SECONDS - 1),
+        (fresh, {"host": "another", "pid": 1}, time.time()),
+    ):
+        trial.suggest_categorical("training.seed", [0])
+        trial.set_user_attr(kept.WORKER, worker)
+        trial.set_user_attr(kept.HEARTBEAT, heartbeat)
+    # Optuna notes the start itself; a trial that has just begun is not silent, so this one's stands alone.
+    found = [one.number for one in abandoned(study)]
+    assert found == [dead.number]
+    assert give_back(study, study.trials[dead.number])
+    assert not give_back(study, study.trials[dead.number])
+    waiting = [one for one in study.trials if one.state == TrialState.WAITING]
+    assert [one.user_attrs for one in waiting] == [{kept.REPEATS: dead.number}]
+    assert dead.number not in {one.number for one in kept.counted(study)}
+
+
+def test_settings_that_do_not_fit_together_fail_their_trial_alone(layout: Layout) -> None:
+    objective = {"thresholds.objective": {"values": ["precision_floor", "recall_floor", "f_beta"]}, "thresholds.beta": {"value": 1}, "thresholds.floor": {"values": [None]}}  # fmt: skip
+    config = file("grid", searched=objective, run_cap=1)
+    result = sweep(config, layout=layout)
+    assert [one.state for one in result.trials if one.is_over] == ["failed"]
+    assert "thresholds.floor is None with the objective precision_floor" in str(result.trials[0].reason)
+    assert list(layout.models.glob("*/*")) == []
+
+
+def test_a_sweep_without_any_success_stops(layout: Layout) -> None:
+    config = file("grid", searched={"thresholds.objective": {"value": "precision_floor"}, "training.seed": {"values": [0, 1, 2, 3]}})  # fmt: skip
+    with pytest.raises(TrainingFailedError, match="the first 3 trials failed"):
+        sweep(config, layout=layout)
+    result, _ = open_sweep("s", layout=layout)
+    assert [one.state for one in result.trials] == ["failed", "failed", "failed", "waiting"]
+    with pytest.raises(NotFoundError, match="no trial of sweep s has finished"):
+        result.require_best()
+
+
+def test_a_storage_that_is_none_is_refused_without_its_password(layout: Layout) -> None:
+    with pytest.raises(SettingError) as error:
+        sweep(file(), layout=layout, storage="nosuchdb://me:secret@host/db")
+    assert "secret" not in str(error.value)
+
+
+def test_a_database_holds_the_study_too(layout: Layout, tmp_path: Path) -> None:
+    config, url = file("grid"), f"sqlite:///{tmp_path}/study.db"
+    study = open_study(config, aims_of(config), layout=layout, storage=url)
+    assert [one.state for one in study.trials] == [TrialState.WAITING]
+    again = open_study(config, aims_of(config), layout=layout, storage=url)
+    assert len(again.trials) == 1  # a grid is put in once
+    study._storage.remove_session()
+    again._storage.remove_session()
+    for one in (study, again):
+        one._storage._backend.engine.dispose()
+
+
+def test_a_grid_that_nobody_could_finish_is_refused(layout: Layout) -> None:
+    with pytest.raises(SettingError, match="100,001 trials"):
+        sweep(file("grid", searched={"training.seed": {"min": 0, "max": 100_000}}), layout=layout)
+
+
+def test_an_unknown_sweep_is_named_with_those_there_are(done: tuple[Layout, SweepResult]) -> None:
+    with pytest.raises(NotFoundError, match=r"no sweep 'q'.*there are"):
+        open_sweep("q", layout=done[0])
+
+
+@pytest.mark.parametrize(
+    ("metric", "said"),
+    [
+        ({"name": "test/f1_macro", "goal": "maximize"}, "spoiled"),
+        ({"name": "test_auc_micro", "goal": "maximize"}, "val/auc_micro"),
+        ({"name": "val/f1_macro"}, "write `goal: maximize`"),
+        ({"name": "val_loss", "goal": "maximize"}, "write `goal: minimize`"),
+        ({"name": "val/f1_makro", "goal": "maximize"}, "did you mean 'val/f1_macro'"),
+        ({"name": "accuracy", "goal": "maximize"}, "unknown metric"),
+        ({"name": "combined_score", "goal": "maximize"}, "give the weights"),
+    ],
+)
+def test_what_is_searched_for_is_checked(metric: dict[str, Any], said: str) -> None:
+    with pytest.raises(SettingError) as error:
+        aims_of(file(metric=metric))
+    assert said in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [("validation_loss", "val/loss"), ("val_loss", "val/loss"), ("val/auc", "val/auc_micro"), ("val/hamming_loss", "val/hamming_loss")],
+)  # fmt: skip
+def test_names_that_wandb_users_write_are_understood(name: str, known: str) -> None:
+    goal = "minimize" if "loss" in name else "maximize"
+    assert aims_of(file(metric={"name": name, "goal": goal})).objectives[0].name == known
+
+
+def test_a_combined_score_is_the_weighted_sum(done: tuple[Layout, SweepResult]) -> None:
+    layout, result = done
+    weights = {"val/f1_macro": 1, "training_seconds": -0.001}
+    config = file(metric={"name": "combined_score", "goal": "maximize"}, combined_score=weights)
+    aims = aims_of(config)
+    checkpoint = Checkpoint.open(layout.models / "tfidf" / str(result.require_best().run))
+    scores = scores_of(checkpoint, aims.needed, layout)
+    [value] = aims.values(scores)
+    expected = (
+        checkpoint.manifest["headline"]["val"]["f1_macro"] - 0.001 * checkpoint.metrics["training_seconds"]
+    )
+    assert value == pytest.approx(expected)
+
+
+def test_early_terminate_needs_a_metric_of_every_epoch() -> None:
+    early = {"type": "hyperband", "min_iter": 1}
+    assert aims_of(file(early_terminate=early)).objectives[0].name == "val/f1_macro"
+    with pytest.raises(SettingError, match="after every epoch"):
+        aims_of(file(early_terminate=early, metric={"name": "val/auc_macro", "goal": "maximize"}))
+    with pytest.raises(SettingError, match="after every epoch"):
+        aims_of(file(early_terminate=early, metrics=[F1, COSTS[0]]))
+
+
+def pruned(histories: Sequence[Sequence[float]], rule: EarlyTerminate, goal: Any = "minimize") -> list[bool]:
+    """Whether each of these trials would be ended now, all of them running."""
+    study = optuna.create_study()
+    trials = [study.ask() for _ in histories]
+    for trial, history in zip(trials, histories, strict=True):
+        for epoch, value in enumerate(history, start=1):
+            trial.report(value, epoch)
+    pruner = Hyperband(rule, goal)
+    return [pruner.prune(study, study.trials[trial.number]) for trial in trials]
+
+
+def test_hyperband_keeps_the_best_share_at_the_last_band_reached() -> None:
+    """Bands 1 and 2 of max_iter 5, eta 2, s 2; the histories of the example in W&B's hyperband_stopping.py."""
+    rule = EarlyTerminate(eta=2, min_iter=None, max_iter=5, s=2, strict=True)
+    assert rule.bands(100) == [1, 2]
+    histories = [[10, 9], [10, 10], [10, 8, 8], [10, 7, 7], [10, 6, 6]]
+    # At band 2 the values are 6, 7, 8, 9, 10 and the third is the last to go on.
+    assert pruned(histories, rule) == [True, True, False, False, False]
+    assert pruned([[-value for value in one] for one in histories], rule, "maximize") == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+
+
+def test_hyperband_looks_at_nobody_before_the_first_band_and_spares_the_only_one() -> None:
+    rule = EarlyTerminate(eta=3, min_iter=3, max_iter=None, s=None, strict=False)
+    assert pruned([[5, 5], [1, 1]], rule) == [False, False]
+    assert pruned([[5, 5, 5]], rule) == [False]
+
+
+def test_strict_forgets_a_better_epoch_before_the_band() -> None:
+    histories = [[1.0, 9.0], [5.0, 5.0], [6.0, 6.0]]
+    loose = EarlyTerminate(eta=2, min_iter=2, max_iter=None, s=None, strict=False)
+    strict = EarlyTerminate(eta=2, min_iter=2, max_iter=None, s=None, strict=True)
+    assert pruned(histories, loose) == [False, False, True]
+    assert pruned(histories, strict) == [True, False, False]
+
+
+def test_importance_finds_the_setting_that_matters(layout: Layout) -> None:
+    config = file(
+        searched={
+            "training.weight_decay": {"min": 0.0, "max": 1.0},
+            "training.warmup": {"min": 0.0, "max": 0.9},
+        }
+    )
+    aims = aims_of(config)
+    study = open_study(config, aims, layout=layout)
+    for _ in range(20):
+        trial = study.ask()
+        decay = trial.suggest_float("training.weight_decay", 0, 1)
+        trial.suggest_float("training.warmup", 0, 0.9)
+        trial.set_user_attr(kept.SETTINGS, dict(trial.params))
+        study.tell(trial, decay)
+    from goemo_cli.services.sweep.results import result_of
+
+    shares = importances(study, result_of(study, aims, "s", layout))["val/f1_macro"]
+    assert shares["training.weight_decay"] > 0.9
+    assert sum(shares.values()) == pytest.approx(1)
+
+
+def test_the_file_for_wandb_names_what_goemo_logs() -> None:
+    early = {"type": "hyperband", "min_iter": 1}
+    config = file(
+        "bayes", early_terminate=early, metric={"name": "val/auc_micro", "goal": "maximize"}, run_cap=9
+    )
+    again = parse_sweep(__import__("yaml").safe_load(wandb_text(config)))
+    assert again.metrics[0].name == "val/auc"
+    assert again.parameters == config.parameters
+    assert (again.early_terminate, again.run_cap, again.method) == (config.early_terminate, 9, "bayes")
+    assert again.content["command"] == ["${env}", "goemo", "train", "--wandb", "logging.wandb.project=goemo", "${args_no_hyphens}"]  # fmt: skip
+    with pytest.raises(SettingError, match="W&B cannot search for latency_ms"):
+        wandb_text(file(metrics=[F1, {"name": "latency_ms"}]))
+
+
+def start(root: Path, config: Path, *more: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "goemo_cli", "sweep", str(config), "--root", str(root), *more]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+
+
+def wait_for(what: Any, seconds: float = 120) -> Any:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if found := what():
+            return found
+        time.sleep(0.1)
+    raise AssertionError("waited in vain")
+
+
+def written(tmp_path: Path, **more: Any) -> Path:
+    content = {
+        "method": "random",
+        "metric": F1,
+        "parameters": {
+            "model.name": {"value": "tiny"}, "data.name": {"value": "sample"},
+            "training.learning_rate": {"distribution": "log_uniform_values", "min": 1e-4, "max": 1e-2},
+            "training.epochs": {"value": 3}, **more.pop("parameters", {}),
+        },
+        **more,
+    }  # fmt: skip
+    path = tmp_path / "killed.yaml"
+    path.write_text(json.dumps(content))
+    return path
+
+
+@pytest.mark.slow
+def test_a_killed_sweep_is_continued_by_the_others_and_after_a_restart(tmp_path: Path) -> None:
+    """Two workers, one killed without warning: its training dies with it, its settings are tried again, nothing twice."""
+    path, layout = written(tmp_path), Layout(tmp_path / "root")
+    first, second = (start(layout.root, path, "--trials", "4") for _ in range(2))
+    folder = layout.sweeps / "killed"
+    wait_for(lambda: len(list(folder.glob("trials/*/result.json"))) >= 2)
+    first.kill()
+    first.communicate()
+    third = start(layout.root, path, "--trials", "4")
+    for process in (second, third):
+        _, err = process.communicate(timeout=300)
+        assert process.returncode == 0, err
+    result, study = open_sweep("killed", layout=layout)
+    assert [one.state for one in result.trials] == ["finished"] * len(result.trials)
+    assert 4 <= len(result.trials) <= 5  # two who ask at the same moment may both get the last one
+    repeats = [one.user_attrs[kept.REPEATS] for one in study.trials if kept.REPEATS in one.user_attrs]
+    assert len(repeats) == 1
+    again, given_back = (
+        study.trials[number].user_attrs[kept.SETTINGS]
+        for number in (repeats[0], next(one.number for one in study.trials if kept.REPEATS in one.user_attrs))
+    )
+    assert again == given_back
+    assert len(list(layout.models.glob("*/*/manifest.json"))) == len(result.trials)
+
+
+@pytest.mark.slow
+def test_an_interrupted_sweep_ends_its_trainings_and_goes_on_later(tmp_path: Path) -> None:
+    path, layout = written(tmp_path), Layout(tmp_path / "root")
+    process = start(layout.root, path, "--trials", "2")
+    wait_for(lambda: list(layout.journals.glob("*.jsonl")))
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=120)
+    assert process.returncode == 130, err
+    result, study = open_sweep("killed", layout=layout)
+    assert [one.state for one in result.trials] == ["waiting"]
+    assert study.trials[0].state == TrialState.FAIL
+    process = start(layout.root, path, "--trials", "2")
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert [one.state for one in open_sweep("killed", layout=layout)[0].trials] == ["finished", "finished"]
+
+
+@pytest.mark.slow
+def test_a_training_that_is_killed_fails_its_trial_alone(tmp_path: Path) -> None:
+    path, layout = written(tmp_path), Layout(tmp_path / "root")
+    process = start(layout.root, path, "--trials", "2")
+    tag = wait_for(lambda: list(layout.journals.glob("*.jsonl")))
+    assert tag
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    os.kill(int(children[0]), signal.SIGKILL)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    result, _ = open_sweep("killed", layout=layout)
+    assert [one.state for one in result.trials] == ["failed", "finished"]
+    assert "SIGKILL" in str(result.trials[0].reason)
+
+
+@pytest.mark.slow
+def test_a_trial_that_was_taken_for_dead_is_left_to_whoever_took_it(tmp_path: Path) -> None:
+    """As when a machine was asleep: here its own worker takes the trial again, and finds the finished run."""
+    path, layout = written(tmp_path), Layout(tmp_path / "root")
+    process = start(layout.root, path, "--trials", "1")
+    wait_for(lambda: list(layout.journals.glob("*.jsonl")))
+    _, study = open_sweep("killed", layout=layout)
+    assert give_back(study, study.trials[0])
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    assert "Trial 0 was taken over" in err
+    assert [(one.number, one.state) for one in open_sweep("killed", layout=layout)[0].trials] == [
+        (1, "finished")
+    ]
+    assert len(list(layout.models.glob("*/*/manifest.json"))) == 1
+
+
+@pytest.mark.slow
+def test_a_trial_that_falls_behind_is_ended(tmp_path: Path) -> None:
+    """A learning rate that learns nothing, after one that does: ended at the band of the second epoch."""
+    rates = {"training.learning_rate": {"values": [5e-3, 1e-9]}, "training.epochs": {"value": 60}, "training.early_stopping.patience": {"value": None}}  # fmt: skip
+    path = written(
+        tmp_path, method="grid", parameters=rates, early_terminate={"type": "hyperband", "min_iter": 2}
+    )
+    layout = Layout(tmp_path / "root")
+    process = start(layout.root, path)
+    _, err = process.communicate(timeout=300)
+    assert process.returncode == 0, err
+    result, study = open_sweep("killed", layout=layout)
+    assert [one.state for one in result.trials] == ["finished", "pruned"]
+    assert 2 <= max(study.trials[1].intermediate_values) < 60
+    assert result.require_best().settings == {"training.learning_rate": 5e-3}
