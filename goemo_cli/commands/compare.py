@@ -113,23 +113,23 @@ def _sections(found: "Comparison") -> Iterator[tuple[str, list[str], list[list[o
 
 def _cells(row: Mapping[str, Any]) -> list[object]:
     """Narrow enough for a terminal of 80 columns."""
+    from goemo_cli.services.comparing import p_text
+
     difference = None if row["difference"] is None else f"{row['difference']:+.3f}"
     interval = None if row["ci_low"] is None else f"{row['ci_low']:+.3f} {row['ci_high']:+.3f}"
     better = {None: None, "a": "A", "b": "B"}.get(row["better"], "neither")
-    return [row["a_value"], row["b_value"], difference, interval, _p(row["p_holm"]), better]
-
-
-def _p(value: float | None) -> str | None:
-    return None if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
+    return [row["a_value"], row["b_value"], difference, interval, p_text(row["p_holm"]), better]
 
 
 def _agreement(row: Mapping[str, Any]) -> list[list[object]]:
+    from goemo_cli.services.comparing import p_text
+
     return [
         ["rows with equal label sets", f"{row['equal_rows']:.1%}"],
         ["Cohen's kappa, mean over emotions", row["cohen_kappa"]],
         ["rows with all labels right in A only", row["only_a_right"]],
         ["rows with all labels right in B only", row["only_b_right"]],
-        ["p that they are equally many (McNemar)", _p(row["mcnemar_p"])],
+        ["p that they are equally many (McNemar)", p_text(row["mcnemar_p"])],
     ]
 
 

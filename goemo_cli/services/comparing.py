@@ -217,5 +217,10 @@ def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
     return f"{subject} is better than {other}: {numbers}"
 
 
+def p_text(value: float | None) -> str:
+    """A p-value for tables: three digits, `<.001` below; a dash where there is none."""
+    return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
+
+
 def _number(value: float) -> float | None:
     return None if np.isnan(value) else float(value)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
+from goemo_cli.services.comparing import p_text
 from goemo_cli.services.markdown import plain, table
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Report, RunContent
@@ -89,7 +90,7 @@ def _comparisons(report: Report) -> Iterator[str]:
         return
     for pair in report.comparisons:
         rows = [
-            [one.name, number(one.a), number(one.b), signed(one.difference), number(one.p), one.better]
+            [one.name, number(one.a), number(one.b), signed(one.difference), p_text(one.p), one.better]
             for one in pair.scores
         ]
         title = f"## Compared: a = {pair.a}, b = {pair.b}"

@@ -10,6 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from goemo_cli import __version__
+from goemo_cli.services.comparing import p_text
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Report
 from goemo_cli.services.report.page_data import page_data
@@ -67,7 +68,7 @@ def _environment() -> Environment:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
-    environment.filters.update(number=number, signed=signed, grouped=_grouped, short=_short)
+    environment.filters.update(number=number, signed=signed, p_text=p_text, grouped=_grouped, short=_short)
     return environment
 
 
