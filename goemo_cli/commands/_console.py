@@ -23,6 +23,16 @@ def plain(value: object) -> str:
     return _CONTROLS.sub("\ufffd", str(value))
 
 
+class _Terminal(RichConsole):
+    """As goemo prints: texts as they are. A reader that goes away is told to the error boundary."""
+
+    def __init__(self, *, stderr: bool = False) -> None:
+        super().__init__(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
+
+    def on_broken_pipe(self) -> None:
+        raise  # Rich would end the program with a code of its own
+
+
 class Console:
     """Says things the way the user asked for.
 
@@ -33,8 +43,8 @@ class Console:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
-        self._out = RichConsole(highlight=False, markup=False, soft_wrap=True)
-        self.talk = RichConsole(stderr=True, highlight=False, markup=False, soft_wrap=True)
+        self._out = _Terminal()
+        self.talk = _Terminal(stderr=True)
 
     def result(self, message: str, **values: Any) -> None:
         """The outcome of the command: a sentence and named values, or one JSON object of the values."""
@@ -62,9 +72,9 @@ class Console:
             table.add_row(*(Text(plain(_readable(cell))) for cell in row))
         self._out.print(table)
 
-    def text(self, text: str) -> None:
-        """Text for stdout, as it is but for control characters."""
-        self._out.print(Text(plain(text)))
+    def text(self, text: str | Text) -> None:
+        """Text for stdout, as it is but for control characters; who brings colours made its words plain."""
+        self._out.print(text if isinstance(text, Text) else Text(plain(text)))
 
     def note(self, message: str) -> None:
         """A fact on the way, on stderr."""

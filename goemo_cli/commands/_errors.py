@@ -2,6 +2,7 @@
 
 import errno
 import os
+import sys
 import traceback
 from typing import Any
 
@@ -42,10 +43,12 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 )
 
 
+READER_LEFT = 141
+"""128 + SIGPIPE, as of every Unix tool whose output nobody reads any more."""
+
+
 def exit_code(error: BaseException) -> int | None:
     """The contract's exit code of an error; None for a bug, which keeps its traceback."""
-    if isinstance(error, BrokenPipeError):
-        return None  # Typer's own business: whoever read our output went away
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
 
 
@@ -69,7 +72,12 @@ class ErrorBoundary(TyperGroup):
     def invoke(self, ctx: Any) -> Any:
         """Run the command; say what went wrong in one or two lines."""
         try:
-            return super().invoke(ctx)
+            result = super().invoke(ctx)
+            sys.stdout.flush()  # here, and not when Python ends, it shows whether somebody reads
+            return result
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to fail at the end
+            raise typer.Exit(READER_LEFT) from error
         except Exception as error:
             code = exit_code(error)
             if code is None:

@@ -4,7 +4,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console as RichConsole
 from rich.text import Text
 
 from goemo_cli.commands._console import Console, plain
@@ -82,7 +81,7 @@ def explain(
         return
     for one in found.labels:
         out.text(sentence(one))
-        _coloured(found, one, top)
+        out.text(_coloured(found, one, top))
     out.result(
         f"Explained by {found.run}",
         method=found.method,
@@ -101,7 +100,7 @@ def sentence(one: "LabelExplanation") -> str:
     return f"{said} = {one.baseline:+.2f} without words {moved:+.2f} by them (off by {one.delta:.1g})"
 
 
-def _coloured(found: "Explanation", one: "LabelExplanation", top: int) -> None:
+def _coloured(found: "Explanation", one: "LabelExplanation", top: int) -> Text:
     """The text with its words in green and red, the strongest with their numbers."""
     numbered, most = one.strongest(top), max(abs(word.amount) for word in one.words)
     line, at = Text("  "), 0
@@ -114,4 +113,4 @@ def _coloured(found: "Explanation", one: "LabelExplanation", top: int) -> None:
             line.append(f"({word.amount:+.2f})", style="dim")
         at = word.end
     line.append(plain(found.text[at:]))
-    RichConsole(highlight=False, markup=False, soft_wrap=True).print(line)
+    return line

@@ -1,6 +1,5 @@
 """goemo predict."""
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,8 +17,6 @@ if TYPE_CHECKING:
     from goemo_cli.services.predicting.streaming import Sample
 
 _FORMATS = ("table", "jsonl", "csv", "parquet")
-_BROKEN_PIPE = 141
-"""128 + SIGPIPE, as of every Unix tool whose reader went away."""
 
 
 def predict(
@@ -88,17 +85,13 @@ def predict(
 
     from goemo_cli.services.predicting.sources import STDIN, given_texts, open_texts
 
-    try:
-        if text:
-            _predict(out, given_texts(text), load, shape, output, top_k, mirror, root)
-            return
-        with open_texts(
-            input or STDIN, stdin=sys.stdin.buffer, format=input_format, text_column=text_column
-        ) as source:
-            _predict(out, source, load, shape, output, top_k, mirror, root)
-    except BrokenPipeError as error:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to fail when Python flushes at its end
-        raise typer.Exit(_BROKEN_PIPE) from error
+    if text:
+        _predict(out, given_texts(text), load, shape, output, top_k, mirror, root)
+        return
+    with open_texts(
+        input or STDIN, stdin=sys.stdin.buffer, format=input_format, text_column=text_column
+    ) as source:
+        _predict(out, source, load, shape, output, top_k, mirror, root)
 
 
 def _predict(

@@ -285,3 +285,17 @@ def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
 def test_models_lists_the_catalogue() -> None:
     assert "sentence-transformers/all-MiniLM-L6-v2" in goemo("models").stdout
     assert json.loads(goemo("models", "--json").stdout)["minilm"]["family"] == "minilm"
+
+
+def test_a_reader_that_goes_away_ends_any_command_quietly() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "goemo_cli", "models"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        process.stdout.close()
+        assert process.wait(60) == 141
+        assert b"Error" not in process.stderr.read()
