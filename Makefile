@@ -19,12 +19,13 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: $(STAMP) ## train, draw and validate the quickstart model, offline
+demo: $(STAMP) ## train, draw, report and validate the quickstart model, offline
 	$(BIN)/goemo train --config configs/quickstart.yaml --no-wandb
 	$(BIN)/goemo figures
+	$(BIN)/goemo report
 	$(BIN)/goemo validate
 	@echo
-	@echo "Look at:    output/figures/   artifacts/models/minilm/   artifacts/predictions/"
+	@echo "Look at:    output/report/report.html   output/figures/   artifacts/models/minilm/   artifacts/predictions/"
 	@echo "Type next:  . $(BIN)/activate"
 	@echo "            goemo data download && goemo train      the real data, minutes on two cores"
 	@echo "            goemo train --help"
