@@ -1,10 +1,14 @@
-"""Two trained runs on texts and labels that would like to be markup, script or terminal commands."""
+"""Two trained runs and a sweep on texts and labels that would like to be markup, script or terminal commands."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.csv_files import csv_text
+from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.training import train
 
 LABELS = ("</script><script>window.hacked=1</script>", "a|b & \u202ec", "joy", "zeal")
@@ -19,8 +23,13 @@ HOSTILE = (
 )
 
 
+SWEEP = "<img src=x onerror=window.hacked=1>"
+SWEEP_VALUES = (0.25, None, 0.5, 0.125)
+"""val/f1_macro of trials 0 to 3; the second failed."""
+
+
 def hostile_runs(folder: Path) -> Layout:
-    """Below `folder`: the data, and a root with two tfidf runs on it, of which the second saw fewer comments and leaves none unlabelled."""
+    """Below `folder`: the data, and a root with a sweep and two tfidf runs, of which the second saw fewer comments and leaves none unlabelled."""
     data = folder / "data"
     data.mkdir(parents=True)
     for split, rows in (("train", 120), ("val", 40), ("test", 60)):
@@ -34,7 +43,29 @@ def hostile_runs(folder: Path) -> Layout:
             "thresholds": {"never_empty": limit is not None},
         }
         train(TrainConfig.from_layers(("test", settings)), layout=layout)
+    add_sweep(layout, SWEEP, SWEEP_VALUES, reason=HOSTILE[0])
     return layout
+
+
+def add_sweep(layout: Layout, name: str, values: Sequence[float | None], *, reason: str = "it broke") -> Path:
+    """The folder of a random sweep of dropout whose trials had these values of val/f1_macro; None: failed."""
+    content = {
+        "method": "random",
+        "metric": {"name": "val/f1_macro", "goal": "maximize"},
+        "parameters": {"model.dropout": {"min": 0.0, "max": 0.5}},
+    }
+    rows = [
+        {"trial": at, "state": "failed" if value is None else "finished", "val/f1_macro": value}
+        | {"model.dropout": at / 10, "run": None if value is None else f"tfidf-20260101-00000{at}"}
+        | {"seconds": None if value is None else 1.5, "duplicate_of": None}
+        | {"reason": reason if value is None else None}
+        for at, value in enumerate(values)
+    ]
+    folder = layout.sweeps / name
+    write_text(folder / "sweep.yaml", dump_yaml(content))
+    write_text(folder / "trials.csv", csv_text(list(rows[0]), rows))
+    write_text(folder / "best.yaml", f"# {reason}\nmodel:\n  dropout: 0.2\n")
+    return folder
 
 
 def _rows(count: int, split: str) -> list[tuple[str, list[str]]]:

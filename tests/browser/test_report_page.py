@@ -16,7 +16,7 @@ from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.confusions import row_losses
 from goemo_cli.ml.scoring import count, rule_scores
 from goemo_cli.services.report.making import create_report
-from tests.browser.report_runs import HOSTILE, LABELS, hostile_runs
+from tests.browser.report_runs import HOSTILE, LABELS, SWEEP, SWEEP_VALUES, hostile_runs
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'goemo[dev]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -236,6 +236,26 @@ def test_charts_zoom_and_answer_the_pointer(fresh: Any) -> None:
     before = fresh.locator("#chart-thresholds svg text").count()
     fresh.hover("#chart-thresholds")
     fresh.wait_for_function(f"document.querySelectorAll('#chart-thresholds svg text').length > {before}")
+    assert fresh.complaints == []
+
+
+def test_a_sweep_is_charted_sorted_and_harmless(fresh: Any) -> None:
+    sweep = fresh.locator("details.sweep")
+    assert sweep.locator("summary bdi").first.inner_text() == SWEEP
+    fresh.locator("#chart-sweep-0").scroll_into_view_if_needed()
+    fresh.wait_for_selector("#chart-sweep-0 svg")
+    trials, best = fresh.evaluate(
+        "charts.get('chart-sweep-0').getOption().series.map(one => one.data.map(({ value }) => value))"
+    )
+    assert trials == [[at, value] for at, value in enumerate(SWEEP_VALUES) if value is not None]
+    assert best == [[0, 0.25], [2, 0.5], [3, 0.5]]
+    rows = "cells => cells.map(cell => cell.textContent)"
+    assert sweep.locator("tbody th").evaluate_all(rows) == ["2", "0", "3", "1"]
+    sweep.locator("thead button", has_text="val/f1_macro").click()
+    sweep.locator("thead button", has_text="val/f1_macro").click()
+    assert sweep.locator("tbody th").evaluate_all(rows) == ["3", "0", "2", "1"]
+    assert HOSTILE[0] in sweep.inner_text()
+    assert fresh.evaluate("window.hacked") is None
     assert fresh.complaints == []
 
 

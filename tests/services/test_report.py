@@ -1,6 +1,7 @@
 """The report: what it says equals metrics.json, what a run lacks is said, and nothing in it can act."""
 
 import base64
+import csv
 import hashlib
 import json
 import re
@@ -17,10 +18,12 @@ from matplotlib.colors import to_hex
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataError, SettingError
 from goemo_cli.core.events import Event, FileWritten
-from goemo_cli.core.files import sha256_file
+from goemo_cli.core.files import sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.schema import RULES
+from goemo_cli.core.sweep_file import parse_sweep
+from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.services.calibration import calibrate
 from goemo_cli.services.comparing import compare
@@ -35,7 +38,8 @@ from goemo_cli.services.report.page import LIBRARY, SCRIPTS, resource
 from goemo_cli.services.report.parts import Missing, visible
 from goemo_cli.services.report.scores import BY_RULE, RANKING
 from goemo_cli.services.report.sources import report_sources
-from tests.browser.report_runs import LABELS, hostile_runs
+from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
+from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
 from tests.synthetic_runs import add_run
 
 WEB = files("goemo_cli.services.report") / "web"
@@ -315,6 +319,144 @@ def test_markdown_holds_the_scores_and_no_markup_of_others(whole: Layout) -> Non
     rows = [line for line in text.splitlines() if line.startswith("| a")]
     assert rows
     assert all("a\\|b" in line for line in rows)
+
+
+def test_a_sweep_is_shown_with_the_numbers_of_its_table(whole: Layout, page: str) -> None:
+    with (whole.sweeps / SWEEP / "trials.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    finished = [row for row in rows if row["state"] == "finished"]
+    [charted] = data_of(page)["sweeps"]
+    assert charted["objectives"] == [["val/f1_macro", "maximize"]]
+    assert charted["trials"] == [
+        [int(row["trial"]), row["trial"] == "2", float(row["val/f1_macro"])] for row in finished
+    ]
+    section = page.partition('<section id="sweeps"')[2].partition("</section>")[0]
+    for row in finished:
+        for column in ("val/f1_macro", "model.dropout"):
+            assert f'data-value="{float(row[column])}"' in section
+    assert re.findall(
+        r'<tr(?: class="own")?><th scope="row" class="number" data-value="(\d)"', section
+    ) == list("2031")
+    assert "4 trials: 3 finished, 1 failed; best val/f1_macro 0.5 by trial 2" in section
+    assert "# &lt;script&gt;window.hacked=1&lt;/script&gt;\nmodel:\n  dropout: 0.2\n" in section
+    text = create_report([], layout=whole, report_format="md").path.read_text(encoding="utf-8")
+    assert "| &lt;img src=x onerror=window.hacked=1> | random | 4 trials: 3 finished, 1 failed; " in text
+    assert "| tfidf-20260101-000002: 0.5 |" in text
+
+
+def test_without_a_sweep_there_is_no_section(layout: Layout) -> None:
+    add_run(layout, "a-20260101-000000")
+    text = create_report([], layout=layout).path.read_text(encoding="utf-8")
+    assert "#sweeps" not in text
+    assert 'id="sweeps"' not in text
+    assert "## Sweeps" not in create_report([], layout=layout, report_format="md").path.read_text()
+
+
+def test_the_front_of_a_sweep_is_that_of_optuna(layout: Layout) -> None:
+    optuna = pytest.importorskip("optuna")
+    from goemo_cli.services.sweep import study as kept
+    from goemo_cli.services.sweep.objectives import aims_of
+    from goemo_cli.services.sweep.results import result_of, write_tables
+
+    metrics = [{"name": "val_auc", "goal": "maximize"}, {"name": "latency_ms"}, {"name": "checkpoint_mib"}]
+    searched = {"model.dropout": {"min": 0.0, "max": 0.5}, "model.name": {"values": ["tfidf", "tiny"]}}
+    content = {"method": "bayes", "metrics": metrics, "parameters": searched}
+    write_text(layout.sweeps / "s" / "sweep.yaml", dump_yaml(content))
+    study = optuna.create_study(directions=["maximize", "minimize", "minimize"])
+    rng = np.random.default_rng(0)
+    for number in range(60):
+        settings = {"model.dropout": float(rng.uniform(0, 0.5)), "model.name": ("tfidf", "tiny")[number % 2]}
+        distributions = {
+            "model.dropout": optuna.distributions.FloatDistribution(0, 0.5),
+            "model.name": optuna.distributions.CategoricalDistribution(["tfidf", "tiny"]),
+        }
+        ended = (
+            {"state": optuna.trial.TrialState.FAIL}
+            if number % 9 == 5
+            else {"values": np.round(rng.random(3), 1).tolist()}
+        )
+        kept_of = {kept.SETTINGS: settings, kept.RUN: f"tiny-20260101-0000{number:02d}", kept.SECONDS: 2.5}
+        study.add_trial(
+            optuna.trial.create_trial(
+                params=settings, distributions=distributions, user_attrs=kept_of, **ended
+            )
+        )
+    result = result_of(study, aims_of(parse_sweep(content)), "s", layout)
+    write_tables(result, layout=layout)
+    found = all_sweeps(layout).shown["s"]
+    assert isinstance(found, Sweep)
+    assert found.objectives == tuple((one.name, one.goal) for one in result.objectives)
+    assert {one.number for one in found.front} == {one.number for one in result.front}
+    assert result.best
+    assert found.front[0].number == result.best.number
+    assert [one.number for one in found.trials] == [one.number for one in result.ranked()]
+    assert [one.values for one in found.trials] == [tuple(one.values.values()) for one in result.ranked()]
+    assert list(found.columns) == result.searched
+    assert [one.cells for one in found.trials] == [tuple(one.settings.values()) for one in result.ranked()]
+    assert [found.is_number(at) for at in range(2)] == [True, False]
+    assert found.best == (layout.sweeps / "s" / "best.yaml").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("trials.csv", None, "no trials.csv yet"),
+        ("trials.csv", "", "is no table of trials"),
+        ("trials.csv", "trial,state,run,seconds,duplicate_of,reason\n", "is no table of trials"),
+        ("trials.csv", "{header}0,finished,nan,0.1,,,,\n", "'nan' is no finite number"),
+        ("trials.csv", "{header}0,done,0.5,0.1,,,,\n", "'done' is no state of a trial"),
+        ("trials.csv", "{header}0,finished\n", "too few or too many fields"),
+        ("trials.csv", "{header}0,failed,,0.1,,,,\udc80\n", "not UTF-8"),
+        ("sweep.yaml", "method: guess\n", "method is one of"),
+        ("sweep.yaml", None, "no such sweep file"),
+        ("best.yaml", "a: b: c\n", "not valid YAML"),
+        ("best.yaml", None, "no trial has finished"),
+    ],
+)
+def test_what_a_damaged_sweep_lacks_is_said(
+    layout: Layout, name: str, content: str | None, said: str
+) -> None:
+    add_run(layout, "a-20260101-000000")
+    path = add_sweep(layout, "broken", (0.5,)) / name
+    add_sweep(layout, "whole", (0.5,))
+    if content is None:
+        path.unlink()
+    else:
+        header = (layout.sweeps / "whole" / "trials.csv").read_text().partition("\n")[0]
+        text = content.replace("{header}", f"{header}\n")
+        path.write_bytes(text.encode(errors="surrogateescape"))
+    result = create_report([], layout=layout)
+    text = result.path.read_text(encoding="utf-8")
+    assert said in text.replace("&#39;", "'")
+    assert "1 trial: 1 finished; best val/f1_macro 0.5 by trial 0" in text
+    assert (name != "best.yaml") == any(run == "sweep broken" for run, *_ in result.missing)
+    assert (
+        said in create_report([], layout=layout, report_format="md").path.read_text() or name == "best.yaml"
+    )
+
+
+def test_a_page_is_stale_once_a_sweep_went_on_but_not_while_it_runs(layout: Layout) -> None:
+    folder = add_sweep(layout, "s", (0.5, None))
+    shown = {layout.shown(folder / name) for name in ("sweep.yaml", "trials.csv", "best.yaml")}
+    assert set(all_sweeps(layout).sources) == shown
+    table = folder / "trials.csv"
+    table.write_text(table.read_text().replace("failed", "running"))
+    found = all_sweeps(layout)
+    assert found.sources == {}
+    assert isinstance(found.shown["s"], Sweep)
+    assert found.shown["s"].count("running") == 1
+
+
+def test_more_sweeps_and_trials_than_a_page_holds_are_counted(layout: Layout) -> None:
+    add_run(layout, "a-20260101-000000")
+    for day in range(1, MOST_SWEEPS + 3):
+        table = add_sweep(layout, f"s{day}", (0.5,) if day > 3 else [0.5] * (MOST_TRIALS + 5)) / "trials.csv"
+        table.write_text(table.read_text().replace("20260101-000000", f"202602{day:02d}-000000"))
+    assert list(all_sweeps(layout).shown) == [f"s{day}" for day in range(MOST_SWEEPS + 2, 2, -1)]
+    text = create_report([], layout=layout).path.read_text(encoding="utf-8")
+    assert f"{MOST_SWEEPS + 2} in all, the newest {MOST_SWEEPS} shown." in text
+    assert f"Trials, the best first: {MOST_TRIALS} of {MOST_TRIALS + 5}; all are in trials.csv" in text
+    assert len(data_of(text)["sweeps"][-1]["trials"]) == MOST_TRIALS + 5
 
 
 def test_a_folder_is_no_file_to_write(whole: Layout, tmp_path: Path) -> None:

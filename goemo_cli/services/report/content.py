@@ -12,6 +12,7 @@ from goemo_cli.ml.confusions import RowOutcomes
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.report import comparisons, data_facts, history, predicted, scores
 from goemo_cli.services.report.parts import Missing, part
+from goemo_cli.services.report.sweeps import Sweeps, all_sweeps
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,7 @@ class Report:
     labels: tuple[str, ...]
     runs: tuple[RunContent, ...]
     leaderboard: comparisons.Leaderboard
+    sweeps: Sweeps
     comparisons: list[comparisons.Pair] | Missing
     paper: Mapping[str, float] | None
     """The paper's F1 of each emotion, where it compares."""
@@ -81,16 +83,18 @@ def gather(sources: Sequence[Source], *, left_out: str | None = None, listen: Li
         listen(Advanced(1, runs[-1].name))
     listen(PhaseEnded())
     compared = part(lambda: comparisons.comparisons(sources))
+    sweeps = all_sweeps(first.layout)
     return Report(
         labels=first.labels,
         runs=tuple(runs),
         leaderboard=comparisons.leaderboard(sources),
+        sweeps=sweeps,
         comparisons=compared,
         paper=scores.paper_f1(first.checkpoint),
         recorded_data=part(lambda: data_facts.recorded(first)),
         data=part(lambda: data_facts.data_facts(first)),
         left_out=left_out,
-        sources=first.files_used() | _compared_file(first, compared),
+        sources=first.files_used() | _compared_file(first, compared) | sweeps.sources,
     )
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from goemo_cli.core.calibration import CALIBRATION
 from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.parts import Missing
+from goemo_cli.services.report.sweeps import STATES, Sweep
 
 _NOTHING = ""
 
@@ -87,6 +88,19 @@ def data(report: Report) -> str:
     shown = f"{leak.share:.1%}" if leak.share >= 0.001 else "<0.1%"
     verb = "stands" if leak.comments == 1 else "stand"
     return f"{leak.comments:,} of the test comments ({shown}) {verb} in train too"
+
+
+def sweep(found: Sweep) -> str:
+    """How many trials came out how, and the best value or the size of the front."""
+    counts = ", ".join(f"{count:,} {state}" for state in STATES if (count := found.count(state)))
+    trials = f"{len(found.trials):,} trial{'' if len(found.trials) == 1 else 's'}: {counts or 'none yet'}"
+    if not found.front:
+        return trials
+    best, (name, _) = found.front[0], found.objectives[0]
+    if len(found.objectives) > 1:
+        verb = "is" if len(found.front) == 1 else "are"
+        return f"{trials}; {len(found.front):,} {verb} beaten by no other in every objective"
+    return f"{trials}; best {name} {best.values[0]:.4g} by trial {best.number}"
 
 
 def _comments(report: Report) -> str:

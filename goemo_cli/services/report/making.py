@@ -26,7 +26,7 @@ class ReportResult:
     path: Path
     runs: tuple[str, ...]
     missing: tuple[tuple[str, str, str], ...]
-    """(run, part, reason) of what a run lacks; it stands in the report too."""
+    """(run or sweep, part, reason) of what one lacks; it stands in the report too."""
     left_out: str | None
 
 
@@ -66,7 +66,10 @@ def create_report(
     return ReportResult(
         path=target,
         runs=tuple(run.name for run in report.runs),
-        missing=tuple((run.name, *found) for run in report.runs for found in run.missing()),
+        missing=(
+            *((run.name, *found) for run in report.runs for found in run.missing()),
+            *report.sweeps.missing(),
+        ),
         left_out=left_out,
     )
 

@@ -6,10 +6,11 @@ from goemo_cli.services.comparing import p_text
 from goemo_cli.services.markdown import plain, table
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Report, RunContent
-from goemo_cli.services.report.page import number, signed
+from goemo_cli.services.report.page import compact, number, signed
 from goemo_cli.services.report.parts import Missing
 from goemo_cli.services.report.scores import Score
 from goemo_cli.services.report.sources import sources_comment
+from goemo_cli.services.report.sweeps import Sweep, Sweeps
 
 
 def markdown(report: Report) -> str:
@@ -20,6 +21,7 @@ def markdown(report: Report) -> str:
         "## Scores on test\n\n" + _scores(report.runs),
         "Intervals are 95 % bootstrap intervals over the comments of test; thresholds were fitted on val.",
         "## All runs\n\n" + _leaderboard(report),
+        *_sweeps(report.sweeps),
         "## Each emotion\n\n" + _emotions(report),
         *_comparisons(report),
         "## Data\n\n" + _data(report),
@@ -55,6 +57,33 @@ def _leaderboard(report: Report) -> str:
     ]
     more = report.leaderboard.total - len(rows)
     return _cells(header, rows) + (f"\n\nAnd {more:,} more." if more else "")
+
+
+def _sweeps(sweeps: Sweeps) -> Iterator[str]:
+    if not sweeps.shown:
+        return
+    read = [(name, one) for name, one in sweeps.shown.items() if isinstance(one, Sweep)]
+    rows = [[name, one.method, findings.sweep(one), _aims(one), _front(one)] for name, one in read]
+    lacking = [f"{name}: {reason}" for name, _, reason in sweeps.missing()]
+    more = sweeps.total - len(sweeps.shown)
+    yield "\n\n".join(
+        [
+            "## Sweeps",
+            *([_cells(["sweep", "method", "trials", "searched for", "best"], rows)] if rows else []),
+            *map(plain, lacking),
+            *([f"And {more:,} more."] if more else []),
+        ]
+    )
+
+
+def _aims(sweep: Sweep) -> str:
+    return ", ".join(f"{name} ({goal})" for name, goal in sweep.objectives)
+
+
+def _front(sweep: Sweep) -> str:
+    """Run and values of the best trial; of several objectives those of every trial that no other one beats."""
+    found = [f"{one.run}: {', '.join(map(compact, one.values))}" for one in sweep.front]
+    return "; ".join(found) or "–"
 
 
 def _emotions(report: Report) -> str:

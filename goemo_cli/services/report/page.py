@@ -16,8 +16,11 @@ from goemo_cli.services.report.content import Report
 from goemo_cli.services.report.page_data import page_data
 from goemo_cli.services.report.parts import Missing, visible
 from goemo_cli.services.report.sources import sources_comment
+from goemo_cli.services.report.sweeps import MOST_TRIALS
 
-SCRIPTS = ("scores.js", "charts.js", "figures.js", "drawing.js", "explorer.js", "comments.js", "report.js")
+SCRIPTS = (
+    "scores.js", "charts.js", "figures.js", "sweeps.js", "drawing.js", "explorer.js", "comments.js", "report.js",
+)  # fmt: skip
 """One after the other they are one script."""
 LIBRARY = "echarts.min.js"
 _STYLE = "report.css"
@@ -32,6 +35,7 @@ def page(report: Report) -> str:
         .render(
             report=report,
             findings=findings,
+            most_trials=MOST_TRIALS,
             version=__version__,
             policy=policy(scripts=(library, script), styles=(style,)),
             sources=Markup(sources_comment(report.sources)),
@@ -68,7 +72,9 @@ def _environment() -> Environment:
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
     environment.tests["missing"] = lambda value: isinstance(value, Missing)
-    environment.filters.update(number=number, signed=signed, p_text=p_text, grouped=_grouped, short=_short)
+    environment.filters.update(
+        number=number, signed=signed, p_text=p_text, grouped=_grouped, short=_short, compact=compact
+    )
     return environment
 
 
@@ -80,6 +86,14 @@ def number(value: float | None, digits: int = 3) -> str:
 def signed(value: float | None, digits: int = 3) -> str:
     """A difference with its sign."""
     return "–" if value is None else f"{value:+.{digits}f}".replace("-", "\u2212")
+
+
+def compact(value: float | str | None) -> str:
+    """A setting or an objective: whole numbers whole, others with four digits, texts as they are."""
+    if not isinstance(value, float):
+        return value or "–"
+    is_whole = value.is_integer() and abs(value) < 1e15
+    return (f"{value:.0f}" if is_whole else f"{value:.4g}").replace("-", "\u2212")
 
 
 def _grouped(value: float | None) -> str:

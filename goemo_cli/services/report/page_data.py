@@ -15,6 +15,7 @@ from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.data_facts import SplitFacts
 from goemo_cli.services.report.parts import Missing, visible
 from goemo_cli.services.report.predicted import Calibration
+from goemo_cli.services.report.sweeps import Sweep
 
 _CURVES = ("epoch", *(key for key in HISTORY_KEYS if key.startswith(("train_", "val_"))))
 _F1 = ("f1_score", "f1_ci_low", "f1_ci_high")
@@ -36,6 +37,7 @@ def page_data(report: Report) -> str:
         "paper": [report.paper[label] for label in report.labels] if report.paper else None,
         "counts": _unless_missing(report.data, lambda found: _counts(found.splits)),
         "runs": [_run(run, report.labels) for run in report.runs],
+        "sweeps": [_unless_missing(one, _sweep) for one in report.sweeps.shown.values()],
     }
     text = json.dumps(_harmless(document), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
     for char in "<>&\u2028\u2029":
@@ -63,6 +65,15 @@ def _run(run: RunContent, labels: tuple[str, ...]) -> dict[str, Any]:
         "confusions": _unless_missing(
             run.confusions, lambda found: {"share": found.share, "count": found.count}
         ),
+    }
+
+
+def _sweep(sweep: Sweep) -> dict[str, Any]:
+    """Finished trials by number: number, whether it is on the front, values of the objectives."""
+    finished = sorted((one for one in sweep.trials if one.values), key=lambda one: one.number)
+    return {
+        "objectives": sweep.objectives,
+        "trials": [[one.number, one in sweep.front, *one.values] for one in finished],
     }
 
 

@@ -8,7 +8,7 @@ const charts = new Map();
 const CHARTS = {
   "chart-scores": scoresChart, "chart-emotions": emotionsChart, "chart-thresholds": thresholdsChart, "chart-reliability": reliabilityChart,
   "chart-confusions": confusionsChart, "chart-loss": curvesChart([1, "train"], [2, "val"]), "chart-f1": curvesChart([3, "macro"], [4, "micro"]),
-  "chart-auc": curvesChart([5, "micro-AUC"]), "chart-classes": classesChart,
+  "chart-auc": curvesChart([5, "micro-AUC"]), "chart-classes": classesChart, ...SWEEP_CHARTS,
 };
 
 /* Draw a chart anew from the state of the page; it keeps its zoom. */

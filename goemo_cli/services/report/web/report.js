@@ -102,6 +102,7 @@ document.querySelectorAll("table.sortable").forEach(makeSortable);
 listenToPage();
 listenToExplorer();
 listenToBrowser();
+listenToSweeps();
 chooseRun(0);
 watchCharts();
 showTheme();
