@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ import pytest
 from optuna.trial import TrialState
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import NotFoundError, SettingError, TrainingFailedError
+from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, TrainingFailedError
 from goemo_cli.core.events import Event, Noted
 from goemo_cli.core.files import write_json
 from goemo_cli.core.layout import Layout
@@ -342,6 +343,17 @@ def wait_for(what: Any, seconds: float = 120) -> Any:
     raise AssertionError("waited in vain")
 
 
+def stopped_at_work(process: subprocess.Popen[str], layout: Layout) -> bool:
+    """Hold a worker; whether it has a trial now, which nobody but it can end."""
+    with suppress(GoemoError, KeyError):  # the study is not there yet
+        process.send_signal(signal.SIGSTOP)
+        running = open_sweep("killed", layout=layout)[1].get_trials(states=[TrialState.RUNNING])
+        if any(one.user_attrs.get(kept.WORKER, {}).get("pid") == process.pid for one in running):
+            return True
+    process.send_signal(signal.SIGCONT)
+    return False
+
+
 def written(tmp_path: Path, **more: Any) -> Path:
     content = {
         "method": "random",
@@ -363,8 +375,7 @@ def test_a_killed_sweep_is_continued_by_the_others_and_after_a_restart(tmp_path:
     """Two workers, one killed without warning: its training dies with it, its settings are tried again, nothing twice."""
     path, layout = written(tmp_path), Layout(tmp_path / "root")
     first, second = (start(layout.root, path, "--trials", "4") for _ in range(2))
-    folder = layout.sweeps / "killed"
-    wait_for(lambda: len(list(folder.glob("trials/*/result.json"))) >= 2)
+    wait_for(lambda: stopped_at_work(first, layout))
     first.kill()
     first.communicate()
     third = start(layout.root, path, "--trials", "4")
