@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from goemo_cli.core.schema import RULES
 
 if TYPE_CHECKING:
-    from goemo_cli.services.run_index import ListedRun
-    from goemo_cli.services.runs import RunDetails, RunDiff
+    from goemo_cli.services.runs.index import ListedRun
+    from goemo_cli.services.runs.runs import RunDetails, RunDiff
 
 LIST_COLUMNS = ("run", "data", "seed", "val F1", "test F1", "")
 SCORE_COLUMNS = ("thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc.")

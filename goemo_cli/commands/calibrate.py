@@ -34,7 +34,7 @@ def calibrate(
     The calibrator is kept in the checkpoint; the run's own files stay as they are. Example: goemo calibrate -c @latest
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs.references import open_run
 
     layout = Layout(root)
     opened = open_run(checkpoint, layout)  # a wrong name fails here, before scikit-learn loads

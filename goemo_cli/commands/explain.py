@@ -66,7 +66,7 @@ def explain(
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.explaining import explain as explain_text
     from goemo_cli.services.explanation_page import write_explanation
-    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs.references import open_run
 
     out = Console(as_json=as_json, quiet=quiet)
     opened = open_run(checkpoint, Layout(root))

@@ -35,7 +35,7 @@ def export_metrics(
 
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs.references import open_run
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     opened = None if checkpoint is None else open_run(checkpoint, layout)

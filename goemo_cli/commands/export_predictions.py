@@ -48,7 +48,7 @@ def export_predictions(
     splits = _parsed(split or ["test"])
 
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs.references import open_run
 
     layout = Layout(root)
     opened = open_run(str(checkpoint), layout)  # a wrong name fails here, before torch loads

@@ -14,8 +14,8 @@ def lineage(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet
     Read from the files; what no longer fits its sources is marked. Example: goemo lineage @best
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.lineage import trace_lineage
-    from goemo_cli.services.references import open_run
+    from goemo_cli.services.lineage.lineage import trace_lineage
+    from goemo_cli.services.runs.references import open_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     found = trace_lineage(open_run(run, layout), layout=layout)

@@ -53,7 +53,7 @@ def predict(
     out = Console(as_json=as_json, quiet=quiet)
 
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs.references import open_run
 
     opened = open_run(checkpoint or "@best", Layout(root))  # a wrong name fails here, before torch loads
     mirror = _mirror_config(wandb, wandb_project, wandb_entity, wandb_mode)

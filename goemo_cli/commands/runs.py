@@ -67,7 +67,7 @@ def list_(
     Example: goemo runs list --sort val/f1_macro --limit 5
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.runs import list_runs
+    from goemo_cli.services.runs.runs import list_runs
 
     out = Console(as_json=as_json, quiet=quiet)
     found = list_runs(Layout(root), model=model, sort=sort, limit=limit or (None if as_json else _SHOWN))
@@ -91,8 +91,8 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     Example: goemo runs show @latest
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.references import open_run
-    from goemo_cli.services.runs import describe_run
+    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.runs.runs import describe_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     details = describe_run(open_run(run, layout), layout=layout)
@@ -125,7 +125,7 @@ def best(
     Example: goemo runs best --metric val/auc_micro
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.references import choose_best
+    from goemo_cli.services.runs.references import choose_best
 
     out = Console(as_json=as_json, quiet=quiet)
     chosen = choose_best(Layout(root), metric)
@@ -155,8 +155,8 @@ def diff(
     Example: goemo runs diff @minilm @best
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.references import open_run
-    from goemo_cli.services.runs import diff_runs
+    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.runs.runs import diff_runs
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     found = diff_runs(open_run(first, layout), open_run(second, layout))
@@ -192,8 +192,8 @@ def pin(
     Example: goemo runs pin @best
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services import pins
-    from goemo_cli.services.references import open_run
+    from goemo_cli.services.runs import pins
+    from goemo_cli.services.runs.references import open_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     is_gone = remove and run in pins.pinned_runs(layout)  # a pin may outlive its run
@@ -238,7 +238,7 @@ def gc(
     The best of each model by val, pinned runs and members of ensembles always stay. Example: goemo runs gc --keep 3
     """
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.garbage import find_garbage, remove_garbage
+    from goemo_cli.services.runs.garbage import find_garbage, remove_garbage
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     plan = find_garbage(layout, keep=keep, unfinished_after=unfinished_after)

@@ -35,7 +35,7 @@ def sync(
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.syncing import sync_run
+    from goemo_cli.services.remote.syncing import sync_run
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:

@@ -32,7 +32,7 @@ from goemo_cli.services.error_tables import (
     write_summary,
     write_tables,
 )
-from goemo_cli.services.references import open_run
+from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.written_predictions import require_predictions
 
 

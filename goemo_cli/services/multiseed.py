@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from goemo_cli.core.headline import SCORE_KEYS
-from goemo_cli.services.run_index import ListedRun
+from goemo_cli.services.runs.index import ListedRun
 
 
 def multiseed_rows(runs: Iterable[ListedRun]) -> list[dict[str, Any]]:

@@ -18,7 +18,7 @@ from goemo_cli.ml.ensemble import mean_probability
 from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.multiseed import multiseed_rows
-from goemo_cli.services.run_index import listed_runs
+from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training import TrainResult, claimed, train
 from goemo_cli.tracking.base import Tracker
 

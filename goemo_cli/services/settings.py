@@ -10,7 +10,7 @@ from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.yaml_files import read_yaml_mapping
-from goemo_cli.services.references import open_run
+from goemo_cli.services.runs.references import open_run
 
 _HERE = Layout()
 

@@ -18,7 +18,7 @@ from goemo_cli.core.schema import (
     SUMMARY_COLUMNS,
 )
 from goemo_cli.services.multiseed import multiseed_rows
-from goemo_cli.services.run_index import listed_runs
+from goemo_cli.services.runs.index import listed_runs
 
 
 def finished_checkpoints(layout: Layout) -> Iterator[Checkpoint]:

@@ -18,7 +18,7 @@ from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.environment import processor, versions
-from goemo_cli.services.syncing import sync_command, wandb_target
+from goemo_cli.services.remote.syncing import sync_command, wandb_target
 from goemo_cli.services.tracked_tables import EmbeddedSample, result_tables
 from goemo_cli.tracking.base import Artifact, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers

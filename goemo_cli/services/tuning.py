@@ -21,7 +21,7 @@ from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.ml.scoring import count, rule_scores
 from goemo_cli.ml.tuning import fit_thresholds
 from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, write_run
-from goemo_cli.services.run_index import listed_runs
+from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.written_predictions import read_recorded
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)

@@ -81,6 +81,10 @@ def as_error(failed: Mapping[str, Any]) -> GoemoError:
     return kinds.get(why, RemoteError)(message)
 
 
+_SHARED_SERVICE = "WANDB_SERVICE"
+"""Where the SDK of this process has its service; a mirror has its own, which nobody's dead server or run can hold up."""
+
+
 class Mirror:
     """The running process; ends with `stop`, or when this process ends."""
 
@@ -104,7 +108,7 @@ class Mirror:
                 start_new_session=True,  # Ctrl-C is for the training, which then says how the run ended
                 env={
                     **local,
-                    **os.environ,
+                    **{name: value for name, value in os.environ.items() if name != _SHARED_SERVICE},
                     "PYTHONPATH": os.pathsep.join(filter(None, (package, inherited))),
                 },
             )

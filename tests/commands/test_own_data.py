@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.services.references import open_run
+from goemo_cli.services.runs.references import open_run
 from tests.generated_texts import (
     GERMAN_EMOTIONS,
     TICKET_TOPICS,

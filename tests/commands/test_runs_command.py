@@ -144,7 +144,7 @@ def test_a_pinned_run_survives_gc_until_it_is_unpinned(root: Path, layout: Layou
 
 
 def test_the_pin_of_a_run_that_is_gone_can_be_removed(root: Path, layout: Layout) -> None:
-    from goemo_cli.services.pins import pin
+    from goemo_cli.services.runs.pins import pin
 
     pin("gone-20250101-000000", layout=layout)
     done = document("runs", "pin", "--remove", "gone-20250101-000000", "--root", root)

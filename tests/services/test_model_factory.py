@@ -70,6 +70,9 @@ def test_a_run_is_a_model_that_goes_on(run: tuple[Path, TrainResult], reference:
 
 def test_a_missing_tracker_falls_back_with_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("WANDB_MODE", "online")  # and no key
+    monkeypatch.setenv(
+        "WANDB_SERVICE", ""
+    )  # the SDK sets it: processes of later tests shall not join its service
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
     with warnings.catch_warnings(record=True) as caught:

@@ -16,8 +16,8 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.references import choose_best, open_run
-from goemo_cli.services.run_index import ranked
+from goemo_cli.services.runs.index import ranked
+from goemo_cli.services.runs.references import choose_best, open_run
 from tests.synthetic_runs import add_run, add_unfinished
 
 OLD, MIDDLE, NEW = "minilm-20260101-000000", "distilbert-base-20260102-000000", "minilm-20260103-000000"

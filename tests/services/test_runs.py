@@ -13,11 +13,11 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json, write_json, write_te
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SUMMARY_COLUMNS
-from goemo_cli.services.garbage import find_garbage, remove_garbage
-from goemo_cli.services.pins import pin, pinned_runs, unpin
-from goemo_cli.services.run_files import run_files
-from goemo_cli.services.run_index import listed_runs
-from goemo_cli.services.runs import describe_run, diff_runs, flat, list_runs
+from goemo_cli.services.runs.files import run_files
+from goemo_cli.services.runs.garbage import find_garbage, remove_garbage
+from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
+from goemo_cli.services.runs.runs import describe_run, diff_runs, flat, list_runs
 from goemo_cli.services.summaries import finished_checkpoints, summary_tables, test_metrics, write_summaries
 from tests.synthetic_runs import add_run, add_unfinished, age, outside
 

@@ -21,7 +21,7 @@ from goemo_cli.core.files import write_text
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.syncing import sync_run
+from goemo_cli.services.remote.syncing import sync_run
 from goemo_cli.services.tracking import settings_told
 from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.journal import JournalTracker, journal_path

@@ -27,7 +27,7 @@ from goemo_cli.ml.classifier import load_classifier
 from goemo_cli.ml.embedding import embed
 from goemo_cli.ml.seeding import seed_everything
 from goemo_cli.services.fitting import prepare
-from goemo_cli.services.syncing import sync_run
+from goemo_cli.services.remote.syncing import sync_run
 from goemo_cli.services.tracking import open_tracker, settings_told
 from goemo_cli.services.training import TrainResult, train, training_data
 from goemo_cli.tracking import wandb_process, wandb_tracker
@@ -115,6 +115,8 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
     with WandbServer() as server, pytest.MonkeyPatch.context() as patch:
         for name, value in server.environment(folder / "sdk").items():
             patch.setenv(name, value)
+        # The service of an SDK in this process, here one that has gone: the mirror has its own.
+        patch.setenv("WANDB_SERVICE", "3-1-unix-/nowhere/socket")
         patch.setattr(sys, "argv", ["goemo", "--secret-of-the-command-line"])
         result, said = run(folder, *WANTED, "logging.wandb.name=first", "logging.wandb.tags=[a, b]",
                            "logging.wandb.notes=why", "logging.wandb.log_every=1", *HEAVY)  # fmt: skip

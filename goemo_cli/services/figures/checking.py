@@ -16,7 +16,7 @@ from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.datasets import first_of_shuffle, load_data
 from goemo_cli.services.figures.description import FORMATS, Description
 from goemo_cli.services.figures.drawing import FIGURES, figure_of
-from goemo_cli.services.references import open_run
+from goemo_cli.services.runs.references import open_run
 
 
 @dataclass(frozen=True)

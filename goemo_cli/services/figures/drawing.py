@@ -38,7 +38,7 @@ from goemo_cli.services.figures.description import FORMATS, Description, Picture
 from goemo_cli.services.figures.sidecar import write_record, write_table
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import Theme, house_style, save_figure
-from goemo_cli.services.references import open_run
+from goemo_cli.services.runs.references import open_run
 
 FIGURES: tuple[Description, ...] = (
     class_distribution.FIGURE,
@@ -96,7 +96,7 @@ def draw_figures(
 
     Args:
         layout: where the runs lie and where the pictures go.
-        runs: which runs, as `services.references` understands them; the newest finished one by default. Figures
+        runs: which runs, as `services.runs.references` understands them; the newest finished one by default. Figures
             that compare show all of them, the others the first.
         only: numbers or names of figures; all by default.
         picture_format: png, svg or pdf.

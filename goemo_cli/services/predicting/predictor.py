@@ -17,7 +17,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.ml.classifier import PRECISIONS, Classifier, load_classifier
 from goemo_cli.ml.data import without_surrogates
 from goemo_cli.services.label_rules import LabelRule, label_rule
-from goemo_cli.services.references import open_run
+from goemo_cli.services.runs.references import open_run
 
 if TYPE_CHECKING:
     from goemo_cli.ml.devices import Precision

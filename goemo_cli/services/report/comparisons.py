@@ -9,7 +9,7 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.comparing import SIGNIFICANCE_COLUMNS, SPOKEN
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.run_index import BEST_METRIC, ListedRun, listed_runs, ranked
+from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, listed_runs, ranked
 
 MOST_LISTED = 100
 _NUMBERS = ("a_value", "b_value", "difference", "ci_low", "ci_high", "p_holm")

@@ -7,11 +7,11 @@ from typing import Any
 from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.lineage import trace_lineage
-from goemo_cli.services.lineage_tree import Node
+from goemo_cli.services.lineage.lineage import trace_lineage
+from goemo_cli.services.lineage.tree import Node
 from goemo_cli.services.model_card.usage import repeating
 from goemo_cli.services.report.parts import require
-from goemo_cli.services.runs import describe_run
+from goemo_cli.services.runs.runs import describe_run
 
 
 def epochs(source: Source) -> list[Mapping[str, Any]]:

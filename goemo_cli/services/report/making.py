@@ -11,10 +11,10 @@ from goemo_cli.core.events import FileWritten, Listener, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.figures.source import MOST_RUNS, Source
-from goemo_cli.services.references import choose_best, open_run
 from goemo_cli.services.report.content import Report, gather
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
+from goemo_cli.services.runs.references import choose_best, open_run
 
 ReportFormat = Literal["html", "md"]
 

@@ -9,9 +9,9 @@ from goemo_cli.core.checkpoint import CONFIG, Checkpoint
 from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
 from goemo_cli.core.headline import SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.pins import pinned_runs
-from goemo_cli.services.run_files import run_files
-from goemo_cli.services.run_index import VAL_METRICS, ListedRun, check_metric, listed_runs, ranked
+from goemo_cli.services.runs.files import run_files
+from goemo_cli.services.runs.index import VAL_METRICS, ListedRun, check_metric, listed_runs, ranked
+from goemo_cli.services.runs.pins import pinned_runs
 
 SORTS = ("newest", "oldest", "model", "seconds", *VAL_METRICS)
 

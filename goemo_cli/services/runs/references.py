@@ -8,7 +8,7 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import NoRunError, NotFoundError, RunNotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.run_index import BEST_METRIC, ListedRun, check_metric, listed_runs, ranked
+from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, check_metric, listed_runs, ranked
 
 _MOST_NAMED = 5
 

@@ -16,10 +16,10 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.events import Listener, Warned
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.download_listing import ESSENTIAL, USUAL, Listing
-from goemo_cli.services.download_plan import Plan, PlannedFile, What, plan_download
-from goemo_cli.services.download_records import is_same, read_records, write_record
-from goemo_cli.services.staging import (
+from goemo_cli.services.downloading.listing import ESSENTIAL, USUAL, Listing
+from goemo_cli.services.downloading.plan import Plan, PlannedFile, What, plan_download
+from goemo_cli.services.downloading.records import is_same, read_records, write_record
+from goemo_cli.services.downloading.staging import (
     check_staged,
     fetch_files,
     move_into_place,

@@ -9,10 +9,10 @@ from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.markdown import plain, score, table
-from goemo_cli.services.references import open_run
-from goemo_cli.services.remote_access import DEFAULT_PROJECT, require_network
-from goemo_cli.services.remote_validation import reference_of
-from goemo_cli.services.syncing import sync_command
+from goemo_cli.services.remote.access import DEFAULT_PROJECT, require_network
+from goemo_cli.services.remote.syncing import sync_command
+from goemo_cli.services.remote.validation import reference_of
+from goemo_cli.services.runs.references import open_run
 from goemo_cli.tracking.wandb_fetch_names import RunReference
 from goemo_cli.tracking.wandb_files import WandbSource
 from goemo_cli.tracking.wandb_reports import Comparison, load_report_library, save_report
@@ -35,7 +35,7 @@ def create_wandb_report(
     """Make a report on W&B that compares runs: their headline scores, run sets of exactly these, panels of their metrics.
 
     Args:
-        references: runs, as `services.references` understands them; the newest finished one where none is named.
+        references: runs, as `services.runs.references` understands them; the newest finished one where none is named.
         layout: whose runs are meant.
         listen: told which runs on W&B are compared.
 

@@ -10,7 +10,7 @@ from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteErr
 from goemo_cli.core.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.references import find_run
+from goemo_cli.services.runs.references import find_run
 from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
 from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
 from goemo_cli.tracking.wandb_sdk import require_wandb

@@ -18,10 +18,14 @@ from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, P
 from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.download_plan import Plan, PlannedFile
-from goemo_cli.services.download_records import is_same, slug_of
+from goemo_cli.services.downloading.plan import Plan, PlannedFile
+from goemo_cli.services.downloading.records import is_same, slug_of
+from goemo_cli.services.downloading.weight_safety import (
+    PICKLED,
+    require_plain_settings,
+    require_plain_weights,
+)
 from goemo_cli.services.summaries import summary_tables, test_metrics
-from goemo_cli.services.weight_safety import PICKLED, require_plain_settings, require_plain_weights
 from goemo_cli.tracking.wandb_fetch_http import Fetcher, StoppedError
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile
 

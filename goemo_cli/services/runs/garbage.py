@@ -13,9 +13,9 @@ from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.pins import pinned_runs
-from goemo_cli.services.run_files import files_below, run_files
-from goemo_cli.services.run_index import BEST_METRIC, ListedRun, listed_runs, ranked
+from goemo_cli.services.runs.files import files_below, run_files
+from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, listed_runs, ranked
+from goemo_cli.services.runs.pins import pinned_runs
 
 UNFINISHED_AFTER = 24.0
 """Hours without a change after which an unfinished run counts as killed."""

@@ -1,0 +1,1 @@
+"""`goemo lineage`: from data to figures, and what is stale."""

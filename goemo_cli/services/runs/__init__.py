@@ -1,0 +1,1 @@
+"""Runs on this machine: what they are called, listed, compared, kept and removed."""
