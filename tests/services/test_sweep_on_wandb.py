@@ -17,26 +17,32 @@ CONTENT = {
     "early_terminate": {"type": "hyperband", "min_iter": 1},
     "parameters": {
         "model.name": {"value": "tfidf"},
-        "data.name": {"value": "sample"},
-        "data.max_train_samples": {"value": 60},
+        "data.name": {"value": "mine.csv"},
         "training.seed": {"values": [3, 4]},
     },
 }
 
 
+def sweep_there(folder: Path, server: SweepServer) -> subprocess.CompletedProcess[str]:
+    """Run the sweep from a folder, in which its paths begin."""
+    (folder / "s.yaml").write_text(yaml.safe_dump(CONTENT))
+    return subprocess.run(
+        [sys.executable, "-m", "goemo_cli", "sweep", "s.yaml", "--wandb", "--count", "2"],
+        cwd=folder,
+        env={**os.environ, **server.environment(folder / "sdk"), "WANDB_MODE": "online"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+
+
 @pytest.mark.slow
 def test_the_runs_of_the_agent_are_those_of_the_sweep(tmp_path: Path) -> None:
-    file, layout = tmp_path / "s.yaml", Layout(tmp_path / "root")
-    file.write_text(yaml.safe_dump(CONTENT))
+    rows = [f"{word} {n},{label}" for n in range(60) for word, label in (("glad", "joy"), ("mad", "anger"))]
+    (tmp_path / "mine.csv").write_text("\n".join(["text,labels", *rows]) + "\n")
     with SweepServer() as server:
-        done = subprocess.run(
-            [sys.executable, "-m", "goemo_cli", "sweep", str(file), "--wandb", "--count", "2", "--root", str(layout.root)],
-            env={**os.environ, **server.environment(tmp_path / "sdk"), "WANDB_MODE": "online"},
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )  # fmt: skip
+        done = sweep_there(tmp_path, server)
         assert done.returncode == 0, done.stderr
         [sweep] = server.sweeps.values()
         config = yaml.safe_load(sweep["config"])
@@ -48,4 +54,12 @@ def test_the_runs_of_the_agent_are_those_of_the_sweep(tmp_path: Path) -> None:
         assert set(told) <= set(runs), done.stderr  # the agent's own runs, not others beside them
         assert [runs[id].state for id in told] == ["finished", "finished"]
         assert server.bugs == []
-    assert len(list(layout.models.glob("tfidf/*/manifest.json"))) == 2
+    assert len(list(Layout(tmp_path).models.glob("tfidf/*/manifest.json"))) == 2
+
+
+@pytest.mark.slow
+def test_a_sweep_whose_every_run_fails_has_failed(tmp_path: Path) -> None:
+    with SweepServer() as server:
+        done = sweep_there(tmp_path, server)  # mine.csv is not there
+    assert done.returncode == 10, done.stderr
+    assert "no run of sweep" in done.stderr
