@@ -1,13 +1,11 @@
 """The same sweep on W&B: a file for `wandb sweep`, or the sweep itself and an agent that starts `goemo train`."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from goemo_cli.core.config import WandbSettings
-from goemo_cli.core.errors import RemoteError, SettingError, TrainingFailedError
+from goemo_cli.core.errors import SettingError, TrainingFailedError
 from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.search_space import Parameter
@@ -15,7 +13,7 @@ from goemo_cli.core.sweep_file import SweepFile
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, aims_of
-from goemo_cli.tracking.wandb_sdk import load_wandb, reached_server, translated
+from goemo_cli.tracking.wandb_sweeps import create_sweep, run_agent
 
 _COPIED = ("description", "entity", "early_terminate", "run_cap", "controller")
 
@@ -89,21 +87,13 @@ def sweep_on_wandb(file: SweepFile, *, layout: Layout, count: int, listen: Liste
         RemoteError: W&B took no sweep, or the agent did not come to its end.
         TrainingFailedError: every run of the agent failed.
     """
-    wandb = load_wandb("goemo sweep --wandb")
     goemo = (sys.executable, "-m", "goemo_cli")
     content = wandb_content(file, goemo, "--root", str(layout.root.resolve()))
-    reached_server()
-    with translated(f"sweep {file.name}", may_be_missing=False):
-        id = str(wandb.sweep(content, entity=content.get("entity"), project=content["project"]))
-    listen(Noted(f"Sweep {id} in project {content['project']}; others join it with: wandb agent {id}"))
-    layout.wandb.mkdir(parents=True, exist_ok=True)
+    project, entity = content["project"], content.get("entity")
+    id = create_sweep(content)
+    listen(Noted(f"Sweep {id} in project {project}; others join it with: wandb agent {id}"))
     before = _finished_runs(layout)
-    agent = [sys.executable, "-m", "wandb", "agent", "--count", str(count), "--project", content["project"]]
-    if content.get("entity"):
-        agent += ["--entity", content["entity"]]
-    done = subprocess.run([*agent, id], env={"WANDB_DIR": str(layout.wandb)} | os.environ, check=False)
-    if done.returncode != 0:
-        raise RemoteError(f"the agent of sweep {id} ended with exit code {done.returncode}")
+    run_agent(id, project=project, entity=entity, count=count, directory=layout.wandb)
     if _finished_runs(layout) == before:
         raise TrainingFailedError(f"no run of sweep {id} finished; its agent says why above")
     return id
