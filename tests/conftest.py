@@ -19,10 +19,12 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import METRICS_KEYS
 from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml import bootstrap
 
 if TYPE_CHECKING:
     from goemo_cli.ml.transformer import TransformerClassifier
 
+_MOST_DRAWS = bootstrap._MOST_DRAWS
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 _CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
@@ -48,6 +50,18 @@ hypothesis.settings.load_profile("goemo")
 
 def pytest_unconfigure() -> None:
     shutil.rmtree(_CACHE, ignore_errors=True)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def few_draws() -> None:
+    """Intervals from as few draws as very large data get; tests of intervals themselves ask for `all_draws`."""
+    bootstrap._MOST_DRAWS = 1
+
+
+@pytest.fixture
+def all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many draws as users get."""
+    monkeypatch.setattr(bootstrap, "_MOST_DRAWS", _MOST_DRAWS)
 
 
 @pytest.fixture

@@ -17,6 +17,8 @@ from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.ml.comparison import SCORES
 from goemo_cli.services.comparing import SIGNIFICANCE_COLUMNS
 
+pytestmark = pytest.mark.usefixtures("all_draws")
+
 app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
 app.command("compare")(compare)
 app.callback()(lambda: None)

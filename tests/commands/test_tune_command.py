@@ -27,7 +27,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_tune_says_thresholds_and_scores_and_changes_the_run(root: Path) -> None:
-    done = goemo("tune", "--checkpoint", "@latest", "--never-empty", "--top-k", "1", "--root", root)
+    done = goemo("tune", "--checkpoint", "@tiny-ensemble", "--never-empty", "--top-k", "1", "--root", root)
     assert done.exit_code == 0, done.output
     assert "Thresholds (val)" in done.stdout
     assert "Tuned tiny-ensemble-" in done.stdout

@@ -11,6 +11,8 @@ from goemo_cli.ml import bootstrap
 from goemo_cli.ml.bootstrap import RESAMPLES, SEED, resampled, row_weights
 from goemo_cli.ml.scoring import bootstrap_scores, count, rule_scores
 
+pytestmark = pytest.mark.usefixtures("all_draws")
+
 
 def random_case(seed: int, rows: int = 400, n_labels: int = 5) -> tuple[np.ndarray, np.ndarray]:
     rng = np.random.default_rng(seed)

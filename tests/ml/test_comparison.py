@@ -16,6 +16,8 @@ from goemo_cli.ml.comparison import (
 )
 from goemo_cli.ml.significance import holm
 
+pytestmark = pytest.mark.usefixtures("all_draws")
+
 Model = tuple[BoolArray, FloatArray]
 
 

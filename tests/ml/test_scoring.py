@@ -12,6 +12,8 @@ from goemo_cli.core.schema import PER_CLASS_COLUMNS, RULE_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml import scoring
 
+pytestmark = pytest.mark.usefixtures("all_draws")
+
 TOLERANCE: Any = {"rel": 0, "abs": 1e-12}
 
 

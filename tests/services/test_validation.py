@@ -4,8 +4,8 @@ import csv
 import json
 import os
 import random
+import runpy
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -458,8 +458,10 @@ def test_the_command_refuses_a_negative_sample(root: Path) -> None:
     assert goemo("validate", "--root", root, "--recompute", -1).exit_code == 2
 
 
-def test_the_module_of_the_tests_is_another_door(root: Path) -> None:
-
-    door = [sys.executable, "-m", "tests.validate_artifacts", "--root", str(root)]
-    done = subprocess.run(door, cwd=Path(__file__).parents[2], capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout.splitlines()[0]) == (0, "All artifacts are valid")
+def test_the_module_of_the_tests_is_another_door(
+    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["validate_artifacts", "--root", str(root)])
+    with pytest.raises(SystemExit) as ended:
+        runpy.run_module("tests.validate_artifacts", run_name="__main__")
+    assert (ended.value.code, capsys.readouterr().out.splitlines()[0]) == (0, "All artifacts are valid")
