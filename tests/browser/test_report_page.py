@@ -199,6 +199,7 @@ def test_comments_are_found_and_the_worst_come_first(
     assert re.match("row 12 ", fresh.inner_text("#comment-list .meta"))
 
 
+@pytest.mark.slow
 def test_pages_of_comments_turn(fresh: Any) -> None:
     first = fresh.inner_text("#comment-list li:first-child")
     assert fresh.is_disabled("#previous")
@@ -307,6 +308,7 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Any, layout: Layout) -> No
     phone.close()
 
 
+@pytest.mark.slow
 def test_it_prints_with_its_charts(browser: Any, layout: Layout, tmp_path: Path) -> None:
     printed = browser.new_page(color_scheme="dark")
     printed.goto(layout.report_page.resolve().as_uri())
