@@ -12,6 +12,7 @@ from tests.conftest import REPOSITORY
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("all_draws")  # the example is a process of its own
 def test_the_example_runs_from_csv_to_report(tmp_path: Path):
     done = subprocess.run(
         [sys.executable, str(REPOSITORY / "examples/own_data.py"), "mine"],
