@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from goemo_cli.commands._console import Console, plain
-from goemo_cli.commands._options import DeviceOpt, JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import CheckpointOpt, DeviceOpt, JsonOpt, QuietOpt, RootOpt
 
 if TYPE_CHECKING:
     from goemo_cli.services.explaining import Explanation, LabelExplanation
@@ -15,15 +15,7 @@ if TYPE_CHECKING:
 
 def explain(
     text: Annotated[str, typer.Argument(help="The text to explain.", show_default=False)],
-    checkpoint: Annotated[
-        str,
-        typer.Option(
-            "--checkpoint",
-            "-c",
-            help="A run: its folder, its name, or @latest, @best, @MODEL.",
-            metavar="RUN",
-        ),
-    ] = "@best",
+    checkpoint: CheckpointOpt = "@best",
     label: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,7 +49,7 @@ def explain(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Show which words moved which label.
+    """Show which words moved which label, by default in the best run (@best).
 
     Numbers are log-odds: what a word adds to the label, or takes from it. Transformers need the extra `explain`.
     Example: goemo explain "thank you so much" --label gratitude

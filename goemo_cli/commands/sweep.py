@@ -110,19 +110,11 @@ def run(
         _plan(out, config, trials)
         return
 
-    from goemo_cli.commands._progress import Screen
-
     if wandb:
-        from goemo_cli.services.sweep.plan import total_trials
-        from goemo_cli.services.sweep.wandb_file import sweep_on_wandb
-
-        with Screen(out) as screen:
-            id = sweep_on_wandb(
-                config, layout=Layout(root), count=count or total_trials(config, trials), listen=screen
-            )
-        out.result(f"Ran sweep {id} on W&B", sweep=id)
+        _search_on_wandb(out, config, root, trials=trials, count=count)
         return
 
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.services.sweep import sweep as search
 
     with Screen(out) as screen:
@@ -168,6 +160,18 @@ def best(
         result, [result.best] if single else front, form, f"{'Best' if single else 'Pareto front'} of {name}"
     )
     Console().hint(f"goemo train --config {result.folder / 'best.yaml'}{_at(root)}")
+
+
+def _search_on_wandb(out: Console, config: Any, root: Path, *, trials: int | None, count: int | None) -> None:
+    from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
+    from goemo_cli.services.sweep.plan import total_trials
+    from goemo_cli.services.sweep.wandb_file import sweep_on_wandb
+
+    runs = count or total_trials(config, trials)
+    with Screen(out) as screen:
+        id = sweep_on_wandb(config, layout=Layout(root), count=runs, listen=screen)
+    out.result(f"Ran sweep {id} on W&B", sweep=id)
 
 
 def _require_optuna() -> None:

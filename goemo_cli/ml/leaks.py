@@ -1,6 +1,7 @@
 """Texts that stand in two splits: what is measured on the later one is too good by them."""
 
 import unicodedata
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from goemo_cli.core.splits import Split
@@ -25,7 +26,8 @@ class Leak:
 
 def leaks(data: Dataset) -> tuple[Leak, ...]:
     """Test in train, test in val, val in train; also where nothing is shared."""
-    return tuple(_leak(data, split, other) for split, other in _PAIRS)
+    texts = {split: [normalised(text) for text in rows.texts] for split, rows in data.splits.items()}
+    return tuple(_leak(data, texts, split, other) for split, other in _PAIRS)
 
 
 def normalised(text: str) -> str:
@@ -33,14 +35,13 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _leak(data: Dataset, split: Split, other: Split) -> Leak:
+def _leak(data: Dataset, texts: Mapping[Split, Sequence[str]], split: Split, other: Split) -> Leak:
     known: dict[str, set[bytes]] = {}
-    for text, gold in zip(data.splits[other].texts, data.splits[other].y_true, strict=True):
-        known.setdefault(normalised(text), set()).add(gold.tobytes())
-    texts = data.splits[split].texts
+    for text, gold in zip(texts[other], data.splits[other].y_true, strict=True):
+        known.setdefault(text, set()).add(gold.tobytes())
     shared = [
-        gold.tobytes() in labels
-        for text, gold in zip(texts, data.splits[split].y_true, strict=True)
-        if (labels := known.get(normalised(text)))
+        gold.tobytes() in known[text]
+        for text, gold in zip(texts[split], data.splits[split].y_true, strict=True)
+        if text in known
     ]
-    return Leak(split, other, len(shared), len(shared) / max(1, len(texts)), shared.count(False))
+    return Leak(split, other, len(shared), len(shared) / max(1, len(texts[split])), shared.count(False))
