@@ -128,6 +128,28 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
+def path_from_root(path: Path, root: Path, *folders: Path) -> str:
+    """A path as records name it: relative to `root` if it is below it, so that a moved project stays readable.
+
+    Symbolic links do not matter: neither a root that is reached through one, nor folders of it that are one.
+
+    Args:
+        path: the file or folder.
+        root: the project root.
+        folders: folders of the root that may be symbolic links, for paths that name their targets.
+    """
+    named, real = Path(os.path.abspath(path)), path.resolve()  # noqa: PTH100  # Path.resolve follows links
+    root_named = Path(os.path.abspath(root))  # noqa: PTH100
+    for place, base, prefix in (
+        (named, root_named, Path()),
+        (real, root.resolve(), Path()),
+        *((real, folder.resolve(), folder.relative_to(root)) for folder in folders),
+    ):
+        if place.is_relative_to(base):
+            return (prefix / place.relative_to(base)).as_posix()
+    return real.as_posix()
+
+
 def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, as 64 hex digits."""
     with path.open("rb") as stream:

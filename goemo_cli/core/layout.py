@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from goemo_cli.core.files import path_from_root
 from goemo_cli.core.names import RunName
 from goemo_cli.core.splits import Split
 
@@ -176,9 +177,9 @@ class Layout:
         return self.stats / "significance_tests.csv"
 
     def shown(self, path: Path) -> str:
-        """A path for records: from the root where it lies below it, so that a moved project stays checkable."""
-        absolute, root = path.resolve(), self.root.resolve()
-        return (absolute.relative_to(root) if absolute.is_relative_to(root) else absolute).as_posix()
+        """A path for records: from the root if it is below it, so that a moved project stays checkable."""
+        folders = (self.models, self.predictions, self.stats, self.figures, self.artifacts, self.output)
+        return path_from_root(path, self.root, *folders)
 
     def checkpoints(self) -> Iterator[Path]:
         """Every directory that could be a checkpoint, oldest run first; unfinished ones too."""

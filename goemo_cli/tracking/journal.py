@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
+from goemo_cli.core.files import path_from_root
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
@@ -41,7 +42,7 @@ class JournalTracker:
     run_id: str | None = None
 
     def __init__(self, folder: Path, *, root: Path, mirror_id: str) -> None:
-        self.folder, self.root, self.mirror_id = folder, root.resolve(), mirror_id
+        self.folder, self.root, self.mirror_id = folder, root.absolute(), mirror_id
         self._handle: int | None = None
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
@@ -121,8 +122,7 @@ class JournalTracker:
             raise
 
     def _shown(self, path: Path) -> str:
-        absolute = path.resolve()
-        return str(absolute.relative_to(self.root) if absolute.is_relative_to(self.root) else absolute)
+        return path_from_root(path, self.root)
 
 
 @dataclass(frozen=True)

@@ -93,3 +93,21 @@ def test_a_checkpoint_is_found_whatever_its_family(layout: Layout):
     assert layout.find_checkpoint(RUN) is None
     folder.mkdir(parents=True)
     assert layout.find_checkpoint(RUN) == folder
+
+
+@pytest.mark.parametrize("link", [".", "artifacts", "artifacts/predictions"])
+@pytest.mark.parametrize("through_target", [False, True])
+def test_records_name_paths_from_the_root_also_through_links(tmp_path: Path, link: str, through_target: bool):
+    root, elsewhere = tmp_path / "project", tmp_path / "big disk"
+    elsewhere.mkdir()
+    (root / link).parent.mkdir(parents=True, exist_ok=True)
+    (root / link).symlink_to(elsewhere)
+    layout = Layout(root)
+    path = layout.split_predictions(RUN, "test")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    given = path.resolve() if through_target else path
+    assert layout.shown(given) == Layout().split_predictions(RUN, "test").as_posix()
+
+
+def test_records_name_paths_outside_the_root_in_full(tmp_path: Path):
+    assert Layout(tmp_path / "project").shown(tmp_path / "x.csv") == (tmp_path / "x.csv").resolve().as_posix()
