@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from goemo_cli.core.errors import NotFoundError
+
 _RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
 
 CheckpointOpt = Annotated[
@@ -14,9 +16,22 @@ OptionalCheckpointOpt = Annotated[
     str | None, typer.Option("--checkpoint", "-c", help=_RUN, show_default=False, metavar="RUN")
 ]
 RunArg = Annotated[str, typer.Argument(help=_RUN, show_default=False, metavar="RUN")]
-RootOpt = Annotated[
-    Path, typer.Option("--root", help="Project root: artifacts/ and output/ lie below it.", metavar="DIR")
-]
+
+
+def _existing_root(context: typer.Context, root: Path) -> Path:
+    """A mistyped root would otherwise look like one without runs."""
+    if not context.resilient_parsing and not root.is_dir():
+        raise NotFoundError(
+            f"--root {root}: {'is not a folder' if root.exists() else 'there is no such folder'}"
+        )
+    return root
+
+
+_ROOT = "Project root: artifacts/ and output/ lie below it."
+RootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=_existing_root)]
+"""Of commands that read: the folder must exist."""
+NewRootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR")]
+"""Of commands that create the folder if it is missing."""
 DataDirOpt = Annotated[
     Path | None,
     typer.Option("--data-dir", help="Folder with the GoEmotions files.", show_default=False, metavar="DIR"),

@@ -6,7 +6,7 @@ import typer
 
 from goemo_cli.commands import _download_options as flag
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt
 
 
 def download(
@@ -17,7 +17,7 @@ def download(
     entity: flag.EntityOpt = None,
     project: flag.ProjectOpt = None,
     overwrite: flag.OverwriteOpt = False,
-    root: RootOpt = Path(),
+    root: NewRootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:

@@ -8,7 +8,7 @@ import typer
 from typer.core import TyperGroup
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt, RootOpt
 
 
 class _RunByDefault(TyperGroup):
@@ -83,7 +83,7 @@ def run(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Show what would be searched, and stop.")
     ] = False,
-    root: RootOpt = Path(),
+    root: NewRootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from goemo_cli.commands import _settings as flag
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DataDirOpt, JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import DataDirOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
 
 
@@ -41,7 +41,7 @@ def train(
     run_name: flag.RunNameOpt = None,
     tags: flag.TagsOpt = None,
     notes: flag.NotesOpt = None,
-    root: RootOpt = Path(),
+    root: NewRootOpt = Path(),
     dry_run: flag.DryRunOpt = False,
     print_config: flag.PrintConfigOpt = False,
     as_json: JsonOpt = False,
