@@ -13,7 +13,7 @@ from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, family_of
-from goemo_cli.core.schema import METRICS_KEYS, RANKING_KEYS, RULE_KEYS, RULES
+from goemo_cli.core.schema import HISTORY_KEYS, METRICS_KEYS, RANKING_KEYS, RULE_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
 
 LABELS = ("anger", "joy")
@@ -57,7 +57,9 @@ def add_run(
         "seed": 3,
         "best_epoch": 1,
         "threshold_rule": "per_label",
-        "history": [{"epoch": 1, "val_f1_macro": val, "epoch_seconds": 61.0}],
+        "history": [
+            {**dict.fromkeys(HISTORY_KEYS, 0.5), "epoch": 1, "val_f1_macro": val, "epoch_seconds": 61.0}
+        ],
         "data": {
             "name": data,
             "sizes": {"train": 100, "val": 10, "test": 20},

@@ -111,6 +111,8 @@ def _say(result: "FiguresResult", out: Console, *, named: bool) -> None:
     if result.of_first:
         numbers = ", ".join(name[:2] for name in result.of_first)
         out.note(f"Figures of one run show the first, {first}: {numbers}")
+    if result.damage:
+        raise result.damage
     if result.skipped and (named or not result.drawn):
         raise NotFoundError(f"{_counted(len(result.skipped))} of {runs} could not be drawn")
 

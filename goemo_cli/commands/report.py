@@ -72,6 +72,8 @@ def report(
     _say(result, out)
     if show:
         _open(result.path, out)
+    if result.damage:
+        raise result.damage
 
 
 def _check(runs: list[str], *, every: bool, show: bool, on_wandb: bool, local: tuple[object, ...]) -> None:

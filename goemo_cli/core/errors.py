@@ -135,6 +135,10 @@ class CorruptArtifactError(GoemoError):
         super().__init__(f"{path}: {reason}")
 
 
+DAMAGE = (CorruptArtifactError, DataFileError)
+"""Files that are here and cannot be used; a command that goes on without one ends with its exit code."""
+
+
 class AuthenticationError(GoemoError):
     """A server that wants a key, and has none or refused the one it got."""
 

@@ -1,4 +1,7 @@
 import json
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -65,6 +68,51 @@ def test_a_wanted_figure_that_cannot_be_drawn_exits_4(root: Path) -> None:
     assert "Drew 1 figure of" in result.stdout
     assert "Warning: figure 05_token_length_distributions was not drawn" in result.stderr
     assert "tokenizer.json is missing" in result.stderr
+
+
+@pytest.fixture
+def copy(root: Path, tmp_path: Path) -> Layout:
+    """A copy of the root, to be damaged."""
+    shutil.copytree(root / "artifacts", tmp_path / "artifacts")
+    return Layout(tmp_path)
+
+
+def test_a_disk_that_refuses_is_exit_8_and_no_more_figures_are_tried(copy: Layout) -> None:
+    """The file size limit stands in for a full disk: the table of 07 is small enough, its picture is not."""
+    program = (
+        "import resource, sys; from goemo_cli.app import app; "
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)); app(sys.argv[1:])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, "figures", "--only", "07,10", "--root", str(copy.root)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 8, done.stderr
+    assert f"Error: {copy.figures / '07_per_emotion_f1_scores.png'}" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert [path.name for path in copy.figures.rglob("*.*")] == ["07_per_emotion_f1_scores.csv"]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "content", "code", "drawn"),
+    [
+        pytest.param("models/*/*/metrics.json", "{", 5, 0, id="metrics.json"),
+        pytest.param("stats/per_class_metrics_*.csv", "emotion\njoy\n", 3, 1, id="per-class"),
+        pytest.param("predictions/test_predictions_*.csv", "text\n", 3, 2, id="predictions"),
+    ],
+)
+def test_a_damaged_file_ends_with_its_code_after_the_other_figures(
+    copy: Layout, pattern: str, content: str, code: int, drawn: int
+) -> None:
+    paths = list((copy.root / "artifacts").glob(pattern))
+    for path in paths:
+        path.write_text(content, "utf-8")
+    result = figures(copy.root, "--only", "07,10,11" if drawn == 2 else "07,10")
+    assert result.exit_code == code, result.output
+    assert any(f"Error: {path}" in result.stderr for path in paths)
+    assert len(list(copy.figures.glob("*.png"))) == drawn
 
 
 def test_an_unknown_figure_exits_2(root: Path) -> None:

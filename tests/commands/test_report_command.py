@@ -1,6 +1,8 @@
+import errno
 import json
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -16,6 +18,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     add_run(layout, "a-20260101-000000")
     add_run(layout, "b-20260102-000000")
     add_run(layout, "c-20260103-000000", data="other")
+    for path in layout.predictions.iterdir():
+        path.unlink()
     return layout.root
 
 
@@ -66,6 +70,37 @@ def test_mistakes_are_told(root: Path, arguments: list[str], code: int, said: st
     result = report(root, *arguments)
     assert result.exit_code == code, result.output
     assert said in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code"),
+    [("predictions", "not,a,table\n", 3), ("metrics.json", "{", 5)],
+)
+def test_a_damaged_file_ends_with_its_code(tmp_path: Path, name: str, content: str, code: int) -> None:
+    layout = Layout(tmp_path)
+    run = add_run(layout, "a-20260101-000000")
+    path = layout.split_predictions(run.run, "test") if name == "predictions" else run.path / name
+    path.write_text(content, "utf-8")
+    result = report(tmp_path)
+    assert result.exit_code == code, result.output
+    assert f"Error: {path}" in result.stderr
+    assert layout.report_page.is_file() == (name == "predictions"), "what can be shown is shown"
+
+
+def test_a_file_that_cannot_be_read_exits_8(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    layout = Layout(tmp_path)
+    path = layout.split_predictions(add_run(layout, "a-20260101-000000").run, "test")
+    opened = Path.open
+
+    def refused(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:  # root, as whom tests may run, can read a file of any mode
+            raise PermissionError(errno.EACCES, "Permission denied", str(self))
+        return opened(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", refused)
+    result = report(tmp_path)
+    assert result.exit_code == 8, result.output
+    assert str(path) in result.stderr
 
 
 def test_a_root_without_runs_is_told(tmp_path: Path) -> None:

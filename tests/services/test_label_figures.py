@@ -15,7 +15,7 @@ from sklearn.metrics import multilabel_confusion_matrix
 
 from goemo_cli.core.calibration import CALIBRATION, Calibrator
 from goemo_cli.core.checkpoint import Checkpoint, seal, unseal
-from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, NotFoundError
+from goemo_cli.core.errors import CorruptArtifactError, DataError, NotFoundError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -474,7 +474,7 @@ class TestCalibrationSummary:
         assert "Hollow, at the edge: no gold comment." in caption_of(found)
 
     def test_one_comment_is_too_few(self, make_source: MakeSource) -> None:
-        with pytest.raises(DataFileError, match=r"test_predictions_.*holds one row"):
+        with pytest.raises(DataError, match=r"test_predictions_.*holds one row"):
             drawn("18", make_source(rows=1))
 
 
@@ -561,7 +561,7 @@ class TestEmbedding:
         assert "Not in the sample" in caption_of(found)
 
     def test_too_few_comments(self, make_source: MakeSource) -> None:
-        with pytest.raises(DataFileError, match="a projection needs at least 10"):
+        with pytest.raises(DataError, match="a projection needs at least 10"):
             drawn("21", make_source(rows=6))
 
     def test_names_are_spread_until_none_overlap(self) -> None:

@@ -263,7 +263,7 @@ def test_the_leaderboard_ranks_by_val_and_sets_other_comments_apart(layout: Layo
 def test_runs_without_most_of_their_files_still_give_a_page(layout: Layout) -> None:
     add_run(layout, "a-20260101-000000")
     result = create_report([], layout=layout)
-    assert {"emotions", "predictions", "epochs", "environment"} <= {part for _, part, _ in result.missing}
+    assert {"emotions", "predictions", "outcomes", "environment"} <= {part for _, part, _ in result.missing}
     assert "Not shown" not in result.path.read_text(encoding="utf-8") or result.left_out
 
 

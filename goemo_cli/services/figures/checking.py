@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, GoemoError, NotFoundError, RemoteError
@@ -165,7 +165,9 @@ def _own_sources(path: Path) -> dict[str, Any] | None:
         with Image.open(path) as picture:
             text = picture.info.get(SOURCES_KEY)
         value = {} if text is None else json.loads(text)
-    except (OSError, SyntaxError, ValueError, UnidentifiedImageError, Image.DecompressionBombError) as error:
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # of the disk; what Pillow says of a damaged picture has no number
         raise CorruptArtifactError(path, f"is damaged ({error})") from error
     if not isinstance(value, dict):
         raise CorruptArtifactError(path, f"{SOURCES_KEY} is no object")

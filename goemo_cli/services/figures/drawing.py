@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
+from goemo_cli.core.errors import DAMAGE, GoemoError, SettingError, StorageError, did_you_mean
 from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -77,9 +77,11 @@ class FiguresResult:
     """At least one, in the order they were named."""
     drawn: tuple[Path, ...]
     skipped: tuple[tuple[str, str], ...]
-    """(figure, what it lacks)."""
+    """(figure, why it was not drawn)."""
     of_first: tuple[str, ...]
     """Figures that show the first run alone although several were named."""
+    damage: GoemoError | None = None
+    """The first file that is here and cannot be used; its figures are among `skipped`."""
 
 
 def draw_figures(
@@ -108,17 +110,22 @@ def draw_figures(
         SettingError: no such figure.
         RunNotFoundError: no run of that name.
         NoRunError: no finished run at all.
+        OSError, StorageError: the disk is full, read-only or damaged; no further figure is tried.
     """
     wanted = list(dict.fromkeys([figure_of(name) for name in only] or FIGURES))
     source = _source([str(run) for run in runs] or ["@latest"], layout, data_dir, listen)
     drawn: list[Path] = []
     skipped: list[tuple[str, str]] = []
+    damage: GoemoError | None = None
     listen(PhaseStarted("Drawing", len(wanted), "figures"))
     for figure in wanted:
         path = layout.figures / figure.file_name(picture_format)
         try:
             _draw(figure, source, path, theme, layout)
-        except (GoemoError, OSError) as error:
+        except StorageError:
+            raise
+        except GoemoError as error:
+            damage = damage or (error if isinstance(error, DAMAGE) else None)
             skipped.append((str(figure), f"{error}{_left_behind(path)}"))
         else:
             drawn.append(path)
@@ -130,6 +137,7 @@ def draw_figures(
         drawn=tuple(drawn),
         skipped=tuple(skipped),
         of_first=tuple(str(figure) for figure in wanted if source.others and not figure.several),
+        damage=damage,
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.patheffects import withStroke
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.errors import DataError
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
 from goemo_cli.core.taxonomies import TAXONOMIES, applicable
 from goemo_cli.services.figures.description import Description, Drawn
@@ -50,7 +50,7 @@ def draw(source: Source) -> Drawn:
     test = source.predictions("test")
     if len(test) < LEAST:
         path = source.layout.split_predictions(source.checkpoint.run, "test")
-        raise DataFileError(path, f"holds {len(test)} rows; a projection needs at least {LEAST}")
+        raise DataError(f"{path} holds {len(test)} rows; a projection needs at least {LEAST}")
     rows = sample(len(test))
     y_true = test.y_true[rows]
     embeddings = embed(source.classifier(), [test.texts[row] for row in rows])

@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.errors import DataError
 from goemo_cli.ml.calibration import assess, reliability
 from goemo_cli.ml.confusions import clopper_pearson
 from goemo_cli.services.figures.description import Description, Drawn
@@ -99,13 +99,14 @@ def states_of_test(source: Source) -> tuple[Any, dict[str, FloatArray]]:
     """The predictions of test, and their probabilities `before` calibration and, where there is one, `after` it.
 
     Raises:
-        NotFoundError, DataFileError: no predictions, or fewer than two rows.
+        NotFoundError, DataFileError: no predictions that can be used.
+        DataError: fewer than two rows.
         CorruptArtifactError: a calibration.json that cannot be used.
     """
     test, calibrator = source.predictions("test"), source.calibrator()
     if len(test) < 2:
         path = source.layout.split_predictions(source.checkpoint.run, "test")
-        raise DataFileError(path, "holds one row; a calibration error needs at least two")
+        raise DataError(f"{path} holds one row; a calibration error needs at least two")
     states = {"before": test.y_prob}
     return test, states | ({"after": calibrator.apply(test.y_prob)} if calibrator else {})
 

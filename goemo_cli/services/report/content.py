@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.predictions import Predictions
@@ -36,11 +37,11 @@ class RunContent:
     environment: history.Environment | Missing
     repeat: history.Repeating | Missing
 
-    def missing(self) -> Iterator[tuple[str, str]]:
-        """(part, reason) of what cannot be shown."""
+    def missing(self) -> Iterator[tuple[str, Missing]]:
+        """The parts that cannot be shown, by name."""
         for field in fields(self):
             if isinstance(value := getattr(self, field.name), Missing):
-                yield field.name, value.reason
+                yield field.name, value
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,15 @@ class Report:
     """Which runs are not shown, and why."""
     sources: Mapping[str, str]
     """SHA-256 of the files that it was made from, by path from the root."""
+
+    @property
+    def damage(self) -> GoemoError | None:
+        """The first file of the runs or their data that is here and cannot be used; a sweep's does not count."""
+        parts = [part for run in self.runs for _, part in run.missing()]
+        parts += [
+            one for one in (self.comparisons, self.recorded_data, self.data) if isinstance(one, Missing)
+        ]
+        return next((part.damage for part in parts if part.damage), None)
 
     @property
     def predictions(self) -> Predictions | None:

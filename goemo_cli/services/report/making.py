@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Literal
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataError, SettingError
+from goemo_cli.core.errors import DataError, GoemoError, SettingError
 from goemo_cli.core.events import FileWritten, Listener, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
@@ -28,6 +28,8 @@ class ReportResult:
     missing: tuple[tuple[str, str, str], ...]
     """(run or sweep, part, reason) of what one lacks; it stands in the report too."""
     left_out: str | None
+    damage: GoemoError | None = None
+    """The first file that is here and cannot be used; its parts are among `missing`."""
 
 
 def create_report(
@@ -55,6 +57,7 @@ def create_report(
         SettingError: too many runs, or named ones together with `every`.
         NotFoundError: no such run, or no finished run at all.
         DataError: runs that do not compare: other labels, or other test comments.
+        OSError, StorageError: a file of a run cannot be read, or the report cannot be written.
     """
     target = _target(layout, report_format, output)
     if every and references:
@@ -67,10 +70,11 @@ def create_report(
         path=target,
         runs=tuple(run.name for run in report.runs),
         missing=(
-            *((run.name, *found) for run in report.runs for found in run.missing()),
+            *((run.name, name, part.reason) for run in report.runs for name, part in run.missing()),
             *report.sweeps.missing(),
         ),
         left_out=left_out,
+        damage=report.damage,
     )
 
 

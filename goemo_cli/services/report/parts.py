@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
 
 _T = TypeVar("_T")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -16,14 +16,22 @@ class Missing:
     """A part that cannot be shown."""
 
     reason: str
+    damage: GoemoError | None = None
+    """The error, if a file is here and cannot be used."""
 
 
 def part(make: Callable[[], _T]) -> _T | Missing:
-    """What `make` gives, or why it cannot."""
+    """What `make` gives, or why it cannot.
+
+    Raises:
+        OSError, StorageError: a file cannot be read.
+    """
     try:
         return make()
-    except (GoemoError, OSError) as error:
-        return Missing(visible(str(error)))
+    except StorageError:
+        raise
+    except GoemoError as error:
+        return Missing(visible(str(error)), error if isinstance(error, DAMAGE) else None)
 
 
 def require(values: Mapping[str, Any], key: str, where: str) -> Any:

@@ -71,7 +71,8 @@ def calibration(source: Source) -> Calibration:
     """How far probabilities are from what is observed on test, before and after `goemo calibrate`.
 
     Raises:
-        NotFoundError, DataFileError: no predictions, or fewer than two rows.
+        NotFoundError, DataFileError: no predictions that can be used.
+        DataError: fewer than two rows.
         CorruptArtifactError: a calibration.json that cannot be used.
     """
     test_predictions(source)

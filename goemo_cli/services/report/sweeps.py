@@ -14,7 +14,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.sweep_file import Goal, Method, read_sweep_file
 from goemo_cli.core.yaml_files import read_yaml_mapping
-from goemo_cli.services.report.parts import Missing, part
+from goemo_cli.services.report.parts import Missing, part, visible
 
 MOST_SWEEPS = 10
 MOST_TRIALS = 200
@@ -91,9 +91,17 @@ class Sweeps:
 def all_sweeps(layout: Layout) -> Sweeps:
     """The newest sweeps, at most `MOST_SWEEPS`: those without a readable table first, then by the start of the last run."""
     folders = {path.parent for name in (_FILE, _TABLE) for path in layout.sweeps.glob(f"*/{name}")}
-    found = {path.name: part(partial(_sweep, path, layout)) for path in sorted(folders)}
+    found = {path.name: _sweep_or_reason(path, layout) for path in sorted(folders)}
     newest = sorted(found, key=lambda name: _last_start(found[name]), reverse=True)
     return Sweeps({name: found[name] for name in newest[:MOST_SWEEPS]}, len(found))
+
+
+def _sweep_or_reason(folder: Path, layout: Layout) -> Sweep | Missing:
+    """One sweep; a folder that cannot be read is one line of the report and does not stop it."""
+    try:
+        return part(partial(_sweep, folder, layout))
+    except OSError as error:
+        return Missing(visible(str(error)))
 
 
 def _last_start(one: Sweep | Missing) -> str:
