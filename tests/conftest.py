@@ -3,7 +3,7 @@
 import os
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,6 @@ from goemo_cli.ml import bootstrap
 if TYPE_CHECKING:
     from goemo_cli.ml.transformer import TransformerClassifier
 
-_MOST_DRAWS = bootstrap._MOST_DRAWS
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 _CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
@@ -53,15 +52,18 @@ def pytest_unconfigure() -> None:
 
 
 @pytest.fixture(autouse=True, scope="session")
-def few_draws() -> None:
-    """Intervals from as few draws as very large data get; tests of intervals themselves ask for `all_draws`."""
-    bootstrap._MOST_DRAWS = 1
+def few_draws() -> Iterator[int]:
+    """Intervals from as few draws as very large data get; gives the usual number."""
+    usual = bootstrap.MAX_DRAWS
+    bootstrap.MAX_DRAWS = 1
+    yield usual
+    bootstrap.MAX_DRAWS = usual
 
 
 @pytest.fixture
-def all_draws(monkeypatch: pytest.MonkeyPatch) -> None:
-    """As many draws as users get."""
-    monkeypatch.setattr(bootstrap, "_MOST_DRAWS", _MOST_DRAWS)
+def all_draws(few_draws: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As many draws as users get, for tests of the intervals themselves."""
+    monkeypatch.setattr(bootstrap, "MAX_DRAWS", few_draws)
 
 
 @pytest.fixture

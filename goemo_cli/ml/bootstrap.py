@@ -12,8 +12,8 @@ RANKING_RESAMPLES = 1_000
 """Of areas under curves, which must be gone through draw by draw."""
 SEED = 0
 LEVEL = 0.95
-_MOST_DRAWS = 2 * 10**8
-"""Rows drawn in all: beyond 20,000 rows intervals are narrow, and fewer resamples tell them as well."""
+MAX_DRAWS = 2 * 10**8
+"""Rows drawn in total: above 20,000 rows intervals are narrow, and fewer resamples suffice."""
 _BLOCK_CELLS = 1_500_000
 """Row weights held at once."""
 
@@ -40,7 +40,7 @@ def resampled(n_examples: int, resamples: int = RESAMPLES, seed: int = SEED) -> 
         seed: the same seed and number of rows give the same draws, which pairs models that are compared.
     """
     rng = np.random.default_rng(seed)
-    left = min(resamples, max(200, _MOST_DRAWS // max(n_examples, 1)))
+    left = min(resamples, max(200, MAX_DRAWS // max(n_examples, 1)))
     while left > 0:
         draws = min(left, max(1, _BLOCK_CELLS // max(n_examples, 1)))
         yield row_weights(rng, draws, n_examples)

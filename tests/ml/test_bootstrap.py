@@ -87,7 +87,7 @@ def test_every_draw_has_as_many_rows_as_the_data():
 
 
 def test_very_many_rows_are_drawn_less_often_but_often_enough(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bootstrap, "_MOST_DRAWS", 1_000)
+    monkeypatch.setattr(bootstrap, "MAX_DRAWS", 1_000)
     assert sum(len(block) for block in resampled(2, 450)) == 450
     assert sum(len(block) for block in resampled(4, 450)) == 250
     assert sum(len(block) for block in resampled(1_000, 450)) == 200
