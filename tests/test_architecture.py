@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import goemo_cli
+from tests.waiting import GUARD_SECONDS
 
 PACKAGE = Path(goemo_cli.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -269,8 +270,26 @@ sys.exit(f"loaded {{loaded}}" if loaded else None if code == {code} else f"exit 
         text=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
-        timeout=60,
+        timeout=GUARD_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parent.rglob("*.py")), ids=lambda path: path.name)
+def test_tests_wait_for_events_and_skip_only_without_a_browser(path: Path):
+    """A limit in seconds fails on a slow machine: `tests.waiting` has the one guard, of ten minutes."""
+    if path.name == "waiting.py":
+        return
+    tree = tree_of(path)
+    limits = [
+        word.value.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for word in node.keywords
+        if word.arg == "timeout" and isinstance(word.value, ast.Constant)
+    ]
+    assert all(limit is None or limit < 1 for limit in limits), limits  # below 1: the answer must be missing
+    assert "time.sleep" not in names_used(tree)
+    assert "pytest.importorskip" not in names_used(tree) or path.parent.name == "browser"

@@ -17,6 +17,7 @@ from goemo_cli.ml.confusions import row_losses
 from goemo_cli.ml.scoring import count, rule_scores
 from goemo_cli.services.report.making import create_report
 from tests.browser.report_runs import HOSTILE, LABELS, SWEEP, SWEEP_VALUES, hostile_runs
+from tests.waiting import GUARD_SECONDS
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'goemo[dev]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -39,15 +40,31 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
     with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(executable_path=CHROMIUM, args=list(QUIET))
+        browser = started.chromium.launch(
+            executable_path=CHROMIUM, args=list(QUIET), timeout=1000 * GUARD_SECONDS
+        )
         yield browser
         browser.close()
+
+
+def opened(browser: Any, **options: Any) -> Any:
+    """A page that waits for its events however slow the machine is."""
+    page = browser.new_page(**options)
+    page.set_default_timeout(1000 * GUARD_SECONDS)
+    return page
+
+
+def scroll_through(page: Any) -> None:
+    """Show every section until its charts are drawn, which happens in the frame after it comes into view."""
+    for section in page.query_selector_all("main > section"):
+        section.scroll_into_view_if_needed()
+        page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
 @pytest.fixture(scope="module")
 def page(browser: Any, layout: Layout) -> Iterator[Any]:
     """The report, opened once; `page.complaints` holds what the console said, `page.requests` where it went."""
-    page = browser.new_page(viewport={"width": 1280, "height": 900})
+    page = opened(browser, viewport={"width": 1280, "height": 900})
     page.complaints, page.requests = [], []
     page.on("console", lambda message: page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
@@ -66,8 +83,8 @@ def fresh(page: Any) -> Any:
 
 @pytest.fixture(scope="module")
 def runs(layout: Layout) -> list[tuple[Checkpoint, Predictions]]:
-    opened = [Checkpoint.open(path) for path in layout.checkpoints()]
-    return [(one, read_predictions(layout.split_predictions(one.run, "test"))) for one in opened]
+    checkpoints = [Checkpoint.open(path) for path in layout.checkpoints()]
+    return [(one, read_predictions(layout.split_predictions(one.run, "test"))) for one in checkpoints]
 
 
 def explored(page: Any) -> dict[str, float]:
@@ -90,9 +107,7 @@ def scores_of(predictions: Predictions, thresholds: Any) -> dict[str, float]:
 
 
 def test_it_opens_without_a_complaint_or_a_request(fresh: Any, layout: Layout) -> None:
-    for section in fresh.query_selector_all("main > section"):
-        section.scroll_into_view_if_needed()
-        fresh.wait_for_timeout(30)
+    scroll_through(fresh)
     assert fresh.query_selector_all(".plot svg")
     assert fresh.complaints == []
     assert set(fresh.requests) == {layout.report_page.resolve().as_uri()}
@@ -288,7 +303,7 @@ def test_the_keyboard_reaches_everything(fresh: Any) -> None:
 
 
 def test_dark_is_chosen_by_the_system_and_by_the_button(browser: Any, layout: Layout) -> None:
-    dark = browser.new_page(color_scheme="dark")
+    dark = opened(browser, color_scheme="dark")
     dark.goto(layout.report_page.resolve().as_uri())
     background = "getComputedStyle(document.body).backgroundColor"
     assert dark.evaluate(background) == "rgb(21, 24, 29)"
@@ -299,18 +314,16 @@ def test_dark_is_chosen_by_the_system_and_by_the_button(browser: Any, layout: La
 
 
 def test_a_phone_needs_no_sideways_scrolling(browser: Any, layout: Layout) -> None:
-    phone = browser.new_page(viewport={"width": 390, "height": 844})
+    phone = opened(browser, viewport={"width": 390, "height": 844})
     phone.goto(layout.report_page.resolve().as_uri())
-    for section in phone.query_selector_all("main > section"):
-        section.scroll_into_view_if_needed()
-        phone.wait_for_timeout(20)
+    scroll_through(phone)
     assert phone.evaluate("document.documentElement.scrollWidth") == 390
     phone.close()
 
 
 @pytest.mark.slow
 def test_it_prints_with_its_charts(browser: Any, layout: Layout, tmp_path: Path) -> None:
-    printed = browser.new_page(color_scheme="dark")
+    printed = opened(browser, color_scheme="dark")
     printed.goto(layout.report_page.resolve().as_uri())
     printed.pdf(path=str(tmp_path / "report.pdf"), format="A4")
     assert (tmp_path / "report.pdf").read_bytes().startswith(b"%PDF")

@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,7 @@ from typer.testing import CliRunner, Result
 
 from goemo_cli import __version__
 from goemo_cli.app import app
+from tests.waiting import GUARD_SECONDS, wait_for
 
 TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
 
@@ -263,17 +263,14 @@ def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
     process = subprocess.Popen(
-        [sys.executable, "-m", "goemo_cli", "train", "--model", "tiny", "--data", "sample", "--root", str(tmp_path), "training.epochs=500", "training.early_stopping.patience=null"],
+        [sys.executable, "-m", "goemo_cli", "train", "--model", "tiny", "--data", "sample", "--root", str(tmp_path), "training.epochs=9999", "training.early_stopping.patience=null"],
         stderr=subprocess.PIPE,
         text=True,
     )  # fmt: skip
     models = tmp_path / "artifacts" / "models"
-    for _ in range(300):
-        if list(models.rglob("model.safetensors")):
-            break
-        time.sleep(0.1)
+    wait_for(lambda: list(models.rglob("model.safetensors")), process=process)
     process.send_signal(sent)
-    process.communicate(timeout=30)
+    process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode == code
     assert list(tmp_path.rglob(".goemo-partial-*")) == []
     assert list(models.rglob("manifest.json")) == []
@@ -297,5 +294,5 @@ def test_a_reader_that_goes_away_ends_any_command_quietly() -> None:
         assert process.stdout
         assert process.stderr
         process.stdout.close()
-        assert process.wait(60) == 141
+        assert process.wait(GUARD_SECONDS) == 141
         assert b"Error" not in process.stderr.read()

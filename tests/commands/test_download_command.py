@@ -20,9 +20,8 @@ from tests.services.test_downloads import (
     trained,
     tree,
 )
+from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
-
-SECONDS = 120
 
 GOEMO = """
 import sys
@@ -69,7 +68,7 @@ def run(program: str, *arguments: object, variables: dict[str, str]) -> subproce
         env=variables,
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=GUARD_SECONDS,
         check=False,
     )
 
@@ -118,7 +117,7 @@ def test_a_trained_run_comes_down_byte_for_byte(server: WandbServer, tmp_path: P
         env=environment(server, tmp_path / "sdk") | {"GOEMO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"},
         capture_output=True,
         text=True,
-        timeout=SECONDS,
+        timeout=GUARD_SECONDS,
         check=False,
     )  # fmt: skip
     assert trained_here.returncode == 0, trained_here.stderr

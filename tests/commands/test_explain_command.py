@@ -65,7 +65,6 @@ def test_json_is_one_document_whose_words_add_up(root: Path):
 
 @pytest.mark.parametrize("run", ["@tiny", "@tiny-ensemble"])
 def test_transformers_and_their_ensembles_are_explained_by_integrated_gradients(root: Path, run: str):
-    pytest.importorskip("captum")
     done = goemo("Ich freue mich!", "-c", run, "--root", root, "--json")
     for one in json.loads(done.stdout)["labels"]:
         moved = sum(word["amount"] for word in one["words"])
@@ -114,7 +113,6 @@ def test_mistakes_get_a_sentence_and_their_exit_code(root: Path, arguments: list
 
 
 def test_a_text_longer_than_the_model_reads_is_warned_of(root: Path):
-    pytest.importorskip("captum")
     done = goemo("freue " * 80, "-c", "@tiny", "--root", root)
     assert done.exit_code == 0, done.output
     assert "word(s) were not read" in done.stderr

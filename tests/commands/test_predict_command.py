@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +13,7 @@ from typer.testing import CliRunner, Result
 from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from tests.prediction_checkpoints import TEXTS, write_tiny
+from tests.waiting import GUARD_SECONDS, wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -154,7 +154,7 @@ def test_a_reader_that_goes_away_ends_it_quietly(root: Path, tmp_path: Path) -> 
         assert process.stderr
         assert process.stdout.readline()
         process.stdout.close()
-        assert process.wait(60) == 141
+        assert process.wait(GUARD_SECONDS) == 141
         assert process.stderr.read() == b""
 
 
@@ -166,12 +166,14 @@ def test_ctrl_c_leaves_the_old_file_and_no_half_one(root: Path, tmp_path: Path) 
         assert process.stderr
         process.stdin.write("\n".join(TEXTS * 60).encode())  # more than a window, and the input stays open
         process.stdin.flush()
-        for _ in range(600):
-            if any(path.name.startswith(".goemo") and path.stat().st_size for path in tmp_path.iterdir()):
-                break
-            time.sleep(0.1)
+        wait_for(
+            lambda: any(
+                path.name.startswith(".goemo") and path.stat().st_size for path in tmp_path.iterdir()
+            ),
+            process=process,
+        )
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 130
+        assert process.wait(GUARD_SECONDS) == 130
         assert b"Traceback" not in process.stderr.read()
     assert [path.name for path in tmp_path.iterdir()] == ["out.jsonl"]
     assert (tmp_path / "out.jsonl").read_text() == "old"

@@ -14,7 +14,6 @@ from goemo_cli.core.layout import Layout
 from tests.services.test_syncing import RUN, journalled
 from tests.wandb_server import WandbServer
 
-pytest.importorskip("wandb")
 app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
 app.command("sync")(sync)
 

@@ -137,7 +137,8 @@ def test_the_file_is_what_the_contract_says(tmp_path: Path):
 
 
 def test_pandas_reads_the_same_numbers_and_texts(tmp_path: Path, make_predictions: Make):
-    pandas = pytest.importorskip("pandas")
+    import pandas
+
     predictions = make_predictions(50)
     write_predictions(tmp_path / "p.csv", predictions)
     table = pandas.read_csv(tmp_path / "p.csv", keep_default_na=False)

@@ -71,7 +71,6 @@ def test_words_are_cut_where_people_cut_them(text: str, words: list[str]):
 
 
 def test_integrated_gradients_add_up_to_the_logit(trained: TransformerClassifier):
-    pytest.importorskip("captum")
     text = "So very happy, so very ANGRY!"
     found = integrated_gradients(trained, text, [0, 1, 2])
     assert found.baselines is not None
@@ -83,7 +82,6 @@ def test_integrated_gradients_add_up_to_the_logit(trained: TransformerClassifier
 
 
 def test_the_baseline_is_the_text_with_every_token_padding(trained: TransformerClassifier):
-    pytest.importorskip("captum")
     found = integrated_gradients(trained, "happy", [0])
     tokenizer = trained.tokenizer
     ids = torch.tensor([[tokenizer.cls_token_id, tokenizer.pad_token_id, tokenizer.sep_token_id]])
@@ -97,7 +95,6 @@ def test_the_baseline_is_the_text_with_every_token_padding(trained: TransformerC
 def test_gradients_and_occlusion_agree_on_the_word_that_gives_a_label_away(
     trained: TransformerClassifier, word: str, label: int
 ):
-    pytest.importorskip("captum")
     text = f"no one knows {word} ok"
     at = [text[start:end] for start, end in words_of(text)].index(word)
     for found in (
@@ -109,7 +106,6 @@ def test_gradients_and_occlusion_agree_on_the_word_that_gives_a_label_away(
 
 
 def test_pieces_of_a_word_are_summed_and_words_beyond_the_length_get_nothing(trained: TransformerClassifier):
-    pytest.importorskip("captum")
     text = "happyhappy " + "ok " * 40
     found = integrated_gradients(trained, text, [0])
     pieces = len(trained.tokenizer("happyhappy")["input_ids"]) - 2

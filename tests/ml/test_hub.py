@@ -14,6 +14,7 @@ import pytest
 
 from goemo_cli.core.config import ModelSettings
 from goemo_cli.ml.tiny import build_tiny
+from tests.waiting import GUARD_SECONDS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 PROGRAM = """
@@ -123,7 +124,7 @@ def find(name: str, home: Path, port: int, **more: str) -> str:
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=GUARD_SECONDS,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()

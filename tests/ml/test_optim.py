@@ -119,7 +119,8 @@ def rates(settings: TrainingSettings, total: int) -> list[float]:
 
 
 def test_after_warm_up_the_linear_schedule_is_transformers():
-    transformers = pytest.importorskip("transformers")
+    import transformers
+
     optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
     theirs = transformers.get_linear_schedule_with_warmup(optimizer, 10, 100).lr_lambdas[0]
     ours = rates(TrainingSettings(warmup=0.1), 100)

@@ -32,7 +32,7 @@ def write(path: Path, rows: list[tuple[str, list[str]]] = ROWS, *, lists: bool =
     if path.suffix == ".jsonl":
         path.write_text("".join(json.dumps(cell) + "\n" for cell in cells), encoding="utf-8")
     else:
-        pyarrow = pytest.importorskip("pyarrow")
+        import pyarrow
         import pyarrow.parquet as parquet
 
         parquet.write_table(pyarrow.Table.from_pylist(cells), path)
@@ -242,7 +242,6 @@ def test_lone_surrogates_are_replaced(tmp_path: Path):
 
 
 def test_what_is_no_parquet_is_an_error(tmp_path: Path):
-    pytest.importorskip("pyarrow")
     with pytest.raises(DataFileError, match="not a Parquet file"):
         read_text(tmp_path, b"PAR1", ".parquet")
 

@@ -145,7 +145,8 @@ def test_labels_stand_in_one_place() -> None:
 
 
 def test_hub_splits_may_have_label_columns_and_ids() -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     rows = datasets.Dataset.from_dict({"nr": [7, 8], "text": ["a", "b"], "joy": [1, 0], "awe": [True, False]})
     settings = DataSettings(label_columns=["joy", "awe"], id_column="nr")
     data = from_hub_splits("org/name", datasets.DatasetDict(train=rows, validation=rows, test=rows), settings)
@@ -171,7 +172,8 @@ def test_first_of_shuffle_is_seeded_and_keeps_the_order() -> None:
 
 
 def test_hub_splits_with_numbered_and_named_labels() -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     feature = datasets.Sequence(datasets.ClassLabel(names=["joy", "fear"]))
     numbered = datasets.Dataset.from_dict(
         {"text": ["a", "b", "c"], "labels": [[0], [0, 1], []]},

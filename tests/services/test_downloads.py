@@ -27,12 +27,12 @@ from goemo_cli.services.downloading.weight_safety import require_plain_weights
 from goemo_cli.services.summaries import write_summaries
 from tests.conftest import REPOSITORY
 from tests.synthetic_runs import LABELS, add_run, outside
+from tests.waiting import GUARD_SECONDS, wait_for
 from tests.wandb_server import WandbServer
 from tests.wandb_server.store import Run
 
 RUN = "tiny-20260101-000000"
 WHERE = "tester/goemo/abc123"
-SECONDS = 60
 
 # The commands in a process of their own, one line in, one line out: what the SDK keeps of a process is as users have it.
 DRIVER = """
@@ -92,7 +92,7 @@ class Goemo:
     def __call__(self, *arguments: object) -> Done:
         assert self._process.stdin
         assert self._process.stdout
-        watch = threading.Timer(SECONDS, self._process.kill)
+        watch = threading.Timer(GUARD_SECONDS, self._process.kill)
         watch.start()
         self._process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
         self._process.stdin.flush()
@@ -103,7 +103,7 @@ class Goemo:
     def end(self) -> None:
         assert self._process.stdin
         self._process.stdin.close()
-        self._process.wait(SECONDS)
+        self._process.wait(GUARD_SECONDS)
         assert self._process.stdout
         self._process.stdout.close()
 
@@ -587,9 +587,9 @@ def test_ctrl_c_ends_a_silent_download(server: WandbServer, origin: Layout, here
         stderr=subprocess.PIPE,
     )
     try:
-        server.wait_for(lambda: silent.hits, seconds=SECONDS)
+        wait_for(lambda: silent.hits, process=process)
         process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=SECONDS)
+        _, err = process.communicate(timeout=GUARD_SECONDS)
     finally:
         process.kill()
     assert process.returncode == 130, err

@@ -353,7 +353,8 @@ def test_without_a_sweep_there_is_no_section(layout: Layout) -> None:
 
 
 def test_the_front_of_a_sweep_is_that_of_optuna(layout: Layout) -> None:
-    optuna = pytest.importorskip("optuna")
+    import optuna
+
     from goemo_cli.services.sweep import study as kept
     from goemo_cli.services.sweep.objectives import aims_of
     from goemo_cli.services.sweep.results import result_of, write_tables

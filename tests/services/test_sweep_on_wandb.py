@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from goemo_cli.core.layout import Layout
+from tests.waiting import GUARD_SECONDS
 from tests.wandb_server.sweeps import SweepServer
 
 CONTENT = {
@@ -32,7 +33,7 @@ def sweep_there(folder: Path, server: SweepServer) -> subprocess.CompletedProces
         env={**os.environ, **server.environment(folder / "sdk"), "WANDB_MODE": "online"},
         capture_output=True,
         text=True,
-        timeout=500,
+        timeout=GUARD_SECONDS,
         check=False,
     )
 

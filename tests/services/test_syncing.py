@@ -27,7 +27,6 @@ from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.journal import JournalTracker, journal_path
 from tests.wandb_server import WandbServer
 
-pytest.importorskip("wandb")
 RUN = RunName("tiny", "20260101-000000")
 
 

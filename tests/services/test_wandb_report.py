@@ -19,9 +19,8 @@ from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.wandb_reports import ON_TEST, PER_EPOCH
 from tests.conftest import REPOSITORY
 from tests.synthetic_runs import add_run, scores
+from tests.waiting import GUARD_SECONDS
 from tests.wandb_server.reports import ReportServer
-
-pytest.importorskip("wandb_workspaces")
 
 ASK = """
 import sys
@@ -66,7 +65,7 @@ def asked(server: ReportServer, folder: Path, *references: str, **variables: str
         },
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=GUARD_SECONDS,
     )
     assert done.stderr == "", done.stderr
     return done.stdout.strip()

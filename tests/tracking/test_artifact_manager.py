@@ -18,6 +18,7 @@ from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingEr
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, TrackingWarning
 from goemo_cli.tracking.local_runs import read_metrics
 from goemo_cli.tracking.media import media_facts
+from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -45,7 +46,7 @@ def in_a_process(
         capture_output=True,
         text=True,
         env={**variables, "PYTHONPATH": str(REPOSITORY), **(env or {})},
-        timeout=60,
+        timeout=GUARD_SECONDS,
         check=False,
     )
 
@@ -549,7 +550,7 @@ def test_the_example_runs_as_it_stands(tmp_path: Path):
         text=True,
         cwd=tmp_path,
         env={**os.environ, "PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "disabled"},
-        timeout=60,
+        timeout=GUARD_SECONDS,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -11,6 +11,7 @@ import pytest
 
 from goemo_cli.tracking import ArtifactManager, LoggerCallback, LoggerConfig
 from goemo_cli.tracking.local_runs import read_metrics
+from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -90,7 +91,7 @@ def test_on_wandb_a_resumed_run_goes_on_where_it_was(wandb_server: WandbServer, 
             env=os.environ | wandb_server.environment(tmp_path) | {"PYTHONPATH": str(REPOSITORY)},
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=GUARD_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.tracking import registry as module
 from goemo_cli.tracking.registry import FOLDER, Registry, files_of
+from tests.waiting import GUARD_SECONDS
 
 
 @pytest.fixture
@@ -279,7 +280,7 @@ for number in range(20):
         )
         for worker in range(2)
     ]
-    assert [worker.wait(timeout=60) for worker in workers] == [0, 0]
+    assert [worker.wait(GUARD_SECONDS) for worker in workers] == [0, 0]
     versions = registry.versions("net")
     assert [one.number for one in versions] == list(range(20))
     assert len({one.digest for one in versions}) == 20

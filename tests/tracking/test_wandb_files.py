@@ -26,11 +26,18 @@ from goemo_cli.core.errors import (
 from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits, StoppedError
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference, check_file_names
 from tests.conftest import REPOSITORY
+from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
 CONTENT = bytes(range(256)) * 4000
-QUICK = Limits(attempts=3, connect_seconds=10, silence_seconds=20, first_wait=0.01, longest_wait=0.05)
-"""Short pauses; long enough for a busy machine."""
+QUICK = Limits(
+    attempts=3,
+    connect_seconds=GUARD_SECONDS,
+    silence_seconds=GUARD_SECONDS,
+    first_wait=0.01,
+    longest_wait=0.05,
+)
+"""Short pauses between tries; no answer comes too late."""
 
 
 @pytest.mark.parametrize(
@@ -353,7 +360,12 @@ def test_the_sdk_is_asked(server: WandbServer, file: RemoteFile, tmp_path: Path)
         "PYTHONPATH": str(REPOSITORY),
     }
     done = subprocess.run(
-        [sys.executable, "-c", SOURCE], env=variables, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-c", SOURCE],
+        env=variables,
+        capture_output=True,
+        text=True,
+        timeout=GUARD_SECONDS,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import wandb
 
 from goemo_cli.core.errors import (
     AuthenticationError,
@@ -15,8 +16,6 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.tracking.wandb_sdk import run_settings, translated, translation
-
-wandb = pytest.importorskip("wandb")
 
 
 def caused(error: Exception, cause: Exception) -> Exception:

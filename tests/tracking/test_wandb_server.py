@@ -2,6 +2,7 @@
 
 import base64
 import http.client
+import importlib
 import json
 import os
 import signal
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from tests.waiting import GUARD_SECONDS, wait_for
 from tests.wandb_server import KEY, QUICK, WandbServer
 from tests.wandb_server.files import SIGNATURE
 from tests.wandb_server.filestream import take
@@ -29,7 +31,6 @@ HELLO = b"hello world " * 100
 @pytest.fixture
 def sdk(wandb_server: WandbServer, tmp_path: Path) -> Any:
     """Run a program with the SDK pointed at the server: `sdk(program)` gives what its `answer(...)` was given."""
-    pytest.importorskip("wandb")
 
     def run(program: str, **environment: str) -> Any:
         whole = f"import json, sys, wandb\ndef answer(value): sys.stdout.write(json.dumps(value))\n{textwrap.dedent(program)}"
@@ -39,7 +40,7 @@ def sdk(wandb_server: WandbServer, tmp_path: Path) -> Any:
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=GUARD_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stderr
@@ -53,7 +54,7 @@ def get(
     server: WandbServer, path: str, *, method: str = "GET", body: bytes | None = None
 ) -> tuple[int, bytes]:
     """One request with the key: status and body."""
-    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=GUARD_SECONDS)
     try:
         connection.request(method, path, body, headers={"Authorization": "Basic " + _basic(server.key)})
         answer = connection.getresponse()
@@ -235,7 +236,7 @@ def test_runs_are_resumed_and_synced(wandb_server: WandbServer, sdk: Any, tmp_pa
             cwd=tmp_path,
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=GUARD_SECONDS,
             check=False,
         )
         assert done.returncode == 0, done.stdout + done.stderr
@@ -356,7 +357,6 @@ def test_hostile_names_reach_the_sdk(wandb_server: WandbServer, sdk: Any, tmp_pa
 
 @pytest.mark.slow  # goemo's own tests meet the same
 def test_a_run_survives_a_stop_of_the_server(wandb_server: WandbServer, tmp_path: Path) -> None:
-    pytest.importorskip("wandb")
     program = """
 import sys, wandb
 with wandb.init(project="p", id="mid") as run:
@@ -375,7 +375,7 @@ with wandb.init(project="p", id="mid") as run:
     ) as process:
         assert process.stdin
         runs = wandb_server.runs
-        wandb_server.wait_for(lambda: "tester/p/mid" in runs and len(runs["tester/p/mid"].history) == 3)
+        wait_for(lambda: "tester/p/mid" in runs and len(runs["tester/p/mid"].history) == 3, process=process)
         wandb_server.stop()
         process.stdin.write(b"\n")
         process.stdin.flush()
@@ -384,7 +384,7 @@ with wandb.init(project="p", id="mid") as run:
         assert [row["x"] for row in runs["tester/p/mid"].history] == [0, 1, 2]
         assert runs["tester/p/mid"].state == "running"
         wandb_server.start()
-        assert process.wait(60) == 0
+        assert process.wait(GUARD_SECONDS) == 0
     assert [row["x"] for row in runs["tester/p/mid"].history] == list(range(6))
     assert runs["tester/p/mid"].state == "finished"
 
@@ -450,9 +450,9 @@ def test_a_silence_lasts_until_it_is_ended(wandb_server: WandbServer, end: str) 
         connection.getresponse()
     connection.close()
 
-    connection = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=20)
+    connection = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=GUARD_SECONDS)
     connection.request("GET", "/files/tester/p/r/f")
-    wandb_server.wait_for(lambda: silence.hits == 2)
+    wait_for(lambda: silence.hits == 2)
     if end == "removed":
         wandb_server.faults.remove(silence)
     else:
@@ -470,7 +470,7 @@ def test_keys_and_signatures_are_asked_for(wandb_server: WandbServer) -> None:
         ("/storage/runs/tester/p/r/f", 403),
         (f"/storage/runs/tester/p/r/f?{SIGNATURE}", 200),
     ):
-        connection = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=GUARD_SECONDS)
         connection.request("GET", path, headers={"Authorization": "Basic " + _basic("x" * 40)})
         assert connection.getresponse().status == status, path
         connection.close()
@@ -527,7 +527,7 @@ def test_uploads_are_verified(wandb_server: WandbServer) -> None:
 def test_half_an_upload_is_none(wandb_server: WandbServer) -> None:
     run = wandb_server.add_run("tester/p/r")
     head = f"PUT /storage/runs/tester/p/r/f?{SIGNATURE} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", wandb_server.port), timeout=20) as connection:
+    with socket.create_connection(("127.0.0.1", wandb_server.port), timeout=GUARD_SECONDS) as connection:
         connection.sendall(head.encode() + b"half")
         connection.shutdown(socket.SHUT_WR)
         assert connection.recv(1) == b""
@@ -586,7 +586,7 @@ def test_graphql_is_cut_to_what_is_asked() -> None:
 
 def test_every_document_of_the_sdk_can_be_parsed() -> None:
     """Those of the installed package; the ones of wandb-core are asked for by the tests above."""
-    generated = pytest.importorskip("wandb.sdk.artifacts._generated.operations")
+    generated = importlib.import_module("wandb.sdk.artifacts._generated.operations")
     documents = [getattr(generated, name) for name in generated.__all__]
     assert len(documents) > 40
     assert all(parse(text).selections for text in documents)
@@ -624,9 +624,9 @@ def test_it_serves_by_itself(tmp_path: Path) -> None:
             data=b'{"query": "query Viewer { viewer { entity } nothing }"}',
             headers={"Authorization": "Basic " + _basic(key)},
         )
-        with urllib.request.urlopen(request, timeout=20) as answer:
+        with urllib.request.urlopen(request, timeout=GUARD_SECONDS) as answer:
             assert json.load(answer)["data"] == {"viewer": {"entity": "tester"}, "nothing": None}
         process.send_signal(signal.SIGINT)
-        assert process.wait(20) == 0
+        assert process.wait(GUARD_SECONDS) == 0
         assert process.stderr
         assert process.stderr.read() == "not answered: Viewer: Query.nothing\n"

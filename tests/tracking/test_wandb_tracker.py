@@ -33,9 +33,9 @@ from goemo_cli.services.training import TrainResult, train, training_data
 from goemo_cli.tracking import wandb_process, wandb_tracker
 from tests.services.test_downloads import Goemo, environment, file_requests, tree
 from tests.tracking.test_trackers import config, same_results
+from tests.waiting import GUARD_SECONDS, wait_for
 from tests.wandb_server import WandbServer
 
-pytest.importorskip("wandb")
 REPOSITORY = Path(__file__).parents[2]
 HEAVY = (
     "logging.tensorboard=true", "logging.wandb.log_predictions=true", "logging.wandb.log_gradients=true",
@@ -331,18 +331,18 @@ def server(wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.Monkey
     """A server that the environment points at."""
     for name, value in wandb_server.environment(tmp_path / "sdk").items():
         monkeypatch.setenv(name, value)
-    monkeypatch.setattr(wandb_process, "LOST_SECONDS", 0.5)
     return wandb_server
 
 
 def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
-    server: WandbServer, tmp_path: Path, plain: TrainResult
+    server: WandbServer, tmp_path: Path, plain: TrainResult, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(wandb_process, "LOST_SECONDS", 0.5)
     epochs = iter((1, 2))
 
     def die_after_the_first() -> None:
         if next(epochs) == 1:
-            server.wait_for(lambda: any(run.config for run in server.runs.values()))
+            wait_for(lambda: any(run.config for run in server.runs.values()))
         else:
             server.stop()
 
@@ -466,11 +466,11 @@ assert "wandb" not in sys.modules
 os.kill(os.getpid(), signal.SIGKILL)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program], cwd=REPOSITORY, env=os.environ, timeout=60, check=False
+        [sys.executable, "-c", program], cwd=REPOSITORY, env=os.environ, timeout=GUARD_SECONDS, check=False
     )
     assert done.returncode == -9
     there = server.runs["tester/p/killed01"]
-    server.wait_for(lambda: there.state == "failed" and len(there.history) == 3)
+    wait_for(lambda: there.state == "failed" and len(there.history) == 3)
     assert [row["val/auc"] for row in there.history] == [0.1, 0.2, 0.3]
 
 

@@ -2,7 +2,7 @@
 
     with WandbServer() as server:
         environment = os.environ | server.environment(folder)
-        subprocess.run([...], env=environment, timeout=60)      # or a SDK in this process, with monkeypatch.setenv
+        subprocess.run([...], env=environment, timeout=600)     # or a SDK in this process, with monkeypatch.setenv
         run = server.runs["tester/project/id"]                  # .config .summary .history .files .state .exit_code
         model = server.artifacts["tester/project/name"]         # .versions .aliases .type; only what was committed
         model.aliases["latest"].files                           # name -> bytes; .metadata .logged_by .used_by .manifest

@@ -5,9 +5,8 @@ import json
 import socket
 import sys
 import threading
-import time
 import traceback
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
@@ -173,19 +172,6 @@ class WandbServer:
     def fetched(self) -> list[str]:
         """The paths of all file contents that were asked for."""
         return [one.path for one in self.requests if one.method == "GET" and one.path.count("/") > 1]
-
-    @staticmethod
-    def wait_for(condition: Callable[[], object], *, seconds: float = 20) -> None:
-        """Wait until the condition holds.
-
-        Raises:
-            TimeoutError: it did not within the time.
-        """
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not within {seconds} s")
-            time.sleep(0.01)
 
 
 class _Http(ThreadingHTTPServer):
