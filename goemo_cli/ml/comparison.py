@@ -1,15 +1,16 @@
 """Whether models differ on the same rows: the paired bootstrap, Holm's correction, and how far two agree."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.stats import binomtest
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.bootstrap import RANKING_RESAMPLES, RESAMPLES, SEED, interval, resampled
+from goemo_cli.ml.edges import NO_WIDTH, label_edges, ranking_edges, rule_edges
 from goemo_cli.ml.ranking import MOST_RESAMPLED, Ranked
-from goemo_cli.ml.scoring import sums_of
+from goemo_cli.ml.scoring import count, rule_scores, sums_of
 
 COUNT_SCORES = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss")
 """Of the labels that each model decided; every resample gives all of them."""
@@ -62,6 +63,10 @@ def paired_differences(
 ) -> list[Differences]:
     """Every model after the first against the first, each draw of rows scored for all of them.
 
+    Where the draws all show the same difference, such as for a label that one model always finds and the other
+    never, the interval is what unseen rows allow (`ml.edges`). No p-value is below that of the exact sign test over
+    the rows that the two decide differently: one such row proves nothing, however often it is drawn.
+
     Args:
         y_true: gold labels, bool, (n_examples, n_labels); at least one row.
         y_preds: of each model the labels it decided, bool, (n_examples, n_labels).
@@ -87,7 +92,8 @@ def paired_differences(
     once = np.ones((1, len(y_true)), dtype=np.float32)
     whole = [_in_order(scorer.counted(once), scorer.ranked(once))[0] for scorer in scorers]
     drawn = [(np.concatenate(counted[at]), np.concatenate(ranked[at])) for at in range(len(scorers))]
-    return [_contrast(whole[0], whole[at], drawn[0], drawn[at]) for at in range(1, len(scorers))]
+    found = [_contrast(whole[0], whole[at], drawn[0], drawn[at]) for at in range(1, len(scorers))]
+    return [_guarded(one, scorers[0], other) for one, other in zip(found, scorers[1:], strict=True)]
 
 
 def bootstrap_p_value(observed: float, draws: DoubleArray) -> float:
@@ -155,13 +161,13 @@ class _Scorer:
     def __init__(self, y_true: BoolArray, y_pred: BoolArray, y_prob: FloatArray) -> None:
         n_examples, n_labels = y_true.shape
         rows = np.arange(n_examples)
-        self._y_true, self._y_pred = y_true, y_pred
+        self.y_true, self.y_pred, self.y_prob = y_true, y_pred, y_prob
         self._cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
         self._labels = [Ranked.of(y_true[:, at], y_prob[:, at], rows) for at in range(n_labels)]
 
     def counted(self, weights: FloatArray) -> DoubleArray:
         """`COUNT_SCORES`, then each label's F1, of row weights (draws, n_examples): (draws, n_scores + n_labels)."""
-        sums = sums_of(self._y_true, self._y_pred, weights)
+        sums = sums_of(self.y_true, self.y_pred, weights)
         scores = sums.scores()
         return np.column_stack([*(scores[name] for name in COUNT_SCORES), sums.f1()])
 
@@ -174,6 +180,28 @@ class _Scorer:
             labels = np.column_stack([label.drawn(block).roc_auc() for label in self._labels])
             blocks.append(np.column_stack([micro, _mean_of_defined(labels)]))
         return np.concatenate(blocks) if blocks else np.zeros((0, len(RANKING_SCORES)))
+
+    def edges(self) -> DoubleArray:
+        """How far unseen rows can move `SCORES`, then each label's F1, (2, n_scores + n_labels); NaN where undefined."""
+        once = np.ones((len(self.y_true), 1), dtype=np.float32)
+        auc_micro, *roc_auc = (part.drawn(once).roc_auc()[0] for part in (self._cells, *self._labels))
+        areas = {"auc_micro": auc_micro, "auc_macro": _mean_of_defined(np.array([roc_auc]))[0]}
+        defined = {name: area for name, area in areas.items() if not np.isnan(area)}
+        bounds = rule_edges(self.y_true, self.y_pred, rule_scores(self.y_true, self.y_pred))
+        bounds |= ranking_edges(self.y_true, defined, {"auc_macro": np.array(roc_auc)})
+        labels = label_edges(count(self.y_true, self.y_pred).f1, (self.y_true | self.y_pred).sum(axis=0))
+        return np.hstack([np.array([bounds.get(name, (np.nan, np.nan)) for name in SCORES]).T, labels])
+
+    def differing_rows(self, other: "_Scorer") -> IntArray:
+        """Rows from which `SCORES`, then each label's F1, can tell two models apart, (n_scores + n_labels,)."""
+        decided = self.y_pred != other.y_pred
+        by_score = [decided.any(axis=1).sum()] * len(COUNT_SCORES)
+        by_score += [(self.y_prob != other.y_prob).any(axis=1).sum()] * len(RANKING_SCORES)
+        return np.concatenate([by_score, decided.sum(axis=0)])
+
+    def is_same_as(self, other: "_Scorer") -> bool:
+        """Whether the two gave the same probabilities and decisions to every row."""
+        return np.array_equal(self.y_prob, other.y_prob) and np.array_equal(self.y_pred, other.y_pred)
 
 
 def _mean_of_defined(labels: DoubleArray) -> DoubleArray:
@@ -200,6 +228,21 @@ def _contrast(
             low[at], high[at] = interval(draws)
             p_value[at], resamples[at] = bootstrap_p_value(float(observed), draws), len(draws)
     return Differences(a, b, low, high, p_value, resamples)
+
+
+def _guarded(found: Differences, a: _Scorer, b: _Scorer) -> Differences:
+    """Intervals and p-values that do not claim certainty if only a few rows, or none, distinguish two models."""
+    if a.is_same_as(b):
+        return found  # nothing is uncertain about a model beside itself
+    alike = found.high - found.low < NO_WIDTH
+    (low_a, high_a), (low_b, high_b) = a.edges(), b.edges()
+    sign_test = np.minimum(1.0, 2.0 ** (1 - a.differing_rows(b)))
+    return replace(
+        found,
+        low=np.where(alike, np.maximum(low_b - high_a, -1.0), found.low),
+        high=np.where(alike, np.minimum(high_b - low_a, 1.0), found.high),
+        p_value=np.maximum(found.p_value, sign_test),  # NaN stays NaN
+    )
 
 
 def _in_order(counted: DoubleArray, ranked: DoubleArray) -> DoubleArray:

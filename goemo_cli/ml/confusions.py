@@ -8,6 +8,7 @@ from scipy.stats import beta, binom, chi2, hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.bootstrap import LEVEL, SEED, resampled
+from goemo_cli.ml.edges import unseen
 from goemo_cli.ml.ratios import ratio
 from goemo_cli.ml.significance import holm
 
@@ -172,7 +173,8 @@ def label_balance(
     """How often each label is predicted against how often it is gold.
 
     The interval is the percentile bootstrap over rows. It knows nothing of a label that is never predicted, since no
-    resample has one; there the upper end is the exact Poisson bound of a count of 0.
+    resample has one; there the upper end is the exact Poisson bound of a count of 0. A label that is predicted in all
+    of its rows and in no other gets what unseen rows allow, see `ml.edges`.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
@@ -192,6 +194,9 @@ def label_balance(
         ratio_ci[:, at] = np.quantile(values, [_TAIL, 1 - _TAIL], method="inverted_cdf")
     never = (gold > 0) & (predicted == 0)
     ratio_ci[1, never] = chi2.ppf(1 - _TAIL, 2) / 2 / gold[never]
+    alike = (gold > 0) & (ratio_ci[0] == ratio_ci[1])
+    seen_share = 1 - unseen((y_true | y_pred).sum(axis=0)[alike])
+    ratio_ci[:, alike] *= np.stack([seen_share, 1 / seen_share])
     return Balance(
         gold=gold,
         predicted=predicted,

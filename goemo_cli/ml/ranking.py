@@ -1,12 +1,13 @@
 """Scores that need no threshold: areas under curves, for the data as it is and for resamples of its rows."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.bootstrap import RANKING_RESAMPLES, interval, resampled
+from goemo_cli.ml.edges import ranking_edges, widened
 from goemo_cli.ml.ratios import ratio
 
 MOST_RESAMPLED = 50_000
@@ -110,7 +111,8 @@ class RankingScores:
     auc_micro: float
     lrap: float
     intervals: dict[str, tuple[float, float]]
-    """95 % intervals by `RANKING_KEYS`; empty where none were asked for, or the split is very large."""
+    """95 % intervals by `RANKING_KEYS`: the percentile bootstrap; one without width, of a perfect order, gives way to
+    `ml.edges.ranking_edges`. Empty where none were asked for, or the split is very large."""
 
     @property
     def auc_macro(self) -> float:
@@ -135,18 +137,22 @@ def ranking_scores(y_true: BoolArray, y_prob: FloatArray, *, intervals: bool = T
     everyone, rows = np.ones((n_examples, 1), dtype=np.float32), np.arange(n_examples)
     labels = [Ranked.of(y_true[:, at], y_prob[:, at], rows) for at in range(n_labels)]
     by_row = label_ranking_precision(y_true, y_prob)
-    found: dict[str, tuple[float, float]] = {}
-    if intervals and n_examples <= MOST_RESAMPLED:
-        cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
-        found = _intervals(labels, cells, by_row, n_examples)
     as_they_are = [label.drawn(everyone) for label in labels]
-    return RankingScores(
+    scores = RankingScores(
         roc_auc=np.array([label.roc_auc()[0] for label in as_they_are]),
         average_precision=np.array([label.average_precision()[0] for label in as_they_are]),
         auc_micro=roc_auc_micro(y_true, y_prob),
         lrap=float(by_row.mean()) if n_examples else float("nan"),
-        intervals=found,
+        intervals={},
     )
+    if not intervals or n_examples > MOST_RESAMPLED:
+        return scores
+    cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
+    drawn = _intervals(labels, cells, by_row, n_examples)
+    defined = {key: getattr(scores, key) for key in drawn}
+    of_labels = {"auc_macro": scores.roc_auc, "average_precision_macro": scores.average_precision}
+    edges = ranking_edges(y_true, defined, of_labels)
+    return replace(scores, intervals=widened(drawn, edges))
 
 
 def roc_auc_micro(y_true: BoolArray, y_prob: FloatArray) -> float:

@@ -15,6 +15,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.schema import RANKING_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.bootstrap import RESAMPLES, SEED, interval, resampled
+from goemo_cli.ml.edges import f1_intervals, rule_edges, widened, wilson
 from goemo_cli.ml.ranking import RankingScores, ranking_scores
 from goemo_cli.ml.ratios import ratio
 
@@ -171,12 +172,12 @@ def rule_scores(y_true: BoolArray, y_pred: BoolArray) -> dict[str, float]:
 
 @dataclass(frozen=True)
 class Intervals:
-    """95 % intervals over resampled rows."""
+    """95 % intervals: how far scores would move on another test set of the same kind."""
 
     scores: dict[str, tuple[float, float]]
-    """By `RULE_KEYS`."""
+    """By `RULE_KEYS`; the percentile bootstrap, but see `ml.edges`."""
     f1: DoubleArray
-    """Of each label's F1, (2, n_labels)."""
+    """Of each label's F1, (2, n_labels); Wilson's."""
 
 
 def bootstrap_scores(
@@ -186,7 +187,10 @@ def bootstrap_scores(
     resamples: int = RESAMPLES,
     seed: int = SEED,
 ) -> dict[str, Intervals]:
-    """Percentile intervals of every score of several sets of predicted labels, all from the same draws of rows.
+    """Intervals of every score of several sets of predicted labels, all from the same draws of rows.
+
+    The F1 of a label and subset accuracy have Wilson's interval, which needs no draws. All other scores have the
+    percentile bootstrap; one without width, of a model that is never or always right, gives way to `rule_edges`.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
@@ -194,19 +198,23 @@ def bootstrap_scores(
         resamples: draws of n_examples rows with replacement; fewer on very many rows.
         seed: of the draws.
     """
-    drawn: dict[str, list[Sums]] = {name: [] for name in decided}
+    drawn: dict[str, list[dict[str, DoubleArray]]] = {name: [] for name in decided}
     for weights in resampled(len(y_true), resamples, seed):
         for name, y_pred in decided.items():
-            drawn[name].append(sums_of(y_true, y_pred, weights))
-    return {name: _intervals(blocks) for name, blocks in drawn.items()}
+            drawn[name].append(sums_of(y_true, y_pred, weights).scores())
+    return {name: _intervals(y_true, y_pred, drawn[name]) for name, y_pred in decided.items()}
 
 
-def _intervals(blocks: list[Sums]) -> Intervals:
-    scores = [block.scores() for block in blocks]
-    bounds = {key: interval(np.concatenate([block[key] for block in scores])) for key in scores[0]}
+def _intervals(y_true: BoolArray, y_pred: BoolArray, drawn: list[dict[str, DoubleArray]]) -> Intervals:
+    bounds = {key: interval(np.concatenate([block[key] for block in drawn])) for key in drawn[0]}
+    bounds["subset_accuracy"] = wilson((y_true == y_pred).all(axis=1).sum(), len(y_true))
+    counts = count(y_true, y_pred)
     return Intervals(
-        {key: (float(low), float(high)) for key, (low, high) in bounds.items()},
-        interval(np.concatenate([block.f1() for block in blocks])),
+        widened(
+            {key: (float(low), float(high)) for key, (low, high) in bounds.items()},
+            rule_edges(y_true, y_pred, rule_scores(y_true, y_pred)),
+        ),
+        f1_intervals(counts.tp, counts.tp + counts.fp + counts.fn),
     )
 
 

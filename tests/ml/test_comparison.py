@@ -275,3 +275,46 @@ def test_mcnemar_without_a_telling_row_is_one() -> None:
     y_true = gold(11, 30)
     found = agreement(y_true, y_true, y_true)
     assert (found.mcnemar_p, found.equal_rows, found.kappa) == (1.0, 1.0, 1.0)
+
+
+def one_label(right_a: list[int], right_b: list[int], rows: int = 50) -> tuple[BoolArray, list[Model]]:
+    """Gold in the first rows, 1 if a model finds it there; other rows are empty."""
+    y_true = (np.arange(rows) < len(right_a))[:, None]
+    models = []
+    for seed, right in enumerate((right_a, right_b)):
+        y_pred = np.pad(np.array(right, dtype=np.bool_), (0, rows - len(right)))[:, None]
+        noise = np.random.default_rng(seed).random((rows, 1)) * 0.4
+        models.append((y_pred, np.where(y_pred, 0.9, noise).astype(np.float32)))
+    return y_true, models
+
+
+@pytest.mark.parametrize("rows", [1, 2, 5, 9])
+def test_a_few_rows_that_one_model_has_right_are_no_proof(rows: int) -> None:
+    """F1 is 1 for A and 0 for B in every resample; no p-value is below the exact sign test's."""
+    y_true, (a, b) = one_label([1] * rows, [0] * rows)
+    found = paired_differences(y_true, [a[0], b[0]], [a[1], b[1]], resamples=300)[0]
+    by_hand = float(stats.binomtest(0, rows).pvalue)
+    assert found.difference[-1] == -1
+    assert found.p_value[-1] == pytest.approx(max(by_hand, 1 / 301), rel=0.3)
+    assert found.p_value[-1] >= by_hand
+    share = 3.8415 / (rows + 3.8415)  # of an unseen kind
+    reach = 2 * share / (1 + share)  # as F1; so far may A be worse, and B better
+    assert (found.low[-1], found.high[-1]) == (-1, pytest.approx(2 * reach - 1, abs=1e-4))
+    assert (found.high[-1] > 0) == (rows <= 5)
+
+
+def test_two_models_that_never_give_a_label_are_not_known_to_be_equal() -> None:
+    y_true, (a, b) = one_label([0] * 6, [0] * 6)
+    found = paired_differences(y_true, [a[0], b[0]], [a[1], b[1]], resamples=100)[0]
+    assert (found.low[-1], found.high[-1]) == pytest.approx((-0.5615, 0.5615), abs=1e-4)
+    assert found.p_value[-1] == 1
+
+
+def test_rare_labels_are_not_told_apart_more_often_than_p_values_say() -> None:
+    """120 labels of 1 to 6 rows, each found by either model with the same chance."""
+    rng = np.random.default_rng(3)
+    y_true = np.arange(200)[:, None] < np.tile([1, 2, 3, 4, 5, 6], 20)
+    y_preds = [y_true & (rng.random(y_true.shape) < 0.5) for _ in range(2)]
+    y_probs = [np.where(y_pred, 0.9, 0.1).astype(np.float32) for y_pred in y_preds]
+    found = paired_differences(y_true, y_preds, y_probs, resamples=300)[0]
+    assert (found.p_value[len(SCORES) :] < 0.05).mean() <= 0.05

@@ -91,5 +91,5 @@ def _title(runs: Sequence[Source], labels: Sequence[str], f1: DoubleArray, auc: 
 def _legend(low: DoubleArray, auc: DoubleArray) -> str:
     text = "AUC asks only for the right order of probabilities, F1 also for the right threshold."
     if np.isfinite(low).any():
-        text += " Whiskers: 95\u00a0% bootstrap interval over the comments of test."
+        text += " Whiskers: 95\u00a0% interval over the comments of test."
     return f"{text} No AUC where test has no positives." if np.isnan(auc).any() else text

@@ -103,6 +103,6 @@ def _title(runs: Sequence[Source], ours: DoubleArray, paper: DoubleArray) -> str
 def _legend(runs: Sequence[Source]) -> str:
     text = (
         "Upright bar: the paper's F1 (Demszky et al. 2020, table 4; BERT-base, threshold 0.3, two decimals, no interval). "
-        "Whiskers: our 95\u00a0% bootstrap interval over the comments of test; clearly: all of it on one side."
+        "Whiskers: our 95\u00a0% interval over the comments of test; clearly: all of it on one side."
     )
     return f"{text} The numbers are those of {runs[0].checkpoint.run}." if len(runs) > 1 else text

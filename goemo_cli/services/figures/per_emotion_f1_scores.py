@@ -80,5 +80,5 @@ def _facts(source: Source, row: dict[str, Any]) -> list[str]:
 def _legend(macro: float, low: DoubleArray, zero: BoolArray) -> str:
     text = f"Dashed: macro-F1 {macro:.3f}."
     if np.isfinite(low).any():
-        text += " Whiskers: 95\u00a0% bootstrap interval over the comments of test."
+        text += " Whiskers: 95\u00a0% interval over the comments of test."
     return f"{text} Diamond: F1 = 0." if zero.any() else text

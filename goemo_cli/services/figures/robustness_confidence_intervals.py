@@ -142,7 +142,7 @@ def _title(runs: Sequence[Source], scores: DoubleArray, labels: Sequence[str], p
 
 
 def _legend(runs: Sequence[Source], values: DoubleArray) -> str:
-    text = "Whiskers: 95\u00a0% percentile bootstrap interval over the comments of test; the narrowest label first."
+    text = "Whiskers: 95\u00a0% interval over the comments of test; the narrowest label first."
     if len(runs) > 1:
         text += (
             " Intervals and support in numbers are those of the first run. Whiskers that overlap do not mean that runs "

@@ -87,7 +87,7 @@ def _rules(test: Mapping[str, Any]) -> str:
             ("average precision", "average_precision_macro"),
         )
     )
-    return f"{rules}\n\nWithout thresholds: {ranks}. All on test, with 95 % bootstrap intervals over its comments."
+    return f"{rules}\n\nWithout thresholds: {ranks}. All on test, with 95 % intervals over its comments."
 
 
 def _options(facts: Facts) -> str:

@@ -19,7 +19,7 @@ def markdown(report: Report) -> str:
         f"# {plain(findings.summary(report))}",
         *([report.left_out] if report.left_out else []),
         "## Scores on test\n\n" + _scores(report.runs),
-        "Intervals are 95 % bootstrap intervals over the comments of test; thresholds were fitted on val.",
+        "Intervals are 95 % intervals over the comments of test; thresholds were fitted on val.",
         "## All runs\n\n" + _leaderboard(report),
         *_sweeps(report.sweeps),
         "## Each emotion\n\n" + _emotions(report),
