@@ -1,17 +1,20 @@
 """Names of artifacts, versions, aliases and the files inside: what is allowed, here and on W&B alike."""
 
 import re
-from collections.abc import Iterable
-from pathlib import PurePosixPath
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
-from goemo_cli.core.errors import SettingError
+from goemo_cli.core.errors import CorruptArtifactError, SettingError
+from goemo_cli.core.files import PARTIAL_PREFIX
 
 LATEST = "latest"
 """The alias of what was logged last."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 _VERSION = re.compile(r"v\d+")
-_CONTROLS = re.compile("[\x00-\x1f\x7f]")
-_LONGEST = 1_000
+_CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
+_LONGEST_PART = 255
+_LONGEST_NAME = 1_000
 
 
 def check_name(name: str) -> str:
@@ -50,27 +53,53 @@ def parse_reference(reference: str) -> tuple[str, str]:
     return check_name(name), version if colon else LATEST
 
 
-def check_file_names(names: Iterable[str]) -> None:
+def check_file_names(names: Iterable[str], source: Path | None = None) -> None:
     """Refuse names that lead out of a folder, or that some file system cannot tell apart.
 
+    Args:
+        names: of the files of one folder, relative, with `/`.
+        source: which run, artifact or record they come from, for the message; None if the caller chose them.
+
     Raises:
-        SettingError: with the first such name; or no name at all.
+        CorruptArtifactError: with the first such name, if the names come from `source`.
+        SettingError: the same if the caller chose them; also if there is no name at all.
     """
+    names = list(names)
+    reason = _first_fault(names)
+    if reason and source is not None:
+        raise CorruptArtifactError(source, f"refused: {reason}")
+    if reason or (source is None and not names):
+        raise SettingError([reason or "an artifact needs at least one file"])
+
+
+def _first_fault(names: Sequence[str]) -> str | None:
     known: dict[str, str] = {}
     for name in names:
-        parts = PurePosixPath(name).parts
-        if (
-            not name
-            or len(name) > _LONGEST
-            or name != "/".join(parts)
-            or name.startswith("/")
-            or {"..", "."} & set(parts)
-            or "\\" in name
-            or ":" in parts[0]
-            or _CONTROLS.search(name)
-        ):
-            raise SettingError([f"file name {name!r} is not a plain relative path"])
-        if (other := known.setdefault(name.casefold(), name)) != name:
-            raise SettingError([f"file names {other!r} and {name!r} differ only by case"])
-    if not known:
-        raise SettingError(["an artifact needs at least one file"])
+        if reason := _fault(name):
+            return f"the file name {name!r} {reason}"
+        if (other := known.setdefault(_folded(name), name)) != name:
+            return f"the file names {other!r} and {name!r} differ only by case"
+    for name in known.values():
+        for parent in PurePosixPath(name).parents:
+            if (file := known.get(_folded(str(parent)))) is not None:
+                return f"{file!r} is both a file and a folder"
+    return None
+
+
+def _fault(name: str) -> str | None:
+    parts = name.split("/")
+    if not name or "" in parts:
+        return "is empty in part, or absolute"
+    if {".", ".."} & set(parts):
+        return "leads elsewhere"
+    if "\\" in name or _CONTROLS.search(name) or ":" in parts[0]:
+        return "has a backslash, a colon or a control character"
+    if len(name) > _LONGEST_NAME or any(len(part.encode()) > _LONGEST_PART for part in parts):
+        return "is too long"
+    if any(part.startswith(PARTIAL_PREFIX) for part in parts):
+        return "is reserved by goemo for unfinished files"
+    return None
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -225,11 +225,8 @@ def _begin_wandb(
     mode = config.mode or _mode_of_environment()
     if mode == "local":
         return None
-    try:
-        from goemo_cli.tracking.wandb_artifacts import WandbArtifacts
-    except ImportError:
-        warn("wandb is not installed (pip install 'goemo[wandb]'): artifacts go to the local store")
-        return None
+    from goemo_cli.tracking.wandb_artifacts import WandbArtifacts
+
     try:
         return WandbArtifacts(
             replace(config, name=name), run_id=run_id, online=mode == "online", directory=folder, job=job_type

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.errors import CorruptArtifactError, SettingError
+from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.tracking.artifact_names import check_file_names
 
@@ -90,10 +90,7 @@ def version_of(path: Path, name: str, number: int, record: Mapping[str, Any]) ->
     )
     if not sound:
         raise CorruptArtifactError(path, "is no record of this version")
-    try:
-        check_file_names(files or {})
-    except SettingError as error:
-        raise CorruptArtifactError(path, "; ".join(error.problems)) from error
+    check_file_names(files or {}, path)
     stored = {inside: StoredFile(entry["sha256"], entry["size"]) for inside, entry in (files or {}).items()}
     if record.get("digest") != digest_of(stored):
         raise CorruptArtifactError(path, "its digest is not that of its files")

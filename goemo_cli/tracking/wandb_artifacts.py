@@ -1,22 +1,13 @@
-"""W&B for pipelines of one's own: a run with metrics, artifacts up and down, each file verified. Imports wandb."""
+"""W&B for pipelines of one's own: a run with metrics, artifacts up and down, each file verified. Imports wandb late."""
 
 import inspect
 import os
-import threading
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-import wandb
-from wandb.sdk.artifacts.artifact_file_cache import get_artifact_file_cache
-
-from goemo_cli.core.errors import (
-    AuthenticationError,
-    CorruptArtifactError,
-    NotFoundError,
-    RemoteError,
-    SettingError,
-)
+from goemo_cli.core.errors import AuthenticationError, CorruptArtifactError, NotFoundError
 from goemo_cli.core.files import sha256_file, staged_files
 from goemo_cli.tracking.artifact_names import (
     LATEST,
@@ -28,35 +19,39 @@ from goemo_cli.tracking.artifact_names import (
 from goemo_cli.tracking.logger_config import LoggerConfig
 from goemo_cli.tracking.registry import require_own_folder
 from goemo_cli.tracking.versions import StoredFile, Version
-from goemo_cli.tracking.wandb_sdk import reached_server, run_settings, translated
+from goemo_cli.tracking.wandb_fetch_http import is_same
+from goemo_cli.tracking.wandb_fetch_many import fetch_all
+from goemo_cli.tracking.wandb_files import WandbSource
+from goemo_cli.tracking.wandb_sdk import asked, load_wandb, reached_server, run_settings, translated
 
-_T = TypeVar("_T")
 _OWN = "goemo"
 """Key of the metadata that goemo adds: SHA-256 of every file, and parents."""
 _INIT_SECONDS = 30
-_ANSWER_SECONDS = 30.0
-"""For one question to the server; nothing in the SDK ends a silent connection."""
+_ANSWER_SECONDS = 30
+"""For one question to the server."""
 _SLOWEST = 250_000
-"""Bytes per second below which a transfer counts as dead."""
+"""Bytes per second below which an upload counts as dead."""
 
 
 class WandbArtifacts:
     """One W&B run, and the artifacts of its project.
 
     Raises:
+        MissingPackageError: wandb is not installed, is too old, or cannot be imported.
         AuthenticationError: no key, or a refused one.
-        RemoteError: W&B cannot be had.
+        RemoteError: W&B cannot be reached.
     """
 
     def __init__(
         self, config: LoggerConfig, *, run_id: str, online: bool, directory: Path, job: str | None
     ) -> None:
         self.is_online = online
+        self._wandb = wandb = load_wandb("tracking on W&B")
         directory.mkdir(parents=True, exist_ok=True)
         with translated("W&B", may_be_missing=False):
             if online:
                 reached_server()
-                _require_key()
+                _require_key(wandb)
             self._run = wandb.init(
                 project=config.project,
                 entity=config.entity,
@@ -111,14 +106,14 @@ class WandbArtifacts:
             "parents": list(used),
         }
         with translated(name, may_be_missing=False):
-            artifact = wandb.Artifact(name, type=type, metadata={**metadata, _OWN: own})
+            artifact = self._wandb.Artifact(name, type=type, metadata={**metadata, _OWN: own})
             for inside, path in sorted(files.items()):
                 artifact.add_file(str(path.resolve()), name=inside)
             logged = self._run.log_artifact(artifact, aliases=list(dict.fromkeys(wanted)))
             if not self.is_online:
                 return None
-            logged.wait(timeout=int(_seconds_for(stored.values())))
-        return _version(logged)
+            logged.wait(timeout=_ANSWER_SECONDS + sum(one.size for one in stored.values()) // _SLOWEST)
+        return self._version(logged)
 
     def get(self, reference: str) -> Version:
         """The version of a reference in the run's project.
@@ -127,7 +122,7 @@ class WandbArtifacts:
             NotFoundError: no such artifact, version or alias.
             RemoteError: no answer.
         """
-        return _version(self._artifact(reference))
+        return self._version(self._artifact(reference))
 
     def parents(self, version: Version) -> tuple[str, ...]:
         """What a version was made from, as it says itself."""
@@ -144,7 +139,9 @@ class WandbArtifacts:
         """
         name, version = parse_reference(reference)
         try:
-            used = _within(_ANSWER_SECONDS, lambda: self._run.use_artifact(f"{name}:{version}"), reference)
+            used = asked(
+                lambda: self._run.use_artifact(f"{name}:{version}"), reference, seconds=_ANSWER_SECONDS
+            )
         except NotFoundError:
             return reference
         return f"{name}:{used.version}"
@@ -158,24 +155,36 @@ class WandbArtifacts:
             SettingError: the folder holds other files.
         """
         artifact = self._artifact(reference)
-        version = _version(artifact)
+        version = self._version(artifact)
         require_own_folder(folder, version.files)
-        if not _faults(artifact, version, folder):
+        there = {file.name: file for file in self._source.files_of(artifact)}
+        missing = [
+            name
+            for name, entry in version.files.items()
+            if not is_same(folder / name, there[name]) or not _has_sha256(folder / name, entry)
+        ]
+        if not missing:
             return version
-        for _ in range(2):
-            artifact, faults = self._artifact(version.reference), []
-            with staged_files(folder) as stage:
-                _download(artifact, version, stage)
-                if faults := _faults(artifact, version, stage):
-                    _forget(artifact, faults)  # the SDK would hand out the same wrong bytes again
-                for path in [one for one in stage.rglob("*") if one.is_file()]:
-                    if faults or path.relative_to(stage).as_posix() not in version.files:
-                        path.unlink()  # all of it moves, or nothing
-            if not faults:
-                return version
-        raise CorruptArtifactError(
-            folder / faults[0], f"came from W&B other than it was logged ({version.reference})"
-        )
+        # Not the SDK's download: it keeps wrong bytes in its cache and returns them again, and its skip_cache makes
+        # later downloads of the same process write files with the content of others.
+        with staged_files(folder) as stage:
+            try:
+                fetch_all(
+                    [(there[name], stage / name) for name in missing],
+                    self._source.fetcher(),
+                    renew=self._source.renewed,
+                )
+            except CorruptArtifactError as error:
+                raise CorruptArtifactError(
+                    folder / error.path, f"{error.reason} ({version.reference})"
+                ) from error
+            if wrong := next(
+                (name for name in missing if not _has_sha256(stage / name, version.files[name])), None
+            ):
+                raise CorruptArtifactError(
+                    folder / wrong, f"does not have the logged SHA-256 ({version.reference})"
+                )
+        return version
 
     def finish(self, *, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Close the run; a server that is gone is waited for at most 30 s."""
@@ -183,55 +192,49 @@ class WandbArtifacts:
             self._run.summary.update(dict(summary))
             self._run.finish(exit_code=exit_code)
 
+    @cached_property
+    def _source(self) -> WandbSource:
+        return WandbSource(timeout=_ANSWER_SECONDS)
+
     def _artifact(self, reference: str) -> Any:
         name, version = parse_reference(reference)
         path = f"{self._run.entity}/{self._run.project}/{name}:{version}"
-        return _within(
-            _ANSWER_SECONDS, lambda: wandb.Api(timeout=int(_ANSWER_SECONDS)).artifact(path), reference
+        return asked(lambda: self._source.api.artifact(path), reference, seconds=_ANSWER_SECONDS)
+
+    def _version(self, artifact: Any) -> Version:
+        """An artifact of W&B as the local store would describe it; SHA-256 is empty if it was logged without.
+
+        Raises:
+            CorruptArtifactError: file names that lead out of a folder, or references to files elsewhere.
+        """
+        name = str(artifact.name).partition(":")[0]
+        entries = self._source.entries_of(artifact)
+        check_file_names(entries, Path(name))
+        metadata = dict(artifact.metadata)
+        own = metadata.pop(_OWN, None)
+        own = own if isinstance(own, dict) else {}
+        hashes, parents = own.get("files"), own.get("parents")
+        return Version(
+            name=name,
+            number=int(str(artifact.version).removeprefix("v")),
+            type=str(artifact.type),
+            digest=str(artifact.digest),
+            files={
+                path: StoredFile(_hash_in(hashes, path), int(entry.size or 0))
+                for path, entry in entries.items()
+            },
+            metadata=metadata,
+            parents=tuple(str(one) for one in parents) if isinstance(parents, list) else (),
+            created=str(artifact.created_at),
+            run=None,
         )
 
 
-def _require_key() -> None:
+def _require_key(wandb: Any) -> None:
     """No key is an error, never a question on the terminal."""
     asks = "prompt" not in inspect.signature(wandb.login).parameters
     if not os.environ.get("WANDB_API_KEY") and not asks and not wandb.login(prompt=False):
         raise AuthenticationError("W&B: no API key is configured; set WANDB_API_KEY or run wandb login")
-
-
-def _version(artifact: Any) -> Version:
-    """An artifact of W&B as the local store would describe it; SHA-256 is empty where whoever logged it gave none.
-
-    Raises:
-        CorruptArtifactError: file names that lead out of a folder, or references to files elsewhere.
-    """
-    name = str(artifact.name).partition(":")[0]
-    with translated(name):
-        entries = artifact.manifest.entries
-    metadata = dict(artifact.metadata)
-    own = metadata.pop(_OWN, None)
-    own = own if isinstance(own, dict) else {}
-    hashes, parents = own.get("files"), own.get("parents")
-    try:
-        check_file_names(entries)
-    except SettingError as error:
-        raise CorruptArtifactError(Path(name), "; ".join(error.problems)) from error
-    if references := [path for path, entry in entries.items() if entry.ref is not None]:
-        raise CorruptArtifactError(
-            Path(name), f"refers to a file elsewhere ({references[0]}); it is not fetched"
-        )
-    return Version(
-        name=name,
-        number=int(str(artifact.version).removeprefix("v")),
-        type=str(artifact.type),
-        digest=str(artifact.digest),
-        files={
-            path: StoredFile(_hash_in(hashes, path), int(entry.size or 0)) for path, entry in entries.items()
-        },
-        metadata=metadata,
-        parents=tuple(str(one) for one in parents) if isinstance(parents, list) else (),
-        created=str(artifact.created_at),
-        run=None,
-    )
 
 
 def _hash_in(hashes: Any, path: str) -> str:
@@ -239,62 +242,5 @@ def _hash_in(hashes: Any, path: str) -> str:
     return str(entry.get("sha256", "")) if isinstance(entry, dict) else ""
 
 
-def _faults(artifact: Any, version: Version, folder: Path) -> list[str]:
-    """Files that are missing in a folder or not as they were logged: by size, W&B's digest, and SHA-256 where known."""
-    return [
-        name
-        for name, entry in version.files.items()
-        if not (folder / name).is_file()
-        or (folder / name).stat().st_size != entry.size
-        or not _has_digest(artifact.manifest.entries[name], folder / name)
-        or (entry.sha256 and sha256_file(folder / name) != entry.sha256)
-    ]
-
-
-def _has_digest(entry: Any, path: Path) -> bool:
-    from wandb.sdk.lib import hashutil
-
-    algorithm = str(getattr(entry, "extra", {}).get("digestAlgorithm", "")).lower()
-    digest = hashutil.xxh128_file_b64 if "xxh128" in algorithm else hashutil.md5_file_b64
-    return bool(digest(str(path)) == entry.digest)
-
-
-def _forget(artifact: Any, names: Sequence[str]) -> None:
-    cache = get_artifact_file_cache()
-    for name in names:
-        entry = artifact.manifest.entries[name]
-        path, _, _ = cache.check_digest_obj_path(entry.digest, entry.size or 0)
-        Path(path).unlink(missing_ok=True)
-
-
-def _download(artifact: Any, version: Version, folder: Path) -> None:
-    seconds = _seconds_for(version.files.values())
-    _within(
-        seconds, lambda: artifact.download(root=str(folder.resolve())), f"download of {version.reference}"
-    )
-
-
-def _seconds_for(files: Iterable[StoredFile]) -> float:
-    return _ANSWER_SECONDS + sum(one.size for one in files) / _SLOWEST
-
-
-def _within(seconds: float, call: Callable[[], _T], what: str) -> _T:
-    """The result of a call that gets so long and no longer; a silent server leaves a thread behind, not a hang."""
-    results: list[_T] = []
-    failures: list[BaseException] = []
-
-    def work() -> None:
-        try:
-            results.append(call())
-        except BaseException as error:  # handed on to whoever waits
-            failures.append(error)
-
-    thread = threading.Thread(target=work, daemon=True, name=f"goemo: {what}")
-    thread.start()
-    thread.join(seconds)
-    if thread.is_alive():
-        raise RemoteError(f"{what}: W&B did not answer within {seconds:.0f} s")
-    with translated(what):
-        if failures:
-            raise failures[0]
-    return results[0]
+def _has_sha256(path: Path, entry: StoredFile) -> bool:
+    return not entry.sha256 or sha256_file(path) == entry.sha256

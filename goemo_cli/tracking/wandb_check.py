@@ -1,16 +1,18 @@
 """What W&B has of a run, compared with its journal: refused uploads are silent, so one has to look."""
 
-import base64
-import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import wandb
 from wandb.errors import CommError
+from wandb.sdk.lib.hashutil import md5_string
 
 from goemo_cli.tracking.base import Artifact
 from goemo_cli.tracking.journal import Journal
+from goemo_cli.tracking.wandb_fetch_http import digest_of, is_same
+from goemo_cli.tracking.wandb_fetch_names import RemoteFile
+from goemo_cli.tracking.wandb_files import algorithm_of
 
 _SECONDS = 20
 
@@ -46,16 +48,16 @@ def _missing(journal: Journal, run: Any, root: Path) -> Iterator[str]:
     known = set(dict(run.summary_metrics))
     if lacking := sorted(set(journal.summary) - known):
         yield f"{len(lacking)} numbers of the summary, such as {lacking[0]}"
-    there = {file.name: (file.size, file.md5) for file in run.files()}
+    there = {file.name: RemoteFile(file.name, file.size, file.md5, "") for file in run.files()}
     for name, path in journal.files(root).items():
-        if there.get(name) != _identity(path):
+        if name not in there or not is_same(path.resolve(), there[name]):
             yield f"the file {name}"
     artifacts = [*journal.artifacts(root)]
     logged = _by_name(run.logged_artifacts()) if any(not one.is_input for one in artifacts) else {}
     used = _by_name(run.used_artifacts()) if any(one.is_input for one in artifacts) else {}
     for artifact in artifacts:
         found = (used if artifact.is_input else logged).get(artifact.named(journal.mirror_id))
-        if found is None or _contents(found) != _digests(artifact):
+        if found is None or _differs(artifact, found):
             yield f"the W&B artifact {artifact.named(journal.mirror_id)}"
 
 
@@ -73,30 +75,12 @@ def _number(artifact: Any) -> int:
     return int(str(artifact.version).removeprefix("v"))
 
 
-def _contents(artifact: Any) -> Mapping[str, str]:
-    return {name: entry.digest for name, entry in artifact.manifest.entries.items()}
-
-
-def _digests(artifact: Artifact) -> Mapping[str, str]:
-    of_files = {name: _identity(path)[1] for name, path in artifact.files.items()}
-    of_texts = {
-        name: _base64(hashlib.md5(text.encode(), usedforsecurity=False))
-        for name, text in artifact.texts.items()
-    }
-    return of_files | of_texts
-
-
-def _identity(path: Path) -> tuple[int, str]:
-    """Size in bytes and MD5 in base64, as W&B tells them; (-1, "") where the file is gone."""
-    if not path.is_file():
-        return -1, ""
-    with path.open("rb") as stream:
-        return path.stat().st_size, _base64(hashlib.file_digest(stream, _md5))
-
-
-def _md5() -> Any:
-    return hashlib.md5(usedforsecurity=False)
-
-
-def _base64(digest: Any) -> str:
-    return base64.b64encode(digest.digest()).decode()
+def _differs(artifact: Artifact, found: Any) -> bool:
+    """Whether an artifact of W&B has other files than ours."""
+    entries = found.manifest.entries
+    if set(entries) != {*artifact.files, *artifact.texts}:
+        return True
+    return any(
+        not path.is_file() or digest_of(path, algorithm_of(entries[name])) != entries[name].digest
+        for name, path in artifact.files.items()
+    ) or any(md5_string(text) != entries[name].digest for name, text in artifact.texts.items())

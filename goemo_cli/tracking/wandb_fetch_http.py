@@ -37,22 +37,21 @@ _WRONG_BODIES = 2
 
 @dataclass(frozen=True)
 class Limits:
-    """What a server may cost before it is given up."""
+    """When a server is given up."""
 
     attempts: int = 6
-    """Tries per file while nothing arrives."""
+    """Tries per file without progress."""
     connect_seconds: float = 10.0
-    silence_seconds: float = 30.0
-    slowest: float = 20_000.0
-    """Bytes per second below which a try ends, after `silence_seconds` of grace."""
+    silence_seconds: float = 20.0
+    """Time without progress after which a try ends."""
+    patience_seconds: float = 35.0
+    """Time without progress over all tries of a file after which it is given up; pauses between tries are not counted."""
+    slowest: float = 1_000.0
+    """Bytes per second; a slower transfer is no progress."""
     first_wait: float = 0.4
     """Seconds before the second try; doubled each time, with jitter."""
     longest_wait: float = 30.0
     """Also for what the server asks by Retry-After."""
-
-    def seconds_for(self, size: int) -> float:
-        """How long one try may last in all."""
-        return self.connect_seconds + self.silence_seconds + size / self.slowest
 
 
 class StoppedError(Exception):
@@ -80,7 +79,6 @@ class Fetcher:
         base_url: of the W&B server. The key goes there and nowhere else, not even where it redirects to.
         key: API key, or None.
         limits: when to give up.
-        stop: set by whoever no longer wants the files.
     """
 
     def __init__(
@@ -89,11 +87,11 @@ class Fetcher:
         key: str | None,
         *,
         limits: Limits | None = None,
-        stop: threading.Event | None = None,
     ) -> None:
         self._base_url, self._key = base_url, key
         self._limits = limits or Limits()
-        self._stop = stop or threading.Event()
+        self.stop = threading.Event()
+        """Set it if the files are no longer wanted."""
         self._local = threading.local()
 
     def fetch(
@@ -123,11 +121,11 @@ class Fetcher:
         """
         part = target.with_name(target.name + ".part")
         progress = _Progress(arrived)
-        failures = wrong = 0
+        failures, wrong, idle = 0, 0, 0.0
         while True:
-            before = _size_of(part)
+            before, begun = _size_of(part), time.monotonic()
             try:
-                self._once(file, part, progress)
+                self._once(file, part, progress, min(self._limits.silence_seconds, self._patience(idle)))
                 part.replace(target)
                 return
             except _WrongBodyError as error:
@@ -140,17 +138,21 @@ class Fetcher:
                     raise RemoteError(f"cannot download {file.name} ({error})") from error
                 file, renew = renew(file), None
             except _TransientError as error:
-                failures = 1 if _size_of(part) > before else failures + 1
-                if failures >= self._limits.attempts:
+                seconds, new = time.monotonic() - begun, _size_of(part) - before
+                is_progress = new > 0 and new >= seconds * self._limits.slowest
+                failures, idle = (1, 0.0) if is_progress else (failures + 1, idle + seconds)
+                if failures >= self._limits.attempts or self._patience(idle) <= 0:
                     raise RemoteError(
                         f"cannot download {file.name} ({error}; tried {failures} times)"
                     ) from error
                 self._wait(failures, error.wait)
 
-    def _once(self, file: RemoteFile, part: Path, progress: "_Progress") -> None:
-        if self._stop.is_set():
+    def _patience(self, idle: float) -> float:
+        return self._limits.patience_seconds - idle
+
+    def _once(self, file: RemoteFile, part: Path, progress: "_Progress", silence: float) -> None:
+        if self.stop.is_set():
             raise StoppedError
-        deadline = time.monotonic() + self._limits.seconds_for(file.size)
         have = _size_of(part)
         if have > file.size:
             part.unlink()
@@ -158,7 +160,7 @@ class Fetcher:
         progress.reached(have)
         if have < file.size or not file.size:
             try:
-                self._transfer(file, part, have, deadline, progress)
+                self._transfer(file, part, have, silence, progress)
             except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
                 raise _TransientError(_reason(error)) from error
         if (size := _size_of(part)) != file.size:
@@ -167,9 +169,9 @@ class Fetcher:
             raise _WrongBodyError(f"does not have the declared {file.algorithm.upper()}")
 
     def _transfer(
-        self, file: RemoteFile, part: Path, have: int, deadline: float, progress: "_Progress"
+        self, file: RemoteFile, part: Path, have: int, silence: float, progress: "_Progress"
     ) -> None:
-        with closing(self._get(file.url, have)) as response:
+        with closing(self._get(file.url, have, silence)) as response:
             if response.status_code == 206 and _starts_at(response, have):
                 kept = have
             elif response.status_code == 200:
@@ -187,35 +189,35 @@ class Fetcher:
                     f"has {kept + expected:,} bytes{f' of {kind}' if kind else ''} "
                     f"instead of the declared {file.size:,}"
                 )
-            got = self._write(response, part, kept, file.size, deadline, progress)
+            got = self._write(response, part, kept, file.size, silence, progress)
             if expected is not None and got < expected:
                 raise _TransientError("the connection ended early")
 
     def _write(
-        self, response: Any, part: Path, kept: int, size: int, deadline: float, progress: "_Progress"
+        self, response: Any, part: Path, kept: int, size: int, silence: float, progress: "_Progress"
     ) -> int:
         """Append the body to the part after its first `kept` bytes; how many bytes came."""
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
         handle = os.open(part, flags, 0o600)
-        got = 0
+        got, begun = 0, time.monotonic()
         try:
             os.ftruncate(handle, kept)
             os.lseek(handle, kept, os.SEEK_SET)
             while chunk := response.raw.read1(_CHUNK, decode_content=True):
-                if self._stop.is_set():
+                if self.stop.is_set():
                     raise StoppedError
                 got += len(chunk)
                 if kept + got > size:
                     raise _WrongBodyError(f"has more than the declared {size:,} bytes")
                 _write_all(handle, chunk, part)
                 progress.reached(kept + got)
-                if time.monotonic() > deadline:
+                if time.monotonic() - begun > silence + got / self._limits.slowest:
                     raise _TransientError("the server is too slow")
         finally:
             os.close(handle)
         return got
 
-    def _get(self, url: str, have: int) -> Any:
+    def _get(self, url: str, have: int, silence: float) -> Any:
         """The answer to a GET, redirects followed by hand so that the key stays with its host."""
         url = urljoin(self._base_url.rstrip("/") + "/", url)
         headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
@@ -228,7 +230,7 @@ class Fetcher:
                 headers=headers,
                 # A function that adds nothing keeps requests from looking into .netrc.
                 auth=("api", self._key) if ours and self._key else (lambda request: request),
-                timeout=(self._limits.connect_seconds, self._limits.silence_seconds),
+                timeout=(min(self._limits.connect_seconds, silence), silence),
                 stream=True,
                 allow_redirects=False,
             )
@@ -250,7 +252,7 @@ class Fetcher:
 
     def _wait(self, failures: int, asked: float | None) -> None:
         backoff = self._limits.first_wait * 2 ** (failures - 1) * random.uniform(0.8, 1.2)
-        if self._stop.wait(min(max(asked or 0.0, backoff), self._limits.longest_wait)):
+        if self.stop.wait(min(max(asked or 0.0, backoff), self._limits.longest_wait)):
             raise StoppedError
 
 
@@ -279,6 +281,13 @@ def digest_of(path: Path, algorithm: str = "md5") -> str:
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
     return base64.b64encode(found.digest()).decode()
+
+
+def is_same(path: Path, file: RemoteFile) -> bool:
+    """Whether a local file has the size and the digest that a server declares."""
+    if path.is_symlink() or not path.is_file() or path.stat().st_size != file.size:
+        return False
+    return file.digest is None or digest_of(path, file.algorithm) == file.digest
 
 
 def _check_status(response: Any, *, ours: bool) -> None:

@@ -1,21 +1,16 @@
-"""Names that come from outside: references to W&B runs as people type them, file names as servers send them."""
+"""References to W&B runs as people type them, and files as a W&B server lists them."""
 
 import re
-import unicodedata
-from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
 from typing import Literal, Self
 from urllib.parse import unquote, urlsplit
 
-from goemo_cli.core.errors import CorruptArtifactError, SettingError
-from goemo_cli.core.files import PARTIAL_PREFIX
+from goemo_cli.core.errors import SettingError
 
 # W&B refuses these in names of projects and runs.
 _NAME = re.compile(r"[^\s/\\#?%:\x00-\x1f\x7f]{1,128}")
-_CONTROLS = re.compile("[\x00-\x1f\x7f]")
-_LONGEST_PART = 255
-_LONGEST_NAME = 1_000
+Algorithm = Literal["md5", "xxh128"]
+"""How a digest was computed."""
 
 
 @dataclass(frozen=True)
@@ -29,7 +24,7 @@ class RemoteFile:
     digest: str | None
     """Base64 of the digest; None where the server has none."""
     url: str
-    algorithm: Literal["md5", "xxh128"] = "md5"
+    algorithm: Algorithm = "md5"
 
 
 @dataclass(frozen=True)
@@ -75,50 +70,6 @@ def check_remote_name(name: str | None) -> None:
     """
     if name is not None and (not _NAME.fullmatch(name) or name in (".", "..")):
         raise SettingError([f"{name!r} is no name of a W&B entity, project or run"])
-
-
-def check_file_names(names: Iterable[str], where: str) -> None:
-    """Refuse names that lead out of a folder, or that some file system cannot tell apart.
-
-    Args:
-        names: as the server sent them.
-        where: whose they are, for the message.
-
-    Raises:
-        CorruptArtifactError: with the first such name.
-    """
-    known: dict[str, str] = {}
-    for name in names:
-        if reason := _fault(name):
-            raise CorruptArtifactError(Path(where), f"refused: the file name {name!r} {reason}")
-        other = known.setdefault(_folded(name), name)
-        if other != name:
-            raise CorruptArtifactError(
-                Path(where), f"refused: the file names {other!r} and {name!r} differ only by case"
-            )
-    for name in known.values():
-        for parent in PurePosixPath(name).parents:
-            if (file := known.get(_folded(str(parent)))) is not None:
-                raise CorruptArtifactError(Path(where), f"refused: {file!r} is both a file and a folder")
-
-
-def _fault(name: str) -> str:
-    parts = name.split("/")
-    if not name or "" in parts:
-        return "is empty in part, or absolute"
-    if {".", ".."} & set(parts):
-        return "leads elsewhere"
-    if "\\" in name or _CONTROLS.search(name) or ":" in parts[0]:
-        return "has a backslash, a colon or a control character"
-    if len(name) > _LONGEST_NAME or any(len(part.encode()) > _LONGEST_PART for part in parts):
-        return "is too long"
-    if any(part.startswith(PARTIAL_PREFIX) for part in parts):
-        return "is one of goemo's own for unfinished files"
-    return ""
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
 
 
 def _parts_of_url(text: str) -> list[str]:

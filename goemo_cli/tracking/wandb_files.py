@@ -18,7 +18,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.core.selection import check_val_metric
 from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb_fetch_names import Algorithm, RemoteFile, RunReference
 from goemo_cli.tracking.wandb_sdk import asked, load_wandb, reached_server
 
 _TIMEOUT = 20
@@ -83,13 +83,15 @@ class WandbSource:
     def __init__(self, *, timeout: int = _TIMEOUT) -> None:
         wandb = load_wandb("asking W&B")
         reached_server()
-        self._api = asked(lambda: wandb.Api(timeout=timeout), "this account")
-        self.base_url = str(self._api.settings["base_url"])
+        # An answer such as "not found" is about the server here, not about a run.
+        self.api = asked(lambda: wandb.Api(timeout=timeout), "your account", may_be_missing=False)
+        self._timeout = timeout
+        self.base_url = str(self.api.settings["base_url"])
         self._files: dict[str, Callable[[], RemoteFile]] = {}
 
     def fetcher(self, limits: Limits | None = None, **options: Any) -> Fetcher:
         """Something that downloads what this server lists."""
-        return Fetcher(self.base_url, self._api.api_key, limits=limits, **options)
+        return Fetcher(self.base_url, self.api.api_key, limits=limits, **options)
 
     def complete(self, reference: RunReference, *, project: str) -> RunReference:
         """The reference with the user's own entity and project where it has none.
@@ -98,7 +100,7 @@ class WandbSource:
             reference: as it was typed.
             project: where neither the reference nor WANDB_PROJECT names one.
         """
-        settings = self._api.settings
+        settings = self.api.settings
         return RunReference(
             reference.run_id,
             reference.project or settings["project"] or project,
@@ -150,7 +152,7 @@ class WandbSource:
         Raises:
             NotFoundError, AuthenticationError, RemoteError, CorruptArtifactError: as they say.
         """
-        return self._artifact(asked(lambda: self._api.artifact(name), f"the W&B artifact {name}"))
+        return self._artifact(asked(lambda: self.api.artifact(name), f"the W&B artifact {name}"))
 
     def best(self, entity: str, project: str, metric: str) -> BestRemoteRun:
         """The finished run of a project with the best score at its best epoch.
@@ -166,7 +168,7 @@ class WandbSource:
         """
         check_val_metric(metric)
         where = f"{entity}/{project}"
-        runs = asked(lambda: list(self._api.runs(where, filters={"state": "finished"}, lazy=False)), where)
+        runs = asked(lambda: list(self.api.runs(where, filters={"state": "finished"}, lazy=False)), where)
         scored: list[tuple[float, str]] = []
         for run in runs:
             with _tidied(RunReference(str(run.id), project, entity)):
@@ -191,13 +193,13 @@ class WandbSource:
         return new
 
     def _default_entity(self) -> str:
-        entity = asked(lambda: self._api.default_entity, "your W&B account")
+        entity = asked(lambda: self.api.default_entity, "your account", may_be_missing=False)
         if not entity:
             raise SettingError(["your W&B account has no default entity: give --wandb-entity"])
         return str(entity)
 
     def _run(self, reference: RunReference) -> Any:
-        return asked(lambda: self._api.run(str(reference)), f"the run {reference}")
+        return asked(lambda: self.api.run(str(reference)), f"the run {reference}")
 
     def _file(self, file: Any, run: Any) -> RemoteFile:
         # The server's own attributes: the SDK turns an unknown size into 0.
@@ -212,39 +214,47 @@ class WandbSource:
         self._files[found.url] = again
         return found
 
-    def _artifact(self, artifact: Any) -> RemoteArtifact:
-        name = str(artifact.name.partition(":")[0])
-        whole = f"{artifact.entity}/{artifact.project}/{artifact.name}"
-        entries = asked(lambda: dict(artifact.manifest.entries), whole)
-        urls = self._urls(artifact, whole)
-        files = []
-        for path, entry in entries.items():
-            if entry.ref is not None:
-                raise CorruptArtifactError(
-                    Path(whole), f"refused: {path!r} is a reference to {str(entry.ref)[:80]!r}, not a file"
-                )
-            if path not in urls:
-                raise NotFoundError(
-                    f"{whole} names {path!r} in its manifest, but the server has no such file"
-                )
-            files.append(
-                RemoteFile(
-                    str(path),
-                    int(entry.size or 0),
-                    str(entry.digest),
-                    urls[path],
-                    "xxh128" if entry.extra.get("alg") == "XXH128" else "md5",
-                )
-            )
+    def files_of(self, artifact: Any) -> list[RemoteFile]:
+        """The files of one version of an artifact of the SDK, by its manifest.
+
+        Raises:
+            CorruptArtifactError: a reference to a file that is stored elsewhere.
+            NotFoundError: the manifest names a file that the server does not have.
+        """
+        name = _full_name(artifact)
+        entries = self.entries_of(artifact)
+        urls = self._urls(artifact, name)
+        if lost := next((path for path in entries if path not in urls), None):
+            raise NotFoundError(f"{name} names {lost!r} in its manifest, but the server has no such file")
+        files = [
+            RemoteFile(path, int(entry.size or 0), str(entry.digest), urls[path], algorithm_of(entry))
+            for path, entry in entries.items()
+        ]
         for file in files:
-            self._files[file.url] = partial(self._again, artifact, whole, file)
+            self._files[file.url] = partial(self._again, artifact, name, file)
+        return files
+
+    def entries_of(self, artifact: Any) -> dict[str, Any]:
+        """The entries of an artifact's manifest by file name.
+
+        Raises:
+            CorruptArtifactError: a reference to a file that is stored elsewhere.
+        """
+        name = _full_name(artifact)
+        entries = asked(lambda: dict(artifact.manifest.entries), name, seconds=self._timeout)
+        if ref := next(((path, one.ref) for path, one in entries.items() if one.ref is not None), None):
+            reason = f"refused: {ref[0]!r} is a reference to {str(ref[1])[:80]!r}, not a file"
+            raise CorruptArtifactError(Path(name), reason)
+        return {str(path): entry for path, entry in entries.items()}
+
+    def _artifact(self, artifact: Any) -> RemoteArtifact:
         return RemoteArtifact(
-            name,
+            str(artifact.name.partition(":")[0]),
             str(artifact.version),
             artifact.entity,
             artifact.project,
             artifact.type,
-            tuple(files),
+            tuple(self.files_of(artifact)),
             dict(artifact.metadata or {}),
         )
 
@@ -255,6 +265,15 @@ class WandbSource:
     @staticmethod
     def _urls(artifact: Any, whole: str) -> dict[str, str]:
         return asked(lambda: {str(one.name): _url_of(one) for one in artifact.files(per_page=500)}, whole)
+
+
+def algorithm_of(entry: Any) -> Algorithm:
+    """How the digest of a manifest's entry was computed; `alg` is the SDK's key."""
+    return "xxh128" if entry.extra.get("alg") == "XXH128" else "md5"
+
+
+def _full_name(artifact: Any) -> str:
+    return f"{artifact.entity}/{artifact.project}/{artifact.name}"
 
 
 def _score(run: Any, metric: str) -> float | None:

@@ -2,6 +2,7 @@
 
 import importlib.metadata
 import importlib.util
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
@@ -58,8 +59,9 @@ def load_wandb(purpose: str) -> Any:
     require_wandb(purpose)
     try:
         import wandb
-    except ImportError as error:
-        raise MissingPackageError("wandb", "wandb", purpose) from error
+    except Exception as error:  # another version of a package that it needs raises anything
+        reason = f"wandb, whose import failed with {type(error).__name__}: {_line(error)}"
+        raise MissingPackageError(reason, "wandb", purpose) from error
     return wandb
 
 
@@ -110,10 +112,43 @@ def translated(subject: str, *, may_be_missing: bool = True) -> Iterator[None]:
         raise ours from error
 
 
-def asked(question: Callable[[], _T], subject: str) -> _T:
-    """The answer to a question, translated."""
-    with translated(subject):
-        return question()
+def asked(
+    question: Callable[[], _T], subject: str, *, may_be_missing: bool = True, seconds: float | None = None
+) -> _T:
+    """The answer to a question; errors are translated.
+
+    Args:
+        question: calls the SDK.
+        subject: what is asked for, for messages.
+        may_be_missing: as in `translated`.
+        seconds: the maximum time, for calls that the SDK itself does not limit; a silent server then leaves a thread
+            behind, not a hang.
+
+    Raises:
+        RemoteError: no answer in time.
+    """
+    with translated(subject, may_be_missing=may_be_missing):
+        return question() if seconds is None else _within(seconds, question, subject)
+
+
+def _within(seconds: float, question: Callable[[], _T], subject: str) -> _T:
+    answers: list[_T] = []
+    failures: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            answers.append(question())
+        except BaseException as error:  # raised in the caller's thread
+            failures.append(error)
+
+    thread = threading.Thread(target=ask, daemon=True, name=f"goemo: {subject}")
+    thread.start()
+    thread.join(seconds)
+    if failures:
+        raise failures[0]
+    if not answers:
+        raise RemoteError(f"{subject}: W&B did not answer within {seconds:.0f} s")
+    return answers[0]
 
 
 def translation(error: BaseException, subject: str, *, may_be_missing: bool = True) -> BaseException:

@@ -451,7 +451,7 @@ def test_runs_of_others_are_read(goemo: Goemo, server: WandbServer, here: Layout
     assert file_requests(server) == []
 
 
-def add_artifacts(server: WandbServer, layout: Layout, run: Run) -> None:
+def add_artifacts(server: WandbServer, layout: Layout, run: Run, algorithm: str = "MD5") -> None:
     files = names_of(layout)
     kinds = {
         "checkpoint": f"checkpoint/{RUN}/",
@@ -464,12 +464,16 @@ def add_artifacts(server: WandbServer, layout: Layout, run: Run) -> None:
             {name.rpartition("/")[2]: data for name, data in files.items() if name.startswith(begin)},
             logged_by=run,
             aliases=["best"],
+            algorithm=algorithm,
         )
 
 
-def test_artifacts_stand_in_for_files(goemo: Goemo, server: WandbServer, origin: Layout, here: Layout):
+@pytest.mark.parametrize("algorithm", ["MD5", "XXH128"])
+def test_artifacts_stand_in_for_files(
+    goemo: Goemo, server: WandbServer, origin: Layout, here: Layout, algorithm: str
+):
     run = server.add_run(WHERE, files={"output.log": b""}, state="finished")
-    add_artifacts(server, origin, run)
+    add_artifacts(server, origin, run, algorithm)
     done = goemo("download", "--run-id", WHERE, "--root", here.root)
     assert done.code == 0, done
     home = next(here.checkpoints())

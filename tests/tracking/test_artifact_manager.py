@@ -332,9 +332,10 @@ def test_damaged_headers_are_errors(tmp_path: Path, kind: str):
 
 def test_without_the_package_one_warning_and_the_local_store(tmp_path: Path, monkeypatch):
     monkeypatch.setitem(sys.modules, "wandb", None)
-    monkeypatch.delitem(sys.modules, "goemo_cli.tracking.wandb_artifacts", raising=False)
     manager = ArtifactManager(LoggerConfig(mode="online"), root=tmp_path)
-    with pytest.warns(TrackingWarning, match="not installed") as warned:
+    with pytest.warns(
+        TrackingWarning, match=r"pip install 'goemo\[wandb\]'; artifacts go to the local store"
+    ) as warned:
         manager.init_run()
     assert manager.save_model_artifact({"w": np.zeros(2)}, "net").where == "local"
     manager.finish_run()
@@ -446,8 +447,39 @@ def test_wrong_bytes_are_refused_once_and_repaired_where_the_server_recovers(
     """
     wandb_server.faults.add(method="GET", path=r"w\.bin", change=True, times=2)
     said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
-    assert "other than it was logged (net:v0)" in said["error"]
+    assert "does not have the declared MD5 (net:v0)" in said["error"]
     assert (said["left"], said["right"]) == ([], True)
+
+
+@pytest.mark.parametrize("algorithm", ["MD5", "XXH128"])
+def test_digests_are_compared_by_the_algorithm_of_the_manifest(
+    wandb_server: WandbServer, tmp_path: Path, algorithm: str
+):
+    pytest.importorskip("xxhash")
+    files = {"w.bin": b"weights" * 1000, "a/config.json": b"{}"}
+    wandb_server.add_artifact("tester/mood/net", files, algorithm=algorithm)
+    body = """
+    from goemo_cli.core.errors import CorruptArtifactError
+    out = root / "out"
+    fetch = lambda: manager.get_model_artifact("net", to=out)
+    fetch()
+    said["right"] = [(out / "w.bin").read_bytes() == b"weights" * 1000, (out / "a/config.json").read_text() == "{}"]
+    (out / "w.bin").write_bytes(b"damaged")
+    try:
+        fetch()
+    except CorruptArtifactError as error:
+        said["error"] = str(error)
+    said["kept"] = (out / "w.bin").read_text()
+    fetch()
+    said["repaired"] = (out / "w.bin").read_bytes() == b"weights" * 1000
+    """
+    wandb_server.faults.add(method="GET", path=r"w\.bin", change=True, times=2, after=1)
+    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
+    assert said["right"] == [True, True]
+    assert f"does not have the declared {algorithm} (net:v0)" in said["error"]
+    assert (said["kept"], said["repaired"], said["warned"]) == ("damaged", True, [])
+    asked = [path for path in wandb_server.fetched if "config.json" in path]
+    assert len(asked) == 1  # what is right is not fetched again
 
 
 @pytest.mark.slow
@@ -457,7 +489,7 @@ def test_a_silent_server_is_not_waited_for_without_end(wandb_server: WandbServer
         """
         from goemo_cli.core.errors import RemoteError
         from goemo_cli.tracking import wandb_artifacts
-        wandb_artifacts._ANSWER_SECONDS = 1.0
+        wandb_artifacts._ANSWER_SECONDS = 1
         try:
             manager.get_model_artifact("net")
         except RemoteError as error:

@@ -23,8 +23,9 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
+from goemo_cli.tracking.artifact_names import check_file_names
 from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits, StoppedError
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference, check_file_names
+from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
 from tests.conftest import REPOSITORY
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
@@ -79,11 +80,13 @@ def test_references_to_runs(text: str, found: tuple[str, str, str] | None):
 )  # fmt: skip
 def test_hostile_file_names(names: list[str]):
     with pytest.raises(CorruptArtifactError, match="refused"):
-        check_file_names(names, "team/goemo/a71b9ddo")
+        check_file_names(names, Path("team/goemo/a71b9ddo"))
+    with pytest.raises(SettingError):
+        check_file_names(names)
 
 
 def test_good_file_names_pass():
-    check_file_names(["a", "b/a", "b/c/..d", "émoticône 🙂.csv", "x:y/z".replace(":", "-")], "here")
+    check_file_names(["a", "b/a", "b/c/..d", "émoticône 🙂.csv", "x:y/z".replace(":", "-")], Path("here"))
 
 
 @pytest.fixture(scope="module")
@@ -185,10 +188,10 @@ def test_what_lasts_is_an_error_of_its_kind(
 
 
 def test_a_stop_is_heard(server: WandbServer, file: RemoteFile, tmp_path: Path):
-    stop = threading.Event()
-    stop.set()
+    fetcher = Fetcher(server.url, server.key)
+    fetcher.stop.set()
     with pytest.raises(StoppedError):
-        Fetcher(server.url, server.key, stop=stop).fetch(file, tmp_path / "a")
+        fetcher.fetch(file, tmp_path / "a")
     assert server.requests == []
 
 
@@ -233,6 +236,13 @@ class _Odd(BaseHTTPRequestHandler):
             self.close_connection = True
             while self._sent(b"x" * 100_000):
                 pass
+        elif self.path == "/hangs":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(CONTENT)))
+            self.end_headers()
+            self._sent(CONTENT[:1000])
+            self.server.over.wait()  # type: ignore[attr-defined]
+            self.close_connection = True
         elif self.path == "/drips":
             self.send_response(200)
             self.send_header("Content-Length", str(len(CONTENT)))
@@ -306,6 +316,27 @@ def test_a_cut_file_is_gone_on_with(tmp_path: Path):
         (tmp_path / "b.part").write_bytes(b"y" * 500_000)
         fetcher.fetch(file, tmp_path / "b")
         assert (tmp_path / "b").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("kind", ["silent at once", "silent in the middle", "a byte now and then"])
+def test_a_file_that_hangs_is_given_up_within_the_patience(
+    server: WandbServer, file: RemoteFile, tmp_path: Path, kind: str
+):
+    limits = replace(QUICK, attempts=1_000, silence_seconds=0.2, patience_seconds=0.5, slowest=100_000.0)
+    with odd_server() as odd:
+        if kind == "silent at once":
+            server.faults.add(method="GET", silence=True)
+        else:
+            path = "/hangs" if kind == "silent in the middle" else "/drips"
+            file = replace(file, url=f"{odd.url}{path}")
+        with pytest.raises(RemoteError, match=r"no answer in time|too slow"):
+            Fetcher(server.url, server.key, limits=limits).fetch(file, tmp_path / "a")
+        asked = server.requests if kind == "silent at once" else odd.seen
+    assert 1 <= len(asked) <= 4  # tries of 0.2 s, the last one cut to what is left of 0.5 s
+    usual = Limits()
+    assert (
+        usual.silence_seconds + usual.patience_seconds < 60
+    )  # what came before the silence is no part of it
 
 
 def test_more_than_declared_and_too_slow_are_ended(tmp_path: Path):

@@ -16,7 +16,7 @@ from tests.wandb_server.faults import Faults
 from tests.wandb_server.handler import Handler, Request
 from tests.wandb_server.mutations import Mutations
 from tests.wandb_server.queries import Queries
-from tests.wandb_server.store import HISTORY, Collection, Run, Store, Version, manifest_of, md5
+from tests.wandb_server.store import HISTORY, Collection, Run, Store, Version, manifest_of
 
 KEY = "0123456789abcdef0123456789abcdef01234567"
 QUICK = {"WANDB_X_FILE_STREAM_TRANSMIT_INTERVAL": "1"}
@@ -146,16 +146,22 @@ class WandbServer:
         aliases: Iterable[str] = (),
         metadata: Mapping[str, Any] | None = None,
         logged_by: Run | None = None,
+        algorithm: str = "MD5",
     ) -> Version:
-        """A version that somebody logged earlier, at entity/project/name; its file names may be hostile."""
+        """A version that was logged earlier, at entity/project/name; its file names may be hostile.
+
+        `algorithm` of the digests of its files: MD5, or XXH128 as of `wandb.Artifact(digest_algorithm=)`.
+        """
         with self.store.lock:
             entity, project, name = path.split("/")
             collection = self.store.collection(entity, project, name, type, "ArtifactSequence")
-            self.store.blobs.update({md5(data): data for data in files.values()})
+            manifest = manifest_of(files, algorithm)
+            self.store.blobs.update({manifest["contents"][name]["digest"]: files[name] for name in files})
             version = self.store.version(
                 collection,
                 digest="",
-                manifest=manifest_of(files),
+                digest_algorithm=f"MANIFEST_{algorithm}",
+                manifest=manifest,
                 metadata=dict(metadata or {}),
                 logged_by=logged_by,
                 wanted_aliases=list(aliases),

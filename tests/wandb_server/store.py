@@ -23,6 +23,13 @@ def md5(data: bytes) -> str:
     return base64.b64encode(hashlib.md5(data, usedforsecurity=False).digest()).decode()
 
 
+def xxh128(data: bytes) -> str:
+    """The digest of an artifact's file if the SDK was asked for XXH128, in base64."""
+    import xxhash
+
+    return base64.b64encode(xxhash.xxh3_128(data).digest()).decode()
+
+
 def now() -> str:
     """The time as W&B writes it: UTC, to the microsecond."""
     return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
@@ -268,11 +275,14 @@ class Store:
             version.used_by.append(run)
 
 
-def manifest_of(files: Mapping[str, bytes]) -> dict[str, Any]:
-    """A manifest as the SDK writes it, over these contents."""
+def manifest_of(files: Mapping[str, bytes], algorithm: str = "MD5") -> dict[str, Any]:
+    """A manifest as the SDK writes it, over these contents; `algorithm` is MD5 or XXH128."""
+    digest, extra = (md5, {}) if algorithm == "MD5" else (xxh128, {"extra": {"alg": algorithm}})
     return {
         "version": 1,
         "storagePolicy": "wandb-storage-policy-v1",
         "storagePolicyConfig": {"storageLayout": "V2"},
-        "contents": {name: {"digest": md5(data), "size": len(data)} for name, data in files.items()},
+        "contents": {
+            name: {"digest": digest(data), "size": len(data), **extra} for name, data in files.items()
+        },
     }

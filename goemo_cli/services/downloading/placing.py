@@ -1,7 +1,6 @@
 """From a list of remote files to files in place: planned, fetched beside, checked, moved, put on record."""
 
 import shutil
-import threading
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,7 +17,7 @@ from goemo_cli.core.events import Listener, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.downloading.listing import ESSENTIAL, USUAL, Listing
 from goemo_cli.services.downloading.plan import Plan, PlannedFile, What, plan_download
-from goemo_cli.services.downloading.records import is_same, read_records, write_record
+from goemo_cli.services.downloading.records import read_records, write_record
 from goemo_cli.services.downloading.staging import (
     check_staged,
     fetch_files,
@@ -29,7 +28,7 @@ from goemo_cli.services.downloading.staging import (
     staged_path,
 )
 from goemo_cli.services.summaries import write_summaries
-from goemo_cli.tracking.wandb_fetch_http import Limits, digest_of
+from goemo_cli.tracking.wandb_fetch_http import Limits, digest_of, is_same
 from goemo_cli.tracking.wandb_files import WandbSource
 
 _SUMMARIES = ("metric_summary.csv", "per_emotion_scores.csv", "multiseed_summary.csv", "test_metrics_")
@@ -101,17 +100,15 @@ def _fetch_and_move(
     limits: Limits | None,
     listen: Listener,
 ) -> None:
-    stop = threading.Event()
     with open_stage(layout, listing.source) as stage:
         here = sum(file.remote.size for file in changed if staged_path(file, stage, layout).is_file())
         require_space(stage, sum(file.remote.size for file in changed) - here)
         fetch_files(
             changed,
-            source.fetcher(limits, stop=stop),
+            source.fetcher(limits),
             stage=stage,
             layout=layout,
             renew=source.renewed,
-            stop=stop,
             listen=listen,
         )
         try:

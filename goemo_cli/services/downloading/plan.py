@@ -11,7 +11,8 @@ from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName, family_of
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile, check_file_names
+from goemo_cli.tracking.artifact_names import check_file_names
+from goemo_cli.tracking.wandb_fetch_names import RemoteFile
 
 What = Literal["checkpoint", "predictions", "stats", "figures"]
 WHAT: tuple[What, ...] = get_args(What)
@@ -113,7 +114,7 @@ def plan_download(
     Raises:
         CorruptArtifactError: a name that leads elsewhere, two that go to the same place, a checkpoint of no run.
     """
-    check_file_names((file.name for file in files), where)
+    check_file_names((file.name for file in files), Path(where))
     planned: list[PlannedFile] = []
     left_out: list[str] = []
     for file in sorted(files, key=lambda one: one.name):
@@ -129,7 +130,7 @@ def plan_download(
             left_out.append(file.name)
         else:
             planned.append(found)
-    check_file_names((str(file.target.relative_to(layout.root)) for file in planned), where)
+    check_file_names((str(file.target.relative_to(layout.root)) for file in planned), Path(where))
     if len({file.target for file in planned}) != len(planned):
         raise CorruptArtifactError(Path(where), "refused: two of its files would go to the same place")
     return Plan(tuple(planned), tuple(left_out))

@@ -12,7 +12,7 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.wandb_fetch_http import digest_of
+from goemo_cli.tracking.wandb_fetch_http import is_same
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
 
 
@@ -45,13 +45,6 @@ class DownloadRecord:
             if str(entry.get("remote", "")).startswith(folders)
             and not is_same(layout.root / path, _file(entry))
         ]
-
-
-def is_same(path: Path, file: RemoteFile) -> bool:
-    """Whether a local file has the size and the digest that a server declares."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size != file.size:
-        return False
-    return file.digest is None or digest_of(path, file.algorithm) == file.digest
 
 
 def read_records(layout: Layout) -> Iterator[DownloadRecord]:

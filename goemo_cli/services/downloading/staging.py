@@ -1,10 +1,7 @@
 """Downloads on their way: fetched in parallel into a folder beside the targets, checked there, then moved."""
 
 import errno
-import queue
 import shutil
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,21 +16,18 @@ from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, read_json_object, 
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.downloading.plan import Plan, PlannedFile
-from goemo_cli.services.downloading.records import is_same, slug_of
+from goemo_cli.services.downloading.records import slug_of
 from goemo_cli.services.downloading.weight_safety import (
     PICKLED,
     require_plain_settings,
     require_plain_weights,
 )
 from goemo_cli.services.summaries import summary_tables, test_metrics
-from goemo_cli.tracking.wandb_fetch_http import Fetcher, StoppedError
+from goemo_cli.tracking.wandb_fetch_http import Fetcher
+from goemo_cli.tracking.wandb_fetch_many import fetch_all
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile
 
-WORKERS = 8
-"""Files fetched at once: runs are many small files and a few large ones."""
 _SPARE_BYTES = 1 << 24
-_POLL_SECONDS = 0.1
-_LAST_WORDS_SECONDS = 1.0
 _SETTINGS = ("config.json", "tokenizer_config.json", "generation_config.json", "processor_config.json")
 
 
@@ -70,66 +64,20 @@ def fetch_files(
     stage: Path,
     layout: Layout,
     renew: Callable[[RemoteFile], RemoteFile],
-    stop: threading.Event,
     listen: Listener,
-    workers: int = WORKERS,
 ) -> None:
     """Bring every file into the stage; those that an earlier try brought are kept.
 
     Raises:
-        GoemoError: the first file that cannot be had; the others stop, and what came of them stays in the stage.
+        GoemoError: the first file that failed; what came of the others stays in the stage.
     """
-    waiting: queue.SimpleQueue[PlannedFile] = queue.SimpleQueue()
-    news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
-    for file in sorted(files, key=lambda one: -one.remote.size):
-        waiting.put(file)
-        staged_path(file, stage, layout).parent.mkdir(parents=True, exist_ok=True)
-
-    def work() -> None:
-        try:
-            while not stop.is_set():
-                file = waiting.get_nowait()
-                target = staged_path(file, stage, layout)
-                if is_same(target, file.remote):
-                    news.put(file.remote.size)
-                else:
-                    target.unlink(missing_ok=True)
-                    fetcher.fetch(file.remote, target, arrived=news.put, renew=renew)
-        except (queue.Empty, StoppedError):
-            news.put(None)
-        except BaseException as error:  # told to the thread that waits
-            news.put(error)
-
-    # Daemons: a silent server must not keep a stopped program alive.
-    crew = [threading.Thread(target=work, daemon=True) for _ in range(min(workers, len(files)))]
     total = sum(file.remote.size for file in files)
     listen(PhaseStarted(f"Downloading {len(files)} file{'s' * (len(files) != 1)}", total, "bytes"))
     try:
-        for worker in crew:
-            worker.start()
-        _follow(news, len(crew), listen)
+        pairs = [(file.remote, staged_path(file, stage, layout)) for file in files]
+        fetch_all(pairs, fetcher, renew=renew, arrived=lambda amount: listen(Advanced(amount)))
     finally:
-        stop.set()
-        deadline = time.monotonic() + _LAST_WORDS_SECONDS
-        for worker in crew:
-            if worker.is_alive():  # also where Ctrl-C came before it began
-                worker.join(max(0.0, deadline - time.monotonic()))
         listen(PhaseEnded())
-
-
-def _follow(news: "queue.SimpleQueue[int | BaseException | None]", working: int, listen: Listener) -> None:
-    """Tell of progress until all workers are done; the first failure ends it."""
-    while working:
-        try:
-            told = news.get(timeout=_POLL_SECONDS)  # a timeout, so that Ctrl-C is heard
-        except queue.Empty:
-            continue
-        if told is None:
-            working -= 1
-        elif isinstance(told, BaseException):
-            raise told
-        else:
-            listen(Advanced(told))
 
 
 def check_staged(
