@@ -1,7 +1,7 @@
-"""Mirrors of a run and their absence; and for pipelines of one's own, versioned artifacts with a local fallback.
+"""Experiment trackers of a run; and for your own pipeline, versioned artifacts with a local fallback.
 
-What is listed here is for others to use (docs/guides/tracking-library.md). Each name loads its module when it is first
-asked for, so that importing this package costs nothing: no wandb, no torch, no numpy.
+The names listed here are public (docs/guides/tracking-library.md). Each loads its module when it is first used, so
+importing this package is cheap: no wandb, no torch, no numpy.
 """
 
 from importlib import import_module
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
         TrackingWarning,
     )
     from goemo_cli.tracking.callback import LoggerCallback
+    from goemo_cli.tracking.lineage import LineageNode
     from goemo_cli.tracking.logger_config import LoggerConfig
-    from goemo_cli.tracking.mirrored_run import LineageNode
     from goemo_cli.tracking.registry import Registry
     from goemo_cli.tracking.versions import Version
 
@@ -32,7 +32,7 @@ __all__ = [
 
 _MODULES = {
     "ArtifactManager": "artifact_manager",
-    "LineageNode": "mirrored_run",
+    "LineageNode": "lineage",
     "LoggedArtifact": "artifact_manager",
     "LoggerCallback": "callback",
     "LoggerConfig": "logger_config",

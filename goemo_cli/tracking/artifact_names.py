@@ -11,6 +11,8 @@ from goemo_cli.core.files import PARTIAL_PREFIX
 LATEST = "latest"
 """The alias of what was logged last."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_REGISTRY = "wandb-registry-"
+"""What W&B puts before the name of a registry."""
 _VERSION = re.compile(r"v\d+")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_PART = 255
@@ -51,6 +53,24 @@ def parse_reference(reference: str) -> tuple[str, str]:
     if colon and not _NAME.fullmatch(version):
         raise SettingError([f"{reference!r}: write NAME, NAME:v3 or NAME:ALIAS"])
     return check_name(name), version if colon else LATEST
+
+
+def parse_collection(collection: str) -> str:
+    """The path that W&B has for a registry collection: `wandb-registry-REGISTRY/NAME`, or `NAME` in the project.
+
+    Args:
+        collection: `REGISTRY/NAME`, also with W&B's prefix, or `NAME`.
+
+    Raises:
+        SettingError: none of these.
+    """
+    registry, slash, name = collection.rpartition("/")
+    registry = registry.removeprefix(_REGISTRY)
+    if not _NAME.fullmatch(name) or (slash and not _NAME.fullmatch(registry)):
+        raise SettingError(
+            [f"collection {collection!r}: write REGISTRY/NAME, such as model/emotions, or NAME"]
+        )
+    return f"{_REGISTRY}{registry}/{name}" if slash else name
 
 
 def check_file_names(names: Iterable[str], source: Path | None = None) -> None:

@@ -1,7 +1,6 @@
-"""Runs of a pipeline of one's own in the local store: what they are, their numbers, what they read and made."""
+"""Runs of a pipeline in the local store: settings, numbers, artifacts read and made."""
 
 import json
-import math
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.schema import SCHEMA_VERSION
 
 RUN, METRICS = "run.json", "metrics.jsonl"
+_LISTS = ("inputs", "outputs", "links", "collections")
 
 
 @dataclass
@@ -22,12 +22,21 @@ class LocalRun:
 
     folder: Path
     record: dict[str, Any]
-    last_step: int = -1
-    """The highest step with numbers; -1 where there are none."""
+    lowest_step: int = 0
+    """The lowest step that can be logged now: the last one again, or after a resume the one after it."""
+    next_step: int = 0
 
     @classmethod
-    def begin(cls, registry: Path, run_id: str, facts: Mapping[str, Any]) -> "LocalRun":
-        """Open the run of an id, which may have begun earlier.
+    def begin(
+        cls, registry: Path, run_id: str, facts: Mapping[str, Any], *, first_step: int = 0
+    ) -> "LocalRun":
+        """Open the run of an id. An earlier run of this id is continued: its settings, summary and artifacts stay.
+
+        Args:
+            registry: folder of the store.
+            run_id: its id.
+            facts: what to write of it; None keeps what an earlier record says.
+            first_step: the lowest step that W&B accepts.
 
         Raises:
             CorruptArtifactError: an earlier record is damaged.
@@ -35,18 +44,19 @@ class LocalRun:
         folder = registry / "runs" / run_id
         earlier = read_json_object(folder / RUN) if (folder / RUN).is_file() else {}
         record: dict[str, Any] = {
+            **earlier,
+            **{key: value for key, value in facts.items() if value is not None or key not in earlier},
             "schema_version": SCHEMA_VERSION,
             "id": run_id,
             "state": "running",
             "started": earlier.get("started") or _now(),
-            "inputs": [],
-            "outputs": [],
-            "links": [],
-            **{key: earlier[key] for key in ("inputs", "outputs", "links", "summary") if key in earlier},
-            **facts,
+            "config": {**earlier.get("config", {}), **facts.get("config", {})},
+            **{key: earlier.get(key, []) for key in _LISTS},
         }
+        _drop_cut_line(folder / METRICS)
         steps = [int(line.get("step", -1)) for line in read_metrics(folder / METRICS)]
-        run = cls(folder, record, max(steps, default=-1))
+        step = max(max(steps, default=-1) + 1, first_step)
+        run = cls(folder, record, lowest_step=step, next_step=step)
         run.write()
         return run
 
@@ -54,38 +64,43 @@ class LocalRun:
         """Write the record, whole or not at all."""
         write_json(self.folder / RUN, self.record)
 
-    def note(self, direction: str, reference: str) -> None:
-        """Add an artifact to `inputs` or `outputs`."""
-        if reference not in self.record[direction]:
-            self.record[direction].append(reference)
+    def note(self, what: str, entry: object) -> None:
+        """Add an artifact to `inputs` or `outputs`, or an entry to another list of the record; once."""
+        if entry not in self.record[what]:
+            self.record[what].append(entry)
             self.write()
 
-    def link(self, child: str, parent: str) -> None:
-        """Keep that one artifact of W&B was made from another."""
-        if [child, parent] not in self.record["links"]:
-            self.record["links"].append([child, parent])
-            self.write()
-
-    def log(self, values: Mapping[str, float], step: int) -> None:
-        """Append numbers by one write; one that is not finite is null, as JSON has no other word for it."""
-        finite = {name: value if math.isfinite(value) else None for name, value in values.items()}
-        line = json.dumps({"step": step, "time": _now(), **finite}, allow_nan=False) + "\n"
+    def log(self, values: Mapping[str, Any], step: int) -> None:
+        """Append JSON values by one write."""
+        line = json.dumps({**values, "step": step, "time": _now()}, allow_nan=False) + "\n"
         handle = os.open(self.folder / METRICS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
         try:
             os.write(handle, line.encode())
         finally:
             os.close(handle)
-        self.last_step = max(self.last_step, step)
+        self.lowest_step, self.next_step = step, step + 1
 
     def finish(self, *, exit_code: int, summary: Mapping[str, Any]) -> None:
-        """Write how it ended."""
+        """Write how it ended; a summary is added to that of an earlier part of the run."""
         state = "finished" if exit_code == 0 else "failed"
-        self.record |= {"state": state, "exit_code": exit_code, "finished": _now(), "summary": dict(summary)}
+        numbers = {**self.record.get("summary", {}), **summary}
+        self.record |= {"state": state, "exit_code": exit_code, "finished": _now(), "summary": numbers}
         self.write()
 
 
+def earlier_name(registry: Path, run_id: str) -> str | None:
+    """The name that the store has of a run; None for an unknown run.
+
+    Raises:
+        CorruptArtifactError: its record is damaged.
+    """
+    path = registry / "runs" / run_id / RUN
+    name = read_json_object(path).get("name") if path.is_file() else None
+    return name if isinstance(name, str) else None
+
+
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a run's numbers; the last one is left out where a crash tore it.
+    """The lines of a run's numbers, without a last line that a crash cut.
 
     Raises:
         CorruptArtifactError: another line is no JSON object.
@@ -101,13 +116,13 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
         except ValueError as error:
             raise CorruptArtifactError(path, f"line {number} is not JSON ({error})") from error
         if not isinstance(value, dict):
-            raise CorruptArtifactError(path, f"line {number} is no JSON object")
+            raise CorruptArtifactError(path, f"line {number} is not a JSON object")
         found.append(value)
     return found
 
 
 def linked_parents(registry: Path, child: str) -> list[str]:
-    """What any run below a store linked an artifact of W&B to, oldest link first within a run."""
+    """The parents that runs in a store linked an artifact of W&B to, the oldest link of a run first."""
     found: dict[str, None] = {}
     for path in sorted(registry.glob(f"runs/*/{RUN}")):
         links = read_json_object(path).get("links")
@@ -115,6 +130,14 @@ def linked_parents(registry: Path, child: str) -> list[str]:
             if isinstance(link, list) and link[:1] == [child] and len(link) == 2:
                 found[str(link[1])] = None
     return list(found)
+
+
+def _drop_cut_line(path: Path) -> None:
+    """Remove a last line that a crash cut, so that the next line is not appended to it."""
+    if path.is_file():
+        content = path.read_bytes()
+        if not content.endswith(b"\n"):
+            os.truncate(path, content.rfind(b"\n") + 1)
 
 
 def _now() -> str:

@@ -1,4 +1,4 @@
-"""What goemo says about an artifact by itself: sizes, framework, versions, rows, labels. Read from the files, never guessed."""
+"""Facts about an artifact that goemo reads from its files: sizes, framework, versions, rows, labels."""
 
 import json
 import math
@@ -14,7 +14,7 @@ from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.software import installed_versions
 
 _LABEL_COLUMNS = ("labels", "true_labels", "label", "emotions")
-_TABLES = {".csv": ",", ".tsv": "\t"}
+DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "tensorflow", "jax", "xgboost", "lightgbm")
 _MOST_LABELS = 1_000
 _LONGEST_HEADER = 100 * 2**20
@@ -31,12 +31,12 @@ def software() -> dict[str, str]:
 
 
 def size_facts(files: Mapping[str, Path]) -> dict[str, Any]:
-    """How many files and bytes."""
+    """Number of files and bytes."""
     return {"n_files": len(files), "total_bytes": sum(path.stat().st_size for path in files.values())}
 
 
 def model_facts(files: Mapping[str, Path]) -> dict[str, Any]:
-    """Framework, parameters and labels, by what lies there; what cannot be told is not said."""
+    """Framework, parameters and labels, as far as the files show them."""
     by_name = {Path(name).name: path for name, path in files.items()}
     facts: dict[str, Any] = {}
     if framework := _framework(set(by_name)):
@@ -57,21 +57,29 @@ def model_facts(files: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def table_facts(files: Mapping[str, Path]) -> dict[str, Any]:
-    """Rows of every CSV and TSV file, and how often each label stands in them; other files are not counted.
+    """Rows of CSV, TSV and .npy files, how often each label occurs, and shape and type of arrays; no facts of other files.
 
     Labels are read from the first of the columns `labels`, `true_labels`, `label`, `emotions`, names joined by a comma.
-    A file that is no sound table is said to be `unreadable`, with the reason.
+    A file that cannot be read is listed as `unreadable`, with the reason.
     """
     rows: dict[str, int] = {}
+    arrays: dict[str, Any] = {}
     labels: Counter[str] = Counter()
     unreadable: dict[str, str] = {}
     for name, path in files.items():
-        if delimiter := _TABLES.get(path.suffix.lower()):
+        if delimiter := DELIMITERS.get(path.suffix.lower()):
             try:
                 rows[name] = _count(path, delimiter, labels)
             except DataFileError as error:
                 unreadable[name] = str(error).rpartition(": ")[2]
-    facts: dict[str, Any] = {}
+        elif path.suffix.lower() == ".npy":
+            try:
+                arrays[name] = _array_facts(path)
+            except (ValueError, EOFError) as error:
+                unreadable[name] = str(error)
+            else:
+                rows[name] = (arrays[name]["shape"] or [1])[0]
+    facts: dict[str, Any] = {"arrays": arrays} if arrays else {}
     if rows:
         facts |= {"rows": sum(rows.values())} | ({"rows_by_file": rows} if len(rows) > 1 else {})
     if labels:
@@ -82,7 +90,7 @@ def table_facts(files: Mapping[str, Path]) -> dict[str, Any]:
 
 
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings as they may be written and sent: values under names such as `api_key` are left out, and URL passwords."""
+    """Settings that can be written and sent: values under names such as `api_key` are replaced, and URL passwords."""
     return {
         str(key): REDACTED if isinstance(value, str) and _SECRET.search(str(key)) else _clean(value)
         for key, value in settings.items()
@@ -94,6 +102,8 @@ def _clean(value: Any) -> Any:
         return without_secrets(value)
     if isinstance(value, (list, tuple)):
         return [_clean(entry) for entry in value]
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # a number of numpy or torch
     if isinstance(value, str):
         return _USERINFO.sub(rf"\1{REDACTED}@", value)
     if isinstance(value, float) and not math.isfinite(value):
@@ -119,7 +129,7 @@ def _framework(names: set[str]) -> str | None:
 
 
 def _parameters(path: Path) -> int | None:
-    """How many numbers a safetensors file holds, by its header alone; None where that is not sound."""
+    """The number of parameters in a safetensors file, from its header alone; None if the header is damaged."""
     with path.open("rb") as stream:
         length = stream.read(8)
         if len(length) < 8 or (size := struct.unpack("<Q", length)[0]) > _LONGEST_HEADER:
@@ -139,6 +149,17 @@ def _json_object(path: Path | None) -> dict[str, Any]:
     except ValueError:
         return {}
     return value if isinstance(value, dict) else {}
+
+
+def _array_facts(path: Path) -> dict[str, Any]:
+    """Shape and type in the header of a .npy file; ValueError or EOFError if it has none."""
+    from numpy.lib import format as npy
+
+    with path.open("rb") as stream:
+        version = npy.read_magic(stream)
+        read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
+        shape, _, dtype = read(stream)
+    return {"shape": list(shape), "dtype": str(dtype)}
 
 
 def _count(path: Path, delimiter: str, labels: Counter[str]) -> int:

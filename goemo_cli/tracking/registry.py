@@ -5,6 +5,7 @@ objects/ab/abcdef...            a file's bytes, named by their SHA-256, stored o
 artifacts/NAME/v0.json          one version: its files, metadata, parents; written once, never changed
 artifacts/NAME/aliases/best     which version an alias means now
 artifacts/NAME/links/v0-....json  parents that were named later
+collections/REGISTRY/NAME/best    which artifact an alias of a registry collection means now
 ```
 """
 
@@ -73,6 +74,7 @@ class Registry:
         aliases: Iterable[str] = (),
         parents: Sequence[str] = (),
         run: str | None = None,
+        description: str | None = None,
     ) -> Version:
         """Store files as a version; `latest` and the given aliases mean it from now on.
 
@@ -83,10 +85,11 @@ class Registry:
             name: of the artifact.
             files: where each file lies now, by its path inside the artifact.
             type: what it is: model, dataset, predictions.
-            metadata: JSON values; of the first who logs a content.
+            metadata: JSON values; kept from the first time that this content is stored.
             aliases: besides `latest`.
             parents: what it was made from.
             run: which run logs it.
+            description: text for readers; kept from the first time too.
 
         Raises:
             SettingError: a name, alias or file name that is none, or metadata that is no JSON.
@@ -98,7 +101,9 @@ class Registry:
         _check_json(metadata or {})
         check_file_names(files)
         stored = {inside: self._store(path) for inside, path in sorted(files.items())}
-        version = self._claim(name, stored, type, dict(metadata or {}), tuple(dict.fromkeys(parents)), run)
+        version = self._claim(
+            name, stored, type, dict(metadata or {}), tuple(dict.fromkeys(parents)), run, description
+        )
         for parent in parents:
             self.link(version.reference, parent)
         for alias in wanted:
@@ -165,6 +170,30 @@ class Registry:
             write_json(path, {"schema_version": SCHEMA_VERSION, "parent": resolved})
         return version
 
+    def link_to_collection(self, reference: str, target: str, aliases: Iterable[str] = ()) -> str:
+        """Link a version to a collection, under `latest` and the given aliases; its reference.
+
+        Args:
+            reference: of an artifact here.
+            target: as `parse_collection` gives it.
+            aliases: besides `latest`.
+
+        Raises:
+            SettingError: an alias that is not allowed.
+            NotFoundError: no such artifact.
+        """
+        wanted = [check_alias(alias) for alias in dict.fromkeys([LATEST, *aliases])]
+        linked = self.get(reference).reference
+        for alias in wanted:
+            write_json(self.folder / "collections" / target / alias, {"artifact": linked})
+        return linked
+
+    def collection(self, target: str) -> dict[str, str]:
+        """The artifact (`net:v3`) of every alias of a collection."""
+        folder = self.folder / "collections" / target
+        paths = [path for path in sorted(folder.glob("*")) if not path.name.startswith(PARTIAL_PREFIX)]
+        return {path.name: str(read_json_object(path).get("artifact")) for path in paths}
+
     def fetch(self, reference: str, folder: Path) -> Version:
         """Copy a version into a folder, each file verified; those that are right there already stay.
 
@@ -201,6 +230,7 @@ class Registry:
         metadata: Mapping[str, Any],
         parents: tuple[str, ...],
         run: str | None,
+        description: str | None,
     ) -> Version:
         """The version that has this content, or a new one; of two writers one gets the number, the other looks again."""
         digest, known, resolved = digest_of(files), set[int](), tuple(self._resolved(one) for one in parents)
@@ -212,7 +242,9 @@ class Registry:
                     return there
             known |= set(numbers)
             number, created = max(numbers, default=-1) + 1, datetime.now(UTC).isoformat(timespec="seconds")
-            version = Version(name, number, type, digest, files, metadata, resolved, created, run)
+            version = Version(
+                name, number, type, digest, files, metadata, resolved, created, run, description
+            )
             if _create(self._artifact(name) / f"v{number}.json", record_of(version)):
                 return version
 

@@ -40,6 +40,8 @@ class Version:
     created: str
     run: str | None
     """The run that logged it first."""
+    description: str | None = None
+    """Text for readers."""
 
     @property
     def reference(self) -> str:
@@ -64,6 +66,7 @@ def record_of(version: Version) -> dict[str, Any]:
         "created": version.created,
         "run": version.run,
         "parents": list(version.parents),
+        "description": version.description,
         "metadata": dict(version.metadata),
         "files": {
             name: {"sha256": entry.sha256, "size": entry.size} for name, entry in version.files.items()
@@ -94,10 +97,11 @@ def version_of(path: Path, name: str, number: int, record: Mapping[str, Any]) ->
     stored = {inside: StoredFile(entry["sha256"], entry["size"]) for inside, entry in (files or {}).items()}
     if record.get("digest") != digest_of(stored):
         raise CorruptArtifactError(path, "its digest is not that of its files")
-    run = record.get("run")
+    run, description = record.get("run"), record.get("description")
     return Version(
         name, number, str(record["type"]), digest_of(stored), stored, metadata or {}, tuple(parents or ()),
         str(record.get("created")), run if isinstance(run, str) else None,
+        description if isinstance(description, str) else None,
     )  # fmt: skip
 
 

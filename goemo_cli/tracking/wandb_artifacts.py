@@ -72,10 +72,40 @@ class WandbArtifacts:
         """Where the run is shown; None offline."""
         return str(self._run.url) if self.is_online else None
 
+    @property
+    def first_step(self) -> int:
+        """The lowest step that W&B accepts of this run: 0, or for a resumed run the one after its last."""
+        return int(self._run.starting_step)
+
     def log(self, values: Mapping[str, Any], *, step: int) -> None:
-        """Log numbers of a step."""
+        """Log numbers and media of a step."""
         with translated("W&B", may_be_missing=False):
             self._run.log(dict(values), step=step)
+
+    def log_table(
+        self, key: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, step: int
+    ) -> None:
+        """Log rows as a table."""
+        self.log({key: self._wandb.Table(columns=list(columns), data=[list(row) for row in rows])}, step=step)
+
+    def link_to_collection(self, reference: str, target: str, aliases: Sequence[str]) -> str:
+        """Link a version to a registry collection, or to one of the project; its reference.
+
+        Raises:
+            SettingError: an alias that is not allowed.
+            NotFoundError: no such artifact.
+            AuthenticationError, RemoteError: W&B refuses it, or does not answer.
+        """
+        wanted = [check_alias(alias) for alias in aliases]
+        artifact = self._artifact(reference)
+        linked = self._version(artifact).reference
+        asked(
+            lambda: self._run.link_artifact(artifact, target, aliases=wanted),
+            linked,
+            may_be_missing=False,
+            seconds=_ANSWER_SECONDS,
+        )
+        return linked
 
     def add(
         self,
@@ -86,6 +116,7 @@ class WandbArtifacts:
         metadata: Mapping[str, Any],
         aliases: Iterable[str],
         parents: Sequence[str],
+        description: str | None = None,
     ) -> Version | None:
         """Upload files as a version and wait until it is there; offline it is only put down for later, hence None.
 
@@ -106,7 +137,9 @@ class WandbArtifacts:
             "parents": list(used),
         }
         with translated(name, may_be_missing=False):
-            artifact = self._wandb.Artifact(name, type=type, metadata={**metadata, _OWN: own})
+            artifact = self._wandb.Artifact(
+                name, type=type, description=description, metadata={**metadata, _OWN: own}
+            )
             for inside, path in sorted(files.items()):
                 artifact.add_file(str(path.resolve()), name=inside)
             logged = self._run.log_artifact(artifact, aliases=list(dict.fromkeys(wanted)))
@@ -227,6 +260,7 @@ class WandbArtifacts:
             parents=tuple(str(one) for one in parents) if isinstance(parents, list) else (),
             created=str(artifact.created_at),
             run=None,
+            description=artifact.description,
         )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from PIL import Image
 
@@ -18,6 +19,7 @@ from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingEr
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, TrackingWarning
 from goemo_cli.tracking.local_runs import read_metrics
 from goemo_cli.tracking.media import media_facts
+from goemo_cli.tracking.saving import read_table
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
@@ -78,13 +80,16 @@ def test_the_public_names_are_those_listed():
 
 def test_a_model_comes_back_as_it_was_logged(manager, tmp_path: Path):
     weights = {"layer": np.arange(6, dtype=np.float32).reshape(2, 3)}
-    logged = manager.save_model_artifact(weights, "net", aliases=["best"], metadata={"f1": 0.5})
+    logged = manager.save_model_artifact(
+        weights, "net", aliases=["best"], metadata={"f1": 0.5}, description="six weights"
+    )
     assert (logged.reference, logged.type, logged.where) == ("net:v0", "model", "local")
     assert logged.metadata["parameters"] == 6
     assert logged.metadata["framework"] == "safetensors"
     assert logged.metadata["total_bytes"] == logged.size > 0
     assert logged.metadata["versions"]["numpy"] == np.__version__
     assert logged.metadata["f1"] == 0.5
+    assert (logged.description, manager.registry.get("net").description) == ("six weights",) * 2
 
     from safetensors.numpy import load_file
 
@@ -137,6 +142,41 @@ def test_data_is_counted_by_label(manager, tmp_path: Path):
     assert "rows" not in facts
 
 
+def test_data_frames_and_arrays_are_data(manager):
+    frame = pd.DataFrame(
+        {"text": ["a", "b"], "labels": [["joy", "fear"], None], "n": pd.array([1, None], dtype="Int64")}
+    )
+    frame["x"] = np.array([0.1, np.nan], dtype=np.float32)
+    logged = manager.save_dataset_artifact({"train": frame, "val": frame[:1]}, "frames")
+    assert logged.metadata["rows_by_file"] == {"train.csv": 2, "val.csv": 1}
+    written = (manager.get_model_artifact("frames") / "train.csv").read_text()
+    assert written == 'text,labels,n,x\na,"joy,fear",1,0.1\nb,,,\n'
+
+    array = np.array([[0.1, np.nan], [2, 3], [4, 5]], dtype=np.float32)
+    logged = manager.save_dataset_artifact(array, "array", description="floats")
+    assert (logged.metadata["rows"], logged.description) == (3, "floats")
+    assert logged.metadata["arrays"] == {"data.npy": {"shape": [3, 2], "dtype": "float32"}}
+    again = np.load(manager.get_model_artifact("array") / "data.npy")
+    assert again.dtype == array.dtype
+    assert np.array_equal(again, array, equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (np.array([{"a": 1}]), "pickled"),
+        (pd.DataFrame([[1, 2]], columns=["a", "a"]), "same name"),
+        (pd.DataFrame({"a": []}), "at least one"),
+        ("a text", "has no rows"),
+        (3, "has no rows"),
+    ],
+)
+def test_data_of_other_kinds_is_refused(manager, data: Any, said: str):
+    with pytest.raises(SettingError, match=said):
+        manager.save_dataset_artifact(data, "mine")
+    assert manager.registry.names() == []
+
+
 def test_rows_with_other_keys_are_refused(manager):
     with pytest.raises(SettingError, match="row 2 has other keys"):
         manager.log_predictions([{"text": "a"}, {"txt": "b"}], "preds")
@@ -152,6 +192,18 @@ def test_predictions_in_goemos_own_form_are_written_in_goemos_own_form(manager, 
     assert (logged.metadata["rows"], logged.metadata["split"]) == (5, "val")
     again = read_predictions(manager.get_model_artifact("preds") / "val_predictions.csv")
     assert np.array_equal(again.y_prob, predictions.y_prob)
+
+
+def test_a_table_keeps_texts_that_look_like_numbers(tmp_path: Path):
+    path = tmp_path / "t.csv"
+    path.write_text("id,text,p,n\n007,1,0.5,\n008,x,1e-05,3\n")
+    assert read_table(path, 10) == (
+        ["id", "text", "p", "n"],
+        [["007", "1", 0.5, None], ["008", "x", 1e-05, 3.0]],
+    )
+    assert read_table(path, 1) == (["id", "text", "p", "n"], [["007", 1.0, 0.5, ""]])
+    path.write_text("a,b\n1\n")
+    assert read_table(path, 10) is None
 
 
 def test_missing_files_are_errors_and_leave_nothing(manager, tmp_path: Path):
@@ -199,8 +251,8 @@ def test_a_run_keeps_its_numbers_and_goes_on_when_asked(tmp_path: Path):
     manager.log_metrics({"loss": np.float32(1.5)})
     manager.log_metrics({"loss": float("nan")})
     with pytest.raises(SettingError, match="'loss' is 'x'"):
-        manager.log_metrics({"loss": "x"})  # type: ignore[dict-item]
-    manager.finish_run({"f1": 0.5})
+        manager.log_metrics({"loss": "x"})
+    manager.finish_run({"f1": np.float32(0.5)})
     assert manager.run_id is None
     folder = tmp_path / "artifacts/registry/runs" / run_id
     assert [(line["step"], line["loss"]) for line in read_metrics(folder / "metrics.jsonl")] == [
@@ -217,7 +269,92 @@ def test_a_run_keeps_its_numbers_and_goes_on_when_asked(tmp_path: Path):
     again = ArtifactManager(LoggerConfig(mode="local", resume=run_id), root=tmp_path)
     assert again.init_run() == run_id
     again.log_metrics({"loss": 0.5})
-    assert record_of(tmp_path, run_id)["state"] == "running"
+    run = record_of(tmp_path, run_id)
+    assert (run["state"], run["name"], run["config"]["seed"]) == ("running", "first", 3)
+    again.finish_run({"f1_test": 0.25})
+    assert record_of(tmp_path, run_id)["summary"] == {"f1": 0.5, "f1_test": 0.25}
+    assert [line["step"] for line in read_metrics(folder / "metrics.jsonl")] == [0, 1, 2]
+
+
+def test_a_project_is_enough(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    with ArtifactManager("mood", root=tmp_path) as manager:
+        assert record_of(tmp_path, manager.run_id or "")["project"] == "mood"
+    with pytest.raises(SettingError, match="a/b"):
+        ArtifactManager("a/b")
+
+
+def test_steps_never_go_backwards(tmp_path: Path):
+    config = LoggerConfig(mode="local", resume="one")
+    for steps, backwards in (([0, 3, 3, None], 3), ([5, 9], 4)):
+        with ArtifactManager(config, root=tmp_path) as manager:
+            for step in steps:
+                manager.log_metrics({"loss": 1}, step=step)
+            with pytest.raises(SettingError, match=f"step {backwards} is lower"):
+                manager.log_metrics({"loss": 1}, step=backwards)
+    lines = read_metrics(tmp_path / "artifacts/registry/runs/one/metrics.jsonl")
+    assert [line["step"] for line in lines] == [0, 3, 3, 4, 5, 9]
+
+
+def test_what_only_wandb_can_show_is_noted_here(tmp_path: Path):
+    import wandb
+
+    warnings: list[str] = []
+    with ArtifactManager(LOCAL, root=tmp_path, warn=warnings.append) as manager:
+        for _ in range(2):
+            manager.log_metrics(
+                {
+                    "val": {"f1": np.float32(0.5), "by": {"joy": float("inf")}, "h": wandb.Histogram([1, 2])},
+                    "tables": [wandb.Table(columns=["a"], data=[[1]])] * 2,
+                }
+            )
+        for wrong in ({"val": {"f1": "x"}}, {"a": [1, 2]}, {"a": None}, {"step": 3}):
+            with pytest.raises(SettingError, match=r"val\.f1|'a'|'step'"):
+                manager.log_metrics(wrong)
+        line = read_metrics(tmp_path / "artifacts/registry/runs" / (manager.run_id or "") / "metrics.jsonl")[
+            0
+        ]
+    histogram = {"type": "wandb.Histogram", "on_wandb": False}
+    assert line["val"] == {"f1": 0.5, "by": {"joy": None}, "h": histogram}
+    assert line["tables"] == {"type": "2 x wandb.Table", "on_wandb": False}
+    assert warnings == ["val.h, tables: without W&B, objects of wandb are not kept"]
+
+
+@pytest.mark.parametrize(("ending", "state"), [("", "finished"), ("raise ValueError", "failed")])
+def test_a_run_that_is_open_at_the_end_of_the_program_is_finished(tmp_path: Path, ending: str, state: str):
+    program = f"""
+import sys
+from goemo_cli.tracking import ArtifactManager, LoggerConfig
+ArtifactManager(LoggerConfig(mode="local", resume="one"), root=sys.argv[1]).init_run()
+{ending}
+"""
+    in_a_process(program, tmp_path)
+    assert record_of(tmp_path, "one")["state"] == state
+
+
+def test_without_wandb_registry_collections_are_kept_here(manager, tmp_path: Path):
+    manager.save_model_artifact({"w": np.zeros(2)}, "net", collection="model/emotions", aliases=["staging"])
+    manager.save_model_artifact({"w": np.ones(2)}, "net", collection="model/emotions")
+    manager.link_to_registry("net:v0", "mine", aliases=["production"])
+    collections = [
+        manager.registry.collection(one) for one in ("wandb-registry-model/emotions", "mine", "none")
+    ]
+    assert collections == [
+        {"latest": "net:v1", "staging": "net:v0"},
+        {"latest": "net:v0", "production": "net:v0"},
+        {},
+    ]
+    for reference, collection, aliases in (
+        ("none", "mine", ()),
+        ("net", "../x", ()),
+        ("net", "a/b/c", ()),
+        ("net", "a", ("v1",)),
+    ):
+        with pytest.raises((NotFoundError, SettingError)):
+            manager.link_to_registry(reference, collection, aliases=aliases)
+    with pytest.raises(SettingError):
+        manager.save_model_artifact({"w": np.zeros(3)}, "other", collection="../x")
+    assert manager.registry.names() == ["net"]
 
 
 def test_calls_without_a_run_and_two_runs_at_once_are_refused(tmp_path: Path):
@@ -407,6 +544,67 @@ def test_on_wandb_everything_goes_up_and_comes_down_verified(wandb_server: Wandb
     assert net.versions[0].metadata["total_bytes"] == 7000
     assert wandb_server.artifacts["tester/mood/mine"].versions[0].used_by
     assert not (tmp_path / "artifacts/registry/objects").exists()
+
+
+def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(tmp_path: Path):
+    body = """
+    import wandb
+    manager.log_metrics({"val": {"f1": 0.5}, "h": wandb.Histogram([1, 2, 2]), "i": [wandb.Image(str(root / "i.png"))]}, step=4)
+    logged = manager.log_predictions([{"text": "a", "p": 0.5}, {"text": "b", "p": None}], "preds", description="two rows")
+    manager.link_to_registry("preds", "model/emotions", aliases=["production"])
+    manager.link_to_registry("preds:v0", "mine")
+    said["description"] = logged.description
+    """
+    Image.new("RGB", (20, 10)).save(tmp_path / "i.png")
+    with WandbServer(organization="acme") as server:
+        said = pipeline(body, tmp_path, server.environment(tmp_path))
+        assert (said["warned"], said["where_at_the_end"], said["description"]) == ([], "wandb", "two rows")
+        run = server.runs[f"tester/mood/{said['run_id']}"]
+        [row] = run.history
+        assert (row["_step"], row["val"], row["h"]["_type"]) == (4, {"f1": 0.5}, "histogram")
+        assert [name for name in run.files if name.startswith("media/images/i")]
+        table = json.loads(run.files[row["predictions/preds"]["path"]])
+        assert (table["columns"], table["data"]) == (["text", "p"], [["a", 0.5], ["b", None]])
+        assert server.artifacts["tester/mood/preds"].versions[0].description == "two rows"
+        for collection in ("acme/wandb-registry-model/emotions", "tester/mood/mine"):
+            assert server.artifacts[collection].aliases["latest"].name == "preds:v0"
+        assert "production" in server.artifacts["acme/wandb-registry-model/emotions"].aliases
+    [line] = read_metrics(tmp_path / "artifacts/registry/runs" / said["run_id"] / "metrics.jsonl")
+    assert (line["val"], line["h"]) == ({"f1": 0.5}, {"type": "wandb.Histogram", "on_wandb": True})
+
+
+def test_a_registry_that_wandb_refuses_costs_a_warning_alone(wandb_server: WandbServer, tmp_path: Path):
+    body = """
+    said["net"] = manager.save_model_artifact(
+        {}, "net", save=lambda m, f: (f / "x").write_text(""), collection="model/emotions"
+    ).where
+    """
+    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
+    assert (said["net"], said["where_at_the_end"]) == ("wandb", "wandb")
+    assert ["not linked to model/emotions" in one for one in said["warned"]] == [True]
+
+
+def test_a_continued_run_goes_on_after_the_last_step_on_wandb(wandb_server: WandbServer, tmp_path: Path):
+    """Also on a machine that has no record of it; its name stays."""
+    for machine in ("one", "two"):
+        program = """
+        import sys
+        from goemo_cli.core.errors import SettingError
+        from goemo_cli.tracking import ArtifactManager, LoggerConfig
+        name = "mine" if sys.argv[2] == "one" else None
+        with ArtifactManager(LoggerConfig(project="mood", resume="abc", name=name), root=sys.argv[1]) as manager:
+            if sys.argv[2] == "two":
+                try:
+                    manager.log_metrics({"loss": 0}, step=7)
+                    sys.exit("a step that is there already was taken")
+                except SettingError:
+                    pass
+            manager.log_metrics({"loss": 1}, step=7 if sys.argv[2] == "one" else None)
+        """
+        done = in_a_process(program, tmp_path / machine, machine, env=wandb_server.environment(tmp_path))
+        assert done.returncode == 0, done.stderr
+    run = wandb_server.runs["tester/mood/abc"]
+    assert ([row["_step"] for row in run.history], run.name) == ([7, 8], "mine")
 
 
 def test_a_server_that_dies_loses_nothing(wandb_server: WandbServer, tmp_path: Path):

@@ -48,8 +48,17 @@ def connection(items: Iterable[T], view: Callable[[T], Any], asked: Mapping[str,
 class Queries:
     """The views of one store, whose files are fetched below `base`."""
 
-    def __init__(self, store: Store, base: str, *, entity: str, entities: Iterable[str]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        base: str,
+        *,
+        entity: str,
+        entities: Iterable[str],
+        organization: str | None = None,
+    ) -> None:
         self.store, self.base, self.entity, self.entities = store, base, entity, tuple(entities)
+        self.organization = organization
 
     def root(self) -> View:
         """What a query may start from."""
@@ -111,15 +120,16 @@ class Queries:
         }
 
     def owner(self, name: str) -> View | None:
-        """An entity, which belongs to no organization; None for an unknown one."""
+        """An entity, in the organization of this server if it has one; None for an unknown entity."""
         if name not in self.entities:
             return None
+        named = {"name": self.organization, "orgEntity": {"name": self.organization}}
         return {
             "__typename": "Entity",
             "id": name,
             "name": name,
             "organization": None,
-            "user": {"organizations": []},
+            "user": {"organizations": [named] if self.organization else []},
             "xxhashDigestsEnabled": False,
             "project": lambda asked: self.project(name, asked["name"]),
         }

@@ -31,12 +31,19 @@ class WandbServer:
         entity: the one user, who owns what names no entity.
         teams: other entities that exist.
         key: the one good API key.
+        organization: that all entities belong to; its registries are projects of this name.
     """
 
     def __init__(
-        self, port: int = 0, *, entity: str = "tester", teams: Iterable[str] = ("team",), key: str = KEY
+        self,
+        port: int = 0,
+        *,
+        entity: str = "tester",
+        teams: Iterable[str] = ("team",),
+        key: str = KEY,
+        organization: str | None = None,
     ) -> None:
-        self.port, self.entity, self.key = port, entity, key
+        self.port, self.entity, self.key, self.organization = port, entity, key, organization
         self.entities = (entity, *teams)
         self.store = Store()
         self.faults = Faults()
@@ -80,7 +87,13 @@ class WandbServer:
         self._http = _Http(("127.0.0.1", self.port), Handler)
         self._http.wandb = self
         self.port = self._http.server_address[1]
-        self.queries = Queries(self.store, self.url, entity=self.entity, entities=self.entities)
+        self.queries = Queries(
+            self.store,
+            self.url,
+            entity=self.entity,
+            entities=self.entities,
+            organization=self.organization,
+        )
         self.mutations = Mutations(self.queries)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
 
