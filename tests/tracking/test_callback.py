@@ -101,22 +101,101 @@ def test_on_wandb_a_resumed_run_goes_on_where_it_was(wandb_server: WandbServer, 
     assert lines_of(tmp_path) == [(1, {"train/loss": 1.0}), (2, {"train/loss": 0.5})]
 
 
-def test_the_trainer_of_transformers_tells_it_what_it_logs(tmp_path: Path):
-    """Through the class that the Trainer itself calls its callbacks with."""
+TRAINER = """
+import sys, warnings
+import torch
+from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+from goemo_cli.tracking import LoggerCallback, LoggerConfig
+
+rows = [{"input_ids": torch.tensor([1, row % 5, 2]), "labels": row % 2} for row in range(16)]
+sizes = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+model = BertForSequenceClassification(BertConfig(vocab_size=8, **sizes))
+arguments = TrainingArguments(
+    output_dir=sys.argv[1] + "/out", num_train_epochs=2, per_device_train_batch_size=4, logging_steps=1,
+    eval_strategy="steps", eval_steps=2, save_strategy="no", report_to=[], disable_tqdm=True, seed=3, use_cpu=True,
+    hub_token="hf_SECRET",
+)
+logger = LoggerCallback(LoggerConfig(project="mood", log_every_n_steps=3), root=sys.argv[1])
+trainer = Trainer(
+    model, arguments, train_dataset=rows, eval_dataset={"near": rows[:4], "far": rows[4:]},
+    compute_metrics=lambda found: {"accuracy": 0.5}, callbacks=[logger.for_trainer()],
+)
+trainer.evaluate()
+trainer.train()
+assert logger.manager.run_id is None
+trainer.evaluate(rows, metric_key_prefix="after")
+trainer.predict(rows, metric_key_prefix="test")
+"""
+
+
+def test_every_evaluation_of_the_trainer_of_transformers_arrives(wandb_server: WandbServer, tmp_path: Path):
+    """Before, during and after the training; losses of steps are thinned out."""
+    done = subprocess.run(
+        [sys.executable, "-c", TRAINER, str(tmp_path)],
+        env=os.environ | wandb_server.environment(tmp_path) | {"PYTHONPATH": str(REPOSITORY)},
+        capture_output=True,
+        text=True,
+        timeout=GUARD_SECONDS,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert "TrackingWarning" not in done.stderr
+    lines = lines_of(tmp_path)
+    evaluated = [(step, name) for step, line in lines for name in sorted(line) if name.endswith("accuracy")]
+    assert evaluated == [
+        *[(step, f"eval_{part}_accuracy") for step in (0, 2, 4, 6, 8) for part in ("near", "far")],
+        (9, "after_accuracy"),
+        (9, "test_accuracy"),
+    ]
+    assert [step for step, line in lines if "loss" in line] == [2, 3, 4, 6, 8]  # every third, evaluated ones
+    record = json.loads((folder_of(tmp_path) / "run.json").read_text())
+    assert (record["state"], record["config"]["trainer"]["seed"], record["summary"]) == (
+        "finished",
+        3,
+        {"steps": 8},
+    )
+    assert "SECRET" not in json.dumps(record)
+
+    run = wandb_server.runs[f"tester/mood/{record['id']}"]
+    assert run.state == "finished"
+    there = {(row["_step"], name) for row in run.history for name in row if name.endswith("accuracy")}
+    assert there == set(evaluated)
+    assert "SECRET" not in json.dumps(run.config)
+
+
+def test_a_second_training_is_a_run_of_its_own_and_steps_are_never_logged_twice(tmp_path: Path):
+    """The callback as the Trainer itself calls it; a training that is continued from an older checkpoint repeats steps."""
     from transformers.trainer_callback import CallbackHandler, TrainerControl, TrainerState
 
     arguments = SimpleNamespace(
         learning_rate=1e-3, num_train_epochs=1, per_device_train_batch_size=8, gradient_accumulation_steps=1,
-        weight_decay=0.0, seed=3, hub_token="hf_SECRET",
+        weight_decay=0.0, seed=3,
     )  # fmt: skip
-    logger = LoggerCallback(LoggerConfig(mode="local"), root=tmp_path)
+
+    def train(handler: CallbackHandler, steps: list[int], *, is_main: bool = True) -> None:
+        state, control = TrainerState(is_world_process_zero=is_main), TrainerControl()
+        handler.on_train_begin(arguments, state, control)
+        for state.global_step in steps:
+            handler.on_log(arguments, state, control, {"loss": 0.25, "note": "text"})
+        handler.on_train_end(arguments, state, control)
+        handler.on_predict(arguments, state, control, {"test_f1": 0.5})
+
+    logger = LoggerCallback(LoggerConfig(mode="local"), root=tmp_path / "two")
     handler = CallbackHandler([logger.for_trainer()], None, None, None, None)
-    state, control = TrainerState(), TrainerControl()
-    handler.on_train_begin(arguments, state, control)
-    state.global_step = 5
-    handler.on_log(arguments, state, control, {"loss": 0.25, "note": "text"})
-    handler.on_train_end(arguments, state, control)
-    assert lines_of(tmp_path) == [(5, {"loss": 0.25})]
-    record = json.loads((folder_of(tmp_path) / "run.json").read_text())
-    assert (record["state"], record["config"]["trainer"]["seed"]) == ("finished", 3)
-    assert "SECRET" not in json.dumps(record)
+    for _ in range(2):
+        train(handler, [1, 2])
+    assert len(list((tmp_path / "two/artifacts/registry/runs").iterdir())) == 2
+
+    told: list[str] = []
+    for steps in ([1, 2], [1, 2, 3, 4]):
+        logger = LoggerCallback(LoggerConfig(mode="local", resume="one"), root=tmp_path, warn=told.append)
+        train(CallbackHandler([logger.for_trainer()], None, None, None, None), steps)
+        logger.manager.finish_run()
+    assert [(step, sorted(line)) for step, line in lines_of(tmp_path)] == [
+        (1, ["loss"]), (2, ["loss"]), (3, ["test_f1"]), (4, ["loss"]), (5, ["test_f1"]),
+    ]  # fmt: skip
+    assert told == ["steps before 4 are logged already; the run continues there"]
+
+    other = LoggerCallback(LoggerConfig(mode="local"), root=tmp_path / "other")
+    train(CallbackHandler([other.for_trainer()], None, None, None, None), [1], is_main=False)
+    assert not (tmp_path / "other").exists()
