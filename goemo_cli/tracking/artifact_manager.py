@@ -13,7 +13,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, TypedDict, TypeVar, Unpack
 
-from goemo_cli.core.errors import AuthenticationError, CorruptArtifactError, GoemoError, NotFoundError, RemoteError, SettingError
+from goemo_cli.core.errors import (
+    AuthenticationError,
+    CorruptArtifactError,
+    GoemoError,
+    NotFoundError,
+    RemoteError,
+    SettingError,
+)
 from goemo_cli.tracking.artifact_names import parse_collection
 from goemo_cli.tracking.lineage import LineageNode, trace
 from goemo_cli.tracking.local_runs import LocalRun, earlier_name
