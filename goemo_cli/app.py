@@ -9,6 +9,7 @@ import typer
 
 from goemo_cli import __version__
 from goemo_cli.commands._errors import ErrorBoundary
+from goemo_cli.commands._typer import Typer
 from goemo_cli.commands.calibrate import calibrate
 from goemo_cli.commands.compare import compare
 from goemo_cli.commands.data import data
@@ -29,7 +30,7 @@ from goemo_cli.commands.train import train
 from goemo_cli.commands.tune import tune
 from goemo_cli.commands.validate import validate
 
-app = typer.Typer(
+app = Typer(
     name="goemo",
     cls=ErrorBoundary,
     no_args_is_help=True,

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -283,7 +284,7 @@ def test_tests_wait_for_events_and_skip_only_without_a_browser(path: Path):
     if path.name == "waiting.py":
         return
     tree = tree_of(path)
-    limits = [
+    limits: list[Any] = [
         word.value.value
         for node in ast.walk(tree)
         if isinstance(node, ast.Call)

@@ -4,12 +4,15 @@ import errno
 import os
 import sys
 import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
 from typer.core import TyperGroup
 
 from goemo_cli.commands._console import Console
+from goemo_cli.commands._streams import OutputError, command_has_ended, prepare_streams
 from goemo_cli.core import errors
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -39,6 +42,7 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (errors.AuthenticationError, "wandb login   (or set WANDB_API_KEY)"),
     (errors.RemoteError, "check the connection and try again"),
     (errors.StorageError, "free some space, or choose another place with --root DIR"),
+    (OutputError, "free some space, or send the output elsewhere"),
     (OSError, "free some space or mend the permissions, or choose another place with --root DIR"),
 )
 
@@ -69,20 +73,38 @@ def sentence(error: BaseException) -> str:
 class ErrorBoundary(TyperGroup):
     """The one place where errors become exit codes; commands raise and do not wrap."""
 
+    def main(self, *args: Any, **options: Any) -> Any:
+        """Run the program."""
+        prepare_streams()
+        return super().main(*args, **options)
+
+    def make_context(self, *args: Any, **options: Any) -> Any:
+        """Read the command line; help texts and the version are printed here."""
+        with _boundary():
+            return super().make_context(*args, **options)
+
     def invoke(self, ctx: Any) -> Any:
-        """Run the command; say what went wrong in one or two lines."""
-        try:
-            result = super().invoke(ctx)
-            sys.stdout.flush()  # here, and not when Python ends, it shows whether somebody reads
-            return result
-        except BrokenPipeError as error:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing is left to fail at the end
+        """Run the command."""
+        with _boundary():
+            return super().invoke(ctx)
+
+
+@contextmanager
+def _boundary() -> Iterator[None]:
+    """Turn an error into one or two lines and its exit code."""
+    try:
+        yield
+        sys.stdout.flush()  # here, and not when Python ends
+    except EOFError as error:  # Typer would say "Aborted!" and hide the place
+        raise RuntimeError(f"unexpected end of a file ({error})") from error
+    except Exception as error:
+        command_has_ended()
+        if isinstance(error, OutputError) and error.is_unread:
             raise typer.Exit(READER_LEFT) from error
-        except Exception as error:
-            code = exit_code(error)
-            if code is None:
-                raise
-            if os.environ.get("GOEMO_DEBUG"):
-                traceback.print_exc()
-            Console().fail(sentence(error), hint(error))
-            raise typer.Exit(code) from error
+        code = exit_code(error)
+        if code is None:
+            raise
+        if os.environ.get("GOEMO_DEBUG"):
+            traceback.print_exc()
+        Console().fail(sentence(error), hint(error))
+        raise typer.Exit(code) from error

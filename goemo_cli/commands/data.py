@@ -7,8 +7,9 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt
+from goemo_cli.commands._typer import Typer
 
-data = typer.Typer(help="Get the GoEmotions data.", no_args_is_help=True, rich_markup_mode=None)
+data = Typer(help="Get the GoEmotions data.", no_args_is_help=True, rich_markup_mode=None)
 
 
 @data.callback()

@@ -21,10 +21,11 @@ from goemo_cli.commands._run_tables import (
     score_rows,
     size_text,
 )
+from goemo_cli.commands._typer import Typer
 
 _SHOWN = 30
 
-runs = typer.Typer(
+runs = Typer(
     help="List, compare, pin and clear away what has been trained.",
     no_args_is_help=True,
     rich_markup_mode=None,

@@ -9,6 +9,7 @@ from typer.core import TyperGroup
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt, RootOpt
+from goemo_cli.commands._typer import Typer
 
 
 class _RunByDefault(TyperGroup):
@@ -21,7 +22,7 @@ class _RunByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-sweep = typer.Typer(
+sweep = Typer(
     cls=_RunByDefault,
     help="Search for settings by a file in W&B's sweep syntax: goemo sweep FILE",
     no_args_is_help=True,

@@ -6,7 +6,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
 from goemo_cli.core.taxonomies import TaxonomyName
@@ -16,6 +24,9 @@ SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_
 ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
 ThresholdObjective = Literal["f1_macro", "f1_micro", "f_beta", "precision_floor", "recall_floor"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric"]
+
+
+_MAY_BE_EMPTY = ("notes",)
 
 
 class Section(BaseModel):
@@ -28,6 +39,14 @@ class Section(BaseModel):
         validate_default=True,
         populate_by_name=True,
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_given(cls, value: Any, info: ValidationInfo) -> Any:
+        """An empty text is a variable that was not set, never a name or the current folder."""
+        if value == "" and info.field_name not in _MAY_BE_EMPTY:
+            raise ValueError("should not be empty")
+        return value
 
 
 class ModelSettings(Section):

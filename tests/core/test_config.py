@@ -221,6 +221,12 @@ def test_an_override_without_a_value_shows_how_it_is_written(argument: str):
         dotted_overrides([argument])
 
 
+@pytest.mark.parametrize("setting", ["data.labels_file", "data.name", "model.name", "logging.wandb.entity"])
+def test_an_empty_text_is_no_value(setting: str):
+    with pytest.raises(SettingError, match=f"{setting}: should not be empty"):
+        TrainConfig.from_layers(("file", nested(setting, "")))
+
+
 def test_an_override_with_broken_yaml_names_the_setting():
     with pytest.raises(SettingError, match=r"^training\.epochs: not valid YAML"):
         dotted_overrides(["training.epochs=[1"])

@@ -105,7 +105,6 @@ def test_a_run_whose_folder_was_copied_is_ambiguous(three: Layout) -> None:
         ("minilm-20260101-000001", f"did you mean '{OLD}'"),
         ("@minillm", "did you mean '@minilm'"),
         ("@lastest", "did you mean '@latest'"),
-        ("", "no run ''"),
         ("@", "no run '@'"),
         ("minilm-*", "no run 'minilm-*'"),
     ],
@@ -114,6 +113,11 @@ def test_a_miss_names_what_is_near(three: Layout, reference: str, near: str) -> 
     with pytest.raises(RunNotFoundError) as raised:
         open_run(reference, three)
     assert near in str(raised.value)
+
+
+def test_an_empty_reference_is_a_mistake(three: Layout) -> None:
+    with pytest.raises(SettingError, match="is empty"):
+        open_run("", three)
 
 
 def test_a_folder_that_is_not_there_is_named(three: Layout) -> None:

@@ -32,18 +32,20 @@ def open_run(reference: str, layout: Layout) -> Checkpoint:
 
 def find_run(reference: str, layout: Layout) -> Path:
     """The folder that a reference stands for, as `open_run` understands it; it may be unfinished where it is named."""
+    if not reference:
+        raise SettingError(["the name of a run is empty"])
     if reference.startswith("@"):
         return _special(reference, layout)
     path = Path(reference).expanduser()
-    if reference and path.name != reference:  # a/b, ./a, a/, ~
+    if path.name != reference:  # a/b, ./a, a/, ~
         return path
     runs = listed_runs(layout)
     finished = [one for one in runs if one.is_finished]
     if exact := _named(reference, finished) or _named(reference, runs):
         return _only(reference, exact)
-    if reference and path.is_dir():
+    if path.is_dir():
         return path
-    if reference and (begun := [one for one in finished if str(one.run).startswith(reference)]):
+    if begun := [one for one in finished if str(one.run).startswith(reference)]:
         return _only(reference, begun)
     raise RunNotFoundError(reference, layout.root, _names(finished))
 

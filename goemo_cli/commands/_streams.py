@@ -1,0 +1,85 @@
+"""Standard input, output and error as a shell may leave them: closed, full, or without a reader."""
+
+import errno
+import io
+import os
+import sys
+from typing import TextIO
+
+_OUT, _ERR = 1, 2
+
+
+class OutputError(OSError):
+    """Standard output cannot be written to."""
+
+    @property
+    def is_unread(self) -> bool:
+        """Whether its reader has gone."""
+        return self.errno == errno.EPIPE
+
+
+def prepare_streams() -> None:
+    """Make the standard streams safe to use; called once, before anything is read or printed.
+
+    A closed stream becomes the null device; otherwise the next file that is opened takes its number, and what is
+    printed ends up in that file. Standard output raises `OutputError`. Standard error never raises: a message that
+    cannot be shown does not stop a command.
+    """
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123
+            os.set_inheritable(stream.fileno(), True)
+            setattr(sys, name, stream)
+    if _is_standard(sys.stdout, sys.__stdout__, _OUT):
+        sys.stdout = io.TextIOWrapper(
+            io.BufferedWriter(_Output(_OUT, "w", closefd=False)),
+            encoding=sys.stdout.encoding,
+            errors=sys.stdout.errors,
+            line_buffering=sys.stdout.isatty(),
+        )
+    if _is_standard(sys.stderr, sys.__stderr__, _ERR):
+        sys.stderr = io.TextIOWrapper(
+            _Messages(_ERR, "w", closefd=False),  # unbuffered, as Python's own is with -u
+            encoding=sys.stderr.encoding,
+            errors=sys.stderr.errors,
+            write_through=True,
+        )
+
+
+def _is_standard(stream: TextIO, original: TextIO | None, number: int) -> bool:
+    """Whether a stream is still the one that Python began with."""
+    return stream is original and stream.fileno() == number
+
+
+class _Output(io.FileIO):
+    """Standard output; after its first fault it takes everything, so that nothing is left to fail at the end."""
+
+    _fault: OSError | None = None
+
+    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+        if self._fault:
+            return len(data)
+        try:
+            return super().write(data)
+        except OSError as error:
+            self._fault = error
+            raise OutputError(error.errno, error.strerror, "standard output") from error
+
+
+def command_has_ended() -> None:
+    """From here on no message raises: it could only hide how the command ended."""
+    _Messages.must_reach = False
+
+
+class _Messages(io.FileIO):
+    """Standard error without its errors, except if the reader of both outputs has gone (`2>&1 | head`)."""
+
+    must_reach = True
+
+    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+        try:
+            return super().write(data)
+        except OSError as error:
+            if error.errno == errno.EPIPE and self.must_reach and os.path.sameopenfile(_OUT, _ERR):
+                raise OutputError(error.errno, error.strerror, "standard output") from error
+            return len(data)

@@ -1,0 +1,94 @@
+"""Standard input, output and error as shells leave them: closed, full, without a reader. And values left empty."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from goemo_cli.app import app
+from tests.conftest import REPOSITORY
+from tests.waiting import GUARD_SECONDS
+
+RIGHT = ("--help", "runs list")
+WRONG = "runs show nothing"  # 4, with a message
+
+
+def shell(line: str, folder: Path) -> str:
+    """What a line of bash says on both outputs; $GOEMO is the program."""
+    done = subprocess.run(
+        ["bash", "-c", line],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "GOEMO": f"{sys.executable} -m goemo_cli"},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=GUARD_SECONDS,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr
+    assert "Exception ignored" not in done.stderr
+    return done.stdout + done.stderr
+
+
+@pytest.mark.parametrize(
+    ("redirection", "code", "said"),
+    [
+        (">&-", "0", ""),
+        ("2>&-", "0", ""),
+        ("<&- >&- 2>&-", "0", ""),
+        ("2>/dev/full", "0", ""),
+        (">/dev/full", "8", "Error: standard output: No space left on device (the disk is full)"),
+        (">/dev/full 2>&1", "8", ""),
+        ("| head -0", "141", ""),
+        ("2>&1 | head -0", "141", ""),
+    ],
+)
+def test_an_output_that_takes_nothing_ends_without_a_traceback(
+    tmp_path: Path, redirection: str, code: str, said: str
+) -> None:
+    (tmp_path / "artifacts" / "models").mkdir(parents=True)
+    for command in RIGHT:
+        told = shell(f"$GOEMO {command} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
+        assert f"code {code}\n" in told, (command, told)
+        assert said in told
+    told = shell(f"$GOEMO {WRONG} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
+    assert "code 4\n" in told  # that nobody can read the message changes nothing
+
+
+def test_a_closed_output_is_not_mixed_into_a_file_of_the_run(tmp_path: Path) -> None:
+    line = "$GOEMO train --model tfidf --data sample --max-train-samples 60 <&- >&- 2>&-; echo code $?"
+    assert shell(line, tmp_path) == "code 0\n"
+    assert "All artifacts are valid" in shell("$GOEMO validate", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["predict", "-c", "", "hello"],
+        ["predict", "-i", ""],
+        ["predict", "--output=", "hello"],
+        ["export-predictions", "-c", ""],
+        ["explain", "hello", "--html", ""],
+        ["runs", "list", "--root", ""],
+        ["runs", "show", ""],
+        ["compare", "@latest", ""],
+        ["data", "download", "-o", ""],
+        ["sweep", ""],
+        ["sweep", "show", ""],
+        ["train", "--config", ""],
+        ["train", "--labels-file="],
+        ["train", ""],
+    ],
+)
+def test_an_empty_value_is_a_mistake_and_not_the_default(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str]
+) -> None:
+    """As when a script's variable is not set: `goemo predict -c "$RUN"` must not use another run."""
+    monkeypatch.chdir(tmp_path)
+    done = CliRunner().invoke(app, arguments)
+    assert done.exit_code == 2, done.output
+    assert "is empty" in done.stderr
+    assert list(tmp_path.iterdir()) == []
