@@ -228,6 +228,8 @@ class WandbSettings(Section):
     """W&B's notes of the run."""
     required: bool = False
     """A mirror that cannot begin ends the run before training instead of costing a warning."""
+    upload_timeout: float = Field(120.0, gt=0)
+    """Seconds without progress after which the end of a run no longer waits for the upload; `goemo sync` completes it."""
     log_model: bool = True
     """Upload the checkpoint."""
     log_predictions: bool = False

@@ -67,6 +67,13 @@ def staged_files(directory: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
+def remove_if_empty(*folders: Path) -> None:
+    """Remove those folders, in this order, that exist and hold nothing."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
+
+
 @contextmanager
 def library_writes(path: Path) -> Iterator[None]:
     """Turns the words that torch and safetensors have for a failed write into one error of the disk.

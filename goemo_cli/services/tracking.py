@@ -63,6 +63,7 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
                 root=layout.root,
                 directory=layout.wandb,
                 required=wanted.wandb.required,
+                patience=wanted.wandb.upload_timeout,
                 later=sync_command(layout),
                 note=lambda message: listen(Noted(message)),
                 warn=lambda message: listen(Warned(message)),

@@ -17,7 +17,7 @@ from typing import Any
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
 from goemo_cli.tracking.journal import Record, complete_lines, parse_line, read_journal, tell
 from goemo_cli.tracking.wandb_process import Job
-from goemo_cli.tracking.wandb_sdk import reached_server, translation
+from goemo_cli.tracking.wandb_sdk import load_wandb, reached_server, translation
 
 _ORPHAN_SECONDS = 60
 """How long the run of a killed training may take to be closed."""
@@ -39,9 +39,7 @@ def reason(error: BaseException) -> dict[str, str]:
     """An exception of wandb or of goemo as `why` (key, network, setting, gone, disk, other) and a `message` of one line."""
     ours = translation(error, "this run", may_be_missing=False)
     message = (str(ours).strip().splitlines() or [""])[0]
-    if isinstance(ours, AuthenticationError):
-        message += "; `wandb login`, or set WANDB_API_KEY"
-    elif isinstance(ours, SettingError):
+    if isinstance(ours, SettingError):
         message = "; ".join(ours.problems)
     elif isinstance(ours, OSError):
         return {"why": "disk", "message": f"W&B's local files: {ours.strerror or message}"}
@@ -52,8 +50,7 @@ def reason(error: BaseException) -> dict[str, str]:
 
 
 def _mirror(job: Job) -> None:
-    import wandb  # whatever its import raises is answered too
-
+    wandb = load_wandb("uploading to W&B")
     from goemo_cli.tracking.wandb_run import WandbRun
 
     online = (job.target.mode or wandb.setup().settings.mode) == "online"
@@ -73,6 +70,7 @@ def _mirror(job: Job) -> None:
         if record["kind"] == "start":
             where = {"directory": str(job.directory), "server": server}
             _answer(job, "started", url=run.url, mode=run.mode, **where)
+    _answer(job, "going on")
     path = run.path
     still = _lacking(job, path) if path else []
     _answer(job, "finished", missing=still, sent=[] if job.follow else lacking)

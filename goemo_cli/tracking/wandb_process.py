@@ -21,11 +21,14 @@ from goemo_cli.core.errors import (
     SettingError,
     StorageError,
 )
+from goemo_cli.core.files import remove_if_empty
 from goemo_cli.tracking.wandb_reach import reachable
 
 LOST_SECONDS = 6.0
 """How long a server may be silent before a mirror that waits for it is given up."""
 _ASK_SECONDS = 1.0
+_DATA = "data"
+"""Folder of W&B's own data below that of its run files."""
 
 
 @dataclass(frozen=True)
@@ -90,13 +93,14 @@ class Mirror:
 
     def __init__(self, job: Job) -> None:
         self._answers, theirs = os.pipe()
+        self._directory = job.directory
         self._text = b""
         self._server: str | None = None
         package = str(Path(__file__).resolve().parents[2])
         inherited = os.environ.get("PYTHONPATH")
         try:
             job.directory.mkdir(parents=True, exist_ok=True)
-            data = {"WANDB_DATA_DIR": str((job.directory / "data").resolve())}
+            data = {"WANDB_DATA_DIR": str((job.directory / _DATA).resolve())}
             local = data if os.access(job.directory, os.W_OK) else {}
             job = Job(**{**vars(job), "answers": theirs, "process": os.getpid()})
             self._process = subprocess.Popen(
@@ -133,24 +137,28 @@ class Mirror:
         self._server = next((one["server"] for one in found if one["what"] == "started"), self._server)
         return found
 
-    def wait(self, seconds: float, hear: Callable[[Mapping[str, Any]], None], *wanted: str) -> dict[str, Any]:
+    def wait(
+        self, patience: float, hear: Callable[[Mapping[str, Any]], None], *wanted: str
+    ) -> dict[str, Any]:
         """The next answer of a wanted kind or `failed`; earlier ones are passed to `hear`.
 
-        Gives up, and answers `failed` itself, after so many seconds, or when the server has not answered for
-        `LOST_SECONDS`.
+        Gives up, and answers `failed` itself, after `patience` seconds without any answer, or if the server has not
+        answered for `LOST_SECONDS`. While bytes are uploaded, the process answers `going on`.
         """
-        end, alive = time.monotonic() + seconds, time.monotonic()
-        while time.monotonic() < end:
-            answers = self.answers(_ASK_SECONDS)
+        heard = alive = time.monotonic()
+        while time.monotonic() - heard < patience:
+            answers = self.answers(min(_ASK_SECONDS, patience))
             for answer in answers:
                 if answer["what"] in (*wanted, "failed"):
                     return answer
                 hear(answer)
+            if answers:
+                heard = time.monotonic()
             if answers or self._server is None or reachable(self._server, _ASK_SECONDS):
                 alive = time.monotonic()
             elif time.monotonic() - alive > LOST_SECONDS:
                 return _lost(f"W&B no longer answers at {self._server}")
-        return _lost(f"W&B took longer than {seconds:.0f} s")
+        return _lost(f"W&B made no progress for {patience:g} s")
 
     def stop(self) -> None:
         """End the process, and close the pipes."""
@@ -161,6 +169,8 @@ class Mirror:
                 self._process.stdin.close()
         self._process.wait()
         os.close(self._answers)
+        if self._server is None:  # nothing was begun, so the folders of `__init__` may still be empty
+            remove_if_empty(self._directory / _DATA, self._directory)
 
 
 def _lost(message: str) -> dict[str, Any]:

@@ -45,6 +45,9 @@ def load_report_library(purpose: str) -> Any:
             import wandb_workspaces.reports.v2 as library
     except ImportError as error:
         raise MissingPackageError("wandb-workspaces", "wandb-report", purpose) from error
+    except Exception as error:  # another version of a package that it needs raises anything
+        reason = f"wandb-workspaces, whose import failed with {type(error).__name__}"
+        raise MissingPackageError(reason, "wandb-report", purpose) from error
     return library
 
 

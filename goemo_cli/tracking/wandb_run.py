@@ -1,8 +1,9 @@
 """One W&B run, told what training tells any tracker; for the mirror's own process, since wandb's calls may block."""
 
 import glob
+import re
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ class WandbRun:
         run_id: what it is called there. An unknown one is created, a known one continued where it ended.
         directory: of W&B's own local files; it stays.
         process: whose use of the machine is measured.
-        going_on: called whenever a long call has come back.
+        going_on: called whenever a long call has come back, and while bytes are uploaded.
     """
 
     def __init__(
@@ -56,7 +57,6 @@ class WandbRun:
         self.target, self.run_id, self.directory = target, run_id, directory.resolve()
         self._process, self._going_on = process, going_on
         self._run: Any = None
-        self._uploads: list[Any] = []
         self._staged: Path | None = None
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
@@ -143,16 +143,13 @@ class WandbRun:
             if artifact.is_input:
                 self._run.use_artifact(built, aliases=list(artifact.aliases))
             else:
-                self._uploads.append(self._run.log_artifact(built, aliases=list(artifact.aliases)))
+                self._run.log_artifact(built, aliases=list(artifact.aliases))
         self._going_on()
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
         """Write the summary, wait until all is uploaded, and close the run."""
         self._run.summary.update(dict(summary))
-        for upload in self._uploads:
-            with suppress(*_REFUSALS):
-                upload.wait()
-            self._going_on()
+        _report_progress(self._going_on)
         self._run.finish(exit_code=exit_code)
         if self._staged and self.path:
             shutil.rmtree(self._staged, ignore_errors=True)
@@ -171,6 +168,42 @@ def build_artifact(artifact: Artifact, run_id: str) -> Any:
         with built.new_file(name, mode="w", encoding="utf-8") as stream:
             stream.write(text)
     return built
+
+
+def _report_progress(going_on: Callable[[], None]) -> None:
+    """Have `going_on` called while `finish` uploads: at each new file, and at new bytes of one.
+
+    The SDK has no public way to ask. Its own progress display, which is silent here, is told twice a second.
+    """
+    try:
+        from wandb.sdk.lib.progress import ProgressPrinter
+    except ImportError:  # another SDK: nothing is heard before the end
+        return
+    most: dict[str, float] = {}
+
+    def update(printer: Any, stats: Any) -> None:
+        news = False
+        for name, sent in _uploads(stats):
+            news |= sent > most.get(name, -1.0)
+            most[name] = max(sent, most.get(name, sent))
+        if news:
+            going_on()
+
+    ProgressPrinter.update = update
+
+
+def _uploads(stats: Any) -> Iterator[tuple[str, float]]:
+    """Name and bytes sent of every operation, such as 4_200_000 for `4.2MB/19.1MB`."""
+    for group in stats if isinstance(stats, list) else [stats]:
+        for operation in group.operations:
+            yield operation.desc, _sent(operation.progress)
+            for part in operation.subtasks:
+                yield f"{operation.desc}/{part.desc}", _sent(part.progress)
+
+
+def _sent(progress: str) -> float:
+    found = re.match(r"([\d.]+)([KMGT]?)B", progress)
+    return float(found[1]) * 1000 ** " KMGT".index(found[2] or " ") if found else 0.0
 
 
 def _require(path: Path) -> None:

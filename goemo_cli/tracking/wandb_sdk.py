@@ -2,6 +2,8 @@
 
 import importlib.metadata
 import importlib.util
+import json
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,15 +23,16 @@ OLDEST_WANDB = (0, 29)
 """Older ones write outside the folder that they download to (CVE-2026-91771)."""
 _LONGEST_LINE = 160
 _NO_KEY = ("no api key", "api_key")
-_REFUSED = ("401", "403", "invalid api key", "not logged in", "unauthorized", "permission denied", "relogin")
-_UNKNOWN = (
-    "could not find",
-    "not found",
-    "404",
-    "list index out of range",
-    "does not exist",
-    "doesn't exist",
+_REFUSED = (
+    "invalid api key", "invalid credentials", "bad credentials", "not logged in", "unauthorized", "permission denied",
+    "relogin",
+)  # fmt: skip
+_UNKNOWN = ("could not find", "not found", "list index out of range", "does not exist", "doesn't exist")
+_STATUS = re.compile(
+    r"\b(?:error|status|status code|http)[ :=]+([45]\d\d)\b|\b([45]\d\d) (?:client|server) error", re.I
 )
+_SAYING = ("message", "error", "detail")
+"""Keys of a server's JSON whose texts say what was wrong."""
 _T = TypeVar("_T")
 
 
@@ -161,7 +164,9 @@ def translation(error: BaseException, subject: str, *, may_be_missing: bool = Tr
         return AuthenticationError(f"no W&B API key was found ({line})")
     # The SDK calls every failed check of the key an AuthenticationError: one whose form alone was looked at has no
     # cause, and a dead network has one that says so.
-    is_refused = status in (401, 403) or (status is None and any(sign in text for sign in _REFUSED))
+    is_refused = status in (401, 403) or (
+        (status is None or status < 500) and any(sign in text for sign in _REFUSED)
+    )
     if is_refused or (kind == "AuthenticationError" and error.__cause__ is None):
         return AuthenticationError(f"W&B refuses the API key for {subject} ({line})")
     if kind == "UsageError":
@@ -177,19 +182,48 @@ def _is_local(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno is not None and not is_network
 
 
-def _status(error: BaseException | None) -> int | None:
-    """The HTTP status at the bottom of an SDK exception, where there is one."""
-    while error is not None:
-        response = getattr(error, "response", None)
+def _status(error: BaseException) -> int | None:
+    """The HTTP status at the bottom of an SDK exception, else the one that its text names; None if there is none."""
+    inner: BaseException | None = error
+    while inner is not None:
+        response = getattr(inner, "response", None)
         status = getattr(response, "http_status", None) or getattr(response, "status_code", None)
         if status:
             return int(status)
-        error = error.__cause__ or getattr(error, "exc", None)
-    return None
+        inner = inner.__cause__ or getattr(inner, "exc", None)
+    named = _STATUS.search(str(error))
+    return int(named[1] or named[2]) if named else None
 
 
 def _line(error: Exception) -> str:
-    first = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    """The first line of an SDK message, of a JSON or HTML answer in it only what it says."""
+    text = _without_documents(str(error).strip())
+    first = (text.splitlines() or [""])[0].strip() or type(error).__name__
     if "did not respond in time" in first:  # of its own service process, which waits for the server
         return "no answer in time"
     return first if len(first) <= _LONGEST_LINE else first[:_LONGEST_LINE] + "…"
+
+
+def _without_documents(text: str) -> str:
+    page = re.search(r"<(!doctype|html)\b", text, re.IGNORECASE)
+    text = text[: page.start()].rstrip(": ") if page else text
+    begin = re.search(r"""[{\[]\s*["'{]""", text)
+    if begin is None:
+        return text
+    try:
+        value, end = json.JSONDecoder().raw_decode(text[begin.start() :])
+    except ValueError:
+        return text[: begin.start()].rstrip(": ")
+    said = "; ".join(dict.fromkeys(_said(value)))
+    return f"{text[: begin.start()]}{said}{text[begin.start() + end :]}".rstrip(": ")
+
+
+def _said(value: Any, key: str = "") -> Iterator[str]:
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield from _said(inner, name)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _said(inner, key)
+    elif isinstance(value, str) and key in _SAYING:
+        yield value.strip()

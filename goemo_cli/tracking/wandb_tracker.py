@@ -13,11 +13,9 @@ from goemo_cli.tracking.journal import journal_path
 from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
 
 START_SECONDS = 60.0
-"""The most that a required mirror may take to begin."""
-UPLOAD_SECONDS = 1800.0
-"""The most that the end of a run waits for W&B while its server answers."""
+"""The maximum time for a required mirror to begin."""
 FAILED_RUN_SECONDS = 15.0
-"""The same where the run itself failed."""
+"""How long the end of a run that failed waits for W&B without progress."""
 
 
 class WandbTracker:
@@ -30,6 +28,7 @@ class WandbTracker:
         root: what the journal's paths are relative to.
         directory: of W&B's own local files.
         required: whether a mirror that cannot begin is an error.
+        patience: seconds that the end of the run waits for W&B without progress.
         later: `goemo sync` with its options, without the run.
         note: told the run's address.
         warn: told once if the mirror does not come about.
@@ -44,11 +43,12 @@ class WandbTracker:
         root: Path,
         directory: Path,
         required: bool,
+        patience: float,
         later: str,
         note: Callable[[str], None],
         warn: Callable[[str], None],
     ) -> None:
-        self.target, self.run_id, self.required = target, run_id, required
+        self.target, self.run_id, self.required, self.patience = target, run_id, required, patience
         self.journals, self.root, self.directory = journals, root, directory
         self._later, self._note, self._warn = later, note, warn
         self._mirror: Mirror | None = None
@@ -105,18 +105,19 @@ class WandbTracker:
         """Nothing: the journal tells the mirror."""
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
-        """Wait until all is uploaded, as long as the server answers."""
+        """Wait until all is uploaded, as long as there is progress."""
         self._listen()
         if self._mirror is None:
             return
+        patience = self.patience if exit_code == 0 else min(self.patience, FAILED_RUN_SECONDS)
         try:
             if exit_code == 0 and self.target.mode != "offline":
                 self._note("Waiting until W&B has everything")
-            self._hear(
-                self._mirror.wait(
-                    UPLOAD_SECONDS if exit_code == 0 else FAILED_RUN_SECONDS, self._hear, "finished"
-                )
-            )
+            self._hear(self._mirror.wait(patience, self._hear, "finished"))
+        except BaseException as error:
+            if not isinstance(error, Exception):  # Ctrl-C or SIGTERM
+                self._give_up("Stopped before W&B had everything")
+            raise
         finally:
             self._stop()
 
@@ -130,12 +131,13 @@ class WandbTracker:
                 f"W&B: {answer['url']}" if answer["url"] else f"W&B: offline, in {answer['directory']}"
             )
         elif answer["what"] == "failed":
-            self._give_up(answer["message"])
+            help = " (`wandb login`, or set WANDB_API_KEY)" if answer["why"] == "key" else ""
+            self._give_up(answer["message"] + help)
         elif answer["what"] == "finished" and answer["missing"]:
             self._give_up(f"W&B lacks {_some(answer['missing'])}")
 
     def _give_up(self, reason: str) -> None:
-        self._warn(f"{reason}; the run is complete here, and `{self._later}` mirrors it later")
+        self._warn(f"{reason}; nothing is lost: `{self._later}` uploads the run later")
         self._stop()
 
     def _clear(self, was_there: bool) -> None:

@@ -140,6 +140,8 @@ KEYS = [
     pytest.param({"WANDB_API_KEY": "f" * 40}, 6, "refuses the API key", id="a bad key"),
     pytest.param({"WANDB_API_KEY": "short"}, 6, "40+ characters", id="half a key", marks=pytest.mark.slow),
     pytest.param({"WANDB_API_KEY": ""}, 6, "no W&B API key was found", id="no key"),
+    pytest.param({"status": "404"}, 7, "W&B failed for your account", id="404 to all"),
+    pytest.param({"status": "400"}, 6, "invalid credentials", id="invalid credentials"),
     pytest.param({"GOEMO_OFFLINE": "1"}, 7, "the network is switched off", id="no network wanted"),
 ]
 
@@ -149,6 +151,8 @@ def test_keys_and_networks(
     server: WandbServer, tmp_path: Path, variables: dict[str, str], code: int, words: str
 ):
     clean = environment(server, tmp_path) | variables
+    if status := variables.get("status"):
+        server.faults.add(status=int(status), message="invalid credentials" if status == "400" else "no page")
     done = run(GOEMO, "download", "--run-id", WHERE, "--root", tmp_path / "here", variables=clean)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
@@ -160,14 +164,14 @@ def test_keys_and_networks(
 @pytest.mark.parametrize(
     ("version", "words"),
     [
-        ("0.31.0", "pip install 'goemo[wandb]'"),
+        ("0.31.0", "failed with TypeError: no descriptors: pip install 'goemo[wandb]'"),
         ("0.28.1", "wandb 0.29 or newer (here is 0.28.1)"),
     ],
     ids=["broken", "too old"],
 )
 def test_a_package_that_cannot_be_used(server: WandbServer, tmp_path: Path, version: str, words: str):
     """Stands in for an environment with a broken wandb, or with an old one; no server is asked."""
-    (tmp_path / "wandb.py").write_text("raise ImportError", encoding="utf-8")
+    (tmp_path / "wandb.py").write_text("raise TypeError('no descriptors')", encoding="utf-8")
     installed = tmp_path / f"wandb-{version}.dist-info"
     installed.mkdir()
     (installed / "METADATA").write_text(f"Name: wandb\nVersion: {version}\n", encoding="utf-8")
@@ -176,6 +180,7 @@ def test_a_package_that_cannot_be_used(server: WandbServer, tmp_path: Path, vers
     done = run(GOEMO, "download", "--run-id", WHERE, "--root", tmp_path / "here", variables=clean)
     assert done.returncode == 4, done.stderr
     assert words in done.stderr
+    assert not (tmp_path / "here").exists()
     assert server.requests == []
 
 

@@ -50,6 +50,9 @@ def test_a_run_is_synced_and_then_there_as_before(server: WandbServer, layout: L
     }
 
 
+MESSAGES = {"400": "invalid credentials", "404": "injected fault"}
+
+
 @pytest.mark.parametrize(
     ("environment", "run", "code", "said"),
     [
@@ -62,8 +65,10 @@ def test_a_run_is_synced_and_then_there_as_before(server: WandbServer, layout: L
             "W&B does not answer at http://127.0.0.1:9",
             marks=pytest.mark.slow,
         ),
+        ({"status": "404"}, str(RUN), 7, "injected fault"),
+        ({"status": "400"}, str(RUN), 6, "wandb login"),
     ],
-    ids=["unknown run", "bad key", "no server"],
+    ids=["unknown run", "bad key", "no server", "404 to all", "invalid credentials"],
 )
 def test_what_goes_wrong_has_its_exit_code(
     server: WandbServer, layout: Layout, monkeypatch: pytest.MonkeyPatch,
@@ -72,8 +77,11 @@ def test_what_goes_wrong_has_its_exit_code(
     journalled(layout)
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
+    if status := environment.get("status"):
+        server.faults.add(status=int(status), message=MESSAGES[status])
     done = CliRunner().invoke(app, ["sync", run, "--root", str(layout.root)])
     assert done.exit_code == code, done.output
     assert said in done.stderr
     assert "f" * 40 not in done.output
+    assert "{" not in done.stderr
     assert server.runs == {}

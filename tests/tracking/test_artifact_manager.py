@@ -653,7 +653,6 @@ def test_wrong_bytes_are_refused_once_and_repaired_where_the_server_recovers(
 def test_digests_are_compared_by_the_algorithm_of_the_manifest(
     wandb_server: WandbServer, tmp_path: Path, algorithm: str
 ):
-    pytest.importorskip("xxhash")
     files = {"w.bin": b"weights" * 1000, "a/config.json": b"{}"}
     wandb_server.add_artifact("tester/mood/net", files, algorithm=algorithm)
     body = """

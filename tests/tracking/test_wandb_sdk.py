@@ -44,6 +44,10 @@ class Refused(Exception):  # noqa: N818  # as requests names them
         (caused(wandb.errors.CommError("not found, perhaps"), Refused(500)), RemoteError),
         (ConnectionError(errno.ECONNREFUSED, "refused"), RemoteError),
         (ValueError("what the SDK makes of an odd answer"), RemoteError),
+        (caused(wandb.errors.CommError("input: invalid credentials"), Refused(400)), AuthenticationError),
+        (wandb.errors.CommError("input: invalid credentials"), AuthenticationError),
+        (wandb.errors.CommError("cannot reach http://127.0.0.1:40401/graphql"), RemoteError),
+        (wandb.errors.CommError("returned error 404: {}"), NotFoundError),
     ],
     ids=str,
 )
@@ -68,3 +72,22 @@ def test_a_run_uploads_neither_code_nor_command_line() -> None:
     settings = run_settings(init_timeout=3)
     assert (settings.save_code, settings.disable_code, settings.x_disable_meta) == (False, True, True)
     assert settings.init_timeout == 3
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        (
+            'failed: returned error 500: {"data":null,"errors":[{"message":"it broke"}]}',
+            "returned error 500: it broke",
+        ),
+        ('{"error": "quota used up", "code": 3}', "(quota used up)"),
+        ('the answer was {"data": {"run": nu', "(the answer was)"),
+        ("502 <!DOCTYPE html><html><body>no</body></html>", "(502)"),
+        ("plain words", "(plain words)"),
+    ],
+)
+def test_answers_of_a_server_are_not_repeated_as_json_or_html(text: str, shown: str) -> None:
+    said = str(translation(wandb.errors.CommError(text), "this run"))
+    assert shown in said
+    assert not set(said) & set("{}[]<>")

@@ -36,6 +36,9 @@ class Fault:
     late: bool = False
     """With status, drop or silence: do first what was asked, so that the answer alone is lost."""
 
+    slow: float = 0.0
+    """Seconds to wait before each further 64 KiB of what is sent are read; the request goes well in the end."""
+
     truncate: float | None = None
     """Share of the body that is sent, under the Content-Length of the whole."""
     short: float | None = None
@@ -69,6 +72,11 @@ class Fault:
             and self.operation in (None, operation)
         )
 
+    @property
+    def fails(self) -> bool:
+        """Whether it is more than slow."""
+        return not self.slow
+
     def body(self, body: bytes) -> bytes:
         """What is sent instead of `body`."""
         if self.rewrite:
@@ -98,12 +106,17 @@ class Faults:
         """The fault of this request, counted, or None."""
         with self._lock:
             for fault in self._faults:
-                if fault.matches(method, path, operation):
+                if fault.fails and fault.matches(method, path, operation):
                     fault.seen += 1
                     if fault.seen > fault.after and (fault.times is None or fault.hits < fault.times):
                         fault.hits += 1
                         return fault
         return None
+
+    def slowness(self, method: str, path: str) -> float:
+        """Seconds before each further piece of a body is read."""
+        with self._lock:
+            return max((fault.slow for fault in self._faults if fault.matches(method, path, "")), default=0.0)
 
     def remove(self, fault: Fault) -> None:
         """Let it go well again, also for those who wait in its silence."""

@@ -17,6 +17,8 @@ from tests.wandb_server.graphql import Answering, GraphQLError, parse
 if TYPE_CHECKING:
     from tests.wandb_server.server import WandbServer, _Http
 
+_PIECE = 1 << 16
+
 
 @dataclass(frozen=True)
 class Request:
@@ -56,7 +58,7 @@ class Handler(BaseHTTPRequestHandler):
         """Any method: the method is part of the question."""
         path = urlsplit(self.path).path
         size = int(self.headers.get("Content-Length") or 0)
-        body = self.rfile.read(size)
+        body = self._read(size, self.wandb.faults.slowness(self.command, path))
         if len(body) < size:  # the client went away in the middle: half a file is no file
             self.close_connection = True
             return
@@ -80,6 +82,13 @@ class Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: Any) -> None:
         """Nothing on the terminal; `server.requests` has them all."""
+
+    def _read(self, size: int, pause: float) -> bytes:
+        body = b""
+        while pause and size - len(body) > _PIECE and (piece := self.rfile.read(_PIECE)):
+            body += piece
+            cast("_Http", self.server).ending.wait(pause)
+        return body + self.rfile.read(size - len(body))
 
     def _answered(self, path: str, asked: dict[str, Any], operation: str, body: bytes) -> Answer:
         """As `_done`; a bug of this server is kept for the test to see, and refused at once."""

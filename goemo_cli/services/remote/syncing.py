@@ -15,9 +15,6 @@ from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
 from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
 from goemo_cli.tracking.wandb_sdk import require_wandb
 
-_SECONDS = 3600.0
-"""The most that one run may take while the server answers."""
-
 
 @dataclass(frozen=True)
 class SyncedRun:
@@ -63,14 +60,15 @@ def sync_run(
     with held(path):
         journal = read_journal(path)  # whole, now that nobody writes
         _require_files(journal, layout)
+        settings = _settings(journal)
         job = Job(
             journal=path.resolve(),
             root=layout.root.resolve(),
             directory=layout.wandb,
-            target=_target(journal, project, entity),
+            target=_target(settings, project, entity),
             follow=False,
         )
-        return _mirrored(journal, job, listen)
+        return _mirrored(journal, job, settings.upload_timeout, listen)
 
 
 def wandb_target(settings: WandbSettings) -> WandbTarget:
@@ -100,12 +98,18 @@ def _named(reference: str, layout: Layout) -> RunName:
     raise NotFoundError(f"{found} is no run: its name is not MODEL-YYYYMMDD-HHMMSS")
 
 
-def _target(journal: Journal, project: str | None, entity: str | None) -> WandbTarget:
+def _settings(journal: Journal) -> WandbSettings:
     try:
-        recorded = WandbSettings.model_validate(journal.settings["logging"]["wandb"])
+        recorded = journal.settings["logging"]["wandb"]
+        # Another version of goemo may have written settings that this one does not know.
+        known = {name: recorded[name] for name in WandbSettings.model_fields if name in recorded}
+        return WandbSettings.model_validate(known)
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptArtifactError(journal.path, "has no sound logging settings") from error
-    target = replace(wandb_target(recorded), mode="online")
+
+
+def _target(settings: WandbSettings, project: str | None, entity: str | None) -> WandbTarget:
+    target = replace(wandb_target(settings), mode="online")
     return replace(target, project=project or target.project, entity=entity or target.entity)
 
 
@@ -117,7 +121,7 @@ def _require_files(journal: Journal, layout: Layout) -> None:
         raise NotFoundError(f"{gone[0]}{more} belongs to {journal.run} and is gone; nothing was sent")
 
 
-def _mirrored(journal: Journal, job: Job, listen: Listener) -> SyncedRun:
+def _mirrored(journal: Journal, job: Job, patience: float, listen: Listener) -> SyncedRun:
     url: str | None = None
 
     def hear(answer: Mapping[str, Any]) -> None:
@@ -129,7 +133,7 @@ def _mirrored(journal: Journal, job: Job, listen: Listener) -> SyncedRun:
     mirror = Mirror(job)
     listen(PhaseStarted(f"Mirroring {journal.run}", 1, "runs"))
     try:
-        answer = mirror.wait(_SECONDS, hear, "finished")
+        answer = mirror.wait(patience, hear, "finished")
     finally:
         mirror.stop()
         listen(PhaseEnded())
