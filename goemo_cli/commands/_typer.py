@@ -16,11 +16,12 @@ class Command(TyperCommand):
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line."""
         given, *_ = self.make_parser(ctx).parse_args(list(args))
-        for param in self.params:
+        params: list[Any] = self.params
+        for param in params:
             values = given.get(param.name)
             values = values if isinstance(values, (list, tuple)) else [values]
             if "" in values and param.name not in _MAY_BE_EMPTY and not ctx.resilient_parsing:
-                raise typer.BadParameter("the value is empty", ctx=ctx, param_hint=param.get_error_hint(ctx))
+                raise typer.BadParameter("the value is empty", ctx=ctx, param=param)
         return super().parse_args(ctx, args)
 
 
