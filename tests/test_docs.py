@@ -1,14 +1,17 @@
-"""Documentation that cannot drift: generated pages are fresh, commands exist, links lead somewhere."""
+"""Documentation that cannot drift: generated pages are fresh, commands exist, links lead somewhere, programs run."""
 
 import re
 import runpy
 import shlex
+import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
 from goemo_cli.app import app
+from goemo_cli.core.layout import Layout
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [
@@ -18,6 +21,9 @@ PAGES = [
     ROOT / "output/README.md",
 ]
 COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )?(goemo [^\n#|]+?)\s*(?:#.*|\|.*)?$", re.MULTILINE)
+PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+SLOW = {"sweep.md"}
+"""Pages whose programs train several models."""
 LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
 
 
@@ -56,3 +62,41 @@ def test_the_generated_reference_is_fresh(name: str) -> None:
     generate = runpy.run_path(str(ROOT / "docs" / "generate.py"))
     page = ROOT / "docs" / "reference" / f"{name}.md"
     assert page.read_text(encoding="utf-8") == generate[f"{name}_reference"](), "run: make docs"
+
+
+def programs() -> list[Any]:
+    """Every Python block of every page, by its page and line."""
+    found: list[Any] = []
+    for page in PAGES:
+        text = page.read_text(encoding="utf-8")
+        for block in PROGRAM.finditer(text):
+            line = text.count("\n", 0, block.start()) + 1
+            marks = [pytest.mark.slow] if page.name in SLOW else []
+            found.append(pytest.param(block[1], id=f"{page.relative_to(ROOT)}:{line}", marks=marks))
+    return found
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a finished and calibrated run, as a reader of the guides has it."""
+    from goemo_cli.services.calibration import calibrate
+    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.settings import resolve_settings
+    from goemo_cli.services.training import train
+
+    layout = Layout(tmp_path_factory.mktemp("docs"))
+    flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 1}
+    run = train(resolve_settings(None, flags), layout=layout).run
+    calibrate(open_run(str(run), layout), layout=layout)
+    return layout.root
+
+
+@pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning")  # torch's, on a machine without a GPU
+@pytest.mark.parametrize("program", programs())
+def test_every_program_runs_on_its_own(
+    program: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    exec(compile(program, "program", "exec"), {"__name__": "__main__"})

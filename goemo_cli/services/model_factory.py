@@ -1,4 +1,4 @@
-"""Models by name for programs of one's own: `create_model("minilm", labels=...)`."""
+"""Models by name for your own programs: `create_model("minilm", labels=...)`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,6 +15,7 @@ from goemo_cli.ml.transformer import TransformerClassifier
 from goemo_cli.services.datasets import load_sample
 from goemo_cli.services.fitting import start_model
 from goemo_cli.services.settings import resolve_settings
+from goemo_cli.tracking.artifact_manager import LoggedArtifact
 from goemo_cli.tracking.callback import LoggerCallback
 from goemo_cli.tracking.logger_config import LoggerConfig
 
@@ -30,7 +31,15 @@ class CreatedModel(TransformerClassifier):
     training: Mapping[str, Any] = field(default_factory=dict)
     """Settings that suit it, by the names of `training.*`: goemo's, with the catalogue's for this model."""
     logger: LoggerCallback | None = None
-    """What its training is logged with; None without tracking."""
+    """Logs its training, in a run that is open already; None without tracking."""
+    artifact: LoggedArtifact | None = None
+    """The model as it was created, version `v0` of `{name}-model` the first time; None without tracking."""
+
+    def save_pretrained(self, folder: Path | str) -> None:
+        """Write weights, config and tokenizer into a folder, as transformers' `from_pretrained` reads them."""
+        Path(folder).mkdir(parents=True, exist_ok=True)
+        self.save_weights(Path(folder))
+        self.save_tokenizer(Path(folder))
 
 
 def model_names() -> tuple[str, ...]:
@@ -43,7 +52,7 @@ def create_model(
     *,
     labels: Sequence[str] = EMOTIONS,
     device: str = "auto",
-    tracking: LoggerConfig | None = None,
+    tracking: LoggerConfig | str | None = None,
     root: Path | str = Path(),
     may_fetch: bool = True,
     listen: Listener = ignore,
@@ -57,8 +66,10 @@ def create_model(
         name: one of `model_names()`, a Hub id, a folder, or a run of goemo: its folder, its name, `@latest`, `@best`.
         labels: label names in output order; those of GoEmotions by default.
         device: auto, cpu, cuda or mps.
-        tracking: where its training is logged: `with model.logger as logger: logger.on_step_end(...)`. Where W&B is
-            not to be had, everything goes to the local store after one `TrackingWarning`.
+        tracking: where to log the model and its training, or the name of a project. A run begins: it records the settings,
+            and the model as the artifact `{name}-model`. `with model.logger as logger: logger.on_step_end(...)`
+            continues the run and ends it. If W&B is unavailable, everything goes to the local store after one
+            `TrackingWarning`.
         root: whose runs are meant, and where the local store of `tracking` lies.
         may_fetch: whether weights may be downloaded.
         listen: told where the weights come from.
@@ -85,10 +96,22 @@ def create_model(
         config.model, entry, tuple(labels), texts, device=where, listen=listen, may_fetch=may_fetch
     )
     made.model.to(where).eval()
-    return CreatedModel(
-        **vars(made),
-        name=entry.name,
-        base=base,
-        training=config.training.model_dump(),
-        logger=LoggerCallback(tracking, root=root) if tracking else None,
+    created = CreatedModel(**vars(made), name=entry.name, base=base, training=config.training.model_dump())
+    if tracking is not None:
+        _track(created, tracking, config.model.model_dump(mode="json"), root)
+    return created
+
+
+def _track(
+    model: CreatedModel, tracking: LoggerConfig | str, settings: Mapping[str, Any], root: Path | str
+) -> None:
+    """Begin the run of a model: its settings, and the model itself as an artifact."""
+    model.logger = LoggerCallback(tracking, root=root)
+    known = {"labels": list(model.labels), "base_model": dict(model.base)}
+    model.logger.on_train_begin({"model": settings, "training": model.training, **known})
+    model.artifact = model.logger.manager.save_model_artifact(
+        model,
+        f"{model.name}-model",
+        metadata=known,
+        description=f"{model.name} for {len(model.labels)} labels, before training",
     )

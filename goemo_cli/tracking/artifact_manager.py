@@ -28,7 +28,7 @@ from goemo_cli.tracking.logged_values import checked_values, local_values, media
 from goemo_cli.tracking.logger_config import LoggerConfig, Mode
 from goemo_cli.tracking.media import media_facts
 from goemo_cli.tracking.metadata import model_facts, size_facts, software, table_facts, without_secrets
-from goemo_cli.tracking.registry import FOLDER, Registry, files_of
+from goemo_cli.tracking.registry import FOLDER, Registry, check_metadata, files_of
 from goemo_cli.tracking.saving import TABLE_ROWS, read_table, write_model, write_predicted, write_splits
 from goemo_cli.tracking.versions import Version
 
@@ -110,8 +110,9 @@ class ArtifactManager:
         warn: Callable[[str], None] | None = None,
     ) -> None:
         self.config = LoggerConfig(project=config) if isinstance(config, str) else config or LoggerConfig()
-        self.registry = Registry(Path(root) / FOLDER)
-        self._wandb_folder = Path(root) / _WANDB_FOLDER
+        folder = Path(root).absolute()  # the program may change its directory before the run ends
+        self.registry = Registry(folder / FOLDER)
+        self._wandb_folder = folder / _WANDB_FOLDER
         self.warn = warn or (lambda message: warnings.warn(message, TrackingWarning, stacklevel=5))
         self._local: LocalRun | None = None
         self._wandb: WandbArtifacts | None = None
@@ -445,6 +446,7 @@ class ArtifactManager:
             "parents": described.get("parents", ()),
             "description": described.get("description"),
         }
+        check_metadata(about["metadata"])
         made = self._on_wandb(lambda wandb: wandb.add(name, files, **about))
         where: Where = "wandb" if made else "local"
         if made is None:
@@ -484,15 +486,18 @@ class ArtifactManager:
     def _on_wandb(self, call: "Callable[[WandbArtifacts], _T]") -> _T | None:
         """The result of a call to W&B; None without W&B.
 
-        After a failure W&B is not used again in this run. Mistakes of the caller are raised.
+        After a failure W&B is not used again in this run. Mistakes of the caller are raised; a SettingError with a cause
+        is not one of them, but an error of the SDK, such as a run that something else has finished.
         """
         if self._wandb is None:
             return None
         try:
             return call(self._wandb)
-        except (SettingError, NotFoundError, CorruptArtifactError):
+        except (NotFoundError, CorruptArtifactError):
             raise
         except (GoemoError, OSError) as error:
+            if isinstance(error, SettingError) and error.__cause__ is None:
+                raise
             self.warn(f"{error}; from here on everything goes to the local store")
             self._wandb = None
             return None

@@ -98,7 +98,7 @@ class Registry:
         """
         check_name(name)
         wanted = [check_alias(alias) for alias in dict.fromkeys([LATEST, *aliases])]
-        _check_json(metadata or {})
+        check_metadata(metadata or {})
         check_file_names(files)
         stored = {inside: self._store(path) for inside, path in sorted(files.items())}
         version = self._claim(
@@ -370,7 +370,12 @@ def _version_text(path: Path) -> str:
     return version
 
 
-def _check_json(metadata: Mapping[str, Any]) -> None:
+def check_metadata(metadata: Mapping[str, Any]) -> None:
+    """Refuse metadata that JSON cannot hold.
+
+    Raises:
+        SettingError: with the reason.
+    """
     try:
         dump_json(dict(metadata))
     except (TypeError, ValueError) as error:

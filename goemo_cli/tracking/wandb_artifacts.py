@@ -64,7 +64,11 @@ class WandbArtifacts:
                 mode="online" if online else "offline",
                 resume="allow",
                 dir=str(directory.resolve()),
-                settings=run_settings(init_timeout=_INIT_SECONDS, finish_timeout=_INIT_SECONDS),
+                settings=run_settings(
+                    init_timeout=_INIT_SECONDS,
+                    finish_timeout=_INIT_SECONDS,
+                    reinit="create_new",  # else the SDK returns a run that is open in this process already
+                ),
             )
 
     @property

@@ -1,5 +1,6 @@
 """Models by name: every kind of name, what comes back, what is refused."""
 
+import json
 import warnings
 from pathlib import Path
 from typing import Any
@@ -84,6 +85,29 @@ def test_a_missing_tracker_falls_back_with_one_warning(tmp_path: Path, monkeypat
             logger.on_epoch_end(1, {"val/f1_macro": 0.5})
     assert len([one for one in caught if one.category is TrackingWarning]) == 1
     assert list((tmp_path / "artifacts" / "registry").rglob("*.json*"))
+
+
+def test_tracking_records_the_settings_and_the_model_itself(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    model = create_model("tiny", labels=["x", "y"], max_length=16, tracking="mood", root=tmp_path)
+    assert model.logger is not None
+    assert model.artifact is not None
+    manager = model.logger.manager
+    record = json.loads((manager.registry.folder / "runs" / (manager.run_id or "") / "run.json").read_text())
+    assert (record["project"], record["config"]["labels"]) == ("mood", ["x", "y"])
+    assert record["config"]["model"]["max_length"] == 16
+    assert record["config"]["training"]["learning_rate"] == model.training["learning_rate"]
+
+    manager.registry.fetch(model.artifact.reference, tmp_path / "out")
+    again = create_model(str(tmp_path / "out"), labels=["x", "y"], max_length=16)
+    assert (again.continued, model.artifact.type) == (("x", "y"), "model")
+    assert np.array_equal(again.predict_proba(["so happy"]), model.predict_proba(["so happy"]))
+
+    with model.logger as logger:
+        logger.on_step_end(1, {"train/loss": 0.5})
+        trained = logger.manager.save_model_artifact(model, "trained", parents=[model.artifact.reference])
+    assert manager.registry.parents(manager.registry.get(trained.reference)) == ("tiny-model:v0",)
+    assert len(list((manager.registry.folder / "runs").iterdir())) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -28,11 +29,13 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.classifier import load_classifier
-from goemo_cli.services.predicting import streaming
+from goemo_cli.services.predicting import prediction_log, streaming
 from goemo_cli.services.predicting.mirroring import Mirrored, mirror_config, mirror_predictions
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions
 from goemo_cli.services.predicting.sources import given_texts, open_texts
 from goemo_cli.services.predicting.streaming import Sample, predict_stream, predict_to_file
+from goemo_cli.tracking import ArtifactManager, LoggerConfig, Registry, TrackingWarning
+from goemo_cli.tracking.local_runs import read_metrics
 from tests.prediction_checkpoints import (
     MAX_LENGTH,
     TEXTS,
@@ -404,3 +407,49 @@ def test_predictions_are_logged_in_the_local_store_and_never_hurt(
     assert any(isinstance(event, Warned) for event in heard)
     with pytest.raises(SettingError, match="mode"):
         mirror_config(project=None, entity=None, mode="sideways")
+
+
+def test_a_tracked_predictor_logs_statistics_of_each_call_and_its_predictions_in_parts(
+    runs: Runs, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_log, "PART_ROWS", 20)
+    registry = Registry(tmp_path / "artifacts/registry")
+    with Predictor.load(runs["tiny"], tracking=LoggerConfig(mode="local"), root=tmp_path) as predictor:
+        found = predictor.predict(TEXTS[:10])
+        predictor.predict([])
+        predictor.predict_one(TEXTS[10])
+        [metrics] = registry.folder.rglob("metrics.jsonl")
+        assert [line["predict/texts"] for line in read_metrics(metrics)] == [10, 1]
+        assert read_metrics(metrics)[0]["predict/mean_confidence"] == found.statistics.mean_confidence
+        for text in TEXTS[11:23]:
+            predictor.predict_one(text)
+    predictor.predict(TEXTS[:1])  # the log is closed
+    versions = registry.versions(f"{predictor.run}-predictions")
+    assert [version.metadata["rows"] for version in versions] == [20, 3]
+    registry.fetch(versions[0].reference, tmp_path / "out")
+    with (tmp_path / "out/texts_predictions.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["text"] for row in rows] == TEXTS[:20]
+    for at, row in enumerate(rows[:10]):
+        assert row["pred_labels"] == ",".join(found.label_names(at))
+        assert [np.float32(row[f"pred_prob_{label}"]) for label in found.labels] == list(found.y_prob[at])
+    record = json.loads((metrics.parent / "run.json").read_text())
+    assert (record["state"], record["summary"]["predict/texts"]) == ("finished", 23)
+    assert record["config"]["run"] == str(predictor.run)
+
+
+def test_a_log_that_fails_never_fails_a_prediction(runs: Runs, tmp_path: Path) -> None:
+    with Predictor.load(runs["tiny"], tracking=LoggerConfig(mode="local"), root=tmp_path) as predictor:
+        shutil.rmtree(tmp_path / "artifacts")
+        (tmp_path / "artifacts").write_text("a file where the store was")
+        with pytest.warns(TrackingWarning, match="no longer logged"):
+            predictor.predict(TEXTS[:2])
+        assert len(predictor.predict(TEXTS[:2])) == 2
+
+
+def test_predictions_of_texts_are_logged_as_they_are(predictor: Predictor, tmp_path: Path) -> None:
+    found = predictor.predict(TEXTS[:3])
+    with ArtifactManager(LoggerConfig(mode="local"), root=tmp_path) as manager:
+        manager.log_predictions(found, "mine")
+        written = manager.get_model_artifact("mine") / "test_predictions.csv"
+    assert written.read_text().splitlines()[0].startswith("text,pred_labels,pred_prob_admiration,")

@@ -573,6 +573,42 @@ def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(tmp_
     assert (line["val"], line["h"]) == ({"f1": 0.5}, {"type": "wandb.Histogram", "on_wandb": True})
 
 
+def test_runs_that_are_open_at_once_stay_apart(wandb_server: WandbServer, tmp_path: Path):
+    """Also next to one of the user's."""
+    body = """
+    import wandb
+    own = wandb.init(project="mood", id="own", reinit="create_new")
+    other = ArtifactManager("mood", root=root, warn=warned.append)
+    said["other"] = other.init_run()
+    for number, one in enumerate((manager, other)):
+        one.log_metrics({"loss": float(number)})
+    own.log({"loss": 2.0})
+    own.finish()
+    other.finish_run()
+    third = ArtifactManager("mood", root=root, warn=warned.append)
+    said["third"] = third.init_run()
+    third.log_metrics({"loss": 3.0})
+    """
+    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
+    runs = [said["run_id"], said["other"], "own", said["third"]]
+    logged = [[row["loss"] for row in wandb_server.runs[f"tester/mood/{run}"].history] for run in runs]
+    assert (logged, said["warned"]) == ([[0.0], [1.0], [2.0], [3.0]], [])
+    assert {wandb_server.runs[f"tester/mood/{run}"].state for run in runs} == {"finished"}
+
+
+def test_a_run_that_something_else_finishes_on_wandb_continues_here(
+    wandb_server: WandbServer, tmp_path: Path
+):
+    body = """
+    import wandb
+    wandb.init(project="mood", reinit="finish_previous").finish()  # as every init in a notebook
+    manager.log_metrics({"loss": 1.0})
+    """
+    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
+    assert (said["where_at_the_end"], len(said["warned"])) == ("local", 1)
+    assert record_of(tmp_path, said["run_id"])["state"] == "finished"
+
+
 def test_a_registry_that_wandb_refuses_costs_a_warning_alone(wandb_server: WandbServer, tmp_path: Path):
     body = """
     said["net"] = manager.save_model_artifact(
@@ -788,16 +824,3 @@ def test_the_example_runs_as_it_stands(tmp_path: Path):
         ["mood-predictions:v0", "predictions"], ["mood-words:v0", "model"], ["mood-data:v0", "dataset"]
     ]  # fmt: skip
     assert (tmp_path / "artifacts/registry/artifacts/mood-predictions/v0.json").is_file()
-
-
-def test_the_guide_shows_what_works(tmp_path: Path, monkeypatch):
-    """Every Python block of the guide, one after the other, as a reader would type them."""
-    page = (REPOSITORY / "docs/guides/tracking-library.md").read_text()
-    blocks = [part.partition("```")[0] for part in page.split("```python\n")[1:]]
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("WANDB_MODE", "disabled")
-    names: dict[str, Any] = {}
-    for block in blocks:
-        exec(compile(block, "tracking-library.md", "exec"), names)
-    assert len(blocks) >= 3
-    assert names["tree"].parents

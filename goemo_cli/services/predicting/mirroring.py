@@ -6,6 +6,7 @@ from typing import Any
 
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.events import Listener, Noted, Warned
+from goemo_cli.services.predicting.prediction_log import statistics_values
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, facts_of
 from goemo_cli.services.predicting.streaming import Sample
 from goemo_cli.tracking.artifact_manager import ArtifactManager
@@ -73,7 +74,7 @@ def _mirrored(
     manager = ArtifactManager(config, root=root, warn=lambda message: listen(Warned(message)))
     run_id = manager.init_run(config=facts_of(predictor), job_type="predict")
     with manager:
-        manager.log_metrics(_numbers(statistics))
+        manager.log_metrics(statistics_values(statistics))
         artifact = _log_sample(manager, predictor, statistics, sample) if sample.kept else None
         found = Mirrored(run_id, artifact, manager.where, manager.url)
     listen(Noted(f"Logged statistics and {len(sample.kept)} predictions: {found.url or artifact or run_id}"))
@@ -89,15 +90,3 @@ def _log_sample(
     ]
     about = {"run": str(predictor.run), "rows_predicted": statistics.texts}
     return manager.log_predictions(rows, f"{predictor.run}-predict", split="sample", metadata=about).reference
-
-
-def _numbers(statistics: BatchStatistics) -> dict[str, float]:
-    numbers: dict[str, float] = {
-        "predict/texts": statistics.texts,
-        "predict/unlabelled": statistics.unlabelled,
-        "predict/cut": statistics.cut,
-        **{f"predict/share_{label}": share for label, share in statistics.label_distribution.items()},
-    }
-    if statistics.mean_confidence is not None:
-        numbers["predict/mean_confidence"] = statistics.mean_confidence
-    return numbers

@@ -1,9 +1,10 @@
 """A checkpoint ready to predict: texts in; probabilities, labels and statistics out."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,10 +15,13 @@ from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.ml.classifier import PRECISIONS, Classifier, load_classifier
 from goemo_cli.ml.data import without_surrogates
 from goemo_cli.services.label_rules import LabelRule, label_rule
+from goemo_cli.services.predicting.prediction_log import PredictionLog
 from goemo_cli.services.runs.references import open_run
+from goemo_cli.tracking.logger_config import LoggerConfig
 
 if TYPE_CHECKING:
     from goemo_cli.ml.devices import Precision
@@ -87,12 +91,14 @@ class TextPredictions:
         y_prob: probabilities, float32, (n_examples, n_labels).
         y_pred: predicted labels, bool, (n_examples, n_labels); they follow from `y_prob`.
         statistics: of them all.
+        texts: as they were predicted.
     """
 
     labels: tuple[str, ...]
     y_prob: FloatArray
     y_pred: BoolArray
     statistics: BatchStatistics
+    texts: Sequence[str] = ()
 
     def __len__(self) -> int:
         return len(self.y_prob)
@@ -107,22 +113,32 @@ class TextPredictions:
         """The labels predicted for one text, in label order."""
         return tuple(self.labels[at] for at in np.flatnonzero(self.y_pred[row]))
 
+    def rows(self) -> Iterator[dict[str, Any]]:
+        """Each text as a row: `text`, `pred_labels`, and `pred_prob_{label}` of every label."""
+        columns = [f"{PROBABILITY_PREFIX}{label}" for label in self.labels]
+        for row, text in enumerate(self.texts):
+            probabilities = dict(zip(columns, self.y_prob[row], strict=True))
+            yield {"text": text, "pred_labels": self.label_names(row), **probabilities}
+
 
 class Predictor:
     """A model in memory with the rule that its labels follow; several threads may share one.
 
     Calls are answered one after another: the model itself uses all cores, and tokenizers are not made for threads.
+    With tracking, use it as a context manager, or call `close` at the end.
 
     Attributes:
         run: whose model it is.
         rule: what is shown and how labels follow.
         precision: fp32 or bf16.
+        log: where its predictions are logged; None without tracking.
     """
 
     def __init__(
         self, classifier: Classifier, rule: LabelRule, *, run: RunName, precision: "Precision" = "fp32"
     ) -> None:
         self.run, self.rule, self.precision = run, rule, precision
+        self.log: PredictionLog | None = None
         self._classifier = classifier
         self._lock = threading.Lock()
 
@@ -139,6 +155,7 @@ class Predictor:
         threshold: float | None = None,
         threshold_rule: str | None = None,
         top_k: int | None = None,
+        tracking: LoggerConfig | str | None = None,
         listen: Listener = ignore,
     ) -> Self:
         """Load a checkpoint of any kind: transformer, tfidf, ensemble.
@@ -153,6 +170,9 @@ class Predictor:
             threshold: one for all labels instead of the checkpoint's.
             threshold_rule: another rule of the checkpoint: per_label, global, fixed_0.5 or fixed_0.3.
             top_k: at most so many labels per text.
+            tracking: where to log what is predicted, or the name of a project: on W&B, or without it in the local store
+                below `root`. Every call logs its statistics; the predictions become an artifact and a table when the
+                predictor is closed, and after every 10,000.
             listen: told of warnings.
 
         Raises:
@@ -174,7 +194,23 @@ class Predictor:
             listen=listen,
         )
         classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
-        return cls(classifier, rule, run=opened.run, precision=chosen)
+        predictor = cls(classifier, rule, run=opened.run, precision=chosen)
+        if tracking is not None:
+            predictor.log = PredictionLog(tracking, root=root, run=str(opened.run), facts=facts_of(predictor))
+        return predictor
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the run of `tracking`; nothing without it."""
+        if self.log is not None:
+            self.log.close()
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -198,7 +234,11 @@ class Predictor:
         with self._lock:
             y_prob = self._classifier.predict_proba(clean, advanced, cut.append)
         shown, y_pred = self.rule(y_prob)
-        return TextPredictions(self.labels, shown, y_pred, _statistics(self.labels, shown, y_pred, sum(cut)))
+        statistics = _statistics(self.labels, shown, y_pred, sum(cut))
+        predictions = TextPredictions(self.labels, shown, y_pred, statistics, clean)
+        if self.log is not None:
+            self.log.add(predictions)
+        return predictions
 
     def predict_one(self, text: str) -> TextPrediction:
         """Predict labels of one text."""
