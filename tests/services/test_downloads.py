@@ -13,7 +13,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from safetensors.numpy import save
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint, write_manifest
 from goemo_cli.core.errors import CorruptArtifactError
@@ -21,9 +23,9 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, 
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.ml.weight_safety import require_plain_weights
 from goemo_cli.services.downloading.plan import ArtifactName
 from goemo_cli.services.downloading.staging import open_stage
-from goemo_cli.services.downloading.weight_safety import require_plain_weights
 from goemo_cli.services.summaries import write_summaries
 from tests.conftest import REPOSITORY
 from tests.synthetic_runs import LABELS, add_run, outside
@@ -157,12 +159,19 @@ def here(tmp_path: Path) -> Layout:
     return Layout(tmp_path / "here")
 
 
+def weights(number: float = 1.0) -> bytes:
+    """A safetensors file; every one is another."""
+    noise = np.frombuffer(os.urandom(1000), np.uint8)
+    content: bytes = save({"a.weight": np.full(3, number, np.float32), "b": noise})
+    return content
+
+
 def trained(root: Path, name: str = RUN, **scores: Any) -> Layout:
     layout = Layout(root)
     checkpoint = add_run(layout, name, **scores)
     folder, run = checkpoint.path, checkpoint.run
     (folder / "weights.bin").unlink()
-    (folder / "model.safetensors").write_bytes(os.urandom(1000) + b"weights")
+    (folder / "model.safetensors").write_bytes(weights())
     metrics = read_json_object(folder / METRICS) | {"wandb_run_id": "abc123", "per_class": []}
     write_json(folder / METRICS, metrics)
     write_manifest(
@@ -379,13 +388,13 @@ def test_a_checkpoint_must_be_what_its_manifest_says(
     goemo: Goemo, server: WandbServer, origin: Layout, here: Layout
 ):
     run = upload(server, origin)
-    weights = f"checkpoint/{RUN}/model.safetensors"
-    good = run.files[weights]
-    run.files[weights] = good[::-1]  # as the server declares it, but not as it was trained
+    name = f"checkpoint/{RUN}/model.safetensors"
+    good = run.files[name]
+    run.files[name] = weights()  # as the server declares it, but not as it was trained
     changed = goemo("download", "--run-id", WHERE, "--root", here.root)
-    del run.files[weights]
+    del run.files[name]
     missing = goemo("download", "--run-id", WHERE, "--root", here.root)
-    run.files[weights] = good
+    run.files[name] = good
     run.files["predictions/" + f"test_predictions_{RUN[:4]}_{RUN[5:]}.csv"] = b"of somebody else"
     foreign = goemo("download", "--run-id", WHERE, "--root", here.root)
     assert [changed.code, missing.code, foreign.code] == [5, 5, 5]
@@ -410,6 +419,20 @@ def test_unsafe_weights_are_refused(
     run.files[f"checkpoint/{RUN}/pytorch_model.bin"] = pickle.dumps(Evil())
     evil = goemo("download", "--run-id", WHERE, "--root", here.root)
     del run.files[f"checkpoint/{RUN}/pytorch_model.bin"]
+    name = f"checkpoint/{RUN}/model.safetensors"
+    sound = run.files[name]
+    unsound = {
+        b"PK\x03\x04 and more of a torch archive": "pickle under another name",
+        (2**60).to_bytes(8, "little") + b"{}": "not a whole safetensors file",
+        weights(float("nan")): "a.weight holds numbers that are not finite",
+    }
+    for content, reason in unsound.items():
+        run.files[name] = content
+        refused = goemo("download", "--run-id", WHERE, "--root", here.root)
+        assert (refused.code, "model.safetensors" in refused.err, reason in refused.err) == (5, True, True), (
+            refused
+        )
+    run.files[name] = sound
     run.files[f"checkpoint/{RUN}/config.json"] = b'{"auto_map": {"AutoModel": "code.Model"}}'
     mapped = goemo("download", "--run-id", WHERE, "--root", here.root)
     assert [evil.code, mapped.code] == [5, 5]
@@ -427,7 +450,7 @@ def test_runs_of_others_are_read(goemo: Goemo, server: WandbServer, here: Layout
         "team/emotions/x1",
         files={
             f"checkpoint/{old}/config.json": b"{}",
-            f"checkpoint/{old}/model.safetensors": b"weights",
+            f"checkpoint/{old}/model.safetensors": weights(),
             f"checkpoint/{old}/training_args.bin": b"a pickle of settings",
             "predictions/test_predictions_distilbert_12-11-2025-221314.csv": b"text,true_labels,pred_labels\n",
             "stats/per_class_metrics_distilbert_12-11-2025-221314.csv": b"rank,emotion\n",

@@ -15,13 +15,9 @@ from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, P
 from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.ml.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
 from goemo_cli.services.downloading.plan import Plan, PlannedFile
 from goemo_cli.services.downloading.records import slug_of
-from goemo_cli.services.downloading.weight_safety import (
-    PICKLED,
-    require_plain_settings,
-    require_plain_weights,
-)
 from goemo_cli.services.summaries import summary_tables, test_metrics
 from goemo_cli.tracking.wandb_fetch_http import Fetcher
 from goemo_cli.tracking.wandb_fetch_many import fetch_all
@@ -99,8 +95,8 @@ def check_staged(
     for file in files:
         path = staged_path(file, stage, layout)
         with _named(f"{where}/{file.remote.name}"):
-            if path.suffix in PICKLED:
-                require_plain_weights(path)
+            if path.suffix in WEIGHTS:
+                require_sound_weights(path, numbers=True)
             elif file.what == "checkpoint" and path.name in _SETTINGS:
                 require_plain_settings(path)
 
