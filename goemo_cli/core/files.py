@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import os
 import shutil
 import tempfile
@@ -117,11 +118,14 @@ def read_json(path: Path) -> Any:
     """The value of a JSON document.
 
     Raises:
-        CorruptArtifactError: no JSON, not UTF-8, a key twice, or a NaN.
+        CorruptArtifactError: no JSON, not UTF-8, a key twice, or a number that is not finite (NaN, 1e999).
     """
     try:
         return json.loads(
-            path.read_text(encoding="utf-8"), object_pairs_hook=_unique_keys, parse_constant=_refuse_constant
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
         )
     except (ValueError, RecursionError) as error:
         raise CorruptArtifactError(path, f"is not valid JSON ({error})") from error
@@ -170,6 +174,13 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
             raise ValueError(f"key {key!r} stands twice")
         seen[key] = value
     return seen
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text} is too large")
+    return number
 
 
 def _refuse_constant(name: str) -> Any:

@@ -1,5 +1,6 @@
 """The per-class metrics CSV: one writer and one reader, which also knows the older columns."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,9 @@ def _value(path: Path, line: int, column: str, cell: str | None) -> Any:
     if column == "emotion" or not cell:
         return cell or None
     try:
-        return int(cell) if column in _COUNT_COLUMNS else float(cell)
+        number = int(cell) if column in _COUNT_COLUMNS else float(cell)
     except ValueError as error:
         raise DataFileError(path, f"column {column}: {cell!r} is no number", line) from error
+    if not math.isfinite(number):
+        raise DataFileError(path, f"column {column}: {cell!r} is not finite", line)
+    return number

@@ -11,6 +11,7 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.csv_files import atomic_csv, open_csv
 from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.probabilities import not_probabilities
 from goemo_cli.core.schema import (
     ID_COLUMN,
     PREDICTION_LEADING_COLUMNS,
@@ -69,9 +70,16 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     """Write a predictions CSV, whole or not at all.
 
     Probabilities are written as the shortest decimals that read back to the same float32.
+
+    Raises:
+        DataFileError: a number that is not a probability, NaN included.
     """
     names = np.asarray(predictions.labels, dtype=object)
-    numbers = predictions.y_prob.astype(np.float32).astype("U32")
+    y_prob = predictions.y_prob.astype(np.float32)
+    for row, column in not_probabilities(y_prob)[:1]:
+        fault = f"{y_prob[row, column]} is not a probability between 0 and 1"
+        _raiser(path)(int(row) + 1, PROBABILITY_PREFIX + predictions.labels[column], fault)
+    numbers = y_prob.astype("U32")
     with atomic_csv(path) as writer:
         writer.writerow(prediction_columns(predictions.labels, with_ids=predictions.ids is not None))
         for row, text in enumerate(predictions.texts):
@@ -215,7 +223,7 @@ def _probabilities(
         numbers = np.asarray([[_number(cell) for cell in row] for row in cells], dtype=np.float64)
     with np.errstate(over="ignore"):  # 1e300 becomes infinity, which is no probability either
         y_prob = numbers.astype(np.float32)
-    for row, column in np.argwhere(~((y_prob >= 0) & (y_prob <= 1))):
+    for row, column in not_probabilities(y_prob):
         report(
             start + int(row),
             PROBABILITY_PREFIX + labels[column],

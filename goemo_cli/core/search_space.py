@@ -183,14 +183,14 @@ def _categorical(name: str, distribution: str, entry: Mapping[str, Any]) -> Para
         return Parameter(name, distribution, tuple(values))
     if not isinstance(weights, list) or len(weights) != len(values):
         return f"{len(values)} values need as many probabilities"
-    if any(not _is_number(weight) or weight < 0 for weight in weights) or abs(sum(weights) - 1) > 1e-6:
+    if any(not is_number(weight) or weight < 0 for weight in weights) or abs(sum(weights) - 1) > 1e-6:
         return "probabilities are not numbers from 0 that add up to 1"
     return Parameter(name, distribution, tuple(values), tuple(map(float, weights)))
 
 
 def _numeric_problem(distribution: str, numbers: Mapping[str, Any]) -> str | None:
     for key, value in numbers.items():
-        if not _is_number(value):
+        if not is_number(value):
             return f"{key} is not a number: {value!r}"
         if key in ("q", "a", "b") and value <= 0:
             return f"{key} is not above 0: {value}"
@@ -210,7 +210,8 @@ def _numeric_problem(distribution: str, numbers: Mapping[str, Any]) -> str | Non
     return None
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
+    """Whether a value of a YAML file is a finite number."""
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 

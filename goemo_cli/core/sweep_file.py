@@ -10,7 +10,7 @@ from typing import Any, Literal, cast
 from goemo_cli.core.config import TrainConfig, nested, setting_names
 from goemo_cli.core.errors import NotFoundError, SettingError, UnknownSettingError, did_you_mean
 from goemo_cli.core.names import model_slug
-from goemo_cli.core.search_space import Parameter, parse_parameters
+from goemo_cli.core.search_space import Parameter, is_number, parse_parameters
 from goemo_cli.core.yaml_files import read_yaml_mapping
 
 Method = Literal["bayes", "random", "grid", "custom"]
@@ -170,7 +170,7 @@ def _metric(entry: Any, problems: list[str]) -> Metric | None:
     if goal not in ("minimize", "maximize"):
         problems.append(f"metric.goal is minimize or maximize, not {goal!r}")
         return None
-    if target is not None and not isinstance(target, (int, float)):
+    if target is not None and not is_number(target):
         problems.append(f"metric.target is not a number: {target!r}")
         return None
     return Metric(entry["name"], goal, None if target is None else float(target))
@@ -185,7 +185,7 @@ def _early_terminate(entry: Any, problems: list[str]) -> EarlyTerminate | None:
     if strange := set(entry) - {"type", "min_iter", "max_iter", "s", "eta", "strict"}:
         problems.append(f"early_terminate has no key {', '.join(sorted(map(str, strange)))}")
     eta, strict = entry.get("eta", 3), entry.get("strict", False)
-    if not isinstance(eta, (int, float)) or eta <= 1:
+    if not is_number(eta) or eta <= 1:
         problems.append(f"early_terminate.eta is a number above 1, not {eta!r}")
         return None
     if not isinstance(strict, bool):
@@ -202,11 +202,7 @@ def _early_terminate(entry: Any, problems: list[str]) -> EarlyTerminate | None:
 def _weights(entry: Any, problems: list[str]) -> dict[str, float]:
     if entry is None:
         return {}
-    if (
-        not isinstance(entry, Mapping)
-        or not entry
-        or not all(isinstance(value, (int, float)) for value in entry.values())
-    ):
+    if not isinstance(entry, Mapping) or not entry or not all(map(is_number, entry.values())):
         problems.append(f"{COMBINED}: a mapping from objectives to their weights is wanted")
         return {}
     return {str(key): float(value) for key, value in entry.items()}
@@ -215,7 +211,7 @@ def _weights(entry: Any, problems: list[str]) -> dict[str, float]:
 def _whole(value: Any, name: str, problems: list[str]) -> int | None:
     if value is None:
         return None
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or value < 1 or value != int(value):
+    if not is_number(value) or value < 1 or value != int(value):
         problems.append(f"{name} is a whole number from 1, not {value!r}")
         return None
     return int(value)

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
 from goemo_cli.core.files import atomic_path, library_writes, read_json_object, write_json
+from goemo_cli.core.probabilities import require_probabilities
 
 VOCABULARY = "tfidf.json"
 ARRAYS = "tfidf.safetensors"
@@ -28,12 +29,14 @@ class TfidfClassifier:
         vectorizer: fitted.
         coefficients: (n_labels, n_terms), float32.
         intercepts: (n_labels,), float64.
+        folder: the checkpoint that it was read from; None if it is not saved.
     """
 
     labels: tuple[str, ...]
     vectorizer: TfidfVectorizer
     coefficients: FloatArray
     intercepts: DoubleArray
+    folder: Path | None = None
 
     def predict_proba(
         self,
@@ -41,7 +44,11 @@ class TfidfClassifier:
         advanced: Callable[[int], None] = lambda rows: None,
         cut: Callable[[int], None] = lambda texts: None,
     ) -> FloatArray:
-        """Probability of every label, float32, (n_examples, n_labels). No text is ever cut."""
+        """Probability of every label, float32, (n_examples, n_labels). No text is ever cut.
+
+        Raises:
+            CorruptArtifactError: the numbers of a checkpoint give something that is not a probability.
+        """
         blocks = [np.zeros((0, len(self.labels)), np.float32)]
         for start in range(0, len(texts), _INFERENCE_ROWS):
             block = texts[start : start + _INFERENCE_ROWS]
@@ -50,7 +57,9 @@ class TfidfClassifier:
             )
             blocks.append((1 / (1 + np.exp(-scores))).astype(np.float32))
             advanced(len(block))
-        return np.concatenate(blocks)
+        y_prob = np.concatenate(blocks)
+        require_probabilities(y_prob, self.labels, self.folder)
+        return y_prob
 
     def save(self, folder: Path) -> None:
         """Write tfidf.json (terms and settings) and tfidf.safetensors (numbers)."""
@@ -104,7 +113,7 @@ def load_tfidf(folder: Path, labels: tuple[str, ...]) -> TfidfClassifier:
     """A saved baseline.
 
     Raises:
-        CorruptArtifactError: files that do not belong together.
+        CorruptArtifactError: files that do not belong together, or numbers that are not finite.
     """
     try:
         arrays = load_file(folder / ARRAYS)
@@ -119,7 +128,10 @@ def load_tfidf(folder: Path, labels: tuple[str, ...]) -> TfidfClassifier:
         raise CorruptArtifactError(
             folder / ARRAYS, "has other labels or terms than the manifest and tfidf.json"
         )
-    return TfidfClassifier(labels, vectorizer, arrays["coefficients"], arrays["intercepts"])
+    for name, numbers in arrays.items():
+        if not np.isfinite(numbers).all():
+            raise CorruptArtifactError(folder / ARRAYS, f"{name} holds numbers that are not finite")
+    return TfidfClassifier(labels, vectorizer, arrays["coefficients"], arrays["intercepts"], folder)
 
 
 def _vectorizer(**more: Any) -> TfidfVectorizer:

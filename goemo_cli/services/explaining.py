@@ -169,7 +169,6 @@ def _warn(n_cut: int, explained: Sequence[LabelExplanation], listen: Listener) -
             Warned(f"the last {n_cut} word(s) were not read: the text is longer than the model's max_length")
         )
     for one in explained:
-        if one.delta is not None and abs(one.delta) > _NOTABLE_DELTA * max(
-            1, abs(one.logit - (one.baseline or 0))
-        ):
+        notable = _NOTABLE_DELTA * max(1, abs(one.logit - (one.baseline or 0)))
+        if one.delta is not None and not abs(one.delta) <= notable:
             listen(Warned(f"{one.label}: the amounts miss their sum by {one.delta:+.2f}; take them as rough"))

@@ -107,6 +107,7 @@ def test_json_reads_back_in_the_same_order(tmp_path: Path):
         (b'{"a": 1, "a": 2}', "key 'a' stands twice"),
         (b'{"outer": {"a": 1, "a": 2}}', "key 'a' stands twice"),
         (b'{"a": NaN}', "NaN is not a number"),
+        (b'{"a": -1e999}', "-1e999 is too large"),
         (b'{"a": -Infinity}', "-Infinity is not a number"),
         (b'{"a": [1, 2', "is not valid JSON"),
         (b"", "is not valid JSON"),

@@ -70,6 +70,8 @@ def test_other_columns_are_an_error(tmp_path: Path, header: str):
     ("row", "reason"),
     [
         ("joy,x,0,0,0,0,0,0,0,0,0,0,0,0", "m.csv:2: column f1_score: 'x' is no number"),
+        ("joy,0,nan,0,0,0,0,0,0,0,0,0,0,0", "m.csv:2: column precision: 'nan' is not finite"),
+        ("joy,0,0,0,0,0,0,0,0,1e999,0,0,0,0", "m.csv:2: column threshold: '1e999' is not finite"),
         ("joy,0,0,0,1.5,0,0,0,0,0,0,0,0,0", "m.csv:2: column support: '1.5' is no number"),
     ],
 )

@@ -334,3 +334,12 @@ def test_other_writers_quoting_and_line_ends_are_read(tmp_path: Path):
     read = read_predictions(tmp_path / "p.csv")
     assert read.texts == ["a\r\nb"]
     assert read.y_prob.tolist() == [[1.0, 0.5, 0.5]]
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), -0.1, 1.5])
+def test_the_writer_refuses_what_is_not_a_probability(tmp_path: Path, make_predictions: Make, number: float):
+    predictions = make_predictions(3)
+    predictions.y_prob[1, 2] = number
+    with pytest.raises(DataFileError, match=r"row 2, column pred_prob_neutral: .* is not a probability"):
+        write_predictions(tmp_path / "test.csv", predictions)
+    assert list(tmp_path.iterdir()) == []

@@ -187,7 +187,7 @@ def test_bands_are_those_of_wandb(rule: dict[str, Any], bands: list[int]) -> Non
     assert found.bands(100) == bands
 
 
-@pytest.mark.parametrize("rule", [{}, {"type": "hyperband"}, {"type": "hyperband", "max_iter": 3}, {"type": "hyperband", "min_iter": 0}, {"type": "hyperband", "min_iter": 1, "eta": 1}])  # fmt: skip
+@pytest.mark.parametrize("rule", [{}, {"type": "hyperband"}, {"type": "hyperband", "max_iter": 3}, {"type": "hyperband", "min_iter": 0}, {"type": "hyperband", "min_iter": 1, "eta": 1}, {"type": "hyperband", "min_iter": 1, "eta": float("nan")}, {"type": "hyperband", "min_iter": float("inf")}])  # fmt: skip
 def test_an_early_end_without_sense_is_refused(rule: dict[str, Any]) -> None:
     with pytest.raises(SettingError, match="early_terminate"):
         sweep(early_terminate=rule)

@@ -121,3 +121,22 @@ def test_damaged_or_missing_files_are_corrupt(fitted, tmp_path: Path, name: str)
     (tmp_path / name).unlink()
     with pytest.raises(CorruptArtifactError, match=r"cannot be loaded"):
         load_tfidf(tmp_path, LABELS)
+
+
+@pytest.mark.parametrize("name", ["idf", "coefficients", "intercepts"])
+def test_numbers_that_are_not_finite_are_corrupt(fitted, tmp_path: Path, name: str):
+    fitted.save(tmp_path)
+    arrays = load_file(tmp_path / ARRAYS)
+    arrays[name].flat[0] = np.nan
+    save_file(arrays, tmp_path / ARRAYS)
+    with pytest.raises(CorruptArtifactError, match=f"{name} holds numbers that are not finite"):
+        load_tfidf(tmp_path, LABELS)
+
+
+def test_a_number_that_is_not_a_probability_leaves_no_model(fitted, tmp_path: Path):
+    fitted.intercepts[1] = np.nan
+    with pytest.raises(TrainingFailedError, match="nan as the probability of anger for text 1"):
+        fitted.predict_proba(["so happy"])
+    fitted.folder = tmp_path
+    with pytest.raises(CorruptArtifactError, match=f"{tmp_path}: .* nan as the probability of anger"):
+        fitted.predict_proba(["so happy"])

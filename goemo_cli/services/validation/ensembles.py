@@ -55,8 +55,9 @@ def _check_mean(path: Path, members: list[Path], report: ValidationReport) -> No
             break
         mean = np.mean([part.y_prob for part in parts], axis=0, dtype=np.float64)
         off = np.abs(whole.y_prob - mean.astype(np.float32)).max(axis=1, initial=0)
-        if not first and (off > MEAN_TOLERANCE).any():
-            first = rows + int((off > MEAN_TOLERANCE).argmax()) + 1
+        is_off = ~(off <= MEAN_TOLERANCE)  # true for NaN too
+        if not first and is_off.any():
+            first = rows + int(is_off.argmax()) + 1
         largest = max(largest, float(off.max(initial=0)))
         rows += len(whole)
     report.check(

@@ -20,7 +20,7 @@ def check_weights(checkpoint: Checkpoint, test: Evidence, report: ValidationRepo
     with report.guard(checkpoint.path):
         y_prob = load_classifier(checkpoint).predict_proba(test.sample.texts)
         off = np.abs(y_prob - test.y_prob[test.sample.rows])
-        largest, n_off = float(off.max()), int((off > RECOMPUTE_TOLERANCE).any(axis=1).sum())
+        largest, n_off = float(off.max()), int((~(off <= RECOMPUTE_TOLERANCE)).any(axis=1).sum())
         report.recomputed[str(checkpoint.run)] = largest
         report.check(
             f"{len(off)} rows recomputed, largest difference {largest:.1e}",

@@ -28,10 +28,10 @@ def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -
     odd = [
         label
         for at, label in enumerate(val.labels)
-        if abs(again.per_label[at] - written.per_label[at]) > TOLERANCE
+        if not _same(again.per_label[at], written.per_label[at])
         or again.n_positives[at] != written.n_positives[at]
     ]
-    if abs(again.global_threshold - written.global_threshold) > TOLERANCE:
+    if not _same(again.global_threshold, written.global_threshold):
         odd.insert(0, "global")
     report.check(
         "fitted on val",
@@ -100,7 +100,12 @@ def _differences(again: Any, written: Any, place: str) -> Iterator[str]:
             name = one.get("emotion", at) if isinstance(one, dict) else at
             yield from _differences(one, other, f"{place}[{name}]")
     elif isinstance(again, float) and isinstance(written, (int, float)):
-        if not math.isclose(again, written, rel_tol=0, abs_tol=TOLERANCE):
+        if not _same(again, written):
             yield f"{place} is {written}, should be {again}"
     elif again != written:
         yield f"{place} is {written!r}, should be {again!r}"
+
+
+def _same(again: float, written: float) -> bool:
+    """Whether two numbers are equal but for rounding; NaN never is."""
+    return math.isclose(again, written, rel_tol=0, abs_tol=TOLERANCE)
