@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
 from goemo_cli.core.files import sha256_file
+from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.ml.data import Dataset, LabelledTexts, multi_hot
 
@@ -41,10 +42,52 @@ def read_goemotions(folder: Path) -> Dataset:
     Raises:
         DataFileError: a line that does not have three fields, an empty file, or no UTF-8.
         UnknownLabelError: a label number outside labels.txt.
+        DataFileError: labels.txt has the published labels in another order.
     """
-    labels = read_label_list(folder / "labels.txt")
+    path = folder / "labels.txt"
+    labels = read_label_list(path)
+    if set(EMOTIONS) <= set(labels) and (label := moved_label(labels)):
+        raise DataFileError(
+            path,
+            f"label {label!r} is in another line than published, so the numbers in train.tsv, dev.tsv and test.tsv would "
+            "get other names: restore it (goemo data download)",
+            labels.index(label) + 1,
+        )
     splits = {split: _read_split(folder / _FILE_OF[split], labels) for split in SPLITS}
     return Dataset("goemotions", labels, splits, source=str(folder))
+
+
+def moved_label(labels: tuple[str, ...]) -> str | None:
+    """The first GoEmotions label that is not at its published place; None if all are."""
+    return next(
+        (label for at, label in enumerate(labels) if label in EMOTIONS and EMOTIONS.index(label) != at), None
+    )
+
+
+def require_published_names(data: Dataset) -> None:
+    """Refuse a data set with a published split whose label numbers have got other names.
+
+    Raises:
+        DataError: a split has the published rows, but a GoEmotions label is not in its place or no row has an added one.
+    """
+    n = len(EMOTIONS)
+    if data.labels == EMOTIONS or len(data.labels) < n or not set(data.labels) & set(EMOTIONS):
+        return
+    moved = moved_label(data.labels)
+    unused = [label for at, label in enumerate(data.labels[n:], start=n) if not _occurs(data, at)]
+    if not (moved or unused):
+        return
+    for split, rows in data.splits.items():
+        if LabelledTexts(rows.texts, rows.y_true[:, :n]).sha256() == SPLIT_SHA256[split]:
+            what = f"{moved!r} is in another place" if moved else f"no comment has the label {unused[0]!r}"
+            raise DataError(
+                f"{data.source}: {split} has the rows of GoEmotions, but the label list is not the published one: {what}; "
+                "restore labels.txt (goemo data download)"
+            )
+
+
+def _occurs(data: Dataset, label: int) -> bool:
+    return any(rows.y_true[:, label].any() for rows in data.splits.values())
 
 
 def read_label_list(path: Path) -> tuple[str, ...]:

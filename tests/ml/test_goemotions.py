@@ -5,9 +5,18 @@ from pathlib import Path
 
 import pytest
 
-from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.core.config import DataSettings
+from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
 from goemo_cli.core.labels import EMOTIONS
-from goemo_cli.ml.goemotions import FILES, changed_files, missing_files, read_goemotions, read_label_list
+from goemo_cli.ml.goemotions import (
+    FILES,
+    changed_files,
+    missing_files,
+    read_goemotions,
+    read_label_list,
+    require_published_names,
+)
+from goemo_cli.services.datasets import load_data
 
 GOOD = "so happy\t17\tid1\nhappy and sad\t17,25\tid2\nmeh\t27\tid3\n"
 
@@ -50,6 +59,61 @@ def test_a_line_with_other_fields_is_an_error_with_its_place(folder: Path, line:
     (folder / "test.tsv").write_text(f"fine\t1\ta\nfine\t1\tb\n{line}\n")
     with pytest.raises(DataFileError, match=rf"test\.tsv:3: has {fields} tab-separated fields"):
         read_goemotions(folder)
+
+
+@pytest.mark.parametrize(
+    ("labels", "line"),
+    [
+        ((*EMOTIONS[1:], EMOTIONS[0]), 1),
+        ((*EMOTIONS[:3], EMOTIONS[4], EMOTIONS[3], *EMOTIONS[5:]), 4),
+        (("boredom", *EMOTIONS), 2),
+        ((*EMOTIONS[:-1], "boredom", "neutral"), 29),
+        (tuple(sorted(EMOTIONS)), 21),
+    ],
+)
+def test_the_published_labels_in_another_order_are_an_error_with_the_line(
+    folder: Path, labels: tuple[str, ...], line: int
+):
+    (folder / "labels.txt").write_text("\n".join(labels))
+    with pytest.raises(DataFileError, match=rf"labels\.txt:{line}: .* in another line than published"):
+        read_goemotions(folder)
+
+
+@pytest.mark.parametrize(
+    "labels", [(*EMOTIONS, "boredom"), ("joy", "anger", *(f"l{at}" for at in range(26)))]
+)
+def test_other_labels_for_rows_that_are_not_published_are_fine(folder: Path, labels: tuple[str, ...]):
+    (folder / "labels.txt").write_text("\n".join(labels))
+    data = read_goemotions(folder)
+    require_published_names(data)
+    assert data.labels == labels
+
+
+@pytest.mark.parametrize(
+    ("labels", "reason"),
+    [
+        ((*EMOTIONS, "boredom"), "no comment has the label 'boredom'"),
+        (("joy", *EMOTIONS[1:17], "delight", *EMOTIONS[18:]), "'joy' is in another place"),
+    ],
+)
+@pytest.mark.parametrize("kept", ["train.tsv", "test.tsv"])
+def test_published_rows_under_other_names_are_refused(
+    goemotions_folder: Path, tmp_path: Path, labels: tuple[str, ...], reason: str, kept: str
+):
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        (tmp_path / name).write_text(GOOD)
+    (tmp_path / kept).unlink()
+    (tmp_path / kept).symlink_to(goemotions_folder / kept)
+    (tmp_path / "labels.txt").write_text("\n".join(labels))
+    with pytest.raises(DataError, match=f"has the rows of GoEmotions, but .*: {reason}"):
+        load_data(DataSettings(name="goemotions", dir=tmp_path))
+
+
+def test_published_rows_whose_labels_are_translated_are_read(goemotions_folder: Path, tmp_path: Path):
+    for name in ("train.tsv", "dev.tsv", "test.tsv"):
+        (tmp_path / name).symlink_to(goemotions_folder / name)
+    (tmp_path / "labels.txt").write_text("\n".join(f"le-{label}" for label in EMOTIONS))
+    assert load_data(DataSettings(name="goemotions", dir=tmp_path)).labels[17] == "le-joy"
 
 
 def test_an_empty_file_is_an_error(folder: Path):

@@ -2,7 +2,7 @@
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.splits import SPLITS
-from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.ml.goemotions import SPLIT_SHA256, moved_label
 from goemo_cli.services.validation.report import ValidationReport
 
 
@@ -12,6 +12,14 @@ def check_recorded_splits(checkpoint: Checkpoint, report: ValidationReport) -> N
     Data of one's own has no such second source: its predictions are compared with what the run recorded.
     """
     data, settings = checkpoint.metrics["data"], checkpoint.config.data
+    published = [split for split in SPLITS if data["split_sha256"][split] == SPLIT_SHA256[split]]
+    moved = moved_label(checkpoint.labels) if published else None
+    report.check(
+        "label names as published",
+        checkpoint.path / METRICS,
+        holds=moved is None,
+        otherwise=f"{', '.join(published)} has the rows of GoEmotions, but the label {moved!r} is not in its published place",
+    )
     if settings.name != "goemotions" or data["name"] != "goemotions" or settings.taxonomy:
         return
     whole = [split for split in SPLITS if split != "train" or settings.max_train_samples is None]
