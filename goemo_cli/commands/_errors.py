@@ -38,6 +38,7 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
     (errors.DataNotFoundError, "goemo data download   (or --data-dir DIR, or --data sample)"),
     (errors.ModelNotFoundError, "goemo models"),
     (errors.CheckpointNotFoundError, "goemo train   writes one below artifacts/models/"),
+    (errors.ModelFolderError, "goemo models   lists models by name; or download the folder again"),
     (errors.CorruptArtifactError, "goemo validate --verbose"),
     (errors.AuthenticationError, "wandb login   (or set WANDB_API_KEY)"),
     (errors.RemoteError, "check the connection and try again"),

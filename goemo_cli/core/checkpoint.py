@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Self
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.model_folders import describe_foreign
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import METRICS_KEYS, SCHEMA_VERSION
 
@@ -46,7 +47,8 @@ class Checkpoint:
         if not path.is_dir():
             raise CheckpointNotFoundError(path)
         if missing := [name for name in _ALWAYS if not (path / name).is_file()]:
-            raise CheckpointNotFoundError(path, missing)
+            instead = None if RunName.parse(path.name) else describe_foreign(path)
+            raise CheckpointNotFoundError(path, missing, instead)
         manifest = read_json_object(path / MANIFEST)
         run = RunName.parse(str(manifest.get("run")))
         if run is None or not _is_manifest(manifest):

@@ -14,6 +14,7 @@ GoemoError
 │   ├── NoRunError
 │   └── MissingPackageError
 ├── CorruptArtifactError    an artifact that is damaged or unsafe
+│   └── ModelFolderError    a model folder of another tool that cannot be used
 ├── AuthenticationError     a key that is missing or refused
 ├── RemoteError             a network or a server that failed
 ├── StorageError            the local disk refused
@@ -98,9 +99,10 @@ class ModelNotFoundError(NotFoundError):
 class CheckpointNotFoundError(NotFoundError):
     """A directory that is no checkpoint."""
 
-    def __init__(self, path: Path, missing: Sequence[str] = ()) -> None:
+    def __init__(self, path: Path, missing: Sequence[str] = (), instead: str | None = None) -> None:
         self.path, self.missing = path, list(missing)
         what = f"it lacks {', '.join(self.missing)}" if self.missing else "there is no such directory"
+        what = instead or what
         super().__init__(f"{path} is not a goemo checkpoint: {what}")
 
 
@@ -133,6 +135,10 @@ class CorruptArtifactError(GoemoError):
     def __init__(self, path: Path, reason: str) -> None:
         self.path, self.reason = path, reason
         super().__init__(f"{path}: {reason}")
+
+
+class ModelFolderError(CorruptArtifactError):
+    """A model folder with a file that is damaged, unsafe, missing, or does not fit the others."""
 
 
 DAMAGE = (CorruptArtifactError, DataFileError)

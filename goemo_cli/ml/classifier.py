@@ -8,10 +8,12 @@ from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError
 from goemo_cli.ml.ensemble import Ensemble
+from goemo_cli.ml.weights import require_listed_weights
 
 if TYPE_CHECKING:
     from goemo_cli.ml.devices import Precision
 
+DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS: "tuple[Precision, ...]" = ("fp32", "bf16")
 
 
@@ -47,8 +49,10 @@ def load_classifier(
 
     Raises:
         CorruptArtifactError: a file differs from the manifest, or the weights do not fit.
-        SettingError: bf16 for a model that has no such weights.
+        SettingError: an unknown device, or bf16 for a model that has no such weights.
     """
+    if device not in DEVICES:
+        raise SettingError([f"unknown device {device!r}; known: {', '.join(DEVICES)}"])
     checkpoint.require_intact()
     if checkpoint.kind == "ensemble":
         loaders = tuple(_member_loaders(checkpoint, device, precision))
@@ -59,6 +63,7 @@ def load_classifier(
     from goemo_cli.ml.devices import pick_device  # torch, which tfidf does without
     from goemo_cli.ml.transformer import load_transformer
 
+    require_listed_weights(checkpoint)
     classifier = load_transformer(
         checkpoint.path, checkpoint.labels, checkpoint.config.model, device=pick_device(device)
     )

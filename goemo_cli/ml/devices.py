@@ -18,12 +18,9 @@ def pick_device(wanted: str) -> torch.device:
     there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if wanted == "auto":
         return torch.device("cuda" if there["cuda"] else "mps" if there["mps"] else "cpu")
-    if not there[wanted]:
-        raise SettingError(
-            [
-                f"training.device: {wanted} is not available here; auto, or one of {[k for k in there if there[k]]}"
-            ]
-        )
+    if not there.get(wanted):
+        here = ", ".join(["auto", *(name for name in there if there[name])])
+        raise SettingError([f"device: {wanted!r} is not available here; available: {here}"])
     return torch.device(wanted)
 
 
@@ -42,6 +39,11 @@ def has_fast_bf16(device: torch.device) -> bool:
         features = torch.cpu.get_capabilities()
         return bool(features.get("amx_bf16") or features.get("avx512_bf16"))
     return False
+
+
+def is_out_of_memory(error: Exception) -> bool:
+    """Whether an allocation failed; torch has no error type for a full CPU memory."""
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
 
 
 def describe_device(device: torch.device) -> str:

@@ -123,6 +123,20 @@ def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> EncodedText
     )
 
 
+def unknown_share(tokenizer: Any, encoded: EncodedTexts) -> float:
+    """The share of tokens that the tokenizer did not know, special tokens left out; 0 without texts.
+
+    A text without any token counts as one unknown token: some tokenizers drop what they do not know.
+    """
+    unknown = tokenizer.unk_token_id
+    special = [token for token in tokenizer.all_special_ids if token != unknown]
+    is_word = ~np.isin(encoded.tokens, special)
+    before = np.concatenate([[0], np.cumsum(is_word)])[encoded.offsets]
+    empty = int((np.diff(before) == 0).sum())
+    total = int(is_word.sum()) + empty
+    return (int((encoded.tokens == unknown).sum()) + empty) / total if total else 0.0
+
+
 def _beginning(tokenizer: Any, text: str, max_length: int) -> str:
     """The text, or as much of it as has more tokens than the model reads: ten megabytes need not be encoded.
 

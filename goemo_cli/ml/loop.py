@@ -17,7 +17,7 @@ from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.events import EpochScores
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
-from goemo_cli.ml.devices import Precision
+from goemo_cli.ml.devices import Precision, is_out_of_memory
 from goemo_cli.ml.encoding import EncodedTexts
 from goemo_cli.ml.histograms import Watched, model_histograms
 from goemo_cli.ml.losses import make_loss
@@ -172,8 +172,8 @@ class _Steps:
             loss = sum(self._backward(piece, len(rows)) for piece in self._pieces(rows))
             histograms = model_histograms(self.model, watched) if watched else None
             norm = self.optimizers.clip()
-        except RuntimeError as error:  # torch has no type of its own for a full CPU memory
-            if isinstance(error, torch.OutOfMemoryError) or "can't allocate memory" in str(error):
+        except RuntimeError as error:
+            if is_out_of_memory(error):
                 raise TrainingFailedError(
                     f"out of memory at step {self._done} with batch size {self.settings.batch_size} in "
                     f"{self.settings.accumulation} piece(s): raise training.accumulation or lower model.max_length"

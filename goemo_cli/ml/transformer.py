@@ -11,11 +11,25 @@ from torch import nn
 
 from goemo_cli.core.arrays import DoubleArray, FloatArray
 from goemo_cli.core.config import ModelSettings
-from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
+from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
+from goemo_cli.core.model_folders import CONFIG, weight_files
+from goemo_cli.core.probabilities import require_probabilities
 from goemo_cli.ml.dropout import use_cheap_dropout
 from goemo_cli.ml.encoding import EncodedTexts, encode
 from goemo_cli.ml.packed_linear import packed_linears
+from goemo_cli.ml.pretrained import (
+    has_whole_head,
+    head_layers,
+    load_config,
+    load_model,
+    load_tokenizer,
+    require_all,
+    require_encoder,
+    require_matching_tokenizer,
+    require_running,
+    usable_length,
+)
 from goemo_cli.ml.quiet import quiet_transformers
 
 _DROPOUT_NAMES = (
@@ -38,6 +52,10 @@ class TransformerClassifier:
     max_length: int
     continued: tuple[str, ...] = ()
     """Labels whose rows of the classifier came with the weights."""
+    offered: tuple[str, ...] = ()
+    """Labels of the classifier that came with the weights; empty if there was none."""
+    folder: Path | None = None
+    """The checkpoint that the weights were read from; None for a model that is not saved."""
 
     def encode(self, texts: Sequence[str]) -> EncodedTexts:
         """Token ids of texts, cut at `max_length`."""
@@ -58,10 +76,16 @@ class TransformerClassifier:
 
         Returns:
             float32, (n_examples, n_labels). Independent of the order of the texts but for batches of other lengths.
+
+        Raises:
+            CorruptArtifactError: the weights of a checkpoint give numbers that are not probabilities.
+            TrainingFailedError: those of a model that is not saved do.
         """
         encoded = self.encode(texts)
         cut(encoded.n_cut)
-        return predict_encoded(self.model, encoded, advanced)
+        y_prob = predict_encoded(self.model, encoded, advanced)
+        require_probabilities(y_prob, self.labels, self.folder)
+        return y_prob
 
     def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters outside the encoder: the classifier that starts from nothing."""
@@ -82,7 +106,7 @@ class TransformerClassifier:
             Lin et al. 2017, https://arxiv.org/abs/1708.02002, section 3.3.
         """
         clipped = np.clip(prior, 1e-4, 1 - 1e-4)
-        bias = _head_layers(self.model)[-1][1].bias
+        bias = head_layers(self.model)[-1][1].bias
         if bias is None:
             return
         new = [row for row, label in enumerate(self.labels) if label not in self.continued]
@@ -127,40 +151,33 @@ def build_transformer(
     Labels that the weights already classify, by name, keep their rows of the classifier; others start from nothing.
 
     Args:
-        folder: where its weights and tokenizer lie.
+        folder: with its weights and tokenizer.
         labels: label names in output order.
         settings: dropout, attention, max_length, new_head.
         device: where it will run; decides `attention: auto`.
 
     Raises:
-        ModelNotFoundError: an architecture without a classification head, or one that wants foreign code.
+        ModelNotFoundError: no weights, or a package is missing.
+        ModelFolderError: anything but the head would start at random, an architecture without a classification head or
+            with code in its folder, or a file that is damaged, unsafe, missing, or does not fit the others.
     """
-    from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer
-
-    with quiet_transformers():
-        try:
-            known = AutoConfig.from_pretrained(folder).id2label
-            config = AutoConfig.from_pretrained(folder, **label_settings(labels))
-            _set_dropout(config, settings.dropout)
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                config=config,
-                attn_implementation=_attention(settings.attention, device),
-                ignore_mismatched_sizes=True,  # another label set's classifier is replaced
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except (ValueError, OSError, ImportError) as error:
-            raise ModelNotFoundError(
-                str(folder), f"cannot be loaded as a classifier ({_first_line(error)})"
-            ) from error
+    known = load_config(folder).id2label
+    config = load_config(folder, **label_settings(labels))
+    _set_dropout(config, settings.dropout)
+    tokenizer = load_tokenizer(folder)
+    # Another label set's classifier has other shapes and is replaced.
+    model, report = load_model(folder, config, attention=_attention(settings.attention, device))
+    require_encoder(model, report, folder)
+    require_matching_tokenizer(model, tokenizer, folder)
+    length = usable_length(settings.max_length, model, tokenizer, folder)
+    require_running(model, length, folder)
     if device.type == "cpu":
         use_cheap_dropout(model)
-    length = _usable_length(settings.max_length, config, tokenizer)
     classifier = TransformerClassifier(model, tokenizer, labels, length)
-    if f"{_head_layers(model)[-1][0]}.weight" not in report["missing_keys"]:
-        _begin_classifier(classifier, folder, known, anew=settings.new_head)
+    if f"{head_layers(model)[-1][0]}.weight" not in report["missing_keys"]:
+        whole = has_whole_head(model, report)
+        classifier.offered = tuple(known.values()) if whole else ()
+        _begin_classifier(classifier, folder, known, anew=settings.new_head or not whole)
     return classifier
 
 
@@ -172,29 +189,14 @@ def load_transformer(
     Raises:
         CorruptArtifactError: weights that do not fill the model exactly, or labels in another order.
     """
-    from transformers import AutoModelForSequenceClassification, AutoTokenizer
-
-    with quiet_transformers():
-        try:
-            model, report = AutoModelForSequenceClassification.from_pretrained(
-                folder,
-                attn_implementation=_attention(settings.attention, device),
-                dtype=torch.float32,
-                weights_only=True,
-                output_loading_info=True,
-            )
-            tokenizer = AutoTokenizer.from_pretrained(folder)
-        except Exception as error:  # safetensors, pickle, JSON and tokenizers all raise their own
-            raise CorruptArtifactError(folder, f"cannot be loaded ({_first_line(error)})") from error
-    odd = [*report["missing_keys"], *report["unexpected_keys"], *report["mismatched_keys"]]
-    if odd:
-        raise CorruptArtifactError(
-            folder, f"the weights do not fit the model: {', '.join(map(str, odd[:4]))}"
-        )
+    config, tokenizer = load_config(folder), load_tokenizer(folder)
+    model, report = load_model(folder, config, attention=_attention(settings.attention, device))
+    require_all(report, weight_files(folder)[0])
     if tuple(model.config.id2label[index] for index in range(model.config.num_labels)) != labels:
-        raise CorruptArtifactError(folder / "config.json", "id2label differs from the manifest's labels")
-    length = _usable_length(settings.max_length, model.config, tokenizer)
-    return TransformerClassifier(model.to(device).eval(), tokenizer, labels, length)
+        raise CorruptArtifactError(folder / CONFIG, "id2label differs from the manifest's labels")
+    require_matching_tokenizer(model, tokenizer, folder)
+    length = usable_length(settings.max_length, model, tokenizer, folder)
+    return TransformerClassifier(model.to(device).eval(), tokenizer, labels, length, folder=folder)
 
 
 @torch.no_grad()
@@ -205,12 +207,13 @@ def _begin_classifier(
 
     Loading alone would hand them out by position, and where the label sets are as long, to labels of other names.
     """
-    layers = [layer for _, layer in _head_layers(classifier.model)]
+    layers = [layer for _, layer in head_layers(classifier.model)]
     for layer in layers if anew else layers[-1:]:
         layer.weight.normal_(std=getattr(classifier.model.config, "initializer_range", 0.02))
         if layer.bias is not None:
             layer.bias.zero_()
-    shared = [] if anew else [label for label in classifier.labels if label in known.values()]
+    named = list(known.values())
+    shared = [] if anew else [label for label in classifier.labels if named.count(label) == 1]
     if shared:
         old_row = {label: row for row, label in known.items()}
         new, old = [classifier.labels.index(label) for label in shared], [old_row[label] for label in shared]
@@ -221,21 +224,13 @@ def _begin_classifier(
 
 def _last_layer_as_saved(folder: Path) -> Mapping[str, torch.Tensor]:
     """Weight and bias of the classifier's last layer with the rows that the folder's own labels have."""
-    from transformers import AutoModelForSequenceClassification
-
-    with quiet_transformers():
-        model = AutoModelForSequenceClassification.from_pretrained(folder, dtype=torch.float32)
-    return _head_layers(model)[-1][1].state_dict()
-
-
-def _head_layers(model: Any) -> list[tuple[str, nn.Linear]]:
-    """The linear layers outside the encoder with their names, in order; the last has one row per label."""
-    prefix = f"{model.base_model_prefix}."
-    return [
-        (name, module)
-        for name, module in model.named_modules()
-        if isinstance(module, nn.Linear) and not name.startswith(prefix)
-    ]
+    model, report = load_model(folder, load_config(folder), attention=None)
+    if report["mismatched_keys"]:
+        name, saved, wanted = next(iter(report["mismatched_keys"]))
+        raise ModelFolderError(
+            folder / CONFIG, f"needs {name} as {tuple(wanted)}, the weights have it as {tuple(saved)}"
+        )
+    return head_layers(model)[-1][1].state_dict()
 
 
 @torch.no_grad()
@@ -277,12 +272,3 @@ def _attention(setting: str, device: torch.device) -> str | None:
         # Eager beats scaled-dot-product attention on CPUs at comment lengths: benchmarks/throughput.py.
         return "eager" if device.type == "cpu" else None
     return setting
-
-
-def _usable_length(wanted: int, config: Any, tokenizer: Any) -> int:
-    positions = getattr(config, "max_position_embeddings", None) or wanted
-    return int(min(wanted, positions, tokenizer.model_max_length))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

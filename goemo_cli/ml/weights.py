@@ -14,10 +14,11 @@ from goemo_cli.core.errors import (
     ModelNotFoundError,
     RemoteError,
 )
+from goemo_cli.core.model_folders import weight_files
 
-_WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "merges.txt"]
-_ONLY_IN_BIN = ["pytorch_model.bin"]
-_WEIGHTS = ("model.safetensors", *_ONLY_IN_BIN)
+_WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
+_ONLY_IN_BIN = ["pytorch_model.bin", "pytorch_model-*.bin"]
+_SAFE = {"model.safetensors", "model.safetensors.index.json"}
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,8 @@ def find_weights(
 
     Raises:
         ModelNotFoundError: no such name, or it cannot be had without a network.
-        CorruptArtifactError: packaged weights that are not the published ones, or a run's that have changed.
+        CorruptArtifactError: packaged weights that are not the published ones, a run's that have changed, or a folder's
+            that are not complete.
         RemoteError: the Hub could not be reached.
     """
     if name not in catalogue() and (folder := Path(name).expanduser()).is_dir():
@@ -67,13 +69,14 @@ def find_weights(
     if entry.package and pinned and (found := _packaged(entry, entry.package)):
         return found
     assert entry.hub_id  # every transformer in the catalogue has one; test_catalogue holds it
-    if cached := _snapshot(entry.hub_id, revision, local_only=True):
+    if (cached := _snapshot(entry.hub_id, revision, local_only=True)) and _is_whole(cached):
         return FoundWeights(cached, "cache", entry.hub_id, revision)
     if is_offline() or not may_fetch:
         raise ModelNotFoundError(
             name, f"is not on this machine and may not be downloaded now{_how_offline(entry)}"
         )
     if fetched := _snapshot(entry.hub_id, revision, local_only=False):
+        weight_files(fetched)
         return FoundWeights(fetched, "hub", entry.hub_id, revision)
     raise ModelNotFoundError(
         name, f"{entry.hub_id} does not exist on the Hub, or is private{_how_offline(entry)}"
@@ -83,20 +86,30 @@ def find_weights(
 def _local(folder: Path) -> FoundWeights:
     if (folder / MANIFEST).is_file():
         return _of_run(Checkpoint.open(folder))
-    if not (folder / "config.json").is_file():
-        raise ModelNotFoundError(str(folder), "the folder has no config.json")
-    if not any((folder / weights).is_file() for weights in _WEIGHTS):
-        raise ModelNotFoundError(
-            str(folder), "the folder has neither model.safetensors nor pytorch_model.bin"
-        )
+    weight_files(folder)
     return FoundWeights(folder, "folder")
 
 
 def _of_run(checkpoint: Checkpoint) -> FoundWeights:
     checkpoint.require_intact()
-    files = checkpoint.manifest["files"]
-    weights = next(name for name in _WEIGHTS if name in files)
-    return FoundWeights(checkpoint.path, "run", sha256=files[weights]["sha256"], run=str(checkpoint.run))
+    digest = require_listed_weights(checkpoint)
+    return FoundWeights(checkpoint.path, "run", sha256=digest, run=str(checkpoint.run))
+
+
+def require_listed_weights(checkpoint: Checkpoint) -> str:
+    """Refuse a run whose weights, as transformers would choose them, are not those of its manifest.
+
+    Returns:
+        Their SHA-256 in the manifest; of the first file if they are in several.
+
+    Raises:
+        CorruptArtifactError: a file with weights that the manifest does not name.
+    """
+    files, listed = weight_files(checkpoint.path), checkpoint.manifest["files"]
+    for path in files:
+        if path.name not in listed:
+            raise CorruptArtifactError(path, f"is not in {MANIFEST}, but would be loaded")
+    return str(listed[files[0].name]["sha256"])
 
 
 def _packaged(entry: ModelEntry, package: PackagedWeights) -> FoundWeights | None:
@@ -122,7 +135,7 @@ def _snapshot(hub_id: str, revision: str | None, *, local_only: bool) -> Path | 
 
     try:
         wanted = list(_WANTED_FILES)
-        if not local_only and "model.safetensors" not in list_repo_files(hub_id, revision=revision):
+        if not local_only and not _SAFE.intersection(list_repo_files(hub_id, revision=revision)):
             wanted += _ONLY_IN_BIN
         folder = Path(
             snapshot_download(hub_id, revision=revision, allow_patterns=wanted, local_files_only=local_only)
@@ -136,7 +149,16 @@ def _snapshot(hub_id: str, revision: str | None, *, local_only: bool) -> Path | 
     except Exception as error:
         # The HTTP client's own errors: huggingface_hub has changed its client before and hides which it is.
         return None if local_only else _raise_remote(hub_id, error)
-    return folder if (folder / "config.json").is_file() else None
+    return folder
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether all weights of a snapshot are in the cache: an earlier download may have ended early."""
+    try:
+        weight_files(folder)
+    except GoemoError:
+        return False
+    return True
 
 
 def _raise_remote(hub_id: str, error: Exception) -> Path:

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from goemo_cli.core.errors import StorageError, TrainingFailedError
 from goemo_cli.core.events import (
     Advanced,
     EpochEnded,
+    Event,
     Listener,
     Noted,
     PhaseEnded,
@@ -23,10 +24,12 @@ from goemo_cli.core.events import (
     StoppedEarly,
     Warned,
 )
+from goemo_cli.core.model_folders import only_its_encoder
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.ml.classifier import Classifier
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.devices import Precision, describe_device, pick_device, pick_precision
+from goemo_cli.ml.encoding import unknown_share
 from goemo_cli.ml.histograms import Watched
 from goemo_cli.ml.loop import Epoch, Examples, Step, fit, steps_per_epoch, val_scores
 from goemo_cli.ml.losses import positive_weights
@@ -36,6 +39,10 @@ from goemo_cli.ml.tiny import build_tiny
 from goemo_cli.ml.transformer import TransformerClassifier, build_transformer, load_transformer
 from goemo_cli.ml.weights import find_weights
 
+_FEWEST_TOKENS = 0.9
+"""Share of a model's embeddings that have a token; vocabularies are padded, but by less."""
+_MOST_UNKNOWN = 0.2
+"""Share of train's tokens that may be unknown without a warning."""
 WATCH_EVERY = 100
 """Steps between histograms where `logging.wandb.log_every` says nothing."""
 OnEpoch = Callable[[dict[str, Any], FloatArray], None]
@@ -109,8 +116,12 @@ def start_model(
     found = find_weights(settings.name, entry, revision=settings.revision, may_fetch=may_fetch)
     classifier = build_transformer(found.folder, labels, settings, device=device)
     listen(Noted(f"Weights: {found.describe()}"))
-    if found.run or classifier.continued:
-        listen(Noted(_says_what_continues(classifier)))
+    if found.origin == "folder" and (what := only_its_encoder(found.folder)):
+        listen(Noted(f"{found.folder} is {what}"))
+    if classifier.offered:
+        listen(_what_continues(classifier))
+    for doubt in _doubts(classifier, settings):
+        listen(Warned(doubt))
     return classifier, {
         "kind": "transformer",
         "id": found.id,
@@ -120,12 +131,35 @@ def start_model(
     }
 
 
-def _says_what_continues(classifier: TransformerClassifier) -> str:
+def _what_continues(classifier: TransformerClassifier) -> Event:
+    """Which rows of the classifier of the weights are reused."""
     new = [label for label in classifier.labels if label not in classifier.continued]
-    if not classifier.continued:
-        return "Classifier: starts from nothing for every label"
-    started = f", new: {', '.join(new)}" if new else ""
-    return f"Classifier: {len(classifier.continued)} of {len(classifier.labels)} labels go on{started}"
+    if classifier.continued:
+        started = f", new: {', '.join(new)}" if new else ""
+        return Noted(
+            f"Classifier: {len(classifier.continued)} of {len(classifier.labels)} label heads reused{started}"
+        )
+    offered = list(classifier.offered)
+    if offered == [f"LABEL_{number}" for number in range(len(offered))]:
+        return Warned(
+            f"the classifier of the weights names its labels only LABEL_0 to {offered[-1]}: no label head can be "
+            "reused, all start from nothing; put the names into id2label of config.json"
+        )
+    shown = ", ".join(offered[:5]) + (", ..." if len(offered) > 5 else "")
+    return Noted(f"Classifier: starts from nothing for every label; the weights know {shown}")
+
+
+def _doubts(classifier: TransformerClassifier, settings: ModelSettings) -> Iterator[str]:
+    """What is odd about a model that can be trained."""
+    if classifier.max_length < settings.max_length:
+        yield (
+            f"model.max_length is {settings.max_length}, the model reads at most {classifier.max_length} tokens; "
+            "longer texts are cut"
+        )
+    tokens = len(classifier.tokenizer)
+    rows = classifier.model.get_input_embeddings().num_embeddings
+    if tokens < _FEWEST_TOKENS * rows:
+        yield f"the tokenizer has {tokens} tokens, the model {rows}: is it the tokenizer of this model?"
 
 
 def fit_and_save(
@@ -174,6 +208,14 @@ def encode_examples(
         listen(PhaseStarted(f"Tokenising {name}", len(split)))
         texts = classifier.encode(split.texts)
         listen(PhaseEnded())
+        unknown = unknown_share(classifier.tokenizer, texts)
+        if name == "train" and unknown > _MOST_UNKNOWN:
+            listen(
+                Warned(
+                    f"{100 * unknown:.0f} % of the tokens of train are unknown to the tokenizer: is it the one of this model, "
+                    "and made for this language?"
+                )
+            )
         if texts.n_cut:
             listen(
                 Warned(

@@ -107,6 +107,7 @@ def test_predictions_are_logged_where_asked_for(root: Path) -> None:
         (["--input", "-", "--text-column", "body"], 2, "have no columns"),
         (["x", "--taxonomy", "ekmann"], 2, "did you mean"),
         (["x", "--precision", "fp16"], 2, "fp32, bf16"),
+        (["x", "--device", "foo"], 2, "known: auto, cpu, cuda, mps"),
         (["x", "--wandb-mode", "sideways"], 2, "mode is"),
         (["--input", "no-such.csv"], 4, "no such file"),
         (["x", "-c", "nobody"], 4, "goemo runs list"),

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from goemo_cli.core.config import ModelSettings
-from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
+from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.ml.transformer import build_transformer, label_settings, load_transformer, predict_encoded
 
 CPU = torch.device("cpu")
@@ -106,7 +106,7 @@ def test_code_in_a_pickle_is_refused_and_not_run(saved: Path, tmp_path: Path):
 
     (saved / "model.safetensors").unlink()
     torch.save({"classifier.weight": Attack()}, saved / "pytorch_model.bin")
-    with pytest.raises(CorruptArtifactError, match="cannot be loaded"):
+    with pytest.raises(CorruptArtifactError, match="unsafe: unpickling it would call"):
         load(saved)
     assert not marker.exists()
 
@@ -156,6 +156,14 @@ def test_a_damaged_file_is_corrupt(saved: Path, name: str, content: bytes):
     (saved / name).write_bytes(content)
     with pytest.raises(CorruptArtifactError):
         load(saved)
+
+
+def test_a_number_that_is_not_a_probability_leaves_no_model(saved: Path):
+    model = load(saved)
+    with torch.no_grad():
+        model.model.classifier.bias[2] = float("nan")
+    with pytest.raises(CorruptArtifactError, match="nan as the probability of sadness for text 1"):
+        model.predict_proba(["so happy"])
 
 
 def test_probabilities_do_not_depend_on_the_order_of_the_texts(make_tiny, comments):
@@ -279,7 +287,7 @@ def test_texts_are_never_longer_than_the_model_has_positions(saved: Path):
 
 def test_a_folder_that_is_no_model_is_refused(tmp_path: Path):
     (tmp_path / "config.json").write_text('{"model_type": "nonesuch"}')
-    with pytest.raises(ModelNotFoundError, match="cannot be loaded as a classifier"):
+    with pytest.raises(CorruptArtifactError, match="model type `nonesuch`"):
         build_transformer(tmp_path, LABELS, SETTINGS, device=CPU)
 
 
@@ -287,7 +295,7 @@ def test_foreign_code_is_never_asked_for(tmp_path: Path):
     config = {"model_type": "foreign", "auto_map": {"AutoConfig": "evil.Config"}}
     (tmp_path / "config.json").write_text(json.dumps(config))
     (tmp_path / "evil.py").write_text(f"open({str(tmp_path / 'executed')!r}, 'w')")
-    with pytest.raises(ModelNotFoundError):
+    with pytest.raises(CorruptArtifactError, match=r"config\.json: cannot be loaded"):
         build_transformer(tmp_path, LABELS, SETTINGS, device=CPU)
     assert not (tmp_path / "executed").exists()
 

@@ -56,7 +56,7 @@ def test_with_the_same_labels_training_goes_on(
     second, said = child
     before, after = (read_predictions(layout.split_predictions(one.run, "test")) for one in (first, second))
     np.testing.assert_allclose(after.y_prob, before.y_prob, atol=1e-6)
-    assert Noted("Classifier: 11 of 11 labels go on") in said
+    assert Noted("Classifier: 11 of 11 label heads reused") in said
     assert second.checkpoint.config.model.max_length == 24
 
 
@@ -96,7 +96,7 @@ def test_labels_in_common_go_on_and_others_are_new(parent: tuple[Layout, TrainRe
     config = settings(str(first.run), layout, data="other.csv")
     result = train(config, layout=layout, listen=said.append)
     assert "Stolz" in result.checkpoint.labels
-    assert Noted("Classifier: 10 of 11 labels go on, new: Stolz") in said
+    assert Noted("Classifier: 10 of 11 label heads reused, new: Stolz") in said
     assert trace_lineage(result.checkpoint, layout=layout).faulty == ()  # other data is no fault of a parent
 
 

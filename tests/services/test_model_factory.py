@@ -66,7 +66,7 @@ def test_a_run_is_a_model_that_goes_on(run: tuple[Path, TrainResult], reference:
     model = create_model(named, root=root, listen=said.append)
     assert (model.name, model.base["id"], model.base["origin"]) == ("tiny", str(result.run), "run")
     assert model.continued == result.checkpoint.labels
-    assert Noted("Classifier: 28 of 28 labels go on") in said
+    assert Noted("Classifier: 28 of 28 label heads reused") in said
 
 
 def test_a_missing_tracker_falls_back_with_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

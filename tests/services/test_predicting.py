@@ -197,6 +197,9 @@ def test_choices_that_make_no_sense_are_refused(runs: Runs) -> None:
             Predictor.load(runs["tiny"], **wrong)
     with pytest.raises(SettingError, match="tfidf"):
         Predictor.load(runs["tfidf"], precision="bf16")
+    for run in runs.values():
+        with pytest.raises(SettingError, match="unknown device 'foo'"):
+            Predictor.load(run, device="foo")
 
 
 def test_another_threshold_is_said_aloud_and_top_k_limits(runs: Runs) -> None:

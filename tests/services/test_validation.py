@@ -9,6 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ from goemo_cli.services.training import train
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.leftovers import STILL_WRITTEN_SECONDS
+from goemo_cli.services.validation.splits import check_recorded_splits
 
 
 @pytest.fixture(scope="module")
@@ -336,6 +338,36 @@ def test_weights_and_manifest_forged_together_are_told_by_recomputing(root: Path
     (problem,) = report.problems
     assert problem.path == predictions_of(root)
     assert "of 20 of 20 recomputed rows differ" in problem.message
+
+
+def test_weights_with_nan_are_told_by_recomputing(root: Path) -> None:
+    for path in (tiny(root) / "model.safetensors", next(root.glob("artifacts/models/tfidf/*/*.safetensors"))):
+        checkpoint = Checkpoint.open(path.parent)
+        weights = load_file(path)
+        name = next(key for key in weights if key in ("classifier.bias", "intercepts"))
+        weights[name][3] = float("nan")
+        save_file(weights, path, metadata={"format": "pt"})
+        parents, labels = checkpoint.manifest["parents"], checkpoint.labels
+        write_manifest(path.parent, run=checkpoint.run, kind=checkpoint.kind, labels=labels, parents=parents)
+    report = validate_artifacts(Layout(root), recompute=20)
+    assert sorted(one.path.name for one in report.problems) == ["model.safetensors", "tfidf.safetensors"]
+    assert all("holds numbers that are not finite" in one.message for one in report.problems)
+
+
+def test_labels_out_of_their_place_over_published_rows_are_named(root: Path) -> None:
+    sound = Checkpoint.open(tiny(root))
+    first, second, *others = sound.labels
+    moved = replace(sound, manifest={**sound.manifest, "labels": [second, first, *others]})
+    found = []
+    for checkpoint in (sound, moved):
+        report = ValidationReport(root)
+        checkpoint.metrics["data"]["split_sha256"]["val"] = SPLIT_SHA256["val"]
+        check_recorded_splits(checkpoint, report)
+        found.append([problem.message for problem in report.problems])
+    assert found[0] == []
+    assert found[1] == [
+        f"val has the rows of GoEmotions, but the label {second!r} is not in its published place"
+    ]
 
 
 def test_edited_val_scores_are_named(root: Path) -> None:
