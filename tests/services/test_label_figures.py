@@ -200,6 +200,41 @@ def test_missing_predictions_are_named(make_source: MakeSource, number: str) -> 
     assert path in source._used
 
 
+@pytest.mark.parametrize(
+    ("number", "counts", "n_labels"),
+    [
+        ("02", ["together"], 28),
+        ("03", ["together"], 27),
+        ("16", ["count"], 28),
+        ("19", ["gold", "predicted"], 28),
+    ],
+)
+def test_a_cell_of_few_comments_has_no_colour(
+    make_source: MakeSource, number: str, counts: list[str], n_labels: int
+) -> None:
+    found = drawn(number, make_source())
+    for axes, column in zip(found.figure.axes, counts, strict=False):
+        count, colours = cells_of(found, column, n_labels), axes.images[0].get_array()
+        assert ((count > 0) & (count < 5)).any()
+        assert colours.mask[count < 5].all()
+        assert not colours.mask[(count >= 5) & ~np.eye(n_labels, dtype=bool)].any()
+        dots = axes.lines[0]
+        few = (count > 0) & (count < 5) & ~np.eye(n_labels, dtype=bool)
+        assert {*zip(dots.get_ydata(), dots.get_xdata(), strict=True)} <= {*map(tuple, np.argwhere(few))}
+    assert "fewer than 5 comments" in caption_of(found)
+
+
+@pytest.mark.parametrize("number", ["02", "03", "16"])
+def test_few_comments_make_no_finding(make_source: MakeSource, number: str) -> None:
+    source = make_source(("anger", "joy", "neutral"))
+    test, train = source.predictions("test"), source.data().train
+    train.y_true[:], test.y_true[:], test.y_pred[:] = False, False, False
+    train.y_true[:3, :2] = test.y_true[:3, 0] = test.y_pred[:3, 1] = True
+    title = title_of(drawn(number, source))
+    assert "100 %" not in title, "of three comments"
+    assert "closest" not in title
+
+
 class TestCooccurrenceClean:
     def test_shares_are_conditional_and_without_neutral(self, make_source: MakeSource) -> None:
         source = make_source()
@@ -219,7 +254,7 @@ class TestCooccurrenceClean:
         assert image.mask.diagonal().all()
         shown = ~image.mask
         assert (image.data[shown] == share[shown]).all()
-        assert (together[~shown & ~np.eye(27, dtype=bool)] == 0).all()
+        assert (together[~shown & ~np.eye(27, dtype=bool)] < 5).all()
 
     def test_p_values_are_fishers_with_holm(self) -> None:
         rng = np.random.default_rng(1)

@@ -9,14 +9,15 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.confusions import pair_differences
 from goemo_cli.services.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.label_cooccurrence import ENOUGH, cooccurrence
-from goemo_cli.services.figures.label_cooccurrence_clean import LabelGrid, similarity_order
+from goemo_cli.services.figures.label_cooccurrence import cooccurrence
+from goemo_cli.services.figures.label_cooccurrence_clean import similarity_order
+from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LabelGrid, coloured
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import INK, PAPER, caption, counted, new_figure, percent, shown
 
 _CAPTION = (
     "Read along a row: of the comments with that label, the % that also carry the column's; the number of such comments "
-    "in brackets, gold | predicted. Square-root colour scale, the same for both; blank: never together; grey: the label "
+    f"in brackets, gold | predicted. Square-root colour scale, the same for both; blank: never together; {FEW}; grey: the label "
     "itself, and labels on no comment. Framed on the right: pairs that are predicted on more (solid) or fewer (dotted) "
     "comments than are gold (exact McNemar test, 5\u00a0%, Holm over all pairs). Labels that go together are neighbours."
 )
@@ -40,18 +41,21 @@ def draw(source: Source) -> Drawn:
         height=grid.height + 1.7,
         width=max(10.0, grid.width + grid.side + 0.3),
     )
-    highest = max(_highest(share, getattr(pairs, what)) for what, share in shares.items()) or 1.0
+    silent = {what: itself | (getattr(pairs, what).diagonal() == 0)[:, None] for what in shares}
+    cells = {what: coloured(share, getattr(pairs, what), silent[what]) for what, share in shares.items()}
+    highest = max(_highest(cells[what], getattr(pairs, what).diagonal()) for what in shares) or 1.0
     both = figure.subplots(1, 2)
-    for axes, (what, share) in zip(both, shares.items(), strict=True):
-        silent = itself | (getattr(pairs, what).diagonal() == 0)[:, None]
-        cells = np.ma.masked_where((share == 0) | silent, np.minimum(share, highest))
-        grid.draw(axes, cells, PowerNorm(0.5, 0, highest), named_rows=what == "gold")
-        grid.shade(axes, silent)
+    for axes, what in zip(both, shares, strict=True):
+        grid.draw(
+            axes, np.minimum(cells[what], highest), PowerNorm(0.5, 0, highest), named_rows=what == "gold"
+        )
+        grid.shade(axes, silent[what])
+        grid.dot(axes, getattr(pairs, what), silent[what])
         axes.set_title(f"{what.capitalize()} labels")
         axes.set_anchor("N")  # square cells leave room: below, between names and caption
     _frame(both[1], pairs.p_holm, pairs.predicted - pairs.gold)
     grid.add_scale(both[1])
-    beyond = any(share[~itself].max() > highest for share in shares.values())
+    beyond = any(each.count() and each.max() > highest for each in cells.values())
     caption(
         figure,
         _CAPTION.replace("both;", f"both, {percent(highest)} or more at its end;") if beyond else _CAPTION,
@@ -79,11 +83,11 @@ def share_of_row(together: IntArray) -> DoubleArray:
     return share
 
 
-def _highest(share: DoubleArray, together: IntArray) -> float:
-    """The largest share of another label, of labels with enough comments where there are any."""
-    counts = together.diagonal()
-    apart = np.where(np.eye(len(share), dtype=np.bool_), 0, share)
-    return float(apart[counts >= ENOUGH].max() if (counts >= ENOUGH).any() else apart.max())
+def _highest(cells: Any, counts: IntArray) -> float:
+    """The largest coloured share, of labels with enough comments if there are any; 0 if none is coloured."""
+    known = cells[counts >= ENOUGH]
+    found = known if known.count() else cells
+    return float(found.max()) if found.count() else 0.0
 
 
 def _title(

@@ -9,16 +9,14 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.confusions import ConfusedPairs, confused_pairs
 from goemo_cli.services.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.label_cooccurrence_clean import LabelGrid
+from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
 
-ENOUGH = 20
-"""Missed comments a label needs before its shares may make the title."""
 _CAPTION = (
     "Read along a row: of the comments that miss the row's gold label (in brackets: missed of gold) and do not carry the "
-    "column's, the % on which the column's is predicted. Square-root colour scale; blank: never; grey: the label itself, "
-    "and rows without a miss. {Marks} stand where it happens more often than chance, also among the comments with both a "
+    f"column's, the % on which the column's is predicted. Square-root colour scale; blank: never; {FEW}; grey: the label "
+    "itself, and rows without a miss. {Marks} stand where it happens more often than chance, also among the comments with both a "
     "missed and a false label (Fisher's exact test, 5\u00a0%, Holm over all pairs)."
 )
 
@@ -39,7 +37,7 @@ def draw(source: Source) -> Drawn:
         [f"{name} ({m:,} of {n:,})" for name, m, n in zip(names, missed, gold, strict=True)], names
     )
     figure = new_figure(
-        _title(labels, share, missed, stands_out),
+        _title(labels, share, missed, pairs, stands_out),
         source.subtitle(
             f"test, {counted(len(test), 'comment')}, {pairs.wrong_rows:,} with both a missed and a false label",
             f"threshold rule {source.thresholds.rule}",
@@ -50,12 +48,13 @@ def draw(source: Source) -> Drawn:
     )
     axes = figure.subplots()
     silent = np.eye(len(labels), dtype=np.bool_) | (missed == 0)[:, None]
-    cells = np.ma.masked_where((pairs.count == 0) | silent, share)
+    cells = coloured(share, pairs.count, silent)
     grid.draw(axes, cells, PowerNorm(0.5, 0, float(cells.max()) if cells.count() else 1.0))
     axes.set_ylabel("gold label, missed")
     axes.set_xlabel("label predicted though not gold")
     grid.shade(axes, silent)
     grid.add_scale(axes)
+    grid.dot(axes, pairs.count, silent | stands_out)
     grid.mark(axes, cells, stands_out)
     caption(figure, _CAPTION.replace("{Marks}", grid.marks))
     return Drawn(
@@ -81,17 +80,20 @@ def outstanding(pairs: ConfusedPairs) -> BoolArray:
     return (pairs.p_holm < SIGNIFICANT) & (pairs.p_holm_in_wrong_rows < SIGNIFICANT)
 
 
-def _title(labels: Sequence[str], share: DoubleArray, missed: IntArray, stands_out: BoolArray) -> str:
+def _title(
+    labels: Sequence[str], share: DoubleArray, missed: IntArray, pairs: ConfusedPairs, stands_out: BoolArray
+) -> str:
     if not missed.any():
         return "no gold label is missed"
     n_pairs = len(labels) * (len(labels) - 1)
     if not stands_out.any():
         return f"none of {counted(n_pairs, 'pair')} of labels is confused more often than chance"
-    start = (
-        f"{int(stands_out.sum())} of {counted(n_pairs, 'pair')} of labels are confused more often than chance"
-    )
-    known = stands_out & (missed >= ENOUGH)[:, None]
-    highest = int(np.where(known if known.any() else stands_out, share, -1).argmax())
+    n = int(stands_out.sum())
+    start = f"{n} of {counted(n_pairs, 'pair')} of labels {'is' if n == 1 else 'are'} confused more often than chance"
+    known = stands_out & (pairs.missed >= ENOUGH) & (pairs.count >= LEAST)
+    if not known.any():
+        return start
+    highest = int(np.where(known, share, -1).argmax())
     row, column = divmod(highest, len(labels))
     return (
         f"{start}; where {shown(labels[row])} is missed, {shown(labels[column])} is falsely predicted on "

@@ -1,12 +1,9 @@
 """Figure 03: which emotions stand together, neutral and every emotion's pair with itself left out."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from matplotlib.colors import ListedColormap, Normalize, PowerNorm
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.colors import PowerNorm
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 from scipy.stats import hypergeom
@@ -16,21 +13,14 @@ from goemo_cli.core.errors import DataError
 from goemo_cli.ml.significance import holm
 from goemo_cli.services.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.label_cooccurrence import ANNOTATED, ENOUGH, cooccurrence
+from goemo_cli.services.figures.label_cooccurrence import cooccurrence
+from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
 from goemo_cli.services.figures.source import NEUTRAL, Source
-from goemo_cli.services.figures.style import (
-    FAINT,
-    caption,
-    counted,
-    new_figure,
-    percent,
-    shown,
-    text_width,
-)
+from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
 
 _CAPTION = (
     "Read along a row: of the train comments with that emotion (their number in brackets), the % that also carry the "
-    "column's. Square-root colour scale; blank: never together; grey: the emotion itself. {Marks} stand where a pair is "
+    f"column's. Square-root colour scale; blank: never together; {FEW}; grey: the emotion itself. {{Marks}} stand where a pair is "
     "commoner than chance among the comments with several emotions (Fisher's exact test, 5\u00a0%, Holm over all pairs). "
     "Emotions that go together both ways (cosine) are neighbours."
 )
@@ -62,11 +52,12 @@ def draw(source: Source) -> Drawn:
     )
     axes = figure.subplots()
     itself = np.eye(len(labels), dtype=np.bool_)
-    apart = np.ma.masked_where((together == 0) | itself, share)
+    apart, beyond = coloured(share, together, itself), p_value < SIGNIFICANT
     grid.draw(axes, apart, PowerNorm(0.5, 0, float(apart.max()) if apart.count() else 1.0))
     grid.shade(axes, itself)
     grid.add_scale(axes)
-    grid.mark(axes, apart, p_value < SIGNIFICANT)
+    grid.dot(axes, together, itself | beyond)
+    grid.mark(axes, apart, beyond)
     caption(figure, _CAPTION.replace("{Marks}", grid.marks))
     return Drawn(
         figure,
@@ -131,90 +122,14 @@ def _title(labels: Sequence[str], together: IntArray, p_value: DoubleArray) -> s
     start = f"{found or 'none'} of {counted(int(above.sum()), 'pair')} of emotions {'is' if found == 1 else 'are'} "
     start += "commoner than chance"
     counts = together.diagonal()
-    known = above & (np.minimum.outer(counts, counts) >= ENOUGH) & (together > 0)
+    known = above & (np.minimum.outer(counts, counts) >= ENOUGH) & (together >= LEAST)
+    if not known.any():
+        return start
     cosine = together / np.sqrt(np.maximum(np.outer(counts, counts), 1))
-    cosine = np.where(known if known.any() else above, cosine, 0)
+    cosine = np.where(known, cosine, 0)
     row, column = divmod(int(cosine.argmax()), len(labels))
     one, other = (row, column) if counts[row] <= counts[column] else (column, row)
     return (
         f"{start}; closest are {shown(labels[one])} and {shown(labels[other])}: "
         f"{percent(together[one, other] / counts[one])} of {shown(labels[one])} is also {shown(labels[other])}"
     )
-
-
-@dataclass(frozen=True)
-class LabelGrid:
-    """A heat map of labels by labels: how large, and its parts."""
-
-    rows: Sequence[str]
-    columns: Sequence[str]
-    cell: float
-    """Inches."""
-    font: float
-    """Points."""
-
-    @classmethod
-    def of(cls, rows: Sequence[str], columns: Sequence[str], *, side: float = 9.2) -> "LabelGrid":
-        """Cells as large as `side` inches allow; many labels make small cells, and in the end a larger picture."""
-        cell = min(1.1, max(0.13, side / len(columns)), 60 / len(columns))
-        return cls(rows, columns, cell, min(11.0, max(3.0, cell * 72 * 0.72)))
-
-    @property
-    def side(self) -> float:
-        """Inches of all cells."""
-        return self.cell * len(self.columns)
-
-    @property
-    def height(self) -> float:
-        """Inches with the names below."""
-        return self.side + max(text_width(name, self.font) for name in self.columns) / 72
-
-    @property
-    def width(self) -> float:
-        """Inches with the names on the left and the colour scale on the right."""
-        return self.side + max(text_width(name, self.font) for name in self.rows) / 72 + 1.5
-
-    @property
-    def is_written(self) -> bool:
-        """Whether a number fits into a cell."""
-        return len(self.columns) <= ANNOTATED
-
-    @property
-    def marks(self) -> str:
-        """What `mark` draws, for the caption."""
-        return "Numbers" if self.is_written else "Dots"
-
-    def draw(self, axes: Any, values: Any, norm: Normalize, *, named_rows: bool = True) -> None:
-        """Colour the cells; masked ones stay blank. The names stand below and, if wanted, on the left."""
-        axes.imshow(values, norm=norm, interpolation="nearest")
-        axes.set_xticks(range(len(self.columns)), self.columns, rotation=90, fontsize=self.font)
-        axes.set_yticks(range(len(self.rows)), self.rows, fontsize=self.font)
-        axes.tick_params(length=0, labelleft=named_rows)
-        axes.grid(visible=False)
-        axes.spines[:].set_visible(False)
-
-    def shade(self, axes: Any, cells: BoolArray) -> None:
-        """Make cells grey: there is nothing to say there."""
-        axes.imshow(np.ma.masked_where(~cells, cells), cmap=ListedColormap([FAINT]), interpolation="nearest")
-
-    def add_scale(self, axes: Any, *, of: int = 0) -> None:
-        """The colour scale of the axes' image number `of`, in per cent, on their right."""
-        beside = axes.inset_axes((1.015, 0.2, 0.2 / self.side, 0.6))
-        bar = axes.figure.colorbar(axes.images[of], cax=beside)
-        bar.ax.yaxis.set_major_locator(MaxNLocator(6 if self.side > 4 else 3))
-        bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}\u00a0%"))
-        bar.outline.set_visible(False)
-
-    def mark(self, axes: Any, values: Any, cells: BoolArray) -> None:
-        """Write the per cent of some cells, or dots where the cells are too small; masked ones have none."""
-        image = axes.images[0]
-        for row, column in np.argwhere(cells & ~np.ma.getmaskarray(values)):
-            red, green, blue, _ = image.cmap(image.norm(values[row, column]))
-            color = "white" if 0.299 * red + 0.587 * green + 0.114 * blue < 0.55 else "black"
-            if self.is_written:
-                value = 100 * float(values[row, column])
-                text = "<1" if value < 0.95 else f"{value:.0f}"
-                font = min(10.0, self.cell * 72 * 0.36)
-                axes.text(column, row, text, ha="center", va="center", size=font, color=color)
-            else:
-                axes.plot(column, row, marker="o", markersize=self.cell * 72 * 0.3, color=color)

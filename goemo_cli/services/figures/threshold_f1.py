@@ -9,7 +9,7 @@ from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.scoring import count
 from goemo_cli.ml.tuning import GRID, counts_on_grid, reached_on_grid
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.label_cooccurrence import ENOUGH
+from goemo_cli.services.figures.label_grid import ENOUGH
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     INK,

@@ -11,6 +11,7 @@ from markupsafe import Markup
 
 from goemo_cli import __version__
 from goemo_cli.services.comparing import p_text
+from goemo_cli.services.figures.label_grid import LEAST
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Report
 from goemo_cli.services.report.page_data import page_data
@@ -36,6 +37,7 @@ def page(report: Report) -> str:
             report=report,
             findings=findings,
             most_trials=MOST_TRIALS,
+            least=LEAST,
             version=__version__,
             policy=policy(scripts=(library, script), styles=(style,)),
             sources=Markup(sources_comment(report.sources)),

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.schema import HISTORY_KEYS, RULES
 from goemo_cli.core.splits import Split
+from goemo_cli.services.figures.label_grid import LEAST
 from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.data_facts import SplitFacts
 from goemo_cli.services.report.parts import Missing, visible
@@ -63,7 +64,7 @@ def _run(run: RunContent, labels: tuple[str, ...]) -> dict[str, Any]:
         ),
         "bins": _unless_missing(run.calibration, lambda found: _bins(found, labels)),
         "confusions": _unless_missing(
-            run.confusions, lambda found: {"share": found.share, "count": found.count}
+            run.confusions, lambda found: {"share": found.share, "count": found.count, "least": LEAST}
         ),
     }
 

@@ -129,10 +129,10 @@ function reliabilityChart() {
 function confusionsChart() {
   const found = RUNS[page.run].confusions;
   if (!found) return null;
-  const cells = [];
-  found.share.forEach((row, i) => row.forEach((share, j) => share && cells.push([j, i, Math.sqrt(share)])));
-  if (!cells.length) return null;
-  const highest = Math.max(...cells.map(([, , root]) => root));
+  const cells = [], few = []; // few: too few comments for a colour
+  found.share.forEach((row, i) => row.forEach((share, j) => share && (found.count[i][j] < found.least ? few : cells).push([j, i, Math.sqrt(share)])));
+  if (!cells.length && !few.length) return null;
+  const highest = Math.max(...cells.map(([, , root]) => root), 0.1);
   const names = { data: LABELS, axisLabel: { interval: 0, fontSize: 11, formatter: (name) => shortened(name, isNarrow() ? 10 : 18) }, splitLine: { show: true, lineStyle: { color: color("faint") } }, axisLine: { show: false } };
   return {
     height: 150 + N_LABELS * (N_LABELS > 40 ? 14 : 19),
@@ -141,7 +141,7 @@ function confusionsChart() {
       xAxis: axis("category", { ...names, axisLabel: { ...names.axisLabel, rotate: 90 } }),
       yAxis: axis("category", { ...names, inverse: true }),
       visualMap: {
-        min: 0, max: highest, calculable: false, orient: "horizontal", left: 0, bottom: 0, itemHeight: 90, itemWidth: 12, textStyle: { color: color("ink") },
+        seriesIndex: 0, min: 0, max: highest, calculable: false, orient: "horizontal", left: 0, bottom: 0, itemHeight: 90, itemWidth: 12, textStyle: { color: color("ink") },
         inRange: { color: [color("raised"), color("run-0")] }, formatter: (root) => `${(100 * root * root).toFixed(0)} %`, text: [`${(100 * highest * highest).toFixed(0)} %`, "0 %"],
       },
       dataZoom: zoomable("xAxisIndex", "yAxisIndex"),
@@ -149,7 +149,10 @@ function confusionsChart() {
         trigger: "item",
         formatter: ({ data: [j, i, root] }) => `${LABELS[i]} missed,\n${LABELS[j]} predicted instead:\n${(100 * root * root).toFixed(1)} %, ${found.count[i][j]} comments`,
       },
-      series: [{ type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: 1, borderColor: color("paper") } }],
+      series: [
+        { type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: 1, borderColor: color("paper") } },
+        { type: "scatter", data: few, symbolSize: 4, itemStyle: { color: color("muted") } },
+      ],
     }),
   };
 }
