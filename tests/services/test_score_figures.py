@@ -1,6 +1,7 @@
 """Figures of scores and thresholds: what is drawn, against scikit-learn, scipy and tables worked by hand."""
 
 import csv
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from goemo_cli.services.figures.paper_comparison import sides
 from goemo_cli.services.figures.precision_recall_curves import curve
 from goemo_cli.services.figures.robustness_confidence_intervals import SCORES
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.figures.style import house_style
+from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_coverage import coverage
 from goemo_cli.services.figures.threshold_f1 import good_range
 from goemo_cli.services.training import train
@@ -289,6 +290,48 @@ def test_every_label_has_a_panel_with_its_own_point(source: Source) -> None:
         dot = next(line for line in axes.lines if line.get_marker() == "o")
         assert dot.get_xdata()[0] == pytest.approx(float(row["recall"]))
         assert dot.get_ydata()[0] == pytest.approx(float(row["precision"]))
+
+
+def on_steps(line: Any, dot: Any) -> bool:
+    """Whether a dot is on a curve of steps: between two corners, at the height of the second, or on the drop there."""
+    assert line.get_drawstyle() == "steps-pre"
+    (x,), (y,) = dot.get_xdata(), dot.get_ydata()
+    corners = list(zip(line.get_xdata(), line.get_ydata(), strict=True))
+    return any(
+        (before <= x <= after and y == high) or (x == before and min(low, high) <= y <= max(low, high))
+        for (before, low), (after, high) in itertools.pairwise(corners)
+    )
+
+
+def test_the_runs_own_points_are_on_the_curves(source: Source) -> None:
+    """Also those of labels with few comments, whose precision falls far between two positives."""
+    picture = drawn("22", source)
+    rows = zip(*(picture.table[key] for key in ("emotion", "recall", "precision", "point")), strict=True)
+    own = {label: (recall, precision) for label, recall, precision, point in rows if point == "run"}
+    panels = {title: axes for axes in picture.figure.axes if (title := axes.get_title(loc="left"))}
+    assert sorted(panels) == sorted(own) == sorted(EMOTIONS)
+    for label, axes in panels.items():
+        dot = next(line for line in axes.lines if line.get_marker() == "o")
+        steps = next(line for line in axes.lines if line.get_drawstyle() == "steps-pre")
+        assert on_steps(steps, dot), label
+        recall, precision = own[label]
+        assert recall == dot.get_xdata()[0]
+        assert precision in (None, dot.get_ydata()[0])
+
+
+def test_points_that_no_threshold_gives_say_so(source: Source) -> None:
+    test = source.predictions("test")
+    test.y_pred[:, 0] = test.y_true[:, 0]
+    test.y_pred[:, 1] = False
+    picture = drawn("22", source)
+    panels = {axes.get_title(loc="left"): axes for axes in picture.figure.axes}
+    (diamond,) = [line for line in panels[EMOTIONS[0]].lines if line.get_marker() == "D"]
+    assert (diamond.get_xdata()[0], diamond.get_ydata()[0]) == (1, 1)
+    (hollow,) = [line for line in panels[EMOTIONS[1]].lines if line.get_marker() == "o"]
+    assert hollow.get_xdata()[0] == 0
+    assert hollow.get_markerfacecolor() == PAPER
+    assert "Diamond: not decided by a threshold alone" in caption_of(picture)
+    assert "Hollow: nothing is predicted" in caption_of(picture)
 
 
 def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: Source) -> None:

@@ -1,4 +1,4 @@
-"""Figure 22: precision against recall of every label on test, and where the run's own labels lie."""
+"""Figure 22: precision against recall of every label on test, and the point of the run's own labels."""
 
 from typing import Any
 
@@ -6,10 +6,18 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.ml.ranking import ranking_scores
-from goemo_cli.ml.scoring import count
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.figures.style import BLUE, MUTED, VERMILLION, caption, counted, new_figure, shown
+from goemo_cli.services.figures.style import (
+    BLUE,
+    MUTED,
+    PAPER,
+    VERMILLION,
+    caption,
+    counted,
+    new_figure,
+    shown,
+)
 
 _MOST_POINTS = 101
 _MOST_COLUMNS, _PANEL, _TALLEST = 5, 1.9, 110.0
@@ -31,8 +39,10 @@ def draw(source: Source) -> Drawn:
         height=min(_TALLEST, max(1, 6 - n_columns) ** 0.5 * n_rows * _PANEL) + 1.1,
     )
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
-    decided = count(test.y_true, test.y_pred)
-    table: dict[str, list[Any]] = {key: [] for key in ("emotion", "threshold", "recall", "precision")}
+    kinds: set[str] = set()
+    table: dict[str, list[Any]] = {
+        key: [] for key in ("emotion", "threshold", "recall", "precision", "point")
+    }
     for place, at in enumerate(order):
         label, axes = source.labels[at], panels[place]
         words = (
@@ -50,43 +60,91 @@ def draw(source: Source) -> Drawn:
             )  # where a blank panel is below, the words of the axis hang into it
         if not support[at]:
             continue
-        threshold, recall, precision = curve(test.y_true[:, at], test.y_prob[:, at])
-        # Before the first positive nothing is known: the curve begins as level as it enters.
-        axes.plot([0, *recall], [precision[0], *precision], color=BLUE, linewidth=1.8)
+        y_true, y_prob, y_pred = test.y_true[:, at], test.y_prob[:, at], test.y_pred[:, at]
+        cut = cut_of(y_prob, y_pred)
+        threshold, recall, precision = curve(y_true, y_prob, also=cut)
+        # Before the first positive nothing is known: the curve begins level.
+        axes.plot([0, *recall], [precision[0], *precision], color=BLUE, linewidth=1.6, drawstyle="steps-pre")
+        found = [None if cut is None else float(cut), *_point(y_true, y_pred)]
+        kind = "off" if cut is None and y_pred.any() else "on" if y_pred.any() else "none"
+        kinds.add(kind)
         axes.plot(
-            decided.recall[at], decided.precision[at], marker="o", markersize=6, color=VERMILLION, zorder=4,
+            found[1], precision[0] if found[2] is None else found[2], marker="D" if kind == "off" else "o",
+            markersize=6, color=VERMILLION, markerfacecolor=PAPER if kind == "none" else VERMILLION, zorder=4,
             clip_on=False,
         )  # fmt: skip
-        table["emotion"] += [label] * len(threshold)
-        table["threshold"] += threshold.tolist()
-        table["recall"] += recall.tolist()
-        table["precision"] += precision.tolist()
+        vertices = [[*row, "curve"] for row in zip(threshold, recall, precision, strict=True)]
+        for row in [*vertices, [*found, "run"]]:
+            for key, cell in zip(table, [label, *row], strict=True):
+                table[key].append(cell)
     for axes in panels[len(order) :]:
         axes.set_axis_off()
-    caption(
-        figure,
-        f"Dot: the run's own labels, by the rule {rule}. Dotted: guessing, the label's share of the comments. AP: average "
-        "precision, the area under the curve. The best comes first.",
-    )
+    caption(figure, _caption(rule, kinds))
     return Drawn(figure, table)
 
 
 FIGURE = Description("22", "precision_recall_curves", "the predictions of test, and thresholds.json", draw)
 
 
-def curve(y_true: BoolArray, y_prob: FloatArray) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
-    """Thresholds, and recall and precision at each: at the probability of every positive, evenly thinned where many.
+def curve(
+    y_true: BoolArray, y_prob: FloatArray, *, also: float | None = None
+) -> tuple[DoubleArray, DoubleArray, DoubleArray]:
+    """Falling thresholds, and recall and precision at each: the corners of a curve of steps.
+
+    At the probability of every positive recall rises; from there precision falls until the next one. Both ends of each
+    fall are corners; if there are many positives, they are thinned evenly. The area of the steps that end at each
+    corner is the average precision.
 
     Args:
         y_true: gold labels, bool, (n_examples,), with at least one positive.
         y_prob: probabilities, float32, (n_examples,).
+        also: a probability that is a corner in any case.
     """
-    cuts = np.unique(y_prob[y_true])[::-1]  # between two of them precision only falls, and recall stays
-    cuts = cuts[np.unique(np.linspace(0, len(cuts) - 1, _MOST_POINTS).round().astype(int))]
+    cuts = np.unique(y_prob)[::-1]
     tp, predicted = (
         len(scores) - np.searchsorted(np.sort(scores), cuts) for scores in (y_prob[y_true], y_prob)
     )
-    return cuts.astype(np.float64), tp / y_true.sum(), tp / predicted
+    rises = np.flatnonzero(np.diff(tp, prepend=0))
+    falls = np.append(rises[1:] - 1, rises[-1])
+    kept = np.unique(np.linspace(0, len(rises) - 1, _MOST_POINTS).round().astype(int))
+    extra = [] if also is None else np.flatnonzero(cuts == also)
+    corners = np.unique(np.concatenate([rises[kept], falls[kept], extra]).astype(int))
+    return cuts[corners].astype(np.float64), tp[corners] / y_true.sum(), tp[corners] / predicted[corners]
+
+
+def cut_of(y_prob: FloatArray, y_pred: BoolArray) -> Any:
+    """The lowest probability of a predicted label, if all at or above it are predicted; else None.
+
+    None: nothing is predicted, or not by a threshold alone (never_empty, top_k).
+
+    Args:
+        y_prob: probabilities, float32, (n_examples,).
+        y_pred: predicted labels, bool, (n_examples,).
+    """
+    if not y_pred.any():
+        return None
+    lowest = y_prob[y_pred].min()
+    return lowest if ((y_prob >= lowest) == y_pred).all() else None
+
+
+def _point(y_true: BoolArray, y_pred: BoolArray) -> tuple[float, float | None]:
+    """Recall and precision of the run's own labels; precision is None if nothing is predicted."""
+    if not y_pred.any():
+        return 0.0, None
+    hits = int((y_true & y_pred).sum())
+    return hits / int(y_true.sum()), hits / int(y_pred.sum())
+
+
+def _caption(rule: str, kinds: set[str]) -> str:
+    text = (
+        f"Dot: the run's own labels, by the rule {rule}. Dotted: guessing, the label's share of the comments. AP: average "
+        "precision, the area below the steps. The highest comes first."
+    )
+    if "none" in kinds:
+        text += " Hollow: nothing is predicted."
+    if "off" in kinds:
+        text += " Diamond: not decided by a threshold alone (never_empty, top_k), so not on the curve."
+    return text
 
 
 def _finish(axes: Any, *, is_left: bool, is_lowest: bool) -> None:
@@ -105,7 +163,9 @@ def _title(labels: tuple[str, ...], area: DoubleArray) -> str:
     if not np.isfinite(area).any():
         return f"test has no positives of any of the {len(labels)} labels"
     best, worst = int(np.nanargmax(area)), int(np.nanargmin(area))
+    if best == worst:
+        return f"the average precision of {shown(labels[best])} is {area[best]:.3f}"
     return (
-        f"{shown(labels[best])} keeps its precision longest as recall grows (AP {area[best]:.2f}), {shown(labels[worst])} "
-        f"loses it soonest ({area[worst]:.2f}); the mean over labels is {np.nanmean(area):.3f}"
+        f"average precision runs from {area[worst]:.2f} ({shown(labels[worst])}) to {area[best]:.2f} "
+        f"({shown(labels[best])}); the mean over labels is {np.nanmean(area):.3f}"
     )
