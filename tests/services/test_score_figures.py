@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from scipy.stats import spearmanr
 from sklearn.metrics import average_precision_score, f1_score
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
@@ -28,7 +29,7 @@ from goemo_cli.services.figures.robustness_confidence_intervals import SCORES
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_coverage import coverage
-from goemo_cli.services.figures.threshold_f1 import good_range
+from goemo_cli.services.figures.threshold_f1 import bars, good_cells
 from goemo_cli.services.training import train
 
 SEVERAL = ("08", "09", "20")
@@ -193,18 +194,75 @@ def test_f1_over_thresholds_is_that_of_scikit_learn(source: Source) -> None:
         expected = f1_score(val.y_true, y_pred, average=None, zero_division=0)
         assert cells[:, at].tolist() == pytest.approx([expected[EMOTIONS.index(label)] for label in labels])
     own = dict(zip(source.labels, source.thresholds.per_label.tolist(), strict=True))
-    dots = next(line.get_xdata() for line in picture.figure.axes[0].lines if line.get_marker() == "o")
-    assert dots.tolist() == [own[label] for label in labels]
+    dots = [line for line in picture.figure.axes[0].lines if line.get_marker() == "o"]
+    found = {labels[place]: x for line in dots for x, place in zip(*line.get_data(), strict=True)}
+    assert found == own
 
 
-def test_good_thresholds_are_near_the_best() -> None:
-    f1 = np.zeros((len(GRID), 3))
-    f1[10:20, 0], f1[15, 0] = 0.96, 1.0
-    f1[5, 1], f1[6, 1] = 0.94, 1.0
-    low, high = good_range(f1)
-    assert low[:2].tolist() == [GRID[10], GRID[6]]
-    assert high[:2].tolist() == [GRID[19], GRID[6]]
-    assert np.isnan([low[2], high[2]]).all(), "never above 0"
+def test_bars_cover_what_is_good_and_the_own_threshold() -> None:
+    f1 = np.zeros((len(GRID), 4))
+    f1[10:20, 0], f1[15, 0], f1[30:40, 0] = 0.96, 1.0, 0.95
+    f1[5:9, 1], f1[6, 1] = (0.94, 1.0, 0.7, 0.8), 1.0
+    f1[:, 2] = 0.5
+    own = np.array([0.135, GRID[7] + 0.001, 0.995, 0.5])
+    good = good_cells(f1, own, np.array([0.97, 0.75, 0.5, 0.0]))
+    assert np.flatnonzero(good[:, 0]).tolist() == [*range(10, 20), *range(30, 40)], "two bars"
+    assert np.flatnonzero(good[:, 1]).tolist() == [5, 6, 7, 8], "at least the 0.75 of its own threshold"
+    found = bars(good, own)
+    assert [label for label, *_ in found] == [0, 0, 1, 2], "none for a label whose F1 is never above 0"
+    assert found[0][1:] == pytest.approx((GRID[10] - 0.005, GRID[19] + 0.005))
+    assert found[3][1:] == pytest.approx((GRID[0] - 0.005, 0.995))
+
+
+def test_every_own_threshold_is_in_a_bar(source: Source) -> None:
+    picture = drawn("13", source)
+    axes, table = picture.figure.axes[0], picture.table
+    covered: dict[int, list[tuple[float, float]]] = {}
+    for lines in axes.collections:
+        for (low, place), (high, _) in lines.get_segments():
+            covered.setdefault(round(place), []).append((low, high))
+    dots = [line for line in axes.lines if line.get_marker() == "o"]
+    for own, place in ((x, y) for line in dots for x, y in zip(*line.get_data(), strict=True)):
+        assert any(low <= own <= high for low, high in covered[place])
+    n_grid = len(GRID)
+    best = np.array(table["f1_val"]).reshape(-1, n_grid).max(axis=1)
+    below = np.array(table["own_f1_val"])[::n_grid] < 0.95 * best
+    hollow = next(line for line in dots if line.get_markerfacecolor() == PAPER)
+    assert sorted(hollow.get_ydata()) == np.flatnonzero(below).tolist()
+    assert ("hollow dot" in caption_of(picture)) == below.any()
+
+
+@pytest.mark.parametrize(
+    ("objective", "number", "title"),
+    [
+        ({}, "11", "chosen on val for macro-F1, gives 0."),
+        ({}, "12", "chosen on val for macro-F1, gives micro-F1 0."),
+        ({"objective": "f1_micro"}, "12", "chosen on val for micro-F1, gives 0."),
+        ({"objective": "f1_micro"}, "11", "chosen on val for micro-F1, gives macro-F1 0."),
+        ({"objective": "f_beta", "beta": 2.0}, "11", "chosen on val for macro-F-beta (beta 2), gives macro-F1 0."),
+        (
+            {"objective": "precision_floor", "floor": 0.6}, "12",
+            "chosen on val for recall with a precision of at least 0.6, gives micro-F1 0.",
+        ),
+    ],
+)  # fmt: skip
+def test_a_threshold_is_chosen_for_one_score_alone(
+    source: Source, objective: dict[str, Any], number: str, title: str
+) -> None:
+    thresholds = replace(source.thresholds, settings=ThresholdSettings(**objective))
+    source.checkpoint.__dict__["thresholds"] = thresholds  # as its cached property keeps it
+    assert title in title_of(drawn(number, source))
+
+
+def test_the_best_threshold_on_val_is_marked_if_it_is_another(source: Source) -> None:
+    source.checkpoint.__dict__["thresholds"] = replace(source.thresholds, global_threshold=0.777)
+    picture = drawn("12", source)
+    table = picture.table
+    at = int(np.argmax(table["val"]))
+    best, on_test = table["threshold"][at], table["test"][at]
+    assert f"{best:g}, the best on val for micro-F1, gives {on_test:.3f}" in title_of(picture)
+    assert {mark for mark in table["mark"] if mark} == {"global", "fixed 0.3", "fixed 0.5", "best on val"}
+    assert 0.777 in table["threshold"], "the curve passes through its point"
 
 
 def test_coverage_counts_comments_and_labels() -> None:

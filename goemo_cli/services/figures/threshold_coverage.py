@@ -12,7 +12,7 @@ from goemo_cli.ml.tuning import GRID
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import SPLIT_COLOR, caption, new_figure, percent
-from goemo_cli.services.figures.threshold_macro import SPLIT_LINES, mark_thresholds
+from goemo_cli.services.figures.threshold_macro import SPLIT_LINES, mark_thresholds, purpose
 
 
 def draw(source: Source) -> Drawn:
@@ -45,7 +45,10 @@ def draw(source: Source) -> Drawn:
             axes.axhline(factor * gold[split][at], color=color, linestyle=line, linewidth=1.0, zorder=1)
         _finish(axes, name, chosen, curves, at)
     panels[0].legend(loc="lower left")
-    caption(figure, f"Thin: the gold labels.{_own_rule(source, parts)}")
+    caption(
+        figure,
+        f"Thin: the gold labels. Global: chosen on val for {purpose(source.thresholds)}.{_own_rule(source, parts)}",
+    )
     columns = [
         (f"{split}_{name}", curves[split][at])
         for at, name in enumerate(("coverage", "labels_per_comment"))

@@ -1,6 +1,6 @@
 """Figure 11: macro-F1 at every threshold, on val and on test."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,7 +8,7 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.splits import Split
-from goemo_cli.core.thresholds import decide
+from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.scoring import f1_macro
 from goemo_cli.ml.tuning import GRID
 from goemo_cli.services.figures.description import Description, Drawn
@@ -26,6 +26,7 @@ from goemo_cli.services.figures.style import (
 FIXED = (0.3, 0.5)
 SPLIT_LINES: tuple[tuple[Split, str], ...] = (("val", "-"), ("test", "--"))
 
+_SAME = 1e-9
 Score = Callable[[Predictions, DoubleArray], DoubleArray]
 """A score with each of some thresholds for all labels, (n_thresholds,)."""
 
@@ -44,15 +45,21 @@ def macro_f1(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
 
 
 def draw_score(source: Source, name: str, score: Score) -> Drawn:
-    """A score over the thresholds, its values at the global and at the fixed ones beside it."""
-    chosen = source.thresholds.global_threshold
-    marks = np.array([chosen, *FIXED])
+    """A score over the thresholds, with its values at the global and the fixed ones, and at the best one on val."""
+    thresholds = source.thresholds
+    chosen = thresholds.global_threshold
+    places = np.union1d(GRID, [chosen, *FIXED])  # so that the marked points are on the curves
     predictions = {split: source.predictions(split) for split, _ in SPLIT_LINES}
-    curves = {split: score(part, GRID) for split, part in predictions.items()}
-    at_marks = {split: score(part, marks) for split, part in predictions.items()}
+    curves = {split: score(part, places) for split, part in predictions.items()}
+    best = float(places[curves["val"].argmax()])
+    marks = {"global": chosen} | {f"fixed {fixed:g}": fixed for fixed in FIXED}
+    if curves["val"][places == chosen] < curves["val"].max() - _SAME:
+        marks["best on val"] = best
+    at_marks = {
+        split: curve[np.searchsorted(places, list(marks.values()))] for split, curve in curves.items()
+    }
     figure = new_figure(
-        f"one threshold of {chosen:g} for all labels, chosen on val, gives {name} {at_marks['test'][0]:.3f} on test; "
-        f"0.5 gives {at_marks['test'][2]:.3f}",
+        _title(thresholds, name, dict(zip(marks, at_marks["test"], strict=True)), best),
         source.subtitle(
             ", ".join(f"{split} {len(part):,}" for split, part in predictions.items()) + " comments",
             f"{len(source.labels)} labels",
@@ -62,43 +69,71 @@ def draw_score(source: Source, name: str, score: Score) -> Drawn:
     axes, table = figure.subplots(1, 2, width_ratios=(3, 1))
     for split, line in SPLIT_LINES:
         color, marker = SPLIT_COLOR[split], SPLIT_MARKER[split]
-        axes.plot(GRID, curves[split], color=color, linestyle=line, label=split)
+        axes.plot(places, curves[split], color=color, linestyle=line, label=split)
         axes.plot(
-            marks,
-            at_marks[split],
-            color=color,
-            marker=marker,
-            linestyle="",
-            markersize=7,
-            zorder=4,
-            clip_on=False,
-        )
-    mark_thresholds(axes, chosen)
+            list(marks.values()), at_marks[split], color=color, marker=marker, linestyle="", markersize=7,
+            zorder=4, clip_on=False,
+        )  # fmt: skip
+    mark_thresholds(axes, chosen, best=marks.get("best on val"))
     axes.set_xlim(0, 1)
     axes.set_ylim(0, axes.get_ylim()[1])
     axes.set_xlabel("threshold for all labels")
     axes.set_ylabel(name)
-    caption(figure, "The global threshold is chosen on val alone; the test curve is only looked at.")
-    _tabulate(table, name, at_marks)
-    return Drawn(figure, {"threshold": GRID, "val": curves["val"], "test": curves["test"]})
-
-
-def mark_thresholds(axes: Any, chosen: float) -> None:
-    """Lines at the global threshold and at the fixed ones."""
-    mark_places(
-        axes,
-        [
-            (chosen, f"global {chosen:g}, chosen on val", "-", INK),
-            *((fixed, f"fixed {fixed:g}", ":", MUTED) for fixed in FIXED),
-        ],
+    caption(
+        figure,
+        f"The global threshold was chosen on val alone, for {purpose(thresholds)}. The test curve is shown only for "
+        "comparison.",
+    )
+    _tabulate(table, name, list(marks), at_marks)
+    return Drawn(
+        figure,
+        {
+            "threshold": places,
+            "val": curves["val"],
+            "test": curves["test"],
+            "mark": [", ".join(mark for mark, place in marks.items() if place == one) for one in places],
+        },
     )
 
 
-def _tabulate(axes: Any, name: str, scores: dict[Split, DoubleArray]) -> None:
+def purpose(thresholds: Thresholds) -> str:
+    """What the thresholds were chosen for on val: `macro-F1`."""
+    settings = thresholds.settings
+    if settings.objective == "f1_micro":
+        return "micro-F1"
+    if settings.objective == "precision_floor":
+        return f"recall with a precision of at least {settings.floor:g}"
+    if settings.objective == "recall_floor":
+        return f"precision with a recall of at least {settings.floor:g}"
+    return "macro-F1" if settings.beta == 1 else f"macro-F-beta (beta {settings.beta:g})"
+
+
+def mark_thresholds(axes: Any, chosen: float, *, best: float | None = None) -> None:
+    """Lines at the global threshold, at the fixed ones, and at the best one on val if that is another."""
+    marks = [
+        (chosen, f"global {chosen:g}", "-", INK),
+        *((fixed, f"fixed {fixed:g}", ":", MUTED) for fixed in FIXED),
+    ]
+    if best is not None:
+        marks.append((best, f"best on val {best:g}", "--", SPLIT_COLOR["val"]))
+    mark_places(axes, marks)
+
+
+def _title(thresholds: Thresholds, name: str, on_test: Mapping[str, float], best: float) -> str:
+    aim, value = purpose(thresholds), on_test["global"]
+    start = f"the global threshold {thresholds.global_threshold:g}, chosen on val for {aim}, gives "
+    if aim == name:
+        return f"{start}{value:.3f} on test; 0.5 gives {on_test['fixed 0.5']:.3f}"
+    start += f"{name} {value:.3f} on test"
+    if "best on val" not in on_test:
+        return f"{start}; on val it is the best for {name} too"
+    return f"{start}; {best:g}, the best on val for {name}, gives {on_test['best on val']:.3f}"
+
+
+def _tabulate(axes: Any, name: str, names: Sequence[str], scores: Mapping[Split, DoubleArray]) -> None:
     """The marked values in numbers, which is also the legend."""
     axes.axis("off")
     words: dict[str, Any] = {"transform": axes.transAxes, "va": "center"}
-    names = ("global", *(f"fixed {fixed:g}" for fixed in FIXED))
     axes.text(0, 0.93, name, color=MUTED, **words)
     for column, (split, line) in enumerate(SPLIT_LINES):
         right = 0.66 + 0.36 * column

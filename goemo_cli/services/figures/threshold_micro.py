@@ -12,7 +12,7 @@ from goemo_cli.services.figures.threshold_macro import draw_score
 
 
 def draw(source: Source) -> Drawn:
-    """As figure 11, over all cells together: what is common counts most, so the best threshold lies elsewhere."""
+    """As figure 11, over all cells together, so that common labels count most."""
     return draw_score(source, "micro-F1", micro_f1)
 
 
