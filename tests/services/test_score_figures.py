@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import spearmanr
+from scipy.stats import permutation_test, spearmanr
 from sklearn.metrics import average_precision_score, f1_score
 
 from goemo_cli.core.checkpoint import Checkpoint
@@ -22,7 +22,7 @@ from goemo_cli.core.taxonomies import PAPER_F1
 from goemo_cli.ml.goemotions import SPLIT_SHA256
 from goemo_cli.ml.tuning import GRID
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
-from goemo_cli.services.figures.metric_correlations import MEASURES, by_chance, correlations
+from goemo_cli.services.figures.metric_correlations import MEASURES, by_chance, correlations, rank_correlation
 from goemo_cli.services.figures.paper_comparison import sides
 from goemo_cli.services.figures.precision_recall_curves import curve
 from goemo_cli.services.figures.robustness_confidence_intervals import SCORES
@@ -439,6 +439,52 @@ def test_correlations_leave_out_what_is_undefined() -> None:
     assert (rho[0, 1], counted[0, 1]) == (1, 3)
     assert np.isnan(rho[0, 2]), "what does not vary goes with nothing"
     assert by_chance(28) == pytest.approx(0.374, abs=0.001)  # of every table of critical values
+    assert [by_chance(n) for n in (5, 6, 7)] == pytest.approx([1, 0.886, 0.786], abs=0.001)
+    assert by_chance(4) == np.inf, "two of 24 orders reach 1 or -1"
+
+
+@pytest.mark.parametrize("n_values", [4, 7, 28])
+def test_a_rank_correlation_is_tested_by_permutations(n_values: int) -> None:
+    rng = np.random.default_rng(n_values)
+    one, other = rng.integers(0, 5, n_values).astype(float), rng.random(n_values)
+    other += one / 4
+    rho, p_value = rank_correlation(one, other)
+    assert rho == pytest.approx(spearmanr(one, other).statistic)
+    expected = permutation_test(
+        (one,), lambda values: spearmanr(values, other).statistic, permutation_type="pairings", rng=1
+    ).pvalue
+    assert p_value == pytest.approx(expected, abs=0.02)
+
+
+def test_few_labels_correlate_with_nothing(source: Source) -> None:
+    """Three points in a line are no finding: title, colours and caption say so."""
+    labels = ["joy", "anger", "fear"]
+    source.checkpoint.manifest["labels"][:] = labels
+    rows = [row for row in source.per_class() if row["emotion"] in labels]
+    source._kept["per_class"] = [
+        row | {key: at / 10 for key, _ in MEASURES} for at, row in enumerate(rows, start=1)
+    ]
+    picture = drawn("06", source)
+    assert set(picture.table["spearman"]) == {1.0}
+    assert title_of(picture) == "Over 3 labels, F1 correlates with no other measure by more than chance"
+    assert not any(picture.table["coloured"])
+    assert picture.figure.axes[0].images[0].get_array().mask.all()
+
+
+@pytest.mark.parametrize(
+    ("rho", "said"),
+    [(1, "0.10 to 0.90, lower for rare ones"), (-1, "0.10 to 0.90, higher for rare ones"), (0, "from 0.10 to 0.90")],
+)  # fmt: skip
+def test_rare_labels_fare_worse_only_if_they_do(source: Source, rho: int, said: str) -> None:
+    """The title of 09 follows a test over the labels, whatever macro- and micro-F1 are."""
+    n = len(EMOTIONS)
+    f1 = np.linspace(0.1, 0.9, n)
+    support = np.arange(1, n + 1) if rho else np.random.default_rng(0).permutation(n) + 1
+    rows = zip(source.per_class(), f1[:: rho or 1], support, strict=True)
+    source._kept["per_class"] = [row | {"f1_score": one, "support": int(many)} for row, one, many in rows]
+    title = title_of(drawn("09", source))
+    assert said in title
+    assert ("rare ones" in title) == bool(rho)
 
 
 def test_two_labels_do_not_correlate(source: Source, tmp_path: Path) -> None:
