@@ -21,7 +21,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.ml.tfidf import fit_tfidf
-from goemo_cli.services.figures import embedding_projection, figure_of, style
+from goemo_cli.services.figures import calibration_summary, embedding_projection, figure_of, style
 from goemo_cli.services.figures.calibration_summary import chance_errors, expected_over_observed
 from goemo_cli.services.figures.character_length_distributions import character_lengths, label_quantiles
 from goemo_cli.services.figures.embedding_projection import (
@@ -507,6 +507,27 @@ class TestCalibrationSummary:
         assert title_of(found).startswith(f"{before} of 28 labels have a calibration error beyond chance")
         assert f", {after or 'none'} after calibration" in title_of(found)
         assert "Hollow, at the edge: no gold comment." in caption_of(found)
+
+    def test_both_figures_name_the_same_error(self, make_source: MakeSource) -> None:
+        source = make_source(calibrated=True)
+        summary = drawn("18", source)
+        before, after = (f"{np.mean(summary.table[f'ece_{state}']):.4f}" for state in ("before", "after"))
+        assert title_of(summary).endswith(f"the mean error (ECE) goes from {before} to {after}")
+        assert title_of(drawn("17", source)).endswith(
+            f"mean calibration error (ECE) of the labels {before}, {after} after calibration"
+        )
+
+    def test_as_many_labels_beyond_chance_as_chance_puts_there(
+        self, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def ends(y_prob: Any, found: Any) -> Any:
+            errors = np.array([one.ece for one in found.per_label])
+            return np.stack([errors, np.where(np.arange(len(errors)) == 0, 0, errors + 1)])
+
+        monkeypatch.setattr(calibration_summary, "chance_errors", ends)
+        assert title_of(drawn("18", make_source())).startswith(
+            "1 of 28 labels have a calibration error beyond chance, as many as chance puts there;"
+        )
 
     def test_one_comment_is_too_few(self, make_source: MakeSource) -> None:
         with pytest.raises(DataError, match=r"test_predictions_.*holds one row"):

@@ -5,11 +5,13 @@ from typing import Any
 
 import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from scipy.stats import binom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.bootstrap import LEVEL, SEED
 from goemo_cli.ml.calibration import Assessment, Reliability, assess
 from goemo_cli.ml.confusions import clopper_pearson
+from goemo_cli.services.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.reliability_diagram import STYLES, states_of_test
 from goemo_cli.services.figures.source import Source
@@ -19,8 +21,8 @@ DRAWS = 200
 _OFFSETS: Mapping[int, tuple[float, ...]] = {1: (0.0,), 2: (-0.17, 0.17)}
 _SHAPES: Mapping[str, str] = {"o": "●", "s": "■"}
 _CAPTION = (
-    "Left: expected calibration error (ECE), the mean |share of gold - probability| over 15 bins of equal numbers; grey: where 95\u00a0% of models with the same, "
-    "but perfectly calibrated, probabilities would lie. Right: the number of gold comments that the probabilities add up "
+    "Left: expected calibration error (ECE), the mean |share of gold - probability| over 15 bins of equal numbers; grey: 95\u00a0% of the errors that models with "
+    "the same, but perfectly calibrated, probabilities would have; chance puts 2.5\u00a0% of the labels above it. Title and figure 17: the mean over the labels. Right: the number of gold comments that the probabilities add up "
     "to, over the number there are; above 1 they are too high; whiskers: exact 95\u00a0% interval."
 )
 
@@ -122,8 +124,10 @@ def _title(
     text = f"{beyond['before'] or 'none'} of {n_labels} labels have a calibration error beyond chance"
     macro = {state: f"{each.ece_macro:.4f}" for state, each in found.items()}
     if "after" not in found:
-        return f"{text}; the mean error of all is {macro['before']}"
-    return f"{text}, {beyond['after'] or 'none'} after calibration; the mean error goes from {macro['before']} to {macro['after']}"
+        if beyond["before"] and binom.sf(beyond["before"] - 1, n_labels, (1 - LEVEL) / 2) >= SIGNIFICANT:
+            text += ", as many as chance puts there"
+        return f"{text}; the mean error (ECE) of all is {macro['before']}"
+    return f"{text}, {beyond['after'] or 'none'} after calibration; the mean error (ECE) goes from {macro['before']} to {macro['after']}"
 
 
 def _draw_errors(

@@ -37,7 +37,7 @@ _STEPS = 40
 _CAPTION = (
     "On the diagonal, probabilities are what is observed; below it they are too high. One bin holds all below 5\u00a0%, "
     "the others hold equal numbers. Whiskers: exact 95\u00a0% interval of the share, as if cells were independent. Each "
-    "label (gold positives in brackets) has the axes of the first panel."
+    "label (gold positives in brackets) has the axes of the first panel. ECE: as in figure 18, by 15 bins of each label."
 )
 
 
@@ -139,9 +139,9 @@ def _means(y_true: BoolArray, y_prob: FloatArray) -> tuple[DoubleArray, DoubleAr
 
 
 def _title(y_true: BoolArray, states: Mapping[str, FloatArray]) -> str:
-    errors = {state: assess(y_true, y_prob).overall.ece for state, y_prob in states.items()}
+    errors = {state: assess(y_true, y_prob).ece_macro for state, y_prob in states.items()}
     known = states["before"].astype(np.float64) >= LOWEST
-    text = f"calibration error (ECE) over all labels {errors['before']:.4f}"
+    text = f"mean calibration error (ECE) of the labels {errors['before']:.4f}"
     if "after" in errors:
         text += f", {errors['after']:.4f} after calibration"
     least = f"{100 * LOWEST:.0f}\u00a0%"

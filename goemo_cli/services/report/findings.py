@@ -44,9 +44,9 @@ def calibration(run: RunContent) -> str:
     if isinstance(run.calibration, Missing):
         return _NOTHING
     measures = run.calibration.measures
-    text = f"Calibration error (ECE) over all labels {measures['before']['ece']:.4f}"
+    text = f"Mean calibration error (ECE) of the labels {measures['before']['ece_macro']:.4f}"
     if "after" in measures:
-        return f"{text}, {measures['after']['ece']:.4f} after calibration"
+        return f"{text}, {measures['after']['ece_macro']:.4f} after calibration"
     return f"{text}; not calibrated: this run has no {CALIBRATION} (goemo calibrate makes one)"
 
 

@@ -60,7 +60,7 @@ def outcomes(source: Source) -> RowOutcomes:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Measures over all cells and reliability bins; each by state, `before` and where there is one `after`."""
+    """Measures over all cells, after the mean ECE of the labels, and bins; by state, `before` and if there is one `after`."""
 
     measures: Mapping[str, Mapping[str, float]]
     bins: Mapping[str, Mapping[str, list[list[float]]]]
@@ -79,8 +79,9 @@ def calibration(source: Source) -> Calibration:
     test, states = states_of_test(source)
     measures, bins = {}, {}
     for state, y_prob in states.items():
-        overall = assess(test.y_true, y_prob).overall
-        measures[state] = {name: float(getattr(overall, name)) for name in _MEASURES}
+        found = assess(test.y_true, y_prob)
+        of_all = {name: float(getattr(found.overall, name)) for name in _MEASURES}
+        measures[state] = {"ece_macro": found.ece_macro, **of_all}
         bins[state] = _all_bins(test.labels, test.y_true, y_prob)
     return Calibration(measures, bins)
 
