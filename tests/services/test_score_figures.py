@@ -296,10 +296,21 @@ def test_intervals_are_those_of_metrics_and_csv(source: Source) -> None:
     for at, label in enumerate(labels, start=len(SCORES)):
         row = [float(known[label][column]) for column in ("f1_score", "f1_ci_low", "f1_ci_high")]
         assert [table[column][at] for column in ("value", "ci_low", "ci_high")] == row
-    widths = (np.array(table["ci_high"]) - np.array(table["ci_low"]))[len(SCORES) :]
-    known_widths = widths[widths > 0]
-    assert known_widths.tolist() == sorted(known_widths)
-    assert (widths[len(known_widths) :] == 0).all(), "an interval without width says nothing: last"
+    support = list(table["support"])[len(SCORES) :]
+    assert support == sorted(support, reverse=True)
+
+
+def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: Source) -> None:
+    """F1 itself is in figure 07."""
+    picture = drawn("20", source)
+    table, bottom = picture.table, picture.figure.axes[1]
+    ends = np.array([table["ci_low"], table["ci_high"]], dtype=float)[:, len(SCORES) :]
+    half = (ends[1] - ends[0]) / 2
+    (dots,) = [line for line in bottom.lines if line.get_marker() == "o"]
+    drawn_widths = np.asarray(dots.get_xdata())
+    assert drawn_widths[half > 0].tolist() == half[half > 0].tolist()
+    assert np.isnan(drawn_widths[~(half > 0)]).all(), "an interval without a width says nothing"
+    np.testing.assert_array_equal(table["half_width"][len(SCORES) :], drawn_widths)
 
 
 def test_without_intervals_scores_are_drawn_alone(source: Source) -> None:

@@ -1,4 +1,4 @@
-"""Figure 20: how far every score would move on another test set of the same kind."""
+"""Figure 20: how far scores would move on another test set of the same kind, and how that depends on support."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -21,8 +21,10 @@ from goemo_cli.services.figures.style import (
     MUTED,
     LabelRows,
     caption,
+    counted,
     mark_intervals,
     new_figure,
+    round_limit,
     shown,
 )
 
@@ -42,7 +44,7 @@ _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high")
 
 
 def draw(source: Source) -> Drawn:
-    """Scores of test above, F1 of each label below, the surest first; whiskers are 95 % intervals, each run a colour."""
+    """Scores of test with 95 % intervals above; below half the width of each label's interval of F1, commonest label first."""
     runs = source.comparable()
     scores = np.array(
         [
@@ -51,33 +53,34 @@ def draw(source: Source) -> Drawn:
         ]
     )  # (n_runs, n_scores, value and interval), as is the next
     per_label = np.stack([[run.by_label(column) for column in _COLUMNS] for run in runs]).transpose(0, 2, 1)
-    order = np.argsort(width(per_label[0]), kind="stable")
-    labels, per_label = [source.labels[at] for at in order], per_label[:, order]
+    support = source.by_label("support")
+    order = np.argsort(-support, kind="stable")
+    labels, per_label, support = [source.labels[at] for at in order], per_label[:, order], support[order]
     above, below = (LabelRows.of(n, n_runs=len(runs)) for n in (len(SCORES), len(labels)))
     rules = ", ".join(dict.fromkeys(run.thresholds.rule for run in runs))
     figure = new_figure(
-        _title(runs, scores, labels, per_label),
+        _title(runs, scores, labels, half_width(per_label), support),
         subtitle_of(runs, source.test_size(), f"threshold rule {rules}"),
         height=above.height + below.height + 2.3 + legend_height(runs),
     )
     top, bottom = figure.subplots(2, 1, height_ratios=(above.height, below.height))
-    _draw_rows(top, above, [words for _, words, _ in SCORES], runs, scores)
-    _draw_rows(bottom, below, labels, runs, per_label)
-    support = [f"{n:,.0f}" for n in source.by_label("support")[order]]
-    below.column(bottom, "support", support, at=186, color=MUTED)
-    top.set_xlabel("score on test")
-    bottom.set_xlabel("F1 on test")
+    _draw_scores(top, above, runs, scores)
+    _draw_widths(bottom, below, labels, half_width(per_label), support)
     name_runs(figure, top, runs)
-    caption(figure, _legend(runs, np.concatenate([scores, per_label], axis=1)))
+    caption(figure, _legend(runs, half_width(np.concatenate([scores, per_label], axis=1))))
+    both = np.concatenate([scores, per_label], axis=1)
+    none = [None] * len(SCORES)
     tables: list[Table] = [
         {
             "score": [*(key for key, *_ in SCORES), *["f1_score"] * len(labels)],
-            "emotion": [*[None] * len(SCORES), *labels],
-            "value": np.concatenate([scores[at, :, 0], per_label[at, :, 0]]),
-            "ci_low": np.concatenate([scores[at, :, 1], per_label[at, :, 1]]),
-            "ci_high": np.concatenate([scores[at, :, 2], per_label[at, :, 2]]),
+            "emotion": [*none, *labels],
+            "value": run[:, 0],
+            "ci_low": run[:, 1],
+            "ci_high": run[:, 2],
+            "half_width": half_width(run),
+            "support": [*none, *support],
         }
-        for at in range(len(runs))
+        for run in both
     ]
     return Drawn(figure, by_run(runs, tables))
 
@@ -88,9 +91,17 @@ FIGURE = Description(
 )  # fmt: skip
 
 
-def _draw_rows(
-    axes: Any, rows: LabelRows, names: Sequence[str], runs: Sequence[Source], values: DoubleArray
-) -> None:
+def half_width(values: DoubleArray) -> DoubleArray:
+    """Half the width of each interval; NaN if there is none, or one without a width, which says nothing.
+
+    Args:
+        values: value, low and high end, (..., 3).
+    """
+    found = (values[..., 2] - values[..., 1]) / 2
+    return np.where(found > 0, found, np.nan)
+
+
+def _draw_scores(axes: Any, rows: LabelRows, runs: Sequence[Source], values: DoubleArray) -> None:
     places = np.arange(rows.count)
     for at, offset in enumerate(offsets(len(runs))):
         color, marker = RUN_STYLES[at]
@@ -99,33 +110,51 @@ def _draw_rows(
             axes, places + offset, value, low, high, color=color, marker=marker, size=rows.marker(len(runs)),
             label=str(runs[at].checkpoint.run),
         )  # fmt: skip
-    rows.label(axes, names)
+    rows.label(axes, [words for _, words, _ in SCORES])
     axes.set_xlim(0, 1)
     axes.hlines(places, 0, 1, color=FAINT, linewidth=0.8, zorder=0)
+    axes.set_xlabel("score on test")
     first = values[0]
     if len(runs) == 1:
         rows.column(axes, "value", [_cell(value) for value in first[:, 0]], at=44)
     else:
         axes.tick_params(axis="x", pad=3)
-    ends = [f"{_cell(low)}–{_cell(high)}" if np.isfinite(low) else "–" for _, low, high in first]
+    ends = [f"{_cell(low)}–{_cell(high)}" if high > low else "–" for _, low, high in first]
     rows.column(axes, "95\u00a0% interval", ends, at=132, color=MUTED)
 
 
-def width(values: DoubleArray) -> DoubleArray:
-    """Of each interval, (n_rows,); infinite where there is none, and where it has no width: 0 of 6 is 0 in every draw.
-
-    Args:
-        values: value, low and high end, (n_rows, 3).
-    """
-    found = values[:, 2] - values[:, 1]
-    return np.where(found > 0, found, np.inf)
+def _draw_widths(
+    axes: Any, rows: LabelRows, labels: Sequence[str], widths: DoubleArray, support: DoubleArray
+) -> None:
+    """A line from 0 to each half width, (n_runs, n_labels), beside the support, (n_labels,)."""
+    places = np.arange(rows.count)
+    for at, offset in enumerate(offsets(len(widths))):
+        color, marker = RUN_STYLES[at]
+        axes.hlines(places + offset, 0, widths[at], color=color, linewidth=2.0)
+        axes.plot(
+            widths[at], places + offset, linestyle="", marker=marker, color=color, clip_on=False,
+            markersize=rows.marker(len(widths)),
+        )  # fmt: skip
+    rows.label(axes, labels)
+    known = widths[np.isfinite(widths)]
+    axes.set_xlim(0, round_limit(float(known.max()) if known.size else 0.0))
+    axes.hlines(places, *axes.get_xlim(), color=FAINT, linewidth=0.8, zorder=0)
+    axes.set_xlabel("half the width of the 95\u00a0% interval of F1 on test")
+    rows.column(axes, "\u00b1", [_cell(width) for width in widths[0]], at=44, color=RUN_STYLES[0][0])
+    rows.column(axes, "support", [f"{n:,.0f}" for n in support], at=132, color=MUTED)
 
 
 def _cell(value: float) -> str:
     return f"{value:.2f}" if np.isfinite(value) else "–"
 
 
-def _title(runs: Sequence[Source], scores: DoubleArray, labels: Sequence[str], per_label: DoubleArray) -> str:
+def _title(
+    runs: Sequence[Source],
+    scores: DoubleArray,
+    labels: Sequence[str],
+    widths: DoubleArray,
+    support: DoubleArray,
+) -> str:
     macro = [key for key, *_ in SCORES].index("f1_macro")
     value, low, high = scores[0, macro]
     who = f"{runs[0].checkpoint.run} has" if len(runs) > 1 else "the run has"
@@ -133,21 +162,26 @@ def _title(runs: Sequence[Source], scores: DoubleArray, labels: Sequence[str], p
     if not np.isfinite(low):
         return f"{start}; no interval is recorded"
     start += f", and could have {low:.2f} to {high:.2f} on another such test set"
-    wide = width(per_label[0])
-    if not np.isfinite(wide).any():
+    if not np.isfinite(widths[0]).any():
         return start
-    at = int(np.where(np.isfinite(wide), wide, -1.0).argmax())
-    _, label_low, label_high = per_label[0, at]
-    return f"{start}; least is known of {shown(labels[at])} ({label_low:.2f} to {label_high:.2f})"
+    least, most = int(np.nanargmin(widths[0])), int(np.nanargmax(widths[0]))
+    ends = [
+        f"\u00b1{widths[0, at]:.2f} ({shown(labels[at])}, {counted(int(support[at]), 'comment')})"
+        for at in dict.fromkeys((least, most))
+    ]
+    return f"{start}; F1 of single labels is known to {' up to '.join(ends)}"
 
 
-def _legend(runs: Sequence[Source], values: DoubleArray) -> str:
-    text = "Whiskers: 95\u00a0% interval over the comments of test; the narrowest label first."
+def _legend(runs: Sequence[Source], widths: DoubleArray) -> str:
+    text = (
+        "Whiskers: 95\u00a0% interval of the score over the comments of test. Below: the labels by support, the commonest "
+        "first. Figure 07 shows F1 itself."
+    )
     if len(runs) > 1:
         text += (
-            " Intervals and support in numbers are those of the first run. Whiskers that overlap do not mean that runs "
-            "are alike: goemo compare tests it on the same comments."
+            " Numbers are those of the first run. Whiskers that overlap do not mean that runs are alike: goemo compare "
+            "tests it on the same comments."
         )
-    if not np.isfinite(width(values[0])).all():
-        text += " Last and without a whisker: nothing for resampling to vary, or no interval recorded."
+    if not np.isfinite(widths[0]).all():
+        text += " \u2013: no interval is recorded, or one without a width, which says nothing."
     return text
