@@ -66,8 +66,7 @@ def draw(source: Source) -> Drawn:
     caption(
         figure,
         "Macro: the mean over labels, each counts alike. Micro: over all cells together, so that common labels count "
-        "most. Whiskers: 95\u00a0% bootstrap interval over the comments of test."
-        + (_TESTED if len(runs) == 1 else ""),
+        "most. Whiskers: 95\u00a0% interval over the comments of test." + (_TESTED if len(runs) == 1 else ""),
     )
     tables = [
         {"rule": RULES}

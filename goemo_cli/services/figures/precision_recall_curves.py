@@ -107,7 +107,7 @@ def curve(
     rises = np.flatnonzero(np.diff(tp, prepend=0))
     falls = np.append(rises[1:] - 1, rises[-1])
     kept = np.unique(np.linspace(0, len(rises) - 1, _MOST_POINTS).round().astype(int))
-    extra = [] if also is None else np.flatnonzero(cuts == also)
+    extra = np.flatnonzero(cuts == also)  # none if it is None
     corners = np.unique(np.concatenate([rises[kept], falls[kept], extra]).astype(int))
     return cuts[corners].astype(np.float64), tp[corners] / y_true.sum(), tp[corners] / predicted[corners]
 

@@ -112,7 +112,8 @@ def good_cells(f1: DoubleArray, own: DoubleArray, reached: DoubleArray) -> BoolA
     good: BoolArray = f1 >= np.minimum(NEAR * best, reached)
     nearest = np.abs(GRID[:, None] - own).argmin(axis=0)
     good[nearest, np.arange(len(own))] = True
-    return good & (best > 0)
+    good &= best > 0
+    return good
 
 
 def bars(good: BoolArray, own: DoubleArray) -> list[tuple[int, float, float]]:
