@@ -156,6 +156,7 @@ def _show(out: Console, result: Any, run: str | None) -> None:
                 "val_before": result.before,
                 "val_after": result.after,
                 "test": result.test,
+                "below_floor": result.below_floor,
             }
             if out.as_json
             else {}

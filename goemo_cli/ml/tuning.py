@@ -102,7 +102,8 @@ def fit_thresholds(
 
     The global one serves it over all labels. A label's own best is averaged with it, weighted by its n positives
     against the shrinkage: (n * own + shrinkage * global) / (n + shrinkage). A best on a plateau is its middle,
-    which generalises better than its edge.
+    which generalises better than its edge. A floor is held after that: if the average misses it, the candidate
+    nearest to the average that holds it is taken. `below_floor` names the labels for which there is none.
 
     Args:
         labels: label names.
@@ -149,6 +150,8 @@ def _fit(counts: GridCounts, settings: ThresholdSettings) -> tuple[float, Double
     # Without positives there is no best of its own, whatever the grid says.
     weight = np.maximum(n + settings.shrinkage, 1e-9)
     per_label: DoubleArray = np.where(n > 0, (n * own + settings.shrinkage * shared) / weight, shared)
+    if settings.objective in _HELD:
+        per_label = _with_floor(per_label, counts, settings)
     return shared, per_label
 
 
@@ -181,17 +184,23 @@ def _best_f1_micro(counts: GridCounts, settings: ThresholdSettings) -> Choice:
 
 
 def _best_recall(counts: GridCounts, settings: ThresholdSettings) -> Choice:
-    """Most recall with precision at the floor or above: the lowest threshold that reaches it and all above do not fall."""
-    return _above_floor(counts.precision(), counts.recall(), settings)
+    """Most recall with precision at the floor or above."""
+    return _above_floor(counts, counts.precision(), counts.recall(), settings)
 
 
 def _best_precision(counts: GridCounts, settings: ThresholdSettings) -> Choice:
     """Most precision with recall at the floor or above."""
-    return _above_floor(counts.recall(), counts.precision(), settings)
+    return _above_floor(counts, counts.recall(), counts.precision(), settings)
 
 
-def _above_floor(held: DoubleArray, raised: DoubleArray, settings: ThresholdSettings) -> Choice:
-    """The most of one score where the other is at the floor or above; where none is, the most of the other."""
+def _above_floor(
+    counts: GridCounts, held: DoubleArray, raised: DoubleArray, settings: ThresholdSettings
+) -> Choice:
+    """The most of one score where the other is at the floor or above; where none is, the most of the other.
+
+    The global threshold holds the floor for the macro average as it is reported: over labels with positives, with
+    0 for a label that is never predicted.
+    """
     floor = settings.floor or 0.0
 
     def best(held: DoubleArray, raised: DoubleArray) -> float:
@@ -199,7 +208,67 @@ def _above_floor(held: DoubleArray, raised: DoubleArray, settings: ThresholdSett
         return _middle_of_best(np.where(reached, raised, -1.0) if reached.any() else held)
 
     own = [best(held[:, label], raised[:, label]) for label in range(held.shape[1])]
-    return best(held.mean(axis=1), raised.mean(axis=1)), np.array(own)
+    scored = counts.support > 0 if counts.support.any() else np.ones(len(own), dtype=np.bool_)
+    reported = np.where(counts.predicted > 0, held, 0.0)
+    return best(*(table[:, scored].mean(axis=1) for table in (reported, raised))), np.array(own)
+
+
+def _with_floor(per_label: DoubleArray, counts: GridCounts, settings: ThresholdSettings) -> DoubleArray:
+    """Each threshold moved to the nearest candidate that holds the floor, if there is one, (n_labels,).
+
+    A candidate at which the label is never predicted is only taken if no other holds the floor.
+    """
+    holds = _HELD[settings.objective](counts) >= (settings.floor or 0.0)
+    predicted = holds & (counts.predicted > 0)
+    moved = per_label.copy()
+    for label in np.flatnonzero((counts.support > 0) & holds.any(axis=0)):
+        allowed = GRID[predicted[:, label] if predicted[:, label].any() else holds[:, label]]
+        moved[label] = allowed[np.abs(allowed - per_label[label]).argmin()]
+    return moved
+
+
+_HELD: dict[str, Callable[[GridCounts], DoubleArray]] = {
+    "precision_floor": GridCounts.precision,
+    "recall_floor": GridCounts.recall,
+}
+"""The score that each floor is about."""
+
+
+MACRO = "macro average"
+"""What `below_floor` calls the score that the global threshold holds the floor for."""
+
+
+def below_floor(thresholds: Thresholds, y_true: BoolArray, y_pred: BoolArray) -> dict[str, float | None]:
+    """What misses the floor that the thresholds were fitted for: precision or recall by label, or their `MACRO` average.
+
+    Args:
+        thresholds: with the rule that decided: per_label holds the floor for each label, global for the average over
+            labels with positives. Other rules and objectives hold none.
+        y_true: gold labels of val, bool, (n_val, n_labels).
+        y_pred: what was decided, likewise.
+
+    Returns:
+        None for a score that is undefined: of a label that is never predicted, or has no positives.
+    """
+    settings = thresholds.settings
+    if settings.floor is None or settings.rule not in ("per_label", "global"):
+        return {}
+    tp, support = (y_true & y_pred).sum(axis=0), y_true.sum(axis=0)
+    of = y_pred.sum(axis=0) if settings.objective == "precision_floor" else support
+    scores = ratio(tp, of, undefined=np.nan)
+    names = thresholds.labels
+    if settings.rule == "global":
+        scored = np.nan_to_num(scores)[support > 0]
+        names, scores = (MACRO,), np.array([scored.mean() if len(scored) else np.nan])
+    return {
+        name: None if np.isnan(score) else float(score)
+        for name, score in zip(names, scores, strict=True)
+        if not score >= settings.floor - _NOISE
+    }
+
+
+_NOISE = 1e-12
+"""Means of floats differ in the last digit."""
 
 
 _CHOICES: dict[str, Callable[[GridCounts, ThresholdSettings], Choice]] = {

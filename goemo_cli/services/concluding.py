@@ -11,7 +11,7 @@ from typing import Any
 from goemo_cli.core.catalogue import Kind
 from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, THRESHOLDS, Checkpoint, write_manifest
 from goemo_cli.core.config import ThresholdSettings, TrainConfig
-from goemo_cli.core.events import FileWritten, Listener
+from goemo_cli.core.events import FileWritten, Listener, Warned
 from goemo_cli.core.files import sha256_file, write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
@@ -22,7 +22,7 @@ from goemo_cli.core.taxonomies import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.scoring import score_split
 from goemo_cli.ml.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.ml.tuning import fit_thresholds
+from goemo_cli.ml.tuning import below_floor, fit_thresholds
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.summaries import write_summaries
 
@@ -90,6 +90,17 @@ def taxonomy_scores(val: Predictions, test: Predictions, settings: ThresholdSett
     return found
 
 
+def floor_warning(thresholds: Thresholds, val: Predictions) -> str | None:
+    """A sentence on what misses the floor that thresholds were fitted for, on val; None if nothing does."""
+    missed = below_floor(thresholds, val.y_true, val.y_pred)
+    if not missed:
+        return None
+    score, _, _ = thresholds.settings.objective.partition("_")
+    undefined = "never predicted" if score == "precision" else "no val positives"
+    shown = [f"{name} {undefined if value is None else f'{value:.3f}'}" for name, value in missed.items()]
+    return f"below the {score} floor of {thresholds.settings.floor:g} on val: {', '.join(shown)}"
+
+
 FOLLOWING = (THRESHOLDS, CONFIG, METRICS, CARD)
 """Files of a checkpoint that follow from its probabilities and threshold settings."""
 
@@ -122,6 +133,8 @@ def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, list
     )
     for path in [*tables, *write_summaries(layout, models=[run.model])]:
         listen(FileWritten(path))
+    if warning := floor_warning(conclusion.thresholds, conclusion.val):
+        listen(Warned(warning))
     return checkpoint
 
 

@@ -1,6 +1,6 @@
 """`goemo tune`: thresholds fitted again on val, for a run or for a predictions file; test is refused."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,8 +19,8 @@ from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUM
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.ml.scoring import count, rule_scores
-from goemo_cli.ml.tuning import fit_thresholds
-from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, write_run
+from goemo_cli.ml.tuning import below_floor, fit_thresholds
+from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, floor_warning, write_run
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.written_predictions import read_recorded
 
@@ -40,6 +40,8 @@ class TuneResult:
     """By the new ones. Fitted on the same rows: a little too good."""
     test: dict[str, Any] | None
     """What metrics.json now says of test; None for a predictions file."""
+    below_floor: dict[str, float | None]
+    """What misses the floor on val, see `ml.tuning.below_floor`."""
     written: tuple[Path, ...]
 
 
@@ -77,6 +79,7 @@ def tune_run(
         before=rule_scores(val.y_true, val.y_pred),
         after=rule_scores(val.y_true, conclusion.val.y_pred),
         test=tuned.metrics["test"],
+        below_floor=below_floor(conclusion.thresholds, val.y_true, conclusion.val.y_pred),
         written=_write_sweep(
             conclusion.thresholds,
             val,
@@ -105,11 +108,15 @@ def tune_predictions(
         raise DataError(f"{path}: holds no rows")
     _refuse_test_by_rows(path, val, layout, listen)
     thresholds = fit_thresholds(val.labels, val.y_true, val.y_prob, settings)
+    labelled = replace(val, y_pred=thresholds.decide(val.y_prob))
+    if warning := floor_warning(thresholds, labelled):
+        listen(Warned(warning))
     return TuneResult(
         thresholds=thresholds,
         before=None,
-        after=rule_scores(val.y_true, thresholds.decide(val.y_prob)),
+        after=rule_scores(val.y_true, labelled.y_pred),
         test=None,
+        below_floor=below_floor(thresholds, val.y_true, labelled.y_pred),
         written=_write_sweep(thresholds, val, path, None, layout, listen),
     )
 

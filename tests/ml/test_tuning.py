@@ -7,7 +7,14 @@ import pytest
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 from goemo_cli.core.config import ThresholdSettings
-from goemo_cli.ml.tuning import GRID, counts_on_grid, fit_thresholds, reached_on_grid
+from goemo_cli.ml.tuning import (
+    GRID,
+    MACRO,
+    below_floor,
+    counts_on_grid,
+    fit_thresholds,
+    reached_on_grid,
+)
 
 
 def random_case(seed: int, rows: int = 300, n_labels: int = 4) -> tuple[np.ndarray, np.ndarray]:
@@ -205,6 +212,42 @@ def test_a_floor_is_held_and_the_other_score_is_the_most_that_leaves(objective, 
             if held(gold, prob >= t, zero_division=1) >= floor
         ]
         assert raised(gold, chosen, zero_division=1) == pytest.approx(max(allowed), abs=1e-12)
+
+
+@pytest.mark.parametrize("shrinkage", [3, 10, 1e6])
+@pytest.mark.parametrize("floor", [0.4, 0.6, 0.8])
+@pytest.mark.parametrize(
+    ("objective", "held"), [("precision_floor", precision_score), ("recall_floor", recall_score)]
+)
+def test_a_floor_is_held_after_shrinkage_or_its_label_is_named(
+    objective, held, floor: float, shrinkage: float
+):
+    for seed in range(4):
+        y_true, y_prob = random_case(seed)
+        fitted = fit(y_true, y_prob, shrinkage, objective=objective, floor=floor)
+        named = below_floor(fitted, y_true, fitted.decide(y_prob))
+        for at, label in enumerate(fitted.labels):
+            gold, prob = y_true[:, at], y_prob[:, at].astype(np.float64)
+            score = held(gold, prob >= fitted.per_label[at], zero_division=np.nan)
+            assert (label in named) == (not score >= floor)
+            if label in named:
+                assert named[label] == (None if np.isnan(score) else pytest.approx(score))
+                on_grid = [held(gold, prob >= t, zero_division=0) for t in GRID]
+                assert max(on_grid) < floor  # no threshold reaches it
+
+
+@pytest.mark.parametrize(
+    ("objective", "held"), [("precision_floor", precision_score), ("recall_floor", recall_score)]
+)
+def test_the_global_threshold_holds_the_floor_for_the_reported_macro_average(objective, held):
+    y_true, y_prob = random_case(2)
+    y_true[:, 3] = False  # a label without positives counts in no average that can be held
+    fitted = fit(y_true, y_prob, 10, objective=objective, floor=0.5, rule="global")
+    y_pred = fitted.decide(y_prob)
+    macro = held(y_true[:, :3], y_pred[:, :3], average="macro", zero_division=0)
+    assert macro >= 0.5
+    assert below_floor(fitted, y_true, y_pred) == {}
+    assert below_floor(fitted, y_true, np.zeros_like(y_pred)) == {MACRO: 0.0}
 
 
 def test_a_floor_out_of_reach_comes_as_near_as_it_can():

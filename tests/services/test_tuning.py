@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from sklearn.metrics import f1_score
+from sklearn.metrics import f1_score, precision_score
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.config import ThresholdSettings
@@ -60,6 +60,23 @@ def test_everything_that_follows_from_thresholds_follows(run: Checkpoint, layout
     assert (run.path / "tfidf.safetensors").read_bytes() == weights
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])
+
+
+def test_labels_below_a_floor_are_listed(run: Checkpoint, layout: Layout) -> None:
+    """The sample has labels of a few positives; some reach a precision of .9, others do not."""
+    events: list[Event] = []
+    settings = ThresholdSettings(objective="precision_floor", floor=0.9)
+    result = tune_run(run, settings, layout=layout, listen=events.append)
+    val = read_predictions(layout.split_predictions(run.run, "val"))
+    precision = precision_score(val.y_true, val.y_pred, average=None, zero_division=0)
+    below = {label for label, score in zip(run.labels, precision, strict=True) if score < 0.9}
+    assert 0 < len(below) < len(run.labels)
+    assert set(result.below_floor) == below
+    (warned,) = [event.message for event in events if isinstance(event, Warned)]
+    assert "below the precision floor of 0.9 on val: " in warned
+    assert all(label in warned for label in below)
+    path = layout.split_predictions(run.run, "val")
+    assert tune_predictions(path, settings, layout=layout).below_floor == result.below_floor
 
 
 def test_tuning_back_gives_the_same_files(run: Checkpoint, layout: Layout) -> None:
