@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from goemo_cli.core.decimals import decimal, span
 from goemo_cli.core.schema import RULES
 
 if TYPE_CHECKING:
@@ -95,6 +96,13 @@ def epoch_row(epoch: Mapping[str, Any]) -> list[object]:
     return [*(epoch.get(key) for key in keys), duration_text(epoch.get("epoch_seconds") or 0)]
 
 
+def exact(value: Any) -> Any:
+    """A setting for a table: numbers are not rounded, since 2e-05 and 2.4e-05 are different settings."""
+    if isinstance(value, (list, tuple)):
+        return [exact(entry) for entry in value]
+    return str(value) if isinstance(value, (int, float)) else value
+
+
 def diff_rows(found: "RunDiff") -> list[list[object]]:
     """One row per score that one of the two runs has, by `DIFF_COLUMNS`."""
     rows = []
@@ -115,9 +123,9 @@ def delta_of(a: float | None, b: float | None) -> float | None:
 
 def _short(score: float | None, sign: str = "") -> str | None:
     """Three decimals, so that seven columns fit a terminal of 80."""
-    return None if score is None else f"{score:{sign}.3f}"
+    return None if score is None else decimal(score, 3, sign=sign)
 
 
 def _with_interval(scores: Mapping[str, Any], key: str) -> tuple[object, object]:
     interval = scores.get(f"{key}_ci")
-    return scores.get(key), "{:.3f}–{:.3f}".format(*interval) if interval else None
+    return scores.get(key), span(*interval) if interval else None

@@ -8,6 +8,7 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.core.decimals import decimal
 from goemo_cli.core.splits import parse_split
 
 if TYPE_CHECKING:
@@ -115,8 +116,9 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
     """Narrow enough for a terminal of 80 columns."""
     from goemo_cli.services.comparing import p_text
 
-    difference = None if row["difference"] is None else f"{row['difference']:+.3f}"
-    interval = None if row["ci_low"] is None else f"{row['ci_low']:+.3f} {row['ci_high']:+.3f}"
+    difference = None if row["difference"] is None else decimal(row["difference"], 3, sign="+")
+    ends = (row["ci_low"], row["ci_high"])
+    interval = None if None in ends else " ".join(decimal(end, 3, sign="+") for end in ends)
     better = {None: None, "a": "A", "b": "B"}.get(row["better"], "neither")
     return [row["a_value"], row["b_value"], difference, interval, p_text(row["p_holm"]), better]
 
@@ -146,4 +148,4 @@ def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object
 
 
 def _cell(value: object) -> str:
-    return "–" if value is None else f"{value:.4f}" if isinstance(value, float) else str(value)
+    return "–" if value is None else decimal(value) if isinstance(value, float) else str(value)

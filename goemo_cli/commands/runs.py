@@ -16,6 +16,7 @@ from goemo_cli.commands._run_tables import (
     detail_facts,
     diff_rows,
     epoch_row,
+    exact,
     run_facts,
     run_row,
     score_rows,
@@ -107,7 +108,11 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     for split in ("val", "test"):
         out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
     out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics["history"] or ()])
-    out.table("Settings other than the model's defaults", ["setting", ""], list(details.settings.items()))
+    out.table(
+        "Settings other than the model's defaults",
+        ["setting", ""],
+        [[name, exact(value)] for name, value in details.settings.items()],
+    )
     out.table(
         "Files", ["file", "size"], [[path.name, size_text(size)] for path, size in details.files.items()]
     )
@@ -172,7 +177,9 @@ def diff(
         "The two", a=f"{found.runs[0]}, by {found.rules[0]}", b=f"{found.runs[1]}, by {found.rules[1]}"
     )
     out.table(
-        "Settings that differ", ["setting", "a", "b"], [[n, *pair] for n, pair in found.settings.items()]
+        "Settings that differ",
+        ["setting", "a", "b"],
+        [[name, exact(a), exact(b)] for name, (a, b) in found.settings.items()],
     )
     out.table(
         "Scores, F1, precision and recall by each run's own threshold rule", DIFF_COLUMNS, diff_rows(found)

@@ -7,6 +7,7 @@ from goemo_cli.commands import _settings as flag
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DataDirOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+from goemo_cli.core.decimals import decimal, span
 
 
 def train(
@@ -183,9 +184,9 @@ def show_scores(out: Console, metrics: dict[str, Any]) -> None:
             [
                 rule + (" *" if rule == metrics["threshold_rule"] else ""),
                 test[rule]["f1_macro"],
-                "{:.3f}–{:.3f}".format(*test[rule]["f1_macro_ci"]),
+                span(*test[rule]["f1_macro_ci"]),
                 test[rule]["f1_micro"],
-                "{:.3f}–{:.3f}".format(*test[rule]["f1_micro_ci"]),
+                span(*test[rule]["f1_micro_ci"]),
                 test[rule]["subset_accuracy"],
             ]
             for rule in RULES
@@ -219,4 +220,4 @@ def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
 
 
 def _short(value: float | None) -> str:
-    return "–" if value is None else f"{value:.4f}"
+    return "–" if value is None else decimal(value)

@@ -5,6 +5,8 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from goemo_cli.core.decimals import decimal
+
 _MEANS_SOMETHING = re.compile(r"([\\`*\[\]|~])")
 
 
@@ -27,5 +29,5 @@ def score(scores: Mapping[str, Any], key: str) -> str:
     if value is None:
         return "undefined"
     if interval is None:
-        return f"{value:.3f}"
-    return f"{value:.3f} ({interval[0]:.3f} to {interval[1]:.3f})"
+        return decimal(value, 3)
+    return f"{decimal(value, 3)} ({decimal(interval[0], 3)} to {decimal(interval[1], 3)})"

@@ -125,6 +125,14 @@ def test_diff_has_settings_scores_and_deltas(root: Path) -> None:
     assert "goemo compare" in shown.stderr
 
 
+def test_small_settings_and_differences_are_not_shown_as_zero(layout: Layout) -> None:
+    for name, rate, val in ((OLD, 2e-5, 0.60001), (NEW, 2.4e-5, 0.6)):
+        add_run(layout, name, val=val, settings={"training": {"learning_rate": rate}})
+    shown = goemo("runs", "diff", OLD, NEW, "--root", layout.root).stdout
+    assert [word for word in shown.split() if word.endswith("e-05")] == ["2e-05", "2.4e-05", "-1e-05"]
+    assert "2e-05" in goemo("runs", "show", OLD, "--root", layout.root).stdout
+
+
 def test_diff_warns_where_other_comments_were_scored(root: Path, layout: Layout) -> None:
     add_run(layout, "tiny-20260103-000000", data="sample")
     shown = goemo("runs", "diff", OLD, "@latest", "--root", root)

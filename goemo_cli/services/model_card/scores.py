@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from goemo_cli.core.decimals import decimal
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.taxonomies import PAPER_F1_MACRO
 from goemo_cli.services.markdown import plain, score, table
@@ -44,7 +45,7 @@ def by_label(facts: Facts) -> str:
             [
                 plain(row["emotion"]),
                 f"{row['f1_score']:.3f}",
-                f"{row['f1_ci_low']:.3f} to {row['f1_ci_high']:.3f}",
+                f"{decimal(row['f1_ci_low'], 3)} to {decimal(row['f1_ci_high'], 3)}",
                 f"{row['precision']:.3f}",
                 f"{row['recall']:.3f}",
                 "undefined" if row["average_precision"] is None else f"{row['average_precision']:.3f}",
