@@ -43,6 +43,7 @@ def add_run(
     parents: dict[str, Any] | None = None,
     with_headline: bool = True,
     settings: dict[str, Any] | None = None,
+    train_size: int = 100,
     **others: float,
 ) -> Checkpoint:
     """A finished run with predictions of both splits and one epoch, and per-class metrics."""
@@ -62,7 +63,7 @@ def add_run(
         ],
         "data": {
             "name": data,
-            "sizes": {"train": 100, "val": 10, "test": 20},
+            "sizes": {"train": train_size, "val": 10, "test": 20},
             "split_sha256": {split: f"{data} {split}" for split in ("train", "val", "test")},
         },
         "training_seconds": 7.5,

@@ -8,6 +8,7 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._run_tables import exact
 from goemo_cli.core.decimals import decimal
 from goemo_cli.core.splits import parse_split
 
@@ -93,13 +94,14 @@ def _say(found: "Comparison", metric: str, shape: Format | None, out: Console) -
         details: dict[str, Any] = {"emotions": [_emotions(pair) for pair in found.pairs]}
         if out.as_json:
             details = {"metric": metric, "verdicts": verdicts, "rows": found.rows}
+            details["differing"] = [_named_pair(pair) for pair in found.differing]
         out.result("\n".join(verdicts), path=found.path, **details)
 
 
 def _sections(found: "Comparison") -> Iterator[tuple[str, list[str], list[list[object]]]]:
-    """For each pair: title, columns and rows of its scores, its emotions, and its agreement."""
+    """For each pair: title, columns and rows of its scores, its emotions, its agreement, and what its runs differ in."""
     tested = ["A", "B", "B - A", "95 % interval", "p", "better"]
-    for pair in found.pairs:
+    for pair, differing in zip(found.pairs, found.differing, strict=True):
         a, b = (f"{side} = {pair[0][side.lower()]}" for side in "AB")
         scores = [[row["metric"], *_cells(row)] for row in pair if not row["emotion"]]
         yield f"Scores on {pair[0]['n_examples']:,} rows: {a}, {b}", ["score", *tested], scores
@@ -110,6 +112,13 @@ def _sections(found: "Comparison") -> Iterator[tuple[str, list[str], list[list[o
             emotions,
         )
         yield f"Agreement: {a}, {b}", ["", "value"], _agreement(pair[0])
+        if differing:
+            settings = [[name, *map(exact, values)] for name, values in differing.items()]
+            yield f"Settings and training sizes that differ: {a}, {b}", ["", "A", "B"], settings
+
+
+def _named_pair(differing: Mapping[str, tuple[Any, Any]] | None) -> dict[str, dict[str, Any]] | None:
+    return differing and {name: {"a": a, "b": b} for name, (a, b) in differing.items()}
 
 
 def _cells(row: Mapping[str, Any]) -> list[object]:

@@ -177,7 +177,7 @@ def diff(
         "The two", a=f"{found.runs[0]}, by {found.rules[0]}", b=f"{found.runs[1]}, by {found.rules[1]}"
     )
     out.table(
-        "Settings that differ",
+        "Settings and training sizes that differ",
         ["setting", "a", "b"],
         [[name, exact(a), exact(b)] for name, (a, b) in found.settings.items()],
     )

@@ -9,7 +9,9 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import csv_text
+from goemo_cli.core.decimals import decimal
 from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, Warned, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.headline import LOWER_IS_BETTER
@@ -25,6 +27,7 @@ from goemo_cli.ml.comparison import (
 )
 from goemo_cli.ml.significance import holm
 from goemo_cli.services.comparison_sources import Source, open_sources
+from goemo_cli.services.runs.runs import differing_settings
 
 SIGNIFICANCE_COLUMNS = (
     "a", "b", "split", "n_examples", "metric", "emotion", "a_value", "b_value", "difference", "ci_low", "ci_high",
@@ -52,6 +55,8 @@ class Comparison:
     path: Path
     pairs: tuple[tuple[Mapping[str, Any], ...], ...]
     """Of each model with the first: rows by `SIGNIFICANCE_COLUMNS`, scores before emotions; None where undefined."""
+    differing: tuple[Mapping[str, tuple[Any, Any]] | None, ...]
+    """Of each pair the settings and training sizes that differ, by name; None if one of the two is no run below the root."""
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:
@@ -59,7 +64,10 @@ class Comparison:
         return [row for pair in self.pairs for row in pair]
 
     def verdicts(self, metric: str) -> list[str]:
-        """One sentence per pair: which one is better by a score, or that they are not distinguishable."""
+        """One sentence per pair: which one is better by a score, or that they are not distinguishable.
+
+        Numbers are in the order of the tables: A, B, and B - A.
+        """
         return [
             _verdict(row, len(self.pairs)) for pair in self.pairs for row in pair if row["metric"] == metric
         ]
@@ -92,10 +100,18 @@ def compare(
         DataFileError: no predictions file, no gold labels, or other rows or labels than the first.
     """
     sources = open_sources(references, split=split, layout=layout, listen=listen)
-    comparison = Comparison(layout.significance_tests, _pairs(sources, resamples, seed, listen))
+    comparison = Comparison(
+        layout.significance_tests,
+        _pairs(sources, resamples, seed, listen),
+        tuple(_differing(sources[0].checkpoint, other.checkpoint) for other in sources[1:]),
+    )
     write_text(comparison.path, significance_csv(comparison.rows))
     listen(FileWritten(comparison.path))
     return comparison
+
+
+def _differing(a: Checkpoint | None, b: Checkpoint | None) -> Mapping[str, tuple[Any, Any]] | None:
+    return differing_settings(a, b) if a and b else None
 
 
 def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:
@@ -200,21 +216,22 @@ def _better(row: Mapping[str, Any]) -> str | None:
 
 
 def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
-    spoken, flipped = SPOKEN[row["metric"]], row["better"] == "a"  # the better one is spoken of first
-    subject, other = (row["a"], row["b"]) if flipped else (row["b"], row["a"])
+    spoken, a, b = SPOKEN[row["metric"]], f"A = {row['a']}", f"B = {row['b']}"
     if row["difference"] is None:
-        return f"{subject} and {other}: {spoken} is undefined on these rows"
-    sign = -1 if flipped else 1
-    value, than = (row["a_value"], row["b_value"]) if flipped else (row["b_value"], row["a_value"])
-    numbers = f"{spoken} {value:.4f} against {than:.4f}, difference {sign * row['difference']:+.4f}"
+        return f"{a} and {b}: {spoken} is undefined on these rows"
+    numbers = (
+        f"{spoken} A {decimal(row['a_value'])}, B {decimal(row['b_value'])}, "
+        f"B - A {decimal(row['difference'], sign='+')}"
+    )
     if row["better"] is None:
-        return f"{subject} and {other}: {numbers}; no interval on so many rows"
-    low, high = sorted((sign * row["ci_low"], sign * row["ci_high"]))
+        return f"{a} and {b}: {numbers}; no interval on so many rows"
+    low, high = (decimal(row[end], sign="+") for end in ("ci_low", "ci_high"))
     corrected = f", corrected for {n_pairs} comparisons" if n_pairs > 1 else ""
-    numbers += f" (95 % interval {low:+.4f} to {high:+.4f}, p = {row['p_holm']:.2g}{corrected})"
+    numbers += f" (95 % interval {low} to {high}, p = {row['p_holm']:.2g}{corrected})"
     if row["better"] == SAME:
-        return f"{subject} and {other} are {SAME}: {numbers}"
-    return f"{subject} is better than {other}: {numbers}"
+        return f"{a} and {b} are {SAME}: {numbers}"
+    better, other = (a, b) if row["better"] == "a" else (b, a)
+    return f"{better} is better than {other}: {numbers}"
 
 
 def p_text(value: float | None) -> str:

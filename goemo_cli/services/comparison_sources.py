@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
+from goemo_cli.core.errors import DataFileError, GoemoError, NotFoundError, SettingError
 from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout, parse_predictions_name
@@ -31,6 +31,8 @@ class Source:
     split: str | None
     sha256: str
     predictions: Predictions
+    checkpoint: Checkpoint | None
+    """Its run, if there is one below the root."""
 
 
 def open_sources(
@@ -89,7 +91,18 @@ def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, listen: Lis
         split=named[0] if named else None,
         sha256=sha256_file(path),
         predictions=predictions,
+        checkpoint=checkpoint or _run_of(path, layout),
     )
+
+
+def _run_of(path: Path, layout: Layout) -> Checkpoint | None:
+    """The run that a predictions file is named after; None if there is none that can be read."""
+    named = parse_predictions_name(path)
+    folder = layout.find_checkpoint(named[1]) if named else None
+    try:
+        return Checkpoint.open(folder) if folder else None
+    except GoemoError:
+        return None
 
 
 def _told_apart(sources: list[Source]) -> list[Source]:

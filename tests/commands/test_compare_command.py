@@ -51,7 +51,7 @@ def compared(root: Path, *more: object, names: tuple[str, ...] = ("weak", "stron
 def test_tables_and_a_verdict_are_shown_and_the_file_is_written(root: Path) -> None:
     done = compared(root)
     assert done.exit_code == 0, done.output
-    assert "strong.csv is better than weak.csv: macro-F1" in done.stdout
+    assert "B = strong.csv is better than A = weak.csv: macro-F1" in done.stdout
     assert "A better at 0, B better at 3, not distinguishable at 0" in done.stdout
     for word in ("f1_macro", "auc_macro", "an|ger", "Cohen's kappa", "McNemar"):
         assert word in done.stdout
@@ -71,10 +71,11 @@ def test_json_is_one_document(root: Path, flags: tuple[str, ...]) -> None:
     done = compared(root, *flags, "--metric", "auc_micro")
     document = json.loads(done.stdout)
     assert document["metric"] == "auc_micro"
-    assert "strong.csv is better than weak.csv: micro-AUC" in document["verdicts"][0]
+    assert "B = strong.csv is better than A = weak.csv: micro-AUC" in document["verdicts"][0]
     assert set(document["rows"][0]) == set(SIGNIFICANCE_COLUMNS)
     assert document["rows"][0]["emotion"] is None
     assert Path(document["path"]).is_file()
+    assert document["differing"] == [None]  # files of no run
 
 
 def test_csv_is_what_was_written(root: Path) -> None:
@@ -89,7 +90,7 @@ def test_csv_is_what_was_written(root: Path) -> None:
 def test_markdown_has_a_row_per_score_and_emotion(root: Path) -> None:
     done = compared(root, "--format", "md")
     lines = done.stdout.splitlines()
-    assert lines[0].startswith("strong.csv is better than weak.csv")
+    assert lines[0].startswith("B = strong.csv is better than A = weak.csv")
     table = [line for line in lines if line.startswith("|")]
     assert "| score | A | B | B - A | 95 % interval | p | better |" in table
     assert sum(line.endswith("| B |") for line in table) == len(SCORES) + len(LABELS)

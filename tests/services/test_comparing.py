@@ -17,6 +17,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.ml.comparison import SCORES
 from goemo_cli.services.comparing import LABEL_METRIC, SIGNIFICANCE_COLUMNS, SPOKEN, Comparison, compare
+from tests.synthetic_runs import add_run
 
 LABELS = ("anger", "joy", "neutral")
 RESAMPLES = 200
@@ -90,10 +91,16 @@ def test_the_better_one_is_named_whichever_comes_first(layout: Layout, weak: Pat
         found = compared(layout, first, second)
         assert {row["better"] for row in found.rows} == {better}  # by Hamming loss too, where less is better
         (macro,), (loss,) = found.verdicts("f1_macro"), found.verdicts("hamming_loss")
-        assert macro.startswith("strong.csv is better than weak.csv: macro-F1 0.")
-        assert "difference +0." in macro
-        assert loss.startswith("strong.csv is better than weak.csv: Hamming loss 0.")
-        assert "difference -0." in loss
+        strong_one, weak_one = ("B", "A") if better == "b" else ("A", "B")
+        named = f"{strong_one} = strong.csv is better than {weak_one} = weak.csv"
+        for verdict, spoken, name in (
+            (macro, "macro-F1", "f1_macro"),
+            (loss, "Hamming loss", "hamming_loss"),
+        ):
+            row = next(row for row in found.rows if row["metric"] == name)
+            numbers = f"A {row['a_value']:.4f}, B {row['b_value']:.4f}, B - A {row['difference']:+.4f}"
+            interval = f"95 % interval {row['ci_low']:+.4f} to {row['ci_high']:+.4f}"
+            assert verdict.startswith(f"{named}: {spoken} {numbers} ({interval}")
 
 
 def test_a_file_beside_itself_is_not_distinguishable(layout: Layout, weak: Path) -> None:
@@ -106,8 +113,10 @@ def test_a_file_beside_itself_is_not_distinguishable(layout: Layout, weak: Path)
         1,
         1,
     )
-    assert found.verdicts("f1_macro")[0].startswith("weak.csv and weak.csv are not distinguishable: macro-F1")
-    assert "difference +0.0000 (95 % interval +0.0000 to +0.0000, p = 1)" in found.verdicts("f1_macro")[0]
+    assert found.verdicts("f1_macro")[0].startswith(
+        "A = weak.csv and B = weak.csv are not distinguishable: macro-F1"
+    )
+    assert "B - A +0.0000 (95 % interval +0.0000 to +0.0000, p = 1)" in found.verdicts("f1_macro")[0]
 
 
 def test_models_of_equal_skill_are_not_distinguishable(layout: Layout, weak: Path, tmp_path: Path) -> None:
@@ -170,7 +179,7 @@ def test_undefined_areas_are_said_and_empty_in_the_file(layout: Layout, tmp_path
     for name in ("a.csv", "b.csv"):
         write_predictions(tmp_path / name, everything)
     found = compared(layout, tmp_path / "a.csv", tmp_path / "b.csv")
-    assert found.verdicts("auc_macro") == ["b.csv and a.csv: macro-AUC is undefined on these rows"]
+    assert found.verdicts("auc_macro") == ["A = a.csv and B = b.csv: macro-AUC is undefined on these rows"]
     row = written(layout)[SCORES.index("auc_macro")]
     assert [row[name] for name in ("a_value", "p_value", "p_holm", "better")] == [""] * 4
 
@@ -253,6 +262,26 @@ def test_runs_are_compared_by_their_written_predictions(
     assert not [event for event in events if isinstance(event, Warned)]
     mixed = compared(layout, one.run, strong)
     assert (mixed.rows[0]["a"], mixed.rows[0]["b"]) == (str(one.run), "strong.csv")
+
+
+def test_settings_and_training_sizes_that_differ_are_listed(layout: Layout) -> None:
+    runs = [
+        add_run(
+            layout,
+            f"tiny-2026010{day}-000000",
+            train_size=size,
+            settings={"training": {"learning_rate": rate}},
+        )
+        for day, size, rate in ((1, 100, 2e-5), (2, 80, 2e-5), (3, 100, 3e-5))
+    ]
+    paths = []
+    for run in runs:
+        paths.append(layout.split_predictions(run.run, "test"))
+        write_predictions(paths[-1], replace(predicted(0.3), labels=LABELS))
+    found = compare([str(path) for path in paths], layout=layout, resamples=RESAMPLES)
+    assert found.differing == ({"training comments": (100, 80)}, {"training.learning_rate": (2e-5, 3e-5)})
+    elsewhere = paths[0].rename(layout.root / "mine.csv")
+    assert compared(layout, elsewhere, paths[1]).differing == (None,)
 
 
 def test_the_split_picks_the_predictions(layout: Layout, make_checkpoint: Callable[..., Checkpoint]) -> None:

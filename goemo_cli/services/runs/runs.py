@@ -44,7 +44,7 @@ class RunDiff:
 
     runs: tuple[str, str]
     settings: Mapping[str, tuple[Any, Any]]
-    """Those that differ, by dotted name."""
+    """Those that differ, by dotted name, and training sizes: see `differing_settings`."""
     scores: Mapping[str, tuple[float | None, float | None]]
     """By `split/key`, F1, precision and recall each by its run's own threshold rule; undefined in both left out."""
     rules: tuple[str | None, str | None]
@@ -88,8 +88,6 @@ def describe_run(checkpoint: Checkpoint, *, layout: Layout) -> RunDetails:
 
 def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
     """Settings that differ and scores side by side."""
-    settings = _settings(first), _settings(second)
-    names = dict.fromkeys([*settings[0], *settings[1]])
     headlines = headline_of(first.metrics), headline_of(second.metrics)
     pairs = {
         f"{split}/{key}": (headlines[0][split][key], headlines[1][split][key])
@@ -98,11 +96,7 @@ def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
     }
     return RunDiff(
         runs=(str(first.run), str(second.run)),
-        settings={
-            name: (settings[0].get(name), settings[1].get(name))
-            for name in names
-            if settings[0].get(name) != settings[1].get(name)
-        },
+        settings=differing_settings(first, second),
         scores={name: pair for name, pair in pairs.items() if pair != (None, None)},
         rules=(headlines[0]["threshold_rule"], headlines[1]["threshold_rule"]),
         other_data=tuple(
@@ -111,6 +105,30 @@ def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
             if headlines[0][f"{split}_sha256"] != headlines[1][f"{split}_sha256"]
         ),
     )
+
+
+def differing_settings(first: Checkpoint, second: Checkpoint) -> dict[str, tuple[Any, Any]]:
+    """Settings in which two runs differ, by dotted name, and how many comments each was trained on if that differs.
+
+    Of as many but other comments the SHA-256 is named instead.
+    """
+    facts = [_settings(run) | _training_data(run) for run in (first, second)]
+    pairs = {name: (facts[0].get(name), facts[1].get(name)) for name in [*facts[0], *facts[1]]}
+    differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+    if TRAINING_SIZE in differing:
+        differing.pop(TRAINING_HASH, None)
+    return differing
+
+
+TRAINING_SIZE, TRAINING_HASH = "training comments", "SHA-256 of training comments"
+
+
+def _training_data(run: Checkpoint) -> dict[str, Any]:
+    data = run.metrics.get("data") or {}
+    return {
+        TRAINING_SIZE: (data.get("sizes") or {}).get("train"),
+        TRAINING_HASH: (data.get("split_sha256") or {}).get("train"),
+    }
 
 
 def _refuse_sort(sort: str) -> None:
