@@ -127,7 +127,7 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
 
     difference = None if row["difference"] is None else decimal(row["difference"], 3, sign="+")
     ends = (row["ci_low"], row["ci_high"])
-    interval = None if None in ends else " ".join(decimal(end, 3, sign="+") for end in ends)
+    interval = None if None in ends else " ".join(f"{end:+.3f}" for end in ends)
     better = {None: None, "a": "A", "b": "B"}.get(row["better"], "neither")
     return [row["a_value"], row["b_value"], difference, interval, p_text(row["p_holm"]), better]
 
