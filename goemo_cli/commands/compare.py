@@ -118,7 +118,7 @@ def _sections(found: "Comparison") -> Iterator[tuple[str, list[str], list[list[o
 
 
 def _named_pair(differing: Mapping[str, tuple[Any, Any]] | None) -> dict[str, dict[str, Any]] | None:
-    return differing and {name: {"a": a, "b": b} for name, (a, b) in differing.items()}
+    return None if differing is None else {name: {"a": a, "b": b} for name, (a, b) in differing.items()}
 
 
 def _cells(row: Mapping[str, Any]) -> list[object]:
