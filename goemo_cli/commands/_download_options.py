@@ -44,7 +44,7 @@ EntityOpt = Annotated[
     str | None,
     Option(
         "--wandb-entity",
-        help="W&B user or team, where the ID names none.",
+        help="W&B user or team if the ID names none. [default: WANDB_ENTITY, or yours]",
         metavar="NAME",
         show_default=False,
     ),
@@ -53,8 +53,17 @@ ProjectOpt = Annotated[
     str | None,
     Option(
         "--wandb-project",
-        help="W&B project, where the ID names none. [default: WANDB_PROJECT, or goemo]",
+        help="W&B project if the ID names none. [default: WANDB_PROJECT, or goemo]",
         metavar="NAME",
+        show_default=False,
+    ),
+]
+BaseUrlOpt = Annotated[
+    str | None,
+    Option(
+        "--wandb-base-url",
+        help="Address of the W&B server. [default: WANDB_BASE_URL, or W&B's own]",
+        metavar="URL",
         show_default=False,
     ),
 ]

@@ -121,13 +121,21 @@ WandbProjectOpt = Annotated[
     str | None, Option("--wandb-project", help="W&B project; turns W&B on.", show_default=False)
 ]
 WandbEntityOpt = Annotated[
-    str | None, Option("--wandb-entity", help="W&B entity (user or team).", show_default=False)
+    str | None,
+    Option("--wandb-entity", help="W&B entity (user or team); turns W&B on.", show_default=False),
+]
+WandbGroupOpt = Annotated[
+    str | None, Option("--wandb-group", help="W&B's group of the run; turns W&B on.", show_default=False)
+]
+WandbBaseUrlOpt = Annotated[
+    str | None,
+    Option("--wandb-base-url", help="Address of the W&B server; turns W&B on.", show_default=False),
 ]
 WandbModeOpt = Annotated[
     str | None,
     Option(
         "--wandb-mode",
-        help="online, or offline: keep everything for goemo sync; turns W&B on.",
+        help="online; offline: keep everything for goemo sync; disabled: send nothing. Turns W&B on.",
         show_default=False,
     ),
 ]
@@ -142,13 +150,18 @@ WandbRequiredOpt = Annotated[
 RunNameOpt = Annotated[
     str | None,
     Option(
-        "--run-name", help="What W&B shows as the run's name. [default: the run's own]", show_default=False
+        "--run-name",
+        help="What W&B shows as the run's name; turns W&B on. [default: the run's own]",
+        show_default=False,
     ),
 ]
 TagsOpt = Annotated[
-    str | None, Option("--tags", help="W&B's tags of the run, joined by commas.", show_default=False)
+    str | None,
+    Option("--tags", help="W&B's tags of the run, joined by commas; turns W&B on.", show_default=False),
 ]
-NotesOpt = Annotated[str | None, Option("--notes", help="W&B's notes of the run.", show_default=False)]
+NotesOpt = Annotated[
+    str | None, Option("--notes", help="W&B's notes of the run; turns W&B on.", show_default=False)
+]
 DryRunOpt = Annotated[
     bool, Option("--dry-run", help="Show what would happen, with steps, memory and time; write nothing.")
 ]

@@ -1,6 +1,7 @@
 """goemo download."""
 
 from pathlib import Path
+from typing import Any
 
 import typer
 
@@ -16,6 +17,7 @@ def download(
     what: flag.WhatOpt = None,
     entity: flag.EntityOpt = None,
     project: flag.ProjectOpt = None,
+    base_url: flag.BaseUrlOpt = None,
     overwrite: flag.OverwriteOpt = False,
     root: NewRootOpt = Path(),
     as_json: JsonOpt = False,
@@ -38,26 +40,13 @@ def download(
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     kinds = None if what is None else check_what(what.split(","))
+    place: dict[str, Any] = {"entity": entity, "project": project, "base_url": base_url}
     with Screen(out) as screen:
         if artifact is not None:
-            result = download_artifact(
-                artifact, layout=layout, overwrite=overwrite, listen=screen, entity=entity, project=project
-            )
+            result = download_artifact(artifact, layout=layout, overwrite=overwrite, listen=screen, **place)
         else:
-            run = (
-                find_best(best, listen=screen, entity=entity, project=project)
-                if best is not None
-                else str(run_id)
-            )
-            result = download_run(
-                run,
-                layout=layout,
-                what=kinds,
-                overwrite=overwrite,
-                listen=screen,
-                entity=entity,
-                project=project,
-            )
+            run = find_best(best, listen=screen, **place) if best is not None else str(run_id)
+            result = download_run(run, layout=layout, what=kinds, overwrite=overwrite, listen=screen, **place)
     out.result(
         f"Downloaded {result.source}"
         if result.fetched

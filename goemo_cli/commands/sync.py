@@ -7,7 +7,6 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
-from goemo_cli.commands._settings import WandbEntityOpt
 
 RunsArg = Annotated[
     list[str],
@@ -17,14 +16,35 @@ RunsArg = Annotated[
 ]
 ProjectOpt = Annotated[
     str | None,
-    typer.Option("--wandb-project", help="W&B project instead of the run's own.", show_default=False),
+    typer.Option(
+        "--wandb-project",
+        help="W&B project instead of the run's own. [default: WANDB_PROJECT, or goemo]",
+        show_default=False,
+    ),
+]
+EntityOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--wandb-entity",
+        help="W&B user or team instead of the run's own. [default: WANDB_ENTITY, or yours]",
+        show_default=False,
+    ),
+]
+BaseUrlOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--wandb-base-url",
+        help="W&B server instead of the run's own. [default: WANDB_BASE_URL, or W&B's own]",
+        show_default=False,
+    ),
 ]
 
 
 def sync(
     runs: RunsArg,
     wandb_project: ProjectOpt = None,
-    wandb_entity: WandbEntityOpt = None,
+    wandb_entity: EntityOpt = None,
+    wandb_base_url: BaseUrlOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -40,7 +60,14 @@ def sync(
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
         synced = [
-            sync_run(run, layout=Layout(root), project=wandb_project, entity=wandb_entity, listen=screen)
+            sync_run(
+                run,
+                layout=Layout(root),
+                project=wandb_project,
+                entity=wandb_entity,
+                base_url=wandb_base_url,
+                listen=screen,
+            )
             for run in runs
         ]
     if as_json:

@@ -37,6 +37,8 @@ def train(
     wandb: flag.WandbOpt = None,
     wandb_project: flag.WandbProjectOpt = None,
     wandb_entity: flag.WandbEntityOpt = None,
+    wandb_group: flag.WandbGroupOpt = None,
+    wandb_base_url: flag.WandbBaseUrlOpt = None,
     wandb_mode: flag.WandbModeOpt = None,
     wandb_required: flag.WandbRequiredOpt = None,
     run_name: flag.RunNameOpt = None,
@@ -76,11 +78,10 @@ def train(
         "training.weight_decay": weight_decay,
         "training.warmup": warmup,
         "training.seed": seed,
-        "logging.wandb.enabled": True
-        if wandb is None and (wandb_project or wandb_mode or wandb_required)
-        else wandb,
         "logging.wandb.project": wandb_project,
         "logging.wandb.entity": wandb_entity,
+        "logging.wandb.group": wandb_group,
+        "logging.wandb.base_url": wandb_base_url,
         "logging.wandb.mode": wandb_mode,
         "logging.wandb.required": wandb_required,
         "logging.wandb.name": run_name,
@@ -88,6 +89,9 @@ def train(
         "logging.wandb.notes": notes,
     }
     given = {name: value for name, value in flags.items() if value is not None}
+    is_wanted = any(name.startswith("logging.wandb.") for name in given)
+    if wandb is not None or is_wanted:
+        given["logging.wandb.enabled"] = is_wanted if wandb is None else wandb
     settings = resolve_settings(config, given, overrides or [], layout=Layout(root))
     out = Console(as_json=as_json, quiet=quiet)
     if print_config:

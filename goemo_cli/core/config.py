@@ -214,18 +214,22 @@ class WandbSettings(Section):
 
     enabled: bool = False
     """Off unless asked for."""
-    project: str = Field("goemo", min_length=1)
-    """W&B's folder of runs."""
+    project: str | None = Field(None, min_length=1)
+    """W&B's folder of runs; null: WANDB_PROJECT, else goemo."""
     entity: str | None = None
-    """W&B user or team; your default one if null."""
-    mode: Literal["online", "offline"] | None = None
-    """offline keeps everything for `goemo sync`; null: WANDB_MODE, else online."""
+    """W&B user or team; null: WANDB_ENTITY, else your default one."""
+    base_url: str | None = None
+    """W&B server; null: WANDB_BASE_URL, else W&B's own."""
+    mode: Literal["online", "offline", "disabled"] | None = None
+    """offline keeps everything for `goemo sync`, disabled sends and writes nothing; null: WANDB_MODE, else online."""
     name: str | None = None
-    """What W&B shows as the run's name; the run's own if null."""
+    """What W&B shows as the run's name; null: WANDB_NAME, else the run's own."""
+    group: str | None = None
+    """W&B's group of the run; null: WANDB_RUN_GROUP, else none."""
     tags: list[str] = []
-    """W&B's tags of the run."""
+    """W&B's tags of the run; if empty: WANDB_TAGS."""
     notes: str | None = None
-    """W&B's notes of the run."""
+    """W&B's notes of the run; null: WANDB_NOTES, else none."""
     required: bool = False
     """A mirror that cannot begin ends the run before training instead of costing a warning."""
     upload_timeout: float = Field(120.0, gt=0)
@@ -242,6 +246,22 @@ class WandbSettings(Section):
     """Show the model's parameters with their shapes, and histograms of their values every `log_every` steps, likewise."""
     log_every: int | None = Field(None, ge=1)
     """Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, here and in every other mirror; null logs epochs only, and histograms at the first and every 100th step."""
+
+    def resolved(self) -> Self:
+        """These settings with what is not set taken from the WANDB_* variables, else goemo's default.
+
+        The server's address stays as it is: the SDK reads WANDB_BASE_URL itself, together with the key for it.
+
+        Raises:
+            SettingError: a variable has an unknown value.
+        """
+        below = {"project": DEFAULT_PROJECT, **wandb_environment()}
+        found = {name: getattr(self, name) or value for name, value in below.items()}
+        return type(self).model_validate({**self.model_dump(), **found})
+
+
+DEFAULT_PROJECT = "goemo"
+"""W&B's folder of runs if neither a flag, nor a file, nor WANDB_PROJECT names one."""
 
 
 class LoggingSettings(Section):
@@ -343,6 +363,33 @@ def setting_names(section: type[BaseModel] = TrainConfig, prefix: str = "") -> I
 def environment(name: str) -> str | None:
     """An environment variable of goemo or of the libraries around it; None where it is unset or empty."""
     return os.environ.get(name) or None
+
+
+def wandb_environment() -> dict[str, Any]:
+    """What the variables of the W&B SDK say, by the names of `WandbSettings`; those that are unset are left out.
+
+    Raises:
+        SettingError: WANDB_MODE is none of the known modes.
+    """
+    variables = {
+        "project": "WANDB_PROJECT",
+        "entity": "WANDB_ENTITY",
+        "mode": "WANDB_MODE",
+        "name": "WANDB_NAME",
+        "group": "WANDB_RUN_GROUP",
+        "tags": "WANDB_TAGS",
+        "notes": "WANDB_NOTES",
+    }
+    found: dict[str, Any] = {
+        name: value for name, variable in variables.items() if (value := environment(variable))
+    }
+    if mode := found.get("mode"):
+        found["mode"] = {"dryrun": "offline"}.get(mode.lower(), mode.lower())
+        if found["mode"] not in ("online", "offline", "disabled"):
+            raise SettingError([f"WANDB_MODE is {mode!r}, not online, offline or disabled"], "environment")
+    if tags := found.get("tags"):
+        found["tags"] = [tag.strip() for tag in tags.split(",") if tag.strip()]
+    return found
 
 
 def is_offline() -> bool:

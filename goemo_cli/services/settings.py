@@ -1,4 +1,4 @@
-"""Settings from everywhere in their order: defaults < catalogue < file < flags and overrides."""
+"""Settings from everywhere in their order: defaults < environment (W&B) < catalogue < file < flags and overrides."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -49,7 +49,11 @@ def resolve_settings(
     name = model_folder(chosen, layout)
     if name != chosen:
         layers.append(("--model", nested("model.name", name)))
-    return TrainConfig.from_layers(("configs/models.yaml", model_entry(name).defaults), *layers)
+    config = TrainConfig.from_layers(("configs/models.yaml", model_entry(name).defaults), *layers)
+    if not config.logging.wandb.enabled:  # `goemo sync` asks the environment of its own time
+        return config
+    wandb = config.logging.wandb.resolved()
+    return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
 
 
 def model_folder(name: str, layout: Layout) -> str:

@@ -46,7 +46,9 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
         "The journal": JournalTracker(layout.journals, root=layout.root, mirror_id=mirror_id)
     }
     wanted = config.logging
-    if wanted.wandb.enabled:
+    if wanted.wandb.enabled and wanted.wandb.resolved().mode == "disabled":
+        listen(Noted("W&B is disabled (logging.wandb.mode or WANDB_MODE): nothing is sent"))
+    elif wanted.wandb.enabled:
         try:
             require_wandb("--wandb")
         except MissingPackageError as error:

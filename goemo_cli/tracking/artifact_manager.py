@@ -1,7 +1,6 @@
 """Versioned artifacts for your own pipeline: on W&B, or without it in a local store; the calls are the same."""
 
 import atexit
-import os
 import secrets
 import sys
 import tempfile
@@ -25,7 +24,7 @@ from goemo_cli.tracking.artifact_names import parse_collection
 from goemo_cli.tracking.lineage import LineageNode, trace
 from goemo_cli.tracking.local_runs import LocalRun, earlier_name
 from goemo_cli.tracking.logged_values import checked_values, local_values, media_names
-from goemo_cli.tracking.logger_config import LoggerConfig, Mode
+from goemo_cli.tracking.logger_config import LoggerConfig
 from goemo_cli.tracking.media import media_facts
 from goemo_cli.tracking.metadata import model_facts, size_facts, software, table_facts, without_secrets
 from goemo_cli.tracking.registry import FOLDER, Registry, check_metadata, files_of
@@ -503,14 +502,13 @@ class ArtifactManager:
             return None
 
     def _open_wandb(self, config: LoggerConfig, run_id: str, job: str | None) -> "WandbArtifacts | None":
-        mode = config.mode or _mode_of_environment()
-        if mode == "local":
+        if config.mode == "local":
             return None
         from goemo_cli.tracking.wandb_artifacts import WandbArtifacts
 
         try:
             return WandbArtifacts(
-                config, run_id=run_id, online=mode == "online", directory=self._wandb_folder, job=job
+                config, run_id=run_id, online=config.mode == "online", directory=self._wandb_folder, job=job
             )
         except (GoemoError, OSError) as error:
             self.warn(f"{error}; artifacts go to the local store")
@@ -519,9 +517,3 @@ class ArtifactManager:
     def _finish_at_exit(self) -> None:
         """Python exits and the run is open: it failed if the program ended by an exception."""
         self.finish_run(exit_code=1 if hasattr(sys, "last_value") else 0)
-
-
-def _mode_of_environment() -> Mode:
-    """WANDB_MODE as wandb itself reads it; "disabled" sends and writes nothing."""
-    known: dict[str, Mode] = {"offline": "offline", "dryrun": "offline", "disabled": "local"}
-    return known.get(os.environ.get("WANDB_MODE", "").lower(), "online")

@@ -45,18 +45,19 @@ class WandbArtifacts:
     def __init__(
         self, config: LoggerConfig, *, run_id: str, online: bool, directory: Path, job: str | None
     ) -> None:
-        self.is_online = online
+        self.is_online, self._base_url = online, config.base_url
         self._wandb = wandb = load_wandb("tracking on W&B")
         directory.mkdir(parents=True, exist_ok=True)
         with translated("W&B", may_be_missing=False):
             if online:
-                reached_server()
-                _require_key(wandb)
+                reached_server(config.base_url)
+                _require_key(wandb, config.base_url)
             self._run = wandb.init(
                 project=config.project,
                 entity=config.entity,
                 id=run_id,
                 name=config.name,
+                group=config.group,
                 tags=list(config.tags) or None,
                 notes=config.notes,
                 config=dict(config.config),
@@ -65,6 +66,7 @@ class WandbArtifacts:
                 resume="allow",
                 dir=str(directory.resolve()),
                 settings=run_settings(
+                    **({"base_url": config.base_url} if config.base_url else {}),
                     init_timeout=_INIT_SECONDS,
                     finish_timeout=_INIT_SECONDS,
                     reinit="create_new",  # else the SDK returns a run that is open in this process already
@@ -231,7 +233,7 @@ class WandbArtifacts:
 
     @cached_property
     def _source(self) -> WandbSource:
-        return WandbSource(timeout=_ANSWER_SECONDS)
+        return WandbSource(timeout=_ANSWER_SECONDS, base_url=self._base_url)
 
     def _artifact(self, reference: str) -> Any:
         name, version = parse_reference(reference)
@@ -268,10 +270,10 @@ class WandbArtifacts:
         )
 
 
-def _require_key(wandb: Any) -> None:
+def _require_key(wandb: Any, base_url: str | None) -> None:
     """No key is an error, never a question on the terminal."""
     asks = "prompt" not in inspect.signature(wandb.login).parameters
-    if not os.environ.get("WANDB_API_KEY") and not asks and not wandb.login(prompt=False):
+    if not os.environ.get("WANDB_API_KEY") and not asks and not wandb.login(prompt=False, host=base_url):
         raise AuthenticationError("W&B: no API key is configured; set WANDB_API_KEY or run wandb login")
 
 

@@ -30,7 +30,7 @@ def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str 
         Whatever wandb raises where the server cannot be asked.
     """
     api = wandb.Api(timeout=_SECONDS)
-    path = f"{entity or api.default_entity}/{project}/{journal.mirror_id}"
+    path = f"{entity or api.settings['entity'] or api.default_entity}/{project}/{journal.mirror_id}"
     try:
         run = api.run(path)
     except CommError as error:

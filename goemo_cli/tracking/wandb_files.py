@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from goemo_cli.core.config import DEFAULT_PROJECT, wandb_environment
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     NotFoundError,
@@ -73,6 +74,7 @@ class WandbSource:
 
     Args:
         timeout: seconds for one question.
+        base_url: address of the server; None: WANDB_BASE_URL, else W&B's own.
 
     Raises:
         MissingPackageError: wandb is not installed, or too old.
@@ -80,11 +82,14 @@ class WandbSource:
         RemoteError: the server cannot be reached.
     """
 
-    def __init__(self, *, timeout: int = _TIMEOUT) -> None:
+    def __init__(self, *, timeout: int = _TIMEOUT, base_url: str | None = None) -> None:
         wandb = load_wandb("asking W&B")
-        reached_server()
+        reached_server(base_url)
+        where = {"base_url": base_url} if base_url else {}
         # An answer such as "not found" is about the server here, not about a run.
-        self.api = asked(lambda: wandb.Api(timeout=timeout), "your account", may_be_missing=False)
+        self.api = asked(
+            lambda: wandb.Api(overrides=where, timeout=timeout), "your account", may_be_missing=False
+        )
         self._timeout = timeout
         self.base_url = str(self.api.settings["base_url"])
         self._files: dict[str, Callable[[], RemoteFile]] = {}
@@ -93,18 +98,13 @@ class WandbSource:
         """Something that downloads what this server lists."""
         return Fetcher(self.base_url, self.api.api_key, limits=limits, **options)
 
-    def complete(self, reference: RunReference, *, project: str) -> RunReference:
-        """The reference with the user's own entity and project where it has none.
-
-        Args:
-            reference: as it was typed.
-            project: where neither the reference nor WANDB_PROJECT names one.
-        """
-        settings = self.api.settings
+    def complete(self, reference: RunReference) -> RunReference:
+        """The reference with project and entity: its own, else those of the environment, else the defaults."""
+        project = wandb_environment().get("project", DEFAULT_PROJECT)
         return RunReference(
             reference.run_id,
-            reference.project or settings["project"] or project,
-            reference.entity or settings["entity"] or self._default_entity(),
+            reference.project or project,
+            reference.entity or self.api.settings["entity"] or self._default_entity(),
         )
 
     def run(self, reference: RunReference) -> RemoteRun:

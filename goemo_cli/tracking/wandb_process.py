@@ -38,9 +38,11 @@ class WandbTarget:
     project: str
     entity: str | None = None
     name: str | None = None
+    group: str | None = None
     tags: tuple[str, ...] = ()
     notes: str | None = None
     mode: Literal["online", "offline"] | None = None
+    base_url: str | None = None
 
 
 @dataclass(frozen=True)
@@ -101,6 +103,7 @@ class Mirror:
         try:
             job.directory.mkdir(parents=True, exist_ok=True)
             data = {"WANDB_DATA_DIR": str((job.directory / _DATA).resolve())}
+            server = {"WANDB_BASE_URL": job.target.base_url} if job.target.base_url else {}
             local = data if os.access(job.directory, os.W_OK) else {}
             job = Job(**{**vars(job), "answers": theirs, "process": os.getpid()})
             self._process = subprocess.Popen(
@@ -113,6 +116,7 @@ class Mirror:
                 env={
                     **local,
                     **{name: value for name, value in os.environ.items() if name != _SHARED_SERVICE},
+                    **server,
                     "PYTHONPATH": os.pathsep.join(filter(None, (package, inherited))),
                 },
             )

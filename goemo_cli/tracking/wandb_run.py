@@ -65,6 +65,7 @@ class WandbRun:
             project=self.target.project,
             entity=self.target.entity,
             name=self.target.name or str(run),
+            group=self.target.group,
             tags=self.target.tags or None,
             notes=self.target.notes,
             mode=self.target.mode,

@@ -68,15 +68,18 @@ def load_wandb(purpose: str) -> Any:
     return wandb
 
 
-def reached_server() -> str:
+def reached_server(base_url: str | None = None) -> str:
     """The address of the server that the SDK would ask, which answers.
+
+    Args:
+        base_url: another address to ask instead.
 
     Raises:
         RemoteError: it does not; the SDK would try for much longer.
     """
     import wandb
 
-    server = str(wandb.setup(settings=wandb.Settings(silent=True)).settings.base_url)
+    server = base_url or str(wandb.setup(settings=wandb.Settings(silent=True)).settings.base_url)
     if not reachable(server):
         raise RemoteError(f"W&B does not answer at {server}")
     return server

@@ -12,7 +12,7 @@ from goemo_cli.services.downloading.listing import USUAL, Listing, list_artifact
 from goemo_cli.services.downloading.placing import DownloadResult, bring
 from goemo_cli.services.downloading.plan import ArtifactName, What
 from goemo_cli.services.downloading.records import DownloadRecord, read_records
-from goemo_cli.services.remote.access import DEFAULT_PROJECT, require_network
+from goemo_cli.services.remote.access import require_network
 from goemo_cli.tracking.wandb_fetch_http import Limits
 from goemo_cli.tracking.wandb_fetch_names import RunReference
 from goemo_cli.tracking.wandb_files import WandbSource
@@ -24,6 +24,7 @@ def download_run(
     layout: Layout,
     entity: str | None = None,
     project: str | None = None,
+    base_url: str | None = None,
     what: Collection[What] | None = None,
     overwrite: bool = False,
     limits: Limits | None = None,
@@ -35,7 +36,8 @@ def download_run(
         run: `ID`, `PROJECT/ID`, `ENTITY/PROJECT/ID`, or the URL of the run's page.
         layout: where to.
         entity: where the run names none; the user's own by default.
-        project: where the run names none; WANDB_PROJECT or `DEFAULT_PROJECT` by default.
+        project: where the run names none; WANDB_PROJECT or goemo by default.
+        base_url: W&B server; WANDB_BASE_URL or W&B's own by default.
         what: which kinds; each must be there. None takes whatever the run holds.
         overwrite: replace a checkpoint that is here, is sound, and is another version than ever was downloaded.
         limits: when to give up on the server.
@@ -52,8 +54,8 @@ def download_run(
     reference = RunReference.parse(run, entity=entity, project=project)
     try:
         require_network(str(reference))
-        source = WandbSource()
-        complete = source.complete(reference, project=DEFAULT_PROJECT)
+        source = WandbSource(base_url=base_url)
+        complete = source.complete(reference)
         listing = list_run(source, complete, what or USUAL, layout=layout, listen=listen)
     except (RemoteError, MissingPackageError) as error:
         return _from_record(reference, what, error, layout=layout, listen=listen)
@@ -66,6 +68,7 @@ def download_artifact(
     layout: Layout,
     entity: str | None = None,
     project: str | None = None,
+    base_url: str | None = None,
     overwrite: bool = False,
     limits: Limits | None = None,
     listen: Listener = ignore,
@@ -77,6 +80,7 @@ def download_artifact(
         layout: where to.
         entity: where the name has none.
         project: where the name has none.
+        base_url: as in `download_run`.
         overwrite: as in `download_run`.
         limits: when to give up on the server.
         listen: told what happens.
@@ -94,8 +98,8 @@ def download_artifact(
         )
     place = RunReference.parse("/".join([*folders, kind.run_id]), entity=entity, project=project)
     require_network(name)
-    source = WandbSource()
-    place = source.complete(place, project=DEFAULT_PROJECT)
+    source = WandbSource(base_url=base_url)
+    place = source.complete(place)
     found = source.artifact(f"{place.entity}/{place.project}/{base}:{version or 'latest'}")
     files = list_artifact(found, kind.what, source, layout=layout)
     return bring(
@@ -110,7 +114,12 @@ def download_artifact(
 
 
 def find_best(
-    metric: str, *, entity: str | None = None, project: str | None = None, listen: Listener = ignore
+    metric: str,
+    *,
+    entity: str | None = None,
+    project: str | None = None,
+    base_url: str | None = None,
+    listen: Listener = ignore,
 ) -> str:
     """The finished run of a project that scores best on val, by what W&B knows of each.
 
@@ -120,8 +129,8 @@ def find_best(
     """
     check_val_metric(metric)
     require_network(f"the best run by {metric}")
-    source = WandbSource()
-    place = source.complete(RunReference("best", project, entity), project=DEFAULT_PROJECT)
+    source = WandbSource(base_url=base_url)
+    place = source.complete(RunReference("best", project, entity))
     best = source.best(str(place.entity), str(place.project), metric)
     listen(Noted(f"{best.reference} has the best {metric} of {best.among}: {best.score:.4f}"))
     return str(best.reference)

@@ -1,10 +1,7 @@
-"""What every command that asks W&B asks first: whether it may use the network, and which project is meant."""
+"""What every command that asks W&B asks first: whether it may use the network."""
 
 from goemo_cli.core.config import environment
 from goemo_cli.core.errors import RemoteError
-
-DEFAULT_PROJECT = "goemo"
-"""Where `goemo train --wandb` logs unless told otherwise."""
 
 
 def require_network(subject: str) -> None:

@@ -9,7 +9,7 @@ from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.markdown import plain, score, table
-from goemo_cli.services.remote.access import DEFAULT_PROJECT, require_network
+from goemo_cli.services.remote.access import require_network
 from goemo_cli.services.remote.syncing import sync_command
 from goemo_cli.services.remote.validation import reference_of
 from goemo_cli.services.runs.references import open_run
@@ -50,7 +50,7 @@ def create_wandb_report(
     checkpoints = list({checkpoint.run: checkpoint for checkpoint in named}.values())
     told = [_told(checkpoint, layout) for checkpoint in checkpoints]
     require_network(", ".join(str(checkpoint.run) for checkpoint in checkpoints))
-    source = WandbSource()
+    source = WandbSource(base_url=checkpoints[0].config.logging.wandb.base_url)
     there = []
     for checkpoint, reference in zip(checkpoints, told, strict=True):
         there.append(_found(source, checkpoint, reference, layout))
@@ -106,7 +106,7 @@ def _told(checkpoint: Checkpoint, layout: Layout) -> RunReference:
 
 def _found(source: WandbSource, checkpoint: Checkpoint, told: RunReference, layout: Layout) -> RunReference:
     """The same with project and entity, after W&B was asked whether it has it."""
-    reference = source.complete(told, project=DEFAULT_PROJECT)
+    reference = source.complete(told)
     try:
         return source.run(reference).reference
     except NotFoundError as error:

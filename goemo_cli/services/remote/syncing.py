@@ -1,11 +1,11 @@
 """`goemo sync`: bring runs to W&B that were trained without it, or that it lost half of; what is there already stays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.config import WandbSettings
+from goemo_cli.core.config import DEFAULT_PROJECT, WandbSettings
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
 from goemo_cli.core.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
@@ -35,6 +35,7 @@ def sync_run(
     layout: Layout,
     project: str | None = None,
     entity: str | None = None,
+    base_url: str | None = None,
     listen: Listener = ignore,
 ) -> SyncedRun:
     """Bring a run to W&B as its journal tells it, under the id that was made up when it started.
@@ -46,6 +47,7 @@ def sync_run(
         layout: whose runs are meant.
         project: W&B project instead of the run's own setting.
         entity: W&B entity, likewise.
+        base_url: W&B server, likewise.
         listen: told of progress.
 
     Raises:
@@ -60,26 +62,31 @@ def sync_run(
     with held(path):
         journal = read_journal(path)  # whole, now that nobody writes
         _require_files(journal, layout)
-        settings = _settings(journal)
+        given = {"project": project, "entity": entity, "base_url": base_url, "mode": "online"}
+        recorded = _settings(journal)
+        settings = recorded.model_copy(update={name: value for name, value in given.items() if value})
         job = Job(
             journal=path.resolve(),
             root=layout.root.resolve(),
             directory=layout.wandb,
-            target=_target(settings, project, entity),
+            target=wandb_target(settings),
             follow=False,
         )
         return _mirrored(journal, job, settings.upload_timeout, listen)
 
 
 def wandb_target(settings: WandbSettings) -> WandbTarget:
-    """Where the settings send a run on W&B."""
+    """Where the settings, and what they leave to the environment, send a run on W&B."""
+    wanted = settings.resolved()
     return WandbTarget(
-        project=settings.project,
-        entity=settings.entity,
-        name=settings.name,
-        tags=tuple(settings.tags),
-        notes=settings.notes,
-        mode=settings.mode,
+        project=wanted.project or DEFAULT_PROJECT,
+        entity=wanted.entity,
+        name=wanted.name,
+        group=wanted.group,
+        tags=tuple(wanted.tags),
+        notes=wanted.notes,
+        mode="offline" if wanted.mode == "offline" else "online",
+        base_url=wanted.base_url,
     )
 
 
@@ -106,11 +113,6 @@ def _settings(journal: Journal) -> WandbSettings:
         return WandbSettings.model_validate(known)
     except (KeyError, TypeError, ValueError) as error:
         raise CorruptArtifactError(journal.path, "has no sound logging settings") from error
-
-
-def _target(settings: WandbSettings, project: str | None, entity: str | None) -> WandbTarget:
-    target = replace(wandb_target(settings), mode="online")
-    return replace(target, project=project or target.project, entity=entity or target.entity)
 
 
 def _require_files(journal: Journal, layout: Layout) -> None:

@@ -9,7 +9,7 @@ from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.downloading.plan import WHAT, ArtifactName, as_run_files, plan_download
 from goemo_cli.services.downloading.records import read_records
-from goemo_cli.services.remote.access import DEFAULT_PROJECT, require_network
+from goemo_cli.services.remote.access import require_network
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.references import find_run, open_run
@@ -35,8 +35,8 @@ def validate_remote(run: str, *, layout: Layout, listen: Listener = ignore) -> V
     checkpoint, told = _local(run, layout)
     report = ValidationReport(layout.root)
     require_network(str(told))
-    source = WandbSource()
-    reference = source.complete(told, project=DEFAULT_PROJECT)
+    source = WandbSource(base_url=checkpoint.config.logging.wandb.base_url)
+    reference = source.complete(told)
     remote = source.run(reference)
     listen(Noted(f"Comparing {checkpoint.run} with {reference}"))
     report.check(

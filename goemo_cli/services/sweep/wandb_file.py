@@ -106,7 +106,7 @@ def _finished_runs(layout: Layout) -> int:
 def _project(file: SweepFile) -> str:
     """W&B's folder of the sweep and its runs: the file's, else the one its runs are set to."""
     fixed = {one.name: one.values[0] for one in file.parameters if one.is_constant}
-    default = WandbSettings().project
+    default = WandbSettings().resolved().project
     return str(file.content.get("project") or fixed.get("logging.wandb.project", default))
 
 
