@@ -24,6 +24,8 @@ from goemo_cli.ml import bootstrap
 if TYPE_CHECKING:
     from goemo_cli.ml.transformer import TransformerClassifier
 
+EMPTY_METRICS = {**dict.fromkeys(METRICS_KEYS), "history": [], "per_class": [], "test": {}, "data": {}}
+"""metrics.json that says nothing."""
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 _CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
@@ -108,7 +110,7 @@ def make_checkpoint(layout: Layout) -> Callable[..., Checkpoint]:
     def make(model: str = "tiny", labels: tuple[str, ...] = ("anger", "joy")) -> Checkpoint:
         run, folder = claim_checkpoint(layout, model, model)
         (folder / "weights.bin").write_bytes(b"weights")
-        write_json(folder / METRICS, {**dict.fromkeys(METRICS_KEYS), "run": str(run), "model": model})
+        write_json(folder / METRICS, {**EMPTY_METRICS, "run": str(run), "model": model})
         write_text(folder / CONFIG, TrainConfig.from_layers(("test", {"model": {"name": model}})).to_yaml())
         write_text(folder / CARD, "# A model\n")
         thresholds = Thresholds(

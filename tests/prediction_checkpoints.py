@@ -22,12 +22,12 @@ from goemo_cli.core.config import ModelSettings, ThresholdSettings, TrainConfig
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import METRICS_KEYS
 from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.seeding import seed_everything
 from goemo_cli.ml.tfidf import fit_tfidf
 from goemo_cli.ml.tiny import build_tiny
+from tests.conftest import EMPTY_METRICS
 
 MAX_LENGTH = 32
 TEXTS = [
@@ -103,7 +103,7 @@ def _completed(
         name: {"max": {"per_class": [{"emotion": group, "threshold": 0.6} for group in groups]}}
         for name, groups in TAXONOMIES.items()
     }
-    write_json(folder / METRICS, {**dict.fromkeys(METRICS_KEYS), "run": str(run), "taxonomies": taxonomies})
+    write_json(folder / METRICS, {**EMPTY_METRICS, "run": str(run), "taxonomies": taxonomies})
     settings = {"model": {"name": "tiny", "max_length": MAX_LENGTH}}
     write_text(folder / CONFIG, TrainConfig.from_layers(("test", settings)).to_yaml())
     write_text(folder / CARD, "# A model\n")

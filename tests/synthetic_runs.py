@@ -13,8 +13,9 @@ from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, family_of
-from goemo_cli.core.schema import HISTORY_KEYS, METRICS_KEYS, RANKING_KEYS, RULE_KEYS, RULES
+from goemo_cli.core.schema import HISTORY_KEYS, RANKING_KEYS, RULE_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
+from tests.conftest import EMPTY_METRICS
 
 LABELS = ("anger", "joy")
 
@@ -52,7 +53,7 @@ def add_run(
     folder = layout.checkpoint(run, family or family_of(run.model))
     folder.mkdir(parents=True)
     metrics = {
-        **dict.fromkeys(METRICS_KEYS),
+        **EMPTY_METRICS,
         "run": str(run),
         "model": run.model,
         "seed": 3,

@@ -45,6 +45,7 @@ class Console:
 
     def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
         self.as_json, self.quiet = as_json, quiet
+        self._warned: set[str] = set()
         self._out = _Terminal()
         self.talk = _Terminal(stderr=True)
 
@@ -91,7 +92,10 @@ class Console:
                 self.talk.print(Text.assemble("  ", (plain(command), "cyan")))
 
     def warn(self, message: str) -> None:
-        """Something the user should know, on stderr, always."""
+        """Something the user should know, on stderr, always; the same sentence once."""
+        if message in self._warned:
+            return
+        self._warned.add(message)
         self.talk.print(Text.assemble(("Warning: ", "bold yellow"), plain(message)))
 
     def fail(self, message: str, hint: str | None = None) -> None:

@@ -33,16 +33,16 @@ def calibrate(
 
     The calibrator is kept in the checkpoint; the run's own files stay as they are. Example: goemo calibrate -c @latest
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
 
     layout = Layout(root)
-    opened = open_run(checkpoint, layout)  # a wrong name fails here, before scikit-learn loads
+    out = Console(as_json=as_json, quiet=quiet)
+    opened = open_run(checkpoint, layout, Screen(out))  # a wrong name fails here, before scikit-learn loads
 
-    from goemo_cli.commands._progress import Screen
     from goemo_cli.services.calibration import calibrate as fit
 
-    out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
         result = fit(opened, layout=layout, method=method, listen=screen)
     _show(result.found, out)

@@ -61,7 +61,7 @@ def explain(
     from goemo_cli.services.runs.references import open_run
 
     out = Console(as_json=as_json, quiet=quiet)
-    opened = open_run(checkpoint, Layout(root))
+    opened = open_run(checkpoint, Layout(root), Screen(out))
     with Screen(out) as screen:
         found = explain_text(
             text, checkpoint=opened, labels=label or (), method=method, device=device, listen=screen

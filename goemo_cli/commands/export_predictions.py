@@ -47,13 +47,13 @@ def export_predictions(
         return
     splits = _parsed(split or ["test"])
 
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
 
     layout = Layout(root)
-    opened = open_run(str(checkpoint), layout)  # a wrong name fails here, before torch loads
+    opened = open_run(str(checkpoint), layout, Screen(out))  # a wrong name fails here, before torch loads
 
-    from goemo_cli.commands._progress import Screen
     from goemo_cli.services.predictions import export_predictions as export
 
     with Screen(out) as screen:

@@ -13,12 +13,13 @@ def lineage(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet
 
     Read from the files; what no longer fits its sources is marked. Example: goemo lineage @best
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.lineage.lineage import trace_lineage
     from goemo_cli.services.runs.references import open_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
-    found = trace_lineage(open_run(run, layout), layout=layout)
+    found = trace_lineage(open_run(run, layout, Screen(out)), layout=layout)
     if as_json:
         keys = ("id", "kind", "name", "sha256", "state", "reasons", "sources")
         nodes = [{key: getattr(node, key) for key in keys} for node in found.nodes]

@@ -52,10 +52,13 @@ def predict(
     _check_inputs(text, input, text_column, input_format, interactive, is_plain=not writes)
     out = Console(as_json=as_json, quiet=quiet)
 
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
 
-    opened = open_run(checkpoint or "@best", Layout(root))  # a wrong name fails here, before torch loads
+    opened = open_run(
+        checkpoint or "@best", Layout(root), Screen(out)
+    )  # a wrong name fails here, before torch loads
     mirror = _mirror_config(wandb, wandb_project, wandb_entity, wandb_mode)
 
     def load() -> "Predictor":

@@ -68,11 +68,13 @@ def list_(
 
     Example: goemo runs list --sort val/f1_macro --limit 5
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.runs import list_runs
 
     out = Console(as_json=as_json, quiet=quiet)
-    found = list_runs(Layout(root), model=model, sort=sort, limit=limit or (None if as_json else _SHOWN))
+    most = limit or (None if as_json else _SHOWN)
+    found = list_runs(Layout(root), model=model, sort=sort, limit=most, listen=Screen(out))
     if as_json:
         out.result("", total=found.total, runs=[run_facts(one, found.pinned) for one in found.runs])
         return
@@ -92,12 +94,14 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
 
     Example: goemo runs show @latest
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
     from goemo_cli.services.runs.runs import describe_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
-    details = describe_run(open_run(run, layout), layout=layout)
+    screen = Screen(out)
+    details = describe_run(open_run(run, layout, screen), layout=layout, listen=screen)
     metrics, name = details.checkpoint.metrics, str(details.checkpoint.run)
     if as_json:
         more = {key: metrics.get(key) for key in ("val", "test", "history")}
@@ -130,11 +134,12 @@ def best(
 
     Example: goemo runs best --metric val/auc_micro
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import choose_best
 
     out = Console(as_json=as_json, quiet=quiet)
-    chosen = choose_best(Layout(root), metric)
+    chosen = choose_best(Layout(root), metric, Screen(out))
     if chosen.left_out:
         out.note(f"{chosen.left_out:,} runs were scored on other comments and do not compare.")
     out.result(
@@ -160,12 +165,14 @@ def diff(
 
     Example: goemo runs diff @minilm @best
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
     from goemo_cli.services.runs.runs import diff_runs
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
-    found = diff_runs(open_run(first, layout), open_run(second, layout))
+    screen = Screen(out)
+    found = diff_runs(open_run(first, layout, screen), open_run(second, layout, screen))
     for split in found.other_data:
         out.warn(f"The two were scored on different {split} comments: these scores do not compare.")
     if as_json:
@@ -199,13 +206,14 @@ def pin(
 
     Example: goemo runs pin @best
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs import pins
     from goemo_cli.services.runs.references import open_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     is_gone = remove and run in pins.pinned_runs(layout)  # a pin may outlive its run
-    name = run if is_gone else str(open_run(run, layout).run)
+    name = run if is_gone else str(open_run(run, layout, Screen(out)).run)
     changed = pins.unpin(name, layout=layout) if remove else pins.pin(name, layout=layout)
     said = {(True, True): "Unpinned", (True, False): "Was not pinned:", (False, True): "Pinned"}
     out.result(
@@ -245,12 +253,14 @@ def gc(
 
     The best of each model by val, pinned runs and members of ensembles always stay. Example: goemo runs gc --keep 3
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.garbage import find_garbage, remove_garbage
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
-    plan = find_garbage(layout, keep=keep, unfinished_after=unfinished_after)
-    removed = remove_garbage(plan, layout=layout) if yes else plan.garbage
+    screen = Screen(out)
+    plan = find_garbage(layout, keep=keep, unfinished_after=unfinished_after, listen=screen)
+    removed = remove_garbage(plan, layout=layout, listen=screen) if yes else plan.garbage
     rows = [
         [piece.run or piece.path, piece.kind, len(piece.outside), size_text(piece.size)] for piece in removed
     ]

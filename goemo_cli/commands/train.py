@@ -54,6 +54,7 @@ def train(
 
     Example: goemo train --model minilm --data goemotions --epochs 3
     """
+    from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.settings import resolve_settings
 
@@ -92,8 +93,8 @@ def train(
     is_wanted = any(name.startswith("logging.wandb.") for name in given)
     if wandb is not None or is_wanted:
         given["logging.wandb.enabled"] = is_wanted if wandb is None else wandb
-    settings = resolve_settings(config, given, overrides or [], layout=Layout(root))
     out = Console(as_json=as_json, quiet=quiet)
+    settings = resolve_settings(config, given, overrides or [], layout=Layout(root), listen=Screen(out))
     if print_config:
         _print_config(out, settings)
     elif dry_run:

@@ -84,7 +84,7 @@ def tune(
     from goemo_cli.services.runs.references import open_run
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
-    opened = open_run(checkpoint, layout) if checkpoint else None
+    opened = open_run(checkpoint, layout, Screen(out)) if checkpoint else None
 
     from goemo_cli.services.tuning import changed_settings, tune_predictions, tune_run
 

@@ -1,6 +1,6 @@
 """A checkpoint: looked at once when it is opened, trusted after. Its manifest is written last."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -8,12 +8,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.model_folders import describe_foreign
 from goemo_cli.core.names import RunName
-from goemo_cli.core.schema import METRICS_KEYS, SCHEMA_VERSION
+from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.shapes import Document, manifest_fault, metrics_faults
 
 if TYPE_CHECKING:  # numpy, pydantic and yaml load when settings or thresholds are first asked for
     from goemo_cli.core.catalogue import Kind
@@ -38,25 +39,32 @@ class Checkpoint:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Check that a folder is a complete checkpoint; read nothing large.
+        """Check that a folder is a complete checkpoint; read nothing large. Its model card may be edited.
 
         Raises:
             CheckpointNotFoundError: no folder, or files are missing (an unfinished run lacks its manifest).
-            CorruptArtifactError: the manifest is no manifest, or a file has another size than it says.
+            CorruptArtifactError: the manifest is damaged, or a file has another size than it says.
+        """
+        checkpoint = cls.read(path)
+        _refuse(checkpoint.size_faults())
+        return checkpoint
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """A folder by its manifest alone; whether its files are as the manifest says was not looked at.
+
+        Raises:
+            As `open`, but for sizes.
         """
         if not path.is_dir():
             raise CheckpointNotFoundError(path)
         if missing := [name for name in _ALWAYS if not (path / name).is_file()]:
             instead = None if RunName.parse(path.name) else describe_foreign(path)
             raise CheckpointNotFoundError(path, missing, instead)
-        manifest = read_json_object(path / MANIFEST)
-        run = RunName.parse(str(manifest.get("run")))
-        if run is None or not _is_manifest(manifest):
-            raise CorruptArtifactError(path / MANIFEST, "is no goemo manifest (run, labels, files)")
-        checkpoint = cls(path, run, manifest)
-        for fault in checkpoint.size_faults():
-            raise CorruptArtifactError(*fault)
-        return checkpoint
+        manifest = read_manifest(path)
+        run = RunName.parse(manifest["run"])
+        assert run  # read_manifest has looked
+        return cls(path, run, manifest)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -72,17 +80,34 @@ class Checkpoint:
     @cached_property
     def config(self) -> "TrainConfig":
         """The resolved settings the run was trained with."""
+        return self._settings[0]
+
+    @property
+    def unknown_settings(self) -> dict[str, Any]:
+        """Settings in train_config.yaml that this version does not know, nested; `config` leaves them out."""
+        return self._settings[1]
+
+    @cached_property
+    def _settings(self) -> "tuple[TrainConfig, dict[str, Any]]":
         from goemo_cli.core.config import TrainConfig
 
-        return TrainConfig.from_file(self.path / CONFIG)
+        try:
+            return TrainConfig.of_run(self.path / CONFIG)
+        except SettingError as error:
+            raise CorruptArtifactError(self.path / CONFIG, "; ".join(error.problems)) from error
 
     @cached_property
     def metrics(self) -> dict[str, Any]:
-        """metrics.json, with at least the keys every reader relies on."""
-        metrics = read_json_object(self.path / METRICS)
-        if missing := [key for key in METRICS_KEYS if key not in metrics]:
-            raise CorruptArtifactError(self.path / METRICS, f"lacks {', '.join(missing)}")
-        return metrics
+        """metrics.json, in the form that readers rely on; looking up a key that is missing in it says so.
+
+        Raises:
+            CorruptArtifactError: a key is missing, or a value is of another kind.
+        """
+        path = self.path / METRICS
+        metrics = read_json_object(path)
+        if faults := list(metrics_faults(metrics)):
+            raise CorruptArtifactError(path, ", ".join(faults[:3]) + (", ..." if faults[3:] else ""))
+        return Document(metrics, path)
 
     @cached_property
     def thresholds(self) -> "Thresholds":
@@ -114,26 +139,29 @@ class Checkpoint:
         """Hash every file before its weights are used.
 
         Raises:
-            CorruptArtifactError: a file differs from the manifest.
+            CorruptArtifactError: a file other than the model card differs from the manifest.
         """
-        for fault in self.hash_faults():
-            raise CorruptArtifactError(*fault)
+        _refuse(self.hash_faults())
 
 
-def _is_manifest(manifest: Mapping[str, Any]) -> bool:
-    labels, files = manifest.get("labels"), manifest.get("files")
-    return (
-        isinstance(labels, list)
-        and bool(labels)
-        and all(isinstance(label, str) for label in labels)
-        and isinstance(files, dict)
-        and all(
-            isinstance(entry, dict)
-            and isinstance(entry.get("size"), int)
-            and isinstance(entry.get("sha256"), str)
-            for entry in files.values()
-        )
-    )
+def _refuse(faults: Iterable[tuple[Path, str]]) -> None:
+    """Refuse the first fault; people edit model cards, and nothing is computed from one."""
+    for path, fault in faults:
+        if path.name != CARD:
+            raise CorruptArtifactError(path, fault)
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a checkpoint folder, in the form that readers rely on.
+
+    Raises:
+        CorruptArtifactError: it is damaged.
+    """
+    path = folder / MANIFEST
+    manifest = read_json_object(path)
+    if fault := manifest_fault(manifest):
+        raise CorruptArtifactError(path, fault)
+    return manifest
 
 
 def claim_checkpoint(

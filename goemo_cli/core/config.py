@@ -322,9 +322,27 @@ class TrainConfig(Section):
         """The settings that a file alone gives, without a catalogue's defaults; for a checkpoint's train_config.yaml."""
         return cls.from_layers((path, read_yaml_mapping(path)))
 
-    def to_yaml(self) -> str:
-        """The settings as YAML that `--config` reads back to the same settings."""
-        return dump_yaml(self.model_dump(mode="json"))
+    @classmethod
+    def of_run(cls, path: Path) -> tuple[Self, dict[str, Any]]:
+        """The settings in a checkpoint's train_config.yaml, which another version may have written.
+
+        Returns:
+            The settings that this version knows, and the others, nested.
+
+        Raises:
+            SettingError: a value that does not fit.
+        """
+        values = _canonical_keys(cls, read_yaml_mapping(path))
+        known, others = _divided(values, _unknown_names(values))
+        return cls.from_layers((path, known)), others
+
+    def to_yaml(self, others: Mapping[str, Any] = types.MappingProxyType({})) -> str:
+        """The settings as YAML that `--config` reads back to the same settings.
+
+        Args:
+            others: nested settings of another version, written too.
+        """
+        return dump_yaml(_merge(others, self.model_dump(mode="json")))
 
 
 def dotted_overrides(arguments: Sequence[str]) -> dict[str, Any]:
@@ -421,14 +439,40 @@ def _canonical_keys(section: type[BaseModel], values: Mapping[str, Any]) -> dict
 
 def _check_keys(values: Mapping[str, Any], source: str | Path) -> None:
     known = list(setting_names())
-    sections = {name.rpartition(".")[0] for name in known}
-    problems = []
-    for name in _leaves(values):
-        parents = {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
-        if name not in known and name not in sections and not parents & set(known):
-            problems.append(f"unknown setting {name!r}{_near_settings(name, known)}")
+    problems = [f"unknown setting {name!r}{_near_settings(name, known)}" for name in _unknown_names(values)]
     if problems:
         raise UnknownSettingError(problems, source)
+
+
+def _unknown_names(values: Mapping[str, Any]) -> list[str]:
+    known = set(setting_names())
+    sections = {name.rpartition(".")[0] for name in known}
+    return [
+        name
+        for name in _leaves(values)
+        if name not in known
+        and name not in sections
+        and not known & {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
+    ]
+
+
+def _divided(
+    values: Mapping[str, Any], names: Sequence[str], prefix: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Nested settings without those of some dotted names, and these."""
+    rest: dict[str, Any] = {}
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        if f"{prefix}{key}" in names:
+            named[key] = value
+        elif isinstance(value, Mapping):
+            inner = _divided(value, names, f"{prefix}{key}.")
+            for part, found in zip((rest, named), inner, strict=True):
+                if found:
+                    part[key] = found
+        else:
+            rest[key] = value
+    return rest, named
 
 
 def _near_settings(name: str, known: Sequence[str]) -> str:

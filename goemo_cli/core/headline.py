@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS
+from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS, RULES
 
 SCORE_KEYS = (*RANKING_KEYS, *RULE_KEYS)
 """Scores of a split in a headline; those of `RULE_KEYS` follow the run's own threshold rule."""
@@ -41,5 +41,5 @@ def headline_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 def _scores(split: Any, rule: Any) -> dict[str, float | None]:
     by_split = split if isinstance(split, Mapping) else {}
-    by_rule = by_split.get(rule) or {}
-    return {key: (by_split if key in RANKING_KEYS else by_rule).get(key) for key in SCORE_KEYS}
+    by_rule = by_split.get(rule) if rule in RULES else None
+    return {key: (by_split if key in RANKING_KEYS else by_rule or {}).get(key) for key in SCORE_KEYS}

@@ -1,5 +1,6 @@
 """Every path below artifacts/ and output/. The only module that spells a directory name."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -183,7 +184,11 @@ class Layout:
 
     def checkpoints(self) -> Iterator[Path]:
         """Every directory that could be a checkpoint, oldest run first; unfinished ones too."""
-        found = [path for path in self.models.glob("*/*") if path.is_dir() and RunName.parse(path.name)]
+        found = [
+            path
+            for path in self.models.glob("*/*")
+            if RunName.parse(path.name) and os.path.isdir(path)  # noqa: PTH112  # no error without permission
+        ]
         yield from sorted(found, key=lambda path: (_run_of(path).stamp, path.name))
 
     def find_checkpoint(self, run: RunName) -> Path | None:

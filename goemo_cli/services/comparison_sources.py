@@ -53,7 +53,7 @@ def open_sources(
     """
     if len(references) < 2:
         raise SettingError(["compare needs two or more runs or predictions files"])
-    found = [_find(reference, split or "test", layout) for reference in references]
+    found = [_find(reference, split or "test", layout, listen) for reference in references]
     if split and not any(checkpoint for _, checkpoint in found):
         raise SettingError(["--split picks the predictions of runs; only files are compared here"])
     sources = _told_apart([_read(path, checkpoint, layout, listen) for path, checkpoint in found])
@@ -66,13 +66,13 @@ def open_sources(
     return sources
 
 
-def _find(reference: str, split: Split, layout: Layout) -> tuple[Path, Checkpoint | None]:
+def _find(reference: str, split: Split, layout: Layout, listen: Listener) -> tuple[Path, Checkpoint | None]:
     path = Path(reference)
     if path.is_file():
         return path, None
     if path.suffix == ".csv":
         raise NotFoundError(f"{path}: no such file")
-    checkpoint = open_run(reference, layout)
+    checkpoint = open_run(reference, layout, listen)
     return require_predictions(checkpoint, split, layout), checkpoint
 
 

@@ -49,6 +49,8 @@ class RunRecord:
     parents: Mapping[str, Any]
     facts: Mapping[str, Any]
     """The rest of metrics.json."""
+    other_settings: Mapping[str, Any] = field(default_factory=dict)
+    """Settings of another version, which stay in train_config.yaml."""
     kept: Mapping[str, Any] = field(default_factory=dict)
     """Manifest entries of files that are not written anew."""
 
@@ -118,7 +120,7 @@ def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, list
     write_predictions(tables[1], conclusion.test)
     write_per_class_metrics(tables[2], metrics["per_class"])
     conclusion.thresholds.write(folder / THRESHOLDS, run=str(run))
-    write_text(folder / CONFIG, _config_text(metrics, record.config))
+    write_text(folder / CONFIG, _config_text(metrics, record.config.to_yaml(record.other_settings)))
     write_json(folder / METRICS, metrics)
     write_text(folder / CARD, model_card(metrics, conclusion.thresholds, record.config))
     checkpoint = write_manifest(
@@ -131,14 +133,12 @@ def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, list
         outputs={layout.shown(path): sha256_file(path) for path in tables},
         kept=record.kept,
     )
-    for path in [*tables, *write_summaries(layout, models=[run.model])]:
+    for path in [*tables, *write_summaries(layout, models=[run.model], listen=listen)]:
         listen(FileWritten(path))
     if warning := floor_warning(conclusion.thresholds, conclusion.val):
         listen(Warned(warning))
     return checkpoint
 
 
-def _config_text(metrics: Mapping[str, Any], config: TrainConfig) -> str:
-    return (
-        f"# Every setting of {metrics['run']}. Repeat the run:\n#   {repeating(metrics)}\n{config.to_yaml()}"
-    )
+def _config_text(metrics: Mapping[str, Any], settings: str) -> str:
+    return f"# Every setting of {metrics['run']}. Repeat the run:\n#   {repeating(metrics)}\n{settings}"

@@ -166,7 +166,7 @@ def analyse_errors(
         DataFileError: no predictions file, or no rows.
         SettingError: an unknown emotion, or a split for a file.
     """
-    source = _find(reference, layout, split)
+    source = _find(reference, layout, split, listen)
     predictions = read_predictions(source.path)
     if not len(predictions):
         raise DataFileError(source.path, "holds no rows")
@@ -218,7 +218,7 @@ def _standing_out(pairs: Sequence[Confusion], chosen: tuple[str, ...]) -> list[C
     return sorted(found, key=lambda one: -(one.lift or 0))
 
 
-def _find(reference: str, layout: Layout, split: Split | None) -> _Source:
+def _find(reference: str, layout: Layout, split: Split | None, listen: Listener) -> _Source:
     path = Path(reference).expanduser()
     if path.suffix.lower() == ".csv" or path.is_file():
         if split:
@@ -228,7 +228,7 @@ def _find(reference: str, layout: Layout, split: Split | None) -> _Source:
         named = parse_predictions_name(path)
         folder = layout.find_checkpoint(named[1]) if named else None
         return _Source(path, named[1] if named else None, named[0] if named else None, _opened(folder))
-    checkpoint, wanted = open_run(reference, layout), split or "test"
+    checkpoint, wanted = open_run(reference, layout, listen), split or "test"
     path = require_predictions(checkpoint, wanted, layout)
     return _Source(path, checkpoint.run, wanted, checkpoint)
 
@@ -236,7 +236,7 @@ def _find(reference: str, layout: Layout, split: Split | None) -> _Source:
 def _opened(folder: Path | None) -> Checkpoint | None:
     try:
         return Checkpoint.open(folder) if folder else None
-    except (NotFoundError, CorruptArtifactError):
+    except (NotFoundError, CorruptArtifactError, OSError):
         return None  # the file can be read without; its rule then stays unknown
 
 

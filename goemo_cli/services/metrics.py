@@ -9,7 +9,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import CheckpointNotFoundError, DataFileError, NotFoundError
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.metric_tables import write_per_class_metrics
@@ -92,9 +92,12 @@ def _thresholds_behind(
         return None
     try:
         checkpoint = Checkpoint.open(folder)
+        decision = checkpoint.thresholds.decision()
     except CheckpointNotFoundError:
         return None
-    decision = checkpoint.thresholds.decision()
+    except (CorruptArtifactError, OSError) as error:
+        listen(Warned(f"{error}; thresholds of {folder.name} stay unknown"))
+        return None
     if checkpoint.labels == predictions.labels and (decision(predictions.y_prob) == predictions.y_pred).all():
         return decision.thresholds
     listen(

@@ -4,9 +4,10 @@ from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
+from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import (
@@ -18,26 +19,45 @@ from goemo_cli.core.schema import (
     SUMMARY_COLUMNS,
 )
 from goemo_cli.services.multiseed import multiseed_rows
-from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.index import damage, listed_runs
 
 
-def finished_checkpoints(layout: Layout) -> Iterator[Checkpoint]:
-    """Every complete checkpoint below the root, oldest run first; unfinished and damaged ones are passed over."""
-    for path in layout.checkpoints():
-        try:
-            checkpoint = Checkpoint.open(path)
-            _ = checkpoint.metrics, checkpoint.thresholds
-        except (CheckpointNotFoundError, CorruptArtifactError):
-            continue  # `goemo validate` names them
-        yield checkpoint
+def finished_checkpoints(layout: Layout, listen: Listener = ignore) -> Iterator[Checkpoint]:
+    """Every run below the root that summaries tell of, oldest first; unfinished ones are left out.
+
+    Args:
+        layout: whose runs.
+        listen: told of each damaged run, which is left out too.
+    """
+    for one in listed_runs(layout, listen):
+        if one.is_finished:
+            try:
+                checkpoint = Checkpoint.open(one.path)
+                require_scores(checkpoint)
+            except (CheckpointNotFoundError, CorruptArtifactError, OSError) as error:
+                listen(Warned(damage(one.run, error)))
+            else:
+                yield checkpoint
 
 
-def write_summaries(layout: Layout, *, models: Collection[str]) -> list[Path]:
+def require_scores(checkpoint: Checkpoint) -> None:
+    """Check that metrics.json and thresholds.json hold what summaries are made of.
+
+    Raises:
+        CorruptArtifactError: scores are missing.
+    """
+    _summary_row(checkpoint)
+    for row in _emotion_rows(checkpoint):
+        if missing := [column for column in EMOTION_SCORE_COLUMNS if column not in row]:
+            raise CorruptArtifactError(checkpoint.path / METRICS, f"per_class lacks {missing[0]}")
+
+
+def write_summaries(layout: Layout, *, models: Collection[str], listen: Listener = ignore) -> list[Path]:
     """Rebuild every table over all runs, and test_metrics_{model}.json of some models; the paths written.
 
     A model of which no finished run is left loses its file, as does a table without rows.
     """
-    checkpoints = list(finished_checkpoints(layout))
+    checkpoints = list(finished_checkpoints(layout, listen))
     written = []
     for path, content in summary_tables(layout, checkpoints).items():
         if content is None:
@@ -69,7 +89,7 @@ def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[
 
 def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
     metrics = checkpoint.metrics
-    for row in metrics["per_class"] or ():
+    for row in metrics["per_class"]:
         yield {
             "run": metrics["run"],
             "model": metrics["model"],

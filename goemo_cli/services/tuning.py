@@ -67,6 +67,7 @@ def tune_run(
         folder=checkpoint.path,
         kind=checkpoint.kind,
         config=checkpoint.config.model_copy(update={"thresholds": settings}),
+        other_settings=checkpoint.unknown_settings,
         parents=checkpoint.manifest["parents"],
         facts={
             key: value for key, value in checkpoint.metrics.items() if key not in _FOLLOWS_FROM_PROBABILITIES

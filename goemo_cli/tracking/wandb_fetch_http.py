@@ -284,10 +284,13 @@ def digest_of(path: Path, algorithm: str = "md5") -> str:
 
 
 def is_same(path: Path, file: RemoteFile) -> bool:
-    """Whether a local file has the size and the digest that a server declares."""
-    if path.is_symlink() or not path.is_file() or path.stat().st_size != file.size:
+    """Whether a local file can be read and has the size and the digest that a server declares."""
+    try:
+        if path.is_symlink() or not path.is_file() or path.stat().st_size != file.size:
+            return False
+        return file.digest is None or digest_of(path, file.algorithm) == file.digest
+    except PermissionError:
         return False
-    return file.digest is None or digest_of(path, file.algorithm) == file.digest
 
 
 def _check_status(response: Any, *, ours: bool) -> None:

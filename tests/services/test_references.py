@@ -15,6 +15,7 @@ from goemo_cli.core.errors import (
     RunNotFoundError,
     SettingError,
 )
+from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.index import ranked
 from goemo_cli.services.runs.references import choose_best, open_run
@@ -147,10 +148,18 @@ def test_a_run_with_an_unreadable_manifest_is_passed_over_unless_it_is_named(thr
         open_run(NEW, three)
 
 
-def test_a_run_with_cut_weights_is_reported_and_not_replaced(three: Layout) -> None:
-    (open_run(NEW, three).path / "weights.bin").write_bytes(b"")
-    with pytest.raises(CorruptArtifactError, match=r"weights\.bin"):
-        open_run("@latest", three)
+def test_a_run_with_cut_weights_is_passed_over_with_a_warning_unless_it_is_named(three: Layout) -> None:
+    cut = open_run(NEW, three).path / "weights.bin"
+    cut.write_bytes(b"")
+    said: list[Event] = []
+    assert str(open_run("@latest", three, said.append).run) == MIDDLE
+    assert str(open_run("@best:val/auc_micro", three, said.append).run) == MIDDLE
+    assert [str(cut) in one.message for one in said if isinstance(one, Warned)] == [True, True]
+    for name in (OLD, MIDDLE):
+        shutil.rmtree(open_run(name, three).path)
+    for reference in (NEW, "@latest", "@best"):
+        with pytest.raises(CorruptArtifactError, match=r"weights\.bin"):
+            open_run(reference, three)
 
 
 @pytest.mark.parametrize(

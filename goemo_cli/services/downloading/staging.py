@@ -15,10 +15,11 @@ from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, P
 from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.shapes import manifest_fault
 from goemo_cli.ml.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
 from goemo_cli.services.downloading.plan import Plan, PlannedFile
 from goemo_cli.services.downloading.records import slug_of
-from goemo_cli.services.summaries import summary_tables, test_metrics
+from goemo_cli.services.summaries import require_scores
 from goemo_cli.tracking.wandb_fetch_http import Fetcher
 from goemo_cli.tracking.wandb_fetch_many import fetch_all
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile
@@ -113,11 +114,13 @@ def check_staged(
 def _check_checkpoint(file: PlannedFile, now: Callable[[Path], Path], stage: Path) -> None:
     path = now(file.target)
     manifest = read_json_object(path)
-    run, entries = RunName.parse(str(manifest.get("run"))), manifest.get("files")
-    if run is None or run != file.run or not isinstance(entries, dict) or not manifest.get("labels"):
+    if fault := manifest_fault(manifest):
+        raise CorruptArtifactError(path, fault)
+    run = RunName.parse(manifest["run"])
+    if run is None or run != file.run:
         raise CorruptArtifactError(path, f"is no manifest of {file.run}")
     home = file.target.parent
-    for name, entry in entries.items():
+    for name, entry in manifest["files"].items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise CorruptArtifactError(path, f"names a file outside the checkpoint: {name!r}")
         listed = now(home / name)
@@ -153,14 +156,11 @@ def _apart(home: Path, now: Callable[[Path], Path], stage: Path) -> Path:
 
 
 def _check_scores(checkpoint: Checkpoint, path: Path) -> None:
-    """Summaries are rebuilt from every checkpoint below a root: one of another form would end them all."""
+    """Summaries are rebuilt from every checkpoint below a root."""
     try:
-        summary_tables(Layout(checkpoint.path), [checkpoint])
-        test_metrics(checkpoint)
+        require_scores(checkpoint)
     except GoemoError as error:
         raise CorruptArtifactError(path, f"comes with scores that cannot be read ({error})") from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
-        raise CorruptArtifactError(path, f"comes with a {METRICS} that lacks {error}") from error
 
 
 def move_into_place(files: Sequence[PlannedFile], *, stage: Path, layout: Layout, listen: Listener) -> None:

@@ -160,7 +160,9 @@ def figure_of(name: str) -> Description:
 
 def _source(references: Sequence[str], layout: Layout, data_dir: Path | None, listen: Listener) -> Source:
     """The first run, with the others beside it; a run that is named twice counts once."""
-    opened = {checkpoint.run: checkpoint for checkpoint in (open_run(one, layout) for one in references)}
+    opened = {
+        checkpoint.run: checkpoint for checkpoint in (open_run(one, layout, listen) for one in references)
+    }
     first, *others = opened.values()
     return Source(
         first,

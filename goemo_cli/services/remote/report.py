@@ -46,7 +46,7 @@ def create_wandb_report(
         RemoteError: W&B did not answer, or GOEMO_OFFLINE is set.
     """
     load_report_library(_PURPOSE)
-    named = [open_run(reference, layout) for reference in references or ["@latest"]]
+    named = [open_run(reference, layout, listen) for reference in references or ["@latest"]]
     checkpoints = list({checkpoint.run: checkpoint for checkpoint in named}.values())
     told = [_told(checkpoint, layout) for checkpoint in checkpoints]
     require_network(", ".join(str(checkpoint.run) for checkpoint in checkpoints))

@@ -4,7 +4,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
-from goemo_cli.core.errors import NotFoundError, RunNotFoundError
+from goemo_cli.core.errors import (
+    CheckpointNotFoundError,
+    CorruptArtifactError,
+    NotFoundError,
+    RunNotFoundError,
+)
 from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.downloading.plan import WHAT, ArtifactName, as_run_files, plan_download
@@ -73,7 +78,10 @@ def _by_run_id(reference: RunReference, layout: Layout) -> Checkpoint:
     came = {path for record in read_records(layout) if record.is_of(reference) for path in record.files}
     for one in reversed(listed_runs(layout)):
         if one.is_finished:
-            checkpoint = Checkpoint.open(one.path)
+            try:
+                checkpoint = Checkpoint.open(one.path)
+            except (CheckpointNotFoundError, CorruptArtifactError, OSError):
+                continue  # `goemo validate` without --wandb names it
             is_copy = layout.shown(one.path / MANIFEST) in came
             if is_copy or _logged_id(checkpoint, layout) == reference.run_id:
                 return checkpoint

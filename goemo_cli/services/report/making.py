@@ -6,14 +6,15 @@ from pathlib import Path
 from typing import Literal
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataError, GoemoError, SettingError
-from goemo_cli.core.events import FileWritten, Listener, ignore
+from goemo_cli.core.errors import CorruptArtifactError, DataError, GoemoError, SettingError
+from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.figures.source import MOST_RUNS, Source
 from goemo_cli.services.report.content import Report, gather
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
+from goemo_cli.services.runs.index import ListedRun, damage
 from goemo_cli.services.runs.references import choose_best, open_run
 
 ReportFormat = Literal["html", "md"]
@@ -62,7 +63,7 @@ def create_report(
     target = _target(layout, report_format, output)
     if every and references:
         raise SettingError(["--all chooses the runs itself: name none"])
-    checkpoints, left_out = _best(layout) if every else (_named(references, layout), None)
+    checkpoints, left_out = _best(layout, listen) if every else (_named(references, layout, listen), None)
     report = gather(_sources(checkpoints, layout, data_dir, listen), left_out=left_out, listen=listen)
     write_text(target, _text(report, report_format))
     listen(FileWritten(target))
@@ -89,19 +90,19 @@ def _target(layout: Layout, report_format: ReportFormat, output: Path | None) ->
     return target
 
 
-def _named(references: Sequence[str], layout: Layout) -> list[Checkpoint]:
+def _named(references: Sequence[str], layout: Layout, listen: Listener) -> list[Checkpoint]:
     """Each run once, in the order they were named."""
-    opened = (open_run(reference, layout) for reference in references or ["@latest"])
+    opened = (open_run(reference, layout, listen) for reference in references or ["@latest"])
     found = list({checkpoint.run: checkpoint for checkpoint in opened}.values())
     if len(found) > MOST_RUNS:
         raise SettingError([f"{len(found)} runs; a report shows at most {MOST_RUNS} beside each other"])
     return found
 
 
-def _best(layout: Layout) -> tuple[list[Checkpoint], str | None]:
+def _best(layout: Layout, listen: Listener) -> tuple[list[Checkpoint], str | None]:
     """The best runs that compare, and a sentence on those that are not shown."""
-    found = choose_best(layout)
-    opened = [Checkpoint.open(one.path) for one in found.among]
+    found = choose_best(layout, listen=listen)
+    opened = _with_metrics(found.among, listen)
     first = opened[0]
     comparing = [one for one in opened if _compares(first, one)]
     shown = comparing[:MOST_RUNS]
@@ -111,6 +112,22 @@ def _best(layout: Layout) -> tuple[list[Checkpoint], str | None]:
     )
     reasons += [f"{others} scored on other comments or with other labels"] if others else []
     return shown, f"Not shown in detail: {', '.join(reasons)}." if reasons else None
+
+
+def _with_metrics(runs: Sequence[ListedRun], listen: Listener) -> list[Checkpoint]:
+    """Of sound runs those with sound metrics, at least one; damaged ones are a warning."""
+    opened: list[Checkpoint] = []
+    for i, one in enumerate(runs):
+        checkpoint = Checkpoint.open(one.path)
+        try:
+            _ = checkpoint.metrics
+        except CorruptArtifactError as error:
+            if not opened and i == len(runs) - 1:
+                raise
+            listen(Warned(damage(one.run, error)))
+        else:
+            opened.append(checkpoint)
+    return opened
 
 
 def _compares(first: Checkpoint, other: Checkpoint) -> bool:

@@ -40,7 +40,7 @@ def require(values: Mapping[str, Any], key: str, where: str) -> Any:
     Raises:
         GoemoError: it is not there.
     """
-    if values.get(key) is None:
+    if values.get(key) in (None, [], {}):
         raise GoemoError(f"{where} lacks {key}")
     return values[key]
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
+from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 
@@ -42,6 +43,13 @@ def files_below(folder: Path) -> Iterator[Path]:
     """Every file below a folder; links to folders are not followed. None where there is no folder."""
     for parent, _, names in os.walk(folder):
         yield from (Path(parent, name) for name in names)
+
+
+def partial_paths(folder: Path) -> Iterator[Path]:
+    """Files and folders below a folder that a write has not finished, outermost only."""
+    for parent, folders, names in os.walk(folder):
+        yield from (Path(parent, name) for name in [*folders, *names] if name.startswith(PARTIAL_PREFIX))
+        folders[:] = [name for name in folders if not name.startswith(PARTIAL_PREFIX)]
 
 
 def _is_of(stem: str, run: RunName) -> bool:

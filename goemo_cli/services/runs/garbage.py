@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from goemo_cli.core.checkpoint import MANIFEST
-from goemo_cli.core.files import PARTIAL_PREFIX
+from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.files import files_below, run_files
+from goemo_cli.services.runs.files import files_below, partial_paths, run_files
 from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, listed_runs, ranked
 from goemo_cli.services.runs.pins import pinned_runs
 
@@ -51,7 +51,11 @@ class GarbagePlan:
 
 
 def find_garbage(
-    layout: Layout, *, keep: int | None = None, unfinished_after: float = UNFINISHED_AFTER
+    layout: Layout,
+    *,
+    keep: int | None = None,
+    unfinished_after: float = UNFINISHED_AFTER,
+    listen: Listener = ignore,
 ) -> GarbagePlan:
     """What may go below a root; nothing is touched.
 
@@ -62,11 +66,12 @@ def find_garbage(
         layout: whose runs.
         keep: finished runs beyond so many newest of each model are garbage; None keeps all of them.
         unfinished_after: hours since the last change of a run without manifest, or of a partial file.
+        listen: told what is wrong with damaged runs.
 
     Raises:
         CorruptArtifactError: nobody can tell which runs are pinned.
     """
-    runs = listed_runs(layout)
+    runs = listed_runs(layout, listen)
     files = run_files(layout, {one.run for one in runs})
     kept = _kept([one for one in runs if one.is_finished], keep, pinned_runs(layout))
     kept |= {one.path: "damaged" for one in runs if one.state == "damaged"}
@@ -89,10 +94,11 @@ def find_garbage(
     return GarbagePlan(tuple(garbage), {path.name: why for path, why in kept.items()}, unfinished_after)
 
 
-def remove_garbage(plan: GarbagePlan, *, layout: Layout) -> tuple[Garbage, ...]:
+def remove_garbage(plan: GarbagePlan, *, layout: Layout, listen: Listener = ignore) -> tuple[Garbage, ...]:
     """Remove what a plan names, then rebuild the summaries; what was removed.
 
-    A run that went on since the plan was made stays. Whatever interrupts this, no half checkpoint counts.
+    A run that went on since the plan was made stays, and with a warning what the disk does not let go. Whatever
+    interrupts this, no half checkpoint counts.
     """
     from goemo_cli.services.summaries import write_summaries
 
@@ -101,11 +107,15 @@ def remove_garbage(plan: GarbagePlan, *, layout: Layout) -> tuple[Garbage, ...]:
     try:
         for piece in plan.garbage:
             if piece.kind == "run" or _is_still_garbage(piece, before):
-                _remove(piece)
-                removed.append(piece)
+                try:
+                    _remove(piece)
+                except OSError as error:
+                    listen(Warned(f"{error.filename or piece.path}: could not be removed ({error.strerror})"))
+                else:
+                    removed.append(piece)
     finally:
         if models := {piece.run.model for piece in removed if piece.run and piece.kind == "run"}:
-            write_summaries(layout, models=models)
+            write_summaries(layout, models=models, listen=listen)
     return tuple(removed)
 
 
@@ -161,18 +171,19 @@ def _garbage(
     kind: Literal["run", "unfinished", "leftover"], path: Path, run: RunName | None, outside: Sequence[Path]
 ) -> Garbage:
     inside = files_below(path) if path.is_dir() else [path]
-    return Garbage(kind, path, run, tuple(outside), sum(file.lstat().st_size for file in [*inside, *outside]))
+    return Garbage(kind, path, run, tuple(outside), sum(_size(file) for file in [*inside, *outside]))
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.lstat().st_size
+    except OSError:  # gone, or not for this user
+        return 0
 
 
 def _leftovers(layout: Layout) -> list[Path]:
     """Partial files and folders below the root, outermost only."""
-    found = [
-        path
-        for base in (layout.artifacts, layout.output)
-        for path in base.rglob(f"{PARTIAL_PREFIX}*")
-        if not any(parent.name.startswith(PARTIAL_PREFIX) for parent in path.parents)
-    ]
-    return sorted(found)
+    return sorted(path for base in (layout.artifacts, layout.output) for path in partial_paths(base))
 
 
 def _changed(paths: Sequence[Path]) -> float:
@@ -183,7 +194,7 @@ def _changed(paths: Sequence[Path]) -> float:
     files = [file for path in paths for file in (files_below(path) if path.is_dir() else [path])]
     times = []
     for path in files or paths:
-        with suppress(FileNotFoundError):  # renamed or removed while we look
+        with suppress(OSError):  # renamed or removed while we look, or not for this user
             times.append(path.lstat().st_mtime)
     return max(times, default=time.time())
 

@@ -7,9 +7,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
-from goemo_cli.core.checkpoint import MANIFEST, METRICS
-from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_mean
-from goemo_cli.core.files import read_json_object
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, read_manifest
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
+from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.headline import LOWER_IS_BETTER, SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -28,12 +28,14 @@ class ListedRun:
     path: Path
     run: RunName
     manifest: Mapping[str, Any] | None
-    """None where the run is unfinished or the manifest unreadable."""
+    """None if the run is unfinished or damaged."""
     state: State
+    fault: str | None = None
+    """What is wrong with a damaged one, in a sentence that names the file."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether it has a readable manifest; its other files have not been looked at."""
+        """Whether it has a sound manifest; its other files have not been looked at."""
         return self.state == "finished"
 
     @property
@@ -46,11 +48,11 @@ class ListedRun:
         """What lists show, by `core.headline`; empty where nothing is known."""
         if self.manifest is None:
             return {}
-        if isinstance(kept := self.manifest.get("headline"), Mapping):
-            return kept
-        try:  # a manifest of before there were headlines
-            return headline_of(read_json_object(self.path / METRICS))
-        except (OSError, CorruptArtifactError, AttributeError, TypeError):
+        if (kept := self.manifest.get("headline")) is not None:
+            return dict(kept)
+        try:  # a manifest from before there were headlines
+            return headline_of(Checkpoint.read(self.path).metrics)
+        except (OSError, CheckpointNotFoundError, CorruptArtifactError):
             return {}
 
     def score(self, metric: str) -> float | None:
@@ -58,13 +60,27 @@ class ListedRun:
         split, _, key = metric.partition("/")
         scores = self.headline.get(split)
         value = scores.get(key) if isinstance(scores, Mapping) else None
-        return float(value) if isinstance(value, (int, float)) else None
+        return None if value is None else float(value)
 
 
-def listed_runs(layout: Layout) -> list[ListedRun]:
-    """Every run folder below the root, oldest first; unfinished and damaged ones too."""
-    found = [_listed(Path(path), run) for path, run in _run_folders(layout)]
-    return sorted(found, key=lambda one: (one.run.stamp, one.run.model, str(one.path)))
+def listed_runs(layout: Layout, listen: Listener = ignore) -> list[ListedRun]:
+    """Every run folder below the root, oldest first; unfinished and damaged ones too.
+
+    Args:
+        layout: whose runs.
+        listen: told of each damaged run, and of each folder that cannot be read.
+    """
+    found = [_listed(Path(path), run) for path, run in _run_folders(layout, listen)]
+    found.sort(key=lambda one: (one.run.stamp, one.run.model, str(one.path)))
+    for one in found:
+        if one.fault:
+            listen(Warned(damage(one.run, one.fault)))
+    return found
+
+
+def damage(run: RunName, fault: object) -> str:
+    """The warning of a damaged run."""
+    return f"{run} is damaged and does not count: {fault}"
 
 
 def check_metric(metric: str) -> None:
@@ -88,25 +104,34 @@ def ranked(runs: list[ListedRun], metric: str) -> list[ListedRun]:
     return [one for *_, one in sorted(scored, key=lambda entry: entry[:2], reverse=True)]
 
 
-def _run_folders(layout: Layout) -> Iterator[tuple[str, RunName]]:
+def _run_folders(layout: Layout, listen: Listener) -> Iterator[tuple[str, RunName]]:
     """Path and run of every folder that is named like one; scandir, since a root may hold thousands."""
-    for family in _folders(layout.models):
-        for folder in _folders(family.path):
+    for family in _folders(layout.models, listen):
+        for folder in _folders(family.path, listen):
             if run := RunName.parse(folder.name):
                 yield folder.path, run
 
 
-def _folders(path: str | Path) -> Iterator[os.DirEntry[str]]:
-    if os.path.isdir(path):  # noqa: PTH112  # scandir's paths are text
+def _folders(path: str | Path, listen: Listener) -> list[os.DirEntry[str]]:
+    try:
         with os.scandir(path) as entries:
-            yield from (entry for entry in entries if entry.is_dir())
+            # An entry's own is_dir fails on a link into a folder that cannot be read.
+            return [entry for entry in entries if os.path.isdir(entry.path)]  # noqa: PTH112
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        listen(Warned(f"{path}: cannot be read ({error.strerror}); the runs in it are left out"))
+        return []
 
 
 def _listed(path: Path, run: RunName) -> ListedRun:
     try:
-        manifest = read_json_object(path / MANIFEST)
+        manifest = read_manifest(path)
     except FileNotFoundError:
         return ListedRun(path, run, None, "unfinished")
-    except (OSError, CorruptArtifactError):
-        return ListedRun(path, run, None, "damaged")
+    except OSError as error:
+        fault = f"{path / MANIFEST}: cannot be read ({error.strerror})"
+        return ListedRun(path, run, None, "damaged", fault)
+    except CorruptArtifactError as error:
+        return ListedRun(path, run, None, "damaged", str(error))
     return ListedRun(path, run, manifest, "finished")

@@ -1,6 +1,7 @@
 """Runs that are to stay whatever is cleaned up: one small file below artifacts/models/."""
 
 from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
@@ -12,12 +13,24 @@ def pinned_runs(layout: Layout) -> tuple[str, ...]:
     Raises:
         CorruptArtifactError: the file is damaged. Nobody then knows what is pinned, so nothing may be removed.
     """
-    if not layout.pins.is_file():
+    try:
+        names = read_json_object(layout.pins).get("pinned")
+    except FileNotFoundError:
         return ()
-    names = read_json_object(layout.pins).get("pinned")
+    except OSError as error:
+        raise CorruptArtifactError(layout.pins, f"cannot be read ({error.strerror})") from error
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise CorruptArtifactError(layout.pins, "is no list of pinned runs")
     return tuple(names)
+
+
+def pinned_or_none(layout: Layout, listen: Listener = ignore) -> frozenset[str]:
+    """The pinned runs for lists that must not fail; none if the file is damaged, which is a warning."""
+    try:
+        return frozenset(pinned_runs(layout))
+    except CorruptArtifactError as error:
+        listen(Warned(f"{error}; pins are not shown"))
+        return frozenset()
 
 
 def pin(run: str, *, layout: Layout) -> bool:

@@ -1,19 +1,27 @@
 """How people name a run: its folder, its name, or @latest, @best, @MODEL."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import NoRunError, NotFoundError, RunNotFoundError, SettingError
+from goemo_cli.core.errors import (
+    CheckpointNotFoundError,
+    CorruptArtifactError,
+    NoRunError,
+    NotFoundError,
+    RunNotFoundError,
+    SettingError,
+)
+from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, check_metric, listed_runs, ranked
+from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, check_metric, damage, listed_runs, ranked
 
 _MOST_NAMED = 5
 
 
-def open_run(reference: str, layout: Layout) -> Checkpoint:
+def open_run(reference: str, layout: Layout, listen: Listener = ignore) -> Checkpoint:
     """The checkpoint that a reference stands for.
 
     Args:
@@ -21,21 +29,22 @@ def open_run(reference: str, layout: Layout) -> Checkpoint:
             `@best` or `@best:val/METRIC`, among the runs scored on the same val split as the newest; `@NAME`, the
             newest run of that model, or of that family where no model has the name.
         layout: whose runs are meant.
+        listen: told of damaged runs that `@latest`, `@best` and `@NAME` pass over.
 
     Raises:
         NotFoundError: no such folder or run, or one that is unfinished.
         SettingError: several runs share the beginning, or @best names no val metric.
         CorruptArtifactError: the run is damaged.
     """
-    return Checkpoint.open(find_run(reference, layout))
+    return Checkpoint.open(find_run(reference, layout, listen))
 
 
-def find_run(reference: str, layout: Layout) -> Path:
-    """The folder that a reference stands for, as `open_run` understands it; it may be unfinished where it is named."""
+def find_run(reference: str, layout: Layout, listen: Listener = ignore) -> Path:
+    """The folder that a reference stands for, as `open_run` understands it; it may be unfinished if it is named."""
     if not reference:
         raise SettingError(["the name of a run is empty"])
     if reference.startswith("@"):
-        return _special(reference, layout)
+        return _special(reference, layout, listen)
     path = Path(reference).expanduser()
     if path.name != reference:  # a/b, ./a, a/, ~
         return path
@@ -61,7 +70,7 @@ class BestRun:
     """How many runs have the score on other comments."""
 
 
-def choose_best(layout: Layout, metric: str = BEST_METRIC) -> BestRun:
+def choose_best(layout: Layout, metric: str = BEST_METRIC, listen: Listener = ignore) -> BestRun:
     """The run with the best val score among those scored on the same val split as the newest.
 
     Scores on other comments do not compare: a run on an easy sample would win over every run on real data.
@@ -69,45 +78,69 @@ def choose_best(layout: Layout, metric: str = BEST_METRIC) -> BestRun:
     Args:
         layout: whose runs.
         metric: one of `VAL_METRICS`; F1, precision and recall are by each run's own threshold rule.
+        listen: told of damaged runs, which do not count.
 
     Raises:
         SettingError: not a metric of the val split.
         NotFoundError: no finished run, or none with that score.
+        CorruptArtifactError: every run with that score is damaged.
     """
     check_metric(metric)
-    scored = [one for one in _finished(layout) if one.score(metric) is not None]
+    scored = [one for one in _finished(layout, listen) if one.score(metric) is not None]
     if not scored:
         raise NotFoundError(f"no run in {layout.models} has a {metric}")
     split = scored[-1].headline.get("val_sha256")
     among = [one for one in scored if one.headline.get("val_sha256") == split]
-    best_first = tuple(ranked(among, metric))
+    best_first = tuple(_sound(ranked(among, metric), listen))
     return BestRun(best_first[0], best_first, len(scored) - len(among))
 
 
-def _special(reference: str, layout: Layout) -> Path:
+def _special(reference: str, layout: Layout, listen: Listener) -> Path:
     wanted, colon, metric = reference[1:].partition(":")
     if wanted == "best":
-        return choose_best(layout, metric if colon else BEST_METRIC).run.path
+        return choose_best(layout, metric if colon else BEST_METRIC, listen).run.path
     if colon:
         raise SettingError([f"{reference!r}: only @best takes a metric, as in @best:{BEST_METRIC}"])
-    finished = _finished(layout)
-    return finished[-1].path if wanted == "latest" else _newest_of_model(wanted, finished, layout)
+    finished = _finished(layout, listen)
+    newest_first = (finished if wanted == "latest" else _of_model(wanted, finished, layout))[::-1]
+    return next(_sound(newest_first, listen)).path
 
 
-def _finished(layout: Layout) -> list[ListedRun]:
-    finished = [one for one in listed_runs(layout) if one.is_finished]
+def _finished(layout: Layout, listen: Listener) -> list[ListedRun]:
+    finished = [one for one in listed_runs(layout, listen) if one.is_finished]
     if not finished:
         raise NoRunError(layout.models)
     return finished
 
 
-def _newest_of_model(name: str, finished: Sequence[ListedRun], layout: Layout) -> Path:
+def _sound(runs: Sequence[ListedRun], listen: Listener) -> Iterator[ListedRun]:
+    """Of some runs those that can be opened; at least one.
+
+    Raises:
+        CorruptArtifactError, NotFoundError, OSError: none of them; what is wrong with the first.
+    """
+    first: Exception | None = None
+    found = False
+    for one in runs:
+        try:
+            Checkpoint.open(one.path)
+        except (CorruptArtifactError, CheckpointNotFoundError, OSError) as error:
+            first = first or error
+            listen(Warned(damage(one.run, error)))
+        else:
+            found = True
+            yield one
+    if first and not found:
+        raise first
+
+
+def _of_model(name: str, finished: Sequence[ListedRun], layout: Layout) -> list[ListedRun]:
     of_model = [one for one in finished if one.run.model == name]
     found = of_model or [one for one in finished if one.family == name]
     if not found:
         models = {f"@{known}" for one in finished for known in (one.run.model, one.family)}
         raise RunNotFoundError(f"@{name}", layout.root, sorted(models | {"@latest", "@best"}))
-    return found[-1].path
+    return found
 
 
 def _named(reference: str, runs: Sequence[ListedRun]) -> list[ListedRun]:

@@ -7,11 +7,12 @@ from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
 from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
+from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.headline import SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import VAL_METRICS, ListedRun, check_metric, listed_runs, ranked
-from goemo_cli.services.runs.pins import pinned_runs
+from goemo_cli.services.runs.pins import pinned_or_none
 
 SORTS = ("newest", "oldest", "model", "seconds", *VAL_METRICS)
 
@@ -53,7 +54,12 @@ class RunDiff:
 
 
 def list_runs(
-    layout: Layout, *, model: str | None = None, sort: str = "newest", limit: int | None = None
+    layout: Layout,
+    *,
+    model: str | None = None,
+    sort: str = "newest",
+    limit: int | None = None,
+    listen: Listener = ignore,
 ) -> RunList:
     """The runs below a root, unfinished and damaged ones too.
 
@@ -62,25 +68,28 @@ def list_runs(
         model: only those of this model or family.
         sort: one of `SORTS`; by a score the best comes first, and runs without it last.
         limit: at most so many; None for all.
+        listen: told what is wrong with damaged runs.
 
     Raises:
         SettingError: unknown order, or one by a test score.
     """
     if sort not in SORTS:
         _refuse_sort(sort)
-    runs = [one for one in listed_runs(layout) if model is None or model in (one.run.model, one.family)]
+    runs = [
+        one for one in listed_runs(layout, listen) if model is None or model in (one.run.model, one.family)
+    ]
     ordered = _ordered(runs[::-1], sort)
-    return RunList(tuple(ordered[:limit]), len(runs), frozenset(pinned_runs(layout)))
+    return RunList(tuple(ordered[:limit]), len(runs), pinned_or_none(layout, listen))
 
 
-def describe_run(checkpoint: Checkpoint, *, layout: Layout) -> RunDetails:
+def describe_run(checkpoint: Checkpoint, *, layout: Layout, listen: Listener = ignore) -> RunDetails:
     """What `goemo runs show` tells of a run beyond metrics.json."""
     inside = {checkpoint.path / name: entry["size"] for name, entry in checkpoint.manifest["files"].items()}
     every = {one.run for one in listed_runs(layout)} | {checkpoint.run}
     outside = {path: path.stat().st_size for path in run_files(layout, every)[checkpoint.run]}
     return RunDetails(
         checkpoint,
-        is_pinned=str(checkpoint.run) in pinned_runs(layout),
+        is_pinned=str(checkpoint.run) in pinned_or_none(layout, listen),
         settings=_changed_settings(checkpoint),
         files=inside | outside,
     )

@@ -2,10 +2,11 @@
 
 from pathlib import Path, PurePosixPath
 
-from goemo_cli.core.checkpoint import CARD, MANIFEST, METRICS, Checkpoint
+from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.headline import headline_of
+from goemo_cli.services.runs.runs import flat
 from goemo_cli.services.validation.metrics import check_metrics, is_ensemble
 from goemo_cli.services.validation.report import ValidationReport, reason_of
 from goemo_cli.services.validation.splits import check_recorded_splits
@@ -23,10 +24,15 @@ _WEIGHTS_OF = {
 
 def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | None:
     """Check one folder; the opened checkpoint, or None where the rest makes no sense."""
-    if not (folder / MANIFEST).is_file():
+    try:
+        (folder / MANIFEST).lstat()
+    except FileNotFoundError:
         report.warn(
-            folder, "unfinished: it has no manifest.json (still training, or killed); it counts for nothing"
+            folder, "unfinished: it has no manifest.json, since its training was killed; it does not count"
         )
+        return None
+    except OSError as error:
+        report.check("can be read", folder, holds=False, otherwise=f"cannot be read ({error.strerror})")
         return None
     with report.guard(folder):
         checkpoint = _opened(folder, report)
@@ -38,7 +44,7 @@ def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | Non
 def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
     report.checks.append(("opens", folder))
     try:
-        checkpoint = Checkpoint.open(folder)
+        checkpoint = Checkpoint.read(folder)
         _ = checkpoint.config, checkpoint.metrics, checkpoint.thresholds
     except CheckpointNotFoundError as error:
         for name in error.missing or [folder.name]:
@@ -71,6 +77,9 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
         otherwise=f"holds the run {checkpoint.run}, not the one of its name",
     )
     _check_files(checkpoint, report)
+    if checkpoint.unknown_settings:
+        names = ", ".join(flat(checkpoint.unknown_settings))
+        report.warn(folder / CONFIG, f"has settings that this version does not know: {names}")
     if (folder / "config.json").is_file():
         with report.guard(folder / "config.json"):
             _check_model_config(checkpoint, report)

@@ -4,11 +4,13 @@ import re
 import shutil
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from pathlib import Path
 
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
+from goemo_cli.services.runs.files import partial_paths
 from goemo_cli.services.validation.report import Repair, ValidationReport
 
 STILL_WRITTEN_SECONDS = 600
@@ -28,10 +30,8 @@ def check_leftovers(layout: Layout, runs: Collection[RunName], report: Validatio
     for path in _orphans(layout, runs):
         report.warn(path, "belongs to no finished run")
     for base in (layout.root / "artifacts", layout.root / "output"):
-        for path in sorted(base.rglob(f"{PARTIAL_PREFIX}*")):
-            # A partial folder goes as a whole.
-            if not any(parent.name.startswith(PARTIAL_PREFIX) for parent in path.parents):
-                _check_partial(path, report)
+        for path in sorted(partial_paths(base)):
+            _check_partial(path, report)
 
 
 def _orphans(layout: Layout, runs: Collection[RunName]) -> list[Path]:
@@ -51,7 +51,7 @@ def _orphans(layout: Layout, runs: Collection[RunName]) -> list[Path]:
 
 
 def _check_partial(path: Path, report: ValidationReport) -> None:
-    with report.guard(path):
+    with report.guard(path), suppress(FileNotFoundError):  # whoever wrote it is done
         touched = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
         if time.time() - touched < STILL_WRITTEN_SECONDS:
             report.warn(path, "half written: by a run that is still going, or was killed a moment ago")

@@ -9,6 +9,7 @@ from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, P
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
+from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
 from goemo_cli.services.validation.ensembles import check_ensemble
@@ -95,18 +96,17 @@ def _validated(layout: Layout, recompute: int, listen: Listener) -> ValidationRe
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
     check_reports(layout, sources, report)
-    finished = [
-        run
-        for path in layout.checkpoints()
-        if (path / MANIFEST).is_file() and (run := RunName.parse(path.name))
-    ]
+    finished = [one.run for one in listed_runs(layout) if one.state != "unfinished"]
     check_leftovers(layout, finished, report)
     return report
 
 
 def _check_checkpoints(layout: Layout, report: ValidationReport, listen: Listener) -> dict[str, Checkpoint]:
     """Every sound checkpoint by its run's name, oldest first."""
-    folders = list(layout.checkpoints())
+    for family in layout.models.iterdir() if layout.models.is_dir() else ():
+        with report.guard(family):
+            _ = family.is_dir() and list(family.iterdir())
+    folders = [one.path for one in listed_runs(layout)]
     listen(PhaseStarted("Checking checkpoints", len(folders), "checkpoints"))
     opened: dict[str, Checkpoint] = {}
     for folder in folders:
