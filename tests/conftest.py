@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import hypothesis
 import numpy as np
@@ -24,7 +24,13 @@ from goemo_cli.ml import bootstrap
 if TYPE_CHECKING:
     from goemo_cli.ml.transformer import TransformerClassifier
 
-EMPTY_METRICS = {**dict.fromkeys(METRICS_KEYS), "history": [], "per_class": [], "test": {}, "data": {}}
+EMPTY_METRICS: dict[str, Any] = {
+    **dict.fromkeys(METRICS_KEYS),
+    "history": [],
+    "per_class": [],
+    "test": {},
+    "data": {},
+}
 """metrics.json that says nothing."""
 REPOSITORY = Path(__file__).resolve().parents[1]
 

@@ -116,6 +116,14 @@ class Checkpoint:
 
         return Thresholds.read(self.path / THRESHOLDS, self.labels)
 
+    def require_readable(self) -> None:
+        """Read settings, metrics and thresholds.
+
+        Raises:
+            CorruptArtifactError: one of them is damaged.
+        """
+        _ = self.config, self.metrics, self.thresholds
+
     def size_faults(self) -> Iterator[tuple[Path, str]]:
         """Files of the manifest that are missing or have another size: (path, what is wrong)."""
         for name, entry in self.manifest["files"].items():

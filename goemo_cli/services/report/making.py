@@ -1,12 +1,18 @@
 """`goemo report`: runs on one page that needs nothing else, or as Markdown."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import CorruptArtifactError, DataError, GoemoError, SettingError
+from goemo_cli.core.errors import (
+    CheckpointNotFoundError,
+    CorruptArtifactError,
+    DataError,
+    GoemoError,
+    SettingError,
+)
 from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
@@ -102,7 +108,7 @@ def _named(references: Sequence[str], layout: Layout, listen: Listener) -> list[
 def _best(layout: Layout, listen: Listener) -> tuple[list[Checkpoint], str | None]:
     """The best runs that compare, and a sentence on those that are not shown."""
     found = choose_best(layout, listen=listen)
-    opened = _with_metrics(found.among, listen)
+    opened = list(_opened(found.among, listen))
     first = opened[0]
     comparing = [one for one in opened if _compares(first, one)]
     shown = comparing[:MOST_RUNS]
@@ -114,20 +120,16 @@ def _best(layout: Layout, listen: Listener) -> tuple[list[Checkpoint], str | Non
     return shown, f"Not shown in detail: {', '.join(reasons)}." if reasons else None
 
 
-def _with_metrics(runs: Sequence[ListedRun], listen: Listener) -> list[Checkpoint]:
-    """Of sound runs those with sound metrics, at least one; damaged ones are a warning."""
-    opened: list[Checkpoint] = []
-    for i, one in enumerate(runs):
-        checkpoint = Checkpoint.open(one.path)
+def _opened(runs: Sequence[ListedRun], listen: Listener) -> Iterator[Checkpoint]:
+    """Of the best runs those that are sound; the first one is. Damaged ones are a warning."""
+    for one in runs:
         try:
-            _ = checkpoint.metrics
-        except CorruptArtifactError as error:
-            if not opened and i == len(runs) - 1:
-                raise
+            checkpoint = Checkpoint.open(one.path)
+            checkpoint.require_readable()
+        except (CheckpointNotFoundError, CorruptArtifactError, OSError) as error:
             listen(Warned(damage(one.run, error)))
         else:
-            opened.append(checkpoint)
-    return opened
+            yield checkpoint
 
 
 def _compares(first: Checkpoint, other: Checkpoint) -> bool:

@@ -1,6 +1,6 @@
 """How people name a run: its folder, its name, or @latest, @best, @MODEL."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,7 @@ class BestRun:
 
     run: ListedRun
     among: tuple[ListedRun, ...]
-    """The runs that compare with it, the best first."""
+    """The runs that compare with it, the best first; only the best was opened."""
     left_out: int
     """How many runs have the score on other comments."""
 
@@ -91,7 +91,7 @@ def choose_best(layout: Layout, metric: str = BEST_METRIC, listen: Listener = ig
         raise NotFoundError(f"no run in {layout.models} has a {metric}")
     split = scored[-1].headline.get("val_sha256")
     among = [one for one in scored if one.headline.get("val_sha256") == split]
-    best_first = tuple(_sound(ranked(among, metric), listen))
+    best_first = _from_first_sound(ranked(among, metric), listen)
     return BestRun(best_first[0], best_first, len(scored) - len(among))
 
 
@@ -103,7 +103,7 @@ def _special(reference: str, layout: Layout, listen: Listener) -> Path:
         raise SettingError([f"{reference!r}: only @best takes a metric, as in @best:{BEST_METRIC}"])
     finished = _finished(layout, listen)
     newest_first = (finished if wanted == "latest" else _of_model(wanted, finished, layout))[::-1]
-    return next(_sound(newest_first, listen)).path
+    return _from_first_sound(newest_first, listen)[0].path
 
 
 def _finished(layout: Layout, listen: Listener) -> list[ListedRun]:
@@ -113,25 +113,23 @@ def _finished(layout: Layout, listen: Listener) -> list[ListedRun]:
     return finished
 
 
-def _sound(runs: Sequence[ListedRun], listen: Listener) -> Iterator[ListedRun]:
-    """Of some runs those that can be opened; at least one.
+def _from_first_sound(runs: Sequence[ListedRun], listen: Listener) -> tuple[ListedRun, ...]:
+    """Some runs without the damaged ones at their beginning; the others are not opened.
 
     Raises:
-        CorruptArtifactError, NotFoundError, OSError: none of them; what is wrong with the first.
+        CorruptArtifactError, NotFoundError, OSError: all are damaged; what is wrong with the first.
     """
     first: Exception | None = None
-    found = False
-    for one in runs:
+    for i, one in enumerate(runs):
         try:
-            Checkpoint.open(one.path)
+            Checkpoint.open(one.path).require_readable()
         except (CorruptArtifactError, CheckpointNotFoundError, OSError) as error:
             first = first or error
             listen(Warned(damage(one.run, error)))
         else:
-            found = True
-            yield one
-    if first and not found:
-        raise first
+            return tuple(runs[i:])
+    assert first  # there are runs
+    raise first
 
 
 def _of_model(name: str, finished: Sequence[ListedRun], layout: Layout) -> list[ListedRun]:
