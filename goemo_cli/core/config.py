@@ -239,7 +239,7 @@ class WandbSettings(Section):
     log_predictions: bool = False
     """Show the first 1,000 test comments with their labels as a table."""
     log_embeddings: bool = False
-    """Show 1,000 test comments as vectors with their labels, for W&B's and TensorBoard's projectors."""
+    """Show 1,000 test comments as vectors with their labels, for W&B's and TensorBoard's projectors, and pictures of them (t-SNE) and of confused labels."""
     log_gradients: bool = False
     """Show histograms of every parameter's gradient every `log_every` steps, here and in every other mirror."""
     watch_model: bool = False

@@ -18,6 +18,7 @@ from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.fitting import Fitted, Prepared, load_fitted
 from goemo_cli.services.predictions import predicted
+from goemo_cli.services.tracked_pictures import result_pictures
 from goemo_cli.services.tracked_tables import embedded_sample
 from goemo_cli.services.tracking import tell_results
 from goemo_cli.tracking.base import Tracker
@@ -84,7 +85,17 @@ def finish_run(
 
     conclusion = conclude(val, test, config.thresholds)
     checkpoint = write_run(record, conclusion, layout=layout, listen=tell)
-    tell_results(tracker, checkpoint, conclusion.test, files, layout=layout, step=step, embedded=embedded)
+    pictures = result_pictures(checkpoint, embedded, layout=layout, listen=listen) if embedded else ()
+    tell_results(
+        tracker,
+        checkpoint,
+        conclusion.test,
+        files,
+        layout=layout,
+        step=step,
+        embedded=embedded,
+        pictures=pictures,
+    )
     return checkpoint
 
 

@@ -3,7 +3,7 @@
 import secrets
 import string
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.environment import processor, versions
 from goemo_cli.services.remote.syncing import sync_command, wandb_target
 from goemo_cli.services.tracked_tables import EmbeddedSample, result_tables
-from goemo_cli.tracking.base import Artifact, Tracker
+from goemo_cli.tracking.base import Artifact, Picture, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.metadata import without_secrets
@@ -144,6 +144,7 @@ def tell_results(
     layout: Layout,
     step: int,
     embedded: EmbeddedSample | None = None,
+    pictures: Iterable[Picture] = (),
 ) -> None:
     """Tell a tracker all that a finished run left behind: numbers, tables, files, artifacts; then close it.
 
@@ -154,12 +155,15 @@ def tell_results(
         written: files outside the checkpoint.
         layout: where they lie.
         step: the last optimizer step; numbers of the end stand one step after it.
-        embedded: some comments of test as vectors, where they are to be shown.
+        embedded: some comments of test as vectors, if they are to be shown.
+        pictures: shown too.
     """
     metrics, wandb = checkpoint.metrics, checkpoint.config.logging.wandb
     tracker.log(test_values(metrics), step=step + 1)
     for table in result_tables(metrics, test, with_comments=wandb.log_predictions, embedded=embedded):
         tracker.table(table, step=step + 1)
+    for picture in pictures:
+        tracker.picture(picture, step=step + 1)
     saved = _checkpoint_files(checkpoint) if wandb.log_model else {}
     for name, path in saved.items():
         tracker.save(path, name=f"checkpoint/{checkpoint.run}/{name}")

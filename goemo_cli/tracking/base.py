@@ -24,6 +24,15 @@ class Table:
 
 
 @dataclass(frozen=True)
+class Picture:
+    """An image for people to look at."""
+
+    name: str
+    png: bytes
+    """The content of a PNG file."""
+
+
+@dataclass(frozen=True)
 class Artifact:
     """Files that belong together, as a mirror may keep them by name and version."""
 
@@ -78,6 +87,10 @@ class Tracker(Protocol):
         """Show rows."""
         ...
 
+    def picture(self, picture: Picture, *, step: int) -> None:
+        """Show an image."""
+        ...
+
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Show how values by name (`gradients/{parameter}`) are distributed at an optimizer step."""
         ...
@@ -110,6 +123,9 @@ class NullTracker:
         """Nothing."""
 
     def table(self, table: Table, *, step: int) -> None:
+        """Nothing."""
+
+    def picture(self, picture: Picture, *, step: int) -> None:
         """Nothing."""
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Artifact, Table, Tracker
+from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
 
 
 class GuardedTrackers:
@@ -43,6 +43,10 @@ class GuardedTrackers:
     def table(self, table: Table, *, step: int) -> None:
         """Show everywhere."""
         self._each(lambda tracker: tracker.table(table, step=step))
+
+    def picture(self, picture: Picture, *, step: int) -> None:
+        """Show everywhere."""
+        self._each(lambda tracker: tracker.picture(picture, step=step))
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Show everywhere."""

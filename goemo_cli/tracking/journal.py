@@ -4,6 +4,7 @@ Lines are appended, each by one write, to a file that only ever grows; a line th
 writes holds a lock that the kernel releases when the process ends, however it ends.
 """
 
+import base64
 import errno
 import fcntl
 import json
@@ -19,7 +20,7 @@ from goemo_cli.core.files import path_from_root
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.base import Artifact, Table, Tracker
+from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
 
 Record = Mapping[str, Any]
 """A line: `kind` and what belongs to it."""
@@ -72,6 +73,11 @@ class JournalTracker:
         """Write a table, rows and all."""
         rows = [list(row) for row in table.rows]
         self._write("table", step=step, name=table.name, columns=table.columns, rows=rows, chart=table.chart)
+
+    def picture(self, picture: Picture, *, step: int) -> None:
+        """Write an image, its PNG in base64."""
+        png = base64.b64encode(picture.png).decode("ascii")
+        self._write("picture", step=step, name=picture.name, png=png)
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Write counts and edges."""
@@ -206,6 +212,7 @@ _KEYS = {
     "log": {"step", "epoch", "values"},
     "event": {"name", "values"},
     "table": {"step", "name", "columns", "rows", "chart"},
+    "picture": {"step", "name", "png"},
     "histograms": {"step", "values"},
     "file": {"name", "path"},
     "artifact": {"name", "type", "files", "texts", "metadata", "aliases", "is_input"},
@@ -233,6 +240,8 @@ def tell(tracker: Tracker, record: Record, *, root: Path) -> None:
     elif kind == "table":
         table = Table(record["name"], tuple(record["columns"]), record["rows"], record["chart"])
         tracker.table(table, step=record["step"])
+    elif kind == "picture":
+        tracker.picture(Picture(record["name"], base64.b64decode(record["png"])), step=record["step"])
     elif kind == "histograms":
         found = {name: Histogram(**one) for name, one in record["values"].items()}
         tracker.histograms(found, step=record["step"])

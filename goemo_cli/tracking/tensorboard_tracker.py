@@ -1,16 +1,18 @@
 """TensorBoard event files as a mirror."""
 
 from collections.abc import Mapping
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.core.yaml_files import dump_yaml
-from goemo_cli.tracking.base import Artifact, Table
+from goemo_cli.tracking.base import Artifact, Picture, Table
 
 
 class TensorboardTracker:
@@ -43,6 +45,11 @@ class TensorboardTracker:
             self._project(table, step)
         elif table.chart is None:
             self._writer.add_text(f"tables/{table.name}", _aligned(table), step)
+
+    def picture(self, picture: Picture, *, step: int) -> None:
+        """Write an image."""
+        pixels = np.asarray(Image.open(BytesIO(picture.png)).convert("RGB"))
+        self._writer.add_image(f"media/{picture.name}", pixels, step, dataformats="HWC")
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Write histograms over optimizer steps."""

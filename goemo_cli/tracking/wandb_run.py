@@ -5,15 +5,17 @@ import re
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import wandb
+from PIL import Image
 
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Artifact, Table
+from goemo_cli.tracking.base import Artifact, Picture, Table
 from goemo_cli.tracking.wandb_process import WandbTarget
 from goemo_cli.tracking.wandb_sdk import run_settings
 
@@ -114,6 +116,10 @@ class WandbRun:
         self._log(
             {f"charts/{table.name}": wandb.plot_table(preset, shown, fields, {"title": table.name})}, step
         )
+
+    def picture(self, picture: Picture, *, step: int) -> None:
+        """Log a W&B image below media/."""
+        self._log({f"media/{picture.name}": wandb.Image(Image.open(BytesIO(picture.png)))}, step)
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Log W&B histograms."""

@@ -8,7 +8,7 @@ from typing import Any
 from goemo_cli.core.errors import StorageError
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Artifact, Table
+from goemo_cli.tracking.base import Artifact, Picture, Table
 from goemo_cli.tracking.journal import journal_path
 from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
 
@@ -92,6 +92,9 @@ class WandbTracker:
         """Nothing: the journal tells the mirror."""
 
     def table(self, table: Table, *, step: int) -> None:
+        """Nothing: the journal tells the mirror."""
+
+    def picture(self, picture: Picture, *, step: int) -> None:
         """Nothing: the journal tells the mirror."""
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:

@@ -577,7 +577,7 @@ def test_runs_that_are_open_at_once_stay_apart(wandb_server: WandbServer, tmp_pa
     """Also next to one of the user's."""
     body = """
     import wandb
-    own = wandb.init(project="mood", id="own", reinit="create_new")
+    own = wandb.init(project="mood", id="own", reinit="create_new", dir=root)
     other = ArtifactManager("mood", root=root, warn=warned.append)
     said["other"] = other.init_run()
     for number, one in enumerate((manager, other)):
@@ -601,7 +601,7 @@ def test_a_run_that_something_else_finishes_on_wandb_continues_here(
 ):
     body = """
     import wandb
-    wandb.init(project="mood", reinit="finish_previous").finish()  # as every init in a notebook
+    wandb.init(project="mood", reinit="finish_previous", dir=root).finish()  # as every init in a notebook
     manager.log_metrics({"loss": 1.0})
     """
     said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))

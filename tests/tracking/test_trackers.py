@@ -1,5 +1,6 @@
 """Mirrors without a network: the journal, real event files, the real wandb SDK offline; none can hurt or change a run."""
 
+import base64
 import json
 import sys
 from collections.abc import Mapping
@@ -21,19 +22,19 @@ from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import journal_path, read_journal
 
 
-def config(*overrides: str, epochs: int = 2, model: str = "tiny") -> TrainConfig:
+def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: str = "sample") -> TrainConfig:
     flags = {
         "model.name": model,
-        "data.name": "sample",
+        "data.name": data,
         "data.max_train_samples": 64,
         "training.epochs": epochs,
     }
     return resolve_settings(None, flags, overrides)
 
 
-def run(root: Path, *overrides: str, epochs: int = 2, model: str = "tiny") -> tuple[TrainResult, list[str]]:
+def run(root: Path, *overrides: str, **choices: Any) -> tuple[TrainResult, list[str]]:
     said: list[Event] = []
-    settings, layout = config(*overrides, epochs=epochs, model=model), Layout(root)
+    settings, layout = config(*overrides, **choices), Layout(root)
     tracker = open_tracker(settings, layout=layout, listen=said.append)
     result = train(settings, layout=layout, tracker=tracker, listen=said.append)
     return result, [
@@ -83,8 +84,23 @@ def test_a_model_that_is_fitted_at_once_has_embeddings_and_nothing_to_watch(tmp_
         "a model that is fitted at once has no gradients or weights to watch; none are logged"
     ]
     assert not [record for record in records if record["kind"] == "histograms"]
+    pictures = {record["name"]: record["png"] for record in records if record["kind"] == "picture"}
+    assert list(pictures) == ["label_confusion", "embedding_projection"]
+    assert all(base64.b64decode(png).startswith(b"\x89PNG") for png in pictures.values())
     (embeddings,) = (record for record in records if record.get("chart") == "projector")
     assert len(embeddings["rows"]) == len(result.predictions.read_text(encoding="utf-8").splitlines()) - 1
+
+
+def test_a_picture_that_cannot_be_drawn_costs_a_warning(tmp_path: Path) -> None:
+    """Here because there are too few comments."""
+    for split in ("train", "val", "test"):
+        rows = "".join(f"so {label} {split} {at},{label}\n" for at in range(4) for label in ("joy", "fear"))
+        (tmp_path / f"{split}.csv").write_text(f"text,labels\n{rows}", encoding="utf-8")
+    result, warnings = run(tmp_path, "logging.wandb.log_embeddings=true", model="tfidf", data=str(tmp_path))
+    records = read_journal(journal_path(Layout(tmp_path).journals, result.run)).records
+    assert [record["name"] for record in records if record["kind"] == "picture"] == ["label_confusion"]
+    (said,) = (one for one in warnings if "picture" in one)
+    assert said.startswith("picture embedding_projection is not logged")
 
 
 def test_a_journal_that_cannot_be_written_is_said_once_and_ends_the_mirror_that_reads_it(

@@ -238,6 +238,19 @@ def test_embeddings_are_those_of_the_saved_model_with_its_labels(mirrored: Mirro
     assert len(metadata.read_text(encoding="utf-8").splitlines()) == len(test) + 1
 
 
+def test_confusions_and_embeddings_are_pictures_wherever_they_are_shown(
+    mirrored: Mirrored, event_files: Any
+) -> None:
+    run = mirrored.server.runs[mirrored.path]
+    (final,) = (row for row in run.history if "media/label_confusion" in row)
+    for name in ("label_confusion", "embedding_projection"):
+        image = final[f"media/{name}"]
+        assert image["_type"] == "image-file"
+        assert run.files[image["path"]].startswith(b"\x89PNG")
+        (drawn,) = event_files.Images(f"media/{name}")
+        assert (drawn.width, drawn.height) == (image["width"], image["height"])
+
+
 def test_tensorboard_has_the_same_numbers_beside_it(mirrored: Mirrored, event_files: Any) -> None:
     history = mirrored.result.metrics["history"]
     scalars = event_files.Scalars("val/f1_macro")

@@ -45,15 +45,30 @@ _ROOM = (9.2, 7.2)
 
 def draw(source: Source) -> Drawn:
     """A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels."""
-    from goemo_cli.ml.embedding import embed, project
+    from goemo_cli.ml.embedding import embed
 
     test = source.predictions("test")
-    if len(test) < LEAST:
-        path = source.layout.split_predictions(source.checkpoint.run, "test")
-        raise DataError(f"{path} holds {len(test)} rows; a projection needs at least {LEAST}")
+    _require_enough(source, len(test))
     rows = sample(len(test))
+    return drawn(source, rows, embed(source.classifier(), [test.texts[row] for row in rows]))
+
+
+def drawn(source: Source, rows: IntArray, embeddings: FloatArray) -> Drawn:
+    """The figure of given comments.
+
+    Args:
+        source: the run.
+        rows: which comments of test, (n_examples,).
+        embeddings: their vectors, each of length 1, (n_examples, size).
+
+    Raises:
+        DataError: fewer than `LEAST` comments.
+    """
+    from goemo_cli.ml.embedding import project
+
+    test = source.predictions("test")
+    _require_enough(source, len(rows))
     y_true = test.y_true[rows]
-    embeddings = embed(source.classifier(), [test.texts[row] for row in rows])
     points = project(embeddings)
     groups = groups_of(test.labels, y_true)
     names = list(groups)
@@ -84,6 +99,12 @@ FIGURE = Description(
     "the checkpoint's weights and the predictions of test (their comments)",
     draw,
 )
+
+
+def _require_enough(source: Source, n_comments: int) -> None:
+    if n_comments < LEAST:
+        path = source.layout.split_predictions(source.checkpoint.run, "test")
+        raise DataError(f"{path} holds {n_comments} rows; a projection needs at least {LEAST}")
 
 
 def sample(n_comments: int) -> IntArray:
