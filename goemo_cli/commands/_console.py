@@ -12,12 +12,14 @@ from rich.table import Table
 from rich.text import Text
 
 from goemo_cli.core.decimals import decimal
+from goemo_cli.core.files import descriptor_of
 
 # C0 and C1 controls but newline and tab, and the characters that reorder text: harmless nowhere on a terminal.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 _LONGEST_NAME = 40
+_STDOUT = 1
 
 
 def plain(value: object) -> str:
@@ -41,18 +43,21 @@ class Console:
     Args:
         as_json: collect results and print one JSON document at the end of the command.
         quiet: leave out notes and hints.
+        output: the file that the command writes; if that is standard output, results go to standard error.
     """
 
-    def __init__(self, *, as_json: bool = False, quiet: bool = False) -> None:
+    def __init__(self, *, as_json: bool = False, quiet: bool = False, output: Path | None = None) -> None:
         self.as_json, self.quiet = as_json, quiet
         self._warned: set[str] = set()
-        self._out = _Terminal()
         self.talk = _Terminal(stderr=True)
+        self._is_data_only = output is not None and descriptor_of(output) == _STDOUT
+        self._out = self.talk if self._is_data_only else _Terminal()
 
     def result(self, message: str, **values: Any) -> None:
         """The outcome of the command: a sentence and named values, or one JSON object of the values."""
         if self.as_json:
-            typer.echo(json.dumps(_jsonable(values), ensure_ascii=False, indent=2, allow_nan=False))
+            document = json.dumps(_jsonable(values), ensure_ascii=False, indent=2, allow_nan=False)
+            typer.echo(document, err=self._is_data_only)
             return
         self._out.print(Text(plain(message), style="bold green"))
         width = max((len(name) for name in values), default=0)

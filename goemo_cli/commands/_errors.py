@@ -100,7 +100,9 @@ def _boundary() -> Iterator[None]:
         raise RuntimeError(f"unexpected end of a file ({error})") from error
     except Exception as error:
         command_has_ended()
-        if isinstance(error, OutputError) and error.is_unread:
+        if (
+            isinstance(error, OSError) and error.errno == errno.EPIPE and error.filename
+        ):  # not one of a network
             raise typer.Exit(READER_LEFT) from error
         code = exit_code(error)
         if code is None:

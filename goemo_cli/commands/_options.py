@@ -5,7 +5,8 @@ from typing import Annotated
 
 import typer
 
-from goemo_cli.core.errors import NotFoundError
+from goemo_cli.core.errors import NotFoundError, SettingError
+from goemo_cli.core.files import require_no_dangling_link
 
 _RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
 
@@ -27,10 +28,34 @@ def _existing_root(context: typer.Context, root: Path) -> Path:
     return root
 
 
+def _writable(path: Path | None) -> None:
+    if path is not None:
+        try:
+            require_no_dangling_link(path)
+        except SettingError as error:
+            raise typer.BadParameter(str(error)) from error
+
+
+def output_file(path: Path | None) -> Path | None:
+    """Refuse what can be no file before anything is computed; `-` is standard output."""
+    _writable(path)
+    if path is not None and path.is_dir():
+        raise typer.BadParameter(f"{path} is a folder; name the file to write")
+    return Path("/dev/stdout") if path == Path("-") else path
+
+
+def output_folder(path: Path | None) -> Path | None:
+    """Refuse what can be no folder before anything is computed."""
+    _writable(path)
+    if path is not None and path.exists() and not path.is_dir():
+        raise typer.BadParameter(f"{path} is not a folder")
+    return path
+
+
 _ROOT = "Project root: artifacts/ and output/ lie below it."
 RootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=_existing_root)]
 """Of commands that read: the folder must exist."""
-NewRootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR")]
+NewRootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=output_folder)]
 """Of commands that create the folder if it is missing."""
 DataDirOpt = Annotated[
     Path | None,
@@ -80,11 +105,17 @@ OutputDirOpt = Annotated[
         help="Folder to write to instead of the usual one.",
         metavar="DIR",
         show_default=False,
+        callback=output_folder,
     ),
 ]
 OutputFileOpt = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", help="File to write instead of the usual one.", metavar="FILE", show_default=False
+        "--output",
+        "-o",
+        help="File to write instead of the usual one; - is standard output.",
+        metavar="FILE",
+        show_default=False,
+        callback=output_file,
     ),
 ]

@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from goemo_cli.commands._options import output_file
+
 TextsArg = Annotated[
     list[str] | None, typer.Argument(help="Texts to predict.", metavar="[TEXT]...", show_default=False)
 ]
@@ -31,9 +33,10 @@ OutputOpt = Annotated[
     typer.Option(
         "--output",
         "-o",
-        help="File to write, whole or not at all: .jsonl, .csv, .parquet.",
+        help="File to write, whole or not at all: .jsonl, .csv, .parquet; - is standard output.",
         metavar="FILE",
         show_default=False,
+        callback=output_file,
     ),
 ]
 FormatOpt = Annotated[

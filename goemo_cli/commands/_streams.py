@@ -10,12 +10,7 @@ _OUT, _ERR = 1, 2
 
 
 class OutputError(OSError):
-    """Standard output cannot be written to."""
-
-    @property
-    def is_unread(self) -> bool:
-        """Whether its reader has gone."""
-        return self.errno == errno.EPIPE
+    """Standard output cannot be written to; `errno` is EPIPE if its reader has gone."""
 
 
 def prepare_streams() -> None:

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt
+from goemo_cli.commands._options import JsonOpt, QuietOpt, output_folder
 from goemo_cli.commands._typer import Typer
 
 data = Typer(help="Get the GoEmotions data.", no_args_is_help=True, rich_markup_mode=None)
@@ -27,6 +27,7 @@ def download(
             help="Folder to put it in. [default: the user's cache]",
             metavar="DIR",
             show_default=False,
+            callback=output_folder,
         ),
     ] = None,
     as_json: JsonOpt = False,

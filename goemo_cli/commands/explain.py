@@ -7,7 +7,7 @@ import typer
 from rich.text import Text
 
 from goemo_cli.commands._console import Console, plain
-from goemo_cli.commands._options import CheckpointOpt, DeviceOpt, JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import CheckpointOpt, DeviceOpt, JsonOpt, QuietOpt, RootOpt, output_file
 
 if TYPE_CHECKING:
     from goemo_cli.services.explaining import Explanation, LabelExplanation
@@ -41,7 +41,11 @@ def explain(
     html: Annotated[
         Path | None,
         typer.Option(
-            "--html", help="Also write a page with the coloured text.", show_default=False, metavar="FILE"
+            "--html",
+            help="Also write a page with the coloured text.",
+            show_default=False,
+            metavar="FILE",
+            callback=output_file,
         ),
     ] = None,
     device: DeviceOpt = "auto",
@@ -60,7 +64,7 @@ def explain(
     from goemo_cli.services.explanation_page import write_explanation
     from goemo_cli.services.runs.references import open_run
 
-    out = Console(as_json=as_json, quiet=quiet)
+    out = Console(as_json=as_json, quiet=quiet, output=html)
     opened = open_run(checkpoint, Layout(root), Screen(out))
     with Screen(out) as screen:
         found = explain_text(

@@ -37,7 +37,7 @@ def export_metrics(
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
 
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet, output=output)
     opened = None if checkpoint is None else open_run(checkpoint, layout, Screen(out))
 
     from goemo_cli.services.metrics import metrics_of_checkpoint, metrics_of_predictions

@@ -50,7 +50,7 @@ def predict(
     shape = _output_format(output, format, as_json=as_json)
     writes = bool(output or format or as_json or wandb or wandb_project or wandb_entity or wandb_mode)
     _check_inputs(text, input, text_column, input_format, interactive, is_plain=not writes)
-    out = Console(as_json=as_json, quiet=quiet)
+    out = Console(as_json=as_json, quiet=quiet, output=output)
 
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout

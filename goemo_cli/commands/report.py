@@ -52,7 +52,7 @@ def report(
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
 
-    out = Console(as_json=as_json, quiet=quiet)
+    out = Console(as_json=as_json, quiet=quiet, output=output)
     if on_wandb:
         _on_wandb(runs or [], Layout(root), out)
         return

@@ -1,42 +1,56 @@
 """Files that are whole or absent: write beside, fsync, rename. Nothing else in goemo writes a final file."""
 
+import errno
 import hashlib
 import json
 import math
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.errors import CorruptArtifactError, StorageError
+from goemo_cli.core.errors import CorruptArtifactError, SettingError, StorageError
 
 PARTIAL_PREFIX = ".goemo-partial-"
 """How unfinished files and folders are named, so that leftovers of a killed run can be told."""
 
 # safetensors and torch raise their own types, which tell a full disk only in words.
 _WRITE_FAILURES = ("No space left", "os error", "file write failed", "unexpected pos")
+_MAX_LINKS = 40
+"""Symbolic links that Linux follows in one path."""
 
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
-    """A temporary path in the same folder; what is written there becomes `path` when the block ends well.
+    """A temporary path; what is written there becomes `path` when the block ends well.
 
-    The folder is created where it is missing. On an error the temporary file is removed and an older file at
-    `path` stays as it was.
+    The temporary file is in the same folder, which is created if it is missing. On an error it is removed, and an
+    older file at `path` stays as it was. A file keeps its permissions. A symbolic link stays one: the file that it
+    leads to is replaced. What is not a file (a device, a pipe, standard output) gets the bytes at the end.
+
+    Raises:
+        SettingError: a symbolic link that leads nowhere.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, suffix=path.suffix, dir=path.parent)
+    require_no_dangling_link(path)
+    if _is_stream(path):
+        with _written_through(path) as partial:
+            yield partial
+        return
+    target = _file_to_replace(path)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, suffix=path.suffix, dir=target.parent)
     os.close(handle)
     partial = Path(name)
     try:
         yield partial
-        partial.chmod(0o666 & ~_umask())
+        partial.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         _flush(partial)
-        partial.replace(path)
-        _flush(path.parent)
+        partial.replace(target)
+        _flush(target.parent)
     except BaseException as error:
         with suppress(OSError):
             partial.unlink()
@@ -50,22 +64,42 @@ def staged_files(directory: Path) -> Iterator[Path]:
 
     For libraries that insist on writing several files into a folder themselves.
     """
+    require_no_dangling_link(directory)
     directory.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=directory))
     try:
         yield stage
         for source in sorted(path for path in stage.rglob("*") if path.is_file()):
-            target = directory / source.relative_to(stage)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            source.chmod(0o666 & ~_umask())
-            _flush(source)
-            source.replace(target)
-        _flush(directory)
+            with atomic_path(directory / source.relative_to(stage)) as partial:
+                shutil.move(source, partial)
     except OSError as error:
         _name_file(error, directory)
         raise
     finally:
         shutil.rmtree(stage, ignore_errors=True)
+
+
+def require_no_dangling_link(path: Path) -> None:
+    """Refuse a path through a symbolic link that leads nowhere: writing would replace the link, or fail late.
+
+    Raises:
+        SettingError: with the link and where it leads.
+    """
+    for part in (path, *path.parents):
+        if part.is_symlink() and not part.exists():
+            raise SettingError([f"is a symbolic link to {part.readlink()}, which does not exist"], part)
+
+
+def descriptor_of(path: Path) -> int | None:
+    """The number of this process's open file that a path stands for: 1 for /dev/stdout; None for any other path."""
+    folders = ("/dev/fd", f"/proc/{os.getpid()}/fd")
+    for _ in range(_MAX_LINKS):
+        if path.name.isdigit() and os.path.realpath(path.parent) in folders:
+            return int(path.name)
+        if not path.is_symlink():
+            return None
+        path = path.parent / path.readlink()
+    return None
 
 
 def remove_if_empty(*folders: Path) -> None:
@@ -191,6 +225,46 @@ def _name_file(error: BaseException, path: Path) -> None:
     """A failed write does not know its file; whoever reads the message wants to."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = str(path)
+
+
+def _is_stream(path: Path) -> bool:
+    """Whether a path is no file that can be replaced: a device, a pipe, or an open file of this process."""
+    if descriptor_of(path) is not None:
+        return True
+    return path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()
+
+
+@contextmanager
+def _written_through(path: Path) -> Iterator[Path]:
+    """A temporary file elsewhere, whose bytes go to a stream when the block ends well."""
+    with tempfile.TemporaryDirectory(prefix=PARTIAL_PREFIX) as folder:
+        partial = Path(folder) / f"output{path.suffix}"
+        partial.touch()
+        try:
+            yield partial
+            number = descriptor_of(path)
+            handle = os.open(path, os.O_WRONLY) if number is None else os.dup(number)
+            with partial.open("rb") as written, os.fdopen(handle, "wb") as stream:
+                shutil.copyfileobj(written, stream)
+        except BaseException as error:
+            _name_file(error, path)
+            raise
+
+
+def _file_to_replace(path: Path) -> Path:
+    """The file itself, behind all symbolic links.
+
+    Raises:
+        OSError: a folder, or a link to a file that may not be written to (data caches protect theirs so).
+    """
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(path))
+    if not path.is_symlink():
+        return path
+    target = path.resolve()
+    if not os.access(target, os.W_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(target))
+    return target
 
 
 def _umask() -> int:

@@ -12,7 +12,7 @@ from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint, claim_checkpoint
 from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Event, Listener, StoppedEarly, Warned, ignore
-from goemo_cli.core.files import remove_if_empty
+from goemo_cli.core.files import remove_if_empty, require_no_dangling_link
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
@@ -183,6 +183,8 @@ def training_data(
 @contextmanager
 def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, Path]]:
     """A run name and its folder; a run that fails before it saved anything leaves no empty folder behind."""
+    for path in (layout.models, layout.predictions, layout.stats, layout.journals):
+        require_no_dangling_link(path)
     layout.predictions.mkdir(parents=True, exist_ok=True)  # a read-only place fails now, not after training
     layout.stats.mkdir(parents=True, exist_ok=True)
     run, folder = claim_checkpoint(layout, model, family)

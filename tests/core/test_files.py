@@ -3,11 +3,12 @@
 import hashlib
 import os
 import stat
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from goemo_cli.core.errors import CorruptArtifactError, StorageError
+from goemo_cli.core.errors import CorruptArtifactError, SettingError, StorageError
 from goemo_cli.core.files import (
     atomic_path,
     library_writes,
@@ -53,6 +54,72 @@ def test_files_get_the_permissions_of_the_umask(tmp_path: Path):
     finally:
         os.umask(old)
     assert stat.S_IMODE((tmp_path / "file.txt").stat().st_mode) == 0o640
+
+
+def test_a_file_keeps_its_permissions(tmp_path: Path):
+    (tmp_path / "private.txt").write_text("old")
+    (tmp_path / "private.txt").chmod(0o600)
+    write_text(tmp_path / "private.txt", "new")
+    assert stat.S_IMODE((tmp_path / "private.txt").stat().st_mode) == 0o600
+
+
+def test_a_symbolic_link_stays_one_and_its_file_is_replaced(tmp_path: Path):
+    (tmp_path / "far").mkdir()
+    (tmp_path / "far" / "file.txt").write_text("old")
+    (tmp_path / "near.txt").symlink_to("second.txt")
+    (tmp_path / "second.txt").symlink_to("far/file.txt")
+    write_text(tmp_path / "near.txt", "new")
+    with staged_files(tmp_path) as stage:
+        (stage / "near.txt").write_text("newer")
+    assert (tmp_path / "near.txt").is_symlink()
+    assert (tmp_path / "far" / "file.txt").read_text() == "newer"
+    assert [path.name for path in (tmp_path / "far").iterdir()] == ["file.txt"]
+
+
+@pytest.mark.parametrize("name", ["dangling", "dangling/file.txt", "loop"])
+def test_a_link_that_leads_nowhere_is_a_mistake(tmp_path: Path, name: str):
+    (tmp_path / "dangling").symlink_to("missing")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(SettingError, match="is a symbolic link to"):
+        write_text(tmp_path / name, "text")
+    with pytest.raises(SettingError, match="is a symbolic link to"), staged_files(tmp_path / name):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["dangling", "loop"]
+
+
+def test_a_pipe_gets_the_bytes_and_stays(tmp_path: Path):
+    os.mkfifo(tmp_path / "pipe.txt")
+    with ThreadPoolExecutor() as pool:
+        read = pool.submit((tmp_path / "pipe.txt").read_text)
+        write_text(tmp_path / "pipe.txt", "whole")
+        assert read.result() == "whole"
+    assert (tmp_path / "pipe.txt").is_fifo()
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_device_gets_the_bytes_and_stays(tmp_path: Path):
+    reader, device = os.openpty()  # a terminal is a device that needs no rights
+    (tmp_path / "terminal").symlink_to(os.ttyname(device))
+    write_text(tmp_path / "terminal", "whole\n")
+    assert os.read(reader, 100) == b"whole\r\n"
+    assert (tmp_path / "terminal").is_char_device()
+    os.close(device)
+    os.close(reader)
+
+
+def test_an_open_file_gets_the_bytes_where_it_is(tmp_path: Path):
+    """As standard output in `goemo ... -o /dev/stdout >> file`."""
+    with (tmp_path / "file.txt").open("w") as stream:
+        stream.write("before ")
+        stream.flush()
+        write_text(Path(f"/dev/fd/{stream.fileno()}"), "whole")
+        stream.write(" after")
+    assert (tmp_path / "file.txt").read_text() == "before whole after"
+
+
+def test_a_folder_is_no_file_before_anything_is_computed(tmp_path: Path):
+    with pytest.raises(IsADirectoryError), atomic_path(tmp_path):
+        pytest.fail("the block must not begin")
 
 
 def test_text_keeps_its_line_ends(tmp_path: Path):
