@@ -26,13 +26,6 @@ class _LineFeeds:
         return self._stream.write(row.removesuffix("\r\n") + "\n")
 
 
-def csv_delimiter(path: Path) -> str:
-    """`;` where the header has no comma, as spreadsheets of many countries write CSV; else a comma."""
-    with path.open("rb") as stream:
-        header = stream.readline()
-    return ";" if b";" in header and b"," not in header else ","
-
-
 def csv_writer(stream: TextIO) -> Any:
     """A csv writer that quotes what needs it and ends rows with a line feed."""
     return csv.writer(_LineFeeds(stream), lineterminator="\r\n")
@@ -55,19 +48,37 @@ def atomic_csv(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def open_csv(path: Path, delimiter: str = ",") -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
+def open_csv(
+    path: Path, delimiter: str = ",", *, named: Path | None = None, most_line_ends: int | None = None
+) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
     """The header, and (line number, fields) of every row after it; fields of any length.
 
     Reading raises `DataFileError` with the line for broken quoting and bytes that are not UTF-8.
+
+    Args:
+        path: the file.
+        delimiter: between fields.
+        named: the path that errors name, if it is not the file's own.
+        most_line_ends: lines of one row; more raise `DataFileError`. No limit by default.
     """
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = _rows(path, stream, delimiter)
+        rows = _rows(path, named or path, stream, delimiter, most_line_ends)
         yield next(rows, (0, []))[1], rows
 
 
+@contextmanager
+def not_utf8(named: Path, file: Path) -> Iterator[None]:
+    """Name the line of bytes that are not UTF-8, as a `DataFileError` of the file as the user knows it."""
+    try:
+        yield
+    except UnicodeDecodeError as error:
+        # A stream decodes blocks ahead of its reader, so the line is looked for once more.
+        raise DataFileError(named, f"not UTF-8 text ({error.reason})", undecodable_line(file)) from error
+
+
 def undecodable_line(path: Path) -> int | None:
-    """The first line (from 1) that is not UTF-8; None where all are."""
+    """The first line (from 1) that is not UTF-8; None if all are."""
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             try:
@@ -77,13 +88,36 @@ def undecodable_line(path: Path) -> int | None:
     return None
 
 
-def _rows(path: Path, stream: TextIO, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    reader = csv.reader(stream, delimiter=delimiter, strict=True)
+class _LinesOfRows:
+    """The lines of a stream, as the csv module reads them; an error if one row takes more than the limit."""
+
+    def __init__(self, path: Path, stream: TextIO, most: int | None) -> None:
+        self._path, self._stream, self._most = path, stream, most
+        self.first = 1
+        """Line on which the current row begins."""
+        self.last = 0
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._stream:
+            self.last += 1
+            if self._most and self.last - self.first > self._most:
+                raise DataFileError(
+                    self._path,
+                    f"a quoted field has more than {self._most} line ends: its closing quote is missing",
+                    self.first,
+                )
+            yield line
+
+
+def _rows(
+    path: Path, named: Path, stream: TextIO, delimiter: str, most_line_ends: int | None
+) -> Iterator[tuple[int, list[str]]]:
+    lines = _LinesOfRows(named, stream, most_line_ends)
     try:
-        for fields in reader:
-            yield reader.line_num, fields
+        with not_utf8(named, path):
+            for fields in csv.reader(lines, delimiter=delimiter, strict=True):
+                yield lines.last, fields
+                lines.first = lines.last + 1
     except csv.Error as error:
-        raise DataFileError(path, f"broken CSV ({error})", reader.line_num) from error
-    except UnicodeDecodeError as error:
-        # The stream decodes blocks ahead of the reader, so the line is looked for once more.
-        raise DataFileError(path, f"not UTF-8 text ({error.reason})", undecodable_line(path)) from error
+        upto = f", in the row up to line {lines.last}" if lines.last > lines.first else ""
+        raise DataFileError(named, f"broken CSV ({error}{upto})", lines.first) from error

@@ -1,14 +1,14 @@
 """The user's own texts: CSV, TSV, JSONL or Parquet with a text column and a label column."""
 
-import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.config import DataSettings
-from goemo_cli.core.csv_files import csv_delimiter, open_csv
+from goemo_cli.core.delimited import TableFormat, open_table
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError, did_you_mean
+from goemo_cli.core.json_lines import json_object
 from goemo_cli.ml.data import LabelledTexts, multi_hot, without_surrogates
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
@@ -62,8 +62,8 @@ def read_rows(path: Path, settings: DataSettings) -> RawRows:
         MissingPackageError: Parquet without pyarrow.
     """
     readers: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {
-        ".csv": lambda file: _delimited(file, csv_delimiter(file)),
-        ".tsv": lambda file: _delimited(file, "\t"),
+        ".csv": lambda file: _delimited(file, "csv"),
+        ".tsv": lambda file: _delimited(file, "tsv"),
         ".jsonl": _json_lines,
         ".parquet": _parquet,
     }
@@ -84,8 +84,8 @@ def read_rows(path: Path, settings: DataSettings) -> RawRows:
     )
 
 
-def _delimited(path: Path, delimiter: str) -> Iterator[tuple[int, dict[str, Any]]]:
-    with open_csv(path, delimiter) as (header, lines):
+def _delimited(path: Path, format: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
+    with open_table(path, format) as (header, lines):
         for name in header:
             if header.count(name) > 1:
                 raise DataFileError(path, f"column {name!r} stands twice", 1)
@@ -103,11 +103,13 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             if not line.strip():
                 continue
             try:
-                record = json.loads(line.decode("utf-8-sig"))
+                text = line.decode("utf-8-sig")
+            except UnicodeDecodeError as error:
+                raise DataFileError(path, f"not UTF-8 text ({error})", number) from error
+            try:
+                record = json_object(text)
             except ValueError as error:
-                raise DataFileError(path, f"not a JSON line ({error})", number) from error
-            if not isinstance(record, dict):
-                raise DataFileError(path, "not a JSON object", number)
+                raise DataFileError(path, str(error), number) from error
             yield number, record
 
 

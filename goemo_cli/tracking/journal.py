@@ -200,7 +200,7 @@ def parse_line(path: Path, line: bytes) -> Record:
     """
     try:
         record = json.loads(line.decode("utf-8", "surrogatepass"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise CorruptArtifactError(path, f"has a line that is not JSON ({error})") from error
     if not isinstance(record, dict) or not _KEYS.get(str(record.get("kind")), {""}) <= set(record):
         raise CorruptArtifactError(path, "has a line that belongs to no journal")

@@ -113,7 +113,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     for number, line in enumerate(lines, start=1):
         try:
             value = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise CorruptArtifactError(path, f"line {number} is not JSON ({error})") from error
         if not isinstance(value, dict):
             raise CorruptArtifactError(path, f"line {number} is not a JSON object")

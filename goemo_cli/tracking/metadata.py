@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.csv_files import open_csv
+from goemo_cli.core.delimited import TABLE_FORMATS, TableFormat, open_table
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.software import installed_versions
 
 _LABEL_COLUMNS = ("labels", "true_labels", "label", "emotions")
-DELIMITERS = {".csv": ",", ".tsv": "\t"}
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "tensorflow", "jax", "xgboost", "lightgbm")
 _MOST_LABELS = 1_000
 _LONGEST_HEADER = 100 * 2**20
@@ -67,9 +66,9 @@ def table_facts(files: Mapping[str, Path]) -> dict[str, Any]:
     labels: Counter[str] = Counter()
     unreadable: dict[str, str] = {}
     for name, path in files.items():
-        if delimiter := DELIMITERS.get(path.suffix.lower()):
+        if format := TABLE_FORMATS.get(path.suffix.lower()):
             try:
-                rows[name] = _count(path, delimiter, labels)
+                rows[name] = _count(path, format, labels)
             except DataFileError as error:
                 unreadable[name] = str(error).rpartition(": ")[2]
         elif path.suffix.lower() == ".npy":
@@ -139,14 +138,14 @@ def _parameters(path: Path) -> int | None:
             return sum(
                 int(math.prod(entry["shape"])) for name, entry in header.items() if name != "__metadata__"
             )
-        except (ValueError, TypeError, KeyError, AttributeError):
+        except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return None
 
 
 def _json_object(path: Path | None) -> dict[str, Any]:
     try:
         value = json.loads(path.read_text(encoding="utf-8")) if path else {}
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return value if isinstance(value, dict) else {}
 
@@ -162,10 +161,10 @@ def _array_facts(path: Path) -> dict[str, Any]:
     return {"shape": list(shape), "dtype": str(dtype)}
 
 
-def _count(path: Path, delimiter: str, labels: Counter[str]) -> int:
+def _count(path: Path, format: TableFormat, labels: Counter[str]) -> int:
     counted: Counter[str] = Counter()
     n_rows = 0
-    with open_csv(path, delimiter) as (header, rows):
+    with open_table(path, format) as (header, rows):
         column = next((header.index(name) for name in _LABEL_COLUMNS if name in header), None)
         for line, fields in rows:
             n_rows += 1

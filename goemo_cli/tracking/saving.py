@@ -6,10 +6,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from goemo_cli.core.csv_files import atomic_csv, open_csv
+from goemo_cli.core.csv_files import atomic_csv
+from goemo_cli.core.delimited import TABLE_FORMATS, open_table
 from goemo_cli.core.errors import DataFileError, SettingError
 from goemo_cli.core.files import atomic_path, staged_files
-from goemo_cli.tracking.metadata import DELIMITERS
 
 TABLE_ROWS = 10_000
 """The most that W&B shows of a table."""
@@ -146,10 +146,11 @@ def read_table(path: Path, most: int) -> tuple[list[str], list[list[Any]]] | Non
     Returns:
         None for any other file, and for one that is not a sound table.
     """
-    if path.suffix.lower() not in DELIMITERS:
+    format = TABLE_FORMATS.get(path.suffix.lower())
+    if format is None:
         return None
     try:
-        with open_csv(path, DELIMITERS[path.suffix.lower()]) as (header, lines):
+        with open_table(path, format) as (header, lines):
             rows: list[list[Any]] = [fields for _, fields in islice(lines, most)]
     except DataFileError:
         return None

@@ -306,6 +306,21 @@ def test_json_lines_keep_what_they_hold(predictor: Predictor, tmp_path: Path) ->
     assert not (tmp_path / "out.csv").exists()
 
 
+@pytest.mark.parametrize(
+    ("content", "texts"),
+    [
+        ('id\ttext\n1\t"open\n2\tplain\n3\tclosed"\n', ['"open', "plain", 'closed"']),
+        ('id\ttext\n1\t"two\nlines"\n2\t"a ""quote"""\n', ["two\nlines", 'a "quote"']),
+    ],
+)
+def test_tsv_is_read_as_for_training(
+    content: str, texts: list[str], predictor: Predictor, tmp_path: Path
+) -> None:
+    (tmp_path / "in.tsv").write_text(content, encoding="utf-8")
+    rows = predict_file(predictor, tmp_path / "in.tsv", tmp_path / "out.jsonl")
+    assert [row["text"] for row in rows] == texts
+
+
 def test_parquet_keeps_types(predictor: Predictor, tmp_path: Path) -> None:
     source = tmp_path / "in.parquet"
     parquet.write_table(
@@ -351,6 +366,13 @@ def test_nothing_in_gives_a_table_without_rows(suffix: str, predictor: Predictor
         ("a.jsonl", b'{"text": "x"}\n{"txt": "y"}\n', r"a\.jsonl:2: no column"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl:1: text is '5', not a string"),
         ("a.jsonl", b"[1]\n", "not a JSON object"),
+        ("a.jsonl", b'{"text": "x", "n": ' + b"[" * 99_999, r"a\.jsonl:1: not a JSON line \(nested"),
+        (
+            "a.jsonl",
+            b'{"text": "x", "n": ' + b"[" * 150 + b"]" * 150 + b"}",
+            r"a\.jsonl:1: not a JSON line \(nested",
+        ),
+        ("a.csv", b'n,text\n1,"open\n' + b"2,x\n" * 600, r"a\.csv:2: a quoted field has more than"),
         ("a.parquet", b"PAR", "not a Parquet file"),
         ("a.doc", b"text", "unknown format '.doc'"),
     ],

@@ -50,7 +50,7 @@ def _own_sources(path: Path) -> dict[str, str]:
     try:
         with Image.open(path) as picture:
             return _texts(json.loads(str(picture.info.get(SOURCES_KEY, "{}"))))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except (OSError, SyntaxError, ValueError, RecursionError, Image.DecompressionBombError):
         return {}
 
 

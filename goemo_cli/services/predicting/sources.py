@@ -1,6 +1,5 @@
 """Where texts to predict come from: arguments, lines, CSV, TSV, JSONL, Parquet; row by row, nothing held."""
 
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from goemo_cli.core.csv_files import csv_delimiter, open_csv
+from goemo_cli.core.delimited import open_table
 from goemo_cli.core.errors import (
     DataFileError,
     MissingPackageError,
@@ -16,6 +15,7 @@ from goemo_cli.core.errors import (
     SettingError,
     did_you_mean,
 )
+from goemo_cli.core.json_lines import json_object
 
 InputFormat = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
 INPUT_FORMATS: tuple[InputFormat, ...] = get_args(InputFormat)
@@ -103,8 +103,8 @@ def open_texts(
         reader = _lines if known == "lines" else _json_lines
         yield TextSource(reader(path, stdin, column), column, _columns_of_lines(known), None)
         return
-    if known in ("csv", "tsv"):
-        with open_csv(path, "\t" if known == "tsv" else csv_delimiter(path)) as (header, rows):
+    if known == "csv" or known == "tsv":
+        with open_table(path, known) as (header, rows):
             _check_header(path, header, column)
             yield TextSource(
                 _delimited(path, header, rows, column), column, tuple(header), _count_lines(path), path
@@ -167,11 +167,9 @@ def _json_lines(path: Path, stream: Iterable[bytes], column: str) -> Iterator[Te
         if not line.strip():
             continue
         try:
-            record = json.loads(line)
-        except (ValueError, RecursionError) as error:
-            raise DataFileError(_named(path), f"not a JSON line ({error})", number) from error
-        if not isinstance(record, dict):
-            raise DataFileError(_named(path), "not a JSON object", number)
+            record = json_object(line)
+        except ValueError as error:
+            raise DataFileError(_named(path), str(error), number) from error
         yield _row(path, number, record, column)
 
 

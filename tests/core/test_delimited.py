@@ -1,0 +1,112 @@
+"""Delimited text of users: when a quote is a quote, and what an unclosed one costs."""
+
+import csv
+import io
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from goemo_cli.core.delimited import MOST_LINE_ENDS, TableFormat, open_table
+from goemo_cli.core.errors import DataFileError
+
+TEXTS = ['he said "no"', "plain", "two\nlines", "a\ttab", '"whole"', "", "a, b", '"open']
+
+
+def rows_of(path: Path, format: TableFormat) -> list[list[str]]:
+    with open_table(path, format) as (header, rows):
+        return [header, *(fields for _, fields in rows if fields)]
+
+
+def read(folder: Path, content: str, format: TableFormat = "tsv") -> list[list[str]]:
+    path = folder / f"t.{format}"
+    path.write_bytes(content.encode())
+    return rows_of(path, format)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ['"open at the start', "plain", 'closed at the end"'],  # would be one quoted field of three rows
+        ['"a whole tweet"', "plain"],
+        ['"a whole tweet, with a comma"', "another, plain"],
+        ['"He" is "here"', '"a" "b"'],
+        ['say "no"', '5" pipe', '"', '""', '"""'],
+        ["\u2028 is no line end", "nor is \r within", '"x'],
+        ['"first', *["plain"] * (MOST_LINE_ENDS + 10), 'last"'],
+    ],
+)
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_in_tsv_a_quote_is_a_character(tmp_path: Path, texts: list[str], line_end: str):
+    rows = [["id", "text", "joy"], *([str(at), text, "0"] for at, text in enumerate(texts))]
+    content = "\ufeff" + "".join("\t".join(row) + line_end for row in rows)
+    assert read(tmp_path, content) == rows
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC, csv.QUOTE_MINIMAL])
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_a_tsv_that_the_csv_module_quoted_reads_back(tmp_path: Path, quoting: Any, line_end: str):
+    texts = TEXTS if quoting == csv.QUOTE_MINIMAL else [*TEXTS, "a lone \r within"]
+    rows = [["id", "text", "joy"], *([str(at), text, "0"] for at, text in enumerate(texts))]
+    stream = io.StringIO(newline="")
+    csv.writer(stream, delimiter="\t", quoting=quoting, lineterminator=line_end).writerows(rows)
+    assert read(tmp_path, stream.getvalue()) == rows
+
+
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        # R: strings are quoted, numbers are not
+        ('"id"\t"text"\n1\t"a"\n2\t"b ""c"""\n', [["id", "text"], ["1", "a"], ["2", 'b "c"']]),
+        # spreadsheets: what holds a comma is quoted, and only that
+        ('id\ttext\n1\t"a, b"\n2\tc\n', [["id", "text"], ["1", "a, b"], ["2", "c"]]),
+        # one column: every line is quoted
+        ('"text"\n"a\nb"\n"c"\n', [["text"], ["a\nb"], ["c"]]),
+        ('text\n"a\nb"\nc\n', [["text"], ['"a'], ['b"'], ["c"]]),
+        ("text\tlabels\r1\tjoy\r", [["text", "labels"], ["1", "joy"]]),
+        ("", [[]]),
+    ],
+)
+def test_the_quoting_of_a_tsv_is_found(tmp_path: Path, content: str, rows: list[list[str]]):
+    assert read(tmp_path, content) == rows
+
+
+def test_a_tsv_row_of_another_length_stays_one(tmp_path: Path):
+    assert read(tmp_path, 'id\ttext\n1\t"a\n2\n3\tb"\n') == [["id", "text"], ["1", '"a'], ["2"], ["3", 'b"']]
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_csv_field_of_hundreds_of_lines_is_an_error_with_its_first_line(tmp_path: Path, closed: bool):
+    lines = [f"row {at},joy" for at in range(MOST_LINE_ENDS + 10)]
+    content = "\n".join(["text,labels", "fine,joy", '"open,joy', *lines, 'last"' if closed else "", ""])
+    with pytest.raises(
+        DataFileError, match=rf"t\.csv:3: a quoted field has more than {MOST_LINE_ENDS} line ends"
+    ):
+        read(tmp_path, content, "csv")
+
+
+def test_an_unclosed_quote_near_the_end_names_its_first_line(tmp_path: Path):
+    with pytest.raises(DataFileError, match=r"t\.csv:3: broken CSV .*row up to line 5"):
+        read(tmp_path, 'text,labels\nfine,joy\n"open,joy\nb,joy\nc,joy\n', "csv")
+
+
+def test_csv_with_semicolons_and_long_fields_reads_as_before(tmp_path: Path):
+    text = "\n" * (MOST_LINE_ENDS - 1)
+    assert read(tmp_path, f'text;labels\n"{text}";joy\n', "csv")[1] == [text, "joy"]
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+@pytest.mark.parametrize(
+    ("format", "content"), [("csv", 'text;n\n"a\nb";1\n'), ("tsv", '"text"\t"n"\n"a\nb"\t"1"\n')]
+)
+def test_a_pipe_is_read_whole(tmp_path: Path, format: TableFormat, content: str):
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    write: Callable[[], int] = lambda: pipe.write_text(content)  # noqa: E731
+    writer = threading.Thread(target=write, daemon=True)
+    writer.start()
+    assert rows_of(pipe, format) == [["text", "n"], ["a\nb", "1"]]
+    writer.join()
