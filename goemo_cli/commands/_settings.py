@@ -67,7 +67,10 @@ IdColumnOpt = Annotated[
 LabelsFileOpt = Annotated[
     Path | None,
     Option(
-        "--labels-file", help="One label per line, in the wanted order.", metavar="FILE", show_default=False
+        "--labels-file",
+        help="One label per line, in the wanted order; label numbers count from 0 in it.",
+        metavar="FILE",
+        show_default=False,
     ),
 ]
 MaxTrainSamplesOpt = Annotated[

@@ -82,9 +82,9 @@ class DataSettings(Section):
     id_column: str | None = None
     """Column with ids of your own, which predictions then carry."""
     label_separator: str = Field(",", min_length=1)
-    """Between the label names of one cell."""
+    """Between the label names of one cell; spaces around it are ignored."""
     labels_file: Path | None = None
-    """One label per line, in the wanted order; by default the labels found in train, sorted."""
+    """One label per line, in the wanted order, which also says what label numbers mean; by default the labels in train."""
     val_file: Path | None = None
     """A file with the val split of your own data."""
     test_file: Path | None = None

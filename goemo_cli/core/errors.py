@@ -70,9 +70,11 @@ class DataFileError(DataError):
 class UnknownLabelError(DataFileError):
     """A label that is not in the label list."""
 
-    def __init__(self, path: Path, label: str, labels: Sequence[str], line: int | None = None) -> None:
+    def __init__(
+        self, path: Path, label: str, labels: Sequence[str], line: int | None = None, *, hint: str = ""
+    ) -> None:
         self.label = label
-        near = did_you_mean(label.strip().lower(), labels)
+        near = hint or did_you_mean(label.strip().lower(), labels)
         super().__init__(path, f"label {label!r} is not in the list of {len(labels)}{near}", line)
 
 

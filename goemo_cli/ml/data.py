@@ -76,6 +76,8 @@ class Dataset:
     """The embedded sample stands in for GoEmotions that could not be had."""
     taxonomy: str | None = None
     """The coarser labels it was rolled up to."""
+    split_off: tuple[Split, ...] = ()
+    """The splits that were taken from train, because the data has none."""
 
     @property
     def train(self) -> LabelledTexts:
@@ -119,6 +121,15 @@ class Dataset:
             raise DataError(f"{self.source}: {len(self.labels)} label(s); at least two are needed")
         if not self.train.y_true.any():
             raise DataError(f"{self.source}: no comment of the train split carries a label")
+
+
+def joined(parts: Sequence[LabelledTexts]) -> LabelledTexts:
+    """Parts of one split, over the same labels, in their order."""
+    if len(parts) == 1:
+        return parts[0]
+    ids = [one for part in parts for one in part.ids or []]
+    texts = [text for part in parts for text in part.texts]
+    return LabelledTexts(texts, np.concatenate([part.y_true for part in parts]), ids or None)
 
 
 def multi_hot(rows: Iterable[Iterable[int]], n_labels: int) -> BoolArray:

@@ -1,7 +1,10 @@
 """The user's own texts: CSV, TSV, JSONL or Parquet with a text column and a label column."""
 
-from collections.abc import Callable, Iterator, Sequence
+import json
+import shlex
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +13,12 @@ from goemo_cli.core.delimited import TableFormat, open_table
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError, did_you_mean
 from goemo_cli.core.json_lines import json_object
 from goemo_cli.ml.data import LabelledTexts, multi_hot, without_surrogates
+from goemo_cli.ml.label_cells import LabelRows, can_be_label, is_one, read_label_cells, separator_into, shown
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
-_NOT_IN_LABELS = (",", '"', "\n", "\r")
+Record = Mapping[str, Any]
+_HEAD = 1000
+"""Rows that are looked at to find columns of 0 and 1."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +29,18 @@ class RawRows:
     texts: list[str]
     names: list[list[str]]
     lines: list[int]
-    """Where each row stands in the file, for error messages."""
+    """The line of each row in the file, for error messages."""
     ids: list[str] | None = None
     columns: tuple[str, ...] = ()
-    """The columns that are labels, where each label has one."""
+    """The columns that are labels, if each label has one."""
+    known: frozenset[str] = frozenset()
+    """Labels that the file names, whether or not a row has them."""
+    has_names: bool = False
+    """The file has the names of all labels, so that one outside train is no error."""
 
     def label_names(self) -> tuple[str, ...]:
         """The columns that are labels; else all labels that occur, sorted, `neutral` last, as in GoEmotions."""
-        if self.columns:
-            return self.columns
-        found = {name for row in self.names for name in row}
-        return tuple(sorted(found, key=lambda name: (name == "neutral", name)))
+        return self.columns or sorted_labels([self])
 
     def labelled(self, labels: Sequence[str]) -> LabelledTexts:
         """The rows over a label list.
@@ -45,46 +52,125 @@ class RawRows:
         for line, row in zip(self.lines, self.names, strict=True):
             for name in row:
                 if name not in index:
-                    raise UnknownLabelError(self.path, name, labels, line)
+                    sign = separator_into(name, labels)
+                    raise UnknownLabelError(
+                        self.path,
+                        name,
+                        labels,
+                        line,
+                        hint=f"; try --label-separator {sign!r}" if sign else "",
+                    )
         y_true = multi_hot(([index[name] for name in row] for row in self.names), len(labels))
         return LabelledTexts(self.texts, y_true, self.ids)
 
 
-def read_rows(path: Path, settings: DataSettings) -> RawRows:
+def sorted_labels(parts: Sequence[RawRows]) -> tuple[str, ...]:
+    """All labels that occur, sorted, `neutral` last."""
+    found = {name for part in parts for row in part.names for name in row}.union(
+        *(part.known for part in parts)
+    )
+    return tuple(sorted(found, key=lambda name: (name == "neutral", name)))
+
+
+def read_rows(path: Path, settings: DataSettings, names: Sequence[str] | None = None) -> RawRows:
     """All rows of a data file.
 
     Args:
         path: a file with one of `SUFFIXES`.
         settings: names of the columns and the separator of labels within a cell.
+        names: the list of labels, if there is one: it says what numbers mean, unless the file says it itself.
 
     Raises:
-        DataFileError: unknown format, a missing column, a broken row, or no rows.
+        DataFileError: unknown format, a missing column, a broken row, labels that cannot be read, or no rows.
         MissingPackageError: Parquet without pyarrow.
     """
-    readers: dict[str, Callable[[Path], Iterator[tuple[int, dict[str, Any]]]]] = {
+    suffix = path.suffix.lower()
+    if suffix == ".parquet":
+        table = _parquet_table(path)
+        own = feature_names(_features(table.schema.metadata).get(settings.label_column))
+        return rows_of(path, enumerate(_parquet_records(table), start=1), settings, names, own=own)
+    readers: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
         ".csv": lambda file: _delimited(file, "csv"),
         ".tsv": lambda file: _delimited(file, "tsv"),
         ".jsonl": _json_lines,
-        ".parquet": _parquet,
     }
-    reader = readers.get(path.suffix.lower())
+    reader = readers.get(suffix)
     if reader is None:
         raise DataFileError(path, f"unknown format {path.suffix!r}; known: {', '.join(SUFFIXES)}")
-    texts, names, lines, ids = [], [], [], []
-    for line, record in reader(path):
+    return rows_of(path, reader(path), settings, names)
+
+
+def rows_of(
+    path: Path,
+    records: Iterator[tuple[int, Record]],
+    settings: DataSettings,
+    names: Sequence[str] | None = None,
+    *,
+    own: Sequence[str] | None = None,
+) -> RawRows:
+    """The rows of records with their line numbers, from any source.
+
+    Args:
+        path: the source, for error messages.
+        records: line numbers and cells by column.
+        settings: which columns to read.
+        names: label names by number, as the user lists them.
+        own: label names by number, as the source has them; these come first.
+
+    Raises:
+        DataFileError: a missing column, a text that is not a string, labels that cannot be read, or no rows.
+    """
+    head = list(islice(records, _HEAD))
+    if not head:
+        raise DataFileError(path, "holds no rows")
+    for column in settings.label_columns:
+        if not can_be_label(column):
+            raise DataFileError(
+                path, f"column {column!r} cannot be a label: blank, or a comma, quote or line end in it"
+            )
+    columns_01 = _columns_of_01([record for _, record in head], settings)
+    texts, cells, lines, ids = [], [], [], []
+    for line, record in chain(head, records):
         texts.append(_text(path, line, _cell(path, line, record, settings.text_column, "--text-column")))
-        names.append(_row_labels(path, line, record, settings))
+        if settings.label_columns:
+            cells.append(_columns_with_1(path, line, record, settings.label_columns))
+        else:
+            cells.append(_cell(path, line, record, settings.label_column, "--label-column", columns_01))
         lines.append(line)
         if settings.id_column:
             ids.append(str(_cell(path, line, record, settings.id_column, "--id-column")))
-    if not texts:
-        raise DataFileError(path, "holds no rows")
+    if settings.label_columns:
+        found = LabelRows(cells)
+    else:
+        found = read_label_cells(
+            cells,
+            fault=lambda at, reason: DataFileError(path, reason, lines[at]),
+            separator=settings.label_separator,
+            names=own or names,
+            column=settings.label_column,
+            advice=_advice(columns_01, settings.label_column),
+        )
     return RawRows(
-        path, texts, names, lines, ids if settings.id_column else None, tuple(settings.label_columns)
+        path,
+        texts,
+        found.names,
+        lines,
+        ids if settings.id_column else None,
+        tuple(settings.label_columns),
+        found.known,
+        has_names=own is not None,
     )
 
 
-def _delimited(path: Path, format: TableFormat) -> Iterator[tuple[int, dict[str, Any]]]:
+def feature_names(feature: Any) -> list[str] | None:
+    """The label names by number of a column's feature, as `datasets` writes it: a ClassLabel, or a list of them."""
+    while isinstance(feature, (dict, list)) and feature and "names" not in feature:
+        feature = feature[0] if isinstance(feature, list) else feature.get("feature")
+    names = feature.get("names") if isinstance(feature, dict) else None
+    return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
+
+
+def _delimited(path: Path, format: TableFormat) -> Iterator[tuple[int, Record]]:
     with open_table(path, format) as (header, lines):
         for name in header:
             if header.count(name) > 1:
@@ -97,7 +183,7 @@ def _delimited(path: Path, format: TableFormat) -> Iterator[tuple[int, dict[str,
             yield line, dict(zip(header, fields, strict=True))
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(path: Path) -> Iterator[tuple[int, Record]]:
     with path.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
@@ -113,72 +199,80 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, record
 
 
-def _parquet(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _parquet_table(path: Path) -> Any:
     try:
         import pyarrow.parquet as parquet
     except ImportError as error:
         raise MissingPackageError("pyarrow", "parquet", "reading Parquet") from error
     try:
-        table = parquet.read_table(path)
+        return parquet.read_table(path)
     except Exception as error:  # pyarrow's errors share no public base that excludes OSError
         raise DataFileError(path, f"not a Parquet file ({error})") from error
-    yield from enumerate(table.to_pylist(), start=1)
 
 
-def _cell(path: Path, line: int, record: dict[str, Any], column: str, flag: str) -> Any:
+def _parquet_records(table: Any) -> Iterator[Record]:
+    for batch in table.to_batches():
+        yield from batch.to_pylist()
+
+
+def _features(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
+    """The features that `datasets` wrote into a Parquet file; none if there are none."""
+    try:
+        features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return {}
+    return features if isinstance(features, dict) else {}
+
+
+def _columns_of_01(records: Sequence[Record], settings: DataSettings) -> list[str]:
+    """The columns of only 0 and 1, which may be labels."""
+    names = dict.fromkeys(name for record in records for name in record)
+    return [
+        name
+        for name in names
+        if name not in (settings.text_column, settings.id_column)
+        and all(is_one(record.get(name)) is not None for record in records)
+        and any(record.get(name) not in (None, "") for record in records)
+    ]
+
+
+def _advice(columns_01: Sequence[str], column: str) -> str:
+    positions = "--labels-file FILE, one label name per line, says what they mean"
+    others = [name for name in columns_01 if name != column]
+    return f"; {_label_columns(columns_01)} reads a column per label" if others else f"; {positions}"
+
+
+def _label_columns(names: Sequence[str]) -> str:
+    return f"--label-columns {shlex.quote(','.join(names))}"
+
+
+def _cell(
+    path: Path, line: int, record: Record, column: str, flag: str, columns_01: Sequence[str] = ()
+) -> Any:
     if column not in record:
         near = did_you_mean(column, record)
+        found = f"; columns of 0 and 1 are read with {_label_columns(columns_01)}" if columns_01 else ""
         raise DataFileError(
-            path, f"no column {column!r} ({flag}); there are {', '.join(map(repr, record))}{near}", line
+            path,
+            f"no column {column!r} ({flag}); there are {', '.join(map(repr, record))}{near}{found}",
+            line,
         )
     return record[column]
 
 
 def _text(path: Path, line: int, cell: Any) -> str:
     if not isinstance(cell, str):
-        raise DataFileError(path, f"text is {cell!r}, not a string", line)
+        raise DataFileError(path, f"text is {shown(cell)}, not a string", line)
     return without_surrogates(cell)
 
 
-def _row_labels(path: Path, line: int, record: dict[str, Any], settings: DataSettings) -> list[str]:
-    if not settings.label_columns:
-        cell = _cell(path, line, record, settings.label_column, "--label-column")
-        return _label_names(path, line, cell, settings.label_separator)
-    return [
-        name
-        for column in settings.label_columns
-        if is_one(path, line, column, _cell(path, line, record, column, "--label-columns"))
-        for name in _label_names(path, line, [column], settings.label_separator)
-    ]
-
-
-def is_one(path: Path, line: int, column: str, cell: Any) -> bool:
-    """Whether a label's own column says yes: 1 or true; 0, false or nothing say no.
-
-    Raises:
-        DataFileError: anything else.
-    """
-    said = "" if cell is None else str(cell).strip().lower()
-    if said in ("1", "1.0", "true"):
-        return True
-    if said in ("", "0", "0.0", "false"):
-        return False
-    raise DataFileError(path, f"column {column!r} says {cell!r}, not 0 or 1", line)
-
-
-def _label_names(path: Path, line: int, cell: Any, separator: str) -> list[str]:
-    if cell is None or cell == "":
-        return []
-    entries = cell.split(separator) if isinstance(cell, str) else cell if isinstance(cell, list) else [cell]
-    for entry in entries:
-        if not isinstance(entry, (str, int, float)):
-            raise DataFileError(path, f"{cell!r} is neither a label nor a list of labels", line)
-        name = str(entry)
-        if name != name.strip() or not name or any(sign in name for sign in _NOT_IN_LABELS):
-            raise DataFileError(
-                path,
-                f"{name!r} cannot be a label: blank, spaces around it, a comma, quote or line end ({cell!r}; "
-                "--label-separator says what stands between labels)",
-                line,
-            )
-    return list(dict.fromkeys(str(entry) for entry in entries))
+def _columns_with_1(path: Path, line: int, record: Record, columns: Sequence[str]) -> list[str]:
+    found = []
+    for column in columns:
+        cell = _cell(path, line, record, column, "--label-columns")
+        said = is_one(cell)
+        if said is None:
+            raise DataFileError(path, f"column {column!r} says {shown(cell)}, not 0 or 1", line)
+        if said:
+            found.append(column)
+    return found

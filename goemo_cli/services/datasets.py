@@ -1,9 +1,10 @@
 """Finding the data that the settings name: local folders, the cache, a download, the sample, the user's files."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from importlib.resources import files
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +20,14 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.splits import SPLITS, Split, parse_split
 from goemo_cli.core.taxonomies import applicable
 from goemo_cli.ml import goemotions
-from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.data import Dataset, LabelledTexts, joined
 from goemo_cli.ml.splitting import stratified_split
-from goemo_cli.ml.tables import SUFFIXES, RawRows, is_one, read_rows
+from goemo_cli.ml.tables import SUFFIXES, RawRows, feature_names, read_rows, rows_of, sorted_labels
 from goemo_cli.ml.taxonomy import in_taxonomy
 from goemo_cli.services.fetching import cache_folder, fetch_goemotions
 
 GOEMOTIONS, SAMPLE = "goemotions", "sample"
+_PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)")
 
 
 def load_data(
@@ -110,7 +112,6 @@ def _goemotions(settings: DataSettings, root: Path, *, may_fetch: bool, listen: 
         if not may_fetch:
             raise DataNotFoundError(GOEMOTIONS, [*looked_in, "the network is switched off"])
         folder = fetch_goemotions(listen=listen)
-    listen(Noted(f"Data: GoEmotions from {folder}"))
     if changed := goemotions.changed_files(folder):
         listen(
             Warned(
@@ -143,36 +144,46 @@ def _from_path(path: Path, settings: DataSettings) -> Dataset:
             return replace(goemotions.read_goemotions(path), name=path.name)
         sources = _split_files(path)
     else:
-        sources = {"train": path}
+        sources = {"train": [path]}
     for split, named in (("val", settings.val_file), ("test", settings.test_file)):
         if named:
             if not named.is_file():
                 raise DataNotFoundError(str(named), [f"data.{split}_file: no such file"])
-            sources[parse_split(split) or "val"] = named
+            sources[parse_split(split) or "val"] = [named]
     _require_different(sources)
-    rows = {split: read_rows(file, settings) for split, file in sources.items()}
-    labels = _labels(settings, rows["train"])
-    return _completed(
-        path.stem, str(path), labels, {split: raw.labelled(labels) for split, raw in rows.items()}, settings
-    )
+    listed = _listed_labels(settings)
+    rows = {split: [read_rows(file, settings, listed) for file in files] for split, files in sources.items()}
+    return _completed(path.stem, str(path), rows, listed, settings)
 
 
-def _require_different(sources: Mapping[Split, Path]) -> None:
+def _require_different(sources: Mapping[Split, Sequence[Path]]) -> None:
     for one, other in combinations(sources, 2):
-        if sources[one].samefile(sources[other]):
-            raise DataError(f"{sources[one]}: {one} and {other} are the same file")
+        for file, another in product(sources[one], sources[other]):
+            if file.samefile(another):
+                raise DataError(f"{file}: {one} and {other} are the same file")
 
 
-def _split_files(folder: Path) -> dict[Split, Path]:
-    found: dict[Split, Path] = {}
+def _split_files(folder: Path) -> dict[Split, list[Path]]:
+    """The files of each split: one, or all parts of one as the Hub names them (train-00000-of-00002.parquet)."""
+    found: dict[Split, list[Path]] = {}
+    n_parts: dict[Split, int] = {}
     for file in sorted(folder.iterdir()):
-        split = parse_split(file.stem)
-        if split and file.suffix.lower() in SUFFIXES:
-            if split in found:
-                raise DataError(
-                    f"{folder}: both {found[split].name} and {file.name} could be the {split} split"
-                )
-            found[split] = file
+        named = _PART.fullmatch(file.stem)
+        split = parse_split(named["split"] if named else file.stem)
+        if not split or file.suffix.lower() not in SUFFIXES:
+            continue
+        count = int(named["count"]) if named else 1
+        if split in found and (n_parts[split] != count or count == 1):
+            raise DataError(
+                f"{folder}: both {found[split][0].name} and {file.name} could be the {split} split"
+            )
+        found.setdefault(split, []).append(file)
+        n_parts[split] = count
+    for split, parts in found.items():
+        if len(parts) != n_parts[split]:
+            raise DataError(
+                f"{folder}: {len(parts)} of the {n_parts[split]} parts of {split} ({parts[0].name} is one)"
+            )
     if "train" not in found:
         raise DataNotFoundError(
             str(folder), [f"{folder} has no train.csv, train.tsv, train.jsonl or train.parquet"]
@@ -180,28 +191,60 @@ def _split_files(folder: Path) -> dict[Split, Path]:
     return found
 
 
-def _labels(settings: DataSettings, train: RawRows) -> tuple[str, ...]:
+def _listed_labels(settings: DataSettings) -> tuple[str, ...] | None:
     if settings.labels_file is None:
-        return train.label_names()
+        return None
     if not settings.labels_file.is_file():
         raise DataNotFoundError(str(settings.labels_file), ["data.labels_file: no such file"])
     return goemotions.read_label_list(settings.labels_file)
 
 
 def _completed(
-    name: str, source: str, labels: tuple[str, ...], given: dict[Split, LabelledTexts], settings: DataSettings
+    name: str,
+    source: str,
+    rows: Mapping[Split, Sequence[RawRows]],
+    listed: tuple[str, ...] | None,
+    settings: DataSettings,
 ) -> Dataset:
-    """Split off what is missing from train, by seed, with every label stratified."""
-    missing = [split for split in ("val", "test") if split not in given]
-    shares = {"val": settings.val_fraction, "test": settings.test_fraction}
+    """The rows over the listed labels, or else those of train; what is missing is split off train, stratified."""
+    named = [part for split, parts in rows.items() for part in parts if split == "train" or part.has_names]
+    labels = listed or tuple(settings.label_columns) or sorted_labels(named)
+    given = {split: joined([part.labelled(labels) for part in parts]) for split, parts in rows.items()}
+    missing: list[Split] = [split for split in SPLITS if split not in given]
     if missing:
-        whole = given["train"]
-        taken = [shares[split] for split in missing]
-        parts: list[IntArray] = stratified_split(whole.y_true, [1 - sum(taken), *taken], settings.split_seed)
-        given = {**given, "train": whole.take(parts[0])}
-        for split, rows in zip(missing, parts[1:], strict=True):
-            given[parse_split(split) or "val"] = whole.take(rows)
-    return Dataset(name, labels, given, source=source)
+        given |= _split_off(given["train"], missing, source, settings)
+    return Dataset(name, labels, given, source=source, split_off=tuple(missing))
+
+
+def _split_off(
+    whole: LabelledTexts, missing: Sequence[Split], source: str, settings: DataSettings
+) -> dict[Split, LabelledTexts]:
+    """Train without, and the missing splits with, their shares of the rows.
+
+    Raises:
+        DataError: a split would be empty.
+    """
+    shares = {"val": settings.val_fraction, "test": settings.test_fraction}
+    taken = [shares[split] for split in missing]
+    shares_of_all = [1 - sum(taken), *taken]
+    parts: list[IntArray] = stratified_split(whole.y_true, shares_of_all, settings.split_seed)
+    found: dict[Split, LabelledTexts] = {}
+    for split, rows in zip(("train", *missing), parts, strict=True):
+        if not len(rows):
+            percent = ":".join(f"{100 * share:.3g}" for share in shares_of_all)
+            options = [f"data.{name}_file=FILE or a larger data.{name}_fraction" for name in missing]
+            raise DataError(
+                f"{source}: the {split} split is empty: {_rows_and_labels(whole)} cannot be split {percent} by label; "
+                f"give {' and '.join(options)}"
+            )
+        found[split if split == "train" else parse_split(split) or "val"] = whole.take(rows)
+    return found
+
+
+def _rows_and_labels(rows: LabelledTexts) -> str:
+    n_rows, n_labels = rows.y_true.shape
+    median = float(np.median(rows.y_true.sum(axis=0)))
+    return f"{n_rows:,} rows with {n_labels:,} labels (half of these have {median:g} rows or fewer)"
 
 
 def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool) -> Dataset:
@@ -231,52 +274,26 @@ def from_hub_splits(name: str, loaded: Any, settings: DataSettings) -> Dataset:
     Raises:
         DataError: no train split, or a column that is not there.
     """
-    raw: dict[Split, RawRows] = {}
+    listed = _listed_labels(settings)
+    raw: dict[Split, list[RawRows]] = {}
     for key, rows in loaded.items():
         split = parse_split(str(key))
         if split is None:
             continue
-        id_column = [settings.id_column] if settings.id_column else []
-        for column in (
+        wanted = [
             settings.text_column,
             *(settings.label_columns or [settings.label_column]),
-            *id_column,
-        ):
-            if column not in rows.column_names:
-                near = did_you_mean(column, rows.column_names)
-                raise DataError(
-                    f"{name}: no column {column!r}; there are {', '.join(rows.column_names)}{near}"
-                )
-        raw[split] = _hub_rows(name, rows, settings)
+            settings.id_column,
+        ]
+        own = feature_names(rows.features.to_dict().get(settings.label_column))
+        if set(filter(None, wanted)) <= set(rows.column_names):
+            rows = rows.select_columns(
+                list(dict.fromkeys(filter(None, wanted)))
+            )  # others may be slow to decode
+        raw[split] = [rows_of(Path(name), iter(enumerate(rows, start=1)), settings, listed, own=own)]
     if "train" not in raw:
         raise DataError(f"{name}: no train split; there are {', '.join(map(str, loaded))}")
-    labels = _labels(settings, raw["train"])
-    return _completed(
-        name, f"Hugging Face Hub: {name}", labels, {k: r.labelled(labels) for k, r in raw.items()}, settings
-    )
-
-
-def _hub_rows(name: str, rows: Any, settings: DataSettings) -> RawRows:
-    texts = [str(text) for text in rows[settings.text_column]]
-    lines = list(range(1, len(texts) + 1))
-    ids = [str(one) for one in rows[settings.id_column]] if settings.id_column else None
-    if settings.label_columns:
-        columns = {column: list(rows[column]) for column in settings.label_columns}
-        labels = [
-            [column for column, cells in columns.items() if is_one(Path(name), line, column, cells[line - 1])]
-            for line in lines
-        ]
-        return RawRows(Path(name), texts, labels, lines, ids, tuple(columns))
-    feature = rows.features[settings.label_column]
-    names: Sequence[str] | None = getattr(getattr(feature, "feature", feature), "names", None)
-
-    def readable(cell: Any) -> list[str]:
-        entries = [] if cell is None else cell if isinstance(cell, list) else [cell]
-        if names is None and len(entries) == 1 and isinstance(entries[0], str):
-            entries = [part for part in entries[0].split(settings.label_separator) if part]
-        return [names[int(entry)] if names else str(entry) for entry in entries]
-
-    return RawRows(Path(name), texts, [readable(cell) for cell in rows[settings.label_column]], lines, ids)
+    return _completed(name, f"Hugging Face Hub: {name}", raw, listed, settings)
 
 
 def first_of_shuffle(train: LabelledTexts, limit: int | None, seed: int) -> LabelledTexts:
@@ -303,6 +320,7 @@ def checkpoint_data(
     """
     recorded = checkpoint.metrics["data"]
     data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, listen=listen)
+    listen(Noted(f"Data: {data.source}"))
     if data.labels != checkpoint.labels:
         raise DataError(f"{data.source}: its labels are not those of {checkpoint.run}")
     config = checkpoint.config

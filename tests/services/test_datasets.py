@@ -1,9 +1,11 @@
 """Finding data: the order of places, the rule of the fallback, own files, downloads from a loopback server."""
 
 import http.server
+import json
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -137,6 +139,74 @@ def test_one_file_cannot_be_two_splits(tmp_path: Path, split: str, settings: str
         load_data(DataSettings.model_validate({"name": str(path), settings: path}), root=tmp_path)
 
 
+def _parquet(path: Path, labels: list[Any], names: list[str] | None = None) -> None:
+    """A split as the Hub keeps it: label numbers, and their names in the schema."""
+    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow.parquet as parquet
+
+    table = pyarrow.table({"text": [f"{path.stem} {at}" for at in range(len(labels))], "labels": labels})
+    feature = {"feature": {"names": names, "_type": "ClassLabel"}, "_type": "Sequence"}
+    described = json.dumps({"info": {"features": {"labels": feature}}})
+    parquet.write_table(table.replace_schema_metadata({"huggingface": described} if names else {}), path)
+
+
+def test_parquet_of_the_hub_with_its_own_file_names(tmp_path: Path) -> None:
+    names = ["joy", "awe", "calm", "never"]
+    _parquet(tmp_path / "train-00000-of-00002.parquet", [[0], [1]], names)
+    _parquet(tmp_path / "train-00001-of-00002.parquet", [[0, 1]], names)
+    _parquet(tmp_path / "validation-00000-of-00001.parquet", [[1]], names)
+    _parquet(tmp_path / "test-00000-of-00001.parquet", [[2]], names)
+    data = load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
+    assert data.labels == ("awe", "calm", "joy")  # calm only in test: the file says that it is a label
+    assert data.train.texts == [f"train-00000-of-00002 {at}" for at in (0, 1)] + ["train-00001-of-00002 0"]
+    assert data.train.y_true.tolist() == [[False, False, True], [True, False, False], [True, False, True]]
+    assert data.split_off == ()
+    (tmp_path / "train-00001-of-00002.parquet").unlink()
+    with pytest.raises(DataError, match="1 of the 2 parts of train"):
+        load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
+
+
+def test_two_files_of_one_split_are_refused(tmp_path: Path) -> None:
+    _parquet(tmp_path / "train-00000-of-00001.parquet", [[0], [1]], ["a", "b"])
+    (tmp_path / "train.csv").write_text("text,labels\na,a\n", encoding="utf-8")
+    with pytest.raises(DataError, match="could be the train split"):
+        load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("cells", "labels"),
+    [
+        (["[0]", "[ 1 2]"], [[True, False, False], [False, True, True]]),
+        (["[1, 0, 0]", "[0, 1, 1]"], [[True, False, False], [False, True, True]]),
+    ],
+)
+def test_a_labels_file_says_what_numbers_mean(tmp_path: Path, cells: list[str], labels: Any) -> None:
+    (tmp_path / "labels.txt").write_text("joy\nfear\nawe\n", encoding="utf-8")
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "text,labels\n" + "".join(f'{at},"{cells[at % 2]}"\n' for at in range(40)), encoding="utf-8"
+    )
+    data = load_data(DataSettings(name=str(path), labels_file=tmp_path / "labels.txt"), root=tmp_path)
+    assert data.labels == ("joy", "fear", "awe")
+    rows = dict(zip(data.train.texts, data.train.y_true.tolist(), strict=True))
+    assert all(rows[text] == labels[int(text) % 2] for text in rows)
+    with pytest.raises(DataFileError, match=r"mine\.csv:2: .*--labels-file"):
+        load_data(DataSettings(name=str(path)), root=tmp_path)
+
+
+def test_a_split_that_comes_out_empty_says_why(tmp_path: Path) -> None:
+    path = tmp_path / "mine.csv"
+    path.write_text(
+        "text,labels\n" + "".join(f"t{at},label{at // 3}\n" for at in range(90)), encoding="utf-8"
+    )
+    with pytest.raises(
+        DataError, match=r"val split is empty: 90 rows with 30 labels \(half of these have 3 rows or"
+    ) as raised:
+        load_data(DataSettings(name=str(path)), root=tmp_path)
+    assert "data.val_fraction" in str(raised.value)
+    load_data(DataSettings(name=str(path), val_fraction=0.2, test_fraction=0.2), root=tmp_path)
+
+
 def test_labels_stand_in_one_place() -> None:
     with pytest.raises(ValueError, match="are both given"):
         DataSettings(label_columns=["a", "b"], label_column="tags")
@@ -187,6 +257,17 @@ def test_hub_splits_with_numbered_and_named_labels() -> None:
         from_hub_splits(
             "org/name", datasets.DatasetDict(train=numbered.rename_column("labels", "label")), DataSettings()
         )
+
+
+@pytest.mark.parametrize(
+    ("cells", "said"),
+    [([[1.0, 0.0], [0.0, 1.0]], "multi-hot"), ([[3], [4]], "holds numbers"), ([1, 0], "only 0 and 1")],
+)
+def test_hub_numbers_without_names_are_refused_as_in_files(cells: list[Any], said: str) -> None:
+    datasets = pytest.importorskip("datasets")
+    rows = datasets.Dataset.from_dict({"text": ["a", "b"], "labels": cells})
+    with pytest.raises(DataError, match=f"org/name:1: .*{said}.*--labels-file"):
+        from_hub_splits("org/name", datasets.DatasetDict(train=rows), DataSettings())
 
 
 class _Server(http.server.ThreadingHTTPServer):
