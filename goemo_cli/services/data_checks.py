@@ -1,12 +1,77 @@
-"""What is doubtful in data that can be used: texts in two splits, labels without an example, many rows without a label."""
+"""What was understood of data, in one line, and what is doubtful in it."""
 
 from collections.abc import Iterator
 
-from goemo_cli.core.splits import SPLITS
+import numpy as np
+
+from goemo_cli.core.config import DataSettings
+from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.ml.data import Dataset
+from goemo_cli.ml.label_cells import separator_within
 from goemo_cli.ml.leaks import leaks
 
 _MOST_NAMED = 5
+
+
+def summary(data: Dataset, *, split_seed: int, whole_train: int) -> str:
+    """Where data is from, its splits, its labels and how common these are.
+
+    Args:
+        data: as it will be trained on.
+        split_seed: of the splits that were taken from train.
+        whole_train: size of train before it was cut to `max_train_samples`.
+    """
+    counts = texts_by_label(data)
+    n_texts = sum(len(data.splits[split]) for split in SPLITS)
+    shares = [f"{label} {_percent(count / n_texts)}" for label, count in counts.items()]
+    shares[_MOST_NAMED:] = ["..."] if len(shares) > _MOST_NAMED else []
+    without = texts_without_label(data)
+    return (
+        f"{data.source}, {' / '.join(_size(data, split, split_seed, whole_train) for split in SPLITS)}; "
+        f"{len(counts)} labels, {sum(counts.values()) / n_texts:.1f} per text: {', '.join(shares)}"
+        + (f"; {without:,} texts without a label" if without else "")
+    )
+
+
+def texts_by_label(data: Dataset) -> dict[str, int]:
+    """How many texts of all splits have each label, the most common first."""
+    counts = np.sum([data.splits[split].y_true.sum(axis=0) for split in SPLITS], axis=0)
+    pairs = zip(data.labels, map(int, counts), strict=True)
+    return dict(sorted(pairs, key=lambda pair: -pair[1]))
+
+
+def texts_without_label(data: Dataset) -> int:
+    """How many texts of all splits have no label."""
+    return sum(int((~data.splits[split].y_true.any(axis=1)).sum()) for split in SPLITS)
+
+
+def _size(data: Dataset, split: Split, split_seed: int, whole_train: int) -> str:
+    size = len(data.splits[split])
+    remark = f" (split off train, seed {split_seed})" if split in data.split_off else ""
+    if split == "train" and whole_train > size:
+        remark = f" (of {whole_train:,})"
+    return f"{size:,} {split}{remark}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %" if share >= 0.01 or not share else "<1 %"
+
+
+def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
+    """Sentences about labels that were found in the cells and do not look like labels."""
+    if settings.labels_file or settings.label_columns:
+        return
+    if all(label.isdecimal() for label in data.labels):
+        yield (
+            f"the labels are numbers ({_listed(list(data.labels))}); if these are positions in a list of names, "
+            "--labels-file FILE gives it, one name per line, counted from 0"
+        )
+    elif within := separator_within(data.labels):
+        sign, names = within
+        yield (
+            f"{len(names)} of {len(data.labels)} labels look like several labels joined by {sign!r}, such as {names[0]!r}: "
+            f"--label-separator {sign!r} separates them"
+        )
 
 
 def doubts(data: Dataset) -> Iterator[str]:

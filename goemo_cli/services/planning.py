@@ -12,6 +12,7 @@ from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.loop import fit, steps_per_epoch
 from goemo_cli.ml.seeding import seed_everything
+from goemo_cli.services.data_checks import texts_by_label, texts_without_label
 from goemo_cli.services.environment import peak_memory_bytes
 from goemo_cli.services.fitting import encode_examples, prepare
 from goemo_cli.services.training import training_data
@@ -27,6 +28,10 @@ class Plan:
     weights: str
     data: str
     sizes: dict[str, int]
+    labels: dict[str, int]
+    """How many texts have each label, the most common first."""
+    without_label: int
+    """Texts."""
     steps_per_epoch: int
     steps: int
     estimated_seconds: float | None
@@ -40,6 +45,8 @@ class Plan:
             "weights": self.weights,
             "data": self.data,
             "comments": self.sizes,
+            "labels": self.labels,
+            "texts_without_label": self.without_label,
             "steps_per_epoch": self.steps_per_epoch,
             "steps": self.steps,
             "estimated_training_seconds": self.estimated_seconds and round(self.estimated_seconds),
@@ -83,6 +90,8 @@ def plan_training(config: TrainConfig, *, layout: Layout, listen: Listener = ign
         weights=str(prepared.base.get("id", prepared.base["kind"])),
         data=data.source,
         sizes={"train": len(data.train), "val": len(data.val), "test": len(data.test)},
+        labels=texts_by_label(data),
+        without_label=texts_without_label(data),
         steps_per_epoch=per_epoch if prepared.classifier else 1,
         steps=steps,
         estimated_seconds=seconds,

@@ -11,7 +11,7 @@ from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint, claim_checkpoint
 from goemo_cli.core.config import TrainConfig
-from goemo_cli.core.events import Event, Listener, StoppedEarly, Warned, ignore
+from goemo_cli.core.events import Event, Listener, Noted, StoppedEarly, Warned, ignore
 from goemo_cli.core.files import remove_if_empty, require_no_dangling_link
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -20,7 +20,7 @@ from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.loop import Step
 from goemo_cli.ml.seeding import seed_everything
-from goemo_cli.services.data_checks import doubts
+from goemo_cli.services.data_checks import doubts, label_doubts, summary
 from goemo_cli.services.datasets import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.finishing import RunContext, finish_run
 from goemo_cli.services.fitting import fit_and_save, prepare
@@ -174,8 +174,10 @@ def training_data(
     train = first_of_shuffle(data.train, config.data.max_train_samples, config.training.seed)
     cut = replace(data, splits={**data.splits, "train": train})
     cut.require_usable()
+    understood = summary(cut, split_seed=config.data.split_seed, whole_train=len(data.train))
+    listen(Noted(f"Data: {understood}"))
     if data.name not in (GOEMOTIONS, SAMPLE):
-        for doubt in doubts(cut):
+        for doubt in (*label_doubts(cut, config.data), *doubts(cut)):
             listen(Warned(doubt))
     return cut
 

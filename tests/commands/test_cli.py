@@ -48,6 +48,9 @@ def test_train_shows_scores_where_it_wrote_and_what_comes_next(tmp_path: Path) -
     assert "Trained tiny-" in done.stdout
     assert "goemo validate" in done.stderr
     assert "Epoch 1/1" in done.stderr
+    assert done.stderr.startswith(
+        "Data: goemo's embedded sample, 64 train (of 1,427) / 304 val / 309 test; 28 labels, "
+    )
 
 
 def test_json_is_one_document_on_stdout(tmp_path: Path) -> None:
@@ -63,7 +66,31 @@ def test_dry_run_plans_and_writes_nothing(tmp_path: Path) -> None:
     plan = json.loads(done.stdout)
     assert plan["steps"] == plan["steps_per_epoch"] * 2 == 90
     assert plan["estimated_training_seconds"] >= 0
+    assert plan["labels"]["amusement"] > plan["labels"]["grief"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_says_first_what_it_understood_of_the_data(tmp_path: Path) -> None:
+    rows = "".join(f"text {at},{at % 2},{at % 3 == 0:d}\n" for at in range(60))
+    (tmp_path / "mine.csv").write_text(f"text,joy,awe\n{rows}", encoding="utf-8")
+    options = [
+        "train",
+        "--model",
+        "tiny",
+        "--dry-run",
+        "--data",
+        tmp_path / "mine.csv",
+        "--root",
+        tmp_path / "new",
+    ]
+    first, *_ = goemo(*options, "--label-columns", "joy,awe").stderr.splitlines()
+    assert first == (
+        f"Data: {tmp_path / 'mine.csv'}, 49 train / 6 val (split off train, seed 0) / 5 test (split off train, seed 0); "
+        "2 labels, 0.8 per text: joy 50 %, awe 33 %; 20 texts without a label"
+    )
+    refused = goemo(*options)
+    assert refused.exit_code == 3
+    assert "--label-columns joy,awe" in refused.stderr
 
 
 def test_print_config_shows_every_setting_as_resolved() -> None:

@@ -1,9 +1,13 @@
 """What is said about data that can be used and had better be looked at."""
 
-import numpy as np
+from pathlib import Path
 
+import numpy as np
+import pytest
+
+from goemo_cli.core.config import DataSettings
 from goemo_cli.ml.data import Dataset, LabelledTexts
-from goemo_cli.services.data_checks import doubts
+from goemo_cli.services.data_checks import doubts, label_doubts, summary
 from goemo_cli.services.datasets import load_sample
 
 
@@ -34,3 +38,44 @@ def test_texts_in_two_splits_are_counted_and_labels_without_an_example_named():
 
 def test_nothing_is_said_where_all_is_well():
     assert list(doubts(load_sample())) == []
+
+
+def labelled(*labels: str, split_off: bool = False) -> Dataset:
+    """Each label once in train, the first one in val, none in test."""
+    hot = np.eye(len(labels), dtype=int).tolist()
+    return Dataset(
+        "mine",
+        labels,
+        {
+            "train": split([f"train {label}" for label in labels], hot),
+            "val": split(["val"], hot[:1]),
+            "test": split(["test"], [[0] * len(labels)]),
+        },
+        source="mine.csv",
+        split_off=("val",) if split_off else (),
+    )
+
+
+def test_the_summary_says_what_was_understood():
+    few = summary(labelled("joy", "awe", split_off=True), split_seed=3, whole_train=2)
+    assert few == (
+        "mine.csv, 2 train / 1 val (split off train, seed 3) / 1 test; "
+        "2 labels, 0.8 per text: joy 50 %, awe 25 %; 1 texts without a label"
+    )
+    many = summary(labelled(*"abcdefg"), split_seed=0, whole_train=5_000)
+    assert "7 train (of 5,000) / 1 val / 1 test; 7 labels, 0.9 per text: a 22 %, b 11 %, " in many
+    assert "e 11 %, ...; 1 texts" in many
+
+
+@pytest.mark.parametrize(
+    ("labels", "said"),
+    [
+        (("anger", "joy", "anger|joy"), "1 of 3 labels look like several labels joined by '|', such as 'anger|joy': --label-separator '|'"),
+        (("3", "4", "5"), "the labels are numbers ('3', '4', '5'); if"),
+        (("anger", "joy"), ""),
+    ],
+)  # fmt: skip
+def test_labels_that_do_not_look_like_labels(labels: tuple[str, ...], said: str):
+    found = list(label_doubts(labelled(*labels), DataSettings()))
+    assert [said in doubt for doubt in found] == ([True] if said else [])
+    assert not list(label_doubts(labelled(*labels), DataSettings(labels_file=Path("labels.txt"))))
