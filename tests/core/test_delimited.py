@@ -98,7 +98,6 @@ def test_csv_with_semicolons_and_long_fields_reads_as_before(tmp_path: Path):
     assert read(tmp_path, f'text;labels\n"{text}";joy\n', "csv")[1] == [text, "joy"]
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
 @pytest.mark.parametrize(
     ("format", "content"), [("csv", 'text;n\n"a\nb";1\n'), ("tsv", '"text"\t"n"\n"a\nb"\t"1"\n')]
 )

@@ -308,7 +308,7 @@ def test_a_single_column_of_0_and_1_needs_names(tmp_path: Path):
     ],
 )
 def test_parquet_of_the_hub_has_its_label_names(tmp_path: Path, feature: Any):
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
     import pyarrow.parquet as parquet
 
     numbers = [1, 0] if isinstance(feature, dict) and "names" in feature else [[1], [0]]
@@ -322,7 +322,7 @@ def test_parquet_of_the_hub_has_its_label_names(tmp_path: Path, feature: Any):
 
 @pytest.mark.parametrize("metadata", [{}, {"huggingface": "{"}, {"huggingface": "[]"}, {"huggingface": '{"info": {"features": 3}}'}])  # fmt: skip
 def test_parquet_numbers_without_names_are_refused(tmp_path: Path, metadata: dict[str, str]):
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
     import pyarrow.parquet as parquet
 
     table = pyarrow.table({"text": ["a", "b"], "labels": [[1], [0, 2]]})

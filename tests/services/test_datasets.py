@@ -141,7 +141,7 @@ def test_one_file_cannot_be_two_splits(tmp_path: Path, split: str, settings: str
 
 def _parquet(path: Path, labels: list[Any], names: list[str] | None = None) -> None:
     """A split as the Hub keeps it: label numbers, and their names in the schema."""
-    pyarrow = pytest.importorskip("pyarrow")
+    import pyarrow
     import pyarrow.parquet as parquet
 
     table = pyarrow.table({"text": [f"{path.stem} {at}" for at in range(len(labels))], "labels": labels})
@@ -264,7 +264,8 @@ def test_hub_splits_with_numbered_and_named_labels() -> None:
     [([[1.0, 0.0], [0.0, 1.0]], "multi-hot"), ([[3], [4]], "holds numbers"), ([1, 0], "only 0 and 1")],
 )
 def test_hub_numbers_without_names_are_refused_as_in_files(cells: list[Any], said: str) -> None:
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     rows = datasets.Dataset.from_dict({"text": ["a", "b"], "labels": cells})
     with pytest.raises(DataError, match=f"org/name:1: .*{said}.*--labels-file"):
         from_hub_splits("org/name", datasets.DatasetDict(train=rows), DataSettings())
