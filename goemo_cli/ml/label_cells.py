@@ -49,6 +49,7 @@ _CONTAINER = re.compile(
 )
 _NUMPY_SCALAR = re.compile(r"\bnp\.\w+\(([^()]*)\)")
 _NUMBER = re.compile(r"[+-]?(?:(?:0|[1-9]\d{0,17})(?:\.\d*)?|\.\d+)(?:[eE][+-]?\d{1,3})?")
+_BITS = re.compile("[01]{3,}")
 _SIGNS_BETWEEN_NUMBERS = re.compile(r"[\s|;#/:+&-]+")
 _SIGNS = ("|", ";", "#", "/", "+", "&", ":", "\t", "-", "_", " ")
 _SIGNS_IN_NAMES = ("-", "_", " ")
@@ -183,7 +184,8 @@ class _Column:
         if self.names is None and entries and all(map(_is_several_numbers, entries)):
             self._refuse(
                 lambda cell: bool(cell.entries),
-                "is several numbers in one: --label-separator says what is between",
+                "is 0 or 1 for several labels in one text: --label-separator says what is between them; "
+                "if nothing is, use a column of 0 and 1 per label, and --label-columns",
             )
         rows = [
             list(dict.fromkeys(self._name(at, entry) for entry in cell.entries))
@@ -226,7 +228,8 @@ class _Column:
             self._refuse(_is_multi_hot, "is a list of 0 and 1, but other rows hold other numbers")
         if self.names is None:
             return self._of_unnamed_numbers(only_01=only_01)
-        if only_01 and self.column in self.names:
+        are_bool = any(isinstance(_number(entry), bool) for cell in self.cells for entry in cell.entries)
+        if (only_01 and self.column in self.names) or (are_bool and len(self.names) != 2):
             self._refuse_only_01()
         return [
             [self._at_position(at, entry) for entry in cell.entries] for at, cell in enumerate(self.cells)
@@ -269,13 +272,15 @@ class _Column:
     def _of_unnamed_numbers(self, *, only_01: bool) -> list[list[str]]:
         if only_01:
             self._refuse_only_01()
+        if not all(_is_whole(entry) for cell in self.cells for entry in cell.entries):
+            self._refuse(
+                lambda cell: not all(map(_is_whole, cell.entries)), "is not a label or a list of labels"
+            )
         if any(map(_has_several, self.cells)):
             self._refuse(
                 _has_several,
                 "holds numbers: --labels-file FILE, one label name per line, says what they mean, counted from 0",
             )
-        if not all(_is_whole(entry) for cell in self.cells for entry in cell.entries):
-            self._refuse(lambda cell: not all(map(_is_whole, cell.entries)), "is a number, not a label name")
         return [[_as_text(entry) for entry in cell.entries] for cell in self.cells]
 
     def _refuse_only_01(self) -> NoReturn:
@@ -316,8 +321,10 @@ def _is_multi_hot(cell: _Cell) -> bool:
 
 def _is_several_numbers(entry: object) -> bool:
     """Whether an entry is a multi-hot list that another separator would separate."""
-    parts = _SIGNS_BETWEEN_NUMBERS.split(entry) if isinstance(entry, str) else []
-    return len(parts) > 1 and all(_number(part) in (0, 1) for part in parts)
+    if not isinstance(entry, str):
+        return False
+    parts = _SIGNS_BETWEEN_NUMBERS.split(entry)
+    return bool(_BITS.fullmatch(entry)) or (len(parts) > 1 and all(_number(part) in (0, 1) for part in parts))
 
 
 def can_be_label(name: str) -> bool:

@@ -237,7 +237,7 @@ def _columns_of_01(records: Sequence[Record], settings: DataSettings) -> list[st
 
 
 def _advice(columns_01: Sequence[str], column: str) -> str:
-    positions = "--labels-file FILE, one label name per line, says what they mean"
+    positions = "--labels-file FILE with two names, one per line, says what they mean"
     others = [name for name in columns_01 if name != column]
     return f"; {_label_columns(columns_01)} reads a column per label" if others else f"; {positions}"
 

@@ -61,7 +61,7 @@ def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
     """Sentences about labels that were found in the cells and do not look like labels."""
     if settings.labels_file or settings.label_columns:
         return
-    if all(label.isdecimal() for label in data.labels):
+    if all(label.removeprefix("-").isdecimal() for label in data.labels):
         yield (
             f"the labels are numbers ({_listed(list(data.labels))}); if these are positions in a list of names, "
             "--labels-file FILE gives it, one name per line, counted from 0"
