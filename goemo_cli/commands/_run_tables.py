@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from goemo_cli.services.runs.index import ListedRun
     from goemo_cli.services.runs.runs import RunDetails, RunDiff
 
-LIST_COLUMNS = ("run", "data", "seed", "val F1", "test F1", "")
+_SHORT = {"average_precision_macro": "AP", "f1_macro": "F1", "f1_micro": "micro-F1"}
 SCORE_COLUMNS = ("thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc.")
 DIFF_COLUMNS = ("score", "val a", "val b", "b - a", "test a", "test b", "b - a")
 EPOCH_COLUMNS = ("epoch", "train loss", "val loss", "val macro-F1", "val micro-F1", "val AUC", "seconds")
@@ -59,12 +59,18 @@ def detail_facts(details: "RunDetails") -> dict[str, Any]:
     }
 
 
-def run_row(one: "ListedRun", pinned: frozenset[str]) -> list[object]:
-    """The cells of a run, by `LIST_COLUMNS`."""
+def list_columns(metric: str) -> list[str]:
+    """The columns of a list of runs; `metric` is the score of val that is shown."""
+    split, _, key = metric.partition("/")
+    return ["run", "data", "seed", f"{split} {_SHORT.get(key, key)}", "test F1", ""]
+
+
+def run_row(one: "ListedRun", pinned: frozenset[str], metric: str) -> list[object]:
+    """The cells of a run, by `list_columns`."""
     marks: list[str] = [] if one.is_finished else [one.state]
     marks += ["pinned"] if str(one.run) in pinned else []
     facts = (one.headline.get(key) for key in ("data", "seed"))
-    return [one.run, *facts, one.score("val/f1_macro"), one.score("test/f1_macro"), ", ".join(marks)]
+    return [one.run, *facts, one.score(metric), one.score("test/f1_macro"), ", ".join(marks)]
 
 
 def duration_text(seconds: float) -> str:

@@ -62,7 +62,6 @@ def predict(
     mirror = _mirror_config(wandb, wandb_project, wandb_entity, wandb_mode)
 
     def load() -> "Predictor":
-        from goemo_cli.commands._progress import Screen
         from goemo_cli.services.predicting.predictor import Predictor
 
         with Screen(out) as screen:
@@ -77,7 +76,7 @@ def predict(
                 top_k=top_k,
                 listen=screen,
             )
-        out.note(f"Predicting with {opened.run} ({checkpoint or '@best'})")
+        out.note(f"Predicting with {opened.run}")
         return predictor
 
     if interactive:

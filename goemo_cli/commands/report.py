@@ -27,7 +27,7 @@ def report(
         ),
     ] = None,
     every: Annotated[
-        bool, typer.Option("--all", help="The best runs by val macro-F1 that compare with the newest.")
+        bool, typer.Option("--all", help="The best runs, as @best ranks them, that compare with the newest.")
     ] = False,
     show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
     report_format: Annotated[

@@ -10,13 +10,13 @@ from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
 from goemo_cli.commands._run_tables import (
     DIFF_COLUMNS,
     EPOCH_COLUMNS,
-    LIST_COLUMNS,
     SCORE_COLUMNS,
     delta_of,
     detail_facts,
     diff_rows,
     epoch_row,
     exact,
+    list_columns,
     run_facts,
     run_row,
     score_rows,
@@ -32,7 +32,15 @@ runs = Typer(
     rich_markup_mode=None,
 )
 
-MetricOpt = Annotated[str, typer.Option("--metric", help="A score of val: never of test.", metavar="METRIC")]
+MetricOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--metric",
+        help="A score of val: never of test. [default: val/average_precision_macro]",
+        metavar="METRIC",
+        show_default=False,
+    ),
+]
 
 
 @runs.callback()
@@ -48,7 +56,9 @@ def list_(
     ] = None,
     sort: Annotated[
         str,
-        typer.Option("--sort", help="newest, oldest, model, seconds, or a score such as val/f1_macro."),
+        typer.Option(
+            "--sort", help="newest, oldest, best (as @best), model, seconds, or a score such as val/f1_macro."
+        ),
     ] = "newest",
     limit: Annotated[
         int | None,
@@ -66,10 +76,11 @@ def list_(
 ) -> None:
     """List the runs, the newest first.
 
-    Example: goemo runs list --sort val/f1_macro --limit 5
+    Example: goemo runs list --sort best --limit 5
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
+    from goemo_cli.services.runs.index import BEST_METRIC
     from goemo_cli.services.runs.runs import list_runs
 
     out = Console(as_json=as_json, quiet=quiet)
@@ -78,14 +89,17 @@ def list_(
     if as_json:
         out.result("", total=found.total, runs=[run_facts(one, found.pinned) for one in found.runs])
         return
+    metric = sort if "/" in sort else BEST_METRIC
     out.table(
         f"Runs in {Layout(root).models}",
-        LIST_COLUMNS,
-        [run_row(one, found.pinned) for one in found.runs],
+        list_columns(metric),
+        [run_row(one, found.pinned, metric) for one in found.runs],
     )
     if found.total > len(found.runs):
         out.note(f"{found.total - len(found.runs):,} more: --limit {found.total}")
-    out.note("F1 is macro-F1 by each run's own threshold rule.")
+    out.note(
+        "AP is mean average precision, which @best goes by; F1 is macro-F1 by each run's own threshold rule."
+    )
 
 
 @runs.command("show")
@@ -125,12 +139,14 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
 
 @runs.command("best")
 def best(
-    metric: MetricOpt = "val/f1_macro",
+    metric: MetricOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """Name the best run by a score of val, among the runs scored on the same comments as the newest.
+
+    The default is mean average precision: nothing is fitted for it, while thresholds are fitted on val.
 
     Example: goemo runs best --metric val/auc_micro
     """
@@ -143,12 +159,12 @@ def best(
     if chosen.left_out:
         out.note(f"{chosen.left_out:,} runs were scored on other comments and do not compare.")
     out.result(
-        f"{chosen.run.run} is the best of {len(chosen.among):,} by {metric}",
+        str(chosen),
         run=str(chosen.run.run),
         path=chosen.run.path,
         data=chosen.run.headline.get("data"),
-        metric=metric,
-        value=chosen.run.score(metric),
+        metric=chosen.metric,
+        value=chosen.run.score(chosen.metric),
     )
     out.hint(f"goemo runs show {chosen.run.run}{_at(root)}")
 

@@ -37,7 +37,7 @@ def test_texts_of_the_command_line_become_json_lines(root: Path) -> None:
     rows = [json.loads(line) for line in done.stdout.splitlines()]
     assert [row["text"] for row in rows] == ["so happy", ""]
     assert len(rows[0]["pred_prob"]) == 28
-    assert "(@best)" in done.stderr
+    assert "@best: " in done.stderr
     assert "2 texts, mean confidence" in done.stderr
 
 

@@ -104,7 +104,7 @@ def test_show_has_scores_epochs_settings_and_files(root: Path) -> None:
 
 def test_best_is_by_val(root: Path) -> None:
     best = document("runs", "best", "--root", root)
-    assert (best["run"], best["metric"], best["value"]) == (OLD, "val/f1_macro", 0.6)
+    assert (best["run"], best["metric"], best["value"]) == (OLD, "val/average_precision_macro", 0.6)
     assert f"goemo runs show {OLD}" in goemo("runs", "best", "--root", root).stderr
 
 
@@ -129,7 +129,12 @@ def test_small_settings_and_differences_are_not_shown_as_zero(layout: Layout) ->
     for name, rate, val in ((OLD, 2e-5, 0.60001), (NEW, 2.4e-5, 0.6)):
         add_run(layout, name, val=val, settings={"training": {"learning_rate": rate}})
     shown = goemo("runs", "diff", OLD, NEW, "--root", layout.root).stdout
-    assert [word for word in shown.split() if word.endswith("e-05")] == ["2e-05", "2.4e-05", "-1e-05"]
+    assert [word for word in shown.split() if word.endswith("e-05")] == [
+        "2e-05",
+        "2.4e-05",
+        "-1e-05",
+        "-1e-05",
+    ]  # AP and F1
     assert "2e-05" in goemo("runs", "show", OLD, "--root", layout.root).stdout
 
 

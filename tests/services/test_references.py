@@ -1,5 +1,6 @@
 """References: every way to name a run, and what is said where none or several fit."""
 
+import math
 import random
 import shutil
 from pathlib import Path
@@ -15,7 +16,7 @@ from goemo_cli.core.errors import (
     RunNotFoundError,
     SettingError,
 )
-from goemo_cli.core.events import Event, Warned
+from goemo_cli.core.events import Event, Noted, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.index import ranked
 from goemo_cli.services.runs.references import choose_best, open_run
@@ -166,7 +167,7 @@ def test_a_run_with_cut_weights_is_passed_over_with_a_warning_unless_it_is_named
     ("reference", "said"),
     [
         ("@best:test/f1_macro", "choose by val/f1_macro"),
-        ("@best:test/labels", "choose by val/f1_macro"),
+        ("@best:test/labels", "choose by val/average_precision_macro"),
         ("@best:val/f1_makro", "did you mean 'val/f1_macro'"),
         ("@best:f1_macro", "did you mean 'val/f1_macro'"),
         ("@best:", "known: val/auc_micro"),
@@ -184,6 +185,31 @@ def test_the_test_split_has_no_say_in_what_is_best(layout: Layout) -> None:
     add_run(layout, OLD, val=0.51, test=0.1)
     add_run(layout, NEW, val=0.50, test=0.9)
     assert str(open_run("@best", layout).run) == OLD
+
+
+def test_the_best_run_is_chosen_by_a_score_for_which_nothing_is_fitted(layout: Layout) -> None:
+    """Thresholds are fitted on val, so that val F1 flatters the run that overfits them most."""
+    add_run(layout, OLD, val=0.4, average_precision_macro=0.6)
+    add_run(layout, NEW, val=0.9, average_precision_macro=0.5)
+    told: list[Event] = []
+    assert str(open_run("@best", layout, listen=told.append).run) == OLD
+    assert str(open_run("@best:val/f1_macro", layout, listen=told.append).run) == NEW
+    assert told == [
+        Noted(f"@best: {OLD} is the best of 2 by val/average_precision_macro"),
+        Noted(f"@best:val/f1_macro: {NEW} is the best of 2 by val/f1_macro"),
+    ]
+
+
+def test_runs_of_before_there_was_average_precision_rank_below_by_macro_f1(layout: Layout) -> None:
+    add_run(layout, OLD, val=0.9, average_precision_macro=math.nan)
+    add_run(layout, MIDDLE, val=0.8, average_precision_macro=math.nan)
+    assert str(choose_best(layout)) == f"{OLD} is the best of 2 by val/f1_macro"
+    add_run(layout, NEW, val=0.1, average_precision_macro=0.2)
+    best = choose_best(layout)
+    assert [str(one.run) for one in best.among] == [NEW, OLD, MIDDLE]
+    assert str(best) == (
+        f"{NEW} is the best of 3 by val/average_precision_macro; 2 without it rank below, by val/f1_macro"
+    )
 
 
 def test_less_is_better_for_a_loss(three: Layout) -> None:
@@ -218,7 +244,7 @@ def test_runs_without_val_scores_are_never_best(layout: Layout) -> None:
     made = add_run(layout, OLD, with_headline=False)
     text = (made.path / "metrics.json").read_text().replace('"val":', '"vax":')
     (made.path / "metrics.json").write_text(text)
-    with pytest.raises(NotFoundError, match="has a val/f1_macro"):
+    with pytest.raises(NotFoundError, match="has a val/average_precision_macro or val/f1_macro"):
         open_run("@best", layout)
     add_run(layout, NEW, val=0.1)
     assert str(open_run("@best", layout).run) == NEW

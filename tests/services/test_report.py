@@ -282,7 +282,7 @@ def test_all_shows_the_best_that_compare_and_says_what_it_leaves_out(layout: Lay
     result = create_report([], layout=layout, every=True)
     assert result.runs == tuple(f"m{number}-2026010{number + 1}-000000" for number in range(7, 1, -1))
     assert result.left_out == (
-        "Not shown in detail: 2 with lower val macro-F1, 1 scored on other comments or with other labels."
+        "Not shown in detail: 2 ranked lower on val, 1 scored on other comments or with other labels."
     )
     with pytest.raises(SettingError, match="at most 6"):
         create_report([f"@m{number}" for number in range(7)], layout=layout)

@@ -81,6 +81,7 @@ def test_folders_and_files_that_are_no_runs_are_passed_over(layout: Layout) -> N
         ("newest", [C, B, A]),
         ("oldest", [A, B, C]),
         ("seconds", [C, B, A]),
+        ("best", [B, A, C]),
         ("val/f1_macro", [B, A, C]),
         ("val/hamming_loss", [A, C, B]),
     ],
@@ -228,9 +229,9 @@ def test_the_newest_of_each_model_and_its_best_stay(layout: Layout) -> None:
     assert collected(layout, keep=1) == [B, C]
     plan = find_garbage(layout, keep=1)
     assert plan.kept == {
-        A: "best val/f1_macro of tiny",
+        A: "best val/average_precision_macro of tiny",
         D: "among the newest 1 of tiny",
-        "bert-20250101-000000": "best val/f1_macro of bert",
+        "bert-20250101-000000": "best val/average_precision_macro of bert",
     }
     assert collected(layout, keep=0) == [B, C, D]
 

@@ -183,7 +183,7 @@ class Predictor:
         chosen = next((name for name in PRECISIONS if name == precision), None)
         if chosen is None:
             raise SettingError([f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}"])
-        opened = _opened(checkpoint, Layout(Path(root)))
+        opened = _opened(checkpoint, Layout(Path(root)), listen)
         rule = label_rule(
             opened,
             threshold=threshold,
@@ -260,10 +260,12 @@ def facts_of(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _opened(checkpoint: Checkpoint | Path | str, layout: Layout) -> Checkpoint:
+def _opened(checkpoint: Checkpoint | Path | str, layout: Layout, listen: Listener) -> Checkpoint:
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
-    return Checkpoint.open(checkpoint) if isinstance(checkpoint, Path) else open_run(checkpoint, layout)
+    if isinstance(checkpoint, Path):
+        return Checkpoint.open(checkpoint)
+    return open_run(checkpoint, layout, listen=listen)
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

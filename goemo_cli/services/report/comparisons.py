@@ -9,7 +9,7 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.comparing import SIGNIFICANCE_COLUMNS, SPOKEN
 from goemo_cli.services.figures.source import Source
-from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, listed_runs, ranked
+from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, best_first, listed_runs
 
 MOST_LISTED = 100
 _NUMBERS = ("a_value", "b_value", "difference", "ci_low", "ci_high", "p_holm")
@@ -28,7 +28,7 @@ class Standing:
     """One of the runs of the report."""
     rule: str | None
     val: float | None
-    """Macro-F1, what runs are ranked by."""
+    """Mean average precision, what runs are ranked by."""
     test: Mapping[str, float | None]
     seconds: float | None
 
@@ -43,11 +43,11 @@ class Leaderboard:
 
 
 def leaderboard(sources: Sequence[Source]) -> Leaderboard:
-    """Every finished run by its val macro-F1; those scored on other comments stand below, and runs without it last."""
+    """Every finished run in the order of `@best`; those scored on other comments come below, and runs without scores last."""
     first = sources[0]
     finished = [one for one in listed_runs(first.layout) if one.is_finished]
-    best_first = ranked(finished, BEST_METRIC)
-    every = best_first + [one for one in finished if one not in best_first]
+    ordered = best_first(finished)
+    every = ordered + [one for one in finished if one not in ordered]
     shown = {str(source.checkpoint.run) for source in sources}
     test = ((first.checkpoint.metrics.get("data") or {}).get("split_sha256") or {}).get("test")
     rows = [_standing(one, shown, test) for one in every]

@@ -54,7 +54,7 @@ def create_report(
     Args:
         references: one run or up to `MOST_RUNS` that compare, as `open_run` understands them; the newest by default.
         layout: whose runs, and where to write.
-        every: instead of named runs, the best ones by val macro-F1 among those that compare with the newest.
+        every: instead of named runs, the best ones, in the order of `@best`, among those that compare with the newest.
         report_format: one HTML page, or Markdown for a repository or a pull request.
         output: the file to write instead of the usual one.
         data_dir: where the data lies now, if no longer where the run found it.
@@ -113,9 +113,7 @@ def _best(layout: Layout, listen: Listener) -> tuple[list[Checkpoint], str | Non
     comparing = [one for one in opened if _compares(first, one)]
     shown = comparing[:MOST_RUNS]
     others = len(opened) - len(comparing) + found.left_out
-    reasons = (
-        [f"{len(comparing) - len(shown)} with lower val macro-F1"] if len(comparing) > len(shown) else []
-    )
+    reasons = [f"{len(comparing) - len(shown)} ranked lower on val"] if len(comparing) > len(shown) else []
     reasons += [f"{others} scored on other comments or with other labels"] if others else []
     return shown, f"Not shown in detail: {', '.join(reasons)}." if reasons else None
 

@@ -45,7 +45,7 @@ def _scores(runs: Sequence[RunContent]) -> str:
 
 
 def _leaderboard(report: Report) -> str:
-    header = ["run", "val macro-F1", "test macro-F1", "test micro-F1", "test macro-AUC", "rule"]
+    header = ["run", "val mean AP", "test macro-F1", "test micro-F1", "test macro-AUC", "rule"]
     rows = [
         [
             one.run + ("" if one.same_test else " (other test comments)"),

@@ -14,7 +14,7 @@ from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.files import files_below, partial_paths, run_files
-from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, listed_runs, ranked
+from goemo_cli.services.runs.index import ListedRun, best_first, best_metric, listed_runs
 from goemo_cli.services.runs.pins import pinned_runs
 
 UNFINISHED_AFTER = 24.0
@@ -132,8 +132,8 @@ def _kept(runs: Sequence[ListedRun], keep: int | None, pinned: Sequence[str]) ->
         if str(one.run) in pinned:
             kept[one.path] = "pinned"
     for alike in by_split.values():
-        best = next(iter(ranked(alike, BEST_METRIC)), alike[-1])
-        kept.setdefault(best.path, f"best {BEST_METRIC} of {best.run.model}")
+        best = next(iter(best_first(alike)), alike[-1])
+        kept.setdefault(best.path, f"best {best_metric(best)} of {best.run.model}")
     for of_model in by_model.values():
         for one in of_model[max(0, len(of_model) - keep) :]:
             kept.setdefault(one.path, f"among the newest {keep} of {one.run.model}")

@@ -16,7 +16,10 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.selection import refuse_test_score
 
 State = Literal["finished", "unfinished", "damaged"]
-BEST_METRIC = "val/f1_macro"
+BEST_METRIC = "val/average_precision_macro"
+"""What the best run is chosen by. Nothing is fitted for it; the thresholds behind an F1 are fitted on the same val rows."""
+OLD_BEST_METRIC = "val/f1_macro"
+"""What runs without it are ranked by, below those that have it: earlier versions did not write it."""
 VAL_METRICS = tuple(f"val/{key}" for key in SCORE_KEYS)
 """What runs may be ranked by. Test scores are not among them: choosing by them would spoil them."""
 
@@ -102,6 +105,17 @@ def ranked(runs: list[ListedRun], metric: str) -> list[ListedRun]:
     sign = -1 if metric.partition("/")[2] in LOWER_IS_BETTER else 1
     scored = [(sign * score, one.run.stamp, one) for one in runs if (score := one.score(metric)) is not None]
     return [one for *_, one in sorted(scored, key=lambda entry: entry[:2], reverse=True)]
+
+
+def best_first(runs: list[ListedRun]) -> list[ListedRun]:
+    """Runs by `BEST_METRIC`, then those without it by `OLD_BEST_METRIC`; runs without val scores are left out."""
+    older = [one for one in runs if one.score(BEST_METRIC) is None]
+    return ranked(runs, BEST_METRIC) + ranked(older, OLD_BEST_METRIC)
+
+
+def best_metric(run: ListedRun) -> str:
+    """What a run is ranked by in `best_first`."""
+    return OLD_BEST_METRIC if run.score(BEST_METRIC) is None else BEST_METRIC
 
 
 def _run_folders(layout: Layout, listen: Listener) -> Iterator[tuple[str, RunName]]:

@@ -13,10 +13,20 @@ from goemo_cli.core.errors import (
     RunNotFoundError,
     SettingError,
 )
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import Listener, Noted, Warned, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, check_metric, damage, listed_runs, ranked
+from goemo_cli.services.runs.index import (
+    BEST_METRIC,
+    OLD_BEST_METRIC,
+    ListedRun,
+    best_first,
+    best_metric,
+    check_metric,
+    damage,
+    listed_runs,
+    ranked,
+)
 
 _MOST_NAMED = 5
 
@@ -29,7 +39,7 @@ def open_run(reference: str, layout: Layout, listen: Listener = ignore) -> Check
             `@best` or `@best:val/METRIC`, among the runs scored on the same val split as the newest; `@NAME`, the
             newest run of that model, or of that family where no model has the name.
         layout: whose runs are meant.
-        listen: told of damaged runs that `@latest`, `@best` and `@NAME` pass over.
+        listen: told of damaged runs that `@latest`, `@best` and `@NAME` pass over, and by which score `@best` is the best.
 
     Raises:
         NotFoundError: no such folder or run, or one that is unfinished.
@@ -64,20 +74,28 @@ class BestRun:
     """The best run by a val score, and how it came to be."""
 
     run: ListedRun
+    metric: str
+    """What it is the best by."""
     among: tuple[ListedRun, ...]
     """The runs that compare with it, the best first; only the best was opened."""
     left_out: int
     """How many runs have the score on other comments."""
 
+    def __str__(self) -> str:
+        older = sum(one.score(self.metric) is None for one in self.among)
+        by = f"{self.run.run} is the best of {len(self.among):,} by {self.metric}"
+        return f"{by}; {older:,} without it rank below, by {OLD_BEST_METRIC}" if older else by
 
-def choose_best(layout: Layout, metric: str = BEST_METRIC, listen: Listener = ignore) -> BestRun:
+
+def choose_best(layout: Layout, metric: str | None = None, listen: Listener = ignore) -> BestRun:
     """The run with the best val score among those scored on the same val split as the newest.
 
     Scores on other comments do not compare: a run on an easy sample would win over every run on real data.
 
     Args:
         layout: whose runs.
-        metric: one of `VAL_METRICS`; F1, precision and recall are by each run's own threshold rule.
+        metric: one of `VAL_METRICS`; F1, precision and recall are by each run's own threshold rule. `BEST_METRIC` by
+            default; then runs of earlier versions without it rank below, by their macro-F1.
         listen: told of damaged runs, which do not count.
 
     Raises:
@@ -85,20 +103,26 @@ def choose_best(layout: Layout, metric: str = BEST_METRIC, listen: Listener = ig
         NotFoundError: no finished run, or none with that score.
         CorruptArtifactError: every run with that score is damaged.
     """
-    check_metric(metric)
-    scored = [one for one in _finished(layout, listen) if one.score(metric) is not None]
+    if metric is not None:
+        check_metric(metric)
+    finished = _finished(layout, listen)
+    scored = [one for one in finished if one.score(metric or best_metric(one)) is not None]
     if not scored:
-        raise NotFoundError(f"no run in {layout.models} has a {metric}")
+        raise NotFoundError(
+            f"no run in {layout.models} has a {metric or f'{BEST_METRIC} or {OLD_BEST_METRIC}'}"
+        )
     split = scored[-1].headline.get("val_sha256")
     among = [one for one in scored if one.headline.get("val_sha256") == split]
-    best_first = _from_first_sound(ranked(among, metric), listen)
-    return BestRun(best_first[0], best_first, len(scored) - len(among))
+    ordered = _from_first_sound(ranked(among, metric) if metric else best_first(among), listen)
+    return BestRun(ordered[0], metric or best_metric(ordered[0]), ordered, len(scored) - len(among))
 
 
 def _special(reference: str, layout: Layout, listen: Listener) -> Path:
     wanted, colon, metric = reference[1:].partition(":")
     if wanted == "best":
-        return choose_best(layout, metric if colon else BEST_METRIC, listen).run.path
+        found = choose_best(layout, metric if colon else None, listen)
+        listen(Noted(f"{reference}: {found}"))
+        return found.run.path
     if colon:
         raise SettingError([f"{reference!r}: only @best takes a metric, as in @best:{BEST_METRIC}"])
     finished = _finished(layout, listen)

@@ -11,10 +11,17 @@ from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.headline import SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.files import run_files
-from goemo_cli.services.runs.index import VAL_METRICS, ListedRun, check_metric, listed_runs, ranked
+from goemo_cli.services.runs.index import (
+    VAL_METRICS,
+    ListedRun,
+    best_first,
+    check_metric,
+    listed_runs,
+    ranked,
+)
 from goemo_cli.services.runs.pins import pinned_or_none
 
-SORTS = ("newest", "oldest", "model", "seconds", *VAL_METRICS)
+SORTS = ("newest", "oldest", "best", "model", "seconds", *VAL_METRICS)
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,7 @@ def list_runs(
     Args:
         layout: whose runs.
         model: only those of this model or family.
-        sort: one of `SORTS`; by a score the best comes first, and runs without it last.
+        sort: one of `SORTS`; by a score the best comes first, and runs without it last; `best` is the order of `@best`.
         limit: at most so many; None for all.
         listen: told what is wrong with damaged runs.
 
@@ -157,8 +164,8 @@ def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
         return sorted(runs, key=lambda one: one.run.model)
     if sort == "seconds":
         return sorted(runs, key=lambda one: one.headline.get("training_seconds") or 0, reverse=True)
-    best_first = ranked(runs, sort)
-    return best_first + [one for one in runs if one.score(sort) is None]
+    ordered = best_first(runs) if sort == "best" else ranked(runs, sort)
+    return ordered + [one for one in runs if one not in ordered]
 
 
 def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
