@@ -1,4 +1,4 @@
-"""A small pipeline of one's own whose data, model and predictions are versioned: python examples/track_own_pipeline.py.
+"""A small pipeline whose data, model and predictions are versioned: python examples/track_own_pipeline.py.
 
 With WANDB_API_KEY set (or after `wandb login`) everything goes to W&B. Without, after one warning, it goes to the local
 store in artifacts/registry/; WANDB_MODE=disabled asks for that without a warning.
@@ -21,7 +21,7 @@ EPOCHS = 3
 
 
 def count_words(rows: list[dict[str, Any]]) -> dict[str, Counter[str]]:
-    """How often each word stands beside each label: the model."""
+    """How often each word occurs with each label: the model."""
     counts: dict[str, Counter[str]] = {}
     for row in rows:
         for label in row["labels"]:

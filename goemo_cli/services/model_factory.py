@@ -70,15 +70,15 @@ def create_model(
             and the model as the artifact `{name}-model`. `with model.logger as logger: logger.on_step_end(...)`
             continues the run and ends it. If W&B is unavailable, everything goes to the local store after one
             `TrackingWarning`.
-        root: whose runs are meant, and where the local store of `tracking` lies.
+        root: of the project with the runs and the local store of `tracking`.
         may_fetch: whether weights may be downloaded.
-        listen: told where the weights come from.
+        listen: called with the source of the weights.
         **settings: those of `model.*`: max_length, dropout, attention, revision, new_head.
 
     Raises:
         ModelNotFoundError: no such model, with near names; or it is not here and may not be fetched.
         RunNotFoundError: no such run.
-        SettingError: an unknown setting, labels that are none, or a model that is no transformer.
+        SettingError: an unknown setting, labels that cannot be used, or a model that is not a transformer.
         CorruptArtifactError: weights that are not what they were.
     """
     if len(set(labels)) < len(labels) or not labels or isinstance(labels, str):

@@ -17,7 +17,7 @@ from goemo_cli.tracking.base import Table
 _CURVE_POINTS = 50
 _SHOWN_COMMENTS = 1000
 _EMBEDDED_COMMENTS = 1000
-"""W&B's projector draws a sample of so many rows."""
+"""W&B's projector draws a sample of this size."""
 _EMBEDDING_DIGITS = 5
 _SEED = 0
 
@@ -33,7 +33,7 @@ class EmbeddedSample:
 
 
 def embedded_sample(classifier: Classifier, texts: Sequence[str], listen: Listener) -> EmbeddedSample | None:
-    """The embeddings of a seeded sample of texts; None, after a warning, where there are none: a mirror never ends a run."""
+    """The embeddings of a seeded sample of texts; None, after a warning, if the model has none: a tracker never ends a run."""
     from goemo_cli.ml.embedding import embed
 
     chosen = np.random.default_rng(_SEED).choice(
@@ -43,7 +43,7 @@ def embedded_sample(classifier: Classifier, texts: Sequence[str], listen: Listen
     listen(PhaseStarted("Embedding test", len(rows)))
     try:
         vectors = embed(classifier, [texts[row] for row in rows], lambda done: listen(Advanced(done)))
-    except Exception as error:  # whatever a model lacks, the run goes on without
+    except Exception as error:  # of any kind: the run continues without embeddings
         listen(Warned(f"no embeddings are logged ({type(error).__name__}: {error})"))
         return None
     finally:
@@ -94,7 +94,7 @@ def _confusions(test: Predictions) -> Table:
 
 
 def _curves(test: Predictions) -> Iterator[list[Any]]:
-    """Precision over recall of each label with positives, at about so many points, from the highest threshold on."""
+    """Precision over recall of each label with positives, at about `_CURVE_POINTS` points, from the highest threshold on."""
     for at, label in enumerate(test.labels):
         if test.y_true[:, at].any():
             precision, recall, _ = precision_recall_curve(test.y_true[:, at], test.y_prob[:, at])

@@ -224,7 +224,8 @@ class ArtifactManager:
             raise SettingError(
                 [f"step {wanted} is lower than {run.lowest_step}: W&B drops steps that go backwards"]
             )
-        self._on_wandb(lambda wandb: wandb.log(checked, step=wanted))
+        copied = checked_values(checked)  # the SDK changes nested mappings that it is given
+        self._on_wandb(lambda wandb: wandb.log(copied, step=wanted))
         media = list(media_names(checked))
         if media and self._wandb is None and not self._warned_of_media:
             self._warned_of_media = True

@@ -103,7 +103,7 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
     """The lines of a run's numbers, without a last line that a crash cut.
 
     Raises:
-        CorruptArtifactError: another line is no JSON object.
+        CorruptArtifactError: another line is not a JSON object.
     """
     if not path.is_file():
         return []

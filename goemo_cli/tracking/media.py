@@ -20,7 +20,7 @@ def media_facts(path: Path) -> dict[str, Any]:
     Pictures (PNG, JPEG, GIF, WebP, ...) are read by Pillow, WAV by the standard library, MP4 and MOV by their boxes.
 
     Returns:
-        `kind` (image, audio, video), `format`, and where they are known `width` and `height` in pixels,
+        `kind` (image, audio, video), `format`, and if they are known `width` and `height` in pixels,
         `duration_seconds`, `frames`, `frames_per_second`, `sample_rate` in Hz, `channels`. Empty for any other file.
 
     Raises:

@@ -47,7 +47,7 @@ from goemo_cli.tracking.artifact_names import (
 from goemo_cli.tracking.versions import StoredFile, Version, digest_of, record_of, version_of
 
 FOLDER = Path("artifacts/registry")
-"""Where the store lies below a project root."""
+"""The place of the store below a project root."""
 _VERSION = re.compile(r"v(0|[1-9]\d{0,8})")
 
 
@@ -83,7 +83,7 @@ class Registry:
 
         Args:
             name: of the artifact.
-            files: where each file lies now, by its path inside the artifact.
+            files: the current path of each file, by its path inside the artifact.
             type: what it is: model, dataset, predictions.
             metadata: JSON values; kept from the first time that this content is stored.
             aliases: besides `latest`.
@@ -92,7 +92,7 @@ class Registry:
             description: text for readers; kept from the first time too.
 
         Raises:
-            SettingError: a name, alias or file name that is none, or metadata that is no JSON.
+            SettingError: a name, alias or file name that is not allowed, or metadata that JSON cannot hold.
             NotFoundError: a file is missing.
             BusyError: a file changed while it was stored.
         """
@@ -127,7 +127,7 @@ class Registry:
         return self._read(name, number)
 
     def versions(self, name: str) -> list[Version]:
-        """Every version of an artifact, the oldest first; none where it is unknown."""
+        """Every version of an artifact, the oldest first; empty for an unknown name."""
         return [self._read(check_name(name), number) for number in self._numbers(name)]
 
     def aliases(self, name: str) -> dict[str, str]:
@@ -329,7 +329,7 @@ def require_own_folder(folder: Path, names: Iterable[str]) -> None:
         CorruptArtifactError: a link inside it leads elsewhere.
     """
     if folder.exists() and not folder.is_dir():
-        raise SettingError([f"{folder} is no folder"])
+        raise SettingError([f"{folder} is not a folder"])
     own = set(names)
     for path in sorted(folder.rglob("*")):
         inside = path.relative_to(folder).as_posix()
@@ -344,7 +344,7 @@ def _is_in_place(path: Path, entry: StoredFile) -> bool:
 
 
 def _create(path: Path, record: Mapping[str, Any]) -> bool:
-    """Write a file that must not exist yet, whole from its first moment; False where somebody was faster."""
+    """Write a new file, complete from its first moment; False if it exists, since another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
     try:

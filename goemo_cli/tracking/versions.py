@@ -78,7 +78,7 @@ def version_of(path: Path, name: str, number: int, record: Mapping[str, Any]) ->
     """A version from its record, every part of it checked: it may have been copied from anywhere.
 
     Raises:
-        CorruptArtifactError: it is no record of this version, or names files outside.
+        CorruptArtifactError: it is not a record of this version, or names files outside.
     """
     files, metadata, parents = (record.get(key) for key in ("files", "metadata", "parents"))
     sound = (
@@ -92,7 +92,7 @@ def version_of(path: Path, name: str, number: int, record: Mapping[str, Any]) ->
         and all(isinstance(parent, str) for parent in parents)
     )
     if not sound:
-        raise CorruptArtifactError(path, "is no record of this version")
+        raise CorruptArtifactError(path, "is not a record of this version")
     check_file_names(files or {}, path)
     stored = {inside: StoredFile(entry["sha256"], entry["size"]) for inside, entry in (files or {}).items()}
     if record.get("digest") != digest_of(stored):

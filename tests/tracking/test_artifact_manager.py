@@ -549,7 +549,7 @@ def test_on_wandb_everything_goes_up_and_comes_down_verified(wandb_server: Wandb
 def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(tmp_path: Path):
     body = """
     import wandb
-    manager.log_metrics({"val": {"f1": 0.5}, "h": wandb.Histogram([1, 2, 2]), "i": [wandb.Image(str(root / "i.png"))]}, step=4)
+    manager.log_metrics({"val": {"f1": 0.5, "h": wandb.Histogram([1, 2])}, "h": wandb.Histogram([1, 2, 2]), "i": [wandb.Image(str(root / "i.png"))]}, step=4)
     logged = manager.log_predictions([{"text": "a", "p": 0.5}, {"text": "b", "p": None}], "preds", description="two rows")
     manager.link_to_registry("preds", "model/emotions", aliases=["production"])
     manager.link_to_registry("preds:v0", "mine")
@@ -561,7 +561,7 @@ def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(tmp_
         assert (said["warned"], said["where_at_the_end"], said["description"]) == ([], "wandb", "two rows")
         run = server.runs[f"tester/mood/{said['run_id']}"]
         [row] = run.history
-        assert (row["_step"], row["val"], row["h"]["_type"]) == (4, {"f1": 0.5}, "histogram")
+        assert (row["_step"], row["val"]["f1"], row["val"]["h"]["_type"]) == (4, 0.5, "histogram")
         assert [name for name in run.files if name.startswith("media/images/i")]
         table = json.loads(run.files[row["predictions/preds"]["path"]])
         assert (table["columns"], table["data"]) == (["text", "p"], [["a", 0.5], ["b", None]])
@@ -570,7 +570,8 @@ def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(tmp_
             assert server.artifacts[collection].aliases["latest"].name == "preds:v0"
         assert "production" in server.artifacts["acme/wandb-registry-model/emotions"].aliases
     [line] = read_metrics(tmp_path / "artifacts/registry/runs" / said["run_id"] / "metrics.jsonl")
-    assert (line["val"], line["h"]) == ({"f1": 0.5}, {"type": "wandb.Histogram", "on_wandb": True})
+    histogram = {"type": "wandb.Histogram", "on_wandb": True}
+    assert (line["val"], line["h"]) == ({"f1": 0.5, "h": histogram}, histogram)
 
 
 def test_runs_that_are_open_at_once_stay_apart(wandb_server: WandbServer, tmp_path: Path):

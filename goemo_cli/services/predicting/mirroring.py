@@ -19,7 +19,7 @@ class Mirrored:
 
     run_id: str
     artifact: str | None
-    """The sample; None where there were no rows."""
+    """The sample; None if there were no rows."""
     where: str
     url: str | None
 
@@ -43,18 +43,18 @@ def mirror_predictions(
     root: Path,
     listen: Listener,
 ) -> Mirrored | None:
-    """Log what was predicted, as a run of its own; called when all is written, and never raises for a mirror's sake.
+    """Log what was predicted, as a separate run; called when all is written. An error of the log is a warning.
 
     Args:
         predictor: what predicted.
         statistics: of all rows.
         sample: rows that people may look at.
         config: project, entity, mode.
-        root: of the project; the local store lies below it.
-        listen: told what could not be mirrored.
+        root: of the project; the local store is below it.
+        listen: called with what could not be logged.
 
     Returns:
-        None where nothing could be logged.
+        None if nothing could be logged.
     """
     try:
         return _mirrored(predictor, statistics, sample, config, root, listen)

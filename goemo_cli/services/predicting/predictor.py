@@ -169,11 +169,11 @@ class Predictor:
             taxonomy: ekman or grouped: labels of GoEmotions rolled up, by thresholds that were fitted on val.
             threshold: one for all labels instead of the checkpoint's.
             threshold_rule: another rule of the checkpoint: per_label, global, fixed_0.5 or fixed_0.3.
-            top_k: at most so many labels per text.
+            top_k: the maximum number of labels per text.
             tracking: where to log what is predicted, or the name of a project: on W&B, or without it in the local store
                 below `root`. Every call logs its statistics; the predictions become an artifact and a table when the
                 predictor is closed, and after every 10,000.
-            listen: told of warnings.
+            listen: called with warnings.
 
         Raises:
             NotFoundError: no such run, or no calibrator.
@@ -224,10 +224,10 @@ class Predictor:
 
         Args:
             texts: any number of them; an empty one is a text too.
-            advanced: told the number of texts after each batch.
+            advanced: called with the number of texts after each batch.
 
         Raises:
-            TypeError: a single string, or something that is no string.
+            TypeError: a single string, or an element that is not a string.
         """
         clean = _checked(texts)
         cut: list[int] = []
