@@ -112,7 +112,7 @@ class ArtifactManager:
         folder = Path(root).absolute()  # the program may change its directory before the run ends
         self.registry = Registry(folder / FOLDER)
         self._wandb_folder = folder / _WANDB_FOLDER
-        self.warn = warn or (lambda message: warnings.warn(message, TrackingWarning, stacklevel=5))
+        self.warn = warn or (lambda message: warnings.warn(message, TrackingWarning, stacklevel=4))
         self._local: LocalRun | None = None
         self._wandb: WandbArtifacts | None = None
         self._warned_of_media = False

@@ -47,11 +47,11 @@ class WandbArtifacts:
     ) -> None:
         self.is_online, self._base_url = online, config.base_url
         self._wandb = wandb = load_wandb("tracking on W&B")
-        directory.mkdir(parents=True, exist_ok=True)
         with translated("W&B", may_be_missing=False):
             if online:
                 reached_server(config.base_url)
                 _require_key(wandb, config.base_url)
+            directory.mkdir(parents=True, exist_ok=True)
             self._run = wandb.init(
                 project=config.project,
                 entity=config.entity,

@@ -756,6 +756,7 @@ def test_a_server_that_is_not_there_is_one_warning_and_the_local_store(
     said = pipeline("", tmp_path, wandb_server.environment(tmp_path))
     assert (said["where"], len(said["warned"])) == ("local", 1)
     assert "does not answer" in said["warned"][0]
+    assert not (tmp_path / "output").exists()
 
 
 def test_no_key_at_all_is_one_warning_without_a_question(wandb_server: WandbServer, tmp_path: Path):
