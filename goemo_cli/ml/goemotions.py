@@ -64,26 +64,37 @@ def moved_label(labels: tuple[str, ...]) -> str | None:
     )
 
 
-def require_published_names(data: Dataset) -> None:
-    """Refuse a data set with a published split whose label numbers have got other names.
+def require_published_names(data: Dataset) -> str | None:
+    """Compare label names with the published ones if a split has the published rows.
+
+    Returns:
+        A warning if a label is called otherwise; None if there is nothing to say.
 
     Raises:
-        DataError: a split has the published rows, but a GoEmotions label is not in its place or no row has an added one.
+        DataError: a GoEmotions label is not in its place, or no row has an added label.
     """
     n = len(EMOTIONS)
-    if data.labels == EMOTIONS or len(data.labels) < n or not set(data.labels) & set(EMOTIONS):
-        return
-    moved = moved_label(data.labels)
-    unused = [label for at, label in enumerate(data.labels[n:], start=n) if not _occurs(data, at)]
-    if not (moved or unused):
-        return
-    for split, rows in data.splits.items():
-        if LabelledTexts(rows.texts, rows.y_true[:, :n]).sha256() == SPLIT_SHA256[split]:
-            what = f"{moved!r} is in another place" if moved else f"no comment has the label {unused[0]!r}"
-            raise DataError(
-                f"{data.source}: {split} has the rows of GoEmotions, but the label list is not the published one: {what}; "
-                "restore labels.txt (goemo data download)"
-            )
+    if data.labels == EMOTIONS or len(data.labels) < n:
+        return None
+    digests = {
+        split: LabelledTexts(rows.texts, rows.y_true[:, :n]).sha256() for split, rows in data.splits.items()
+    }
+    published = next((split for split in SPLITS if digests[split] == SPLIT_SHA256[split]), None)
+    if published is None:
+        return None
+    has_rows = f"{data.source}: {published} has the rows of GoEmotions"
+    unused = next((label for at, label in enumerate(data.labels[n:], start=n) if not _occurs(data, at)), None)
+    if (moved := moved_label(data.labels)) or unused:
+        what = f"{moved!r} is in another place" if moved else f"no comment has the label {unused!r}"
+        raise DataError(
+            f"{has_rows}, but the label list is not the published one: {what}; restore labels.txt (goemo data download)"
+        )
+    renamed = [
+        f"{name!r} is called {label!r}"
+        for label, name in zip(data.labels, EMOTIONS, strict=False)
+        if label != name
+    ]
+    return f"{has_rows}, but {', '.join(renamed[:3])}" if renamed else None
 
 
 def _occurs(data: Dataset, label: int) -> bool:

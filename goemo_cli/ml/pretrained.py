@@ -19,13 +19,14 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.model_folders import CONFIG, weight_files
 from goemo_cli.ml.devices import is_out_of_memory
+from goemo_cli.ml.encoding import encode
 from goemo_cli.ml.quiet import quiet_transformers
 from goemo_cli.ml.weight_safety import require_finite, require_sound_weights
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _TOKENIZER_SETTINGS = "tokenizer_config.json"
 _SMALL_TOKENIZER_FILES = ("special_tokens_map.json", "added_tokens.json")
-_NUMBERED = re.compile(r"(.*\.\d+)\.")
+_LAYER = re.compile(r"(?P<list>.*?)\.\d+(?=\.)")
 _LONGEST_REASON = 200
 
 
@@ -136,7 +137,7 @@ def require_encoder(model: Any, report: Mapping[str, Any], folder: Path) -> None
     unused = [
         name
         for name in sorted(report["unexpected_keys"])
-        if name.startswith(encoder) and (part := _NUMBERED.match(name)) and part[1] not in modules
+        if (layer := _LAYER.match(name)) and layer["list"] in modules and layer[0] not in modules
     ]
     if unused:
         raise ModelFolderError(
@@ -204,17 +205,15 @@ def usable_length(wanted: int, model: Any, tokenizer: Any, folder: Path) -> int:
 
 
 @torch.no_grad()
-def require_running(model: Any, length: int, folder: Path) -> None:
+def require_running(model: Any, tokenizer: Any, length: int, folder: Path) -> None:
     """Run the model on one text of the maximum length.
 
     Raises:
         ModelFolderError: it fails, or gives numbers that are not finite.
     """
-    vocabulary = model.get_input_embeddings()
-    other = next(token for token in range(vocabulary.num_embeddings) if token != model.config.pad_token_id)
-    tokens = torch.full((1, length), other)
+    text = encode(tokenizer, ["a " * length], length)
     with _blamed(folder / CONFIG):
-        logits = model(input_ids=tokens, attention_mask=torch.ones_like(tokens)).logits
+        logits = model(**text.padded([0])).logits
     if not logits.isfinite().all():
         raise ModelFolderError(weight_files(folder)[0], "the model gives numbers that are not finite")
 

@@ -170,7 +170,7 @@ def build_transformer(
     require_encoder(model, report, folder)
     require_matching_tokenizer(model, tokenizer, folder)
     length = usable_length(settings.max_length, model, tokenizer, folder)
-    require_running(model, length, folder)
+    require_running(model, tokenizer, length, folder)
     if device.type == "cpu":
         use_cheap_dropout(model)
     classifier = TransformerClassifier(model, tokenizer, labels, length)

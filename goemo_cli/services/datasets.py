@@ -50,7 +50,8 @@ def load_data(
         RemoteError: a named data set that is not here and could not be downloaded.
     """
     data = _load(settings, root, may_fetch=may_fetch and not is_offline(), listen=listen)
-    goemotions.require_published_names(data)
+    if (doubt := goemotions.require_published_names(data)) is not None:
+        listen(Warned(doubt))
     if settings.taxonomy:
         if settings.taxonomy not in applicable(data.labels):
             raise DataError(

@@ -1,6 +1,7 @@
 """The commands as they are typed: happy paths, likely mistakes, exit codes, stdout and stderr."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -187,6 +188,31 @@ def test_own_texts_train_from_the_command_line(tmp_path: Path) -> None:
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["test"]["per_label"]["f1_macro"] == 1.0
     assert goemo("validate", "--root", tmp_path).exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "code", "reason"),
+    [
+        ("tokenizer.json", None, 5, "tokenizer.json: is missing"),
+        ("model.safetensors", b"{}", 5, "model.safetensors: is not a whole safetensors file"),
+        ("adapter_config.json", b"{}", 4, "it is a PEFT adapter, not a model"),
+    ],
+)
+def test_a_model_folder_that_cannot_be_used_is_two_lines_and_leaves_nothing(
+    root: Path, tmp_path: Path, name: str, content: bytes | None, code: int, reason: str
+) -> None:
+    model = tmp_path / "model"
+    model.mkdir()
+    for file in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copyfile(checkpoint(root) / file, model / file)
+    (model / name).unlink(missing_ok=True)
+    if content is not None:
+        (model / name).write_bytes(content)
+    done = goemo("train", "--model", model, *TINY[2:], "--root", tmp_path / "new", "--quiet")
+    assert done.exit_code == code, done.output
+    assert reason in done.stderr
+    assert len(done.stderr.splitlines()) == 2
+    assert not list((tmp_path / "new").rglob("*.*"))
 
 
 def test_a_write_into_nowhere_is_exit_8(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import pytest
 
 from goemo_cli.core.config import DataSettings
 from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
+from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.ml.goemotions import (
     FILES,
@@ -85,7 +86,7 @@ def test_the_published_labels_in_another_order_are_an_error_with_the_line(
 def test_other_labels_for_rows_that_are_not_published_are_fine(folder: Path, labels: tuple[str, ...]):
     (folder / "labels.txt").write_text("\n".join(labels))
     data = read_goemotions(folder)
-    require_published_names(data)
+    assert require_published_names(data) is None
     assert data.labels == labels
 
 
@@ -109,11 +110,19 @@ def test_published_rows_under_other_names_are_refused(
         load_data(DataSettings(name="goemotions", dir=tmp_path))
 
 
-def test_published_rows_whose_labels_are_translated_are_read(goemotions_folder: Path, tmp_path: Path):
+def test_published_rows_whose_labels_are_translated_are_read_with_a_warning(
+    goemotions_folder: Path, tmp_path: Path
+):
     for name in ("train.tsv", "dev.tsv", "test.tsv"):
         (tmp_path / name).symlink_to(goemotions_folder / name)
     (tmp_path / "labels.txt").write_text("\n".join(f"le-{label}" for label in EMOTIONS))
-    assert load_data(DataSettings(name="goemotions", dir=tmp_path)).labels[17] == "le-joy"
+    said: list[Event] = []
+    assert load_data(DataSettings(name=str(tmp_path)), listen=said.append).labels[17] == "le-joy"
+    assert any(
+        "'admiration' is called 'le-admiration'" in event.message
+        for event in said
+        if isinstance(event, Warned)
+    )
 
 
 def test_an_empty_file_is_an_error(folder: Path):

@@ -18,10 +18,11 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.config import ModelSettings
 from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError, ModelFolderError, ModelNotFoundError
 from goemo_cli.core.events import Event, Noted, Warned
+from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.ml.encoding import encode, unknown_share
 from goemo_cli.ml.transformer import TransformerClassifier
 from goemo_cli.ml.weight_safety import require_sound_weights
-from goemo_cli.services.fitting import start_model
+from goemo_cli.services.fitting import encode_examples, start_model
 
 LABELS = ("joy", "anger", "sadness")
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"
@@ -283,6 +284,20 @@ def test_as_many_positions_as_roberta_has_are_two_tokens_fewer(tmp_path: Path, m
     assert built.predict_proba(["so happy " * 100]).shape == (1, 3)
 
 
+def test_a_model_that_needs_the_last_token_of_each_text_is_loaded(tmp_path: Path, make_tiny):
+    from transformers import BartConfig, BartForSequenceClassification
+
+    tokenizer = make_tiny().tokenizer
+    config = BartConfig(
+        vocab_size=len(tokenizer), d_model=8, encoder_layers=1, decoder_layers=1, encoder_attention_heads=1,
+        decoder_attention_heads=1, encoder_ffn_dim=8, decoder_ffn_dim=8, max_position_embeddings=32,
+        pad_token_id=tokenizer.pad_token_id, eos_token_id=tokenizer.sep_token_id,
+    )  # fmt: skip
+    BartForSequenceClassification(config).save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    assert start(tmp_path)[0].predict_proba(["so happy"]).shape == (1, 3)
+
+
 def test_a_vocabulary_that_is_much_too_small_is_a_warning(folder: Path):
     setting(vocab_size=5000)(folder)
     tensors(lambda state: state | {_WORDS: torch.randn(5000, 32)})(folder)
@@ -296,6 +311,19 @@ def test_the_share_of_unknown_tokens(make_tiny):
     assert unknown_share(tokenizer, encode(tokenizer, ["happy"] * 3, 8)) == 0
     assert unknown_share(tokenizer, encode(tokenizer, ["happy 日", "日 日"], 8)) == 0.75
     assert unknown_share(tokenizer, encode(tokenizer, ["happy", "\u200b"], 8)) == 0.5  # nothing is left of it
+
+
+def test_train_whose_words_the_tokenizer_does_not_know_is_a_warning(make_tiny):
+    said: list[Event] = []
+    known, unknown = (
+        LabelledTexts(["happy"] * 4, np.eye(4, 3) > 0),
+        LabelledTexts(["日 本"] * 4, np.eye(4, 3) > 0),
+    )
+    for train in (known, unknown):
+        data = Dataset("own", LABELS, {"train": train, "val": unknown, "test": unknown}, source="own.csv")
+        encode_examples(make_tiny(), data, said.append)
+    (told,) = warnings(said)
+    assert told.startswith("100 % of the tokens of train are unknown to the tokenizer")
 
 
 ADAPTER = b'{"base_model_name_or_path": "roberta-base", "peft_type": "LORA"}'
