@@ -104,13 +104,12 @@ def _shards(index: Path) -> tuple[Path, ...]:
     places = _read(index).get("weight_map")
     if not isinstance(places, dict) or not places:
         raise ModelFolderError(index, "has no weight_map, which names the file of each tensor")
-    names = list(dict.fromkeys(places.values()))
-    for name in names:
+    for name in places.values():
         if not isinstance(name, str) or Path(name).name != name:
             raise ModelFolderError(index, f"names {name!r}, which is not a file in its folder")
         if not (index.parent / name).is_file():
             raise ModelFolderError(index.parent / name, f"is missing; {index.name} names it")
-    return tuple(index.parent / name for name in sorted(names))
+    return tuple(index.parent / name for name in sorted(set(places.values())))
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -86,7 +86,7 @@ def _tfidf(checkpoint: Checkpoint, precision: "Precision") -> Classifier:
 def _member_loaders(
     ensemble: Checkpoint, device: str, precision: "Precision"
 ) -> Iterator[Callable[[], Classifier]]:
-    """How to load each member, which lies beside its ensemble; a missing one fails now."""
+    """How to load each member, whose folder is next to the ensemble's; a missing one fails now."""
     for run in ensemble.manifest["parents"]["members"]:
         member = Checkpoint.open(ensemble.path.resolve().parent / run)
         yield partial(load_classifier, member, device=device, precision=precision)

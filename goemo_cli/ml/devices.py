@@ -25,7 +25,7 @@ def pick_device(wanted: str) -> torch.device:
 
 
 def pick_precision(wanted: str, device: torch.device) -> Precision:
-    """bf16 where the hardware has instructions for it and nobody said otherwise, else fp32."""
+    """bf16 if it was asked for, or with `auto` if the hardware has instructions for it; else fp32."""
     if wanted == "bf16" or (wanted == "auto" and has_fast_bf16(device)):
         return "bf16"
     return "fp32"

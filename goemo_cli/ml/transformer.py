@@ -205,7 +205,7 @@ def _begin_classifier(
 ) -> None:
     """Give the rows of the classifier that came with the weights to their labels, by name.
 
-    Loading alone would hand them out by position, and where the label sets are as long, to labels of other names.
+    Loading alone would assign them by position: with label sets of equal length, to labels of other names.
     """
     layers = [layer for _, layer in head_layers(classifier.model)]
     for layer in layers if anew else layers[-1:]:

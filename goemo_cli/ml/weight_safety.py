@@ -138,7 +138,7 @@ def require_plain_weights(path: Path) -> None:
         path: a file whose ending is in `PICKLED`.
 
     Raises:
-        CorruptArtifactError: it names anything that tensors do not need, or is no torch file.
+        CorruptArtifactError: it names anything that tensors do not need, or is not a torch file.
     """
     with path.open("rb") as stream:
         if stream.read(len(_ARCHIVE)) == _ARCHIVE:  # how torch tells the two forms apart
@@ -153,11 +153,11 @@ def require_plain_settings(path: Path) -> None:
     """Refuse a JSON file of a model that would have transformers run code from its folder.
 
     Raises:
-        CorruptArtifactError: it has `auto_map` at its top, or is no JSON.
+        CorruptArtifactError: it has `auto_map` at its top, or is not JSON.
     """
     settings = read_json(path)
     if isinstance(settings, dict) and "auto_map" in settings:
-        raise CorruptArtifactError(path, "unsafe: auto_map asks for code of its own")
+        raise CorruptArtifactError(path, "unsafe: auto_map asks for code in its folder")
 
 
 def _check_archive(path: Path) -> None:
@@ -165,7 +165,7 @@ def _check_archive(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
             if len(set(names)) != len(names):
-                raise CorruptArtifactError(path, "unsafe: a name stands twice in the archive")
+                raise CorruptArtifactError(path, "unsafe: a name occurs twice in the archive")
             if any(name.endswith(("/constants.pkl", ".py")) for name in names):
                 raise CorruptArtifactError(path, "unsafe: it holds a program, not only weights")
             pickles = [name for name in names if name.endswith(".pkl")]
@@ -198,4 +198,4 @@ def _globals(stream: IO[bytes], path: Path) -> Iterator[str]:
                     path, f"unsafe: its pickle uses {opcode.name}; a state dict does not"
                 )
     except (ValueError, UnicodeDecodeError, IndexError, EOFError) as error:
-        raise CorruptArtifactError(path, f"is no torch file ({error})") from error
+        raise CorruptArtifactError(path, f"is not a torch file ({error})") from error

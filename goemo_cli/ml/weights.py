@@ -31,7 +31,7 @@ class FoundWeights:
     hub_id: str | None = None
     revision: str | None = None
     sha256: str | None = None
-    """Of the file with the weights, where it is known and was checked."""
+    """Of the file with the weights, if it was checked."""
     run: str | None = None
     """The run whose checkpoint it is."""
 
@@ -48,7 +48,7 @@ class FoundWeights:
 def find_weights(
     name: str, entry: ModelEntry, *, revision: str | None = None, may_fetch: bool = True
 ) -> FoundWeights:
-    """The folder with a model's weights, downloaded where they are nowhere on this machine.
+    """The folder with a model's weights, downloaded if they are not on this machine.
 
     Args:
         name: what the user typed: a catalogue name, a Hub id or a folder.
@@ -130,7 +130,7 @@ def _packaged(entry: ModelEntry, package: PackagedWeights) -> FoundWeights | Non
 
 
 def _snapshot(hub_id: str, revision: str | None, *, local_only: bool) -> Path | None:
-    """The Hub repository's folder in the cache; None where it is not there."""
+    """The Hub repository's folder in the cache; None if it is not there."""
     from huggingface_hub import errors, list_repo_files, snapshot_download
 
     try:

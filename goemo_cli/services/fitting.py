@@ -44,7 +44,7 @@ _FEWEST_TOKENS = 0.9
 _MOST_UNKNOWN = 0.2
 """Share of train's tokens that may be unknown without a warning."""
 WATCH_EVERY = 100
-"""Steps between histograms where `logging.wandb.log_every` says nothing."""
+"""Steps between histograms if `logging.wandb.log_every` is not set."""
 OnEpoch = Callable[[dict[str, Any], FloatArray], None]
 """Told the history entry and the val probabilities (n_val, n_labels) of each epoch."""
 OnStep = Callable[[Step], None]

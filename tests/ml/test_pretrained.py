@@ -163,8 +163,8 @@ DAMAGED: list[tuple[str, str, Change]] = [
     (SAFE, "pickle under another name", as_pickle(None, SAFE)),
     (SAFE, "pooler.dense.bias holds numbers", put("bert.pooler.dense.bias", torch.full((32,), np.inf))),
     (SAFE, "layer.1.output.dense.weight holds numbers", tensors(nan)),
-    (PICKLED, "no torch file", lambda folder: (drop(SAFE)(folder), content(PICKLED, b"")(folder))),
-    (PICKLED, "no torch file", lambda folder: (folder / SAFE).rename(folder / PICKLED)),
+    (PICKLED, "not a torch file", lambda folder: (drop(SAFE)(folder), content(PICKLED, b"")(folder))),
+    (PICKLED, "not a torch file", lambda folder: (folder / SAFE).rename(folder / PICKLED)),
     (PICKLED, "list instead of tensors", as_pickle([1, 2])),
     (PICKLED, "instead of a tensor", as_pickle({"state_dict": {"a": torch.ones(1)}})),
     ("config.json", "JSON list", content("config.json", b"[]")),
@@ -240,7 +240,7 @@ def test_weights_in_several_files_are_loaded(folder: Path, form: str):
 
 @pytest.mark.parametrize(
     "index",
-    [b"{", b"[]", b"{}", b'{"weight_map": {"a": 7}}', b'{"weight_map": {"a": "../model.safetensors"}}'],
+    [b"{", b"[]", b"{}", b'{"weight_map": {"a": [7]}}', b'{"weight_map": {"a": "../model.safetensors"}}'],
 )
 def test_an_index_that_names_no_shards_is_refused(folder: Path, index: bytes):
     as_shards(folder)

@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.catalogue import PackagedWeights, catalogue, model_entry
+from goemo_cli.core.checkpoint import write_manifest
 from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
-from goemo_cli.ml.weights import FoundWeights, find_weights
+from goemo_cli.ml.classifier import load_classifier
+from goemo_cli.ml.weights import FoundWeights, find_weights, require_listed_weights
 
 MINILM = catalogue()["minilm"]
 
@@ -73,6 +75,19 @@ def test_a_folder_never_shadows_a_catalogue_name(tmp_path: Path, monkeypatch: py
         (tmp_path / "roberta-base" / name).touch()
     with pytest.raises(ModelNotFoundError, match="is not on this machine"):
         find("roberta-base")
+
+
+def test_weights_that_the_manifest_does_not_name_are_refused(make_checkpoint):
+    made = make_checkpoint()
+    for name in ("config.json", "pytorch_model.bin"):
+        (made.path / name).write_text("{}")
+    run = write_manifest(made.path, run=made.run, kind="transformer", labels=made.labels, parents={})
+    assert require_listed_weights(run) == run.manifest["files"]["pytorch_model.bin"]["sha256"]
+    (made.path / "model.safetensors").write_text("transformers would read this file instead")
+    with pytest.raises(CorruptArtifactError, match=r"model\.safetensors: is not in manifest\.json"):
+        require_listed_weights(run)
+    with pytest.raises(CorruptArtifactError, match=r"is not in manifest\.json"):
+        load_classifier(run)
 
 
 def test_packaged_weights_are_found_without_a_network_and_are_the_published_ones():
