@@ -13,7 +13,7 @@ from goemo_cli.core.files import atomic_path
 
 
 class _LineFeeds:
-    """Ends rows with a line feed, though the csv module was told of two characters.
+    """Ends rows with a line feed, though the csv module was configured with two characters.
 
     It quotes a field only for the line-end characters that it knows of; a lone carriage return in a text would
     otherwise stand unquoted and be read as the end of the row.

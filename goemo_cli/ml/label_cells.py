@@ -88,7 +88,7 @@ def read_label_cells(
         advice: what to do about a column of only 0 and 1.
 
     Raises:
-        DataError: made by `fault`: a cell that is no label and no list of labels, or numbers without a meaning.
+        DataError: made by `fault`: a cell that is neither a label nor a list of labels, or numbers without a meaning.
     """
     parsed: list[_Cell] = []
     by_text: dict[str, _Cell] = {}  # most columns repeat a few texts
@@ -162,7 +162,7 @@ class _Cell:
 
 
 class _UnreadableError(Exception):
-    """A cell that is no label and no list of labels; the text says why."""
+    """A cell is neither a label nor a list of labels; the text says why."""
 
 
 @dataclass(frozen=True)

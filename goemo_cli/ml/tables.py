@@ -36,7 +36,7 @@ class RawRows:
     known: frozenset[str] = frozenset()
     """Labels that the file names, whether or not a row has them."""
     has_names: bool = False
-    """The file has the names of all labels, so that one outside train is no error."""
+    """The file has the names of all labels, so that one outside train is accepted."""
 
     def label_names(self) -> tuple[str, ...]:
         """The columns that are labels; else all labels that occur, sorted, `neutral` last, as in GoEmotions."""

@@ -75,7 +75,7 @@ def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
 
 
 def doubts(data: Dataset) -> Iterator[str]:
-    """Sentences for a person, the gravest first; nothing where all is well."""
+    """Sentences for a person, the gravest first; none if all is well."""
     yield from _leaks(data)
     for split in SPLITS:
         support = data.splits[split].y_true.sum(axis=0)

@@ -35,7 +35,7 @@ def load_data(
 ) -> Dataset:
     """The data set that the settings name, checked.
 
-    What the user named is never replaced. Only where nothing is named and GoEmotions cannot be had does the
+    What the user named is never replaced. Only if nothing is named and GoEmotions is unavailable does the
     embedded sample step in, with a warning.
 
     Args:
@@ -45,7 +45,7 @@ def load_data(
         listen: told which data is used.
 
     Raises:
-        DataNotFoundError: nothing where it was looked for.
+        DataNotFoundError: no data was found.
         DataError: data that cannot be used as it is.
         RemoteError: a named data set that is not here and could not be downloaded.
     """
@@ -270,7 +270,7 @@ def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool) -> Dataset:
 
 
 def from_hub_splits(name: str, loaded: Any, settings: DataSettings) -> Dataset:
-    """A `datasets.DatasetDict` as a data set; label numbers become names where the features carry them.
+    """A `datasets.DatasetDict` as a data set; label numbers become names if the features have them.
 
     Raises:
         DataError: no train split, or a column that is not there.
