@@ -50,6 +50,7 @@ def add_run(
     with_headline: bool = True,
     settings: dict[str, Any] | None = None,
     train_size: int = 100,
+    without_positives: int = 0,
     **others: float,
 ) -> Checkpoint:
     """A finished run with predictions of both splits and one epoch, and per-class metrics."""
@@ -73,8 +74,8 @@ def add_run(
             "split_sha256": {split: f"{data} {split}" for split in ("train", "val", "test")},
         },
         "training_seconds": 7.5,
-        "val": scores(val, **others),
-        "test": scores(test, **others),
+        "val": scores(val, **others) | {"labels_without_positives": without_positives},
+        "test": scores(test, **others) | {"labels_without_positives": without_positives},
     }
     write_json(folder / METRICS, metrics)
     layers = [("model", {"model": {"name": run.model}}), ("test", settings or {})]

@@ -60,5 +60,7 @@ def export_metrics(
         LABEL_COLUMNS,
         [label_row(row) for row in result.rows],
     )
-    rows = {"per_class": result.rows} if as_json else {}
-    out.result("Wrote per-class metrics", path=result.path, f1_macro=result.f1_macro, **rows)
+    more: dict[str, Any] = {}
+    if as_json:
+        more = {"labels_without_support": result.labels_without_support, "per_class": result.rows}
+    out.result("Wrote per-class metrics", path=result.path, f1_macro=result.f1_macro, **more)

@@ -111,7 +111,7 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
-    from goemo_cli.services.runs.runs import describe_run
+    from goemo_cli.services.runs.runs import describe_run, without_positives
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
@@ -125,6 +125,8 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     out.result(name, **detail_facts(details))
     for split in ("val", "test"):
         out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
+        if missing := without_positives(metrics, split):
+            out.warn(_count_as_zero(missing, split))
     out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics["history"] or ()])
     out.table(
         "Settings other than the model's defaults",
@@ -191,6 +193,8 @@ def diff(
     found = diff_runs(open_run(first, layout, screen), open_run(second, layout, screen))
     for split in found.other_data:
         out.warn(f"The two were scored on different {split} comments: these scores do not compare.")
+    for split, missing in found.without_positives.items():
+        out.warn(_count_as_zero(missing, split))
     if as_json:
         scores = {name: {"a": a, "b": b, "delta": delta_of(a, b)} for name, (a, b) in found.scores.items()}
         settings = {name: {"a": a, "b": b} for name, (a, b) in found.settings.items()}
@@ -294,6 +298,10 @@ def gc(
     )
     if removed and not yes:
         out.hint(f"goemo runs gc{f' --keep {keep}' if keep is not None else ''} --yes{_at(root)}")
+
+
+def _count_as_zero(labels: int, split: str) -> str:
+    return f"{labels:,} label{'s' if labels > 1 else ''} without a comment in {split} count as 0 in its macro averages."
 
 
 def _at(root: Path) -> str:

@@ -150,16 +150,29 @@ def _labels_of(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
     labels = tuple(column.removeprefix(PROBABILITY_PREFIX) for column in probabilities)
     missing = [column for column in PREDICTION_LEADING_COLUMNS if column not in header]
     if missing:
-        raise DataFileError(path, f"is no predictions file: column {missing[0]!r} is missing", 1)
+        separator = "; its columns are separated by ';', not by ','" if ";" in "".join(header[:1]) else ""
+        raise DataFileError(path, f"is no predictions file: column {missing[0]!r} is missing{separator}", 1)
     if not labels or header != prediction_columns(labels, with_ids=with_ids):
-        odd = [name for name in probabilities if not name.startswith(PROBABILITY_PREFIX)] or header
         raise DataFileError(
-            path, f"columns are not {', '.join(PREDICTION_LEADING_COLUMNS)}, pred_prob_*[, id]: {odd[0]!r}", 1
+            path,
+            f"columns are not {', '.join(PREDICTION_LEADING_COLUMNS)}, {PROBABILITY_PREFIX}*[, {ID_COLUMN}]: "
+            f"{_odd_column(header)}",
+            1,
         )
     if len(set(labels)) != len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
         raise DataFileError(path, f"column {PROBABILITY_PREFIX}{twice} stands twice", 1)
     return labels, with_ids
+
+
+def _odd_column(header: list[str]) -> str:
+    """The first column that does not belong where it is, for a message."""
+    expected = [*PREDICTION_LEADING_COLUMNS]
+    for at, name in enumerate(header):
+        is_fine = name == expected[at] if at < len(expected) else name.startswith(PROBABILITY_PREFIX)
+        if not is_fine and not (name == ID_COLUMN and at == len(header) - 1):
+            return f"column {at + 1} is {_shown(name)}" + ("" if name else ", an index; leave it out")
+    return f"no column begins with {PROBABILITY_PREFIX}"
 
 
 def _parse(

@@ -189,7 +189,7 @@ class _Scorer:
         defined = {name: area for name, area in areas.items() if not np.isnan(area)}
         bounds = rule_edges(self.y_true, self.y_pred, rule_scores(self.y_true, self.y_pred))
         bounds |= ranking_edges(self.y_true, defined, {"auc_macro": np.array(roc_auc)})
-        labels = label_edges(count(self.y_true, self.y_pred).f1, (self.y_true | self.y_pred).sum(axis=0))
+        labels = label_edges(count(self.y_true, self.y_pred).tp, (self.y_true | self.y_pred).sum(axis=0))
         return np.hstack([np.array([bounds.get(name, (np.nan, np.nan)) for name in SCORES]).T, labels])
 
     def differing_rows(self, other: "_Scorer") -> IntArray:

@@ -9,7 +9,9 @@ to 0, however few the rows are. Two rules replace it:
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
+from typing import Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -66,19 +68,31 @@ def widened(intervals: Bounds, edges: Bounds) -> Bounds:
     }
 
 
-def moved(
-    score: float, parts: DoubleArray, reach: DoubleArray, weights: DoubleArray | float = 1.0
-) -> tuple[float, float]:
-    """How far unseen rows can move a weighted mean.
+@dataclass(frozen=True)
+class Reach:
+    """How far rows of an unseen kind can move scores in [0, 1]; arrays of the same shape."""
 
-    Args:
-        score: the mean; in [0, 1].
-        parts: what it is the mean of, in [0, 1].
-        reach: the share of each part's rows that may be of an unseen kind.
-        weights: of each part; they add up to 1. The unseen rows may all be of one part.
-    """
-    down, up = weights * parts * reach, weights * (1 - parts) * reach
-    return float(score - np.max(down)), float(score + np.max(up))
+    scores: DoubleArray
+    low: DoubleArray
+    high: DoubleArray
+
+    @classmethod
+    def of(cls, shares: ArrayLike, rows: ArrayLike, *, as_f1: bool = False) -> Self:
+        """From shares of rows, or means over rows; `as_f1` maps shares tp / (tp + fp + fn) to F1."""
+        share, seen = np.asarray(shares, np.float64), 1 - unseen(rows)
+        ends = (share, share * seen, 1 - (1 - share) * seen)
+        return cls(*(map(f1_of_share, ends) if as_f1 else ends))
+
+    def of_mean(self, mean: float, weights: DoubleArray | float = 1.0) -> tuple[float, float]:
+        """The bounds of a weighted mean of the scores; the unseen rows may all be of one of them."""
+        down, up = weights * (self.scores - self.low), weights * (self.high - self.scores)
+        return float(mean - np.max(down)), float(mean + np.max(up))
+
+
+def label_edges(tp: ArrayLike, rows: ArrayLike) -> DoubleArray:
+    """How far unseen rows can move the F1 of each label, (2, n_labels); `rows` have the label in gold or predicted."""
+    reach = Reach.of(ratio(tp, rows), rows, as_f1=True)
+    return np.stack([reach.low, reach.high])
 
 
 def rule_edges(y_true: BoolArray, y_pred: BoolArray, scores: Mapping[str, float]) -> Bounds:
@@ -92,24 +106,16 @@ def rule_edges(y_true: BoolArray, y_pred: BoolArray, scores: Mapping[str, float]
     n_examples, n_labels = y_true.shape
     tp, support = (y_true & y_pred).sum(axis=0), y_true.sum(axis=0)
     by_support = ratio(support, support.sum(), undefined=1 / n_labels)
-    every_row = unseen(n_examples)
-    edges: Bounds = {}
+    edges = {key: _mean_of_rows(scores[key], n_examples) for key in ("subset_accuracy", "hamming_loss")}
     for kind, cells in (("f1", y_true | y_pred), ("precision", y_pred), ("recall", y_true)):
-        rows = cells.sum(axis=0)
-        parts, reach, of_any = ratio(tp, rows), unseen(rows), unseen(cells.any(axis=1).sum())
-        if kind == "f1":
-            parts, reach, of_any = (f1_of_share(share) for share in (parts, reach, of_any))
-        edges[f"{kind}_macro"] = moved(scores[f"{kind}_macro"], parts, reach, 1 / n_labels)
-        edges[f"{kind}_weighted"] = moved(scores[f"{kind}_weighted"], parts, reach, by_support)
-        edges[f"{kind}_micro"] = _whole(scores[f"{kind}_micro"], of_any)
-        edges[f"{kind}_samples"] = _whole(scores[f"{kind}_samples"], every_row)
-    return edges | {key: _whole(scores[key], every_row) for key in ("subset_accuracy", "hamming_loss")}
-
-
-def label_edges(f1: DoubleArray, rows: ArrayLike) -> DoubleArray:
-    """How far unseen rows can move the F1 of each label, (2, n_labels); `rows` have the label in gold or predicted."""
-    reach = f1_of_share(unseen(rows))
-    return np.stack([f1 * (1 - reach), f1 + (1 - f1) * reach])
+        rows, as_f1 = cells.sum(axis=0), kind == "f1"
+        labels = Reach.of(ratio(tp, rows), rows, as_f1=as_f1)
+        edges[f"{kind}_macro"] = labels.of_mean(scores[f"{kind}_macro"], 1 / n_labels)
+        edges[f"{kind}_weighted"] = labels.of_mean(scores[f"{kind}_weighted"], by_support)
+        whole = Reach.of(ratio(tp.sum(), rows.sum()), cells.any(axis=1).sum(), as_f1=as_f1)
+        edges[f"{kind}_micro"] = whole.of_mean(scores[f"{kind}_micro"])
+        edges[f"{kind}_samples"] = _mean_of_rows(scores[f"{kind}_samples"], n_examples)
+    return edges
 
 
 def ranking_edges(
@@ -133,11 +139,12 @@ def ranking_edges(
     for key, score in scores.items():
         if key in labels:
             defined = ~np.isnan(labels[key])
-            edges[key] = moved(score, labels[key][defined], unseen(rows[key][defined]), 1 / defined.sum())
+            reach = Reach.of(labels[key][defined], rows[key][defined])
+            edges[key] = reach.of_mean(score, 1 / defined.sum())
         else:
-            edges[key] = _whole(score, unseen(rows[key]))
+            edges[key] = _mean_of_rows(score, rows[key])
     return edges
 
 
-def _whole(score: float, reach: DoubleArray) -> tuple[float, float]:
-    return moved(score, np.asarray(score), reach)
+def _mean_of_rows(score: float, rows: int) -> tuple[float, float]:
+    return Reach.of(score, rows).of_mean(score)

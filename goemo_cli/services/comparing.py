@@ -27,6 +27,7 @@ from goemo_cli.ml.comparison import (
 )
 from goemo_cli.ml.significance import holm
 from goemo_cli.services.comparison_sources import Source, open_sources
+from goemo_cli.services.data_checks import macro_doubt
 from goemo_cli.services.runs.runs import differing_settings
 
 SIGNIFICANCE_COLUMNS = (
@@ -107,6 +108,9 @@ def compare(
     )
     write_text(comparison.path, significance_csv(comparison.rows))
     listen(FileWritten(comparison.path))
+    gold = sources[0].predictions
+    if doubt := macro_doubt(gold.labels, gold.y_true, sources[0].path.name):
+        listen(Warned(doubt))
     return comparison
 
 

@@ -1,9 +1,10 @@
 """What was understood of data, in one line, and what is doubtful in it."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.config import DataSettings
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.ml.data import Dataset
@@ -78,16 +79,37 @@ def doubts(data: Dataset) -> Iterator[str]:
     """Sentences for a person, the gravest first; none if all is well."""
     yield from _leaks(data)
     for split in SPLITS:
-        support = data.splits[split].y_true.sum(axis=0)
-        missing = [label for label, positives in zip(data.labels, support, strict=True) if not positives]
-        if missing:
-            yield f"no comment of {split} has the label {_listed(missing)}: {_CONSEQUENCE[split]}"
+        if missing := without_support(data.labels, data.splits[split].y_true):
+            yield _no_comment_of(split, missing) + _CONSEQUENCE[split]
 
 
+def without_support(labels: Sequence[str], y_true: BoolArray) -> list[str]:
+    """Labels without a positive; gold labels are bool, (n_examples, n_labels)."""
+    support = y_true.sum(axis=0)
+    return [label for label, positives in zip(labels, support, strict=True) if not positives]
+
+
+def macro_doubt(labels: Sequence[str], y_true: BoolArray, where: str) -> str | None:
+    """A sentence about macro averages over labels without support; None if all have some.
+
+    Args:
+        labels: label names.
+        y_true: gold labels, bool, (n_examples, n_labels).
+        where: a split, or a file.
+    """
+    missing = without_support(labels, y_true)
+    return _no_comment_of(where, missing) + _IN_AVERAGES if missing else None
+
+
+def _no_comment_of(where: str, missing: Sequence[str]) -> str:
+    return f"no comment of {where} has the label {_listed(list(missing))}: "
+
+
+_IN_AVERAGES = "its F1, precision and recall count as 0 in macro averages"
 _CONSEQUENCE = {
     "train": "it cannot be learnt",
-    "val": "its threshold is the global one",
-    "test": "its F1 counts as 0 in macro-F1",
+    "val": f"its threshold is the global one, and {_IN_AVERAGES}",
+    "test": _IN_AVERAGES,
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.decimals import decimal
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
@@ -16,6 +17,7 @@ from goemo_cli.core.metric_tables import write_per_class_metrics
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.scoring import per_class_rows
+from goemo_cli.services.data_checks import macro_doubt
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,12 @@ class ExportedMetrics:
     path: Path
     rows: tuple[Mapping[str, Any], ...]
     f1_macro: float
+    """Over all labels, those without support included: their F1 is 0, as with scikit-learn."""
+
+    @property
+    def labels_without_support(self) -> tuple[str, ...]:
+        """Labels that no row has."""
+        return tuple(row["emotion"] for row in self.rows if not row["support"])
 
 
 def metrics_of_checkpoint(
@@ -49,7 +57,8 @@ def metrics_of_checkpoint(
     decision = pick_decision(checkpoint, threshold=threshold, rule=rule, listen=listen)
     predictions = predicted(load_classifier(checkpoint, device=device), data, "test", listen)
     labelled = replace(predictions, y_pred=decision(predictions.y_prob))
-    return _write(output or layout.per_class_metrics(checkpoint.run), labelled, decision.thresholds, listen)
+    target = output or layout.per_class_metrics(checkpoint.run)
+    return _write(target, labelled, decision.thresholds, "test", listen)
 
 
 def metrics_of_predictions(
@@ -79,7 +88,7 @@ def metrics_of_predictions(
     else:
         thresholds = np.full(len(predictions.labels), threshold)
         predictions = replace(predictions, y_pred=decide(predictions.y_prob, thresholds))
-    return _write(_target(path, layout, output), predictions, thresholds, listen)
+    return _write(_target(path, layout, output), predictions, thresholds, path.name, listen)
 
 
 def _thresholds_behind(
@@ -120,11 +129,17 @@ def _target(path: Path, layout: Layout, output: Path | None) -> Path:
 
 
 def _write(
-    path: Path, predictions: Predictions, thresholds: DoubleArray | None, listen: Listener
+    path: Path, predictions: Predictions, thresholds: DoubleArray | None, where: str, listen: Listener
 ) -> ExportedMetrics:
     rows = per_class_rows(
         predictions.labels, predictions.y_true, predictions.y_prob, predictions.y_pred, thresholds
     )
     write_per_class_metrics(path, rows)
     listen(FileWritten(path))
+    if doubt := macro_doubt(predictions.labels, predictions.y_true, where):
+        supported = [row["f1_score"] for row in rows if row["support"]]
+        others = (
+            f"; macro-F1 of the others is {decimal(sum(supported) / len(supported))}" if supported else ""
+        )
+        listen(Warned(doubt + others))
     return ExportedMetrics(path, tuple(rows), sum(row["f1_score"] for row in rows) / len(rows))

@@ -21,6 +21,7 @@ from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.ml.scoring import count, rule_scores
 from goemo_cli.ml.tuning import below_floor, fit_thresholds
 from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, floor_warning, write_run
+from goemo_cli.services.data_checks import macro_doubt
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.written_predictions import read_recorded
 
@@ -75,6 +76,8 @@ def tune_run(
         kept={name: entry for name, entry in checkpoint.manifest["files"].items() if name not in FOLLOWING},
     )
     tuned = write_run(record, conclusion, layout=layout, listen=listen)
+    for split, predictions in (("val", val), ("test", test)):
+        _warn_of_averages(predictions, split, listen)
     return TuneResult(
         thresholds=conclusion.thresholds,
         before=rule_scores(val.y_true, val.y_pred),
@@ -112,6 +115,7 @@ def tune_predictions(
     labelled = replace(val, y_pred=thresholds.decide(val.y_prob))
     if warning := floor_warning(thresholds, labelled):
         listen(Warned(warning))
+    _warn_of_averages(val, path.name, listen)
     return TuneResult(
         thresholds=thresholds,
         before=None,
@@ -120,6 +124,11 @@ def tune_predictions(
         below_floor=below_floor(thresholds, val.y_true, labelled.y_pred),
         written=_write_sweep(thresholds, val, path, None, layout, listen),
     )
+
+
+def _warn_of_averages(predictions: Predictions, where: str, listen: Listener) -> None:
+    if doubt := macro_doubt(predictions.labels, predictions.y_true, where):
+        listen(Warned(doubt))
 
 
 def _refuse_test_by_name(path: Path) -> None:

@@ -138,6 +138,17 @@ def test_small_settings_and_differences_are_not_shown_as_zero(layout: Layout) ->
     assert "2e-05" in goemo("runs", "show", OLD, "--root", layout.root).stdout
 
 
+@pytest.mark.parametrize("command", [["show", "@latest"], ["diff", OLD, "@latest"]])
+def test_labels_that_count_as_zero_in_macro_averages_are_said(
+    root: Path, layout: Layout, command: list[str]
+) -> None:
+    add_run(layout, "tiny-20260103-000000", without_positives=2)
+    shown = goemo("runs", *command, "--root", root)
+    for split in ("val", "test"):
+        assert f"2 labels without a comment in {split} count as 0 in its macro averages" in shown.stderr
+    assert "macro averages" not in goemo("runs", "show", OLD, "--root", root).stderr
+
+
 def test_diff_warns_where_other_comments_were_scored(root: Path, layout: Layout) -> None:
     add_run(layout, "tiny-20260103-000000", data="sample")
     shown = goemo("runs", "diff", OLD, "@latest", "--root", root)

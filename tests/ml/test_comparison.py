@@ -298,9 +298,9 @@ def test_a_few_rows_that_one_model_has_right_are_no_proof(rows: int) -> None:
     assert found.p_value[-1] == pytest.approx(max(by_hand, 1 / 301), rel=0.3)
     assert found.p_value[-1] >= by_hand
     share = 3.8415 / (rows + 3.8415)  # of an unseen kind
-    reach = 2 * share / (1 + share)  # as F1; so far may A be worse, and B better
-    assert (found.low[-1], found.high[-1]) == (-1, pytest.approx(2 * reach - 1, abs=1e-4))
-    assert (found.high[-1] > 0) == (rows <= 5)
+    f1_of_b, f1_of_a = 2 * share / (1 + share), 2 * (1 - share) / (2 - share)  # at best, and at worst
+    assert (found.low[-1], found.high[-1]) == (-1, pytest.approx(f1_of_b - f1_of_a, abs=1e-4))
+    assert (found.high[-1] > 0) == (rows <= 2)
 
 
 def test_two_models_that_never_give_a_label_are_not_known_to_be_equal() -> None:

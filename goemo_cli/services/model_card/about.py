@@ -87,6 +87,10 @@ def limits(facts: Facts) -> str:
         )
     else:
         lines.append("- No label's 95 % interval of F1 is wider than 0.2.")
+    if missing := [plain(row["emotion"]) for row in facts.metrics["per_class"] if not row["support"]]:
+        lines.append(
+            f"- No comment of test has these labels, so that they count as 0 in macro averages: {', '.join(missing)}."
+        )
     if facts.kind != "ensemble":
         lines.append("- One seed: another seed gives other scores.")
     lines.append(

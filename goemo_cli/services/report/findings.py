@@ -25,6 +25,15 @@ def summary(report: Report) -> str:
     return f"Macro-F1 {score.value:.3f}{interval}{f' on {count}' if count else ''}"
 
 
+def unsupported(report: Report) -> str:
+    """Labels that no comment of test has; nothing if all are there."""
+    rows = next((run.emotions for run in report.runs if not isinstance(run.emotions, Missing)), ())
+    missing = [row["emotion"] for row in rows if not row["support"]]
+    return (
+        f"Without a comment in test, and 0 in macro averages: {', '.join(missing)}." if missing else _NOTHING
+    )
+
+
 def emotions(run: RunContent, paper: Mapping[str, float] | None) -> str:
     """The best and the worst label, and how many are above the paper."""
     if isinstance(run.emotions, Missing) or not run.emotions:

@@ -20,6 +20,7 @@ def markdown(report: Report) -> str:
         *([report.left_out] if report.left_out else []),
         "## Scores on test\n\n" + _scores(report.runs),
         "Intervals are 95 % intervals over the comments of test; thresholds were fitted on val.",
+        *([plain(missing)] if (missing := findings.unsupported(report)) else []),
         "## All runs\n\n" + _leaderboard(report),
         *_sweeps(report.sweeps),
         "## Each emotion\n\n" + _emotions(report),

@@ -58,6 +58,8 @@ class RunDiff:
     rules: tuple[str | None, str | None]
     other_data: tuple[str, ...]
     """Splits on which the two were scored with different comments: their scores do not compare."""
+    without_positives: Mapping[str, int]
+    """By split, how many labels none of its comments has, if there are any: they count as 0 in macro averages."""
 
 
 def list_runs(
@@ -120,7 +122,17 @@ def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
             for split in ("val", "test")
             if headlines[0][f"{split}_sha256"] != headlines[1][f"{split}_sha256"]
         ),
+        without_positives={
+            split: missing
+            for split in ("val", "test")
+            if (missing := max(without_positives(run.metrics, split) for run in (first, second)))
+        },
     )
+
+
+def without_positives(metrics: Mapping[str, Any], split: str) -> int:
+    """How many labels no comment of a split has; 0 if an older run does not say."""
+    return (metrics.get(split) or {}).get("labels_without_positives") or 0
 
 
 def differing_settings(first: Checkpoint, second: Checkpoint) -> dict[str, tuple[Any, Any]]:
