@@ -166,7 +166,7 @@ def _labels_of(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
 
 
 def _odd_column(header: list[str]) -> str:
-    """The first column that does not belong where it is, for a message."""
+    """The first unexpected column, for a message."""
     expected = [*PREDICTION_LEADING_COLUMNS]
     for at, name in enumerate(header):
         is_fine = name == expected[at] if at < len(expected) else name.startswith(PROBABILITY_PREFIX)

@@ -63,7 +63,7 @@ def paired_differences(
 ) -> list[Differences]:
     """Every model after the first against the first, each draw of rows scored for all of them.
 
-    Where the draws all show the same difference, such as for a label that one model always finds and the other
+    If the draws all show the same difference, such as for a label that one model always finds and the other
     never, the interval is what unseen rows allow (`ml.edges`). No p-value is below that of the exact sign test over
     the rows that the two decide differently: one such row proves nothing, however often it is drawn.
 
@@ -182,7 +182,7 @@ class _Scorer:
         return np.concatenate(blocks) if blocks else np.zeros((0, len(RANKING_SCORES)))
 
     def edges(self) -> DoubleArray:
-        """How far unseen rows can move `SCORES`, then each label's F1, (2, n_scores + n_labels); NaN where undefined."""
+        """How far unseen rows can move `SCORES`, then each label's F1, (2, n_scores + n_labels); NaN if undefined."""
         once = np.ones((len(self.y_true), 1), dtype=np.float32)
         auc_micro, *roc_auc = (part.drawn(once).roc_auc()[0] for part in (self._cells, *self._labels))
         areas = {"auc_micro": auc_micro, "auc_macro": _mean_of_defined(np.array([roc_auc]))[0]}
@@ -233,7 +233,7 @@ def _contrast(
 def _guarded(found: Differences, a: _Scorer, b: _Scorer) -> Differences:
     """Intervals and p-values that do not claim certainty if only a few rows, or none, distinguish two models."""
     if a.is_same_as(b):
-        return found  # nothing is uncertain about a model beside itself
+        return found  # a model compared with itself
     alike = found.high - found.low < NO_WIDTH
     (low_a, high_a), (low_b, high_b) = a.edges(), b.edges()
     sign_test = np.minimum(1.0, 2.0 ** (1 - a.differing_rows(b)))

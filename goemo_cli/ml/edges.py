@@ -126,7 +126,7 @@ def ranking_edges(
     Args:
         y_true: gold labels, bool, (n_examples, n_labels); at least one row.
         scores: by `RANKING_KEYS`, those that are defined.
-        labels: what the macro averages among them are averages of, (n_labels,) each; NaN where undefined.
+        labels: what the macro averages among them are averages of, (n_labels,) each; NaN if undefined.
     """
     positives, negatives = y_true.sum(axis=0), (~y_true).sum(axis=0)
     rows = {

@@ -112,7 +112,7 @@ class RankingScores:
     lrap: float
     intervals: dict[str, tuple[float, float]]
     """95 % intervals by `RANKING_KEYS`: the percentile bootstrap; one without width, of a perfect order, gives way to
-    `ml.edges.ranking_edges`. Empty where none were asked for, or the split is very large."""
+    `ml.edges.ranking_edges`. Empty if none were asked for, or the split is very large."""
 
     @property
     def auc_macro(self) -> float:

@@ -196,7 +196,7 @@ def _best_precision(counts: GridCounts, settings: ThresholdSettings) -> Choice:
 def _above_floor(
     counts: GridCounts, held: DoubleArray, raised: DoubleArray, settings: ThresholdSettings
 ) -> Choice:
-    """The most of one score where the other is at the floor or above; where none is, the most of the other.
+    """The most of one score with the other at the floor or above; if none is, the most of the other.
 
     The global threshold holds the floor for the macro average as it is reported: over labels with positives, with
     0 for a label that is never predicted.

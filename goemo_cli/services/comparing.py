@@ -57,7 +57,7 @@ class Comparison:
     pairs: tuple[tuple[Mapping[str, Any], ...], ...]
     """Of each model with the first: rows by `SIGNIFICANCE_COLUMNS`, scores before emotions; None where undefined."""
     differing: tuple[Mapping[str, tuple[Any, Any]] | None, ...]
-    """Of each pair the settings and training sizes that differ, by name; None if one of the two is no run below the root."""
+    """Of each pair the settings and training sizes that differ, by name; None if one of the two has no run below the root."""
 
     @property
     def rows(self) -> list[Mapping[str, Any]]:
@@ -228,7 +228,7 @@ def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
         f"B - A {decimal(row['difference'], sign='+')}"
     )
     if row["better"] is None:
-        return f"{a} and {b}: {numbers}; no interval on so many rows"
+        return f"{a} and {b}: {numbers}; no interval: too many rows"
     low, high = (decimal(row[end], sign="+") for end in ("ci_low", "ci_high"))
     corrected = f", corrected for {n_pairs} comparisons" if n_pairs > 1 else ""
     numbers += f" (95 % interval {low} to {high}, p = {row['p_holm']:.2g}{corrected})"
