@@ -79,7 +79,7 @@ def test_the_library_reads_the_same_variables(variables: None, monkeypatch: pyte
     def as_list(value: Any) -> Any:
         return list(value) if isinstance(value, tuple) else value
 
-    given = tuple(other(name)) if name == "tags" else other(name)
+    given: Any = tuple(other(name)) if name == "tags" else other(name)
     assert getattr(LoggerConfig(**{name: given}), name) == given
     assert as_list(getattr(LoggerConfig(), name)) == VARIABLES[name][2]
     monkeypatch.delenv(VARIABLES[name][0])

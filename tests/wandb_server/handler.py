@@ -64,6 +64,9 @@ class Handler(BaseHTTPRequestHandler):
             return
         if self.headers.get("Content-Encoding") == "gzip":
             body = gzip.decompress(body)
+        if self.wandb.keeps_bodies:
+            head = f"{self.requestline}\n{self.headers}".encode()
+            self.wandb.sent.append(head + body)
         asked: dict[str, Any] = json.loads(body) if path == "/graphql" and body else {}
         operation = _operation(asked)
         fault = self.wandb.faults.next(self.command, path, operation)

@@ -48,6 +48,9 @@ class WandbServer:
         self.store = Store()
         self.faults = Faults()
         self.requests: list[Request] = []
+        self.keeps_bodies = False
+        """Whether everything that is sent is kept in `sent`: request line, headers and body, decompressed."""
+        self.sent: list[bytes] = []
         self.unanswered: list[str] = []
         """Operations, fields and paths that were asked for and that this server does not know."""
         self.bugs: list[str] = []
