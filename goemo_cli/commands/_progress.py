@@ -16,6 +16,7 @@ from goemo_cli.core.events import (
     PhaseStarted,
     StoppedEarly,
     Warned,
+    line_of,
 )
 
 
@@ -61,12 +62,8 @@ class Screen:
             self.console.warn(event.message)
         elif isinstance(event, Noted):
             self.console.note(event.message)
-        elif isinstance(event, EpochEnded):
-            self.console.note(_epoch_line(event))
-        elif isinstance(event, StoppedEarly):
-            self.console.note(
-                f"Stopped after epoch {event.epoch}: epoch {event.best_epoch} stays the best ({event.best_value:.4f})"
-            )
+        elif isinstance(event, (EpochEnded, StoppedEarly)):
+            self.console.note(line_of(event) or "")
 
     def _end(self) -> None:
         if self._task is not None:
@@ -81,11 +78,3 @@ class _Rate(ProgressColumn):
         if not task.speed:
             return Text("")
         return Text(f"{task.speed:,.0f} {task.fields['unit']}/s", style="dim")
-
-
-def _epoch_line(event: EpochEnded) -> str:
-    return (
-        f"Epoch {event.epoch}/{event.epochs}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  "
-        f"macro-F1 {event.val_f1_macro:.4f}  micro-F1 {event.val_f1_micro:.4f}  AUC {event.val_auc_micro:.4f}  "
-        f"{event.samples_per_second:,.0f} comments/s  {event.epoch_seconds:.0f} s{'  *best' if event.is_best else ''}"
-    )

@@ -234,6 +234,8 @@ class WandbSettings(Section):
     """A mirror that cannot begin ends the run before training instead of costing a warning."""
     upload_timeout: float = Field(120.0, gt=0)
     """Seconds without progress after which the end of a run no longer waits for the upload; `goemo sync` completes it."""
+    environment: bool = True
+    """Upload goemo's own log lines, the versions of installed packages, and facts of the machine without its names."""
     log_model: bool = True
     """Upload the checkpoint."""
     log_predictions: bool = False

@@ -92,5 +92,25 @@ Event = Warned | Noted | PhaseStarted | Advanced | PhaseEnded | EpochEnded | Sto
 Listener = Callable[[Event], None]
 
 
+def line_of(event: Event) -> str | None:
+    """An event as a line of a log, without a time; None for one that is no news by itself."""
+    if isinstance(event, Warned):
+        return f"Warning: {event.message}"
+    if isinstance(event, Noted):
+        return event.message
+    if isinstance(event, PhaseStarted):
+        return event.name
+    if isinstance(event, EpochEnded):
+        return (
+            f"Epoch {event.epoch}/{event.epochs}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  "
+            f"macro-F1 {event.val_f1_macro:.4f}  micro-F1 {event.val_f1_micro:.4f}  AUC {event.val_auc_micro:.4f}  "
+            f"{event.samples_per_second:,.0f} comments/s  {event.epoch_seconds:.0f} s"
+            f"{'  *best' if event.is_best else ''}"
+        )
+    if isinstance(event, StoppedEarly):
+        return f"Stopped after epoch {event.epoch}: epoch {event.best_epoch} stays the best ({event.best_value:.4f})"
+    return None
+
+
 def ignore(event: Event) -> None:
     """The listener of those who do not listen."""

@@ -2,7 +2,7 @@
 
 import platform
 from collections.abc import Iterable
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distributions, version
 
 from goemo_cli import __version__
 
@@ -16,3 +16,9 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
         except PackageNotFoundError:
             continue
     return found
+
+
+def all_installed_versions() -> dict[str, str]:
+    """Version by name of every installed package, sorted; no path or URL of where it came from."""
+    found = {one.metadata["Name"]: one.version for one in distributions() if one.metadata["Name"]}
+    return dict(sorted(found.items(), key=lambda one: one[0].lower()))

@@ -1,11 +1,15 @@
 """What a run ran on: versions, processor, memory."""
 
+import os
 import platform
 import resource
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
-from goemo_cli.core.software import installed_versions
+from goemo_cli.core.files import dump_json
+from goemo_cli.core.software import all_installed_versions, installed_versions
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "scikit-learn", "numpy", "pandas")
 
@@ -13,6 +17,33 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "scikit-learn"
 def versions() -> dict[str, str]:
     """Versions of goemo, Python and the packages that numbers depend on."""
     return installed_versions(_PACKAGES)
+
+
+def environment_files(*, commit: str | None) -> dict[str, str]:
+    """`requirements.txt` and `wandb-metadata.json` under the keys that W&B shows; no name, path or command line.
+
+    Args:
+        commit: of the code that is checked out, if any.
+    """
+    machine = {
+        "os": platform.platform(),
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "startedAt": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "cpu_count_logical": os.cpu_count(),
+        "memory": {"total": str(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))},
+        "cpu": processor(),
+        **_gpus(),
+        **({"git": {"commit": commit}} if commit else {}),
+    }
+    packages = "".join(f"{name}=={version}\n" for name, version in all_installed_versions().items())
+    return {"requirements.txt": packages, "wandb-metadata.json": dump_json(machine)}
+
+
+def _gpus() -> dict[str, Any]:
+    import torch
+
+    names = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
+    return {"gpu": names[0], "gpu_count": len(names), "cudaVersion": torch.version.cuda} if names else {}
 
 
 def peak_memory_bytes() -> int:

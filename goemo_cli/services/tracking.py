@@ -5,25 +5,27 @@ import string
 import subprocess
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.config import TrainConfig, environment
 from goemo_cli.core.errors import MissingPackageError
-from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.events import Event, Listener, Noted, Warned, ignore, line_of
 from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.services.environment import processor, versions
+from goemo_cli.services.environment import environment_files, processor, versions
 from goemo_cli.services.remote.syncing import sync_command, wandb_target
 from goemo_cli.services.tracked_tables import EmbeddedSample, result_tables
 from goemo_cli.tracking.base import Artifact, Picture, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.metadata import without_secrets
+from goemo_cli.tracking.places import without_places
 from goemo_cli.tracking.wandb_sdk import require_wandb
 from goemo_cli.tracking.wandb_tracker import WandbTracker
 
@@ -92,13 +94,49 @@ def failing_runs_told(tracker: Tracker) -> Iterator[None]:
         raise
 
 
+class RunLog:
+    """goemo's own log of a run: a listener that also writes a line per event, from the tracker's start on.
+
+    Lines of earlier events are kept until then.
+
+    Args:
+        listen: told of every event.
+        root: paths below it are shown from there.
+    """
+
+    def __init__(self, listen: Listener, root: Path) -> None:
+        self._listen, self._root = listen, f"{root.resolve()}/"
+        self._early: list[str] = []
+        self._tracker: Tracker | None = None
+
+    def __call__(self, event: Event) -> None:
+        """Pass an event on, and write its line."""
+        self._listen(event)
+        if (line := line_of(event)) is None:
+            return
+        shown = without_places(line.replace(self._root, ""))
+        text = f"{datetime.now(UTC):%H:%M:%S} {shown}\n"
+        if self._tracker is None:
+            self._early.append(text)
+        else:
+            self._tracker.write("output.log", text)
+
+    def begin(self, tracker: Tracker) -> None:
+        """Write to a tracker that was started: the lines so far, the versions of packages, the machine."""
+        for name, text in environment_files(commit=_git_commit()).items():
+            tracker.write(name, text)
+        self._tracker = tracker
+        if self._early:
+            tracker.write("output.log", "".join(self._early))
+
+
 def start_facts(
     data_facts: Mapping[str, Any], base: Mapping[str, Any], device: str, precision: str
 ) -> dict[str, Any]:
     """What else is known of a run at its start, as mirrors show it beside the settings."""
     return {
-        "data_facts": dict(data_facts),
-        "base_model": dict(base),
+        "data_facts": without_places(data_facts),
+        "base_model": without_places(base),
         "device": {"type": device, "precision": precision, "processor": processor()},
         "versions": versions(),
         "git_commit": _git_commit(),
@@ -107,7 +145,9 @@ def start_facts(
 
 def settings_told(config: TrainConfig) -> dict[str, Any]:
     """Every resolved setting as mirrors may have it."""
-    return without_secrets(config.model_dump(mode="json"))
+    told = without_secrets(config.model_dump(mode="json"))
+    # Notes and the like are for others to read, and `goemo sync` reads them back.
+    return {name: part if name == "logging" else without_places(part) for name, part in told.items()}
 
 
 def epoch_values(history: Mapping[str, Any]) -> dict[str, float]:
@@ -128,7 +168,7 @@ def epoch_values(history: Mapping[str, Any]) -> dict[str, float]:
 
 def data_artifact(data_facts: Mapping[str, Any], labels: tuple[str, ...]) -> Artifact:
     """The data set as what a run used: its name, hashes, sizes and labels; no sentence of it."""
-    described = {"schema_version": SCHEMA_VERSION, **data_facts, "labels": list(labels)}
+    described = {"schema_version": SCHEMA_VERSION, **without_places(data_facts), "labels": list(labels)}
     name = f"{model_slug(str(data_facts['name']))}-data"
     return Artifact(
         name, "dataset", texts={"data.json": dump_json(described)}, metadata=described, is_input=True
@@ -226,7 +266,11 @@ def _artifacts(
     scores = test_values(metrics)
     if saved:
         yield _artifact(
-            run, "checkpoint", "model", saved, {**facts, **scores, "base_model": metrics["base_model"]}
+            run,
+            "checkpoint",
+            "model",
+            saved,
+            {**facts, **scores, "base_model": without_places(metrics["base_model"])},
         )
     for split in ("test", "val"):
         files = {

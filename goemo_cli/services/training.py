@@ -26,6 +26,7 @@ from goemo_cli.services.finishing import RunContext, finish_run
 from goemo_cli.services.fitting import fit_and_save, prepare
 from goemo_cli.services.tracked_tables import structure_table
 from goemo_cli.services.tracking import (
+    RunLog,
     data_artifact,
     epoch_values,
     failing_runs_told,
@@ -68,6 +69,8 @@ def train(
         StorageError, OSError: the disk refused.
         GoemoError: whatever a required mirror says that cannot begin; nothing is left behind then.
     """
+    log = RunLog(listen, layout.root)
+    listen = log
     data = training_data(config, layout, listen)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
@@ -80,6 +83,8 @@ def train(
             start_facts(facts, prepared.base, prepared.device.type, prepared.precision),
         )
         with failing_runs_told(tracker):
+            if config.logging.wandb.environment:
+                log.begin(tracker)
             tracker.artifact(data_artifact(facts, data.labels))
             if config.logging.wandb.watch_model and prepared.classifier:
                 tracker.table(structure_table(prepared.classifier.model), step=0)

@@ -95,6 +95,10 @@ class Tracker(Protocol):
         """Show how values by name (`gradients/{parameter}`) are distributed at an optimizer step."""
         ...
 
+    def write(self, name: str, text: str) -> None:
+        """Append to a text that the mirror shows as a file: `output.log`, `requirements.txt`, `wandb-metadata.json`."""
+        ...
+
     def save(self, path: Path, *, name: str) -> None:
         """Mirror a file that is in place under a name such as `predictions/x.csv`."""
         ...
@@ -129,6 +133,9 @@ class NullTracker:
         """Nothing."""
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+        """Nothing."""
+
+    def write(self, name: str, text: str) -> None:
         """Nothing."""
 
     def save(self, path: Path, *, name: str) -> None:

@@ -52,6 +52,10 @@ class GuardedTrackers:
         """Show everywhere."""
         self._each(lambda tracker: tracker.histograms(histograms, step=step))
 
+    def write(self, name: str, text: str) -> None:
+        """Append to a text everywhere."""
+        self._each(lambda tracker: tracker.write(name, text))
+
     def save(self, path: Path, *, name: str) -> None:
         """Mirror a file everywhere."""
         self._each(lambda tracker: tracker.save(path, name=name))

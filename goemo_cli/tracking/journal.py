@@ -83,6 +83,10 @@ class JournalTracker:
         """Write counts and edges."""
         self._write("histograms", step=step, values={name: asdict(one) for name, one in histograms.items()})
 
+    def write(self, name: str, text: str) -> None:
+        """Write a piece of a text."""
+        self._write("text", name=name, text=text)
+
     def save(self, path: Path, *, name: str) -> None:
         """Write where a file lies."""
         self._write("file", name=name, path=self._shown(path))
@@ -162,6 +166,15 @@ class Journal:
         """Mirrored files by the name they have there."""
         return {one["name"]: root / one["path"] for one in self.records if one["kind"] == "file"}
 
+    @property
+    def texts(self) -> dict[str, str]:
+        """Whole texts by the name they have in the mirror."""
+        found: dict[str, str] = {}
+        for one in self.records:
+            if one["kind"] == "text":
+                found[one["name"]] = found.get(one["name"], "") + one["text"]
+        return found
+
     def artifacts(self, root: Path) -> list[Artifact]:
         """Mirrored artifacts in their order."""
         return [artifact_of(one, root) for one in self.records if one["kind"] == "artifact"]
@@ -214,6 +227,7 @@ _KEYS = {
     "table": {"step", "name", "columns", "rows", "chart"},
     "picture": {"step", "name", "png"},
     "histograms": {"step", "values"},
+    "text": {"name", "text"},
     "file": {"name", "path"},
     "artifact": {"name", "type", "files", "texts", "metadata", "aliases", "is_input"},
     "finish": {"summary", "exit_code"},
@@ -245,6 +259,8 @@ def tell(tracker: Tracker, record: Record, *, root: Path) -> None:
     elif kind == "histograms":
         found = {name: Histogram(**one) for name, one in record["values"].items()}
         tracker.histograms(found, step=record["step"])
+    elif kind == "text":
+        tracker.write(record["name"], record["text"])
     elif kind == "file":
         tracker.save(root / record["path"], name=record["name"])
     elif kind == "artifact":

@@ -66,6 +66,9 @@ class TensorboardTracker:
                 global_step=step,
             )
 
+    def write(self, name: str, text: str) -> None:
+        """Nothing: TensorBoard shows no logs."""
+
     def save(self, path: Path, *, name: str) -> None:
         """TensorBoard shows numbers, no files."""
 

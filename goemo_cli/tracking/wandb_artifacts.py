@@ -2,13 +2,15 @@
 
 import inspect
 import os
-from collections.abc import Iterable, Mapping, Sequence
+import shutil
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import AuthenticationError, CorruptArtifactError, NotFoundError
-from goemo_cli.core.files import sha256_file, staged_files
+from goemo_cli.core.files import remove_if_empty, sha256_file, staged_files
 from goemo_cli.tracking.artifact_names import (
     LATEST,
     check_alias,
@@ -22,7 +24,16 @@ from goemo_cli.tracking.versions import StoredFile, Version
 from goemo_cli.tracking.wandb_fetch_http import is_same
 from goemo_cli.tracking.wandb_fetch_many import fetch_all
 from goemo_cli.tracking.wandb_files import WandbSource
-from goemo_cli.tracking.wandb_sdk import asked, load_wandb, reached_server, run_settings, translated
+from goemo_cli.tracking.wandb_sdk import (
+    NO_PROGRAM,
+    asked,
+    link_into,
+    load_wandb,
+    neutral_folder,
+    reached_server,
+    run_settings,
+    translated,
+)
 
 _OWN = "goemo"
 """Key of the metadata that goemo adds: SHA-256 of every file, and parents."""
@@ -46,13 +57,23 @@ class WandbArtifacts:
         self, config: LoggerConfig, *, run_id: str, online: bool, directory: Path, job: str | None
     ) -> None:
         self.is_online, self._base_url = online, config.base_url
-        self._wandb = wandb = load_wandb("tracking on W&B")
-        with translated("W&B", may_be_missing=False):
-            if online:
+        self._scratch: Path | None = None
+        self._wandb = load_wandb("tracking on W&B")
+        try:
+            self._run = self._opened(config, run_id, directory, job)
+        except BaseException:
+            self._clear()
+            remove_if_empty(directory)
+            raise
+
+    def _opened(self, config: LoggerConfig, run_id: str, directory: Path, job: str | None) -> Any:
+        with translated("W&B", may_be_missing=False), _environment(NO_PROGRAM):
+            if self.is_online:
                 reached_server(config.base_url)
-                _require_key(wandb, config.base_url)
+                _require_key(self._wandb, config.base_url)
+                self._scratch = neutral_folder()
             directory.mkdir(parents=True, exist_ok=True)
-            self._run = wandb.init(
+            return self._wandb.init(
                 project=config.project,
                 entity=config.entity,
                 id=run_id,
@@ -62,7 +83,7 @@ class WandbArtifacts:
                 notes=config.notes,
                 config=dict(config.config),
                 job_type=job,
-                mode="online" if online else "offline",
+                mode="online" if self.is_online else "offline",
                 resume="allow",
                 dir=str(directory.resolve()),
                 settings=run_settings(
@@ -85,7 +106,7 @@ class WandbArtifacts:
 
     def log(self, values: Mapping[str, Any], *, step: int) -> None:
         """Log numbers and media of a step."""
-        with translated("W&B", may_be_missing=False):
+        with translated("W&B", may_be_missing=False), self._staging():
             self._run.log(dict(values), step=step)
 
     def log_table(
@@ -147,7 +168,11 @@ class WandbArtifacts:
                 name, type=type, description=description, metadata={**metadata, _OWN: own}
             )
             for inside, path in sorted(files.items()):
-                artifact.add_file(str(path.resolve()), name=inside)
+                if self._scratch:
+                    link = link_into(self._scratch / "links", path)
+                    artifact.add_file(str(link), name=inside, policy="immutable", skip_cache=True)
+                else:
+                    artifact.add_file(str(path.resolve()), name=inside)
             logged = self._run.log_artifact(artifact, aliases=list(dict.fromkeys(wanted)))
             if not self.is_online:
                 return None
@@ -230,6 +255,15 @@ class WandbArtifacts:
         with translated("W&B", may_be_missing=False):
             self._run.summary.update(dict(summary))
             self._run.finish(exit_code=exit_code)
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
+
+    def _staging(self) -> AbstractContextManager[None]:
+        """Online, the SDK stages tables in a folder whose path, which it uploads, tells nothing."""
+        return _environment({"WANDB_DATA_DIR": str(self._scratch)}) if self._scratch else nullcontext()
 
     @cached_property
     def _source(self) -> WandbSource:
@@ -268,6 +302,21 @@ class WandbArtifacts:
             run=None,
             description=artifact.description,
         )
+
+
+@contextmanager
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Environment variables that the SDK reads during one call."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _require_key(wandb: Any, base_url: str | None) -> None:

@@ -52,6 +52,9 @@ def _missing(journal: Journal, run: Any, root: Path) -> Iterator[str]:
     for name, path in journal.files(root).items():
         if name not in there or not is_same(path.resolve(), there[name]):
             yield f"the file {name}"
+    for name, text in journal.texts.items():
+        if name not in there or there[name].digest != md5_string(text):
+            yield f"the file {name}"
     artifacts = [*journal.artifacts(root)]
     logged = _by_name(run.logged_artifacts()) if any(not one.is_input for one in artifacts) else {}
     used = _by_name(run.used_artifacts()) if any(one.is_input for one in artifacts) else {}

@@ -8,10 +8,12 @@ the run is closed as failed.
 import json
 import os
 import select
+import shutil
 import signal
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
@@ -33,6 +35,9 @@ def main(job: Job) -> None:
         _mirror(job)
     except BaseException as error:  # whatever it is, the answer is what counts
         _answer(job, "failed", **reason(error), directory=str(job.directory))
+    finally:
+        if job.scratch:
+            shutil.rmtree(job.scratch, ignore_errors=True)
 
 
 def reason(error: BaseException) -> dict[str, str]:
@@ -62,6 +67,7 @@ def _mirror(job: Job) -> None:
         job.target,
         run_id=_first(job)["mirror_id"],
         directory=job.directory,
+        links=Path(wandb.env.get_data_dir()) / "links",
         process=job.process,
         going_on=lambda: _answer(job, "going on"),
     )

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.files import remove_if_empty
 from goemo_cli.tracking.wandb_reach import reachable
+from goemo_cli.tracking.wandb_sdk import NO_PROGRAM, neutral_folder
 
 LOST_SECONDS = 6.0
 """How long a server may be silent before a mirror that waits for it is given up."""
@@ -57,6 +59,8 @@ class Job:
     target: WandbTarget
     follow: bool
     """Wait for more lines until the run is finished; else the journal is whole, and only what lacks is sent."""
+    scratch: Path | None = None
+    """For what W&B stages while it uploads; removed at the end."""
     process: int = 0
     """Who trains."""
     answers: int = 0
@@ -70,7 +74,10 @@ class Job:
     def loads(cls, text: str) -> Self:
         """From the command line."""
         values = json.loads(text)
-        paths = {name: Path(values[name]) for name in ("journal", "root", "directory")}
+        paths: dict[str, Path | None] = {
+            name: Path(values[name]) for name in ("journal", "root", "directory")
+        }
+        paths["scratch"] = Path(values["scratch"]) if values["scratch"] else None
         target = WandbTarget(**{**values["target"], "tags": tuple(values["target"]["tags"])})
         return cls(**{**values, **paths, "target": target})
 
@@ -96,6 +103,7 @@ class Mirror:
     def __init__(self, job: Job) -> None:
         self._answers, theirs = os.pipe()
         self._directory = job.directory
+        self._scratch = None if job.target.mode == "offline" else neutral_folder()
         self._text = b""
         self._server: str | None = None
         package = str(Path(__file__).resolve().parents[2])
@@ -105,7 +113,9 @@ class Mirror:
             data = {"WANDB_DATA_DIR": str((job.directory / _DATA).resolve())}
             server = {"WANDB_BASE_URL": job.target.base_url} if job.target.base_url else {}
             local = data if os.access(job.directory, os.W_OK) else {}
-            job = Job(**{**vars(job), "answers": theirs, "process": os.getpid()})
+            staging = {"WANDB_DATA_DIR": str(self._scratch)} if self._scratch else {}
+            own = {"answers": theirs, "process": os.getpid(), "scratch": self._scratch}
+            job = Job(**{**vars(job), **own})
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "goemo_cli.tracking.wandb_mirror", job.dumps()],
                 stdin=subprocess.PIPE,
@@ -114,14 +124,18 @@ class Mirror:
                 pass_fds=(theirs,),
                 start_new_session=True,  # Ctrl-C is for the training, which then says how the run ended
                 env={
+                    "WANDB_ERROR_REPORTING": "false",  # it sends tracebacks with paths
                     **local,
                     **{name: value for name, value in os.environ.items() if name != _SHARED_SERVICE},
+                    **staging,
                     **server,
+                    **NO_PROGRAM,
                     "PYTHONPATH": os.pathsep.join(filter(None, (package, inherited))),
                 },
             )
         except BaseException:
             os.close(self._answers)
+            self._clear()
             raise
         finally:
             os.close(theirs)
@@ -173,6 +187,11 @@ class Mirror:
                 self._process.stdin.close()
         self._process.wait()
         os.close(self._answers)
+        self._clear()
+
+    def _clear(self) -> None:
+        if self._scratch:
+            shutil.rmtree(self._scratch, ignore_errors=True)
         if self._server is None:  # nothing was begun, so the folders of `__init__` may still be empty
             remove_if_empty(self._directory / _DATA, self._directory)
 

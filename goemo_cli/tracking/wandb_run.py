@@ -13,12 +13,15 @@ import wandb
 from PIL import Image
 
 from goemo_cli.core.errors import NotFoundError
+from goemo_cli.core.files import write_text
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table
 from goemo_cli.tracking.wandb_process import WandbTarget
-from goemo_cli.tracking.wandb_sdk import run_settings
+from goemo_cli.tracking.wandb_sdk import link_into, run_settings
 
+LOG = "output.log"
+"""The text that W&B shows line by line."""
 INIT_SECONDS = 20
 """How long W&B may take to open a run."""
 _CHARTS: dict[str, tuple[str, dict[str, str]]] = {
@@ -43,6 +46,7 @@ class WandbRun:
         target: where the run goes.
         run_id: what it is called there. An unknown one is created, a known one continued where it ended.
         directory: of W&B's own local files; it stays.
+        links: folder for links to the files of artifacts, since the SDK uploads their paths.
         process: whose use of the machine is measured.
         going_on: called whenever a long call has come back, and while bytes are uploaded.
     """
@@ -53,11 +57,13 @@ class WandbRun:
         *,
         run_id: str,
         directory: Path,
+        links: Path,
         process: int,
         going_on: Callable[[], None] = lambda: None,
     ) -> None:
         self.target, self.run_id, self.directory = target, run_id, directory.resolve()
-        self._process, self._going_on = process, going_on
+        self._links, self._process, self._going_on = links, process, going_on
+        self._texts: dict[str, str] = {}
         self._run: Any = None
         self._staged: Path | None = None
 
@@ -128,6 +134,12 @@ class WandbRun:
         }
         self._log(shown, step)
 
+    def write(self, name: str, text: str) -> None:
+        """Show lines of the log at once; at the end the whole text is uploaded as a file."""
+        self._texts[name] = self._texts.get(name, "") + text
+        if name == LOG:
+            self._run.write_logs(text)
+
     def save(self, path: Path, *, name: str) -> None:
         """Upload a file to the Files tab under its name, by way of a link, since W&B takes names from paths."""
         _require(path)
@@ -137,7 +149,7 @@ class WandbRun:
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
         link.symlink_to(path.resolve())
-        self._run.save(glob.escape(str(link)), base_path=str(self._staged), policy="now")
+        self._upload(link)
 
     def artifact(self, artifact: Artifact) -> None:
         """Upload an artifact, or name it as what the run used; offline that is left to `goemo sync`."""
@@ -145,7 +157,7 @@ class WandbRun:
             _require(path)
         if self.mode != "online":
             return
-        built = build_artifact(artifact, self.run_id)
+        built = build_artifact(artifact, self.run_id, self._links)
         with suppress(*_REFUSALS):
             if artifact.is_input:
                 self._run.use_artifact(built, aliases=list(artifact.aliases))
@@ -156,21 +168,28 @@ class WandbRun:
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
         """Write the summary, wait until all is uploaded, and close the run."""
         self._run.summary.update(dict(summary))
+        if self._staged:
+            for name, text in self._texts.items():
+                write_text(self._staged / name, text)
+                self._upload(self._staged / name)
         _report_progress(self._going_on)
         self._run.finish(exit_code=exit_code)
         if self._staged and self.path:
             shutil.rmtree(self._staged, ignore_errors=True)
+
+    def _upload(self, path: Path) -> None:
+        self._run.save(glob.escape(str(path)), base_path=str(self._staged), policy="now")
 
     def _log(self, values: Mapping[str, Any], step: int) -> None:
         if step >= self._run.starting_step:
             self._run.log(dict(values), step=step)
 
 
-def build_artifact(artifact: Artifact, run_id: str) -> Any:
-    """A `wandb.Artifact` with the files where they lie; nothing is copied but the texts."""
+def build_artifact(artifact: Artifact, run_id: str, links: Path) -> Any:
+    """A `wandb.Artifact` with links to the files; nothing is copied but the texts."""
     built = wandb.Artifact(artifact.named(run_id), type=artifact.type, metadata=dict(artifact.metadata))
     for name, path in artifact.files.items():
-        built.add_file(str(path), name=name, policy="immutable", skip_cache=True)
+        built.add_file(str(link_into(links, path)), name=name, policy="immutable", skip_cache=True)
     for name, text in artifact.texts.items():
         with built.new_file(name, mode="w", encoding="utf-8") as stream:
             stream.write(text)

@@ -3,10 +3,14 @@
 import importlib.metadata
 import importlib.util
 import json
+import os
 import re
+import tempfile
 import threading
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, TypeVar
 
 from goemo_cli.core.errors import (
@@ -86,10 +90,14 @@ def reached_server(base_url: str | None = None) -> str:
 
 
 def run_settings(**more: Any) -> Any:
-    """Settings of a W&B run: neither code nor command line nor host names are uploaded, nothing is printed."""
+    """Settings of a W&B run: neither code nor command line nor host name is uploaded, nothing is printed.
+
+    The path of the program needs `NO_PROGRAM` in the environment as well.
+    """
     import wandb
 
     return wandb.Settings(
+        host="",
         save_code=False,
         disable_git=True,
         disable_code=True,
@@ -99,6 +107,25 @@ def run_settings(**more: Any) -> Any:
         console="off",
         **more,
     )
+
+
+NO_PROGRAM = {"WANDB_PROGRAM": ""}
+"""Keeps the SDK from uploading the path of the program; it ignores an empty setting."""
+
+
+def neutral_folder() -> Path:
+    """A new folder whose path names neither user nor project: the SDK uploads the paths of the files of artifacts."""
+    usual = Path("/tmp")
+    is_usable = usual.is_dir() and os.access(usual, os.W_OK)
+    return Path(tempfile.mkdtemp(prefix="goemo-", dir=usual if is_usable else None))
+
+
+def link_into(folder: Path, path: Path) -> Path:
+    """A new link in a neutral folder to a file elsewhere."""
+    folder.mkdir(parents=True, exist_ok=True)
+    link = folder / uuid.uuid4().hex
+    link.symlink_to(path.resolve())
+    return link
 
 
 @contextmanager

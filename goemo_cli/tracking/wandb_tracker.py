@@ -101,6 +101,9 @@ class WandbTracker:
         """Pass on what the mirror has said."""
         self._listen()
 
+    def write(self, name: str, text: str) -> None:
+        """Nothing: the journal tells the mirror."""
+
     def save(self, path: Path, *, name: str) -> None:
         """Nothing: the journal tells the mirror."""
 

@@ -51,6 +51,8 @@ def journalled(layout: Layout, *, finish: bool = True) -> JournalTracker:
     path = layout.predictions / "test_predictions_tiny_20260101-000000.csv"
     write_text(path, "text\na\n")
     journal.save(path, name=f"predictions/{path.name}")
+    journal.write("output.log", "one\n")
+    journal.write("output.log", "two\n")
     data = Artifact("sample-data", "dataset", texts={"data.json": "{}\n"}, metadata={"n": 1}, is_input=True)
     journal.artifact(data)
     files = {path.name: path}
@@ -79,6 +81,7 @@ def test_a_run_goes_up_under_the_id_of_its_journal_and_what_gets_lost_again(
     assert there.summary["best_epoch"] == 2
     assert there.config["git_commit"] == "c0ffee"
     assert there.files["predictions/test_predictions_tiny_20260101-000000.csv"] == b"text\na\n"
+    assert there.files["output.log"] == b"one\ntwo\n"
     assert [version.name for version in there.used] == ["sample-data:v0"]
     assert set(server.artifacts["tester/goemo/tiny-test-predictions-abcd1234"].aliases) == {"latest", "best"}
     # and then only what lacks is sent

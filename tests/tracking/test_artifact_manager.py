@@ -644,6 +644,26 @@ def test_a_continued_run_goes_on_after_the_last_step_on_wandb(wandb_server: Wand
     assert ([row["_step"] for row in run.history], run.name) == ([7, 8], "mine")
 
 
+def test_nothing_that_is_sent_names_host_user_folder_or_program(wandb_server: WandbServer, tmp_path: Path):
+    wandb_server.keeps_bodies = True
+    body = """
+    (root / "w.bin").write_bytes(b"weights")
+    manager.log_model_artifact(root / "w.bin", "net")
+    manager.log_predictions([{"text": "a", "pred_labels": "joy"}], "preds")
+    """
+    user = "user-of-this-test"
+    names = dict.fromkeys(("USER", "LOGNAME", "USERNAME"), user)
+    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path / "sdk") | names)
+    assert (said["warned"], said["where"]) == ([], "wandb")
+    run = wandb_server.runs[f"tester/mood/{said['run_id']}"]
+    assert (run.host, run.program) == (None, None)
+    assert [
+        name
+        for name in (user, str(tmp_path), "<string>")
+        if any(name.encode() in one for one in wandb_server.sent)
+    ] == []
+
+
 def test_a_server_that_dies_loses_nothing(wandb_server: WandbServer, tmp_path: Path):
     """Everything after the warning is in the local store, and the run ends well and soon."""
     wandb_server.faults.add(operation="CreateArtifact", after=1, status=403)

@@ -20,6 +20,7 @@ from goemo_cli.services.training import TrainResult, train
 from goemo_cli.tracking.base import NullTracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import journal_path, read_journal
+from goemo_cli.tracking.places import without_places
 
 
 def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: str = "sample") -> TrainConfig:
@@ -212,3 +213,32 @@ def test_an_old_wandb_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("importlib.metadata.version", lambda package: "0.20.1")
     with pytest.raises(GoemoError, match=r"wandb 0\.29 or newer \(here is 0\.20\.1\)"):
         open_tracker(config("logging.wandb.enabled=true", "logging.wandb.required=true"), layout=Layout())
+
+
+def test_log_packages_and_machine_are_told_unless_they_are_switched_off(tmp_path: Path) -> None:
+    result, _ = run(tmp_path / "on", epochs=1)
+    texts = read_journal(journal_path(Layout(tmp_path / "on").journals, result.run)).texts
+    assert set(texts) == {"output.log", "requirements.txt", "wandb-metadata.json"}
+    result, _ = run(tmp_path / "off", "logging.wandb.environment=false", epochs=1)
+    assert read_journal(journal_path(Layout(tmp_path / "off").journals, result.run)).texts == {}
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("/home/me/data/x.csv", "x.csv"),
+        (Path("/home/me/data"), "data"),
+        ("~/data/x.csv", "x.csv"),
+        (r"C:\Users\me\x.csv", "x.csv"),
+        ("read 'a b' from /home/me/x.csv.", "read 'a b' from x.csv."),
+        ({"name": "/m/net", "n": [1, "/m/b.c"]}, {"name": "net", "n": [1, "b.c"]}),
+        (
+            "http://127.0.0.1:80/me/p and data/x.csv, 3 comments/s",
+            "http://127.0.0.1:80/me/p and data/x.csv, 3 comments/s",
+        ),
+        ("a / b, and/or", "a / b, and/or"),
+        (None, None),
+    ],
+)
+def test_paths_of_this_machine_are_cut_to_their_last_part(given: Any, told: Any) -> None:
+    assert without_places(given) == told

@@ -2,10 +2,12 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import warnings
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,6 +40,7 @@ from tests.waiting import GUARD_SECONDS, wait_for
 from tests.wandb_server import WandbServer
 
 REPOSITORY = Path(__file__).parents[2]
+USER = "user-of-this-test"
 HEAVY = (
     "logging.tensorboard=true", "logging.wandb.log_predictions=true", "logging.wandb.log_gradients=true",
     "logging.wandb.watch_model=true", "logging.wandb.log_embeddings=true",
@@ -126,6 +129,10 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
         # The service of an SDK in this process, here one that has gone: the mirror has its own.
         patch.setenv("WANDB_SERVICE", "3-1-unix-/nowhere/socket")
         patch.setattr(sys, "argv", ["goemo", "--secret-of-the-command-line"])
+        for name in ("USER", "LOGNAME", "USERNAME"):
+            patch.setenv(name, USER)
+        patch.chdir(folder)
+        server.keeps_bodies = True
         result, said = run(folder, *WANTED, "logging.wandb.name=first", "logging.wandb.tags=[a, b]",
                            "logging.wandb.notes=why", "logging.wandb.log_every=1", *HEAVY)  # fmt: skip
         yield Mirrored(server, Layout(folder), result, said)
@@ -309,14 +316,53 @@ def test_artifacts_and_their_lineage_are_complete(mirrored: Mirrored) -> None:
     assert list(data.files) == ["data.json"]
 
 
-def test_no_code_command_line_host_or_key_goes_anywhere(mirrored: Mirrored) -> None:
-    run, key = mirrored.server.runs[mirrored.path], mirrored.server.key.encode()
-    everything = b"".join(run.files.values()) + repr(vars(run)).encode()
-    assert b"secret-of-the-command-line" not in everything
-    assert not [name for name in run.files if "requirements" in name or "metadata" in name or "code/" in name]
+def test_nothing_that_is_sent_names_host_user_folder_or_command_line(mirrored: Mirrored) -> None:
+    """Request lines, headers and bodies of everything that was sent."""
+    run, sent = mirrored.server.runs[mirrored.path], mirrored.server.sent
+    assert len(sent) > 50
+    marks = [USER, str(mirrored.layout.root), "secret-of-the-command-line", "wandb_mirror", sys.executable]
+    assert [mark for mark in marks if any(mark.encode() in body for body in sent)] == []
+    strings = {text for body in sent for text in strings_in(body)}
+    assert run.name in strings
+    assert socket.gethostname() not in strings
+    assert (run.host, run.program) == (None, None)
+    assert not [name for name in run.files if name.startswith("code/")]
     local = [path for path in mirrored.layout.root.rglob("*") if path.is_file()]
     assert local
-    assert [path for path in local if key in path.read_bytes()] == []
+    assert [path for path in local if mirrored.server.key.encode() in path.read_bytes()] == []
+
+
+def strings_in(sent: bytes) -> Iterator[str]:
+    """Every string in a JSON body, and in JSON inside of it."""
+    waiting: list[Any] = [sent.partition(b"\n\n")[2].decode(errors="replace")]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value
+        elif isinstance(value, str):
+            yield value
+            with suppress(ValueError):
+                if value[:1] in ("{", "["):
+                    waiting.append(json.loads(value))
+
+
+def test_the_files_tab_has_a_log_the_packages_and_the_machine(mirrored: Mirrored) -> None:
+    run = mirrored.server.runs[mirrored.path]
+    log = run.files["output.log"].decode()
+    for line in ("Training on CPU", "Epoch 1/2  loss", "Epoch 2/2  loss", "Scoring test"):
+        assert line in log
+    shown = "".join(line.partition(" ")[2] + "\n" for line in run.lines["output.log"])
+    assert shown == log  # the Logs tab, as the run went on
+    packages = dict(line.split("==") for line in run.files["requirements.txt"].decode().splitlines())
+    assert packages["torch"] == mirrored.result.metrics["versions"]["torch"]
+    assert len(packages) > 20
+    machine = json.loads(run.files["wandb-metadata.json"])
+    assert {"os", "python", "startedAt", "cpu", "cpu_count_logical", "memory"} <= set(machine)
+    assert not {"host", "username", "email", "root", "program", "args", "executable", "codePath"} & set(
+        machine
+    )
 
 
 def test_a_sync_of_what_is_all_there_sends_nothing(
