@@ -4,43 +4,38 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import wandb
-from wandb.errors import CommError
 from wandb.sdk.lib.hashutil import md5_string
 
+from goemo_cli.core.errors import NotFoundError
 from goemo_cli.tracking.base import Artifact
 from goemo_cli.tracking.journal import Journal
 from goemo_cli.tracking.wandb_fetch_http import digest_of, is_same
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile
-from goemo_cli.tracking.wandb_files import algorithm_of
-
-_SECONDS = 20
+from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb_files import WandbSource, algorithm_of, newest
 
 
 def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str | None) -> list[str]:
-    """What the journal tells and W&B does not have, each as a phrase; empty where the mirror is complete.
+    """What the journal holds and W&B does not have, each as a phrase; empty if the mirror is complete.
 
     Args:
         journal: of the run.
         root: what its paths are relative to.
         project: W&B's folder of runs.
-        entity: whose; the key's default one if None.
+        entity: its owner; that of the environment or of the key if None.
 
     Raises:
-        Whatever wandb raises where the server cannot be asked.
+        GoemoError: as `WandbSource`; or whatever the SDK raises if the server fails later.
     """
-    api = wandb.Api(timeout=_SECONDS)
-    path = f"{entity or api.settings['entity'] or api.default_entity}/{project}/{journal.mirror_id}"
+    source = WandbSource()
+    reference = source.complete(RunReference(journal.mirror_id, project, entity))
     try:
-        run = api.run(path)
-    except CommError as error:
-        if "Could not find run" in str(error):
-            return [f"the run {path}"]
-        raise
-    return list(_missing(journal, run, root))
+        run = source.sdk_run(reference)
+    except NotFoundError:
+        return [f"the run {reference}"]
+    return list(_missing(journal, source, run, root))
 
 
-def _missing(journal: Journal, run: Any, root: Path) -> Iterator[str]:
+def _missing(journal: Journal, source: WandbSource, run: Any, root: Path) -> Iterator[str]:
     if journal.is_finished and run.state == "running":
         yield "the end of the run"
     if journal.last_step >= 0 and run.lastHistoryStep < journal.last_step:
@@ -55,32 +50,17 @@ def _missing(journal: Journal, run: Any, root: Path) -> Iterator[str]:
     for name, text in journal.texts.items():
         if name not in there or there[name].digest != md5_string(text):
             yield f"the file {name}"
-    artifacts = [*journal.artifacts(root)]
-    logged = _by_name(run.logged_artifacts()) if any(not one.is_input for one in artifacts) else {}
-    used = _by_name(run.used_artifacts()) if any(one.is_input for one in artifacts) else {}
+    artifacts = journal.artifacts(root)
+    logged = newest(run.logged_artifacts()) if any(not one.is_input for one in artifacts) else {}
+    used = newest(run.used_artifacts()) if any(one.is_input for one in artifacts) else {}
     for artifact in artifacts:
         found = (used if artifact.is_input else logged).get(artifact.named(journal.mirror_id))
-        if found is None or _differs(artifact, found):
+        if found is None or _differs(artifact, source.entries_of(found)):
             yield f"the W&B artifact {artifact.named(journal.mirror_id)}"
 
 
-def _by_name(artifacts: Any) -> dict[str, Any]:
-    """The newest version of each name."""
-    found: dict[str, Any] = {}
-    for artifact in artifacts:
-        name = artifact.name.rpartition(":")[0]
-        if name not in found or _number(artifact) > _number(found[name]):
-            found[name] = artifact
-    return found
-
-
-def _number(artifact: Any) -> int:
-    return int(str(artifact.version).removeprefix("v"))
-
-
-def _differs(artifact: Artifact, found: Any) -> bool:
-    """Whether an artifact of W&B has other files than ours."""
-    entries = found.manifest.entries
+def _differs(artifact: Artifact, entries: dict[str, Any]) -> bool:
+    """Whether an artifact of W&B, by its manifest, has other files than ours."""
     if set(entries) != {*artifact.files, *artifact.texts}:
         return True
     return any(

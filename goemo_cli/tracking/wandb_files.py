@@ -2,7 +2,7 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -107,6 +107,15 @@ class WandbSource:
             reference.entity or self.api.settings["entity"] or self._default_entity(),
         )
 
+    def sdk_run(self, reference: RunReference) -> Any:
+        """A run as the SDK describes it.
+
+        Raises:
+            NotFoundError, AuthenticationError, RemoteError: as for `run`.
+        """
+        with _tidied(reference):
+            return asked(lambda: self.api.run(str(reference)), f"the run {reference}")
+
     def run(self, reference: RunReference) -> RemoteRun:
         """A run and its Files tab.
 
@@ -115,7 +124,7 @@ class WandbSource:
             AuthenticationError, RemoteError: as they say.
         """
         with _tidied(reference):
-            run = self._run(reference)
+            run = self.sdk_run(reference)
             found = asked(lambda: list(run.files()), str(reference))
             declared = asked(lambda: len(run.files()), str(reference))
             if len(found) != declared:
@@ -136,12 +145,9 @@ class WandbSource:
             NotFoundError, AuthenticationError, RemoteError, CorruptArtifactError: as they say.
         """
         with _tidied(reference):
-            run = self._run(reference)
+            run = self.sdk_run(reference)
             logged = asked(lambda: list(run.logged_artifacts()), str(reference))
-        newest: dict[str, Any] = {}
-        for artifact in sorted(logged, key=lambda one: _number(one.version)):
-            newest[artifact.name.partition(":")[0]] = artifact
-        return [self._artifact(newest[name]) for name in sorted(newest)]
+        return [self._artifact(one) for _, one in sorted(newest(logged).items())]
 
     def artifact(self, name: str) -> RemoteArtifact:
         """A version of a W&B artifact.
@@ -197,9 +203,6 @@ class WandbSource:
         if not entity:
             raise SettingError(["your W&B account has no default entity: give --wandb-entity"])
         return str(entity)
-
-    def _run(self, reference: RunReference) -> Any:
-        return asked(lambda: self.api.run(str(reference)), f"the run {reference}")
 
     def _file(self, file: Any, run: Any) -> RemoteFile:
         # The server's own attributes: the SDK turns an unknown size into 0.
@@ -294,6 +297,12 @@ def _is_number(value: Any) -> TypeGuard[float]:
 
 def _url_of(file: Any) -> str:
     return str(getattr(file, "direct_url", None) or file.url)
+
+
+def newest(artifacts: Iterable[Any]) -> dict[str, Any]:
+    """The newest version of each artifact of the SDK, by its name without version."""
+    by_version = sorted(artifacts, key=lambda one: _number(str(one.version)))
+    return {str(one.name).partition(":")[0]: one for one in by_version}
 
 
 def _number(version: str) -> int:

@@ -360,7 +360,7 @@ from pathlib import Path
 from goemo_cli.tracking.wandb_files import WandbSource
 from goemo_cli.tracking.wandb_fetch_names import RunReference
 source = WandbSource()
-me = source.complete(RunReference("abc"), project="goemo")
+me = source.complete(RunReference("abc"))
 run = source.run(me)
 def said(question):
     try:
