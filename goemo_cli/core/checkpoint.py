@@ -1,6 +1,6 @@
 """A checkpoint: looked at once when it is opened, trusted after. Its manifest is written last."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -45,9 +45,7 @@ class Checkpoint:
             CheckpointNotFoundError: no folder, or files are missing (an unfinished run lacks its manifest).
             CorruptArtifactError: the manifest is damaged, or a file has another size than it says.
         """
-        checkpoint = cls.read(path)
-        _refuse(checkpoint.size_faults())
-        return checkpoint
+        return cls.read(path)._checked(cls.size_faults)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -70,6 +68,11 @@ class Checkpoint:
     def labels(self) -> tuple[str, ...]:
         """Label names in the order of the model's outputs."""
         return tuple(self.manifest["labels"])
+
+    @property
+    def is_half_tuned(self) -> bool:
+        """Whether `goemo tune` writes it now, or was killed while it did: files that follow from thresholds do not agree."""
+        return METRICS not in self.manifest["files"]
 
     @property
     def kind(self) -> "Kind":
@@ -149,14 +152,20 @@ class Checkpoint:
         Raises:
             CorruptArtifactError: a file other than the model card differs from the manifest.
         """
-        _refuse(self.hash_faults())
+        self._checked(type(self).hash_faults)
 
+    def _checked(self, faults: "Callable[[Self], Iterator[tuple[Path, str]]]") -> Self:
+        """The checkpoint as its manifest is now, without faults. People edit model cards: nothing is computed from one.
 
-def _refuse(faults: Iterable[tuple[Path, str]]) -> None:
-    """Refuse the first fault; people edit model cards, and nothing is computed from one."""
-    for path, fault in faults:
-        if path.name != CARD:
-            raise CorruptArtifactError(path, fault)
+        Another process may change files and manifest while we look: faults count if the manifest stays the same.
+        """
+        checkpoint = self
+        while fault := next((one for one in faults(checkpoint) if one[0].name != CARD), None):
+            again = self.read(self.path)
+            if again.manifest == checkpoint.manifest:
+                raise CorruptArtifactError(*fault)
+            checkpoint = again
+        return checkpoint
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
@@ -256,13 +265,13 @@ def seal(checkpoint: Checkpoint, name: str) -> Checkpoint:
     return _with_files(now, {**now.manifest["files"], name: _entry(path)})
 
 
-def unseal(checkpoint: Checkpoint, name: str) -> Checkpoint:
-    """Take a file out of the manifest, so that it may change: until `seal` it counts for nothing."""
+def unseal(checkpoint: Checkpoint, *names: str) -> Checkpoint:
+    """Take files out of the manifest, so that they may change: until they are sealed again, any content is sound."""
     now = Checkpoint.open(checkpoint.path)
     files = now.manifest["files"]
-    if name not in files:
+    if not set(names) & set(files):
         return now
-    return _with_files(now, {other: files[other] for other in files if other != name})
+    return _with_files(now, {other: files[other] for other in files if other not in names})
 
 
 def _with_files(checkpoint: Checkpoint, files: Mapping[str, Any]) -> Checkpoint:

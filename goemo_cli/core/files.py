@@ -134,6 +134,12 @@ def write_text(path: Path, text: str) -> None:
         partial.write_bytes(text.encode("utf-8"))
 
 
+def write_into(path: Path, text: str) -> None:
+    """Write into a file that must stay the same file, since a lock on it is held."""
+    with path.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+
+
 def dump_json(value: Any) -> str:
     """JSON text as goemo writes it: two spaces, key order kept, final newline.
 

@@ -103,6 +103,11 @@ class Layout:
         return self.stats / "metric_summary.csv"
 
     @property
+    def summary_record(self) -> Path:
+        """What the tables over all runs were made from, so that one that is behind can be told from an edited one."""
+        return self.stats / "summaries.json"
+
+    @property
     def downloads(self) -> Path:
         """What `goemo download` brought, one record per W&B run or artifact."""
         return self.root / "artifacts" / "downloads"

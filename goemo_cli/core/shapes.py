@@ -36,7 +36,7 @@ def manifest_fault(manifest: Mapping[str, Any]) -> str | None:
         "run": RunName.parse(str(manifest.get("run"))) is None,
         "labels": not (_is_list_of(labels, str) and labels),
         "files": not (isinstance(files, dict) and all(map(_is_file_entry, files.values()))),
-        "parents": not isinstance(parents, dict) or not _has_members(parents, manifest.get("kind")),
+        "parents": not isinstance(parents, dict),
         "kind": manifest.get("kind", KINDS[0]) not in KINDS,
         "outputs": not (isinstance(outputs, dict) and all(isinstance(one, str) for one in outputs.values())),
         "headline": not is_headline(manifest.get("headline", {})),
@@ -46,6 +46,8 @@ def manifest_fault(manifest: Mapping[str, Any]) -> str | None:
         for name, is_fault in faults.items()
         if is_fault
     ]
+    if isinstance(parents, dict) and not _has_members(parents, manifest.get("kind")):
+        names.append("parents.members is no list of runs")
     return f"is no goemo manifest: {', '.join(names)}" if names else None
 
 

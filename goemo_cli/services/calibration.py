@@ -23,6 +23,7 @@ from goemo_cli.core.splits import Split
 from goemo_cli.ml.calibration import BINS, FEW_POSITIVES, assess
 from goemo_cli.ml.calibrators import FOLDS, cross_fitted, fit_calibrator
 from goemo_cli.services.calibration_tables import Measured, bin_rows, label_rows, overall_of
+from goemo_cli.services.runs.locks import held
 from goemo_cli.services.written_predictions import export_command, read_recorded
 
 
@@ -64,10 +65,16 @@ def calibrate(
         SettingError: an unknown method.
         NotFoundError: no val predictions; the sentence says how to make them.
         DataFileError: predictions that are not those of the split that the run recorded.
+        BusyError: another process changes the run.
     """
     known = next((one for one in METHODS if one == method), None)
     if known is None:
         raise SettingError([f"unknown calibration method {method!r}; known: {', '.join(METHODS)}"])
+    with held(checkpoint.path, "goemo calibrate"):
+        return _calibrated(Checkpoint.open(checkpoint.path), known, layout, listen)
+
+
+def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, listen: Listener) -> Calibrated:
     sources = {"val": _source(checkpoint, layout, "val")}
     if layout.split_predictions(checkpoint.run, "test").is_file():
         sources["test"] = _source(checkpoint, layout, "test")

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.catalogue import Kind
-from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, THRESHOLDS, Checkpoint, write_manifest
+from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, THRESHOLDS, Checkpoint, unseal, write_manifest
 from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.events import FileWritten, Listener, Warned
 from goemo_cli.core.files import sha256_file, write_json, write_text
@@ -111,6 +111,8 @@ def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, list
     """Write everything that follows from probabilities; the manifest comes last in the checkpoint, then the summaries."""
     run, folder = record.run, record.folder
     metrics = {**record.facts, **conclusion.metrics}
+    if record.kept:
+        unseal(Checkpoint.open(folder), *FOLLOWING)  # killed after this, the run can be used, and tuned again
     tables = [
         layout.split_predictions(run, "val"),
         layout.split_predictions(run, "test"),

@@ -1,5 +1,6 @@
 """`goemo export-predictions`, and the probabilities of a split as training itself writes them."""
 
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from goemo_cli.ml.classifier import Classifier, load_classifier
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.services.datasets import checkpoint_data
 from goemo_cli.services.label_rules import label_rule
+from goemo_cli.services.runs.locks import held
 
 
 @dataclass(frozen=True)
@@ -60,27 +62,34 @@ def export_predictions(
         DataError: the data is not what the run was trained on.
         CorruptArtifactError: damaged weights.
         SettingError: `calibrated` into the layout's own folder.
+        BusyError: another process changes the run, whose own file would be written.
     """
     if calibrated and (output is None or output.resolve() == layout.predictions.resolve()):
         raise SettingError(
             ["--calibrated needs --output DIR: the usual file holds the probabilities as predicted"]
         )
-    labels_by = label_rule(checkpoint, threshold=threshold, rule=rule, calibrated=calibrated, listen=listen)
-    data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=splits, listen=listen)
-    classifier = load_classifier(checkpoint, device=device)
-    paths, rows = {}, {}
-    for split in dict.fromkeys(splits):
-        predictions = predicted(classifier, data, split, listen)
-        folder = output or layout.predictions
-        paths[split] = folder / split_predictions_name(checkpoint.run, split)
-        y_prob, y_pred = labels_by(predictions.y_prob)
-        write_predictions(paths[split], replace(predictions, y_prob=y_prob, y_pred=y_pred))
-        rows[split] = len(predictions)
-        listen(FileWritten(paths[split]))
-    decision = labels_by.decision
-    return ExportedPredictions(
-        paths, rows, decision.rule, dict(zip(data.labels, decision.thresholds.tolist(), strict=True))
-    )
+    with ExitStack() as locks:
+        if output is None and layout.models in checkpoint.path.parents:
+            locks.enter_context(held(checkpoint.path, "goemo export-predictions"))
+            checkpoint = Checkpoint.open(checkpoint.path)
+        labels_by = label_rule(
+            checkpoint, threshold=threshold, rule=rule, calibrated=calibrated, listen=listen
+        )
+        data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=splits, listen=listen)
+        classifier = load_classifier(checkpoint, device=device)
+        paths, rows = {}, {}
+        for split in dict.fromkeys(splits):
+            predictions = predicted(classifier, data, split, listen)
+            folder = output or layout.predictions
+            paths[split] = folder / split_predictions_name(checkpoint.run, split)
+            y_prob, y_pred = labels_by(predictions.y_prob)
+            write_predictions(paths[split], replace(predictions, y_prob=y_prob, y_pred=y_pred))
+            rows[split] = len(predictions)
+            listen(FileWritten(paths[split]))
+        decision = labels_by.decision
+        return ExportedPredictions(
+            paths, rows, decision.rule, dict(zip(data.labels, decision.thresholds.tolist(), strict=True))
+        )
 
 
 def predicted(classifier: Classifier, data: Dataset, split: Split, listen: Listener = ignore) -> Predictions:

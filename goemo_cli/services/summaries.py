@@ -1,14 +1,15 @@
 """Tables derived from the checkpoints below a root: rebuilt whole, never edited."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.checkpoint import METRICS, Checkpoint
+from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.csv_files import csv_text
-from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
+from goemo_cli.core.errors import BusyError, CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.events import Listener, Warned, ignore
-from goemo_cli.core.files import write_json, write_text
+from goemo_cli.core.files import dump_json, read_json_object, sha256_file, write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import (
     EMOTION_SCORE_COLUMNS,
@@ -19,7 +20,11 @@ from goemo_cli.core.schema import (
     SUMMARY_COLUMNS,
 )
 from goemo_cli.services.multiseed import multiseed_rows
-from goemo_cli.services.runs.index import damage, listed_runs
+from goemo_cli.services.runs.index import ListedRun, damage, listed_runs
+from goemo_cli.services.runs.locks import held
+
+_WAIT_SECONDS = 60.0
+"""For another process that writes the summaries, which takes a moment."""
 
 
 def finished_checkpoints(layout: Layout, listen: Listener = ignore) -> Iterator[Checkpoint]:
@@ -53,31 +58,84 @@ def require_scores(checkpoint: Checkpoint) -> None:
 
 
 def write_summaries(layout: Layout, *, models: Collection[str], listen: Listener = ignore) -> list[Path]:
-    """Rebuild every table over all runs, and test_metrics_{model}.json of some models; the paths written.
+    """Bring every file that is derived from all runs up to date; the tables, and the files of some models.
 
-    A model of which no finished run is left loses its file, as does a table without rows.
+    Another process that does the same is waited for. A file that tells of no run any more is removed.
+
+    Args:
+        layout: whose runs.
+        models: whose test_metrics_{model}.json is returned, and removed if none of their runs is left.
+        listen: told of each damaged run, which is left out.
     """
-    checkpoints = list(finished_checkpoints(layout, listen))
-    written = []
-    for path, content in summary_tables(layout, checkpoints).items():
-        if content is None:
-            path.unlink(missing_ok=True)
-        else:
-            write_text(path, content)
-            written.append(path)
-    newest = {checkpoint.run.model: checkpoint for checkpoint in checkpoints}  # the oldest come first
-    for model in models:
-        if model in newest:
-            write_json(layout.test_metrics(model), test_metrics(newest[model]))
-            written.append(layout.test_metrics(model))
-        else:
-            layout.test_metrics(model).unlink(missing_ok=True)
-    return written
+    with ExitStack() as lock:
+        with suppress(BusyError):  # it hangs; what it leaves behind is found and renewed
+            lock.enter_context(held(layout.stats / "summaries", "another goemo command", wait=_WAIT_SECONDS))
+        checkpoints = list(finished_checkpoints(layout, listen))
+        tables = summary_tables(layout, checkpoints)
+        of_models = test_metrics_files(layout, checkpoints)
+        gone = {*map(layout.test_metrics, models), *_recorded_files(layout)} - {*tables, *of_models}
+        for path, content in {**tables, **of_models, **dict.fromkeys(gone)}.items():
+            if content is None:
+                path.unlink(missing_ok=True)
+            elif not _holds(path, content):
+                write_text(path, content)
+        _write_record(
+            layout, checkpoints, [path for path, content in {**tables, **of_models}.items() if content]
+        )
+    shown = [path for path, content in tables.items() if content]
+    return shown + [path for path in map(layout.test_metrics, models) if path in of_models]
+
+
+def are_behind(layout: Layout, checkpoints: Collection[Checkpoint]) -> bool:
+    """Whether runs came, went or changed since the summaries were written, as after a killed training."""
+    record = _record(layout)
+    if record is None:  # of an earlier version, or there never were any
+        return not layout.metric_summary.exists() and not layout.per_emotion_scores.exists()
+    return record.get("sources") != _sources(layout, checkpoints)
+
+
+def _holds(path: Path, content: str) -> bool:
+    return path.is_file() and path.read_bytes() == content.encode("utf-8")
+
+
+def _write_record(layout: Layout, checkpoints: Collection[Checkpoint], files: Iterable[Path]) -> None:
+    """Written last: a kill before it leaves summaries that are known to be behind."""
+    record = {
+        "schema_version": SCHEMA_VERSION,
+        "sources": _sources(layout, checkpoints),
+        "files": {path.name: sha256_file(path) for path in files},
+    }
+    if record != _record(layout):
+        write_json(layout.summary_record, record)
+
+
+def _sources(layout: Layout, checkpoints: Iterable[Checkpoint]) -> dict[str, str]:
+    paths = [checkpoint.path / MANIFEST for checkpoint in checkpoints]
+    return {layout.shown(path): sha256_file(path) for path in paths}
+
+
+def _record(layout: Layout) -> dict[str, Any] | None:
+    try:
+        return read_json_object(layout.summary_record)
+    except FileNotFoundError:
+        return None
+    except (OSError, CorruptArtifactError):
+        return {}
+
+
+def _recorded_files(layout: Layout) -> list[Path]:
+    """Files in the record that a model without runs may have left."""
+    files = (_record(layout) or {}).get("files")
+    names = map(str, files) if isinstance(files, dict) else ()
+    return [layout.stats / name for name in names if name.startswith("test_metrics_") and "/" not in name]
 
 
 def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[Path, str | None]:
     """The content of every table over all runs; None for one that has no rows and is not written."""
-    seeds = multiseed_rows(listed_runs(layout))
+    seeds = multiseed_rows(
+        ListedRun(checkpoint.path, checkpoint.run, checkpoint.manifest, "finished")
+        for checkpoint in checkpoints
+    )
     return {
         layout.metric_summary: csv_text(SUMMARY_COLUMNS, map(_summary_row, checkpoints)),
         layout.per_emotion_scores: csv_text(
@@ -85,6 +143,15 @@ def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[
         ),
         layout.multiseed_summary: csv_text(MULTISEED_COLUMNS, seeds) if seeds else None,
     }
+
+
+def test_metrics_files(layout: Layout, checkpoints: Iterable[Checkpoint]) -> dict[Path, str]:
+    """The content of test_metrics_{model}.json for the newest run of every model; the oldest runs come first."""
+    newest = {checkpoint.run.model: checkpoint for checkpoint in checkpoints}
+    return {layout.test_metrics(model): dump_json(test_metrics(one)) for model, one in newest.items()}
+
+
+test_metrics_files.__test__ = False  # type: ignore[attr-defined]  # no test for pytest
 
 
 def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:

@@ -24,6 +24,7 @@ from goemo_cli.services.data_checks import doubts, label_doubts, summary
 from goemo_cli.services.datasets import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.finishing import RunContext, finish_run
 from goemo_cli.services.fitting import fit_and_save, prepare
+from goemo_cli.services.runs.locks import held
 from goemo_cli.services.tracked_tables import structure_table
 from goemo_cli.services.tracking import (
     RunLog,
@@ -189,18 +190,22 @@ def training_data(
 
 @contextmanager
 def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, Path]]:
-    """A run name and its folder; a run that fails before it saved anything leaves no empty folder behind."""
+    """A run name and its folder, with its lock held; a run that fails before it saved anything leaves no empty folder behind."""
     for path in (layout.models, layout.predictions, layout.stats, layout.journals):
         require_no_dangling_link(path)
     layout.predictions.mkdir(parents=True, exist_ok=True)  # a read-only place fails now, not after training
     layout.stats.mkdir(parents=True, exist_ok=True)
-    run, folder = claim_checkpoint(layout, model, family)
-    try:
-        yield run, folder
-    except BaseException:
-        above = (folder.parent, layout.models, layout.predictions, layout.stats, layout.artifacts)
-        remove_if_empty(folder, *above, layout.journals, layout.output)
-        raise
+    while True:
+        run, folder = claim_checkpoint(layout, model, family)
+        try:
+            with held(folder, "goemo train"):
+                if folder.is_dir():  # else it was cleared away before it was held
+                    yield run, folder
+                    return
+        except BaseException:
+            above = (folder.parent, layout.models, layout.predictions, layout.stats, layout.artifacts)
+            remove_if_empty(folder, *above, layout.journals, layout.output)
+            raise
 
 
 def _at_selection_threshold(data: Dataset, val_prob: FloatArray) -> Predictions:

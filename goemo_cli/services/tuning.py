@@ -23,6 +23,7 @@ from goemo_cli.ml.tuning import below_floor, fit_thresholds
 from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, floor_warning, write_run
 from goemo_cli.services.data_checks import macro_doubt
 from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.locks import held
 from goemo_cli.services.written_predictions import read_recorded
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)
@@ -60,7 +61,15 @@ def tune_run(
     Raises:
         NotFoundError: no val or test predictions of the run.
         DataError: predictions of other rows than the run recorded.
+        BusyError: another process changes the run.
     """
+    with held(checkpoint.path, "goemo tune"):
+        return _tuned(Checkpoint.open(checkpoint.path), settings, layout, listen)
+
+
+def _tuned(
+    checkpoint: Checkpoint, settings: ThresholdSettings, layout: Layout, listen: Listener
+) -> TuneResult:
     val, test = (read_recorded(checkpoint, split, layout) for split in ("val", "test"))
     conclusion = conclude(val, test, settings)
     record = RunRecord(

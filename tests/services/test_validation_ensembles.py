@@ -8,6 +8,7 @@ import pytest
 
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint, write_manifest
+from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.services.validation.ensembles import check_ensemble
@@ -130,7 +131,8 @@ def test_a_member_that_is_gone_is_a_warning(
 
 
 @pytest.mark.parametrize("names", [None, [], "all", [1], {"a": 1}])
-def test_an_ensemble_without_members_is_a_problem(
-    layout: Layout, ensemble: Callable[[object], Checkpoint], names: object
+def test_an_ensemble_without_members_is_damaged(
+    ensemble: Callable[[object], Checkpoint], names: object
 ) -> None:
-    assert found(ensemble(names), {}, layout)[0] == ["names no members of the ensemble"]
+    with pytest.raises(CorruptArtifactError, match=r"parents\.members is no list of runs"):
+        ensemble(names)

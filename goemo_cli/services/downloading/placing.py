@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Collection, Iterable
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -27,6 +28,7 @@ from goemo_cli.services.downloading.staging import (
     require_space,
     staged_path,
 )
+from goemo_cli.services.runs.locks import held
 from goemo_cli.services.summaries import write_summaries
 from goemo_cli.tracking.wandb_fetch_http import Limits, digest_of, is_same
 from goemo_cli.tracking.wandb_files import WandbSource
@@ -118,7 +120,11 @@ def _fetch_and_move(
                 stage, ignore_errors=True
             )  # it came as it is on the server: there is nothing to go on with
             raise
-        move_into_place(changed, stage=stage, layout=layout, listen=listen)
+        with ExitStack() as locks:
+            for file in changed:
+                if file.is_manifest:
+                    locks.enter_context(held(file.target.parent, "goemo download"))
+            move_into_place(changed, stage=stage, layout=layout, listen=listen)
         shutil.rmtree(stage, ignore_errors=True)
 
 

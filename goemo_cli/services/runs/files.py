@@ -1,14 +1,18 @@
 """Which files outside its checkpoint belong to a run: told by their names, as core/layout.py makes them."""
 
 import os
+import time
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 
+STILL_WRITTEN_SECONDS = 600
+"""A partial file that was touched since then may still be written."""
 _STAMP_LENGTH = len("20251212-211010")
 
 
@@ -43,6 +47,19 @@ def files_below(folder: Path) -> Iterator[Path]:
     """Every file below a folder; links to folders are not followed. None where there is no folder."""
     for parent, _, names in os.walk(folder):
         yield from (Path(parent, name) for name in names)
+
+
+def last_change(paths: Sequence[Path]) -> float:
+    """When the newest file was written, in seconds since 1970; of an empty folder, when it was made.
+
+    Of files and not of folders, so that a clean-up that was interrupted does not make its folder look alive.
+    """
+    files = [file for path in paths for file in (files_below(path) if path.is_dir() else [path])]
+    times = []
+    for path in files or paths:
+        with suppress(OSError):  # renamed or removed while we look, or not for this user
+            times.append(path.lstat().st_mtime)
+    return max(times, default=time.time())
 
 
 def partial_paths(folder: Path) -> Iterator[Path]:

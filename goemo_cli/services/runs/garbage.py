@@ -4,17 +4,25 @@ import shutil
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 from goemo_cli.core.checkpoint import MANIFEST
+from goemo_cli.core.errors import BusyError
 from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.files import files_below, partial_paths, run_files
+from goemo_cli.services.runs.files import (
+    STILL_WRITTEN_SECONDS,
+    files_below,
+    last_change,
+    partial_paths,
+    run_files,
+)
 from goemo_cli.services.runs.index import ListedRun, best_first, best_metric, listed_runs
+from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.runs.pins import pinned_runs
 
 UNFINISHED_AFTER = 24.0
@@ -60,12 +68,13 @@ def find_garbage(
     """What may go below a root; nothing is touched.
 
     Always kept are the best run of each model by its val score (on each val split), pinned runs, and what a kept
-    run was made from. A damaged run is left for people to look at.
+    run was made from, and runs that a process uses now. A damaged run is left for people to look at.
 
     Args:
         layout: whose runs.
         keep: finished runs beyond so many newest of each model are garbage; None keeps all of them.
-        unfinished_after: hours since the last change of a run without manifest, or of a partial file.
+        unfinished_after: hours since the last change of a run without manifest, or of a partial file; such a file stays
+            for ten minutes in any case, since what writes it holds no lock.
         listen: told what is wrong with damaged runs.
 
     Raises:
@@ -76,6 +85,7 @@ def find_garbage(
     kept = _kept([one for one in runs if one.is_finished], keep, pinned_runs(layout))
     kept |= {one.path: "damaged" for one in runs if one.state == "damaged"}
     kept |= {one.path: "a link" for one in runs if one.path.is_symlink()}
+    kept |= {one.path: f"in use by {holder}" for one in runs if (holder := holder_of(one.path))}
     before = time.time() - unfinished_after * 3600
     for one in runs:
         if one.path in kept:
@@ -83,13 +93,14 @@ def find_garbage(
     garbage = [
         _garbage("run" if one.is_finished else "unfinished", one.path, one.run, files[one.run])
         for one in runs
-        if one.path not in kept and (one.is_finished or _changed([one.path, *files[one.run]]) < before)
+        if one.path not in kept and (one.is_finished or last_change([one.path, *files[one.run]]) < before)
     ]
     gone = {piece.path for piece in garbage}
     garbage += [
         _garbage("leftover", path, None, [])
         for path in _leftovers(layout)
-        if not gone & set(path.parents) and _changed([path]) < before
+        if not gone & set(path.parents)
+        and last_change([path]) < min(before, time.time() - STILL_WRITTEN_SECONDS)
     ]
     return GarbagePlan(tuple(garbage), {path.name: why for path, why in kept.items()}, unfinished_after)
 
@@ -108,7 +119,10 @@ def remove_garbage(plan: GarbagePlan, *, layout: Layout, listen: Listener = igno
         for piece in plan.garbage:
             if piece.kind == "run" or _is_still_garbage(piece, before):
                 try:
-                    _remove(piece)
+                    with held(piece.path, "goemo runs gc") if piece.run else nullcontext():
+                        _remove(piece)
+                except BusyError as error:
+                    listen(Warned(f"{error}; it stays"))
                 except OSError as error:
                     listen(Warned(f"{error.filename or piece.path}: could not be removed ({error.strerror})"))
                 else:
@@ -186,21 +200,8 @@ def _leftovers(layout: Layout) -> list[Path]:
     return sorted(path for base in (layout.artifacts, layout.output) for path in partial_paths(base))
 
 
-def _changed(paths: Sequence[Path]) -> float:
-    """When the newest file was written, in seconds since 1970; of an empty folder, when it was made.
-
-    Of files and not of folders, so that a clean-up that was interrupted does not make its folder look alive.
-    """
-    files = [file for path in paths for file in (files_below(path) if path.is_dir() else [path])]
-    times = []
-    for path in files or paths:
-        with suppress(OSError):  # renamed or removed while we look, or not for this user
-            times.append(path.lstat().st_mtime)
-    return max(times, default=time.time())
-
-
 def _is_still_garbage(piece: Garbage, before: float) -> bool:
-    return not (piece.path / MANIFEST).exists() and _changed([piece.path, *piece.outside]) < before
+    return not (piece.path / MANIFEST).exists() and last_change([piece.path, *piece.outside]) < before
 
 
 def _remove(piece: Garbage) -> None:

@@ -14,8 +14,10 @@ from goemo_cli.core.headline import LOWER_IS_BETTER, SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.selection import refuse_test_score
+from goemo_cli.services.runs.locks import holder_of
 
-State = Literal["finished", "unfinished", "damaged"]
+State = Literal["finished", "running", "unfinished", "damaged"]
+"""`running` if its training still goes on, `unfinished` if it was killed."""
 BEST_METRIC = "val/average_precision_macro"
 """What the best run is chosen by. Nothing is fitted for it; the thresholds behind an F1 are fitted on the same val rows."""
 OLD_BEST_METRIC = "val/f1_macro"
@@ -31,7 +33,7 @@ class ListedRun:
     path: Path
     run: RunName
     manifest: Mapping[str, Any] | None
-    """None if the run is unfinished or damaged."""
+    """None if the run is not finished or damaged."""
     state: State
     fault: str | None = None
     """What is wrong with a damaged one, in a sentence that names the file."""
@@ -142,7 +144,7 @@ def _listed(path: Path, run: RunName) -> ListedRun:
     try:
         manifest = read_manifest(path)
     except FileNotFoundError:
-        return ListedRun(path, run, None, "unfinished")
+        return ListedRun(path, run, None, "running" if holder_of(path) else "unfinished")
     except OSError as error:
         fault = f"{path / MANIFEST}: cannot be read ({error.strerror})"
         return ListedRun(path, run, None, "damaged", fault)

@@ -3,7 +3,7 @@
 from pathlib import Path, PurePosixPath
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoint
-from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.headline import headline_of
 from goemo_cli.services.runs.runs import flat
@@ -45,7 +45,12 @@ def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
     report.checks.append(("opens", folder))
     try:
         checkpoint = Checkpoint.read(folder)
-        _ = checkpoint.config, checkpoint.metrics, checkpoint.thresholds
+        if checkpoint.is_half_tuned:
+            raise CorruptArtifactError(
+                folder,
+                f"goemo tune was killed while it wrote this run; repeat: goemo tune --checkpoint {folder}",
+            )
+        checkpoint.require_readable()
     except CheckpointNotFoundError as error:
         for name in error.missing or [folder.name]:
             report.problem(folder / name if error.missing else folder, "is missing")

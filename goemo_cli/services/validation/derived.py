@@ -1,53 +1,124 @@
 """Files derived from checkpoints: the tables over all runs and test_metrics_{model}.json."""
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Collection, Iterable
+from functools import partial
 from pathlib import Path
 
-from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.files import read_json, write_json, write_text
+from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.csv_files import csv_writer
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import read_json_object, write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.summaries import summary_tables, test_metrics
+from goemo_cli.services.runs.index import ListedRun
+from goemo_cli.services.summaries import (
+    are_behind,
+    finished_checkpoints,
+    summary_tables,
+    test_metrics_files,
+    write_summaries,
+)
 from goemo_cli.services.validation.report import ValidationReport
 
 
-def check_derived(layout: Layout, opened: Mapping[str, Checkpoint], report: ValidationReport) -> None:
-    """Compare the derived files with what the checkpoints say now; they can be rebuilt where those are sound."""
-    if not opened:
-        return
-    for path, expected in summary_tables(layout, opened.values()).items():
-        if expected is not None:
-            _check_table(path, expected, layout, report)
-    for model in sorted({checkpoint.run.model for checkpoint in opened.values()}):
-        _check_test_metrics(layout, model, opened, report)
-
-
-def _check_table(path: Path, expected: str, layout: Layout, report: ValidationReport) -> None:
-    before = len(report.problems)
-    if report.check("present", path, holds=path.is_file(), otherwise="is missing"):
-        with report.guard(path):
-            report.check(
-                "as the checkpoints say",
-                path,
-                holds=path.read_bytes() == expected.encode("utf-8"),
-                otherwise="differs from the checkpoints' metrics.json: stale or edited",
-            )
-    if len(report.problems) > before and report.sound(layout.models):
-        report.can_be_rebuilt(path, lambda: write_text(path, expected))
-
-
-def _check_test_metrics(
-    layout: Layout, model: str, opened: Mapping[str, Checkpoint], report: ValidationReport
+def check_derived(
+    layout: Layout, runs: Collection[ListedRun], in_use: Collection[Path], report: ValidationReport
 ) -> None:
-    before, path = len(report.problems), layout.test_metrics(model)
-    newest = max((one for one in opened.values() if one.run.model == model), key=lambda one: one.run)
-    expected = test_metrics(newest)
-    if report.check("present", path, holds=path.is_file(), otherwise="is missing"):
-        with report.guard(path):
-            report.check(
-                "of the newest run",
-                path,
-                holds=read_json(path) == expected,
-                otherwise=f"is not what {newest.run}, the newest run of {model}, says: stale or edited",
-            )
-    if len(report.problems) > before and report.sound(layout.models):
-        report.can_be_rebuilt(path, lambda: write_json(path, expected))
+    """Compare the derived files with what the checkpoints say now.
+
+    If runs came, went or changed since, as after a killed training, the files are renewed: that is no problem. Other
+    differences are; the files can then be rebuilt if the checkpoints are sound. What they say of damaged runs and of
+    runs that another process changes is not looked at.
+
+    Args:
+        layout: whose files.
+        runs: all runs below the root.
+        in_use: folders of runs that another process changes.
+        report: told what was checked and found.
+    """
+    every = list(finished_checkpoints(layout))
+    told = [checkpoint for checkpoint in every if checkpoint.path not in in_use]
+    if not told:
+        return
+    others = {str(one.run) for one in runs} - {str(checkpoint.run) for checkpoint in told}
+    expected = {**summary_tables(layout, told), **test_metrics_files(layout, told)}
+    differing = [path for path, content in expected.items() if not _agrees(path, content, others)]
+    is_sound = all(
+        report.sound(checkpoint.path / name)
+        for checkpoint in told
+        for name in (MANIFEST, METRICS, THRESHOLDS)
+    )
+    if differing and is_sound and are_behind(layout, every):
+        if not _renewed(layout, told, differing, report):
+            return
+        differing = [path for path in differing if not _agrees(path, expected[path], others)]
+    for path, content in expected.items():
+        report.check(
+            "as the checkpoints say",
+            path,
+            holds=path not in differing,
+            otherwise=_fault(path, content),
+        )
+        if path in differing and content is not None and is_sound:
+            report.can_be_rebuilt(path, partial(write_text, path, content))
+
+
+def _renewed(
+    layout: Layout, told: Iterable[Checkpoint], behind: Iterable[Path], report: ValidationReport
+) -> bool:
+    try:
+        write_summaries(layout, models={checkpoint.run.model for checkpoint in told})
+    except OSError as error:
+        for path in behind:
+            report.warn(path, f"is behind the checkpoints and cannot be renewed ({error.strerror})")
+        return False
+    report.repaired += [(path, "renewed") for path in behind]
+    return True
+
+
+def _agrees(path: Path, content: str | None, others: Collection[str]) -> bool:
+    """Whether a file is as expected, but for what it says of other runs."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        return content is None
+    except OSError:
+        return False
+    if content is not None and data == content.encode("utf-8"):
+        return True
+    if not others:
+        return False
+    if path.suffix == ".json":
+        return _run_in(path) in others
+    return _without(data, others) == (content or "").encode("utf-8")
+
+
+def _run_in(path: Path) -> str | None:
+    try:
+        return str(read_json_object(path).get("run"))
+    except (OSError, CorruptArtifactError):
+        return None
+
+
+def _without(table: bytes, runs: Collection[str]) -> bytes:
+    """A table without the rows of some runs, which are named in its first column."""
+    text = io.StringIO()
+    writer = csv_writer(text)
+    try:
+        writer.writerows(
+            row for row in csv.reader(io.StringIO(table.decode("utf-8"))) if not {*row[:1]} & {*runs}
+        )
+    except (ValueError, csv.Error):
+        return table
+    return text.getvalue().encode("utf-8")
+
+
+def _fault(path: Path, content: str | None) -> str:
+    if content is None:
+        return "tells of groups of seeds, and there are none"
+    if not path.exists():
+        return "is missing"
+    if path.suffix == ".json":
+        return "is not what the newest run of its model says: stale or edited"
+    return "differs from the checkpoints' metrics.json: stale or edited"

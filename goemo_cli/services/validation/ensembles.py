@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, iter_predictions
 from goemo_cli.core.splits import Split
@@ -28,12 +28,7 @@ def check_ensemble(
         layout: where their predictions lie.
         report: told what was checked and found.
     """
-    names = checkpoint.manifest["parents"].get("members")
-    named = isinstance(names, list) and bool(names) and all(isinstance(name, str) for name in names)
-    if not report.check(
-        "members", checkpoint.path / MANIFEST, holds=named, otherwise="names no members of the ensemble"
-    ):
-        return
+    names = checkpoint.manifest["parents"]["members"]
     if missing := [name for name in names if name not in opened]:
         report.warn(checkpoint.path, f"members are not here or not sound: {', '.join(missing)}")
         return

@@ -10,11 +10,9 @@ from pathlib import Path
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.files import partial_paths
+from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS, partial_paths
 from goemo_cli.services.validation.report import Repair, ValidationReport
 
-STILL_WRITTEN_SECONDS = 600
-"""A partial file touched since then may be somebody's who is still writing."""
 _STAMPED = re.compile(r".*_\d{8}-\d{6}")
 _TEST_METRICS = re.compile(r"test_metrics_(?P<model>.+)\.json")
 

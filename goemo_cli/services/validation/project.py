@@ -1,6 +1,6 @@
 """The order of a validation: checkpoints, their predictions and what follows from them, then derived files."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,12 +10,14 @@ from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.locks import holder_of
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
 from goemo_cli.services.validation.ensembles import check_ensemble
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.metrics import is_ensemble
+from goemo_cli.services.validation.moving import is_about, state_of
 from goemo_cli.services.validation.predictions import check_predictions, expected_rows
 from goemo_cli.services.validation.recompute import check_weights
 from goemo_cli.services.validation.report import ValidationReport
@@ -35,7 +37,7 @@ def validate_artifacts(
     against the recorded split and that against the published one, that labels follow from probabilities and
     thresholds, thresholds from val, metrics from predictions, ensembles from their members, summaries from
     checkpoints, statistics and figures from the files they name, and that figures are whole pictures.
-    A root without a finished run is a problem.
+    A root without a finished run is a problem. Runs that another process changes are not checked.
 
     Args:
         layout: what to check.
@@ -44,7 +46,7 @@ def validate_artifacts(
             killed runs left behind, and validate once more. Predictions and checkpoints are never touched.
         listen: told of progress, in rows.
     """
-    report = _validated(layout, recompute, listen)
+    report = _settled(layout, recompute, listen)
     if not fix or not report.repairs:
         return report
     done: list[tuple[Path, str]] = []
@@ -57,11 +59,32 @@ def validate_artifacts(
         else:
             done.append((repair.path, repair.verb))
             listen(FileWritten(repair.path))
-    again = _validated(layout, recompute, listen)
-    again.repaired = done
+    again = _settled(layout, recompute, listen)
+    again.repaired = [*report.repaired, *done, *again.repaired]
     for path, message in failed:
         again.warn(path, message)
     return again
+
+
+def _settled(layout: Layout, recompute: int, listen: Listener) -> ValidationReport:
+    """Validate; once more if problems were found in what other processes changed meanwhile.
+
+    Where they go on changing it, these problems are warnings: nobody can tell whether they are any.
+    """
+    for is_last in (False, False, True):
+        before = state_of(layout)
+        report = _validated(layout, recompute, listen)
+        moving = [] if report.ok else before.changes(state_of(layout))
+        unsure = [problem for problem in report.problems if is_about(problem.path, moving)]
+        if not unsure:
+            break
+        if is_last:
+            report.problems = [problem for problem in report.problems if problem not in unsure]
+            for problem in unsure:
+                report.warn(
+                    problem.path, f"{problem.message}; it was changed while it was checked: validate again"
+                )
+    return report
 
 
 @dataclass(frozen=True)
@@ -75,38 +98,49 @@ class _File:
 
 def _validated(layout: Layout, recompute: int, listen: Listener) -> ValidationReport:
     report = ValidationReport(layout.root)
-    opened = _check_checkpoints(layout, report, listen)
+    runs = listed_runs(layout)
+    holders = {one.path: holder for one in runs if (holder := holder_of(one.path))}
+    for path, holder in holders.items():
+        report.warn(path, f"{'running' if not (path / MANIFEST).exists() else 'not checked'}: {holder}")
+    opened = _check_checkpoints(layout, [one.path for one in runs if one.path not in holders], report, listen)
     report.check(
         "at least one finished run",
         layout.models,
-        holds=bool(opened),
+        holds=bool(opened or holders),
         otherwise="no finished run below it: nothing to validate",
     )
-    _check_runs(layout, opened, recompute, report, listen)
+    _check_runs(layout, opened, _names(holders), recompute, report, listen)
     for checkpoint in opened.values():
-        if is_ensemble(checkpoint):
+        if is_ensemble(checkpoint) and not {*checkpoint.manifest["parents"]["members"]} & {*_names(holders)}:
             with report.guard(checkpoint.path):
                 check_ensemble(checkpoint, opened, layout, report)
     with report.guard(layout.stats):
-        check_derived(layout, opened, report)
-    sources = Sources(layout, report)
+        check_derived(layout, runs, holders, report)
+    sources = Sources(layout, report, in_use=_names(holders))
     for checkpoint in opened.values():
         with report.guard(checkpoint.path / MANIFEST):
             sources.check_outputs(checkpoint)
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
     check_reports(layout, sources, report)
-    finished = [one.run for one in listed_runs(layout) if one.state != "unfinished"]
-    check_leftovers(layout, finished, report)
+    known = [one.run for one in runs if one.state != "unfinished"]
+    check_leftovers(layout, known, report)
     return report
 
 
-def _check_checkpoints(layout: Layout, report: ValidationReport, listen: Listener) -> dict[str, Checkpoint]:
+def _names(folders: Iterable[Path]) -> list[str]:
+    """How the files of some runs spell them."""
+    runs = [run for folder in folders if (run := RunName.parse(folder.name))]
+    return [name for run in runs for name in (str(run), run.file_stem)]
+
+
+def _check_checkpoints(
+    layout: Layout, folders: Sequence[Path], report: ValidationReport, listen: Listener
+) -> dict[str, Checkpoint]:
     """Every sound checkpoint by its run's name, oldest first."""
     for family in layout.models.iterdir() if layout.models.is_dir() else ():
         with report.guard(family):
             _ = family.is_dir() and list(family.iterdir())
-    folders = [one.path for one in listed_runs(layout)]
     listen(PhaseStarted("Checking checkpoints", len(folders), "checkpoints"))
     opened: dict[str, Checkpoint] = {}
     for folder in folders:
@@ -127,12 +161,13 @@ def _check_checkpoints(layout: Layout, report: ValidationReport, listen: Listene
 def _check_runs(
     layout: Layout,
     opened: Mapping[str, Checkpoint],
+    in_use: Collection[str],
     recompute: int,
     report: ValidationReport,
     listen: Listener,
 ) -> None:
     """Read every predictions file once, run by run, so that one file's arrays are in memory at a time."""
-    files = _predictions_files(layout, report)
+    files = [file for file in _predictions_files(layout, report) if str(file.run) not in in_use]
     # Last what is kept for scores; epochs are only read.
     files.sort(key=lambda file: (str(file.run), file.split == "test", file.split, file.path.name))
     rows = sum(expected_rows(file.path, file.split, opened.get(str(file.run))) for file in files)

@@ -1,6 +1,6 @@
 """Statistics and figures against the files they were made from: a source that changed makes them stale."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -15,10 +15,17 @@ _COMPARED_COLUMNS = (("a_source", "a_sha256"), ("b_source", "b_sha256"))
 
 
 class Sources:
-    """Compares recorded sources with the files of today; each file is hashed once."""
+    """Compares recorded sources with the files of today; each file is hashed once.
 
-    def __init__(self, layout: Layout, report: ValidationReport) -> None:
+    Args:
+        layout: where the files are.
+        report: told what was checked and found.
+        in_use: names of runs that another process changes, as their files spell them; these are not looked at.
+    """
+
+    def __init__(self, layout: Layout, report: ValidationReport, in_use: Collection[str] = ()) -> None:
         self._root, self._report = layout.root, report
+        self._in_use = in_use
         self._hashes: dict[Path, str] = {}
 
     def check(self, path: Path, sources: Mapping[str, Any], renew: str) -> None:
@@ -30,6 +37,8 @@ class Sources:
             renew: the command that makes the file again.
         """
         for name, digest in sources.items():
+            if any(run in name for run in self._in_use):
+                continue  # it is just being changed
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 self._report.warn(
                     path, f"was made from {name}, which lies outside the root and was not checked"

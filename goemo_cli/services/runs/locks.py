@@ -1,0 +1,152 @@
+"""One lock per run: a process that changes a run holds it, and others learn which process that is.
+
+The lock is a file next to the run's folder, there while it is held. The kernel releases it when its process ends,
+however it ends; the file of a killed process stays, and its content tells that the process is gone.
+"""
+
+import errno
+import fcntl
+import json
+import os
+import socket
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from goemo_cli.core.errors import BusyError
+from goemo_cli.core.files import write_into
+from goemo_cli.services.runs.files import last_change
+
+UNSEEN_HOURS = 24.0
+"""A process on another machine cannot be seen: it counts as running while its run changed within this time."""
+_WAIT_SECONDS = 1.0
+"""A look at whether a lock is held takes it for a moment."""
+_START_TOLERANCE = 2.0
+"""Seconds. The system derives start times from its clock, which is corrected now and then."""
+_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What file systems without locks answer."""
+
+
+@dataclass(frozen=True)
+class Holder:
+    """The process that holds a lock."""
+
+    pid: int
+    host: str
+    started: float
+    """When the process was started, in seconds since 1970: numbers of processes are used again."""
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.command} (process {self.pid} on {self.host})"
+
+
+UNKNOWN = Holder(0, "this machine", 0.0, "another process")
+
+
+@contextmanager
+def held(folder: Path, command: str, *, wait: float = _WAIT_SECONDS) -> Iterator[None]:
+    """Hold the lock of a run.
+
+    On file systems without locks the block runs all the same; nothing but its file then shows that it does.
+
+    Args:
+        folder: of the run.
+        command: what the process does, such as `goemo tune`.
+        wait: seconds to wait for another process.
+
+    Raises:
+        BusyError: another process holds it.
+    """
+    path = _lock_path(folder)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path, timeout=wait, poll_interval=0.02, fallback_to_soft=False)
+    try:
+        lock.acquire()
+    except Timeout as error:
+        raise _busy(folder, holder_of(folder) or UNKNOWN) from error
+    except OSError as error:
+        if error.errno not in _NO_LOCKS:
+            raise
+        if holder := holder_of(folder):
+            raise _busy(folder, holder) from error
+    try:
+        write_into(path, json.dumps(asdict(_this_process(command))))
+        yield
+    finally:
+        with suppress(OSError):
+            path.unlink()  # while it is held: who opened it meanwhile notices, and opens the next one
+        lock.release()
+
+
+def holder_of(folder: Path) -> Holder | None:
+    """The process that changes a run now; None if there is none, or it was killed."""
+    path = _lock_path(folder)
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError:
+        return None
+    holder = _parsed(text)
+    is_here = holder is not None and holder.host == socket.gethostname()
+    if holder and is_here and _lives(holder):
+        return holder
+    if _is_locked(path):
+        return holder or UNKNOWN
+    if holder and not is_here and time.time() - last_change([folder, path]) < UNSEEN_HOURS * 3600:
+        return holder
+    return None
+
+
+def _busy(folder: Path, holder: Holder) -> BusyError:
+    return BusyError(f"{folder.name} is in use by {holder}; try again when it is done")
+
+
+def _lock_path(folder: Path) -> Path:
+    return folder.with_name(f".goemo-lock-{folder.name}")
+
+
+def _parsed(text: str) -> Holder | None:
+    try:
+        return Holder(**json.loads(text))
+    except (ValueError, TypeError):
+        return None  # it is being written
+
+
+def _this_process(command: str) -> Holder:
+    import psutil
+
+    started = psutil.Process().create_time()
+    return Holder(os.getpid(), socket.gethostname(), started, command)
+
+
+def _lives(holder: Holder) -> bool:
+    import psutil
+
+    try:
+        process = psutil.Process(holder.pid)
+        is_same = abs(process.create_time() - holder.started) < _START_TOLERANCE
+        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
+    except (psutil.NoSuchProcess, ValueError, TypeError, OverflowError):
+        return False
+    except psutil.AccessDenied:
+        return True
+
+
+def _is_locked(path: Path) -> bool:
+    try:
+        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    finally:
+        os.close(handle)
+    return False

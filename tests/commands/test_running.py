@@ -1,0 +1,227 @@
+"""Runs while other processes write them, and after such a process was killed: real processes, real signals."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from goemo_cli.app import app
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.runs.references import open_run
+from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training import train
+from tests.waiting import GUARD_SECONDS
+
+TRAIN = ["train", "--model", "tfidf", "--data", "sample", "data.max_train_samples=100"]
+# Stops where a file is about to get its final name: waits for a line, or does what it is told instead.
+PROGRAM = """
+import errno, os, signal, sys
+from goemo_cli.ml import bootstrap
+bootstrap.MAX_DRAWS = 1
+name, deed, *arguments = sys.argv[1:]
+replace = os.replace
+def reached(source, target, **options):
+    if os.path.basename(target) == name:
+        if deed == "wait":
+            print("reached", flush=True)
+            sys.stdin.readline()
+        elif deed == "die":
+            os.kill(os.getpid(), signal.SIGKILL)
+        else:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+    return replace(source, target, **options)
+os.replace = reached
+from goemo_cli.app import app
+app(arguments)
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("finished")
+    flags = {"model.name": "tfidf", "data.name": "sample", "data.max_train_samples": 100}
+    train(resolve_settings(None, flags), layout=Layout(root))
+    return root
+
+
+@pytest.fixture
+def root(finished: Path, tmp_path: Path) -> Path:
+    """A root with one finished run."""
+    return Path(shutil.copytree(finished, tmp_path / "root"))
+
+
+class Stopped:
+    """A command in a process of its own, stopped before a file gets its final name."""
+
+    def __init__(self, root: Path, at: str, *arguments: str) -> None:
+        command = [sys.executable, "-c", PROGRAM, at, "wait", *arguments, "--root", str(root)]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        assert self.process.stdout
+        assert self.process.stdout.readline() == "reached\n", self.process.communicate(timeout=GUARD_SECONDS)
+
+    def go_on(self) -> int:
+        _, err = self.process.communicate("\n", timeout=GUARD_SECONDS)
+        assert "Traceback" not in err, err
+        return self.process.returncode
+
+    def kill(self) -> None:
+        """As the kernel does when memory runs out. The process stays a zombie."""
+        self.process.send_signal(signal.SIGKILL)
+        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+            pass
+
+
+@pytest.fixture
+def stopped(root: Path) -> Iterator[Any]:
+    processes: list[Stopped] = []
+
+    def start(at: str, *arguments: str) -> Stopped:
+        processes.append(Stopped(root, at, *arguments))
+        return processes[-1]
+
+    yield start
+    for one in processes:
+        one.process.kill()
+        one.process.communicate(timeout=GUARD_SECONDS)
+
+
+def ended(root: Path, at: str, deed: str, *arguments: str) -> int:
+    """The exit code of a command that dies, or finds the disk full, before a file gets its final name."""
+    command = [sys.executable, "-c", PROGRAM, at, deed, *arguments, "--root", str(root)]
+    return subprocess.run(command, capture_output=True, check=False, timeout=GUARD_SECONDS).returncode
+
+
+def goemo(root: Path, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--root", str(root)])
+
+
+def states(root: Path) -> list[str]:
+    """Of the runs, the oldest first."""
+    return [
+        one["state"] for one in reversed(json.loads(goemo(root, "runs", "list", "--json").stdout)["runs"])
+    ]
+
+
+def test_a_running_training_is_told_from_a_killed_one(root: Path, stopped: Any) -> None:
+    training = stopped("tfidf.safetensors", *TRAIN)
+    holder = f"goemo train (process {training.process.pid} on "
+    assert states(root) == ["finished", "running"]
+    checked = goemo(root, "validate")
+    assert checked.exit_code == 0, checked.stderr
+    assert f"running: {holder}" in checked.stderr
+    plan = json.loads(
+        goemo(root, "runs", "gc", "--unfinished-after", "0", "--keep", "0", "--yes", "--json").stdout
+    )
+    assert plan["removed"] == []
+    assert any(holder in why for why in plan["kept"].values())
+
+    training.kill()
+    assert states(root) == ["finished", "unfinished"]
+    checked = goemo(root, "validate")
+    assert checked.exit_code == 0
+    assert "unfinished" in checked.stderr
+    assert "running:" not in checked.stderr
+    removed = json.loads(goemo(root, "runs", "gc", "--unfinished-after", "0", "--yes", "--json").stdout)[
+        "removed"
+    ]
+    assert len(removed) == 1
+    assert states(root) == ["finished"]
+
+
+def test_a_training_that_goes_on_ends_well(root: Path, stopped: Any) -> None:
+    training = stopped("manifest.json", *TRAIN)
+    goemo(root, "runs", "gc", "--unfinished-after", "0", "--yes")
+    assert training.go_on() == 0
+    assert states(root) == ["finished", "finished"]
+    assert goemo(root, "validate").exit_code == 0
+    assert not list(Layout(root).models.rglob(".goemo-lock-*"))
+
+
+def test_two_processes_do_not_change_one_run(root: Path, stopped: Any) -> None:
+    run = str(open_run("@latest", Layout(root)).run)
+    tuning = stopped("metrics.json", "tune", "-c", run, "--objective", "f1_micro")
+    for command in (["calibrate", "-c", run], ["tune", "-c", run], ["export-predictions", "-c", run]):
+        refused = goemo(root, *command)
+        assert refused.exit_code == 9, refused.output
+        assert f"{run} is in use by goemo tune (process {tuning.process.pid} on " in refused.stderr
+    kept = json.loads(goemo(root, "runs", "gc", "--keep", "0", "--yes", "--json").stdout)["kept"]
+    assert "in use by goemo tune" in kept[run]
+    checked = goemo(root, "validate")
+    assert checked.exit_code == 0, checked.stderr
+    assert "not checked: goemo tune" in checked.stderr
+    assert goemo(root, "predict", "hello", "-c", run).exit_code == 0
+    assert tuning.go_on() == 0
+    assert goemo(root, "calibrate", "-c", run).exit_code == 0
+    assert goemo(root, "validate").exit_code == 0
+
+
+def test_a_killed_tuning_is_named_and_can_be_repeated(root: Path) -> None:
+    run = str(open_run("@latest", Layout(root)).run)
+    again = ("tune", "-c", run, "--objective", "f1_micro")
+    assert ended(root, "metrics.json", "die", *again) == -signal.SIGKILL
+    assert goemo(root, "predict", "hello", "-c", run).exit_code == 0
+    checked = goemo(root, "validate")
+    assert checked.exit_code == 3
+    assert "goemo tune was killed while it wrote this run; repeat: goemo tune" in checked.stderr
+    assert goemo(root, *again).exit_code == 0
+    checked = goemo(root, "validate")
+    assert checked.exit_code == 0, checked.stderr
+
+
+@pytest.mark.parametrize(
+    ("at", "deed", "code", "is_first"),
+    [
+        ("metric_summary.csv", "die", -signal.SIGKILL, False),
+        ("metric_summary.csv", "die", -signal.SIGKILL, True),
+        ("metric_summary.csv", "full", 8, False),
+        ("summaries.json", "die", -signal.SIGKILL, True),
+    ],
+)
+def test_summaries_heal_after_a_training_that_ended_before_them(
+    root: Path, tmp_path: Path, at: str, deed: str, code: int, is_first: bool
+) -> None:
+    here = tmp_path / "new" if is_first else root
+    assert ended(here, at, deed, *TRAIN) == code
+    run = str(open_run("@latest", Layout(here)).run)
+    checked = goemo(here, "validate")
+    assert checked.exit_code == 0, checked.stderr
+    assert run in Layout(here).metric_summary.read_text(encoding="utf-8")
+    again = goemo(here, "validate")
+    assert again.exit_code == 0
+    assert "Renewed" not in again.stderr
+
+
+def test_the_next_training_of_another_model_brings_all_summaries_up_to_date(root: Path) -> None:
+    assert ended(root, "metric_summary.csv", "die", *TRAIN) == -signal.SIGKILL
+    newest = str(open_run("@latest", Layout(root)).run)
+    tiny = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 32, "training.epochs": 1}
+    train(resolve_settings(None, tiny), layout=Layout(root))
+    assert json.loads(Layout(root).test_metrics("tfidf").read_text(encoding="utf-8"))["run"] == newest
+    checked = json.loads(goemo(root, "validate", "--json").stdout)
+    assert (checked["problems"], checked["repaired"]) == ([], [])
+
+
+def test_an_edited_card_accuses_nothing_else(root: Path) -> None:
+    card = open_run("@latest", Layout(root)).path / "README.md"
+    card.write_text("mine", encoding="utf-8")
+    checked = json.loads(goemo(root, "validate", "--json").stdout)
+    assert [problem["path"] for problem in checked["problems"]] == [str(card)]
+    assert goemo(root, "predict", "hello", "-c", "@latest").exit_code == 0
+
+
+def test_an_edited_summary_is_still_a_problem(root: Path) -> None:
+    path = Layout(root).metric_summary
+    path.write_text(
+        path.read_text(encoding="utf-8").replace("tfidf,sample", "tfidf,simple"), encoding="utf-8"
+    )
+    checked = json.loads(goemo(root, "validate", "--json").stdout)
+    assert [problem["path"] for problem in checked["problems"]] == [str(path)]
