@@ -1,5 +1,6 @@
 """The published GoEmotions files: train.tsv, dev.tsv, test.tsv (text, label numbers, id) and labels.txt."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
@@ -22,6 +23,17 @@ SPLIT_SHA256: dict[Split, str] = {
     "test": "702fbf88cb4d470d1c031a29562ff2b83daf4ad92d9d7e3e54cbc1a6b20c05c5",
 }
 """`LabelledTexts.sha256` of each split of these files: texts, gold labels and their order."""
+
+
+def is_published_test(labels: Sequence[str], sha256: object) -> bool:
+    """Whether a test split is the published one, so that the paper's scores compare: the same rows and label columns.
+
+    Args:
+        labels: label names in the order of the columns; the hash does not know them.
+        sha256: `LabelledTexts.sha256` of the split, as a run recorded it.
+    """
+    return tuple(labels) == EMOTIONS and sha256 == SPLIT_SHA256["test"]
+
 
 _FILE_OF: dict[Split, str] = {"train": "train.tsv", "val": "dev.tsv", "test": "test.tsv"}
 

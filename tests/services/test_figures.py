@@ -570,8 +570,9 @@ def test_odd_names_are_made_harmless() -> None:
 
 
 def test_words_for_numbers() -> None:
-    assert [percent(share).replace("\u00a0", " ") for share in (0, 0.0004, 0.034, 0.0996, 0.28, 1)] == [
-        "0 %", "<0.1 %", "3.4 %", "10 %", "28 %", "100 %",
+    shares = (0, 0.0004, 0.034, 0.0996, 0.28, 0.994, 0.9951, 0.9996, 1)
+    assert [percent(share).replace("\u00a0", " ") for share in shares] == [
+        "0 %", "<0.1 %", "3.4 %", "10 %", "28 %", "99 %", "99.5 %", ">99.9 %", "100 %",
     ]  # fmt: skip
     assert (named(["a"]), named(["a", "b", "c"]), named(list("abcd"))) == (": a", ": a, b and c", "")
 

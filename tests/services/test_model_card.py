@@ -77,6 +77,13 @@ def tables_of(card: str) -> list[list[list[str]]]:
     ]
 
 
+def test_the_papers_scores_stand_beside_those_on_its_own_test_comments_alone(tiny: Checkpoint) -> None:
+    assert "the paper's BERT-base" in as_goemotions(tiny)
+    card = card_of(tiny, data__name="goemotions")
+    assert "## Coarser labels" in card
+    assert "BERT-base" not in card, "the name of the data decides nothing"
+
+
 @pytest.mark.parametrize("card", [card_of, as_goemotions])
 def test_every_number_is_one_of_the_runs(tiny: Checkpoint, card: Any) -> None:
     _, _, body = card(tiny).partition("\n---\n")

@@ -16,6 +16,7 @@ import pytest
 from matplotlib.colors import to_hex
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
+from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import CorruptArtifactError, DataError, SettingError
 from goemo_cli.core.events import Event, FileWritten
 from goemo_cli.core.files import sha256_file, write_text
@@ -25,6 +26,7 @@ from goemo_cli.core.schema import RULES
 from goemo_cli.core.sweep_file import parse_sweep
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.goemotions import SPLIT_SHA256
 from goemo_cli.services.calibration import calibrate
 from goemo_cli.services.comparing import compare
 from goemo_cli.services.figures.side_by_side import RUN_STYLES
@@ -34,11 +36,14 @@ from goemo_cli.services.report import predicted
 from goemo_cli.services.report.content import gather
 from goemo_cli.services.report.data_facts import facts_of
 from goemo_cli.services.report.making import create_report
+from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import LIBRARY, SCRIPTS, resource
+from goemo_cli.services.report.page import page as page_of
 from goemo_cli.services.report.parts import Missing, visible
 from goemo_cli.services.report.scores import BY_RULE, RANKING
 from goemo_cli.services.report.sources import report_sources
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
+from goemo_cli.services.training import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
 from tests.synthetic_runs import add_run
 
@@ -246,6 +251,21 @@ def test_leaks_are_counted_as_by_hand() -> None:
     assert facts.splits["train"].unlabelled == 1
     assert facts.splits["test"].per_label == (3, 2)
     assert facts.splits["train"].characters == (4, 12, 12)
+
+
+def test_the_papers_scores_are_shown_for_its_own_test_comments_alone(tmp_path: Path) -> None:
+    config = TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": {"name": "sample"}}))
+    layout = Layout(tmp_path)
+    checkpoint = train(config, layout=layout).checkpoint
+    own = page_of(gather([Source(checkpoint, layout)]))
+    assert "Coarser emotions" in own
+    assert "paper" not in re.sub(r"<(script|style).*?</\1>", "", own, flags=re.DOTALL)
+    checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
+    report = gather([Source(checkpoint, layout)])
+    assert "paper, trained on it" in page_of(report)
+    assert "paper's F1" in markdown(report)
+    checkpoint.manifest["labels"].reverse()
+    assert gather([Source(checkpoint, layout)]).paper is None, "other columns have other names"
 
 
 def test_the_leaderboard_ranks_by_val_and_sets_other_comments_apart(layout: Layout) -> None:

@@ -8,9 +8,10 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.side_by_side import (
+    DIFFERENCES,
     RUN_STYLES,
-    ahead,
     by_run,
+    highest,
     legend_height,
     name_runs,
     offsets,
@@ -66,7 +67,7 @@ def draw(source: Source) -> Drawn:
         rows.column(left, "F1", [f"{value:.2f}" for value in f1[0]], at=40)
         rows.column(right, "AUC", [f"{value:.2f}" if np.isfinite(value) else "–" for value in auc[0]], at=44)
     name_runs(figure, left, runs)
-    caption(figure, _legend(low, auc))
+    caption(figure, _legend(low, auc) + (DIFFERENCES if len(runs) > 1 else ""))
     tables = [{"emotion": labels, **dict(zip(_COLUMNS, run, strict=True))} for run in values]
     return Drawn(figure, by_run(runs, tables))
 
@@ -80,7 +81,7 @@ def _title(runs: Sequence[Source], labels: Sequence[str], f1: DoubleArray, auc: 
     if not np.isfinite(auc).any(axis=1).all():
         return f"test tells no AUC of the {len(labels)} labels"
     if len(runs) > 1:
-        return ahead(runs, {"macro-F1": f1.mean(axis=1), "macro-AUC": np.nanmean(auc, axis=1)})
+        return highest(runs, {"macro-F1": f1.mean(axis=1), "macro-AUC": np.nanmean(auc, axis=1)})
     apart = int(np.nanargmax(auc[0] - f1[0]))
     return (
         f"AUC of {len(labels)} labels runs from {np.nanmin(auc):.2f} to {np.nanmax(auc):.2f}, F1 from "

@@ -81,10 +81,10 @@ def _title(labels: Sequence[str], usual: DoubleArray, counts: IntArray, median: 
         return start
     longest, shortest = known[0], known[-1]
     if usual[longest, 2] == usual[shortest, 2]:
-        return f"{start}, whatever the label"
+        return f"{start}, with every label"
     return (
-        f"{start}; comments with {shown(labels[longest])} are longest (median {usual[longest, 2]:.0f}), "
-        f"with {shown(labels[shortest])} shortest ({usual[shortest, 2]:.0f})"
+        f"{start}; medians of the labels run from {usual[shortest, 2]:.0f} ({shown(labels[shortest])}) "
+        f"to {usual[longest, 2]:.0f} ({shown(labels[longest])})"
     )
 
 

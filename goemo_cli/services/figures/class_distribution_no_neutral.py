@@ -43,9 +43,9 @@ def _title(labels: Sequence[str], train: IntArray, size: int) -> str:
         return f"{len(absent)} of {len(labels)} emotions never occur in train{named(absent)}"
     top, rarest = int(train.argmax()), int(train.argmin())
     times = train[top] / train[rarest]
-    if times < 1.05:
+    if train[top] == train[rarest]:
         return f"without neutral, the {len(labels)} emotions are equally common: {counted(int(train[top]), 'comment')} each"
     return (
         f"{shown(labels[top])} is on {percent(train[top] / size)} of the train comments with an emotion, "
-        f"{times:.{0 if times >= 10 else 1}f} times as many as {shown(labels[rarest])}"
+        f"{times:.{0 if times >= 10 else 1 if times >= 1.1 else 2}f} times as many as {shown(labels[rarest])}"
     )

@@ -9,7 +9,7 @@ from goemo_cli.core.schema import RULES
 from goemo_cli.services.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.metric_correlations import rank_correlation
-from goemo_cli.services.figures.side_by_side import ahead, by_run, subtitle_of
+from goemo_cli.services.figures.side_by_side import DIFFERENCES, by_run, highest, subtitle_of
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
@@ -66,7 +66,8 @@ def draw(source: Source) -> Drawn:
     caption(
         figure,
         "Macro: the mean over labels, each counts alike. Micro: over all cells together, so that common labels count "
-        "most. Whiskers: 95\u00a0% interval over the comments of test." + (_TESTED if len(runs) == 1 else ""),
+        "most. Whiskers: 95\u00a0% interval over the comments of test."
+        + (_TESTED if len(runs) == 1 else DIFFERENCES),
     )
     tables = [
         {"rule": RULES}
@@ -106,7 +107,7 @@ def _title(runs: Sequence[Source], scores: DoubleArray, own: Sequence[str]) -> s
         for column in range(len(_SCORES))
     )
     if len(runs) > 1:
-        return f"{ahead(runs, {'macro-F1': macro, 'micro-F1': micro})}, each by its own rule"
+        return f"{highest(runs, {'macro-F1': macro, 'micro-F1': micro})}; each by its own rule"
     start = f"by the rule {own[0]}, macro-F1 is {macro[0]:.3f} and micro-F1 {micro[0]:.3f}"
     return f"{start}; {_labels(runs[0])}"
 

@@ -7,9 +7,10 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.taxonomies import PAPER_F1, PAPER_F1_MACRO
-from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.ml.goemotions import is_published_test
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.side_by_side import (
+    DIFFERENCES,
     RUN_STYLES,
     by_run,
     legend_height,
@@ -29,6 +30,8 @@ from goemo_cli.services.figures.style import (
     signed,
 )
 
+_ROUNDING = 0.005
+"""The paper's F1 has two decimals."""
 _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high")
 
 
@@ -37,7 +40,7 @@ def draw(source: Source) -> Drawn:
     runs = source.comparable()
     if set(source.labels) != set(PAPER_F1):
         raise DataError(f"the labels of {source.checkpoint.run} are not the {len(PAPER_F1)} of the paper")
-    if source.test_sha256() != SPLIT_SHA256["test"]:
+    if not is_published_test(source.labels, source.test_sha256()):
         raise DataError(f"{source.checkpoint.run} was not scored on the test split of GoEmotions")
     paper = np.array([PAPER_F1[label] for label in source.labels])
     ours = np.stack([[run.by_label(column) for column in _COLUMNS] for run in runs])
@@ -84,25 +87,29 @@ def sides(ours: DoubleArray, paper: DoubleArray) -> tuple[int, int]:
     """How many labels have their whole interval above the paper's F1, and below it.
 
     Args:
-        ours: value, low and high end, (3, n_labels). An interval without width proves nothing: 0 of 6 is 0 in every draw.
-        paper: (n_labels,)
+        ours: value, low and high end, (3, n_labels); NaN if no interval is recorded. One without a width says nothing.
+        paper: F1 of two decimals, (n_labels,)
     """
     _, low, high = ours
-    return int(((low > paper) & (high > low)).sum()), int(((high < paper) & (high > low)).sum())
+    is_interval = high > low
+    above, below = low > paper + _ROUNDING, high < paper - _ROUNDING
+    return int((above & is_interval).sum()), int((below & is_interval).sum())
 
 
 def _title(runs: Sequence[Source], ours: DoubleArray, paper: DoubleArray) -> str:
     above, below = sides(ours[0], paper)
-    whose = f"{runs[0].checkpoint.run} is" if len(runs) > 1 else "the run is"
+    whose = f" of {runs[0].checkpoint.run}" if len(runs) > 1 else ""
     return (
-        f"{whose} clearly above the paper's BERT-base for {above or 'none'} of the {len(paper)} emotions, below for {below or 'none'}; macro-F1 "
-        f"{ours[0, 0].mean():.2f} beside {PAPER_F1_MACRO['full']:.2f}"
+        f"the whole interval of F1{whose} is above the paper's BERT-base for {above or 'none'} of the {len(paper)} emotions, "
+        f"below for {below or 'none'}; macro-F1 {ours[0, 0].mean():.2f} beside {PAPER_F1_MACRO['full']:.2f}"
     )
 
 
 def _legend(runs: Sequence[Source]) -> str:
     text = (
         "Upright bar: the paper's F1 (Demszky et al. 2020, table 4; BERT-base, threshold 0.3, two decimals, no interval). "
-        "Whiskers: our 95\u00a0% interval over the comments of test; clearly: all of it on one side."
+        "Whiskers: our 95\u00a0% interval over the comments of test; chance alone would put about one emotion on each side."
     )
-    return f"{text} The numbers are those of {runs[0].checkpoint.run}." if len(runs) > 1 else text
+    return (
+        f"{text} The numbers are those of {runs[0].checkpoint.run}.{DIFFERENCES}" if len(runs) > 1 else text
+    )

@@ -74,6 +74,6 @@ def _title(thresholds: Thresholds) -> str:
         return f"every label keeps the global threshold of {shared:g}"
     furthest = int(np.abs(values - shared).argmax())
     return (
-        f"{above} of {len(values)} labels want a higher threshold than the global {shared:g}, {below or 'none'} "
-        f"a lower one; {shown(thresholds.labels[furthest])} is furthest, at {values[furthest]:.2f}"
+        f"{above or 'none'} of {len(values)} labels {'has' if above == 1 else 'have'} a higher threshold than the global "
+        f"{shared:g}, {below or 'none'} a lower one; {shown(thresholds.labels[furthest])} is furthest, at {values[furthest]:.2f}"
     )

@@ -63,13 +63,12 @@ def _title(rows: Sequence[dict[str, Any]]) -> str:
     macro = sum(row["f1_score"] for row in rows) / len(rows)
     if best["f1_score"] == 0:
         return f"all {len(rows)} labels have F1 = 0"
-    start = f"{shown(best['emotion'])} is recognised best (F1 {best['f1_score']:.2f})"
+    highest = f"{best['f1_score']:.2f} ({shown(best['emotion'])})"
     if zero := [row["emotion"] for row in rows if row["f1_score"] == 0]:
-        return f"{start}; {len(zero)} of {len(rows)} labels have F1 = 0{named(zero)}"
-    return (
-        f"{start}, {shown(last['emotion'])} worst ({last['f1_score']:.2f}); "
-        f"macro-F1 over {len(rows)} labels is {macro:.3f}"
-    )
+        verb = "has" if len(zero) == 1 else "have"
+        return f"{len(zero)} of {len(rows)} labels {verb} F1 = 0{named(zero)}; the highest F1 is {highest}"
+    lowest = f"{last['f1_score']:.2f} ({shown(last['emotion'])})"
+    return f"F1 runs from {lowest} to {highest}; macro-F1 over {len(rows)} labels is {macro:.3f}"
 
 
 def _facts(source: Source, row: dict[str, Any]) -> list[str]:

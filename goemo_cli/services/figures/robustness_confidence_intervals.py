@@ -8,6 +8,7 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.services.figures.description import Description, Drawn, Table
 from goemo_cli.services.figures.side_by_side import (
+    DIFFERENCES,
     RUN_STYLES,
     by_run,
     legend_height,
@@ -178,10 +179,7 @@ def _legend(runs: Sequence[Source], widths: DoubleArray) -> str:
         "first. Figure 07 shows F1 itself."
     )
     if len(runs) > 1:
-        text += (
-            " Numbers are those of the first run. Whiskers that overlap do not mean that runs are alike: goemo compare "
-            "tests it on the same comments."
-        )
+        text += f" Numbers are those of the first run. Whiskers that overlap do not mean that runs are alike.{DIFFERENCES}"
     if not np.isfinite(widths[0]).all():
         text += " \u2013: no interval is recorded, or one without a width, which says nothing."
     return text

@@ -1,4 +1,4 @@
-"""What figures of several runs share: colours and markers, who is ahead, and their tables below each other."""
+"""What figures of several runs share: colours and markers, the highest scores, and their tables below each other."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,6 +13,8 @@ from goemo_cli.services.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, V
 
 RUN_STYLES = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"), (INK, "P"))
 """Colour and marker of each run, at most `source.MOST_RUNS`."""
+DIFFERENCES = " Whether runs differ by more than chance: goemo compare."
+"""For captions of figures that compare."""
 _LINE = 0.24
 """Inches of a line of the legend."""
 _LONGEST = 48
@@ -53,22 +55,23 @@ def _columns(runs: Sequence[Source]) -> int:
     return 3 if max(len(str(run.checkpoint.run)) for run in runs) <= 30 else 2
 
 
-def ahead(runs: Sequence[Source], scores: Mapping[str, Sequence[float] | DoubleArray]) -> str:
-    """Which run is ahead in which score: `a is ahead in macro-F1 (0.512), b in macro-AUC (0.931)`.
+def highest(runs: Sequence[Source], scores: Mapping[str, Sequence[float] | DoubleArray]) -> str:
+    """Which run has the highest scores: `highest macro-F1: a (0.512); highest macro-AUC: a and b (0.931)`.
+
+    Scores are equal if they are as written; whether a difference is more than chance is not said, see `DIFFERENCES`.
 
     Args:
         runs: two or more.
         scores: one value per run, by the name of the score; more is better.
     """
-    leaders: dict[str, list[str]] = {}
+    parts = []
     for name, values in scores.items():
-        best = int(np.argmax(values))
-        leaders.setdefault(str(runs[best].checkpoint.run), []).append(f"{name} ({values[best]:.3f})")
-    (first, in_what), *others = leaders.items()
-    return ", ".join(
-        [f"{first} is ahead in {' and '.join(in_what)}"]
-        + [f"{run} in {' and '.join(names)}" for run, names in others]
-    )
+        written = [f"{value:.3f}" for value in values]
+        best = written[int(np.argmax(values))]
+        leaders = [str(run.checkpoint.run) for run, one in zip(runs, written, strict=True) if one == best]
+        who = "all runs" if len(leaders) == len(runs) else " and ".join(leaders)
+        parts.append(f"highest {name}: {who} ({best})")
+    return "; ".join(parts)
 
 
 def by_run(runs: Sequence[Source], tables: Sequence[Table]) -> Table:

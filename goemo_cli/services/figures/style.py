@@ -338,10 +338,14 @@ def caption(figure: Figure, text: str) -> None:
 
 
 def percent(share: float) -> str:
-    """`28 %`, with a decimal below ten, and a space that does not break."""
+    """`28 %`, with a decimal below ten, and a space that does not break; `0 %` and `100 %` only if they are exact."""
     value = 100 * share
     if 0 < value < 0.1:
         return "<0.1\u00a0%"
+    if 99.95 <= value < 100:
+        return ">99.9\u00a0%"
+    if 99.5 <= value < 100:
+        return f"{value:.1f}\u00a0%"
     return f"{value:.0f}\u00a0%" if value >= 9.95 or value == 0 else f"{value:.1f}\u00a0%"
 
 

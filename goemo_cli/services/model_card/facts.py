@@ -6,7 +6,7 @@ from typing import Any
 
 from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.ml.goemotions import is_published_test
 
 GOEMOTIONS_ON_HUB = "google-research-datasets/go_emotions"
 PAPER = "https://arxiv.org/abs/2005.00547"
@@ -53,10 +53,14 @@ class Facts:
         return bool(self.data["name"] == "sample")
 
     @property
+    def is_papers_test(self) -> bool:
+        """Whether it was scored on the published test split, so that the paper's scores compare."""
+        return is_published_test(self.thresholds.labels, self.data["split_sha256"]["test"])
+
+    @property
     def is_goemotions(self) -> bool:
-        """Whether its comments are those of GoEmotions; by content, or by name where labels were rolled up."""
-        as_published = self.data["split_sha256"]["test"] == SPLIT_SHA256["test"]
-        return as_published or (self.data["name"] == "goemotions" and bool(self.data.get("taxonomy")))
+        """Whether its comments are those of GoEmotions; by content, or by name if labels were rolled up."""
+        return self.is_papers_test or (self.data["name"] == "goemotions" and bool(self.data.get("taxonomy")))
 
     @property
     def data_name(self) -> str:

@@ -2,7 +2,10 @@
 
 from collections.abc import Mapping
 
+import numpy as np
+
 from goemo_cli.core.calibration import CALIBRATION
+from goemo_cli.services.figures.paper_comparison import sides
 from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.parts import Missing
 from goemo_cli.services.report.sweeps import STATES, Sweep
@@ -43,8 +46,9 @@ def emotions(run: RunContent, paper: Mapping[str, float] | None) -> str:
     text = f"F1 from {best['f1_score']:.2f} ({best['emotion']}) down to {worst['f1_score']:.2f} ({worst['emotion']})"
     if not paper:
         return text
-    above = sum(row["f1_ci_low"] > paper[row["emotion"]] for row in by_f1)
-    below = sum(row["f1_ci_high"] < paper[row["emotion"]] for row in by_f1)
+    columns = ("f1_score", "f1_ci_low", "f1_ci_high")
+    ours = np.array([[row[column] for row in by_f1] for column in columns], dtype=np.float64)  # None is NaN
+    above, below = sides(ours, np.array([paper[row["emotion"]] for row in by_f1]))
     return f"{text}; the whole interval is above the paper\u2019s BERT-base at {above} of {len(by_f1)}, below at {below}"
 
 
