@@ -459,6 +459,13 @@ def test_correlations_are_those_of_scipy(source: Source) -> None:
         expected = spearmanr(source.by_label(measure), source.by_label(other)).statistic
         assert rho == pytest.approx(expected)
     assert len(table["spearman"]) == len(MEASURES) * (len(MEASURES) - 1) // 2
+    of_f1 = {
+        dict(MEASURES)[other if measure == "f1_score" else measure]: rho
+        for measure, other, rho in zip(table["measure"], table["other"], table["spearman"], strict=True)
+        if "f1_score" in (measure, other)
+    }
+    strongest = max(of_f1, key=lambda name: abs(of_f1[name]))
+    assert title_of(picture).startswith(f"F1 correlates most with {strongest} (+{of_f1[strongest]:.2f})")
 
 
 def test_correlations_leave_out_what_is_undefined() -> None:

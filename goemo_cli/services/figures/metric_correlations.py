@@ -139,7 +139,12 @@ def _title(values: DoubleArray, names: Sequence[str], rho: DoubleArray) -> str:
     if not np.isfinite(others).any():
         return "F1 is the same for every label, and so correlates with nothing"
     n_labels = values.shape[1]
-    p_values = np.array([_p_value(values[f1], values[at]) for at in range(len(names))])
+    p_values = np.array(
+        [
+            _p_value(values[f1], values[at]) if np.isfinite(other) else np.nan
+            for at, other in enumerate(others)
+        ]
+    )
     beyond = holm(p_values) < SIGNIFICANT
     if not beyond.any():
         return f"over {n_labels} labels, F1 correlates with no other measure by more than chance"
@@ -153,10 +158,8 @@ def _title(values: DoubleArray, names: Sequence[str], rho: DoubleArray) -> str:
 
 
 def _p_value(one: DoubleArray, other: DoubleArray) -> float:
-    """Of their rank correlation, over the labels where both are known; NaN for a measure and itself."""
+    """Of their rank correlation, over the labels where both are known."""
     known = np.isfinite(one) & np.isfinite(other)
-    if one is other or known.sum() < _FEWEST:
-        return np.nan
     return rank_correlation(one[known], other[known])[1]
 
 
