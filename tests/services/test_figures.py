@@ -42,6 +42,7 @@ from goemo_cli.services.figures.style import (
     percent,
     save_figure,
     shown,
+    span,
     wrapped,
 )
 from goemo_cli.services.training import train
@@ -556,6 +557,47 @@ def test_any_labels_are_drawn(
             picture.load()
             edges = np.asarray(picture.convert("L"))
         assert edges[0].min() == edges[-1].min() == edges[:, 0].min() == edges[:, -1].min() == 255, "cut off"
+
+
+@pytest.mark.parametrize(
+    ("predicted", "titles"),
+    [
+        (
+            "right",
+            {"13": "for 3 of 3 labels", "16": "No gold label is missed", "22": "Average precision is 1.00"},
+        ),
+        (
+            "wrong",
+            {
+                "13": "No threshold gives any of the 3 labels an F1 above 0",
+                "16": "None of 6 pairs",
+                "22": "Average precision runs",
+            },
+        ),
+        (
+            "nothing",
+            {"13": "No threshold gives any", "16": "None of 6 pairs", "22": "Average precision runs"},
+        ),
+    ],
+)
+def test_degenerate_predictions_make_no_findings(
+    tfidf: Checkpoint, predicted: str, titles: dict[str, str], tmp_path: Path
+) -> None:
+    source = with_labels(tfidf, ("joy", "anger", "fear"))
+    for split in ("val", "test"):
+        part = source.predictions(split)  # type: ignore[arg-type]
+        y_true = part.y_true
+        part.y_pred[:] = {"right": y_true, "wrong": ~y_true, "nothing": False}[predicted]
+        part.y_prob[:] = np.where(part.y_pred, 0.99, 0.01)
+    for number, said in titles.items():
+        figure = drawn(number, source)
+        assert said in title_of(figure)
+        png(figure, tmp_path)
+
+
+def test_a_span_of_equal_values_is_one_value() -> None:
+    assert span([0.131, np.nan, 0.9], ["relief", "fear", "joy"]) == "runs from 0.13 (relief) to 0.90 (joy)"
+    assert span([0.999, 1.0], ["a", "b"]) == "is 1.00"
 
 
 def test_odd_names_are_made_harmless() -> None:

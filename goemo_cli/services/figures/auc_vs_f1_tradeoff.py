@@ -22,12 +22,16 @@ from goemo_cli.services.figures.style import (
     FAINT,
     LabelRows,
     caption,
+    counted,
     mark_intervals,
     new_figure,
     round_limit,
     shown,
+    span,
 )
 
+_VISIBLE = 0.01
+"""Differences that are smaller are not worth a title."""
 _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high", "roc_auc")
 
 
@@ -65,7 +69,7 @@ def draw(source: Source) -> Drawn:
     right.set_xlabel("ROC AUC on test, without a threshold (0.5: guessing)")
     if len(runs) == 1:
         rows.column(left, "F1", [f"{value:.2f}" for value in f1[0]], at=40)
-        rows.column(right, "AUC", [f"{value:.2f}" if np.isfinite(value) else "–" for value in auc[0]], at=44)
+        rows.column(right, "AUC", [f"{value:.3f}" if np.isfinite(value) else "–" for value in auc[0]], at=50)
     name_runs(figure, left, runs)
     caption(figure, _legend(low, auc) + (DIFFERENCES if len(runs) > 1 else ""))
     tables = [{"emotion": labels, **dict(zip(_COLUMNS, run, strict=True))} for run in values]
@@ -79,14 +83,14 @@ FIGURE = Description(
 
 def _title(runs: Sequence[Source], labels: Sequence[str], f1: DoubleArray, auc: DoubleArray) -> str:
     if not np.isfinite(auc).any(axis=1).all():
-        return f"test tells no AUC of the {len(labels)} labels"
+        return f"without positives and negatives in test, {counted(len(labels), 'label')} have no AUC"
     if len(runs) > 1:
         return highest(runs, {"macro-F1": f1.mean(axis=1), "macro-AUC": np.nanmean(auc, axis=1)})
-    apart = int(np.nanargmax(auc[0] - f1[0]))
-    return (
-        f"AUC of {len(labels)} labels runs from {np.nanmin(auc):.2f} to {np.nanmax(auc):.2f}, F1 from "
-        f"{f1.min():.2f} to {f1.max():.2f}; furthest apart is {shown(labels[apart])}"
-    )
+    start = f"AUC of {counted(len(labels), 'label')} {span(auc[0], digits=3)}, F1 {span(f1[0])}"
+    gaps = auc[0] - f1[0]
+    if np.nanmax(gaps) - np.nanmin(gaps) < _VISIBLE:
+        return start
+    return f"{start}; furthest apart is {shown(labels[int(np.nanargmax(gaps))])}"
 
 
 def _legend(low: DoubleArray, auc: DoubleArray) -> str:

@@ -121,7 +121,9 @@ def _title(
 ) -> str:
     n_labels = len(errors["before"])
     beyond = {state: int((errors[state] > chance[state][1]).sum()) for state in errors}
-    text = f"{beyond['before'] or 'none'} of {n_labels} labels have a calibration error beyond chance"
+    text = (
+        f"{beyond['before'] or 'none'} of {counted(n_labels, 'label')} have a calibration error beyond chance"
+    )
     macro = {state: f"{each.ece_macro:.4f}" for state, each in found.items()}
     if "after" not in found:
         if beyond["before"] and binom.sf(beyond["before"] - 1, n_labels, (1 - LEVEL) / 2) >= SIGNIFICANT:

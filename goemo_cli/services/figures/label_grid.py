@@ -89,8 +89,10 @@ class LabelGrid:
         )
 
     def add_scale(self, axes: Any) -> None:
-        """The colour scale of the cells, in per cent, on the right of the axes."""
+        """The colour scale of the cells, in per cent, on the right of the axes; none if no cell is coloured."""
         image = axes.images[0]
+        if not image.get_array().count():
+            return
         beside = axes.inset_axes((1.015, 0.2, 0.2 / self.side, 0.6))
         bar = axes.figure.colorbar(image, cax=beside)
         is_log = isinstance(image.norm, LogNorm)

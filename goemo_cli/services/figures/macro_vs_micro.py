@@ -21,6 +21,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     padded_limits,
     signed,
+    span,
 )
 
 _SCORES = (("f1_macro", "macro-F1", BLUE, "o"), ("f1_micro", "micro-F1", VERMILLION, "s"))
@@ -119,7 +120,7 @@ def _labels(run: Source) -> str:
     if not known.any():
         return "test has no positives of any label"
     f1, support = f1[known], support[known]
-    text = f"F1 of the labels runs from {f1.min():.2f} to {f1.max():.2f}"
+    text = f"F1 of the labels {span(f1)}"
     rho, p_value = rank_correlation(support, f1)
     if not p_value < SIGNIFICANT:
         return text

@@ -13,6 +13,7 @@ from goemo_cli.services.figures.style import (
     PAPER,
     LabelRows,
     caption,
+    counted,
     new_figure,
     round_limit,
     shown,
@@ -74,6 +75,6 @@ def _title(thresholds: Thresholds) -> str:
         return f"every label keeps the global threshold of {shared:g}"
     furthest = int(np.abs(values - shared).argmax())
     return (
-        f"{above or 'none'} of {len(values)} labels {'has' if above == 1 else 'have'} a higher threshold than the global "
+        f"{above or 'none'} of {counted(len(values), 'label')} {'has' if above == 1 else 'have'} a higher threshold than the global "
         f"{shared:g}, {below or 'none'} a lower one; {shown(thresholds.labels[furthest])} is furthest, at {values[furthest]:.2f}"
     )

@@ -15,10 +15,12 @@ from goemo_cli.services.figures.style import (
     VERMILLION,
     LabelRows,
     caption,
+    counted,
     named,
     new_figure,
     round_limit,
     shown,
+    span,
 )
 
 
@@ -59,16 +61,18 @@ FIGURE = Description("07", "per_emotion_f1_scores", "the per-class metrics CSV",
 
 
 def _title(rows: Sequence[dict[str, Any]]) -> str:
-    best, last = rows[0], rows[-1]
+    best, names = rows[0], [row["emotion"] for row in rows]
     macro = sum(row["f1_score"] for row in rows) / len(rows)
     if best["f1_score"] == 0:
-        return f"all {len(rows)} labels have F1 = 0"
+        return f"F1 is 0 for {'all ' if len(rows) > 1 else ''}{counted(len(rows), 'label')}"
     highest = f"{best['f1_score']:.2f} ({shown(best['emotion'])})"
     if zero := [row["emotion"] for row in rows if row["f1_score"] == 0]:
         verb = "has" if len(zero) == 1 else "have"
         return f"{len(zero)} of {len(rows)} labels {verb} F1 = 0{named(zero)}; the highest F1 is {highest}"
-    lowest = f"{last['f1_score']:.2f} ({shown(last['emotion'])})"
-    return f"F1 runs from {lowest} to {highest}; macro-F1 over {len(rows)} labels is {macro:.3f}"
+    return (
+        f"F1 {span([row['f1_score'] for row in rows], names)}; "
+        f"macro-F1 over {counted(len(rows), 'label')} is {macro:.3f}"
+    )
 
 
 def _facts(source: Source, row: dict[str, Any]) -> list[str]:

@@ -17,6 +17,7 @@ from goemo_cli.services.figures.style import (
     counted,
     new_figure,
     shown,
+    span,
 )
 
 _MOST_POINTS = 101
@@ -162,10 +163,4 @@ def _finish(axes: Any, *, is_left: bool, is_lowest: bool) -> None:
 def _title(labels: tuple[str, ...], area: DoubleArray) -> str:
     if not np.isfinite(area).any():
         return f"test has no positives of any of the {len(labels)} labels"
-    best, worst = int(np.nanargmax(area)), int(np.nanargmin(area))
-    if best == worst:
-        return f"the average precision of {shown(labels[best])} is {area[best]:.3f}"
-    return (
-        f"average precision runs from {area[worst]:.2f} ({shown(labels[worst])}) to {area[best]:.2f} "
-        f"({shown(labels[best])}); the mean over labels is {np.nanmean(area):.3f}"
-    )
+    return f"average precision {span(area, labels)}; the mean over labels is {np.nanmean(area):.3f}"

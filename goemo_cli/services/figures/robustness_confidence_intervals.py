@@ -133,7 +133,8 @@ def _draw_widths(
         color, marker = RUN_STYLES[at]
         axes.hlines(places + offset, 0, widths[at], color=color, linewidth=2.0)
         axes.plot(
-            widths[at], places + offset, linestyle="", marker=marker, color=color, clip_on=False,
+            widths[at], places + offset, linestyle="", marker=marker, color=color,
+            clip_on=not np.isfinite(widths[at]).any(),
             markersize=rows.marker(len(widths)),
         )  # fmt: skip
     rows.label(axes, labels)
@@ -166,6 +167,8 @@ def _title(
     if not np.isfinite(widths[0]).any():
         return start
     least, most = int(np.nanargmin(widths[0])), int(np.nanargmax(widths[0]))
+    if f"{widths[0, least]:.2f}" == f"{widths[0, most]:.2f}":
+        return f"{start}; F1 of single labels is known to \u00b1{widths[0, most]:.2f}"
     ends = [
         f"\u00b1{widths[0, at]:.2f} ({shown(labels[at])}, {counted(int(support[at]), 'comment')})"
         for at in dict.fromkeys((least, most))

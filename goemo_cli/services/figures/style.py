@@ -20,6 +20,7 @@ from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
+from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.files import atomic_path
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.core.splits import Split
@@ -316,7 +317,7 @@ def mark_intervals(
         axes.plot(ends, places, linestyle="", marker="|", color=color, markersize=size)
     axes.plot(
         values, places, linestyle="", marker=marker, color=color, markersize=size, label=label, zorder=3,
-        clip_on=False,
+        clip_on=not np.isfinite(values).any(),  # unclipped marks without a place would be at the figure's corner
     )  # fmt: skip
 
 
@@ -353,6 +354,22 @@ def signed(value: float) -> str:
     """`+0.05`, `−0.12`; `0.00` without a sign."""
     text = f"{value:+.2f}".replace("-", "\u2212")
     return text[1:] if text[1:] == "0.00" else text
+
+
+def span(values: Sequence[float] | DoubleArray, names: Sequence[str] = (), *, digits: int = 2) -> str:
+    """`runs from 0.13 (relief) to 0.90 (gratitude)`; `is 1.00` if all are written alike.
+
+    Args:
+        values: at least one that is not NaN.
+        names: of the values, if they are to be named.
+        digits: decimals.
+    """
+    ends = [int(np.nanargmin(values)), int(np.nanargmax(values))]
+    low, high = (f"{values[at]:.{digits}f}" for at in ends)
+    if low == high:
+        return f"is {low}"
+    first, last = (f" ({shown(names[at])})" if names else "" for at in ends)
+    return f"runs from {low}{first} to {high}{last}"
 
 
 def counted(number: int, noun: str) -> str:

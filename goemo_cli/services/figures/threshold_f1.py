@@ -19,6 +19,7 @@ from goemo_cli.services.figures.style import (
     SPLIT_COLOR,
     LabelRows,
     caption,
+    counted,
     new_figure,
     percent,
     shown,
@@ -28,6 +29,8 @@ from goemo_cli.services.figures.threshold_macro import purpose
 NEAR = 0.95
 """A threshold is good enough if F1 reaches this share of the label's best."""
 _STEP = float(GRID[1] - GRID[0])
+_SCALE = 0.09
+"""Inches of the colour scale."""
 _VISIBLE = 0.01
 """Two F1 that are nearer are the same in a title."""
 
@@ -51,9 +54,10 @@ def draw(source: Source) -> Drawn:
             labels, f1, count(val.y_true, shared).f1[order], positives[order], thresholds.global_threshold
         ),
         source.subtitle(f"val, {len(val):,} comments, commonest label first"),
-        height=rows.height + 1.85,
+        height=rows.height + 2.1,
     )
-    axes = figure.subplots()
+    parts = figure.add_gridspec(2, 2, height_ratios=(_SCALE, rows.height), width_ratios=(3, 2))
+    axes = figure.add_subplot(parts[1, :])
     image = axes.imshow(
         np.ma.masked_equal(f1.T, 0), aspect="auto", interpolation="nearest", vmin=0, vmax=max(float(f1.max()), 0.1),
         extent=(GRID[0] - _STEP / 2, GRID[-1] + _STEP / 2, len(labels) - 0.5, -0.5),
@@ -70,7 +74,9 @@ def draw(source: Source) -> Drawn:
     rows.column(axes, "val", [f"{value:.2f}" for value in reached["val"]], at=38, color=SPLIT_COLOR["val"])
     rows.column(axes, "test", [f"{value:.2f}" for value in reached["test"]], at=78, color=SPLIT_COLOR["test"])
     rows.column(axes, "positives", [f"{n:,}" for n in positives[order]], at=146, color=MUTED)
-    bar = figure.colorbar(image, ax=axes, location="top", aspect=50, pad=0.02, shrink=0.6, anchor=(0, 0))
+    bar = figure.colorbar(
+        image, cax=figure.add_subplot(parts[0, 0]), orientation="horizontal", ticklocation="top"
+    )
     bar.outline.set_visible(False)
     bar.set_label("F1 on val", loc="left")
     caption(
@@ -138,6 +144,8 @@ def _mark(axes: Any, good: BoolArray, own: DoubleArray, below: BoolArray, rows: 
         axes.hlines(place, low, high, color=PAPER, linewidth=1.6, zorder=3)
     places = np.arange(rows.count)
     for chosen, face in ((~below, INK), (below, PAPER)):
+        if not chosen.any():
+            continue  # to the layout, unclipped marks without a place are at the corner of the figure
         axes.plot(
             own[chosen], places[chosen], linestyle="", marker="o", markersize=rows.marker(), color=face,
             markeredgecolor=PAPER if face == INK else INK, markeredgewidth=1.3, zorder=4, clip_on=False,
@@ -162,8 +170,8 @@ def _title(
         return f"no threshold gives any of the {len(labels)} labels an F1 above 0 on val"
     suited = int(((f1_shared >= NEAR * best) & (best > 0)).sum())
     start = (
-        f"on val, the global threshold {shared:g} gives at least {percent(NEAR)} of the best F1 for {suited or 'none'} of the "
-        f"{len(labels)} labels"
+        f"on val, the global threshold {shared:g} gives at least {percent(NEAR)} of the best F1 for {suited or 'none'} of "
+        f"{counted(len(labels), 'label')}"
     )
     loss = np.where(positives >= ENOUGH, best - f1_shared, 0.0)
     worst = int(loss.argmax())

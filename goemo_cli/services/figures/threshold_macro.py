@@ -126,7 +126,7 @@ def _title(thresholds: Thresholds, name: str, on_test: Mapping[str, float], best
         return f"{start}{value:.3f} on test; 0.5 gives {on_test['fixed 0.5']:.3f}"
     start += f"{name} {value:.3f} on test"
     if "best on val" not in on_test:
-        return f"{start}; on val it is the best for {name} too"
+        return f"{start}; no other threshold does better on val"
     return f"{start}; {best:g}, the best on val for {name}, gives {on_test['best on val']:.3f}"
 
 
