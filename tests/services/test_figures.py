@@ -585,7 +585,7 @@ def test_degenerate_predictions_make_no_findings(
 ) -> None:
     source = with_labels(tfidf, ("joy", "anger", "fear"))
     for split in ("val", "test"):
-        part = source.predictions(split)  # type: ignore[arg-type]
+        part = source.predictions(split)
         y_true = part.y_true
         part.y_pred[:] = {"right": y_true, "wrong": ~y_true, "nothing": False}[predicted]
         part.y_prob[:] = np.where(part.y_pred, 0.99, 0.01)
