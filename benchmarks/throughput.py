@@ -29,7 +29,7 @@ from transformers import (
 )
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.ml.devices import pick_device, pick_precision
 from goemo_cli.ml.loop import Examples, Step, fit

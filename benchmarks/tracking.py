@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml import loop
 from goemo_cli.ml.histograms import model_histograms
 from goemo_cli.services.settings import resolve_settings

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.settings import TrainConfig
 
 REFERENCE = Path(__file__).parent / "reference"
 

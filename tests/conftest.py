@@ -13,11 +13,11 @@ import pytest
 
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, Checkpoint, claim_checkpoint, write_manifest
-from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import METRICS_KEYS
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml import bootstrap
 
@@ -153,7 +153,7 @@ def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., Transform
     """The tiny model over the words of `comments`: `make_tiny(seed=0, dropout=0.0)`."""
 
     def make(*, seed: int = 0, dropout: float = 0.0) -> "TransformerClassifier":
-        from goemo_cli.core.config import ModelSettings
+        from goemo_cli.core.settings import ModelSettings
         from goemo_cli.ml.seeding import seed_everything
         from goemo_cli.ml.tiny import build_tiny
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.calibration import CALIBRATION, Calibrator
 from goemo_cli.core.catalogue import Kind
 from goemo_cli.core.checkpoint import (
     CARD,
@@ -18,12 +17,13 @@ from goemo_cli.core.checkpoint import (
     seal,
     write_manifest,
 )
-from goemo_cli.core.config import ModelSettings, ThresholdSettings, TrainConfig
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import ModelSettings, ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.seeding import seed_everything
 from goemo_cli.ml.tfidf import fit_tfidf
 from goemo_cli.ml.tiny import build_tiny

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import CONFIG, METRICS, THRESHOLDS, Checkpoint, write_manifest
-from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, family_of
 from goemo_cli.core.schema import HISTORY_KEYS, RANKING_KEYS, RULE_KEYS, RULES
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from tests.conftest import EMPTY_METRICS
 

@@ -92,7 +92,7 @@ def run(
 
     Example: goemo sweep configs/sweep/minilm-quick.yaml --trials 12 --workers 2
     """
-    from goemo_cli.core.sweep_file import read_sweep_file
+    from goemo_cli.services.sweep.sweep_file import read_sweep_file
 
     config = read_sweep_file(file, name=name)
     out = Console(as_json=as_json, quiet=quiet)

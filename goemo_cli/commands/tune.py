@@ -79,8 +79,8 @@ def tune(
     )
 
     from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.config import ThresholdSettings
     from goemo_cli.core.layout import Layout
+    from goemo_cli.core.settings import ThresholdSettings
     from goemo_cli.services.runs.references import open_run
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)

@@ -18,7 +18,7 @@ from goemo_cli.core.shapes import Document, manifest_fault, metrics_faults
 
 if TYPE_CHECKING:  # numpy, pydantic and yaml load when settings or thresholds are first asked for
     from goemo_cli.core.catalogue import Kind
-    from goemo_cli.core.config import TrainConfig
+    from goemo_cli.core.settings import TrainConfig
     from goemo_cli.core.thresholds import Thresholds
 
 MANIFEST = "manifest.json"
@@ -92,7 +92,7 @@ class Checkpoint:
 
     @cached_property
     def _settings(self) -> "tuple[TrainConfig, dict[str, Any]]":
-        from goemo_cli.core.config import TrainConfig
+        from goemo_cli.core.settings import TrainConfig
 
         try:
             return TrainConfig.of_run(self.path / CONFIG)

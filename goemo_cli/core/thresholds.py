@@ -8,10 +8,10 @@ import numpy as np
 from pydantic import ValidationError
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.schema import RULES, SCHEMA_VERSION
+from goemo_cli.core.settings import ThresholdSettings
 
 SELECTION_THRESHOLD = 0.3
 """The paper's threshold: epochs are compared at it, so that nothing is fitted before the best one is known."""

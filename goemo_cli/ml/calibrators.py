@@ -3,7 +3,7 @@
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.core.calibration import Calibrator, Method, logit
+from goemo_cli.ml.metrics.calibrator import Calibrator, Method, logit
 
 FOLDS = 10
 SEED = 0

@@ -12,10 +12,10 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
-from goemo_cli.core.config import TrainingSettings
 from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.events import EpochScores
 from goemo_cli.core.histogram import Histogram
+from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.devices import Precision, is_out_of_memory
 from goemo_cli.ml.encoding import EncodedTexts

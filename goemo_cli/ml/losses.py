@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.core.config import TrainingSettings
+from goemo_cli.core.settings import TrainingSettings
 
 Loss = Callable[[Tensor, Tensor], Tensor]
 

@@ -10,7 +10,7 @@ from torch import nn
 from torch.optim import AdamW, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR
 
-from goemo_cli.core.config import TrainingSettings
+from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.ml.transformer import TransformerClassifier
 
 AVERAGE_EVERY = 8

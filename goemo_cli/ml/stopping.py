@@ -2,7 +2,7 @@
 
 import math
 
-from goemo_cli.core.config import EarlyStopping
+from goemo_cli.core.settings import EarlyStopping
 
 
 class BestEpoch:

@@ -8,12 +8,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.config import DataSettings
 from goemo_cli.core.delimited import TableFormat, open_table
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError, did_you_mean
-from goemo_cli.core.json_lines import json_object
+from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data import LabelledTexts, multi_hot, without_surrogates
 from goemo_cli.ml.label_cells import LabelRows, can_be_label, is_one, read_label_cells, separator_into, shown
+from goemo_cli.services.data.json_lines import json_object
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 Record = Mapping[str, Any]

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
-from goemo_cli.core.config import ModelSettings
+from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.transformer import TransformerClassifier, label_settings
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")

@@ -10,11 +10,11 @@ import torch
 from torch import nn
 
 from goemo_cli.core.arrays import DoubleArray, FloatArray
-from goemo_cli.core.config import ModelSettings
 from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
 from goemo_cli.core.model_folders import CONFIG, weight_files
 from goemo_cli.core.probabilities import require_probabilities
+from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.dropout import use_cheap_dropout
 from goemo_cli.ml.encoding import EncodedTexts, encode
 from goemo_cli.ml.packed_linear import packed_linears

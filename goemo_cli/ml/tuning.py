@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.core.config import ThresholdSettings
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.bootstrap import interval, resampled
 from goemo_cli.ml.ratios import ratio

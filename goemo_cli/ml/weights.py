@@ -7,7 +7,6 @@ from pathlib import Path
 
 from goemo_cli.core.catalogue import ModelEntry, PackagedWeights, catalogue
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
-from goemo_cli.core.config import is_offline
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     GoemoError,
@@ -15,6 +14,7 @@ from goemo_cli.core.errors import (
     RemoteError,
 )
 from goemo_cli.core.model_folders import weight_files
+from goemo_cli.core.settings import is_offline
 
 _WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
 _ONLY_IN_BIN = ["pytorch_model.bin", "pytorch_model-*.bin"]

@@ -7,11 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.calibration import CALIBRATION, METHODS, Calibrator, Method
-from goemo_cli.core.calibration_tables import (
-    write_calibration_table,
-    write_reliability_table,
-)
 from goemo_cli.core.checkpoint import Checkpoint, seal, unseal
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
@@ -22,7 +17,12 @@ from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.splits import Split
 from goemo_cli.ml.calibration import BINS, FEW_POSITIVES, assess
 from goemo_cli.ml.calibrators import FOLDS, cross_fitted, fit_calibrator
+from goemo_cli.ml.metrics.calibrator import CALIBRATION, METHODS, Calibrator, Method
 from goemo_cli.services.calibration_tables import Measured, bin_rows, label_rows, overall_of
+from goemo_cli.services.evaluation.calibration_files import (
+    write_calibration_table,
+    write_reliability_table,
+)
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.written_predictions import export_command, read_recorded
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from goemo_cli.core.calibration import Calibrator
-from goemo_cli.core.calibration_tables import MEASURES, STATES
 from goemo_cli.ml.calibration import FEW_POSITIVES, Assessment, Measures
+from goemo_cli.ml.metrics.calibrator import Calibrator
+from goemo_cli.services.evaluation.calibration_files import MEASURES, STATES
 
 
 @dataclass(frozen=True)

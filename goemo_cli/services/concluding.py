@@ -10,19 +10,19 @@ from typing import Any
 
 from goemo_cli.core.catalogue import Kind
 from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, THRESHOLDS, Checkpoint, unseal, write_manifest
-from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.events import FileWritten, Listener, Warned
 from goemo_cli.core.files import sha256_file, write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.metric_tables import write_per_class_metrics
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.scoring import score_split
 from goemo_cli.ml.taxonomy import roll_up_labels, roll_up_probabilities
 from goemo_cli.ml.tuning import below_floor, fit_thresholds
+from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.summaries import write_summaries
 

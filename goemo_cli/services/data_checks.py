@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray
-from goemo_cli.core.config import DataSettings
+from goemo_cli.core.settings import DataSettings
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.label_cells import separator_within

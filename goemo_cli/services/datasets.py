@@ -12,11 +12,11 @@ import numpy as np
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import DataSettings, environment, is_offline
 from goemo_cli.core.errors import DataError, DataNotFoundError, MissingPackageError, RemoteError, did_you_mean
 from goemo_cli.core.events import Listener, Noted, Warned, ignore
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import DataSettings, environment, is_offline
 from goemo_cli.core.splits import SPLITS, Split, parse_split
 from goemo_cli.core.taxonomies import applicable
 from goemo_cli.ml import goemotions

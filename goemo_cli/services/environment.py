@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.files import dump_json
-from goemo_cli.core.software import all_installed_versions, installed_versions
+from goemo_cli.tracking.software import all_installed_versions, installed_versions
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "scikit-learn", "numpy", "pandas")
 

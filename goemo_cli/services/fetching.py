@@ -6,9 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 import platformdirs
 import pooch
 
-from goemo_cli.core.config import environment, is_offline
 from goemo_cli.core.errors import CorruptArtifactError, RemoteError
 from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.settings import environment, is_offline
 from goemo_cli.ml import goemotions
 
 DATA_URL = "https://raw.githubusercontent.com/google-research/google-research/master/goemotions/data/"

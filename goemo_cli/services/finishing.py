@@ -8,11 +8,11 @@ from typing import Any
 
 from goemo_cli.core.catalogue import ModelEntry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Event, FileWritten, Listener
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data import Dataset
 from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions

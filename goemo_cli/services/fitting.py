@@ -11,7 +11,6 @@ import torch
 
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.catalogue import ModelEntry
-from goemo_cli.core.config import ModelSettings, TrainConfig
 from goemo_cli.core.errors import StorageError, TrainingFailedError
 from goemo_cli.core.events import (
     Advanced,
@@ -26,6 +25,7 @@ from goemo_cli.core.events import (
 )
 from goemo_cli.core.model_folders import only_its_encoder
 from goemo_cli.core.schema import HISTORY_KEYS
+from goemo_cli.core.settings import ModelSettings, TrainConfig
 from goemo_cli.ml.classifier import Classifier
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.devices import Precision, describe_device, pick_device, pick_precision

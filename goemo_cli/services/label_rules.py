@@ -6,12 +6,12 @@ from typing import get_args
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.core.calibration import Calibrator
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.taxonomies import TAXONOMIES, TaxonomyName, applicable
 from goemo_cli.core.thresholds import Decision, Thresholds
+from goemo_cli.ml.metrics.calibrator import Calibrator
 from goemo_cli.ml.taxonomy import roll_up_probabilities
 
 

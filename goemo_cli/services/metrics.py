@@ -13,11 +13,11 @@ from goemo_cli.core.decimals import decimal
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
-from goemo_cli.core.metric_tables import write_per_class_metrics
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.scoring import per_class_rows
 from goemo_cli.services.data_checks import macro_doubt
+from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 
 
 @dataclass(frozen=True)

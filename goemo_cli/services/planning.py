@@ -7,9 +7,9 @@ from itertools import islice, pairwise
 from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.loop import fit, steps_per_epoch
 from goemo_cli.ml.seeding import seed_everything
 from goemo_cli.services.data_checks import texts_by_label, texts_without_label

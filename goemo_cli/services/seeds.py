@@ -8,12 +8,12 @@ from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.ensemble import mean_probability
 from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions

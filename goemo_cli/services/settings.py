@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.config import TrainConfig, dotted_overrides, nested
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import TrainConfig, dotted_overrides, nested
 from goemo_cli.core.yaml_files import read_yaml_mapping
 from goemo_cli.services.runs.references import open_run
 

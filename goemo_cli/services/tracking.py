@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.config import TrainConfig, environment
 from goemo_cli.core.errors import MissingPackageError
 from goemo_cli.core.events import Event, Listener, Noted, Warned, ignore, line_of
 from goemo_cli.core.files import dump_json
@@ -18,6 +17,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.settings import TrainConfig, environment
 from goemo_cli.services.environment import environment_files, processor, versions
 from goemo_cli.services.remote.syncing import sync_command, wandb_target
 from goemo_cli.services.tracked_tables import EmbeddedSample, result_tables

@@ -10,12 +10,12 @@ from typing import Any
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint, claim_checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.events import Event, Listener, Noted, StoppedEarly, Warned, ignore
 from goemo_cli.core.files import remove_if_empty, require_no_dangling_link
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data import Dataset
 from goemo_cli.ml.loop import Step

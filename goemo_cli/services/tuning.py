@@ -8,7 +8,6 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.errors import DataError, NotFoundError
 from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
@@ -16,6 +15,7 @@ from goemo_cli.core.files import sha256_file, write_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.data import LabelledTexts
 from goemo_cli.ml.scoring import count, rule_scores

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from goemo_cli.core.config import DEFAULT_PROJECT, wandb_environment
 from goemo_cli.core.errors import SettingError
+from goemo_cli.core.settings import DEFAULT_PROJECT, wandb_environment
 from goemo_cli.tracking.artifact_names import check_name
 
 Mode = Literal["online", "offline", "local", "disabled"]

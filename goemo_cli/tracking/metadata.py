@@ -11,7 +11,7 @@ from typing import Any
 
 from goemo_cli.core.delimited import TABLE_FORMATS, TableFormat, open_table
 from goemo_cli.core.errors import DataFileError
-from goemo_cli.core.software import installed_versions
+from goemo_cli.tracking.software import installed_versions
 
 _LABEL_COLUMNS = ("labels", "true_labels", "label", "emotions")
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "tensorflow", "jax", "xgboost", "lightgbm")

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from goemo_cli.core.config import DEFAULT_PROJECT, wandb_environment
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     NotFoundError,
@@ -18,6 +17,7 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.core.selection import check_val_metric
+from goemo_cli.core.settings import DEFAULT_PROJECT, wandb_environment
 from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits
 from goemo_cli.tracking.wandb_fetch_names import Algorithm, RemoteFile, RunReference
 from goemo_cli.tracking.wandb_sdk import asked, load_wandb, reached_server

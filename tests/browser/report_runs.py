@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.training import train
 

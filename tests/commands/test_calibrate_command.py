@@ -11,8 +11,8 @@ from typer.testing import CliRunner, Result
 from goemo_cli.commands._errors import ErrorBoundary
 from goemo_cli.commands.calibrate import calibrate
 from goemo_cli.core.catalogue import catalogue
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training import train
 from goemo_cli.services.validation import validate_artifacts
 

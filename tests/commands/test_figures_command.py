@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training import train
 
 

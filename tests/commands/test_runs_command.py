@@ -16,10 +16,10 @@ from goemo_cli.commands.export_predictions import export_predictions
 from goemo_cli.commands.runs import runs
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training import train
 from tests.synthetic_runs import add_run, add_unfinished
 

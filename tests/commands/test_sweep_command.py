@@ -13,10 +13,10 @@ from typer.testing import CliRunner, Result
 from goemo_cli.app import app
 from goemo_cli.core.catalogue import configs_folder
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.sweep_file import parse_sweep, read_sweep_file
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import aims_of
 from goemo_cli.services.sweep.study import open_study
+from goemo_cli.services.sweep.sweep_file import parse_sweep, read_sweep_file
 
 CONTENT = {
     "program": "train.py",

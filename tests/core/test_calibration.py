@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 from scipy.special import expit
 from scipy.special import logit as scipy_logit
 
-from goemo_cli.core.calibration import CLIP, Calibrator, logit
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import write_json
 from goemo_cli.core.thresholds import decide
+from goemo_cli.ml.metrics.calibrator import CLIP, Calibrator, logit
 
 RUN = "tiny-20250101-000000"
 LABELS = ("anger", "joy", "neutral")

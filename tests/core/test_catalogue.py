@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.catalogue import ModelEntry, catalogue, configs_folder, model_entry
-from goemo_cli.core.config import TrainConfig, setting_names
 from goemo_cli.core.errors import ModelNotFoundError
 from goemo_cli.core.names import family_of, model_slug
+from goemo_cli.core.settings import TrainConfig, setting_names
 
 entries = pytest.mark.parametrize("entry", catalogue().values(), ids=list(catalogue()))
 

@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_cli.core.config import (
+from goemo_cli.core.errors import SettingError, UnknownSettingError
+from goemo_cli.core.settings import (
     TrainConfig,
     dotted_overrides,
     environment,
@@ -16,7 +17,6 @@ from goemo_cli.core.config import (
     nested,
     setting_names,
 )
-from goemo_cli.core.errors import SettingError, UnknownSettingError
 from goemo_cli.core.yaml_files import parse_yaml
 
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from goemo_cli.core.errors import NotFoundError, SettingError, UnknownSettingError
-from goemo_cli.core.search_space import DISTRIBUTIONS, Parameter
-from goemo_cli.core.sweep_file import EarlyTerminate, parse_sweep, read_sweep_file
+from goemo_cli.services.sweep.search_space import DISTRIBUTIONS, Parameter
+from goemo_cli.services.sweep.sweep_file import EarlyTerminate, parse_sweep, read_sweep_file
 
 METRIC = {"name": "val/f1_macro", "goal": "maximize"}
 

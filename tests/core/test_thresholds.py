@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import write_json
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds, decide
 
 LABELS = ("anger", "joy", "neutral")

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.core.config import TrainingSettings
+from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.ml.explaining import (
     Attributions,
     integrated_gradients,
@@ -33,7 +33,7 @@ def linear(comments: tuple[list[str], BoolArray]) -> TfidfClassifier:
 @pytest.fixture(scope="module")
 def trained(comments: tuple[list[str], BoolArray]) -> TransformerClassifier:
     """The tiny model after it has learnt that `happy` means joy, `angry` anger and `sad` sadness."""
-    from goemo_cli.core.config import ModelSettings
+    from goemo_cli.core.settings import ModelSettings
     from goemo_cli.ml.seeding import seed_everything
     from goemo_cli.ml.tiny import build_tiny
 

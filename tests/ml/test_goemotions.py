@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from goemo_cli.core.config import DataSettings
 from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
 from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.goemotions import (
     FILES,
     changed_files,

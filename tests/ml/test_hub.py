@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from goemo_cli.core.config import ModelSettings
+from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.tiny import build_tiny
 from tests.waiting import GUARD_SECONDS
 

@@ -8,8 +8,8 @@ import pytest
 import torch
 from sklearn import metrics
 
-from goemo_cli.core.config import TrainingSettings
 from goemo_cli.core.errors import TrainingFailedError
+from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.ml.loop import Epoch, Examples, Fact, Step, Stopped, fit, steps_per_epoch, val_scores
 from goemo_cli.ml.seeding import seed_everything
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from goemo_cli.core.config import LossName, TrainingSettings
+from goemo_cli.core.settings import LossName, TrainingSettings
 from goemo_cli.ml.losses import asymmetric, bce, focal, make_loss, positive_weights
 
 CPU = torch.device("cpu")

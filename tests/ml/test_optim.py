@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from goemo_cli.core.config import TrainingSettings
+from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.ml.optim import AVERAGE_EVERY, Optimizers, WeightAverage, make_schedule
 
 

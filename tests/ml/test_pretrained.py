@@ -15,9 +15,9 @@ from safetensors.torch import load_file, save, save_file
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import ModelSettings
 from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError, ModelFolderError, ModelNotFoundError
 from goemo_cli.core.events import Event, Noted, Warned
+from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.ml.encoding import encode, unknown_share
 from goemo_cli.ml.transformer import TransformerClassifier

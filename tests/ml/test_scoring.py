@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.schema import PER_CLASS_COLUMNS, RULE_KEYS, RULES
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml import scoring
 

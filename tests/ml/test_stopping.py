@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from goemo_cli.core.config import EarlyStopping
+from goemo_cli.core.settings import EarlyStopping
 from goemo_cli.ml.stopping import BestEpoch
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from goemo_cli.core.config import DataSettings
 from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.tables import RawRows, read_rows
 
 ROWS: list[tuple[str, list[str]]] = [

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from goemo_cli.core.config import ModelSettings
+from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.tiny import build_tiny
 
 

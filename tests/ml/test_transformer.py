@@ -10,8 +10,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from goemo_cli.core.config import ModelSettings
 from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.transformer import build_transformer, label_settings, load_transformer, predict_encoded
 
 CPU = torch.device("cpu")

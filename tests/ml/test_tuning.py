@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
-from goemo_cli.core.config import ThresholdSettings
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.ml.tuning import (
     GRID,
     MACRO,

@@ -9,8 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goemo_cli.core.calibration import CALIBRATION
-from goemo_cli.core.calibration_tables import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint, seal, unseal, write_manifest
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import Event, FileWritten, Warned
@@ -22,7 +20,9 @@ from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.calibration import assess
 from goemo_cli.ml.calibrators import cross_fitted, fit_calibrator
 from goemo_cli.ml.data import LabelledTexts
+from goemo_cli.ml.metrics.calibrator import CALIBRATION
 from goemo_cli.services.calibration import calibrate, open_calibrator
+from goemo_cli.services.evaluation.calibration_files import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 
 LABELS = ("anger", "grief", "joy", "neutral")
 

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goemo_cli.core.config import DataSettings
+from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.services.data_checks import doubts, label_doubts, summary
 from goemo_cli.services.datasets import load_sample

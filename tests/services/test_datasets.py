@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from goemo_cli.core.config import DataSettings
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     DataError,
@@ -21,6 +20,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warned
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml import goemotions
 from goemo_cli.services import fetching
 from goemo_cli.services.datasets import first_of_shuffle, from_hub_splits, load_data, load_sample

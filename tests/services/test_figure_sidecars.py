@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.figures import check_figures, draw_figures
 from goemo_cli.services.figures.description import FORMATS, PictureFormat, Table
 from goemo_cli.services.figures.sidecar import write_table

@@ -17,7 +17,6 @@ from PIL import Image
 
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     DataError,
@@ -30,6 +29,7 @@ from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SOURCES_KEY
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of, style

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import (
     CheckpointNotFoundError,
     CorruptArtifactError,
@@ -18,6 +17,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import Event, Noted
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.lineage.lineage import trace_lineage
 from goemo_cli.services.settings import model_folder, resolve_settings
 from goemo_cli.services.training import TrainResult, train

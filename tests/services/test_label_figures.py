@@ -13,13 +13,13 @@ from scipy.stats import binom, fisher_exact
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import multilabel_confusion_matrix
 
-from goemo_cli.core.calibration import CALIBRATION, Calibrator
 from goemo_cli.core.checkpoint import Checkpoint, seal, unseal
 from goemo_cli.core.errors import CorruptArtifactError, DataError, NotFoundError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.tfidf import fit_tfidf
 from goemo_cli.services.figures import calibration_summary, embedding_projection, figure_of, style
 from goemo_cli.services.figures.calibration_summary import chance_errors, expected_over_observed

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score
 
-from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.services.comparing import compare
 from goemo_cli.services.metrics import metrics_of_predictions
 from goemo_cli.services.tuning import tune_predictions

@@ -13,9 +13,9 @@ import pytest
 from huggingface_hub import ModelCard
 
 from goemo_cli.core.checkpoint import CARD, Checkpoint
-from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RULES
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import PAPER_F1_MACRO
 from goemo_cli.ml.classifier import load_classifier
 from goemo_cli.ml.goemotions import SPLIT_SHA256

@@ -16,14 +16,13 @@ import pytest
 from matplotlib.colors import to_hex
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import CorruptArtifactError, DataError, SettingError
 from goemo_cli.core.events import Event, FileWritten
 from goemo_cli.core.files import sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.schema import RULES
-from goemo_cli.core.sweep_file import parse_sweep
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.ml.data import Dataset, LabelledTexts
 from goemo_cli.ml.goemotions import SPLIT_SHA256
@@ -43,6 +42,7 @@ from goemo_cli.services.report.parts import Missing, visible
 from goemo_cli.services.report.scores import BY_RULE, RANKING
 from goemo_cli.services.report.sources import report_sources
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
+from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.training import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
 from tests.synthetic_runs import add_run

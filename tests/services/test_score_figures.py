@@ -12,12 +12,12 @@ from scipy.stats import permutation_test, spearmanr
 from sklearn.metrics import average_precision_score, f1_score
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import ThresholdSettings, TrainConfig
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import RULES
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import PAPER_F1
 from goemo_cli.ml.goemotions import SPLIT_SHA256
 from goemo_cli.ml.tuning import GRID

@@ -11,7 +11,7 @@ import optuna
 import pytest
 from scipy import stats
 
-from goemo_cli.core.search_space import DISTRIBUTIONS, Parameter, parse_parameters
+from goemo_cli.services.sweep.search_space import DISTRIBUTIONS, Parameter, parse_parameters
 from goemo_cli.services.sweep.translation import suggest
 
 DRAWS = 10_000

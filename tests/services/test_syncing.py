@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import (
     BusyError,
     CorruptArtifactError,
@@ -21,6 +20,7 @@ from goemo_cli.core.files import write_text
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.remote.syncing import sync_run
 from goemo_cli.services.tracking import settings_told
 from goemo_cli.tracking.base import Artifact, Table

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import (
     DataError,
     DataNotFoundError,
@@ -20,6 +19,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EpochEnded, Event
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.metrics import metrics_of_checkpoint, metrics_of_predictions
 from goemo_cli.services.predictions import export_predictions
 from goemo_cli.services.settings import resolve_settings

@@ -11,12 +11,12 @@ import pytest
 from sklearn.metrics import f1_score, precision_score
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import ThresholdSettings
 from goemo_cli.core.errors import DataError, NotFoundError, SettingError
 from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions, write_predictions
 from goemo_cli.core.schema import SWEEP_COLUMNS, THRESHOLD_COLUMNS
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.services.predictions import export_predictions
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.services.training import train

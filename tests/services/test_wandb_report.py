@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import MissingPackageError, NotFoundError, RemoteError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import HISTORY_KEYS
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.remote.report import create_wandb_report, headline_table
 from goemo_cli.services.tracking import epoch_values, settings_told, test_values
 from goemo_cli.tracking.journal import JournalTracker

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import GoemoError, MissingPackageError, RemoteError
 from goemo_cli.core.events import EpochEnded, Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.services.tracking import open_tracker
 from goemo_cli.services.training import TrainResult, train

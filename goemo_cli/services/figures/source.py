@@ -8,21 +8,21 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
-from goemo_cli.core.calibration import CALIBRATION, Calibrator
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.metric_tables import read_per_class_metrics
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data import Dataset
+from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.services.calibration import open_calibrator
 from goemo_cli.services.datasets import checkpoint_data
+from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics
 
 if TYPE_CHECKING:  # torch loads for the one figure that needs a model
     from goemo_cli.ml.classifier import Classifier

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from goemo_cli.core.config import SelectionMetric
+from goemo_cli.core.settings import SelectionMetric
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.services.model_card import about, scores, usage
 from goemo_cli.services.model_card.facts import Facts

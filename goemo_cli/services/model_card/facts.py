@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from goemo_cli.core.config import TrainConfig
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.goemotions import is_published_test
 

@@ -15,7 +15,7 @@ from goemo_cli.core.errors import (
     SettingError,
     did_you_mean,
 )
-from goemo_cli.core.json_lines import json_object
+from goemo_cli.services.data.json_lines import json_object
 
 InputFormat = Literal["lines", "csv", "tsv", "jsonl", "parquet"]
 INPUT_FORMATS: tuple[InputFormat, ...] = get_args(InputFormat)

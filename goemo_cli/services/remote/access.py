@@ -1,7 +1,7 @@
 """What every command that asks W&B asks first: whether it may use the network."""
 
-from goemo_cli.core.config import environment
 from goemo_cli.core.errors import RemoteError
+from goemo_cli.core.settings import environment
 
 
 def require_network(subject: str) -> None:

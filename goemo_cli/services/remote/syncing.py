@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.config import DEFAULT_PROJECT, WandbSettings
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
 from goemo_cli.core.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import DEFAULT_PROJECT, WandbSettings
 from goemo_cli.services.runs.references import find_run
 from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
 from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from goemo_cli.core.calibration import CALIBRATION
+from goemo_cli.ml.metrics.calibrator import CALIBRATION
 from goemo_cli.services.figures.paper_comparison import sides
 from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.parts import Missing

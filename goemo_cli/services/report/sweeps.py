@@ -12,9 +12,9 @@ from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.sweep_file import Goal, Method, read_sweep_file
 from goemo_cli.core.yaml_files import read_yaml_mapping
 from goemo_cli.services.report.parts import Missing, part, visible
+from goemo_cli.services.sweep.sweep_file import Goal, Method, read_sweep_file
 
 MOST_SWEEPS = 10
 MOST_TRIALS = 200

@@ -182,7 +182,7 @@ def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
 
 def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     from goemo_cli.core.catalogue import model_entry
-    from goemo_cli.core.config import TrainConfig, nested
+    from goemo_cli.core.settings import TrainConfig, nested
 
     settings = _settings(checkpoint)
     model = str(settings.get("model.name"))

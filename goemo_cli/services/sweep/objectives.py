@@ -10,8 +10,8 @@ from goemo_cli.core.errors import SettingError, TrainingFailedError, did_you_mea
 from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.core.sweep_file import COMBINED, Goal, Metric, SweepFile
 from goemo_cli.services.runs.index import VAL_METRICS, check_metric
+from goemo_cli.services.sweep.sweep_file import COMBINED, Goal, Metric, SweepFile
 
 VAL_LOSS, LATENCY, SIZE, SECONDS = "val/loss", "latency_ms", "checkpoint_mib", "training_seconds"
 COSTS = (LATENCY, SIZE, SECONDS)

@@ -2,9 +2,9 @@
 
 from typing import Any
 
-from goemo_cli.core.sweep_file import SweepFile
 from goemo_cli.services.sweep.objectives import aims_of
 from goemo_cli.services.sweep.study import grid_size
+from goemo_cli.services.sweep.sweep_file import SweepFile
 
 
 def plan_of(config: SweepFile, trials: int | None) -> dict[str, Any]:

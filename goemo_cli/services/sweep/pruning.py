@@ -7,7 +7,7 @@ Follows src/sweeps/hyperband_stopping.py of github.com/wandb/sweeps, after Li et
 import optuna
 from optuna.trial import FrozenTrial
 
-from goemo_cli.core.sweep_file import EarlyTerminate, Goal
+from goemo_cli.services.sweep.sweep_file import EarlyTerminate, Goal
 
 
 class Hyperband(optuna.pruners.BasePruner):  # type: ignore[misc]  # optuna is not followed

@@ -13,9 +13,9 @@ from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import FileWritten, Listener, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.sweep_file import parse_sweep
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import Aims, Objective, aims_of
+from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.sweep.trial_process import trial_config
 
 State = Literal["finished", "pruned", "failed", "running", "waiting"]

@@ -13,18 +13,18 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import environment
 from goemo_cli.core.errors import GoemoError, TrainingFailedError
 from goemo_cli.core.events import Listener, Noted, Warned, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.sweep_file import SweepFile
+from goemo_cli.core.settings import environment
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Aims, aims_of, scores_of
 from goemo_cli.services.sweep.plan import total_trials
 from goemo_cli.services.sweep.results import SweepResult, importances, result_of, seconds_text, write_tables
+from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.services.sweep.translation import suggest
 from goemo_cli.services.sweep.trial_process import TrialProcess, finished_run, reason, trial_config
 

@@ -18,9 +18,9 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.sweep_file import SweepFile
 from goemo_cli.services.sweep.objectives import Aims
 from goemo_cli.services.sweep.pruning import Hyperband
+from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.services.sweep.translation import choice
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)

@@ -15,7 +15,7 @@ from typing import Any
 import optuna
 from scipy.special import betaincinv
 
-from goemo_cli.core.search_space import Parameter
+from goemo_cli.services.sweep.search_space import Parameter
 
 _EDGE = 1e-9
 """A normal law has no value at 0 and 1 themselves."""

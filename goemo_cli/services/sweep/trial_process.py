@@ -11,10 +11,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.config import TrainConfig
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import read_json_object, write_text
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.tracking.journal import complete_lines, parse_line
 

@@ -4,15 +4,15 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from goemo_cli.core.config import WandbSettings
 from goemo_cli.core.errors import SettingError, TrainingFailedError
 from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.search_space import Parameter
-from goemo_cli.core.sweep_file import SweepFile
+from goemo_cli.core.settings import WandbSettings
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, aims_of
+from goemo_cli.services.sweep.search_space import Parameter
+from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.tracking.wandb_sweeps import create_sweep, run_agent
 
 _COPIED = ("description", "entity", "early_terminate", "run_cap", "controller")

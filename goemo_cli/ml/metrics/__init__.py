@@ -1,0 +1,1 @@
+"""Scores, thresholds, calibration and statistics over arrays."""

@@ -1,0 +1,1 @@
+"""What is computed from a finished run or a predictions file."""
