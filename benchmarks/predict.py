@@ -20,8 +20,8 @@ from transformers import pipeline
 
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.ml.goemotions import read_goemotions
-from goemo_cli.ml.quiet import quiet_transformers
+from goemo_cli.ml.data.goemotions import read_goemotions
+from goemo_cli.ml.models.quiet import quiet_transformers
 from goemo_cli.services.predicting.predictor import Predictor
 
 

@@ -25,8 +25,8 @@ from unittest.mock import patch
 from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.ml import loop
-from goemo_cli.ml.histograms import model_histograms
+from goemo_cli.ml.training import loop
+from goemo_cli.ml.training.histograms import model_histograms
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.services.tracking import open_tracker
 from goemo_cli.services.training import train

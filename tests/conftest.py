@@ -19,10 +19,10 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import METRICS_KEYS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml import bootstrap
+from goemo_cli.ml.metrics import bootstrap
 
 if TYPE_CHECKING:
-    from goemo_cli.ml.transformer import TransformerClassifier
+    from goemo_cli.ml.models.transformer import TransformerClassifier
 
 EMPTY_METRICS: dict[str, Any] = {
     **dict.fromkeys(METRICS_KEYS),
@@ -154,8 +154,8 @@ def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., Transform
 
     def make(*, seed: int = 0, dropout: float = 0.0) -> "TransformerClassifier":
         from goemo_cli.core.settings import ModelSettings
-        from goemo_cli.ml.seeding import seed_everything
-        from goemo_cli.ml.tiny import build_tiny
+        from goemo_cli.ml.models.tiny import build_tiny
+        from goemo_cli.ml.training.seeding import seed_everything
 
         seed_everything(seed)
         settings = ModelSettings(name="tiny", max_length=32, dropout=dropout)

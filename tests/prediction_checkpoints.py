@@ -24,9 +24,9 @@ from goemo_cli.core.settings import ModelSettings, ThresholdSettings, TrainConfi
 from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
-from goemo_cli.ml.seeding import seed_everything
-from goemo_cli.ml.tfidf import fit_tfidf
-from goemo_cli.ml.tiny import build_tiny
+from goemo_cli.ml.models.tfidf import fit_tfidf
+from goemo_cli.ml.models.tiny import build_tiny
+from goemo_cli.ml.training.seeding import seed_everything
 from tests.conftest import EMPTY_METRICS
 
 MAX_LENGTH = 32

@@ -11,8 +11,15 @@ from typing import Any
 from goemo_cli.core.delimited import TableFormat, open_table
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError, did_you_mean
 from goemo_cli.core.settings import DataSettings
-from goemo_cli.ml.data import LabelledTexts, multi_hot, without_surrogates
-from goemo_cli.ml.label_cells import LabelRows, can_be_label, is_one, read_label_cells, separator_into, shown
+from goemo_cli.ml.data.dataset import LabelledTexts, multi_hot, without_surrogates
+from goemo_cli.ml.data.label_cells import (
+    LabelRows,
+    can_be_label,
+    is_one,
+    read_label_cells,
+    separator_into,
+    shown,
+)
 from goemo_cli.services.data.json_lines import json_object
 
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")

@@ -15,9 +15,9 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.splits import Split
-from goemo_cli.ml.calibration import BINS, FEW_POSITIVES, assess
-from goemo_cli.ml.calibrators import FOLDS, cross_fitted, fit_calibrator
+from goemo_cli.ml.metrics.calibration import BINS, FEW_POSITIVES, assess
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, METHODS, Calibrator, Method
+from goemo_cli.ml.metrics.calibrators import FOLDS, cross_fitted, fit_calibrator
 from goemo_cli.services.calibration_tables import Measured, bin_rows, label_rows, overall_of
 from goemo_cli.services.evaluation.calibration_files import (
     write_calibration_table,

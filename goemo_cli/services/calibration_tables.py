@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from goemo_cli.ml.calibration import FEW_POSITIVES, Assessment, Measures
+from goemo_cli.ml.metrics.calibration import FEW_POSITIVES, Assessment, Measures
 from goemo_cli.ml.metrics.calibrator import Calibrator
 from goemo_cli.services.evaluation.calibration_files import MEASURES, STATES
 

@@ -17,15 +17,15 @@ from goemo_cli.core.files import write_text
 from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.splits import Split
-from goemo_cli.ml.bootstrap import RESAMPLES, SEED
-from goemo_cli.ml.comparison import (
+from goemo_cli.ml.metrics.bootstrap import RESAMPLES, SEED
+from goemo_cli.ml.metrics.comparison import (
     ALPHA,
     SCORES,
     Differences,
     agreement,
     paired_differences,
 )
-from goemo_cli.ml.significance import holm
+from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.comparison_sources import Source, open_sources
 from goemo_cli.services.data_checks import macro_doubt
 from goemo_cli.services.runs.runs import differing_settings

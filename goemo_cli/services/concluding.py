@@ -19,9 +19,9 @@ from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.scoring import score_split
-from goemo_cli.ml.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.ml.tuning import below_floor, fit_thresholds
+from goemo_cli.ml.metrics.scoring import score_split
+from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
+from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.summaries import write_summaries

@@ -19,11 +19,11 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import DataSettings, environment, is_offline
 from goemo_cli.core.splits import SPLITS, Split, parse_split
 from goemo_cli.core.taxonomies import applicable
-from goemo_cli.ml import goemotions
-from goemo_cli.ml.data import Dataset, LabelledTexts, joined
-from goemo_cli.ml.splitting import stratified_split
+from goemo_cli.ml.data import goemotions
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, joined
+from goemo_cli.ml.data.splits import stratified_split
+from goemo_cli.ml.metrics.taxonomy import in_taxonomy
 from goemo_cli.ml.tables import SUFFIXES, RawRows, feature_names, read_rows, rows_of, sorted_labels
-from goemo_cli.ml.taxonomy import in_taxonomy
 from goemo_cli.services.fetching import cache_folder, fetch_goemotions
 
 GOEMOTIONS, SAMPLE = "goemotions", "sample"

@@ -23,7 +23,13 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import RULES, SCHEMA_VERSION
 from goemo_cli.core.splits import Split
-from goemo_cli.ml.confusions import RowOutcomes, confused_pairs, doubtful_labels, row_losses, row_outcomes
+from goemo_cli.ml.metrics.confusions import (
+    RowOutcomes,
+    confused_pairs,
+    doubtful_labels,
+    row_losses,
+    row_outcomes,
+)
 from goemo_cli.services.error_tables import (
     Confusion,
     LabelBalance,

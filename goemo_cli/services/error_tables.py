@@ -13,7 +13,7 @@ from goemo_cli.core.files import sha256_file, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.ml.confusions import (
+from goemo_cli.ml.metrics.confusions import (
     ConfusedPairs,
     PairDifferences,
     RowOutcomes,

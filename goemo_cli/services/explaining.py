@@ -9,10 +9,8 @@ import numpy as np
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError, did_you_mean
 from goemo_cli.core.events import Listener, Warned, ignore
-from goemo_cli.ml.classifier import load_classifier
-from goemo_cli.ml.data import without_surrogates
-from goemo_cli.ml.ensemble import Ensemble, Member
-from goemo_cli.ml.explaining import (
+from goemo_cli.ml.data.dataset import without_surrogates
+from goemo_cli.ml.metrics.attributions import (
     Attributions,
     integrated_gradients,
     linear_contributions,
@@ -20,8 +18,10 @@ from goemo_cli.ml.explaining import (
     occlusion,
     words_of,
 )
-from goemo_cli.ml.tfidf import TfidfClassifier
-from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.ml.models.classifier import load_classifier
+from goemo_cli.ml.models.ensemble import Ensemble, Member
+from goemo_cli.ml.models.tfidf import TfidfClassifier
+from goemo_cli.ml.models.transformer import TransformerClassifier
 
 Method = Literal["integrated-gradients", "occlusion", "exact"]
 METHODS: tuple[str, ...] = get_args(Method)

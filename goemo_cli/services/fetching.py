@@ -9,7 +9,7 @@ import pooch
 from goemo_cli.core.errors import CorruptArtifactError, RemoteError
 from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.settings import environment, is_offline
-from goemo_cli.ml import goemotions
+from goemo_cli.ml.data import goemotions
 
 DATA_URL = "https://raw.githubusercontent.com/google-research/google-research/master/goemotions/data/"
 """Where the files are published; GOEMO_DATA_URL names a mirror."""

@@ -13,7 +13,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.ml.data import Dataset
+from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.fitting import Fitted, Prepared, load_fitted

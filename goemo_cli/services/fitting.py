@@ -26,18 +26,18 @@ from goemo_cli.core.events import (
 from goemo_cli.core.model_folders import only_its_encoder
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.settings import ModelSettings, TrainConfig
-from goemo_cli.ml.classifier import Classifier
-from goemo_cli.ml.data import Dataset
-from goemo_cli.ml.devices import Precision, describe_device, pick_device, pick_precision
-from goemo_cli.ml.encoding import unknown_share
-from goemo_cli.ml.histograms import Watched
-from goemo_cli.ml.loop import Epoch, Examples, Step, fit, steps_per_epoch, val_scores
-from goemo_cli.ml.losses import positive_weights
-from goemo_cli.ml.scoring import binary_cross_entropy
-from goemo_cli.ml.tfidf import fit_tfidf, load_tfidf
-from goemo_cli.ml.tiny import build_tiny
-from goemo_cli.ml.transformer import TransformerClassifier, build_transformer, load_transformer
-from goemo_cli.ml.weights import find_weights
+from goemo_cli.ml.data.dataset import Dataset
+from goemo_cli.ml.metrics.scoring import binary_cross_entropy
+from goemo_cli.ml.models.classifier import Classifier
+from goemo_cli.ml.models.devices import Precision, describe_device, pick_device, pick_precision
+from goemo_cli.ml.models.tfidf import fit_tfidf, load_tfidf
+from goemo_cli.ml.models.tiny import build_tiny
+from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, load_transformer
+from goemo_cli.ml.models.weights import find_weights
+from goemo_cli.ml.training.batches import unknown_share
+from goemo_cli.ml.training.histograms import Watched
+from goemo_cli.ml.training.loop import Epoch, Examples, Step, fit, steps_per_epoch, val_scores
+from goemo_cli.ml.training.losses import positive_weights
 
 _FEWEST_TOKENS = 0.9
 """Share of a model's embeddings that have a token; vocabularies are padded, but by less."""

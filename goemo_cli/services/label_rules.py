@@ -12,7 +12,7 @@ from goemo_cli.core.events import Listener, Warned, ignore
 from goemo_cli.core.taxonomies import TAXONOMIES, TaxonomyName, applicable
 from goemo_cli.core.thresholds import Decision, Thresholds
 from goemo_cli.ml.metrics.calibrator import Calibrator
-from goemo_cli.ml.taxonomy import roll_up_probabilities
+from goemo_cli.ml.metrics.taxonomy import roll_up_probabilities
 
 
 @dataclass(frozen=True)

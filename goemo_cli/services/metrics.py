@@ -15,7 +15,7 @@ from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide
-from goemo_cli.ml.scoring import per_class_rows
+from goemo_cli.ml.metrics.scoring import per_class_rows
 from goemo_cli.services.data_checks import macro_doubt
 from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 
@@ -48,7 +48,7 @@ def metrics_of_checkpoint(
 ) -> ExportedMetrics:
     """Score the test split with a checkpoint's weights and write the metrics of each label."""
     # Here and not above: a predictions file is scored without loading torch.
-    from goemo_cli.ml.classifier import load_classifier
+    from goemo_cli.ml.models.classifier import load_classifier
     from goemo_cli.services.datasets import checkpoint_data
     from goemo_cli.services.label_rules import pick_decision
     from goemo_cli.services.predictions import predicted

@@ -10,8 +10,8 @@ from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Listener, ignore
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
-from goemo_cli.ml.devices import pick_device
-from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.ml.models.devices import pick_device
+from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.datasets import load_sample
 from goemo_cli.services.fitting import start_model
 from goemo_cli.services.settings import resolve_settings

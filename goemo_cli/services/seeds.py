@@ -14,7 +14,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.ml.ensemble import mean_probability
+from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.services.concluding import RunRecord, conclude, write_run
 from goemo_cli.services.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.multiseed import multiseed_rows

@@ -10,8 +10,8 @@ from sklearn.metrics import precision_recall_curve
 from goemo_cli.core.arrays import FloatArray, IntArray
 from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, Warned
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
-from goemo_cli.ml.classifier import Classifier
-from goemo_cli.ml.confusions import together
+from goemo_cli.ml.metrics.confusions import together
+from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.tracking.base import Table
 
 _CURVE_POINTS = 50
@@ -34,7 +34,7 @@ class EmbeddedSample:
 
 def embedded_sample(classifier: Classifier, texts: Sequence[str], listen: Listener) -> EmbeddedSample | None:
     """The embeddings of a seeded sample of texts; None, after a warning, if the model has none: a tracker never ends a run."""
-    from goemo_cli.ml.embedding import embed
+    from goemo_cli.ml.models.embedding import embed
 
     chosen = np.random.default_rng(_SEED).choice(
         len(texts), min(_EMBEDDED_COMMENTS, len(texts)), replace=False
@@ -78,7 +78,7 @@ def result_tables(
 
 def structure_table(model: Any) -> Table:
     """A model's parameters with their shapes and counts."""
-    from goemo_cli.ml.histograms import model_structure
+    from goemo_cli.ml.training.histograms import model_structure
 
     return Table("model", ("parameter", "shape", "count"), list(model_structure(model)))
 

@@ -17,9 +17,9 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
-from goemo_cli.ml.data import Dataset
-from goemo_cli.ml.loop import Step
-from goemo_cli.ml.seeding import seed_everything
+from goemo_cli.ml.data.dataset import Dataset
+from goemo_cli.ml.training.loop import Step
+from goemo_cli.ml.training.seeding import seed_everything
 from goemo_cli.services.data_checks import doubts, label_doubts, summary
 from goemo_cli.services.datasets import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.finishing import RunContext, finish_run

@@ -17,9 +17,9 @@ from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds, decide
-from goemo_cli.ml.data import LabelledTexts
-from goemo_cli.ml.scoring import count, rule_scores
-from goemo_cli.ml.tuning import below_floor, fit_thresholds
+from goemo_cli.ml.data.dataset import LabelledTexts
+from goemo_cli.ml.metrics.scoring import count, rule_scores
+from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, floor_warning, write_run
 from goemo_cli.services.data_checks import macro_doubt
 from goemo_cli.services.runs.index import listed_runs

@@ -7,7 +7,7 @@ from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.splits import Split
-from goemo_cli.ml.data import LabelledTexts
+from goemo_cli.ml.data.dataset import LabelledTexts
 
 
 def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:

@@ -9,9 +9,9 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
-from goemo_cli.ml.calibration import BINS, Reliability, assess, reliability
-from goemo_cli.ml.calibrators import FOLDS, cross_fitted, fit_calibrator, smoothed_targets
+from goemo_cli.ml.metrics.calibration import BINS, Reliability, assess, reliability
 from goemo_cli.ml.metrics.calibrator import Method, logit
+from goemo_cli.ml.metrics.calibrators import FOLDS, cross_fitted, fit_calibrator, smoothed_targets
 
 LABELS = ("anger", "joy", "neutral")
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 from sklearn.metrics import accuracy_score, log_loss, multilabel_confusion_matrix
 
-from goemo_cli.ml.confusions import (
+from goemo_cli.ml.metrics.confusions import (
     clopper_pearson,
     confused_pairs,
     doubtful_labels,
@@ -16,7 +16,7 @@ from goemo_cli.ml.confusions import (
     row_outcomes,
     together,
 )
-from goemo_cli.ml.significance import holm
+from goemo_cli.ml.metrics.significance import holm
 
 
 def hot(*rows: str, labels: str = "abc") -> np.ndarray:

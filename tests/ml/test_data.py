@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.errors import DataError
-from goemo_cli.ml.data import Dataset, LabelledTexts, multi_hot, without_surrogates
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, multi_hot, without_surrogates
 
 
 def texts(*rows: str, ids: list[str] | None = None) -> LabelledTexts:

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from goemo_cli.core.errors import SettingError
-from goemo_cli.ml import devices
+from goemo_cli.ml.models import devices
 
 
 @pytest.fixture

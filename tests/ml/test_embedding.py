@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.ml.embedding import embed, project
-from goemo_cli.ml.ensemble import Ensemble
-from goemo_cli.ml.tfidf import fit_tfidf
-from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.ml.models.embedding import embed, project
+from goemo_cli.ml.models.ensemble import Ensemble
+from goemo_cli.ml.models.tfidf import fit_tfidf
+from goemo_cli.ml.models.transformer import TransformerClassifier
 
 
 def test_a_transformers_embedding_is_the_mean_of_its_last_hidden_state(

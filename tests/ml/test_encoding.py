@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_cli.ml.encoding import PAD_TO, WINDOW_BATCHES, EncodedTexts, encode
+from goemo_cli.ml.training.batches import PAD_TO, WINDOW_BATCHES, EncodedTexts, encode
 
 
 def of_lengths(lengths: list[int]) -> EncodedTexts:

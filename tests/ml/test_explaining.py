@@ -8,7 +8,7 @@ import torch
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
 from goemo_cli.core.settings import TrainingSettings
-from goemo_cli.ml.explaining import (
+from goemo_cli.ml.metrics.attributions import (
     Attributions,
     integrated_gradients,
     linear_contributions,
@@ -16,9 +16,9 @@ from goemo_cli.ml.explaining import (
     occlusion,
     words_of,
 )
-from goemo_cli.ml.loop import Examples, fit
-from goemo_cli.ml.tfidf import TfidfClassifier, fit_tfidf
-from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.ml.models.tfidf import TfidfClassifier, fit_tfidf
+from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.training.loop import Examples, fit
 
 LABELS = ("joy", "anger", "sadness")
 CPU = torch.device("cpu")
@@ -34,8 +34,8 @@ def linear(comments: tuple[list[str], BoolArray]) -> TfidfClassifier:
 def trained(comments: tuple[list[str], BoolArray]) -> TransformerClassifier:
     """The tiny model after it has learnt that `happy` means joy, `angry` anger and `sad` sadness."""
     from goemo_cli.core.settings import ModelSettings
-    from goemo_cli.ml.seeding import seed_everything
-    from goemo_cli.ml.tiny import build_tiny
+    from goemo_cli.ml.models.tiny import build_tiny
+    from goemo_cli.ml.training.seeding import seed_everything
 
     texts, y_true = comments
     seed_everything(0)

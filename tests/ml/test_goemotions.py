@@ -9,7 +9,7 @@ from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
 from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.settings import DataSettings
-from goemo_cli.ml.goemotions import (
+from goemo_cli.ml.data.goemotions import (
     FILES,
     changed_files,
     missing_files,

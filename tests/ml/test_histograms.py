@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from goemo_cli.ml.histograms import BINS, Watched, histogram, model_histograms, model_structure
+from goemo_cli.ml.training.histograms import BINS, Watched, histogram, model_histograms, model_structure
 
 
 def test_counts_and_edges_are_numpys() -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.tiny import build_tiny
+from goemo_cli.ml.models.tiny import build_tiny
 from tests.waiting import GUARD_SECONDS
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -21,7 +21,7 @@ PROGRAM = """
 import sys
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.ml.weights import find_weights
+from goemo_cli.ml.models.weights import find_weights
 try:
     found = find_weights(sys.argv[1], model_entry(sys.argv[1]))
     print(found.origin, *sorted(path.name for path in found.folder.iterdir()))

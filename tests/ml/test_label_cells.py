@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_cli.core.errors import DataError
-from goemo_cli.ml.label_cells import is_one, read_label_cells, separator_into, separator_within, shown
+from goemo_cli.ml.data.label_cells import is_one, read_label_cells, separator_into, separator_within, shown
 
 NAMES = ("joy", "anger", "fear")
 

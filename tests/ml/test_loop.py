@@ -10,8 +10,8 @@ from sklearn import metrics
 
 from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.settings import TrainingSettings
-from goemo_cli.ml.loop import Epoch, Examples, Fact, Step, Stopped, fit, steps_per_epoch, val_scores
-from goemo_cli.ml.seeding import seed_everything
+from goemo_cli.ml.training.loop import Epoch, Examples, Fact, Step, Stopped, fit, steps_per_epoch, val_scores
+from goemo_cli.ml.training.seeding import seed_everything
 
 CPU = torch.device("cpu")
 
@@ -142,7 +142,7 @@ def test_out_of_memory_says_what_helps(run, monkeypatch: pytest.MonkeyPatch):
     def full(*arguments: Any, **more: Any) -> None:
         raise torch.OutOfMemoryError("no memory")
 
-    monkeypatch.setattr("goemo_cli.ml.losses.functional.binary_cross_entropy_with_logits", full)
+    monkeypatch.setattr("goemo_cli.ml.training.losses.functional.binary_cross_entropy_with_logits", full)
     with pytest.raises(
         TrainingFailedError, match=r"out of memory at step 1 with batch size 8 .*accumulation"
     ):
@@ -153,7 +153,7 @@ def test_another_runtime_error_keeps_its_name(run, monkeypatch: pytest.MonkeyPat
     def broken(*arguments: Any, **more: Any) -> None:
         raise RuntimeError("a bug")
 
-    monkeypatch.setattr("goemo_cli.ml.losses.functional.binary_cross_entropy_with_logits", broken)
+    monkeypatch.setattr("goemo_cli.ml.training.losses.functional.binary_cross_entropy_with_logits", broken)
     with pytest.raises(RuntimeError, match="a bug"):
         run()
 

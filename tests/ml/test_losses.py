@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from goemo_cli.core.settings import LossName, TrainingSettings
-from goemo_cli.ml.losses import asymmetric, bce, focal, make_loss, positive_weights
+from goemo_cli.ml.training.losses import asymmetric, bce, focal, make_loss, positive_weights
 
 CPU = torch.device("cpu")
 LOSSES: tuple[LossName, ...] = ("bce", "weighted_bce", "focal", "asymmetric")

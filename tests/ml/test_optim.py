@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from goemo_cli.core.settings import TrainingSettings
-from goemo_cli.ml.optim import AVERAGE_EVERY, Optimizers, WeightAverage, make_schedule
+from goemo_cli.ml.training.optim import AVERAGE_EVERY, Optimizers, WeightAverage, make_schedule
 
 
 def make_optimizers(classifier, *, sparse: bool = True, **settings: Any) -> Optimizers:

@@ -18,10 +18,10 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError, ModelFolderError, ModelNotFoundError
 from goemo_cli.core.events import Event, Noted, Warned
 from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.data import Dataset, LabelledTexts
-from goemo_cli.ml.encoding import encode, unknown_share
-from goemo_cli.ml.transformer import TransformerClassifier
-from goemo_cli.ml.weight_safety import require_sound_weights
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
+from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.models.weight_safety import require_sound_weights
+from goemo_cli.ml.training.batches import encode, unknown_share
 from goemo_cli.services.fitting import encode_examples, start_model
 
 LABELS = ("joy", "anger", "sadness")

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from goemo_cli.ml import ranking
-from goemo_cli.ml.ranking import Ranked, label_ranking_precision, ranking_scores, roc_auc_micro
+from goemo_cli.ml.metrics import ranking
+from goemo_cli.ml.metrics.ranking import Ranked, label_ranking_precision, ranking_scores, roc_auc_micro
 
 TOLERANCE: Any = {"rel": 0, "abs": 1e-12}
 SEEDS = range(5)

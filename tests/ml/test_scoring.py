@@ -10,7 +10,7 @@ from sklearn import metrics
 from goemo_cli.core.schema import PER_CLASS_COLUMNS, RULE_KEYS, RULES
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml import scoring
+from goemo_cli.ml.metrics import scoring
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from goemo_cli.ml.splitting import stratified_split
+from goemo_cli.ml.data.splits import stratified_split
 
 SHARES = (0.8, 0.1, 0.1)
 

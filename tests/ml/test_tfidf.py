@@ -12,7 +12,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
 from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
-from goemo_cli.ml.tfidf import ARRAYS, VOCABULARY, TfidfClassifier, fit_tfidf, load_tfidf
+from goemo_cli.ml.models.tfidf import ARRAYS, VOCABULARY, TfidfClassifier, fit_tfidf, load_tfidf
 
 LABELS = ("joy", "anger", "sadness")
 

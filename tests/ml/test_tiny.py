@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.tiny import build_tiny
+from goemo_cli.ml.models.tiny import build_tiny
 
 
 def test_it_is_small_and_speaks_of_the_labels(make_tiny):

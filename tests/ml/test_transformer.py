@@ -12,7 +12,12 @@ from safetensors.torch import load_file, save_file
 
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.transformer import build_transformer, label_settings, load_transformer, predict_encoded
+from goemo_cli.ml.models.transformer import (
+    build_transformer,
+    label_settings,
+    load_transformer,
+    predict_encoded,
+)
 
 CPU = torch.device("cpu")
 SETTINGS = ModelSettings(name="tiny", max_length=32)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score, fbeta_score, precision_score, recall_score
 
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.ml.tuning import (
+from goemo_cli.ml.metrics.thresholds import (
     GRID,
     MACRO,
     below_floor,

@@ -8,8 +8,8 @@ import pytest
 from goemo_cli.core.catalogue import PackagedWeights, catalogue, model_entry
 from goemo_cli.core.checkpoint import write_manifest
 from goemo_cli.core.errors import CorruptArtifactError, ModelNotFoundError
-from goemo_cli.ml.classifier import load_classifier
-from goemo_cli.ml.weights import FoundWeights, find_weights, require_listed_weights
+from goemo_cli.ml.models.classifier import load_classifier
+from goemo_cli.ml.models.weights import FoundWeights, find_weights, require_listed_weights
 
 MINILM = catalogue()["minilm"]
 

@@ -17,10 +17,10 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.splits import SPLITS
 from goemo_cli.core.thresholds import decide
-from goemo_cli.ml.calibration import assess
-from goemo_cli.ml.calibrators import cross_fitted, fit_calibrator
-from goemo_cli.ml.data import LabelledTexts
+from goemo_cli.ml.data.dataset import LabelledTexts
+from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.calibrator import CALIBRATION
+from goemo_cli.ml.metrics.calibrators import cross_fitted, fit_calibrator
 from goemo_cli.services.calibration import calibrate, open_calibrator
 from goemo_cli.services.evaluation.calibration_files import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 

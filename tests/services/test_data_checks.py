@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.settings import DataSettings
-from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.services.data_checks import doubts, label_doubts, summary
 from goemo_cli.services.datasets import load_sample
 

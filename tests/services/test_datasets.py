@@ -21,7 +21,7 @@ from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warned
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.settings import DataSettings
-from goemo_cli.ml import goemotions
+from goemo_cli.ml.data import goemotions
 from goemo_cli.services import fetching
 from goemo_cli.services.datasets import first_of_shuffle, from_hub_splits, load_data, load_sample
 

@@ -23,7 +23,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, 
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.ml.weight_safety import require_plain_weights
+from goemo_cli.ml.models.weight_safety import require_plain_weights
 from goemo_cli.services.downloading.plan import ArtifactName
 from goemo_cli.services.downloading.staging import open_stage
 from goemo_cli.services.summaries import write_summaries

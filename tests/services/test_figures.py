@@ -31,7 +31,7 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of, style
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.source import Source
@@ -436,7 +436,7 @@ def test_cooccurrence_without_any_pair(tfidf: Checkpoint, tmp_path: Path) -> Non
 
 
 def test_token_counts_are_those_of_training_without_the_cut(tiny: Checkpoint) -> None:
-    from goemo_cli.ml.classifier import load_classifier
+    from goemo_cli.ml.models.classifier import load_classifier
 
     source = source_of(tiny)
     texts = source.data().test.texts

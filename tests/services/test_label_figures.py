@@ -18,9 +18,9 @@ from goemo_cli.core.errors import CorruptArtifactError, DataError, NotFoundError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
-from goemo_cli.ml.tfidf import fit_tfidf
+from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.services.figures import calibration_summary, embedding_projection, figure_of, style
 from goemo_cli.services.figures.calibration_summary import chance_errors, expected_over_observed
 from goemo_cli.services.figures.character_length_distributions import character_lengths, label_quantiles
@@ -475,7 +475,7 @@ class TestCalibrationSummary:
             assert found.table["support"][row] == test.y_true[:, at].sum()
 
     def test_a_calibrated_model_lies_within_chance(self) -> None:
-        from goemo_cli.ml.calibration import assess
+        from goemo_cli.ml.metrics.calibration import assess
 
         rng = np.random.default_rng(0)
         y_prob = rng.beta(0.5, 4, (2000, 40)).astype(np.float32)
@@ -639,6 +639,6 @@ class TestEmbedding:
         self, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         source = make_source()
-        monkeypatch.setattr("goemo_cli.ml.classifier.load_classifier", lambda checkpoint: "model")
+        monkeypatch.setattr("goemo_cli.ml.models.classifier.load_classifier", lambda checkpoint: "model")
         assert source.classifier() == "model"  # type: ignore[comparison-overlap]
         assert source.checkpoint.path / "weights.bin" in source._used

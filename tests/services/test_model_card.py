@@ -17,8 +17,8 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import PAPER_F1_MACRO
-from goemo_cli.ml.classifier import load_classifier
-from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.ml.data.goemotions import SPLIT_SHA256
+from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.model_card import model_card
 from goemo_cli.services.training import train
 from goemo_cli.services.tuning import tune_run

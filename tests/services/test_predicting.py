@@ -28,7 +28,7 @@ from goemo_cli.core.events import Advanced, Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import decide
-from goemo_cli.ml.classifier import load_classifier
+from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.predicting import prediction_log, streaming
 from goemo_cli.services.predicting.mirroring import Mirrored, mirror_config, mirror_predictions
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions

@@ -24,8 +24,8 @@ from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.yaml_files import dump_yaml
-from goemo_cli.ml.data import Dataset, LabelledTexts
-from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
+from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.services.calibration import calibrate
 from goemo_cli.services.comparing import compare
 from goemo_cli.services.figures.side_by_side import RUN_STYLES

@@ -19,8 +19,8 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import PAPER_F1
-from goemo_cli.ml.goemotions import SPLIT_SHA256
-from goemo_cli.ml.tuning import GRID
+from goemo_cli.ml.data.goemotions import SPLIT_SHA256
+from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
 from goemo_cli.services.figures.metric_correlations import MEASURES, by_chance, correlations, rank_correlation
 from goemo_cli.services.figures.paper_comparison import sides

@@ -21,7 +21,7 @@ from typer.testing import CliRunner
 from goemo_cli.app import app
 from goemo_cli.core.checkpoint import Checkpoint, write_manifest
 from goemo_cli.core.layout import Layout
-from goemo_cli.ml.goemotions import SPLIT_SHA256
+from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.services.training import train
@@ -407,7 +407,7 @@ def test_other_splits_than_the_published_ones_are_named(root: Path) -> None:
 
 
 def test_the_published_splits_are_those_of_the_published_files(goemotions_folder: Path) -> None:
-    from goemo_cli.ml.goemotions import changed_files, read_goemotions
+    from goemo_cli.ml.data.goemotions import changed_files, read_goemotions
 
     assert changed_files(goemotions_folder) == []
     data = read_goemotions(goemotions_folder)

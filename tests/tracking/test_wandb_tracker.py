@@ -25,9 +25,9 @@ from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.ml.classifier import load_classifier
-from goemo_cli.ml.embedding import embed
-from goemo_cli.ml.seeding import seed_everything
+from goemo_cli.ml.models.classifier import load_classifier
+from goemo_cli.ml.models.embedding import embed
+from goemo_cli.ml.training.seeding import seed_everything
 from goemo_cli.services.fitting import prepare
 from goemo_cli.services.remote.syncing import sync_run
 from goemo_cli.services.tracking import open_tracker, settings_told

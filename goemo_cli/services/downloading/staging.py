@@ -16,7 +16,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, read_json_object, 
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.shapes import manifest_fault
-from goemo_cli.ml.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
+from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
 from goemo_cli.services.downloading.plan import Plan, PlannedFile
 from goemo_cli.services.downloading.records import slug_of
 from goemo_cli.services.summaries import require_scores

@@ -8,9 +8,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from scipy.stats import binom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.ml.bootstrap import LEVEL, SEED
-from goemo_cli.ml.calibration import Assessment, Reliability, assess
-from goemo_cli.ml.confusions import clopper_pearson
+from goemo_cli.ml.metrics.bootstrap import LEVEL, SEED
+from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess
+from goemo_cli.ml.metrics.confusions import clopper_pearson
 from goemo_cli.services.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.reliability_diagram import STYLES, states_of_test

@@ -45,7 +45,7 @@ _ROOM = (9.2, 7.2)
 
 def draw(source: Source) -> Drawn:
     """A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels."""
-    from goemo_cli.ml.embedding import embed
+    from goemo_cli.ml.models.embedding import embed
 
     test = source.predictions("test")
     _require_enough(source, len(test))
@@ -64,7 +64,7 @@ def drawn(source: Source, rows: IntArray, embeddings: FloatArray) -> Drawn:
     Raises:
         DataError: fewer than `LEAST` comments.
     """
-    from goemo_cli.ml.embedding import project
+    from goemo_cli.ml.models.embedding import project
 
     test = source.predictions("test")
     _require_enough(source, len(rows))

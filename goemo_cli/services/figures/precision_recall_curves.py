@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.ml.ranking import ranking_scores
+from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (

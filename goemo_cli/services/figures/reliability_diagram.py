@@ -9,8 +9,8 @@ from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.ml.calibration import assess, reliability
-from goemo_cli.ml.confusions import clopper_pearson
+from goemo_cli.ml.metrics.calibration import assess, reliability
+from goemo_cli.ml.metrics.confusions import clopper_pearson
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (

@@ -18,14 +18,14 @@ from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.data import Dataset
+from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.services.calibration import open_calibrator
 from goemo_cli.services.datasets import checkpoint_data
 from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics
 
 if TYPE_CHECKING:  # torch loads for the one figure that needs a model
-    from goemo_cli.ml.classifier import Classifier
+    from goemo_cli.ml.models.classifier import Classifier
 
 NEUTRAL = EMOTIONS[-1]
 TOKENIZER = "tokenizer.json"
@@ -195,7 +195,7 @@ class Source:
         Raises:
             CorruptArtifactError: a file of the checkpoint differs from the manifest, or the weights do not fit.
         """
-        from goemo_cli.ml.classifier import load_classifier
+        from goemo_cli.ml.models.classifier import load_classifier
 
         self._used.update(
             self.checkpoint.path / name

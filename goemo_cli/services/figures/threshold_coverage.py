@@ -8,7 +8,7 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.splits import Split
 from goemo_cli.core.thresholds import decide
-from goemo_cli.ml.tuning import GRID
+from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import SPLIT_COLOR, caption, new_figure, percent

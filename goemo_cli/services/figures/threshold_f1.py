@@ -7,8 +7,8 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.thresholds import Thresholds, decide
-from goemo_cli.ml.scoring import count
-from goemo_cli.ml.tuning import GRID, counts_on_grid, reached_on_grid
+from goemo_cli.ml.metrics.scoring import count
+from goemo_cli.ml.metrics.thresholds import GRID, counts_on_grid, reached_on_grid
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_grid import ENOUGH
 from goemo_cli.services.figures.source import Source

@@ -9,8 +9,8 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.splits import Split
 from goemo_cli.core.thresholds import Thresholds, decide
-from goemo_cli.ml.scoring import f1_macro
-from goemo_cli.ml.tuning import GRID
+from goemo_cli.ml.metrics.scoring import f1_macro
+from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (

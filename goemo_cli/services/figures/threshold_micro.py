@@ -5,7 +5,7 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import decide
-from goemo_cli.ml.scoring import f1_micro
+from goemo_cli.ml.metrics.scoring import f1_micro
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.threshold_macro import draw_score

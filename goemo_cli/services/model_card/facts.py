@@ -6,7 +6,7 @@ from typing import Any
 
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.goemotions import is_published_test
+from goemo_cli.ml.data.goemotions import is_published_test
 
 GOEMOTIONS_ON_HUB = "google-research-datasets/go_emotions"
 PAPER = "https://arxiv.org/abs/2005.00547"

@@ -9,7 +9,7 @@ from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, 
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.confusions import RowOutcomes
+from goemo_cli.ml.metrics.confusions import RowOutcomes
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.report import comparisons, data_facts, history, predicted, scores
 from goemo_cli.services.report.parts import Missing, part

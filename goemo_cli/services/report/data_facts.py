@@ -8,8 +8,8 @@ import numpy as np
 
 from goemo_cli.core.errors import DataNotFoundError
 from goemo_cli.core.splits import SPLITS, Split
-from goemo_cli.ml.data import Dataset, LabelledTexts
-from goemo_cli.ml.leaks import Leak, leaks, normalised
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
+from goemo_cli.ml.data.leaks import Leak, leaks, normalised
 from goemo_cli.services.datasets import GOEMOTIONS, find_goemotions
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.report.parts import require

@@ -9,9 +9,9 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.errors import DataError, DataFileError
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.ml.calibration import assess
-from goemo_cli.ml.confusions import RowOutcomes, confused_pairs, row_outcomes
-from goemo_cli.ml.data import LabelledTexts
+from goemo_cli.ml.data.dataset import LabelledTexts
+from goemo_cli.ml.metrics.calibration import assess
+from goemo_cli.ml.metrics.confusions import RowOutcomes, confused_pairs, row_outcomes
 from goemo_cli.services.error_tables import Confusion, confusions
 from goemo_cli.services.figures.reliability_diagram import bins_of, states_of_test
 from goemo_cli.services.figures.source import Source

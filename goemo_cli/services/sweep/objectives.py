@@ -108,7 +108,7 @@ def latency(checkpoint: Checkpoint, layout: Layout) -> float:
     """
     import torch  # here, since the sweep itself is light and few sweeps measure this
 
-    from goemo_cli.ml.classifier import load_classifier
+    from goemo_cli.ml.models.classifier import load_classifier
 
     texts = read_predictions(layout.split_predictions(checkpoint.run, "val")).texts
     chosen = texts[:: max(1, len(texts) // (_TIMED + _WARM_UP))]

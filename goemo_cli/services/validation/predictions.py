@@ -11,7 +11,7 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.predictions import Predictions, iter_predictions
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
-from goemo_cli.ml.data import SplitDigest
+from goemo_cli.ml.data.dataset import SplitDigest
 from goemo_cli.services.validation.report import CellProblems, ValidationReport, reason_of
 
 TYPICAL_ROW_BYTES = 350

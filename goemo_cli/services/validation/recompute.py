@@ -15,7 +15,7 @@ def check_weights(checkpoint: Checkpoint, test: Evidence, report: ValidationRepo
     if not report.sound(checkpoint.path) or not len(test.sample.texts):
         return  # damaged weights are not run
     # Here and not above: nothing else of a validation loads torch.
-    from goemo_cli.ml.classifier import load_classifier
+    from goemo_cli.ml.models.classifier import load_classifier
 
     with report.guard(checkpoint.path):
         y_prob = load_classifier(checkpoint).predict_proba(test.sample.texts)

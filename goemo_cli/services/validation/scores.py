@@ -10,9 +10,9 @@ from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RANKING_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.ranking import ranking_scores
-from goemo_cli.ml.scoring import rule_scores, score_split
-from goemo_cli.ml.tuning import fit_thresholds
+from goemo_cli.ml.metrics.ranking import ranking_scores
+from goemo_cli.ml.metrics.scoring import rule_scores, score_split
+from goemo_cli.ml.metrics.thresholds import fit_thresholds
 from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics, write_per_class_metrics
 from goemo_cli.services.validation.predictions import Evidence
 from goemo_cli.services.validation.report import ValidationReport

@@ -2,7 +2,7 @@
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.splits import SPLITS
-from goemo_cli.ml.goemotions import SPLIT_SHA256, moved_label
+from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
 from goemo_cli.services.validation.report import ValidationReport
 
 

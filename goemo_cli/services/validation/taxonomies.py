@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.taxonomies import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.ml.tuning import fit_thresholds
+from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
+from goemo_cli.ml.metrics.thresholds import fit_thresholds
 from goemo_cli.services.validation.predictions import Evidence
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.scores import compare, scores_of

@@ -17,15 +17,15 @@ from goemo_cli.core.events import EpochScores
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
-from goemo_cli.ml.devices import Precision, is_out_of_memory
-from goemo_cli.ml.encoding import EncodedTexts
-from goemo_cli.ml.histograms import Watched, model_histograms
-from goemo_cli.ml.losses import make_loss
-from goemo_cli.ml.optim import Optimizers, WeightAverage
-from goemo_cli.ml.ranking import roc_auc_micro
-from goemo_cli.ml.scoring import binary_cross_entropy, f1_macro, f1_micro
-from goemo_cli.ml.stopping import BestEpoch
-from goemo_cli.ml.transformer import TransformerClassifier, predict_encoded
+from goemo_cli.ml.metrics.ranking import roc_auc_micro
+from goemo_cli.ml.metrics.scoring import binary_cross_entropy, f1_macro, f1_micro
+from goemo_cli.ml.models.devices import Precision, is_out_of_memory
+from goemo_cli.ml.models.transformer import TransformerClassifier, predict_encoded
+from goemo_cli.ml.training.batches import EncodedTexts
+from goemo_cli.ml.training.histograms import Watched, model_histograms
+from goemo_cli.ml.training.losses import make_loss
+from goemo_cli.ml.training.optim import Optimizers, WeightAverage
+from goemo_cli.ml.training.stopping import BestEpoch
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.bootstrap import interval, resampled
-from goemo_cli.ml.ratios import ratio
+from goemo_cli.ml.metrics.bootstrap import interval, resampled
+from goemo_cli.ml.metrics.ratios import ratio
 
 GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
 """Candidate thresholds."""

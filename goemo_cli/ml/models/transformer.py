@@ -15,10 +15,9 @@ from goemo_cli.core.files import atomic_path, library_writes, staged_files, writ
 from goemo_cli.core.model_folders import CONFIG, weight_files
 from goemo_cli.core.probabilities import require_probabilities
 from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.dropout import use_cheap_dropout
-from goemo_cli.ml.encoding import EncodedTexts, encode
-from goemo_cli.ml.packed_linear import packed_linears
-from goemo_cli.ml.pretrained import (
+from goemo_cli.ml.models.dropout import use_cheap_dropout
+from goemo_cli.ml.models.packed_linear import packed_linears
+from goemo_cli.ml.models.pretrained import (
     has_whole_head,
     head_layers,
     load_config,
@@ -30,7 +29,8 @@ from goemo_cli.ml.pretrained import (
     require_running,
     usable_length,
 )
-from goemo_cli.ml.quiet import quiet_transformers
+from goemo_cli.ml.models.quiet import quiet_transformers
+from goemo_cli.ml.training.batches import EncodedTexts, encode
 
 _DROPOUT_NAMES = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa, DeBERTa

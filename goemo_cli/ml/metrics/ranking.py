@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.ml.bootstrap import RANKING_RESAMPLES, interval, resampled
-from goemo_cli.ml.edges import ranking_edges, widened
-from goemo_cli.ml.ratios import ratio
+from goemo_cli.ml.metrics.bootstrap import RANKING_RESAMPLES, interval, resampled
+from goemo_cli.ml.metrics.edges import ranking_edges, widened
+from goemo_cli.ml.metrics.ratios import ratio
 
 MOST_RESAMPLED = 50_000
 """Rows beyond which ranking scores get no interval: it would be narrower than anyone reads, and take minutes."""

@@ -7,11 +7,11 @@ import numpy as np
 
 from goemo_cli.core.arrays import FloatArray, IntArray
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.ml.tfidf import TfidfClassifier
+from goemo_cli.ml.models.tfidf import TfidfClassifier
 
 if TYPE_CHECKING:  # torch loads for models that need it
-    from goemo_cli.ml.classifier import Classifier
-    from goemo_cli.ml.transformer import TransformerClassifier
+    from goemo_cli.ml.models.classifier import Classifier
+    from goemo_cli.ml.models.transformer import TransformerClassifier
 
 SEED = 0
 SVD_DIMENSIONS = 50
@@ -37,7 +37,7 @@ def embed(
     """
     from sklearn.preprocessing import normalize
 
-    from goemo_cli.ml.transformer import TransformerClassifier
+    from goemo_cli.ml.models.transformer import TransformerClassifier
 
     if isinstance(classifier, TransformerClassifier):
         found = _mean_hidden_state(classifier, texts, advanced)
@@ -72,7 +72,7 @@ def _mean_hidden_state(
 ) -> FloatArray:
     import torch
 
-    from goemo_cli.ml.transformer import INFERENCE_BATCH, INFERENCE_TOKENS
+    from goemo_cli.ml.models.transformer import INFERENCE_BATCH, INFERENCE_TOKENS
 
     encoder, encoded = classifier.model.base_model, classifier.encode(texts)
     device = next(encoder.parameters()).device

@@ -7,7 +7,7 @@ from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.splits import SPLITS, Split
-from goemo_cli.ml.data import Dataset, LabelledTexts, multi_hot
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, multi_hot
 
 FILES: dict[str, str] = {
     "train.tsv": "1c254a142be5c00e80d819b9ae1bbd36d94b2eeb8f4b1271846508d57e57d9c5",

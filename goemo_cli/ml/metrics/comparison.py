@@ -7,10 +7,10 @@ import numpy as np
 from scipy.stats import binomtest
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.ml.bootstrap import RANKING_RESAMPLES, RESAMPLES, SEED, interval, resampled
-from goemo_cli.ml.edges import NO_WIDTH, label_edges, ranking_edges, rule_edges
-from goemo_cli.ml.ranking import MOST_RESAMPLED, Ranked
-from goemo_cli.ml.scoring import count, rule_scores, sums_of
+from goemo_cli.ml.metrics.bootstrap import RANKING_RESAMPLES, RESAMPLES, SEED, interval, resampled
+from goemo_cli.ml.metrics.edges import NO_WIDTH, label_edges, ranking_edges, rule_edges
+from goemo_cli.ml.metrics.ranking import MOST_RESAMPLED, Ranked
+from goemo_cli.ml.metrics.scoring import count, rule_scores, sums_of
 
 COUNT_SCORES = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss")
 """Of the labels that each model decided; every resample gives all of them."""

@@ -11,8 +11,8 @@ import torch
 
 from goemo_cli.core.arrays import DoubleArray, FloatArray
 from goemo_cli.core.errors import MissingPackageError
-from goemo_cli.ml.tfidf import TfidfClassifier
-from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.ml.models.tfidf import TfidfClassifier
+from goemo_cli.ml.models.transformer import TransformerClassifier
 
 Span = tuple[int, int]
 """Where a word begins and ends in its text."""

@@ -14,10 +14,10 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.schema import RANKING_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.bootstrap import RESAMPLES, SEED, interval, resampled
-from goemo_cli.ml.edges import f1_intervals, rule_edges, widened, wilson
-from goemo_cli.ml.ranking import RankingScores, ranking_scores
-from goemo_cli.ml.ratios import ratio
+from goemo_cli.ml.metrics.bootstrap import RESAMPLES, SEED, interval, resampled
+from goemo_cli.ml.metrics.edges import f1_intervals, rule_edges, widened, wilson
+from goemo_cli.ml.metrics.ranking import RankingScores, ranking_scores
+from goemo_cli.ml.metrics.ratios import ratio
 
 _CHUNK_ROWS = 16_384
 

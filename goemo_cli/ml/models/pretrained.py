@@ -18,10 +18,10 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.model_folders import CONFIG, weight_files
-from goemo_cli.ml.devices import is_out_of_memory
-from goemo_cli.ml.encoding import encode
-from goemo_cli.ml.quiet import quiet_transformers
-from goemo_cli.ml.weight_safety import require_finite, require_sound_weights
+from goemo_cli.ml.models.devices import is_out_of_memory
+from goemo_cli.ml.models.quiet import quiet_transformers
+from goemo_cli.ml.models.weight_safety import require_finite, require_sound_weights
+from goemo_cli.ml.training.batches import encode
 
 _VOCABULARIES = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model")
 _TOKENIZER_SETTINGS = "tokenizer_config.json"

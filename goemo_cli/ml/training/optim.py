@@ -11,7 +11,7 @@ from torch.optim import AdamW, Optimizer, SparseAdam
 from torch.optim.lr_scheduler import LambdaLR
 
 from goemo_cli.core.settings import TrainingSettings
-from goemo_cli.ml.transformer import TransformerClassifier
+from goemo_cli.ml.models.transformer import TransformerClassifier
 
 AVERAGE_EVERY = 8
 """Steps between updates of the moving average: as good as every step, at an eighth of its memory traffic."""

@@ -7,10 +7,10 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta, binom, chi2, hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.ml.bootstrap import LEVEL, SEED, resampled
-from goemo_cli.ml.edges import unseen
-from goemo_cli.ml.ratios import ratio
-from goemo_cli.ml.significance import holm
+from goemo_cli.ml.metrics.bootstrap import LEVEL, SEED, resampled
+from goemo_cli.ml.metrics.edges import unseen
+from goemo_cli.ml.metrics.ratios import ratio
+from goemo_cli.ml.metrics.significance import holm
 
 RATIO_RESAMPLES = 2_000
 _EPSILON = 1e-7

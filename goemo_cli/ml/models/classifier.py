@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Protocol
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError
-from goemo_cli.ml.ensemble import Ensemble
-from goemo_cli.ml.weights import require_listed_weights
+from goemo_cli.ml.models.ensemble import Ensemble
+from goemo_cli.ml.models.weights import require_listed_weights
 
 if TYPE_CHECKING:
-    from goemo_cli.ml.devices import Precision
+    from goemo_cli.ml.models.devices import Precision
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 PRECISIONS: "tuple[Precision, ...]" = ("fp32", "bf16")
@@ -60,8 +60,8 @@ def load_classifier(
     if checkpoint.kind == "tfidf":
         return _tfidf(checkpoint, precision)
 
-    from goemo_cli.ml.devices import pick_device  # torch, which tfidf does without
-    from goemo_cli.ml.transformer import load_transformer
+    from goemo_cli.ml.models.devices import pick_device  # torch, which tfidf does without
+    from goemo_cli.ml.models.transformer import load_transformer
 
     require_listed_weights(checkpoint)
     classifier = load_transformer(
@@ -78,7 +78,7 @@ def _tfidf(checkpoint: Checkpoint, precision: "Precision") -> Classifier:
             [f"precision {precision}: {checkpoint.run} is a tfidf model; only transformers have it"]
         )
 
-    from goemo_cli.ml.tfidf import load_tfidf  # scikit-learn takes most of a second to import
+    from goemo_cli.ml.models.tfidf import load_tfidf  # scikit-learn takes most of a second to import
 
     return load_tfidf(checkpoint.path, checkpoint.labels)
 

@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.ml.bootstrap import LEVEL
-from goemo_cli.ml.ratios import ratio
+from goemo_cli.ml.metrics.bootstrap import LEVEL
+from goemo_cli.ml.metrics.ratios import ratio
 
 Bounds = dict[str, tuple[float, float]]
 """Lower and upper end by the name of the score."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, IntArray
-from goemo_cli.ml.scoring import binary_cross_entropy
+from goemo_cli.ml.metrics.scoring import binary_cross_entropy
 
 BINS = 15
 """Bins of a calibration error, each of as many cells as the others."""

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.transformer import TransformerClassifier, label_settings
+from goemo_cli.ml.models.transformer import TransformerClassifier, label_settings
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 _WORDS = 2000

@@ -7,7 +7,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.taxonomies import TAXONOMIES, RollUp, TaxonomyName
-from goemo_cli.ml.data import Dataset, LabelledTexts
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 
 
 def roll_up_labels(y_true: BoolArray, labels: Sequence[str], taxonomy: TaxonomyName) -> BoolArray:

@@ -1,0 +1,1 @@
+"""Classifiers: building, loading, saving, predicting."""
