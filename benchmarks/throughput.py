@@ -36,7 +36,7 @@ from goemo_cli.ml.models.quiet import quiet_transformers
 from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, label_settings
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.loop import Examples, Step, fit
-from goemo_cli.services.datasets import load_data
+from goemo_cli.services.data.find import load_data
 from goemo_cli.services.settings import resolve_settings
 
 

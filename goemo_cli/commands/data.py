@@ -39,7 +39,7 @@ def download(
     Example: goemo data download --output data/goemotions
     """
     from goemo_cli.commands._progress import Screen
-    from goemo_cli.services.fetching import fetch_goemotions
+    from goemo_cli.services.data.download import fetch_goemotions
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:

@@ -16,7 +16,7 @@ from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.scoring import per_class_rows
-from goemo_cli.services.data_checks import macro_doubt
+from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 
 
@@ -49,7 +49,7 @@ def metrics_of_checkpoint(
     """Score the test split with a checkpoint's weights and write the metrics of each label."""
     # Here and not above: a predictions file is scored without loading torch.
     from goemo_cli.ml.models.classifier import load_classifier
-    from goemo_cli.services.datasets import checkpoint_data
+    from goemo_cli.services.data.find import checkpoint_data
     from goemo_cli.services.label_rules import pick_decision
     from goemo_cli.services.predictions import predicted
 

@@ -12,7 +12,7 @@ from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.devices import pick_device
 from goemo_cli.ml.models.transformer import TransformerClassifier
-from goemo_cli.services.datasets import load_sample
+from goemo_cli.services.data.find import load_sample
 from goemo_cli.services.fitting import start_model
 from goemo_cli.services.settings import resolve_settings
 from goemo_cli.tracking.artifact_manager import LoggedArtifact

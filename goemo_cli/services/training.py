@@ -20,8 +20,8 @@ from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.ml.training.seeding import seed_everything
-from goemo_cli.services.data_checks import doubts, label_doubts, summary
-from goemo_cli.services.datasets import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
+from goemo_cli.services.data.checks import doubts, label_doubts, summary
+from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.finishing import RunContext, finish_run
 from goemo_cli.services.fitting import fit_and_save, prepare
 from goemo_cli.services.runs.locks import held

@@ -17,7 +17,7 @@ from goemo_cli.ml.data.goemotions import (
     read_label_list,
     require_published_names,
 )
-from goemo_cli.services.datasets import load_data
+from goemo_cli.services.data.find import load_data
 
 GOOD = "so happy\t17\tid1\nhappy and sad\t17,25\tid2\nmeh\t27\tid3\n"
 

@@ -9,7 +9,7 @@ import pytest
 
 from goemo_cli.core.errors import DataFileError, UnknownLabelError
 from goemo_cli.core.settings import DataSettings
-from goemo_cli.ml.tables import RawRows, read_rows
+from goemo_cli.services.data.frames import RawRows, read_rows
 
 ROWS: list[tuple[str, list[str]]] = [
     ("plain", ["joy"]),

@@ -7,8 +7,8 @@ import pytest
 
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.services.data_checks import doubts, label_doubts, summary
-from goemo_cli.services.datasets import load_sample
+from goemo_cli.services.data.checks import doubts, label_doubts, summary
+from goemo_cli.services.data.find import load_sample
 
 
 def split(texts: list[str], hot: list[list[int]]) -> LabelledTexts:

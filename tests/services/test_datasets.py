@@ -22,8 +22,8 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data import goemotions
-from goemo_cli.services import fetching
-from goemo_cli.services.datasets import first_of_shuffle, from_hub_splits, load_data, load_sample
+from goemo_cli.services.data import download as fetching
+from goemo_cli.services.data.find import first_of_shuffle, from_hub_splits, load_data, load_sample
 
 QUOTED = '"joy,fear"'
 ROWS = "text,labels\n" + "".join(f"comment number {at},{'joy' if at % 3 else QUOTED}\n" for at in range(60))
@@ -381,6 +381,6 @@ def test_a_bare_run_downloads_goemotions_where_it_can(
     server: _Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fetching, "cache_folder", lambda: tmp_path / "cache")
-    monkeypatch.setattr("goemo_cli.services.datasets.cache_folder", lambda: tmp_path / "cache")
+    monkeypatch.setattr("goemo_cli.services.data.find.cache_folder", lambda: tmp_path / "cache")
     data = load_data(DataSettings(), root=tmp_path / "root")
     assert (data.name, data.is_fallback) == ("goemotions", False)

@@ -23,8 +23,8 @@ from goemo_cli.ml.data import goemotions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, joined
 from goemo_cli.ml.data.splits import stratified_split
 from goemo_cli.ml.metrics.taxonomy import in_taxonomy
-from goemo_cli.ml.tables import SUFFIXES, RawRows, feature_names, read_rows, rows_of, sorted_labels
-from goemo_cli.services.fetching import cache_folder, fetch_goemotions
+from goemo_cli.services.data.download import cache_folder, fetch_goemotions
+from goemo_cli.services.data.frames import SUFFIXES, RawRows, feature_names, read_rows, rows_of, sorted_labels
 
 GOEMOTIONS, SAMPLE = "goemotions", "sample"
 _PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)")
