@@ -37,7 +37,7 @@ from goemo_cli.ml.models.transformer import TransformerClassifier, build_transfo
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.loop import Examples, Step, fit
 from goemo_cli.services.data.find import load_data
-from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training.settings import resolve_settings
 
 
 class Rows(TorchDataset[dict[str, object]]):

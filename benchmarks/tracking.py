@@ -27,9 +27,9 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training import loop
 from goemo_cli.ml.training.histograms import model_histograms
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.tracking import open_tracker
-from goemo_cli.services.training import train
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.tracking import open_tracker
+from goemo_cli.services.training.train import train
 from goemo_cli.tracking.base import Tracker
 from tests.wandb_server import WandbServer
 

@@ -4,8 +4,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goemo_cli.services.model_factory import create_model
     from goemo_cli.services.predicting.predictor import Predictor
+    from goemo_cli.services.training.model_factory import create_model
 
 __version__ = "0.1.0"
 __all__ = ["Predictor", "__version__", "create_model"]

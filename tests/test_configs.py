@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.catalogue import catalogue, configs_folder
-from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training.settings import resolve_settings
 
 CONFIGS = configs_folder()
 FILES = sorted(

@@ -81,8 +81,8 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a finished and calibrated run, as a reader of the guides has it."""
     from goemo_cli.services.calibration import calibrate
     from goemo_cli.services.runs.references import open_run
-    from goemo_cli.services.settings import resolve_settings
-    from goemo_cli.services.training import train
+    from goemo_cli.services.training.settings import resolve_settings
+    from goemo_cli.services.training.train import train
 
     layout = Layout(tmp_path_factory.mktemp("docs"))
     flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 1}

@@ -56,7 +56,7 @@ def train(
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.settings import resolve_settings
+    from goemo_cli.services.training.settings import resolve_settings
 
     flags: dict[str, Any] = {
         "model.name": model,
@@ -112,8 +112,8 @@ def _listed(names: str) -> list[str]:
 def _train(out: Console, settings: Any, root: Path) -> None:
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.tracking import open_tracker
-    from goemo_cli.services.training import train as train_model
+    from goemo_cli.services.training.tracking import open_tracker
+    from goemo_cli.services.training.train import train as train_model
 
     with Screen(out) as screen:
         tracker = open_tracker(settings, layout=Layout(root), listen=screen)
@@ -139,8 +139,8 @@ def _train(out: Console, settings: Any, root: Path) -> None:
 def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.seeds import train_seeds
-    from goemo_cli.services.tracking import open_tracker
+    from goemo_cli.services.training.seeds import train_seeds
+    from goemo_cli.services.training.tracking import open_tracker
 
     layout = Layout(root)
     with Screen(out) as screen:
@@ -215,7 +215,7 @@ def _print_config(out: Console, settings: Any) -> None:
 def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.planning import plan_training
+    from goemo_cli.services.training.dry_run import plan_training
 
     with Screen(out) as screen:
         plan = plan_training(settings, layout=Layout(root), listen=screen)

@@ -20,10 +20,10 @@ from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
-from goemo_cli.services.concluding import FOLLOWING, RunRecord, conclude, floor_warning, write_run
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import held
+from goemo_cli.services.training.evaluate import FOLLOWING, RunRecord, conclude, floor_warning, write_run
 from goemo_cli.services.written_predictions import read_recorded
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)

@@ -13,7 +13,7 @@ from goemo_cli.commands.calibrate import calibrate
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training import train
+from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 
 app = typer.Typer(cls=ErrorBoundary)

@@ -14,8 +14,8 @@ import pytest
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.training import train
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.train import train
 
 Change = Callable[[Any], Any]
 

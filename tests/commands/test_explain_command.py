@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 from goemo_cli.commands._errors import ErrorBoundary
 from goemo_cli.commands.explain import explain
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.seeds import write_ensemble
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.training import train
+from goemo_cli.services.training.seeds import write_ensemble
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.train import train
 from tests.generated_texts import german_emotions, write_rows
 
 app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner, Result
 from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training import train
+from goemo_cli.services.training.train import train
 
 
 @pytest.fixture(scope="module")

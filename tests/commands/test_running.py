@@ -15,8 +15,8 @@ from typer.testing import CliRunner, Result
 from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.training import train
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.train import train
 from tests.waiting import GUARD_SECONDS
 
 TRAIN = ["train", "--model", "tfidf", "--data", "sample", "data.max_train_samples=100"]

@@ -20,7 +20,7 @@ from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training import train
+from goemo_cli.services.training.train import train
 from tests.synthetic_runs import add_run, add_unfinished
 
 app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)

@@ -26,7 +26,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.ml.models.weight_safety import require_plain_weights
 from goemo_cli.services.downloading.plan import ArtifactName
 from goemo_cli.services.downloading.staging import open_stage
-from goemo_cli.services.summaries import write_summaries
+from goemo_cli.services.training.summaries import write_summaries
 from tests.conftest import REPOSITORY
 from tests.synthetic_runs import LABELS, add_run, outside
 from tests.waiting import GUARD_SECONDS, wait_for

@@ -45,7 +45,7 @@ from goemo_cli.services.figures.style import (
     span,
     wrapped,
 )
-from goemo_cli.services.training import train
+from goemo_cli.services.training.train import train
 
 ODD_LABELS = (
     "a$b_c$", "under_score", "$\\frac{$", "\\alpha", "喜び", "радость", "tab\tand\nline", "bell\x07\x1b[31m",

@@ -20,7 +20,7 @@ from goemo_cli.core.taxonomies import PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.model_card import model_card
-from goemo_cli.services.training import train
+from goemo_cli.services.training.train import train
 from goemo_cli.services.tuning import tune_run
 
 KNOWN = {"95", "0.2", *(f"{value:.2f}" for value in PAPER_F1_MACRO.values())}

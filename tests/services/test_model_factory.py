@@ -20,9 +20,9 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import Event, Noted
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.transformer import TransformerClassifier
-from goemo_cli.services.model_factory import CreatedModel, create_model, model_names
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.training import TrainResult, train
+from goemo_cli.services.training.model_factory import CreatedModel, create_model, model_names
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.train import TrainResult, train
 from goemo_cli.tracking import LoggerConfig, TrackingWarning
 
 

@@ -43,7 +43,7 @@ from goemo_cli.services.report.scores import BY_RULE, RANKING
 from goemo_cli.services.report.sources import report_sources
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
 from goemo_cli.services.sweep.sweep_file import parse_sweep
-from goemo_cli.services.training import train
+from goemo_cli.services.training.train import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
 from tests.synthetic_runs import add_run
 

@@ -18,7 +18,12 @@ from goemo_cli.services.runs.garbage import find_garbage, remove_garbage
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
 from goemo_cli.services.runs.runs import describe_run, diff_runs, flat, list_runs
-from goemo_cli.services.summaries import finished_checkpoints, summary_tables, test_metrics, write_summaries
+from goemo_cli.services.training.summaries import (
+    finished_checkpoints,
+    summary_tables,
+    test_metrics,
+    write_summaries,
+)
 from tests.synthetic_runs import add_run, add_unfinished, age, outside
 
 A, B, C, D = (f"tiny-2026010{day}-000000" for day in (1, 2, 3, 4))

@@ -30,7 +30,7 @@ from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_coverage import coverage
 from goemo_cli.services.figures.threshold_f1 import bars, good_cells
-from goemo_cli.services.training import train
+from goemo_cli.services.training.train import train
 
 SEVERAL = ("08", "09", "20")
 

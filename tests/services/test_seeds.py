@@ -10,11 +10,11 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.services.multiseed import multiseed_rows
 from goemo_cli.services.predictions import export_predictions
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.seeds import SeedsResult, train_seeds
-from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training.multiseed import multiseed_rows
+from goemo_cli.services.training.seeds import SeedsResult, train_seeds
+from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.tracking.base import NullTracker
 

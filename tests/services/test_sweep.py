@@ -21,7 +21,6 @@ from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, Train
 from goemo_cli.core.events import Event, Noted
 from goemo_cli.core.files import write_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.settings import resolve_settings
 from goemo_cli.services.sweep import SweepResult, open_sweep, sweep
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import aims_of, scores_of
@@ -31,6 +30,7 @@ from goemo_cli.services.sweep.study import abandoned, give_back, open_study
 from goemo_cli.services.sweep.sweep_file import EarlyTerminate, SweepFile, parse_sweep, read_sweep_file
 from goemo_cli.services.sweep.translation import suggest
 from goemo_cli.services.sweep.wandb_file import wandb_text
+from goemo_cli.services.training.settings import resolve_settings
 from tests.waiting import GUARD_SECONDS, wait_for
 
 FIXED = {

@@ -22,7 +22,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.remote.syncing import sync_run
-from goemo_cli.services.tracking import settings_told
+from goemo_cli.services.training.tracking import settings_told
 from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.journal import JournalTracker, journal_path
 from tests.wandb_server import WandbServer

@@ -23,8 +23,8 @@ from goemo_cli.core.checkpoint import Checkpoint, write_manifest
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.training import train
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.splits import check_recorded_splits

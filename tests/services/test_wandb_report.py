@@ -14,7 +14,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.remote.report import create_wandb_report, headline_table
-from goemo_cli.services.tracking import epoch_values, settings_told, test_values
+from goemo_cli.services.training.tracking import epoch_values, settings_told, test_values
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.wandb_reports import ON_TEST, PER_EPOCH
 from tests.conftest import REPOSITORY

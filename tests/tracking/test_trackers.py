@@ -14,9 +14,9 @@ from goemo_cli.core.events import EpochEnded, Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.tracking import open_tracker
-from goemo_cli.services.training import TrainResult, train
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.tracking import open_tracker
+from goemo_cli.services.training.train import TrainResult, train
 from goemo_cli.tracking.base import NullTracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import journal_path, read_journal

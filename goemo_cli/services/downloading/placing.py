@@ -29,7 +29,7 @@ from goemo_cli.services.downloading.staging import (
     staged_path,
 )
 from goemo_cli.services.runs.locks import held
-from goemo_cli.services.summaries import write_summaries
+from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.tracking.wandb_fetch_http import Limits, digest_of, is_same
 from goemo_cli.tracking.wandb_files import WandbSource
 

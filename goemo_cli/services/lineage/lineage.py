@@ -19,7 +19,7 @@ from goemo_cli.services.lineage.sources import PICTURES, comparison_sources, fig
 from goemo_cli.services.lineage.tree import Kind, Lineage, Node, in_order
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.summaries import test_metrics
+from goemo_cli.services.training.summaries import test_metrics
 from goemo_cli.tracking.registry import Registry
 
 

@@ -111,7 +111,7 @@ def remove_garbage(plan: GarbagePlan, *, layout: Layout, listen: Listener = igno
     A run that went on since the plan was made stays, and with a warning what the disk does not let go. Whatever
     interrupts this, no half checkpoint counts.
     """
-    from goemo_cli.services.summaries import write_summaries
+    from goemo_cli.services.training.summaries import write_summaries
 
     before = time.time() - plan.unfinished_after * 3600
     removed: list[Garbage] = []

@@ -15,7 +15,7 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import read_json_object, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.tracking.journal import complete_lines, parse_line
 
 CONFIG, RESULT, LOG = "config.yaml", "result.json", "log.txt"

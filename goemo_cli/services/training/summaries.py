@@ -19,9 +19,9 @@ from goemo_cli.core.schema import (
     SCHEMA_VERSION,
     SUMMARY_COLUMNS,
 )
-from goemo_cli.services.multiseed import multiseed_rows
 from goemo_cli.services.runs.index import ListedRun, damage, listed_runs
 from goemo_cli.services.runs.locks import held
+from goemo_cli.services.training.multiseed import multiseed_rows
 
 _WAIT_SECONDS = 60.0
 """For another process that writes the summaries, which takes a moment."""

@@ -13,8 +13,8 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.devices import pick_device
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.data.find import load_sample
-from goemo_cli.services.fitting import start_model
-from goemo_cli.services.settings import resolve_settings
+from goemo_cli.services.training.fitting import start_model
+from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.tracking.artifact_manager import LoggedArtifact
 from goemo_cli.tracking.callback import LoggerCallback
 from goemo_cli.tracking.logger_config import LoggerConfig

@@ -22,11 +22,11 @@ from goemo_cli.ml.training.loop import Step
 from goemo_cli.ml.training.seeding import seed_everything
 from goemo_cli.services.data.checks import doubts, label_doubts, summary
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
-from goemo_cli.services.finishing import RunContext, finish_run
-from goemo_cli.services.fitting import fit_and_save, prepare
 from goemo_cli.services.runs.locks import held
-from goemo_cli.services.tracked_tables import structure_table
-from goemo_cli.services.tracking import (
+from goemo_cli.services.training.finishing import RunContext, finish_run
+from goemo_cli.services.training.fitting import fit_and_save, prepare
+from goemo_cli.services.training.tracker_tables import structure_table
+from goemo_cli.services.training.tracking import (
     RunLog,
     data_artifact,
     epoch_values,

@@ -15,11 +15,11 @@ from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.models.ensemble import mean_probability
-from goemo_cli.services.concluding import RunRecord, conclude, write_run
-from goemo_cli.services.environment import peak_memory_bytes, processor, versions
-from goemo_cli.services.multiseed import multiseed_rows
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.training import TrainResult, claimed, train
+from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
+from goemo_cli.services.training.evaluate import RunRecord, conclude, write_run
+from goemo_cli.services.training.multiseed import multiseed_rows
+from goemo_cli.services.training.train import TrainResult, claimed, train
 from goemo_cli.tracking.base import Tracker
 
 

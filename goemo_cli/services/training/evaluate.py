@@ -24,7 +24,7 @@ from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
 from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
-from goemo_cli.services.summaries import write_summaries
+from goemo_cli.services.training.summaries import write_summaries
 
 
 @dataclass(frozen=True)

@@ -14,13 +14,13 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.services.concluding import RunRecord, conclude, write_run
-from goemo_cli.services.environment import peak_memory_bytes, processor, versions
-from goemo_cli.services.fitting import Fitted, Prepared, load_fitted
 from goemo_cli.services.predictions import predicted
-from goemo_cli.services.tracked_pictures import result_pictures
-from goemo_cli.services.tracked_tables import embedded_sample
-from goemo_cli.services.tracking import tell_results
+from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
+from goemo_cli.services.training.evaluate import RunRecord, conclude, write_run
+from goemo_cli.services.training.fitting import Fitted, Prepared, load_fitted
+from goemo_cli.services.training.tracker_pictures import result_pictures
+from goemo_cli.services.training.tracker_tables import embedded_sample
+from goemo_cli.services.training.tracking import tell_results
 from goemo_cli.tracking.base import Tracker
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.events import Listener, PhaseEnded, PhaseStarted, Warned
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.tracked_tables import EmbeddedSample
+from goemo_cli.services.training.tracker_tables import EmbeddedSample
 from goemo_cli.tracking.base import Picture
 
 

@@ -13,9 +13,9 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training.loop import fit, steps_per_epoch
 from goemo_cli.ml.training.seeding import seed_everything
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
-from goemo_cli.services.environment import peak_memory_bytes
-from goemo_cli.services.fitting import encode_examples, prepare
-from goemo_cli.services.training import training_data
+from goemo_cli.services.training.environment import peak_memory_bytes
+from goemo_cli.services.training.fitting import encode_examples, prepare
+from goemo_cli.services.training.train import training_data
 
 _WARM_UP, _TIMED = 3, 8
 

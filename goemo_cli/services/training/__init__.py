@@ -1,0 +1,1 @@
+"""`goemo train`: from settings to a finished run."""
