@@ -79,7 +79,7 @@ def programs() -> list[Any]:
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a finished and calibrated run, as a reader of the guides has it."""
-    from goemo_cli.services.calibration import calibrate
+    from goemo_cli.services.evaluation.calibrate import calibrate
     from goemo_cli.services.runs.references import open_run
     from goemo_cli.services.training.settings import resolve_settings
     from goemo_cli.services.training.train import train

@@ -9,8 +9,8 @@ from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 
 if TYPE_CHECKING:
-    from goemo_cli.services.calibration import Calibrated
-    from goemo_cli.services.calibration_tables import Measured
+    from goemo_cli.services.evaluation.calibrate import Calibrated
+    from goemo_cli.services.evaluation.calibration_tables import Measured
 
 MethodOpt = Annotated[
     str,
@@ -41,7 +41,7 @@ def calibrate(
     out = Console(as_json=as_json, quiet=quiet)
     opened = open_run(checkpoint, layout, Screen(out))  # a wrong name fails here, before scikit-learn loads
 
-    from goemo_cli.services.calibration import calibrate as fit
+    from goemo_cli.services.evaluation.calibrate import calibrate as fit
 
     with Screen(out) as screen:
         result = fit(opened, layout=layout, method=method, listen=screen)
@@ -57,7 +57,7 @@ def calibrate(
 
 
 def _show(found: "Measured", out: Console) -> None:
-    from goemo_cli.services.calibration_tables import overall_of
+    from goemo_cli.services.evaluation.calibration_tables import overall_of
 
     out.table(
         "Calibration (after: cross-fitted on val)",
@@ -91,7 +91,7 @@ def _show(found: "Measured", out: Console) -> None:
 
 
 def _document(result: "Calibrated") -> dict[str, Any]:
-    from goemo_cli.services.calibration_tables import overall_of
+    from goemo_cli.services.evaluation.calibration_tables import overall_of
 
     return {
         "method": result.found.calibrator.method,

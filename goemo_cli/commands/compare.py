@@ -13,7 +13,7 @@ from goemo_cli.core.decimals import decimal
 from goemo_cli.core.splits import parse_split
 
 if TYPE_CHECKING:
-    from goemo_cli.services.comparing import Comparison
+    from goemo_cli.services.evaluation.compare import Comparison
 
 Format = Literal["table", "md", "csv", "json"]
 Metric = Literal[
@@ -69,7 +69,7 @@ def compare(
 
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.comparing import compare as compare_models
+    from goemo_cli.services.evaluation.compare import compare as compare_models
 
     out = Console(as_json=as_json or shape == "json", quiet=quiet)
     with Screen(out) as screen:
@@ -80,7 +80,7 @@ def compare(
 
 
 def _say(found: "Comparison", metric: str, shape: Format | None, out: Console) -> None:
-    from goemo_cli.services.comparing import significance_csv
+    from goemo_cli.services.evaluation.compare import significance_csv
 
     verdicts = found.verdicts(metric)
     if shape == "csv":
@@ -123,7 +123,7 @@ def _named_pair(differing: Mapping[str, tuple[Any, Any]] | None) -> dict[str, di
 
 def _cells(row: Mapping[str, Any]) -> list[object]:
     """Narrow enough for a terminal of 80 columns."""
-    from goemo_cli.services.comparing import p_text
+    from goemo_cli.services.evaluation.compare import p_text
 
     difference = None if row["difference"] is None else decimal(row["difference"], 3, sign="+")
     ends = (row["ci_low"], row["ci_high"])
@@ -133,7 +133,7 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
 
 
 def _agreement(row: Mapping[str, Any]) -> list[list[object]]:
-    from goemo_cli.services.comparing import p_text
+    from goemo_cli.services.evaluation.compare import p_text
 
     return [
         ["rows with equal label sets", f"{row['equal_rows']:.1%}"],

@@ -11,8 +11,8 @@ from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
 from goemo_cli.core.splits import parse_split
 
 if TYPE_CHECKING:
-    from goemo_cli.services.error_analysis import CommentView, ErrorAnalysis
-    from goemo_cli.services.error_tables import LabelBalance
+    from goemo_cli.services.evaluation.error_tables import LabelBalance
+    from goemo_cli.services.evaluation.errors import CommentView, ErrorAnalysis
 
 _LONGEST = 240
 """Characters of a comment on the screen; --json has them all."""
@@ -61,7 +61,7 @@ def errors(
 
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.error_analysis import analyse_errors
+    from goemo_cli.services.evaluation.errors import analyse_errors
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:

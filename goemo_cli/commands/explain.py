@@ -10,7 +10,7 @@ from goemo_cli.commands._console import Console, plain
 from goemo_cli.commands._options import CheckpointOpt, DeviceOpt, JsonOpt, QuietOpt, RootOpt, output_file
 
 if TYPE_CHECKING:
-    from goemo_cli.services.explaining import Explanation, LabelExplanation
+    from goemo_cli.services.evaluation.explain import Explanation, LabelExplanation
 
 
 def explain(
@@ -60,8 +60,8 @@ def explain(
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.explaining import explain as explain_text
-    from goemo_cli.services.explanation_page import write_explanation
+    from goemo_cli.services.evaluation.explain import explain as explain_text
+    from goemo_cli.services.evaluation.explanation_page import write_explanation
     from goemo_cli.services.runs.references import open_run
 
     out = Console(as_json=as_json, quiet=quiet, output=html)

@@ -40,7 +40,7 @@ def export_metrics(
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet, output=output)
     opened = None if checkpoint is None else open_run(checkpoint, layout, Screen(out))
 
-    from goemo_cli.services.metrics import metrics_of_checkpoint, metrics_of_predictions
+    from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
 
     with Screen(out) as screen:
         shared: dict[str, Any] = {

@@ -54,7 +54,7 @@ def export_predictions(
     layout = Layout(root)
     opened = open_run(str(checkpoint), layout, Screen(out))  # a wrong name fails here, before torch loads
 
-    from goemo_cli.services.predictions import export_predictions as export
+    from goemo_cli.services.evaluation.export import export_predictions as export
 
     with Screen(out) as screen:
         result = export(
@@ -81,7 +81,7 @@ def _relabel(
     out: Console, path: Path, output: Path, threshold: float | None, rule: str | None, root: Path
 ) -> None:
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.relabelling import relabel_predictions
+    from goemo_cli.services.evaluation.apply_thresholds import relabel_predictions
 
     result = relabel_predictions(path, layout=Layout(root), output=output, threshold=threshold, rule=rule)
     out.result("Wrote predictions", paths=[result.path], rows=[result.rows], thresholds=result.rule)

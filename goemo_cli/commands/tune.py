@@ -86,7 +86,7 @@ def tune(
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     opened = open_run(checkpoint, layout, Screen(out)) if checkpoint else None
 
-    from goemo_cli.services.tuning import changed_settings, tune_predictions, tune_run
+    from goemo_cli.services.evaluation.tune import changed_settings, tune_predictions, tune_run
 
     with Screen(out) as screen:
         if opened:

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 from goemo_cli.commands._errors import ErrorBoundary
 from goemo_cli.commands.errors import balance_sentence, errors
 from goemo_cli.core.predictions import Predictions, write_predictions
-from goemo_cli.services.error_tables import LabelBalance
+from goemo_cli.services.evaluation.error_tables import LabelBalance
 
 app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
 app.command("errors")(errors)

@@ -21,7 +21,7 @@ from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.calibrator import CALIBRATION
 from goemo_cli.ml.metrics.calibrators import cross_fitted, fit_calibrator
-from goemo_cli.services.calibration import calibrate, open_calibrator
+from goemo_cli.services.evaluation.calibrate import calibrate, open_calibrator
 from goemo_cli.services.evaluation.calibration_files import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 
 LABELS = ("anger", "grief", "joy", "neutral")
@@ -272,7 +272,7 @@ def test_killed_before_the_manifest_a_new_calibrator_is_none_rather_than_a_wrong
     def killed(checkpoint: Checkpoint, name: str) -> Checkpoint:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("goemo_cli.services.calibration.seal", killed)
+    monkeypatch.setattr("goemo_cli.services.evaluation.calibrate.seal", killed)
     with pytest.raises(KeyboardInterrupt):
         calibrate(checkpoint, layout=layout, method="temperature")
     monkeypatch.undo()

@@ -16,7 +16,13 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.ml.metrics.comparison import SCORES
-from goemo_cli.services.comparing import LABEL_METRIC, SIGNIFICANCE_COLUMNS, SPOKEN, Comparison, compare
+from goemo_cli.services.evaluation.compare import (
+    LABEL_METRIC,
+    SIGNIFICANCE_COLUMNS,
+    SPOKEN,
+    Comparison,
+    compare,
+)
 from tests.synthetic_runs import add_run
 
 LABELS = ("anger", "joy", "neutral")

@@ -15,8 +15,8 @@ from goemo_cli.core.events import Event, FileWritten, Warned
 from goemo_cli.core.files import dump_json, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
-from goemo_cli.services.error_analysis import analyse_errors
-from goemo_cli.services.error_tables import CONFUSION_COLUMNS, PAIR_COLUMNS
+from goemo_cli.services.evaluation.error_tables import CONFUSION_COLUMNS, PAIR_COLUMNS
+from goemo_cli.services.evaluation.errors import analyse_errors
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.sources import Sources, check_statistics
 

@@ -11,9 +11,9 @@ from goemo_cli.core.events import Event, Warned
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.services.comparing import compare
-from goemo_cli.services.metrics import metrics_of_predictions
-from goemo_cli.services.tuning import tune_predictions
+from goemo_cli.services.evaluation.compare import compare
+from goemo_cli.services.evaluation.metrics import metrics_of_predictions
+from goemo_cli.services.evaluation.tune import tune_predictions
 
 COLUMNS = "text,true_labels,pred_labels,pred_prob_joy,pred_prob_anger,pred_prob_fear"
 ROWS = ["thanks,joy,joy,0.9,0.1,0.2", "bad,anger,,0.2,0.4,0.1", "hm,,,0.2,0.4,0.1"]

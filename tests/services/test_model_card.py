@@ -19,9 +19,9 @@ from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.taxonomies import PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.models.classifier import load_classifier
+from goemo_cli.services.evaluation.tune import tune_run
 from goemo_cli.services.model_card import model_card
 from goemo_cli.services.training.train import train
-from goemo_cli.services.tuning import tune_run
 
 KNOWN = {"95", "0.2", *(f"{value:.2f}" for value in PAPER_F1_MACRO.values())}
 """Numbers of a card that are not the run's: intervals, what counts as wide, the paper's scores."""

@@ -8,7 +8,7 @@ import pytest
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions, write_predictions
-from goemo_cli.services.relabelling import relabel_predictions
+from goemo_cli.services.evaluation.apply_thresholds import relabel_predictions
 
 
 @pytest.fixture

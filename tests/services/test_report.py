@@ -26,8 +26,8 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
-from goemo_cli.services.calibration import calibrate
-from goemo_cli.services.comparing import compare
+from goemo_cli.services.evaluation.calibrate import calibrate
+from goemo_cli.services.evaluation.compare import compare
 from goemo_cli.services.figures.side_by_side import RUN_STYLES
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import THEMES, house_style

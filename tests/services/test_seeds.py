@@ -10,7 +10,7 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.services.predictions import export_predictions
+from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.multiseed import multiseed_rows
 from goemo_cli.services.training.seeds import SeedsResult, train_seeds

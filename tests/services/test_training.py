@@ -20,8 +20,8 @@ from goemo_cli.core.events import EpochEnded, Event
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.metrics import metrics_of_checkpoint, metrics_of_predictions
-from goemo_cli.services.predictions import export_predictions
+from goemo_cli.services.evaluation.export import export_predictions
+from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import TrainResult, train
 from goemo_cli.services.validation import validate_artifacts

@@ -17,10 +17,10 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions, write_predictions
 from goemo_cli.core.schema import SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.services.predictions import export_predictions
+from goemo_cli.services.evaluation.export import export_predictions
+from goemo_cli.services.evaluation.tune import changed_settings, tune_predictions, tune_run
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
-from goemo_cli.services.tuning import changed_settings, tune_predictions, tune_run
 from goemo_cli.services.validation import validate_artifacts
 
 

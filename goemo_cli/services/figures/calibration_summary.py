@@ -11,7 +11,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.ml.metrics.bootstrap import LEVEL, SEED
 from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess
 from goemo_cli.ml.metrics.confusions import clopper_pearson
-from goemo_cli.services.error_tables import SIGNIFICANT
+from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.reliability_diagram import STYLES, states_of_test
 from goemo_cli.services.figures.source import Source

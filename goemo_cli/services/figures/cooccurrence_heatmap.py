@@ -7,7 +7,7 @@ from matplotlib.colors import PowerNorm
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.metrics.confusions import pair_differences
-from goemo_cli.services.error_tables import SIGNIFICANT
+from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_cooccurrence_clean import similarity_order

@@ -7,7 +7,7 @@ from matplotlib.colors import PowerNorm
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs
-from goemo_cli.services.error_tables import SIGNIFICANT
+from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
 from goemo_cli.services.figures.source import Source

@@ -11,7 +11,7 @@ from scipy.stats import hypergeom
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.significance import holm
-from goemo_cli.services.error_tables import SIGNIFICANT
+from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured

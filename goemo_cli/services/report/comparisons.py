@@ -7,7 +7,7 @@ from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.comparing import SIGNIFICANCE_COLUMNS, SPOKEN
+from goemo_cli.services.evaluation.compare import SIGNIFICANCE_COLUMNS, SPOKEN
 from goemo_cli.services.figures.source import Source
 from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, best_first, listed_runs
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from goemo_cli.services.comparing import p_text
+from goemo_cli.services.evaluation.compare import p_text
 from goemo_cli.services.markdown import plain, table
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Report, RunContent

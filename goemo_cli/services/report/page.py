@@ -10,7 +10,7 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
 from goemo_cli import __version__
-from goemo_cli.services.comparing import p_text
+from goemo_cli.services.evaluation.compare import p_text
 from goemo_cli.services.figures.label_grid import LEAST
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Report

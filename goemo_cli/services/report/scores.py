@@ -9,7 +9,7 @@ from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.taxonomies import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import is_published_test
-from goemo_cli.services.comparing import SPOKEN
+from goemo_cli.services.evaluation.compare import SPOKEN
 from goemo_cli.services.report.parts import require
 
 _METRICS = "metrics.json"

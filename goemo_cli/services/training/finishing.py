@@ -14,7 +14,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.services.predictions import predicted
+from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.training.evaluate import RunRecord, conclude, write_run
 from goemo_cli.services.training.fitting import Fitted, Prepared, load_fitted

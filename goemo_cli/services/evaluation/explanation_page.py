@@ -4,7 +4,7 @@ from html import escape
 from pathlib import Path
 
 from goemo_cli.core.files import write_text
-from goemo_cli.services.explaining import Explanation, LabelExplanation
+from goemo_cli.services.evaluation.explain import Explanation, LabelExplanation
 
 # Blue speaks for a label, orange against it: apart for colour-blind eyes too.
 _FOR, _AGAINST = "31,119,180", "230,97,1"

@@ -30,7 +30,7 @@ from goemo_cli.ml.metrics.confusions import (
     row_losses,
     row_outcomes,
 )
-from goemo_cli.services.error_tables import (
+from goemo_cli.services.evaluation.error_tables import (
     Confusion,
     LabelBalance,
     confusions,

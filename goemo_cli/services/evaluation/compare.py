@@ -26,8 +26,8 @@ from goemo_cli.ml.metrics.comparison import (
     paired_differences,
 )
 from goemo_cli.ml.metrics.significance import holm
-from goemo_cli.services.comparison_sources import Source, open_sources
 from goemo_cli.services.data.checks import macro_doubt
+from goemo_cli.services.evaluation.compared_models import Source, open_sources
 from goemo_cli.services.runs.runs import differing_settings
 
 SIGNIFICANCE_COLUMNS = (

@@ -18,11 +18,11 @@ from goemo_cli.core.splits import Split
 from goemo_cli.ml.metrics.calibration import BINS, FEW_POSITIVES, assess
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, METHODS, Calibrator, Method
 from goemo_cli.ml.metrics.calibrators import FOLDS, cross_fitted, fit_calibrator
-from goemo_cli.services.calibration_tables import Measured, bin_rows, label_rows, overall_of
 from goemo_cli.services.evaluation.calibration_files import (
     write_calibration_table,
     write_reliability_table,
 )
+from goemo_cli.services.evaluation.calibration_tables import Measured, bin_rows, label_rows, overall_of
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.written_predictions import export_command, read_recorded
 
