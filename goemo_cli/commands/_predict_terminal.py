@@ -15,7 +15,7 @@ if TYPE_CHECKING:
         TextPredictions,
     )
     from goemo_cli.services.predicting.sources import TextRow, TextSource
-    from goemo_cli.services.predicting.streaming import Sample
+    from goemo_cli.services.predicting.stream import Sample
 
 _LONGEST = 300
 """Characters of a text in a table."""
@@ -25,7 +25,7 @@ def show_tables(
     out: Console, predictor: "Predictor", source: "TextSource", top_k: int | None, sample: "Sample | None"
 ) -> "BatchStatistics":
     """A table for each window."""
-    from goemo_cli.services.predicting.streaming import predict_stream
+    from goemo_cli.services.predicting.stream import predict_stream
 
     def write(rows: "Sequence[TextRow]", predictions: "TextPredictions") -> None:
         cells = [[_one_line(row.text), answer(predictions[at], top_k)] for at, row in enumerate(rows)]

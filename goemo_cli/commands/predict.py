@@ -14,7 +14,7 @@ from goemo_cli.commands._console import Console
 if TYPE_CHECKING:
     from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor
     from goemo_cli.services.predicting.sources import TextSource
-    from goemo_cli.services.predicting.streaming import Sample
+    from goemo_cli.services.predicting.stream import Sample
 
 _FORMATS = ("table", "jsonl", "csv", "parquet")
 
@@ -107,7 +107,7 @@ def _predict(
     root: Path,
 ) -> None:
     """Read, predict, write, say what came out."""
-    from goemo_cli.services.predicting.streaming import Sample, require_other_file
+    from goemo_cli.services.predicting.stream import Sample, require_other_file
 
     if output:
         require_other_file(source, output)
@@ -139,7 +139,7 @@ def _to_file(
 ) -> "BatchStatistics":
     from goemo_cli.commands._progress import Screen
     from goemo_cli.services.predicting.predictor import facts_of
-    from goemo_cli.services.predicting.streaming import predict_to_file
+    from goemo_cli.services.predicting.stream import predict_to_file
 
     with Screen(out) as screen:
         statistics = predict_to_file(
@@ -161,7 +161,7 @@ def _to_stdout(
 ) -> "BatchStatistics":
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.events import ignore
-    from goemo_cli.services.predicting.streaming import predict_stream
+    from goemo_cli.services.predicting.stream import predict_stream
     from goemo_cli.services.predicting.writers import text_writer
 
     stream = sys.stdout.buffer
@@ -219,7 +219,7 @@ def _mirror_config(wandb: bool | None, project: str | None, entity: str | None, 
     """Settings of the mirror; None where none is wanted."""
     if wandb is False or not (wandb or project or entity or mode):
         return None
-    from goemo_cli.services.predicting.mirroring import mirror_config
+    from goemo_cli.services.predicting.log_to_wandb import mirror_config
 
     return mirror_config(project=project, entity=entity, mode=mode)
 
@@ -233,7 +233,7 @@ def _mirror(
     root: Path,
 ) -> None:
     from goemo_cli.commands._progress import Screen
-    from goemo_cli.services.predicting.mirroring import mirror_predictions
+    from goemo_cli.services.predicting.log_to_wandb import mirror_predictions
 
     with Screen(out) as screen:
         mirror_predictions(predictor, statistics, sample, config, root=root, listen=screen)

@@ -29,11 +29,12 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.models.classifier import load_classifier
-from goemo_cli.services.predicting import prediction_log, streaming
-from goemo_cli.services.predicting.mirroring import Mirrored, mirror_config, mirror_predictions
+from goemo_cli.services.predicting import prediction_log
+from goemo_cli.services.predicting import stream as streaming
+from goemo_cli.services.predicting.log_to_wandb import Mirrored, mirror_config, mirror_predictions
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions
 from goemo_cli.services.predicting.sources import given_texts, open_texts
-from goemo_cli.services.predicting.streaming import Sample, predict_stream, predict_to_file
+from goemo_cli.services.predicting.stream import Sample, predict_stream, predict_to_file
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, Registry, TrackingWarning
 from goemo_cli.tracking.local_runs import read_metrics
 from tests.prediction_checkpoints import (

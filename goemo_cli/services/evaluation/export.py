@@ -16,7 +16,7 @@ from goemo_cli.core.splits import Split
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.models.classifier import Classifier, load_classifier
 from goemo_cli.services.data.find import checkpoint_data
-from goemo_cli.services.label_rules import label_rule
+from goemo_cli.services.predicting.label_rule import label_rule
 from goemo_cli.services.runs.locks import held
 
 

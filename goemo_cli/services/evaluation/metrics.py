@@ -51,7 +51,7 @@ def metrics_of_checkpoint(
     from goemo_cli.ml.models.classifier import load_classifier
     from goemo_cli.services.data.find import checkpoint_data
     from goemo_cli.services.evaluation.export import predicted
-    from goemo_cli.services.label_rules import pick_decision
+    from goemo_cli.services.predicting.label_rule import pick_decision
 
     data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=("test",), listen=listen)
     decision = pick_decision(checkpoint, threshold=threshold, rule=rule, listen=listen)

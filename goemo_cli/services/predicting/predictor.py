@@ -18,7 +18,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.models.classifier import PRECISIONS, Classifier, load_classifier
-from goemo_cli.services.label_rules import LabelRule, label_rule
+from goemo_cli.services.predicting.label_rule import LabelRule, label_rule
 from goemo_cli.services.predicting.prediction_log import PredictionLog
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.tracking.logger_config import LoggerConfig

@@ -8,7 +8,7 @@ from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.events import Listener, Noted, Warned
 from goemo_cli.services.predicting.prediction_log import statistics_values
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, facts_of
-from goemo_cli.services.predicting.streaming import Sample
+from goemo_cli.services.predicting.stream import Sample
 from goemo_cli.tracking.artifact_manager import ArtifactManager
 from goemo_cli.tracking.logger_config import LoggerConfig
 
