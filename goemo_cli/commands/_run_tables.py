@@ -8,7 +8,7 @@ from goemo_cli.core.schema import RULES
 
 if TYPE_CHECKING:
     from goemo_cli.services.runs.index import ListedRun
-    from goemo_cli.services.runs.runs import RunDetails, RunDiff
+    from goemo_cli.services.runs.show import RunDetails, RunDiff
 
 _SHORT = {"average_precision_macro": "AP", "f1_macro": "F1", "f1_micro": "micro-F1"}
 SCORE_COLUMNS = ("thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc.")

@@ -15,7 +15,7 @@ def lineage(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.lineage.lineage import trace_lineage
+    from goemo_cli.services.runs.lineage import trace_lineage
     from goemo_cli.services.runs.references import open_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)

@@ -10,7 +10,7 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DataDirOpt, JsonOpt, OutputFileOpt, QuietOpt, RootOpt
 
 if TYPE_CHECKING:
-    from goemo_cli.services.report.making import ReportResult
+    from goemo_cli.services.report.create import ReportResult
 
 ReportFormat = Literal["html", "md"]
 _OFTEN_MISSING = ("taxonomies",)
@@ -57,7 +57,7 @@ def report(
         _on_wandb(runs or [], Layout(root), out)
         return
 
-    from goemo_cli.services.report.making import create_report
+    from goemo_cli.services.report.create import create_report
 
     with Screen(out) as screen:
         result = create_report(

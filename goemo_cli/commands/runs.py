@@ -81,7 +81,7 @@ def list_(
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.index import BEST_METRIC
-    from goemo_cli.services.runs.runs import list_runs
+    from goemo_cli.services.runs.show import list_runs
 
     out = Console(as_json=as_json, quiet=quiet)
     most = limit or (None if as_json else _SHOWN)
@@ -111,7 +111,7 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
-    from goemo_cli.services.runs.runs import describe_run, without_positives
+    from goemo_cli.services.runs.show import describe_run, without_positives
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
@@ -186,7 +186,7 @@ def diff(
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
-    from goemo_cli.services.runs.runs import diff_runs
+    from goemo_cli.services.runs.show import diff_runs
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
@@ -275,7 +275,7 @@ def gc(
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.runs.garbage import find_garbage, remove_garbage
+    from goemo_cli.services.runs.removal import find_garbage, remove_garbage
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)

@@ -15,7 +15,7 @@ from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.confusions import row_losses
 from goemo_cli.ml.metrics.scoring import count, rule_scores
-from goemo_cli.services.report.making import create_report
+from goemo_cli.services.report.create import create_report
 from tests.browser.report_runs import HOSTILE, LABELS, SWEEP, SWEEP_VALUES, hostile_runs
 from tests.waiting import GUARD_SECONDS
 

@@ -34,7 +34,6 @@ from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of, style
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     house_style,
     named,
@@ -45,6 +44,7 @@ from goemo_cli.services.figures.style import (
     span,
     wrapped,
 )
+from goemo_cli.services.runs.run_data import Source
 from goemo_cli.services.training.train import train
 
 ODD_LABELS = (

@@ -18,7 +18,7 @@ from goemo_cli.core.events import Event, Noted
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.lineage.lineage import trace_lineage
+from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.training.settings import model_folder, resolve_settings
 from goemo_cli.services.training.train import TrainResult, train
 from goemo_cli.services.validation import validate_artifacts

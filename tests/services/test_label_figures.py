@@ -35,8 +35,8 @@ from goemo_cli.services.figures.embedding_projection import (
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_cooccurrence_clean import commoner_than_chance, similarity_order
 from goemo_cli.services.figures.reliability_diagram import LOWEST, bins_of
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import house_style, save_figure
+from goemo_cli.services.runs.run_data import Source
 
 MINE = ("03", "04", "16", "17", "18", "19", "21")
 ODD_LABELS = (

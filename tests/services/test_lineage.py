@@ -11,8 +11,8 @@ from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.files import sha256_file, write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
-from goemo_cli.services.lineage.lineage import trace_lineage
-from goemo_cli.services.lineage.tree import Lineage, Node
+from goemo_cli.services.runs.lineage import trace_lineage
+from goemo_cli.services.runs.lineage_tree import Lineage, Node
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.tracking.registry import Registry, files_of

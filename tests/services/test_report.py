@@ -29,12 +29,11 @@ from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.services.evaluation.calibrate import calibrate
 from goemo_cli.services.evaluation.compare import compare
 from goemo_cli.services.figures.side_by_side import RUN_STYLES
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import THEMES, house_style
 from goemo_cli.services.report import predicted
 from goemo_cli.services.report.content import gather
+from goemo_cli.services.report.create import create_report
 from goemo_cli.services.report.data_facts import facts_of
-from goemo_cli.services.report.making import create_report
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import LIBRARY, SCRIPTS, resource
 from goemo_cli.services.report.page import page as page_of
@@ -42,6 +41,7 @@ from goemo_cli.services.report.parts import Missing, visible
 from goemo_cli.services.report.scores import BY_RULE, RANKING
 from goemo_cli.services.report.sources import report_sources
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
+from goemo_cli.services.runs.run_data import Source
 from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.training.train import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs

@@ -14,10 +14,10 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SUMMARY_COLUMNS
 from goemo_cli.services.runs.files import run_files
-from goemo_cli.services.runs.garbage import find_garbage, remove_garbage
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
-from goemo_cli.services.runs.runs import describe_run, diff_runs, flat, list_runs
+from goemo_cli.services.runs.removal import find_garbage, remove_garbage
+from goemo_cli.services.runs.show import describe_run, diff_runs, flat, list_runs
 from goemo_cli.services.training.summaries import (
     finished_checkpoints,
     summary_tables,

@@ -24,7 +24,7 @@ from goemo_cli.services.evaluation.calibration_files import (
 )
 from goemo_cli.services.evaluation.calibration_tables import Measured, bin_rows, label_rows, overall_of
 from goemo_cli.services.runs.locks import held
-from goemo_cli.services.written_predictions import export_command, read_recorded
+from goemo_cli.services.runs.run_predictions import export_command, read_recorded
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from goemo_cli.ml.metrics.comparison import (
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.evaluation.compared_models import Source, open_sources
-from goemo_cli.services.runs.runs import differing_settings
+from goemo_cli.services.runs.show import differing_settings
 
 SIGNIFICANCE_COLUMNS = (
     "a", "b", "split", "n_examples", "metric", "emotion", "a_value", "b_value", "difference", "ci_low", "ci_high",

@@ -14,7 +14,7 @@ from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.written_predictions import require_predictions
+from goemo_cli.services.runs.run_predictions import require_predictions
 
 _SHOWN_TEXT = 60
 

@@ -39,7 +39,7 @@ from goemo_cli.services.evaluation.error_tables import (
     write_tables,
 )
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.written_predictions import require_predictions
+from goemo_cli.services.runs.run_predictions import require_predictions
 
 
 @dataclass(frozen=True)

@@ -23,8 +23,8 @@ from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import held
+from goemo_cli.services.runs.run_predictions import read_recorded
 from goemo_cli.services.training.evaluate import FOLLOWING, RunRecord, conclude, floor_warning, write_run
-from goemo_cli.services.written_predictions import read_recorded
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)
 """The thresholds of the sweep, one for all labels."""

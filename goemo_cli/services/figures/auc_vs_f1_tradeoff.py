@@ -17,7 +17,6 @@ from goemo_cli.services.figures.side_by_side import (
     offsets,
     subtitle_of,
 )
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     FAINT,
     LabelRows,
@@ -29,6 +28,7 @@ from goemo_cli.services.figures.style import (
     shown,
     span,
 )
+from goemo_cli.services.runs.run_data import Source
 
 _VISIBLE = 0.01
 """Differences that are smaller are not worth a title."""

@@ -14,8 +14,8 @@ from goemo_cli.ml.metrics.confusions import clopper_pearson
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.reliability_diagram import STYLES, states_of_test
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import FAINT, INK, MUTED, LabelRows, caption, counted, new_figure
+from goemo_cli.services.runs.run_data import Source
 
 DRAWS = 200
 _OFFSETS: Mapping[int, tuple[float, ...]] = {1: (0.0,), 2: (-0.17, 0.17)}

@@ -10,7 +10,6 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.figures.class_distribution import split_sizes
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,
@@ -24,6 +23,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     shown,
 )
+from goemo_cli.services.runs.run_data import Source
 
 ENOUGH = 20
 """Comments a label needs before its median may make the title."""

@@ -9,7 +9,6 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     FAINT,
     SPLIT_COLOR,
@@ -22,6 +21,7 @@ from goemo_cli.services.figures.style import (
     percent,
     shown,
 )
+from goemo_cli.services.runs.run_data import Source
 
 
 def draw(source: Source) -> Drawn:

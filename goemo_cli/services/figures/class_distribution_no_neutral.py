@@ -9,8 +9,8 @@ from goemo_cli.core.errors import DataError
 from goemo_cli.core.splits import SPLITS
 from goemo_cli.services.figures.class_distribution import draw_counts
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import NEUTRAL, Source
 from goemo_cli.services.figures.style import counted, named, percent, shown
+from goemo_cli.services.runs.run_data import NEUTRAL, Source
 
 
 def draw(source: Source) -> Drawn:

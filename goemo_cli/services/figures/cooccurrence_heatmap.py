@@ -12,8 +12,8 @@ from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_cooccurrence_clean import similarity_order
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LabelGrid, coloured
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import INK, PAPER, caption, counted, new_figure, percent, shown
+from goemo_cli.services.runs.run_data import Source
 
 _CAPTION = (
     "Read along a row: of the comments with that label, the % that also carry the column's; the number of such comments "

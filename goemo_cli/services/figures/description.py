@@ -18,7 +18,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from goemo_cli.services.figures.source import Source
+from goemo_cli.services.runs.run_data import Source
 
 PictureFormat = Literal["png", "svg", "pdf"]
 FORMATS: tuple[PictureFormat, ...] = ("png", "svg", "pdf")

@@ -36,9 +36,9 @@ from goemo_cli.services.figures import (
 )
 from goemo_cli.services.figures.description import FORMATS, Description, PictureFormat
 from goemo_cli.services.figures.sidecar import write_record, write_table
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import Theme, house_style, save_figure
 from goemo_cli.services.runs.references import open_run
+from goemo_cli.services.runs.run_data import Source
 
 FIGURES: tuple[Description, ...] = (
     class_distribution.FIGURE,

@@ -11,7 +11,6 @@ from goemo_cli.core.errors import DataError
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
 from goemo_cli.core.taxonomies import TAXONOMIES, applicable
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     GREEN,
@@ -29,6 +28,7 @@ from goemo_cli.services.figures.style import (
     shown,
     text_width,
 )
+from goemo_cli.services.runs.run_data import Source
 
 MOST = 2_000
 """Comments that are drawn at most."""

@@ -10,8 +10,8 @@ from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
+from goemo_cli.services.runs.run_data import Source
 
 _CAPTION = (
     "Read along a row: of the comments that miss the row's gold label (in brackets: missed of gold) and do not carry the "

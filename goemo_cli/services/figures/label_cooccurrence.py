@@ -9,8 +9,8 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.services.figures.class_distribution import split_sizes
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import caption, new_figure, percent, shown
+from goemo_cli.services.runs.run_data import Source
 
 _LEAST_SHARE = 0.001
 _CAPTION = (

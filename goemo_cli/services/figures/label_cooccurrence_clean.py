@@ -15,8 +15,8 @@ from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
-from goemo_cli.services.figures.source import NEUTRAL, Source
 from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
+from goemo_cli.services.runs.run_data import NEUTRAL, Source
 
 _CAPTION = (
     "Read along a row: of the train comments with that emotion (their number in brackets), the % that also carry the "

@@ -10,7 +10,6 @@ from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.metric_correlations import rank_correlation
 from goemo_cli.services.figures.side_by_side import DIFFERENCES, by_run, highest, subtitle_of
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,
@@ -23,6 +22,7 @@ from goemo_cli.services.figures.style import (
     signed,
     span,
 )
+from goemo_cli.services.runs.run_data import Source
 
 _SCORES = (("f1_macro", "macro-F1", BLUE, "o"), ("f1_micro", "micro-F1", VERMILLION, "s"))
 _LONGEST_RUN = 44

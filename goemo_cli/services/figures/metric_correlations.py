@@ -13,7 +13,6 @@ from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,
@@ -24,6 +23,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     signed,
 )
+from goemo_cli.services.runs.run_data import Source
 
 MEASURES = (
     ("support", "support"), ("f1_score", "F1"), ("precision", "precision"), ("recall", "recall"),

@@ -18,7 +18,6 @@ from goemo_cli.services.figures.side_by_side import (
     offsets,
     subtitle_of,
 )
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     FAINT,
     INK,
@@ -29,6 +28,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     signed,
 )
+from goemo_cli.services.runs.run_data import Source
 
 _ROUNDING = 0.005
 """The paper's F1 has two decimals."""

@@ -4,7 +4,6 @@ import numpy as np
 
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,
@@ -18,6 +17,7 @@ from goemo_cli.services.figures.style import (
     round_limit,
     shown,
 )
+from goemo_cli.services.runs.run_data import Source
 
 
 def draw(source: Source) -> Drawn:

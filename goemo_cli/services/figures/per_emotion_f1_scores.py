@@ -7,7 +7,6 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     INK,
@@ -22,6 +21,7 @@ from goemo_cli.services.figures.style import (
     shown,
     span,
 )
+from goemo_cli.services.runs.run_data import Source
 
 
 def draw(source: Source) -> Drawn:

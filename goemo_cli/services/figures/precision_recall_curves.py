@@ -7,7 +7,6 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,
@@ -19,6 +18,7 @@ from goemo_cli.services.figures.style import (
     shown,
     span,
 )
+from goemo_cli.services.runs.run_data import Source
 
 _MOST_POINTS = 101
 _MOST_COLUMNS, _PANEL, _TALLEST = 5, 1.9, 110.0

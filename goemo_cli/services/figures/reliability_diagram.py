@@ -12,7 +12,6 @@ from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.calibration import assess, reliability
 from goemo_cli.ml.metrics.confusions import clopper_pearson
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,
@@ -23,6 +22,7 @@ from goemo_cli.services.figures.style import (
     percent,
     shown,
 )
+from goemo_cli.services.runs.run_data import Source
 
 LOWEST = 0.05
 """Probabilities below share one bin: most are there, and say little."""

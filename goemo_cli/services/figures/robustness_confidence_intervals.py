@@ -16,7 +16,6 @@ from goemo_cli.services.figures.side_by_side import (
     offsets,
     subtitle_of,
 )
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     FAINT,
     MUTED,
@@ -28,6 +27,7 @@ from goemo_cli.services.figures.style import (
     round_limit,
     shown,
 )
+from goemo_cli.services.runs.run_data import Source
 
 SCORES: tuple[tuple[str, str, bool], ...] = (
     ("auc_micro", "micro-AUC", False),

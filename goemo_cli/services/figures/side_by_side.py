@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.services.figures.description import Table
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, shown
+from goemo_cli.services.runs.run_data import Source
 
 RUN_STYLES = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"), (INK, "P"))
 """Colour and marker of each run, at most `source.MOST_RUNS`."""

@@ -10,9 +10,9 @@ from goemo_cli.core.splits import Split
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import SPLIT_COLOR, caption, new_figure, percent
 from goemo_cli.services.figures.threshold_macro import SPLIT_LINES, mark_thresholds, purpose
+from goemo_cli.services.runs.run_data import Source
 
 
 def draw(source: Source) -> Drawn:

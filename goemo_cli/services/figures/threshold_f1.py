@@ -11,7 +11,6 @@ from goemo_cli.ml.metrics.scoring import count
 from goemo_cli.ml.metrics.thresholds import GRID, counts_on_grid, reached_on_grid
 from goemo_cli.services.figures.description import Description, Drawn
 from goemo_cli.services.figures.label_grid import ENOUGH
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     INK,
     MUTED,
@@ -25,6 +24,7 @@ from goemo_cli.services.figures.style import (
     shown,
 )
 from goemo_cli.services.figures.threshold_macro import purpose
+from goemo_cli.services.runs.run_data import Source
 
 NEAR = 0.95
 """A threshold is good enough if F1 reaches this share of the label's best."""

@@ -12,7 +12,6 @@ from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.metrics.scoring import f1_macro
 from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     INK,
     MUTED,
@@ -22,6 +21,7 @@ from goemo_cli.services.figures.style import (
     mark_places,
     new_figure,
 )
+from goemo_cli.services.runs.run_data import Source
 
 FIXED = (0.3, 0.5)
 SPLIT_LINES: tuple[tuple[Split, str], ...] = (("val", "-"), ("test", "--"))

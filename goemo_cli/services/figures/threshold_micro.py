@@ -7,8 +7,8 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.scoring import f1_micro
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.threshold_macro import draw_score
+from goemo_cli.services.runs.run_data import Source
 
 
 def draw(source: Source) -> Drawn:

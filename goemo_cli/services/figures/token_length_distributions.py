@@ -9,7 +9,6 @@ from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.figures.class_distribution import split_sizes
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     INK,
     SPLIT_COLOR,
@@ -19,6 +18,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     percent,
 )
+from goemo_cli.services.runs.run_data import Source
 
 _BARS = 70
 """At most so many."""

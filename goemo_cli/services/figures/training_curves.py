@@ -9,7 +9,6 @@ from matplotlib.ticker import MaxNLocator
 from goemo_cli.core.settings import SelectionMetric
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD
 from goemo_cli.services.figures.description import Description, Drawn
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.figures.style import (
     BLUE,
     GREEN,
@@ -20,6 +19,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     padded_limits,
 )
+from goemo_cli.services.runs.run_data import Source
 
 _PANELS: tuple[tuple[str, float, tuple[tuple[str, str, str, str], ...]], ...] = (
     ("Loss", 0.02, (("train_loss", "train", BLUE, "o"), ("val_loss", "val", VERMILLION, "s"))),

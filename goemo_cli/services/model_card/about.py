@@ -1,8 +1,8 @@
 """What a model is, what it is for and not for, what it was trained on, and what is known to be wrong with that."""
 
 from goemo_cli.core.splits import SPLITS
-from goemo_cli.services.markdown import plain, score, table
 from goemo_cli.services.model_card.facts import PAPER, Facts
+from goemo_cli.services.report.markdown_text import plain, score, table
 
 _RARE = ("grief", "relief", "pride")
 """Labels of GoEmotions with the fewest comments."""

@@ -6,8 +6,8 @@ from typing import Any
 from goemo_cli.core.decimals import decimal
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.taxonomies import PAPER_F1_MACRO
-from goemo_cli.services.markdown import plain, score, table
 from goemo_cli.services.model_card.facts import PAPER, Facts
+from goemo_cli.services.report.markdown_text import plain, score, table
 
 _OF_SETTING = {"f1_macro": "macro-F1", "f1_micro": "micro-F1"}
 

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG
-from goemo_cli.services.markdown import plain
 from goemo_cli.services.model_card.facts import Facts
+from goemo_cli.services.report.markdown_text import plain
 
 _BIBTEX = """```bibtex
 @inproceedings{demszky2020goemotions,

@@ -8,8 +8,8 @@ from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.evaluation.compare import SIGNIFICANCE_COLUMNS, SPOKEN
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, best_first, listed_runs
+from goemo_cli.services.runs.run_data import Source
 
 MOST_LISTED = 100
 _NUMBERS = ("a_value", "b_value", "difference", "ci_low", "ci_high", "p_holm")

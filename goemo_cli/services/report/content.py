@@ -10,10 +10,10 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.confusions import RowOutcomes
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.report import comparisons, data_facts, history, predicted, scores
 from goemo_cli.services.report.parts import Missing, part
 from goemo_cli.services.report.sweeps import Sweeps, all_sweeps
+from goemo_cli.services.runs.run_data import Source
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,8 @@ from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.leaks import Leak, leaks, normalised
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
-from goemo_cli.services.figures.source import Source
 from goemo_cli.services.report.parts import require
+from goemo_cli.services.runs.run_data import Source
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.services.figures.source import Source
-from goemo_cli.services.lineage.lineage import trace_lineage
-from goemo_cli.services.lineage.tree import Node
 from goemo_cli.services.model_card.usage import repeating
 from goemo_cli.services.report.parts import require
-from goemo_cli.services.runs.runs import describe_run
+from goemo_cli.services.runs.lineage import trace_lineage
+from goemo_cli.services.runs.lineage_tree import Node
+from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.show import describe_run
 
 
 def epochs(source: Source) -> list[Mapping[str, Any]]:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator, Sequence
 
 from goemo_cli.services.evaluation.compare import p_text
-from goemo_cli.services.markdown import plain, table
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Report, RunContent
+from goemo_cli.services.report.markdown_text import plain, table
 from goemo_cli.services.report.page import compact, number, signed
 from goemo_cli.services.report.parts import Missing
 from goemo_cli.services.report.scores import Score

@@ -14,7 +14,7 @@ from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.confusions import RowOutcomes, confused_pairs, row_outcomes
 from goemo_cli.services.evaluation.error_tables import Confusion, confusions
 from goemo_cli.services.figures.reliability_diagram import bins_of, states_of_test
-from goemo_cli.services.figures.source import Source
+from goemo_cli.services.runs.run_data import Source
 
 MOST_CONFUSIONS = 15
 MOST_CELLS = 20_000_000

@@ -24,8 +24,8 @@ def result_pictures(
     """
     from goemo_cli.services.figures import embedding_projection, label_confusion  # matplotlib loads late
     from goemo_cli.services.figures.description import Description, Drawn
-    from goemo_cli.services.figures.source import Source
     from goemo_cli.services.figures.style import house_style, save_figure
+    from goemo_cli.services.runs.run_data import Source
 
     source = Source(checkpoint, layout, listen=listen)
     drawings: dict[Description, Callable[[], Drawn]] = {

@@ -6,7 +6,7 @@ from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoin
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.headline import headline_of
-from goemo_cli.services.runs.runs import flat
+from goemo_cli.services.runs.show import flat
 from goemo_cli.services.validation.metrics import check_metrics, is_ensemble
 from goemo_cli.services.validation.report import ValidationReport, reason_of
 from goemo_cli.services.validation.splits import check_recorded_splits

@@ -11,6 +11,7 @@ from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import holder_of
+from goemo_cli.services.runs.run_predictions import export_command
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
 from goemo_cli.services.validation.ensembles import check_ensemble
@@ -25,7 +26,6 @@ from goemo_cli.services.validation.reports import check_reports
 from goemo_cli.services.validation.scores import check_test, check_val
 from goemo_cli.services.validation.sources import Sources, check_statistics
 from goemo_cli.services.validation.taxonomies import GroupThresholds, check_taxonomies, fit_groups
-from goemo_cli.services.written_predictions import export_command
 
 
 def validate_artifacts(

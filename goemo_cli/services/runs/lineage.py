@@ -15,10 +15,10 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.core.splits import SPLITS
-from goemo_cli.services.lineage.sources import PICTURES, comparison_sources, figure_origin
-from goemo_cli.services.lineage.tree import Kind, Lineage, Node, in_order
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order
+from goemo_cli.services.runs.provenance import PICTURES, comparison_sources, figure_origin
 from goemo_cli.services.training.summaries import test_metrics
 from goemo_cli.tracking.registry import Registry
 
