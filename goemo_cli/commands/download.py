@@ -35,8 +35,8 @@ def download(
 
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.downloading.downloads import download_artifact, download_run, find_best
-    from goemo_cli.services.downloading.plan import check_what
+    from goemo_cli.services.wandb.download import download_artifact, download_run, find_best
+    from goemo_cli.services.wandb.plan import check_what
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     kinds = None if what is None else check_what(what.split(","))

@@ -55,7 +55,7 @@ def sync(
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.remote.syncing import sync_run
+    from goemo_cli.services.wandb.sync import sync_run
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:

@@ -64,7 +64,7 @@ def validate(
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
         if wandb is not None:
-            from goemo_cli.services.remote.validation import validate_remote
+            from goemo_cli.services.wandb.check import validate_remote
 
             report = validate_remote(wandb, layout=Layout(root), listen=screen)
         else:

@@ -24,9 +24,9 @@ from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.ml.models.weight_safety import require_plain_weights
-from goemo_cli.services.downloading.plan import ArtifactName
-from goemo_cli.services.downloading.staging import open_stage
 from goemo_cli.services.training.summaries import write_summaries
+from goemo_cli.services.wandb.plan import ArtifactName
+from goemo_cli.services.wandb.transfer import open_stage
 from tests.conftest import REPOSITORY
 from tests.synthetic_runs import LABELS, add_run, outside
 from tests.waiting import GUARD_SECONDS, wait_for

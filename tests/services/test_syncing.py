@@ -21,8 +21,8 @@ from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.remote.syncing import sync_run
 from goemo_cli.services.training.tracking import settings_told
+from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.journal import JournalTracker, journal_path
 from tests.wandb_server import WandbServer

@@ -12,9 +12,9 @@ from goemo_cli.app import app
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.remote.syncing import sync_run
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker, settings_told
+from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking import LoggerConfig
 from goemo_cli.tracking.wandb_fetch_names import RunReference
 from goemo_cli.tracking.wandb_files import WandbSource

@@ -28,10 +28,10 @@ from goemo_cli.core.predictions import read_predictions
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.ml.models.embedding import embed
 from goemo_cli.ml.training.seeding import seed_everything
-from goemo_cli.services.remote.syncing import sync_run
 from goemo_cli.services.training.fitting import prepare
 from goemo_cli.services.training.tracking import open_tracker, settings_told
 from goemo_cli.services.training.train import TrainResult, train, training_data
+from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking import wandb_process
 from goemo_cli.tracking.journal import JournalTracker, journal_path
 from tests.services.test_downloads import Goemo, environment, file_requests, tree

@@ -18,9 +18,9 @@ from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig, environment
-from goemo_cli.services.remote.syncing import sync_command, wandb_target
 from goemo_cli.services.training.environment import environment_files, processor, versions
 from goemo_cli.services.training.tracker_tables import EmbeddedSample, result_tables
+from goemo_cli.services.wandb.sync import sync_command, wandb_target
 from goemo_cli.tracking.base import Artifact, Picture, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker

@@ -17,9 +17,9 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.shapes import manifest_fault
 from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
-from goemo_cli.services.downloading.plan import Plan, PlannedFile
-from goemo_cli.services.downloading.records import slug_of
 from goemo_cli.services.training.summaries import require_scores
+from goemo_cli.services.wandb.plan import Plan, PlannedFile
+from goemo_cli.services.wandb.records import slug_of
 from goemo_cli.tracking.wandb_fetch_http import Fetcher
 from goemo_cli.tracking.wandb_fetch_many import fetch_all
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile

@@ -8,11 +8,11 @@ from goemo_cli.core.errors import GoemoError, MissingPackageError, RemoteError, 
 from goemo_cli.core.events import Listener, Noted, Warned, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.selection import check_val_metric
-from goemo_cli.services.downloading.listing import USUAL, Listing, list_artifact, list_run
-from goemo_cli.services.downloading.placing import DownloadResult, bring
-from goemo_cli.services.downloading.plan import ArtifactName, What
-from goemo_cli.services.downloading.records import DownloadRecord, read_records
-from goemo_cli.services.remote.access import require_network
+from goemo_cli.services.wandb.access import require_network
+from goemo_cli.services.wandb.install import DownloadResult, bring
+from goemo_cli.services.wandb.listing import USUAL, Listing, list_artifact, list_run
+from goemo_cli.services.wandb.plan import ArtifactName, What
+from goemo_cli.services.wandb.records import DownloadRecord, read_records
 from goemo_cli.tracking.wandb_fetch_http import Limits
 from goemo_cli.tracking.wandb_fetch_names import RunReference
 from goemo_cli.tracking.wandb_files import WandbSource

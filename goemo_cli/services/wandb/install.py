@@ -16,10 +16,12 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.events import Listener, Warned
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.downloading.listing import ESSENTIAL, USUAL, Listing
-from goemo_cli.services.downloading.plan import Plan, PlannedFile, What, plan_download
-from goemo_cli.services.downloading.records import read_records, write_record
-from goemo_cli.services.downloading.staging import (
+from goemo_cli.services.runs.locks import held
+from goemo_cli.services.training.summaries import write_summaries
+from goemo_cli.services.wandb.listing import ESSENTIAL, USUAL, Listing
+from goemo_cli.services.wandb.plan import Plan, PlannedFile, What, plan_download
+from goemo_cli.services.wandb.records import read_records, write_record
+from goemo_cli.services.wandb.transfer import (
     check_staged,
     fetch_files,
     move_into_place,
@@ -28,8 +30,6 @@ from goemo_cli.services.downloading.staging import (
     require_space,
     staged_path,
 )
-from goemo_cli.services.runs.locks import held
-from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.tracking.wandb_fetch_http import Limits, digest_of, is_same
 from goemo_cli.tracking.wandb_files import WandbSource
 

@@ -12,13 +12,13 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.downloading.plan import WHAT, ArtifactName, as_run_files, plan_download
-from goemo_cli.services.downloading.records import read_records
-from goemo_cli.services.remote.access import require_network
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.references import find_run, open_run
 from goemo_cli.services.validation.report import ValidationReport
+from goemo_cli.services.wandb.access import require_network
+from goemo_cli.services.wandb.plan import WHAT, ArtifactName, as_run_files, plan_download
+from goemo_cli.services.wandb.records import read_records
 from goemo_cli.tracking.journal import read_journal
 from goemo_cli.tracking.wandb_fetch_http import digest_of
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference

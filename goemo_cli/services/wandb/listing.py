@@ -11,8 +11,8 @@ from goemo_cli.core.events import Listener, Warned
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.downloading.plan import ArtifactName, What, as_run_files
-from goemo_cli.services.downloading.staging import open_stage
+from goemo_cli.services.wandb.plan import ArtifactName, What, as_run_files
+from goemo_cli.services.wandb.transfer import open_stage
 from goemo_cli.tracking.wandb_fetch_http import is_same
 from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
 from goemo_cli.tracking.wandb_files import RemoteArtifact, WandbSource

@@ -8,11 +8,11 @@ from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import Listener, Noted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.remote.access import require_network
-from goemo_cli.services.remote.syncing import sync_command
-from goemo_cli.services.remote.validation import reference_of
 from goemo_cli.services.report.markdown_text import plain, score, table
 from goemo_cli.services.runs.references import open_run
+from goemo_cli.services.wandb.access import require_network
+from goemo_cli.services.wandb.check import reference_of
+from goemo_cli.services.wandb.sync import sync_command
 from goemo_cli.tracking.wandb_fetch_names import RunReference
 from goemo_cli.tracking.wandb_files import WandbSource
 from goemo_cli.tracking.wandb_reports import Comparison, load_report_library, save_report

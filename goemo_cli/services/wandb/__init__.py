@@ -1,0 +1,1 @@
+"""Runs on W&B: download, sync, check, report."""
