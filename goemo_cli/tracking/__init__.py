@@ -8,16 +8,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goemo_cli.tracking.artifact_manager import (
+    from goemo_cli.tracking.artifacts.callback import LoggerCallback
+    from goemo_cli.tracking.artifacts.config import LoggerConfig
+    from goemo_cli.tracking.artifacts.lineage import LineageNode
+    from goemo_cli.tracking.artifacts.manager import (
         ArtifactManager,
         LoggedArtifact,
         TrackingWarning,
     )
-    from goemo_cli.tracking.callback import LoggerCallback
-    from goemo_cli.tracking.lineage import LineageNode
-    from goemo_cli.tracking.logger_config import LoggerConfig
-    from goemo_cli.tracking.registry import Registry
-    from goemo_cli.tracking.versions import Version
+    from goemo_cli.tracking.artifacts.registry import Registry
+    from goemo_cli.tracking.artifacts.versions import Version
 
 __all__ = [
     "ArtifactManager",

@@ -15,7 +15,7 @@ from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.lineage_tree import Lineage, Node
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.training.summaries import write_summaries
-from goemo_cli.tracking.registry import Registry, files_of
+from goemo_cli.tracking.artifacts.registry import Registry, files_of
 from tests.synthetic_runs import add_run
 
 RUN = "tiny-20260103-101500"

@@ -36,7 +36,7 @@ from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, 
 from goemo_cli.services.predicting.sources import given_texts, open_texts
 from goemo_cli.services.predicting.stream import Sample, predict_stream, predict_to_file
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, Registry, TrackingWarning
-from goemo_cli.tracking.local_runs import read_metrics
+from goemo_cli.tracking.artifacts.local_runs import read_metrics
 from tests.prediction_checkpoints import (
     MAX_LENGTH,
     TEXTS,

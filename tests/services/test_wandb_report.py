@@ -16,7 +16,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.tracking import epoch_values, settings_told, test_values
 from goemo_cli.services.wandb.wandb_report import create_wandb_report, headline_table
 from goemo_cli.tracking.journal import JournalTracker
-from goemo_cli.tracking.wandb_reports import ON_TEST, PER_EPOCH
+from goemo_cli.tracking.wandb.reports import ON_TEST, PER_EPOCH
 from tests.conftest import REPOSITORY
 from tests.synthetic_runs import add_run, scores
 from tests.waiting import GUARD_SECONDS

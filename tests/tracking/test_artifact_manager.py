@@ -17,9 +17,9 @@ import goemo_cli.tracking
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingError
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, TrackingWarning
-from goemo_cli.tracking.local_runs import read_metrics
-from goemo_cli.tracking.media import media_facts
-from goemo_cli.tracking.saving import read_table
+from goemo_cli.tracking.artifacts.local_runs import read_metrics
+from goemo_cli.tracking.artifacts.media import media_facts
+from goemo_cli.tracking.artifacts.saving import read_table
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
@@ -742,7 +742,7 @@ def test_a_silent_server_is_not_waited_for_without_end(wandb_server: WandbServer
     said = pipeline(
         """
         from goemo_cli.core.errors import RemoteError
-        from goemo_cli.tracking import wandb_artifacts
+        from goemo_cli.tracking.wandb import artifacts as wandb_artifacts
         wandb_artifacts._ANSWER_SECONDS = 1
         try:
             manager.get_model_artifact("net")

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from goemo_cli.tracking import ArtifactManager, LoggerCallback, LoggerConfig
-from goemo_cli.tracking.local_runs import read_metrics
+from goemo_cli.tracking.artifacts.local_runs import read_metrics
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 

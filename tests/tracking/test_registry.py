@@ -11,8 +11,8 @@ import pytest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError, SettingError, StorageError
 from goemo_cli.core.files import PARTIAL_PREFIX, write_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.tracking import registry as module
-from goemo_cli.tracking.registry import FOLDER, Registry, files_of
+from goemo_cli.tracking.artifacts import registry as module
+from goemo_cli.tracking.artifacts.registry import FOLDER, Registry, files_of
 from tests.waiting import GUARD_SECONDS
 
 
@@ -267,7 +267,7 @@ def test_two_processes_that_log_the_same_make_one_version(registry, tmp_path: Pa
     program = """
 import sys
 from pathlib import Path
-from goemo_cli.tracking.registry import Registry
+from goemo_cli.tracking.artifacts.registry import Registry
 for number in range(20):
     path = Path(sys.argv[2]) / f"{number}-{sys.argv[3]}"
     path.write_text(f"content {number}")

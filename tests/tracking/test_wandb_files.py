@@ -23,9 +23,9 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.tracking.artifact_names import check_file_names
-from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits, StoppedError
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
+from goemo_cli.tracking.artifacts.names import check_file_names
+from goemo_cli.tracking.wandb.http import Fetcher, Limits, StoppedError
+from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 from tests.conftest import REPOSITORY
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
@@ -357,8 +357,8 @@ def test_more_than_declared_and_too_slow_are_ended(tmp_path: Path):
 SOURCE = """
 import json, os, tempfile
 from pathlib import Path
-from goemo_cli.tracking.wandb_files import WandbSource
-from goemo_cli.tracking.wandb_fetch_names import RunReference
+from goemo_cli.tracking.wandb.files import WandbSource
+from goemo_cli.tracking.wandb.names import RunReference
 source = WandbSource()
 me = source.complete(RunReference("abc"))
 run = source.run(me)

@@ -15,7 +15,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.tracking.wandb_sdk import run_settings, translated, translation
+from goemo_cli.tracking.wandb.sdk import run_settings, translated, translation
 
 
 def caused(error: Exception, cause: Exception) -> Exception:

@@ -32,8 +32,8 @@ from goemo_cli.services.training.fitting import prepare
 from goemo_cli.services.training.tracking import open_tracker, settings_told
 from goemo_cli.services.training.train import TrainResult, train, training_data
 from goemo_cli.services.wandb.sync import sync_run
-from goemo_cli.tracking import wandb_process
 from goemo_cli.tracking.journal import JournalTracker, journal_path
+from goemo_cli.tracking.wandb import process as wandb_process
 from tests.services.test_downloads import Goemo, environment, file_requests, tree
 from tests.tracking.test_trackers import config, same_results
 from tests.waiting import GUARD_SECONDS, wait_for
@@ -579,8 +579,8 @@ import os, signal, sys
 from pathlib import Path
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.journal import JournalTracker
-from goemo_cli.tracking.wandb_process import WandbTarget
-from goemo_cli.tracking.wandb_tracker import WandbTracker
+from goemo_cli.tracking.wandb.process import WandbTarget
+from goemo_cli.tracking.wandb.tracker import WandbTracker
 root = Path({str(tmp_path)!r})
 run = RunName("tiny", "20260101-000000")
 journal = JournalTracker(root / "journal", root=root, mirror_id="killed01")

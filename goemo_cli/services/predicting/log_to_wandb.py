@@ -9,8 +9,8 @@ from goemo_cli.core.events import Listener, Noted, Warned
 from goemo_cli.services.predicting.prediction_log import statistics_values
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, facts_of
 from goemo_cli.services.predicting.stream import Sample
-from goemo_cli.tracking.artifact_manager import ArtifactManager
-from goemo_cli.tracking.logger_config import LoggerConfig
+from goemo_cli.tracking.artifacts.config import LoggerConfig
+from goemo_cli.tracking.artifacts.manager import ArtifactManager
 
 
 @dataclass(frozen=True)

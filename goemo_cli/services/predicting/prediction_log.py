@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.tracking.artifact_manager import ArtifactManager
-from goemo_cli.tracking.logger_config import LoggerConfig
+from goemo_cli.tracking.artifacts.config import LoggerConfig
+from goemo_cli.tracking.artifacts.manager import ArtifactManager
 
 if TYPE_CHECKING:
     from goemo_cli.services.predicting.predictor import BatchStatistics, TextPredictions

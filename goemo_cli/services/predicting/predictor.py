@@ -21,7 +21,7 @@ from goemo_cli.ml.models.classifier import PRECISIONS, Classifier, load_classifi
 from goemo_cli.services.predicting.label_rule import LabelRule, label_rule
 from goemo_cli.services.predicting.prediction_log import PredictionLog
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.tracking.logger_config import LoggerConfig
+from goemo_cli.tracking.artifacts.config import LoggerConfig
 
 if TYPE_CHECKING:
     from goemo_cli.ml.models.devices import Precision

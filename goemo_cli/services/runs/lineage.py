@@ -20,7 +20,7 @@ from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order
 from goemo_cli.services.runs.provenance import PICTURES, comparison_sources, figure_origin
 from goemo_cli.services.training.summaries import test_metrics
-from goemo_cli.tracking.registry import Registry
+from goemo_cli.tracking.artifacts.registry import Registry
 
 
 def trace_lineage(checkpoint: Checkpoint, *, layout: Layout) -> Lineage:

@@ -13,7 +13,7 @@ from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, aims_of
 from goemo_cli.services.sweep.search_space import Parameter
 from goemo_cli.services.sweep.sweep_file import SweepFile
-from goemo_cli.tracking.wandb_sweeps import create_sweep, run_agent
+from goemo_cli.tracking.wandb.sweeps import create_sweep, run_agent
 
 _COPIED = ("description", "entity", "early_terminate", "run_cap", "controller")
 

@@ -15,9 +15,9 @@ from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.data.find import load_sample
 from goemo_cli.services.training.fitting import start_model
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.tracking.artifact_manager import LoggedArtifact
-from goemo_cli.tracking.callback import LoggerCallback
-from goemo_cli.tracking.logger_config import LoggerConfig
+from goemo_cli.tracking.artifacts.callback import LoggerCallback
+from goemo_cli.tracking.artifacts.config import LoggerConfig
+from goemo_cli.tracking.artifacts.manager import LoggedArtifact
 
 
 @dataclass

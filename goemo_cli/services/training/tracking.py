@@ -21,13 +21,13 @@ from goemo_cli.core.settings import TrainConfig, environment
 from goemo_cli.services.training.environment import environment_files, processor, versions
 from goemo_cli.services.training.tracker_tables import EmbeddedSample, result_tables
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
+from goemo_cli.tracking.artifacts.metadata import without_secrets
 from goemo_cli.tracking.base import Artifact, Picture, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker
-from goemo_cli.tracking.metadata import without_secrets
-from goemo_cli.tracking.places import without_places
-from goemo_cli.tracking.wandb_sdk import require_wandb
-from goemo_cli.tracking.wandb_tracker import WandbTracker
+from goemo_cli.tracking.wandb.places import without_places
+from goemo_cli.tracking.wandb.sdk import require_wandb
+from goemo_cli.tracking.wandb.tracker import WandbTracker
 
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _GIT_SECONDS = 5
@@ -74,7 +74,7 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
             )
     if wanted.tensorboard:
         try:
-            from goemo_cli.tracking.tensorboard_tracker import TensorboardTracker
+            from goemo_cli.tracking.tensorboard import TensorboardTracker
 
             trackers["TensorBoard"] = TensorboardTracker(layout.tensorboard)
         except ImportError:

@@ -20,9 +20,9 @@ from goemo_cli.services.wandb.access import require_network
 from goemo_cli.services.wandb.plan import WHAT, ArtifactName, as_run_files, plan_download
 from goemo_cli.services.wandb.records import read_records
 from goemo_cli.tracking.journal import read_journal
-from goemo_cli.tracking.wandb_fetch_http import digest_of
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
-from goemo_cli.tracking.wandb_files import RemoteRun, WandbSource
+from goemo_cli.tracking.wandb.files import RemoteRun, WandbSource
+from goemo_cli.tracking.wandb.http import digest_of
+from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 
 
 def validate_remote(run: str, *, layout: Layout, listen: Listener = ignore) -> ValidationReport:

@@ -13,9 +13,9 @@ from goemo_cli.services.wandb.install import DownloadResult, bring
 from goemo_cli.services.wandb.listing import USUAL, Listing, list_artifact, list_run
 from goemo_cli.services.wandb.plan import ArtifactName, What
 from goemo_cli.services.wandb.records import DownloadRecord, read_records
-from goemo_cli.tracking.wandb_fetch_http import Limits
-from goemo_cli.tracking.wandb_fetch_names import RunReference
-from goemo_cli.tracking.wandb_files import WandbSource
+from goemo_cli.tracking.wandb.files import WandbSource
+from goemo_cli.tracking.wandb.http import Limits
+from goemo_cli.tracking.wandb.names import RunReference
 
 
 def download_run(

@@ -30,8 +30,8 @@ from goemo_cli.services.wandb.transfer import (
     require_space,
     staged_path,
 )
-from goemo_cli.tracking.wandb_fetch_http import Limits, digest_of, is_same
-from goemo_cli.tracking.wandb_files import WandbSource
+from goemo_cli.tracking.wandb.files import WandbSource
+from goemo_cli.tracking.wandb.http import Limits, digest_of, is_same
 
 _SUMMARIES = ("metric_summary.csv", "per_emotion_scores.csv", "multiseed_summary.csv", "test_metrics_")
 """What `write_summaries` makes, as names begin."""

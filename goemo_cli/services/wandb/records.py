@@ -12,8 +12,8 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.wandb_fetch_http import is_same
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb.http import is_same
+from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 
 
 @dataclass(frozen=True)

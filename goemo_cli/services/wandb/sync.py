@@ -12,8 +12,8 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import DEFAULT_PROJECT, WandbSettings
 from goemo_cli.services.runs.references import find_run
 from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
-from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
-from goemo_cli.tracking.wandb_sdk import require_wandb
+from goemo_cli.tracking.wandb.process import Job, Mirror, WandbTarget, as_error
+from goemo_cli.tracking.wandb.sdk import require_wandb
 
 
 @dataclass(frozen=True)

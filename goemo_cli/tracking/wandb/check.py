@@ -9,9 +9,9 @@ from wandb.sdk.lib.hashutil import md5_string
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.tracking.base import Artifact
 from goemo_cli.tracking.journal import Journal
-from goemo_cli.tracking.wandb_fetch_http import digest_of, is_same
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile, RunReference
-from goemo_cli.tracking.wandb_files import WandbSource, algorithm_of, newest
+from goemo_cli.tracking.wandb.files import WandbSource, algorithm_of, newest
+from goemo_cli.tracking.wandb.http import digest_of, is_same
+from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 
 
 def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str | None) -> list[str]:

@@ -10,7 +10,7 @@ from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table
 from goemo_cli.tracking.journal import journal_path
-from goemo_cli.tracking.wandb_process import Job, Mirror, WandbTarget, as_error
+from goemo_cli.tracking.wandb.process import Job, Mirror, WandbTarget, as_error
 
 START_SECONDS = 60.0
 """The maximum time for a required mirror to begin."""

@@ -1,6 +1,6 @@
 """The mirror's own process: reads a journal, while it grows or when it is whole, and tells W&B what it says.
 
-`python -m goemo_cli.tracking.wandb_mirror JOB`, started by `wandb_process.Mirror`. It answers in JSON lines on a pipe:
+`python -m goemo_cli.tracking.wandb.mirror JOB`, started by `wandb_process.Mirror`. It answers in JSON lines on a pipe:
 `started`, `going on`, and in the end `finished` or `failed`. When its standard input closes, whoever started it is gone:
 the run is closed as failed.
 """
@@ -18,8 +18,8 @@ from typing import Any
 
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
 from goemo_cli.tracking.journal import Record, complete_lines, parse_line, read_journal, tell
-from goemo_cli.tracking.wandb_process import Job
-from goemo_cli.tracking.wandb_sdk import load_wandb, reached_server, translation
+from goemo_cli.tracking.wandb.process import Job
+from goemo_cli.tracking.wandb.sdk import load_wandb, reached_server, translation
 
 _ORPHAN_SECONDS = 60
 """How long the run of a killed training may take to be closed."""
@@ -56,7 +56,7 @@ def reason(error: BaseException) -> dict[str, str]:
 
 def _mirror(job: Job) -> None:
     wandb = load_wandb("uploading to W&B")
-    from goemo_cli.tracking.wandb_run import WandbRun
+    from goemo_cli.tracking.wandb.run import WandbRun
 
     online = (job.target.mode or wandb.setup().settings.mode) == "online"
     server = reached_server() if online else None
@@ -83,7 +83,7 @@ def _mirror(job: Job) -> None:
 
 
 def _lacking(job: Job, path: str | None) -> list[str]:
-    from goemo_cli.tracking.wandb_check import missing_remotely
+    from goemo_cli.tracking.wandb.check import missing_remotely
 
     entity, project = path.split("/")[:2] if path else (job.target.entity, job.target.project)
     return missing_remotely(read_journal(job.journal), root=job.root, project=project, entity=entity)

@@ -37,14 +37,14 @@ from goemo_cli.core.files import (
     write_json,
 )
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.artifact_names import (
+from goemo_cli.tracking.artifacts.names import (
     LATEST,
     check_alias,
     check_file_names,
     check_name,
     parse_reference,
 )
-from goemo_cli.tracking.versions import StoredFile, Version, digest_of, record_of, version_of
+from goemo_cli.tracking.artifacts.versions import StoredFile, Version, digest_of, record_of, version_of
 
 FOLDER = Path("artifacts/registry")
 """The place of the store below a project root."""

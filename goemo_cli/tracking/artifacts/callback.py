@@ -5,8 +5,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, Unpack
 
-from goemo_cli.tracking.artifact_manager import ArtifactManager, Described, LoggedArtifact
-from goemo_cli.tracking.logger_config import LoggerConfig
+from goemo_cli.tracking.artifacts.config import LoggerConfig
+from goemo_cli.tracking.artifacts.manager import ArtifactManager, Described, LoggedArtifact
 
 
 class LoggerCallback:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from goemo_cli.tracking.wandb_fetch_http import Fetcher, StoppedError, is_same
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile
+from goemo_cli.tracking.wandb.http import Fetcher, StoppedError, is_same
+from goemo_cli.tracking.wandb.names import RemoteFile
 
 _WORKERS = 8
 """Files fetched at once: runs are many small files and a few large ones."""

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import RemoteError
-from goemo_cli.tracking.wandb_sdk import load_wandb, reached_server, translated
+from goemo_cli.tracking.wandb.sdk import load_wandb, reached_server, translated
 
 _PURPOSE = "goemo sweep --wandb"
 

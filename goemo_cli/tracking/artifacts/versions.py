@@ -9,7 +9,7 @@ from typing import Any
 
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.artifact_names import check_file_names
+from goemo_cli.tracking.artifacts.names import check_file_names
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 

@@ -17,8 +17,8 @@ from goemo_cli.core.files import write_text
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table
-from goemo_cli.tracking.wandb_process import WandbTarget
-from goemo_cli.tracking.wandb_sdk import link_into, run_settings
+from goemo_cli.tracking.wandb.process import WandbTarget
+from goemo_cli.tracking.wandb.sdk import link_into, run_settings
 
 LOG = "output.log"
 """The text that W&B shows line by line."""

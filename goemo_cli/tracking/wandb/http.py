@@ -26,7 +26,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     StorageError,
 )
-from goemo_cli.tracking.wandb_fetch_names import RemoteFile
+from goemo_cli.tracking.wandb.names import RemoteFile
 
 _CHUNK = 1 << 18
 _REDIRECTS = 5

@@ -21,7 +21,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.tracking.wandb_reach import reachable
+from goemo_cli.tracking.wandb.reach import reachable
 
 OLDEST_WANDB = (0, 29)
 """Older ones write outside the folder that they download to (CVE-2026-91771)."""

@@ -18,9 +18,9 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.core.selection import check_val_metric
 from goemo_cli.core.settings import DEFAULT_PROJECT, wandb_environment
-from goemo_cli.tracking.wandb_fetch_http import Fetcher, Limits
-from goemo_cli.tracking.wandb_fetch_names import Algorithm, RemoteFile, RunReference
-from goemo_cli.tracking.wandb_sdk import asked, load_wandb, reached_server
+from goemo_cli.tracking.wandb.http import Fetcher, Limits
+from goemo_cli.tracking.wandb.names import Algorithm, RemoteFile, RunReference
+from goemo_cli.tracking.wandb.sdk import asked, load_wandb, reached_server
 
 _TIMEOUT = 20
 """Seconds for one question to the server."""

@@ -23,8 +23,8 @@ from goemo_cli.core.errors import (
     StorageError,
 )
 from goemo_cli.core.files import remove_if_empty
-from goemo_cli.tracking.wandb_reach import reachable
-from goemo_cli.tracking.wandb_sdk import NO_PROGRAM, neutral_folder
+from goemo_cli.tracking.wandb.reach import reachable
+from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder
 
 LOST_SECONDS = 6.0
 """How long a server may be silent before a mirror that waits for it is given up."""
@@ -117,7 +117,7 @@ class Mirror:
             own = {"answers": theirs, "process": os.getpid(), "scratch": self._scratch}
             job = Job(**{**vars(job), **own})
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "goemo_cli.tracking.wandb_mirror", job.dumps()],
+                [sys.executable, "-m", "goemo_cli.tracking.wandb.mirror", job.dumps()],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.DEVNULL,

@@ -20,21 +20,33 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.tracking.artifact_names import parse_collection
-from goemo_cli.tracking.lineage import LineageNode, trace
-from goemo_cli.tracking.local_runs import LocalRun, earlier_name
-from goemo_cli.tracking.logged_values import checked_values, local_values, media_names
-from goemo_cli.tracking.logger_config import LoggerConfig
-from goemo_cli.tracking.media import media_facts
-from goemo_cli.tracking.metadata import model_facts, size_facts, software, table_facts, without_secrets
-from goemo_cli.tracking.registry import FOLDER, Registry, check_metadata, files_of
-from goemo_cli.tracking.saving import TABLE_ROWS, read_table, write_model, write_predicted, write_splits
-from goemo_cli.tracking.versions import Version
+from goemo_cli.tracking.artifacts.config import LoggerConfig
+from goemo_cli.tracking.artifacts.lineage import LineageNode, trace
+from goemo_cli.tracking.artifacts.local_runs import LocalRun, earlier_name
+from goemo_cli.tracking.artifacts.logged_values import checked_values, local_values, media_names
+from goemo_cli.tracking.artifacts.media import media_facts
+from goemo_cli.tracking.artifacts.metadata import (
+    model_facts,
+    size_facts,
+    software,
+    table_facts,
+    without_secrets,
+)
+from goemo_cli.tracking.artifacts.names import parse_collection
+from goemo_cli.tracking.artifacts.registry import FOLDER, Registry, check_metadata, files_of
+from goemo_cli.tracking.artifacts.saving import (
+    TABLE_ROWS,
+    read_table,
+    write_model,
+    write_predicted,
+    write_splits,
+)
+from goemo_cli.tracking.artifacts.versions import Version
 
 if TYPE_CHECKING:
     from goemo_cli.core.predictions import Predictions
-    from goemo_cli.tracking.saving import HasRows
-    from goemo_cli.tracking.wandb_artifacts import WandbArtifacts
+    from goemo_cli.tracking.artifacts.saving import HasRows
+    from goemo_cli.tracking.wandb.artifacts import WandbArtifacts
 
 _T = TypeVar("_T")
 Metadata = Mapping[str, Any] | None
@@ -505,7 +517,7 @@ class ArtifactManager:
     def _open_wandb(self, config: LoggerConfig, run_id: str, job: str | None) -> "WandbArtifacts | None":
         if config.mode == "local":
             return None
-        from goemo_cli.tracking.wandb_artifacts import WandbArtifacts
+        from goemo_cli.tracking.wandb.artifacts import WandbArtifacts
 
         try:
             return WandbArtifacts(

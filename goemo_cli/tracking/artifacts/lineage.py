@@ -4,11 +4,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from goemo_cli.core.errors import NotFoundError, SettingError
-from goemo_cli.tracking.local_runs import linked_parents
-from goemo_cli.tracking.registry import Registry
+from goemo_cli.tracking.artifacts.local_runs import linked_parents
+from goemo_cli.tracking.artifacts.registry import Registry
 
 if TYPE_CHECKING:
-    from goemo_cli.tracking.wandb_artifacts import WandbArtifacts
+    from goemo_cli.tracking.wandb.artifacts import WandbArtifacts
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""The artifact library: versioned artifacts on W&B or in a local store."""

@@ -1,0 +1,1 @@
+"""The W&B tracker and client. The only folder that imports wandb."""
