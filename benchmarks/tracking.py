@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
-from goemo_cli.core.events import Event, Warned
+from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training import loop
@@ -103,13 +103,13 @@ def measure(config: TrainConfig, root: Path) -> tuple[float, float, float, float
     """Training seconds; seconds in calls; processor seconds of other processes; seconds at the end."""
     layout = Layout(root)
 
-    def listen(event: Event) -> None:
-        if isinstance(event, Warned) and "tokens" not in event.message:
+    def on_event(event: Event) -> None:
+        if isinstance(event, Warning) and "tokens" not in event.message:
             raise RuntimeError(event.message)
 
-    timed = Timed(open_tracker(config, layout=layout, listen=listen))
+    timed = Timed(open_tracker(config, layout=layout, on_event=on_event))
     with patch.object(loop, "model_histograms", timed.timed("histograms counted", model_histograms)):
-        result = train(config, layout=layout, tracker=timed, listen=listen)
+        result = train(config, layout=layout, tracker=timed, on_event=on_event)
     end = timed.seconds.pop("finish")
     return result.metrics["training_seconds"], sum(timed.seconds.values()), timed.elsewhere, end
 

@@ -13,8 +13,8 @@ from goemo_cli.core.checkpoint import (
     METRICS,
     THRESHOLDS,
     Checkpoint,
+    add_to_manifest,
     claim_checkpoint,
-    seal,
     write_manifest,
 )
 from goemo_cli.core.files import write_json, write_text
@@ -60,7 +60,7 @@ def write_tiny(layout: Layout, *, seed: int = 0, f1_macro: float = 0.1, **option
 def write_tfidf(layout: Layout) -> Checkpoint:
     """A tfidf model."""
     y_true = np.random.default_rng(0).random((len(TEXTS), len(EMOTIONS))) < 0.3
-    classifier = fit_tfidf(EMOTIONS, TEXTS, y_true, seed=0, advanced=lambda labels: None)
+    classifier = fit_tfidf(EMOTIONS, TEXTS, y_true, seed=0, on_progress=lambda labels: None)
     run, folder = claim_checkpoint(layout, "tfidf", "tfidf")
     classifier.save(folder)
     return _completed(run, folder, "tfidf", 0.05)
@@ -79,7 +79,7 @@ def add_calibrator(checkpoint: Checkpoint) -> Calibrator:
     intercept = np.where(np.arange(len(labels)) % 2, np.log(2), -np.log(2))
     calibrator = Calibrator(labels, "platt", intercept, np.full(len(labels), 0.7), (5,) * len(labels), {})
     calibrator.write(checkpoint.path / CALIBRATION, run=str(checkpoint.run), source={})
-    seal(checkpoint, CALIBRATION)
+    add_to_manifest(checkpoint, CALIBRATION)
     return calibrator
 
 

@@ -133,7 +133,7 @@ def test_only_the_app_and_the_commands_talk_to_the_terminal(path: Path):
 @each_module
 def test_the_environment_is_read_in_known_places_only(path: Path):
     used = names_used(tree_of(path)) & {"os.environ", "os.getenv", "os.putenv", "environ", "getenv"}
-    allowed = path.relative_to(PACKAGE).as_posix() in ("core/config.py", "commands/_errors.py")
+    allowed = path.relative_to(PACKAGE).as_posix() in ("core/settings.py", "commands/_errors.py")
     assert not used or allowed or part_of(path) == "tracking"
 
 

@@ -11,11 +11,11 @@ from goemo_cli.core.events import (
     Advanced,
     EpochEnded,
     Event,
-    Noted,
+    Info,
     PhaseEnded,
     PhaseStarted,
     StoppedEarly,
-    Warned,
+    Warning,
     line_of,
 )
 
@@ -58,9 +58,9 @@ class Screen:
             self._progress.update(self._task, advance=event.amount, detail=plain(event.detail))
         elif isinstance(event, PhaseEnded):
             self._end()
-        elif isinstance(event, Warned):
+        elif isinstance(event, Warning):
             self.console.warn(event.message)
-        elif isinstance(event, Noted):
+        elif isinstance(event, Info):
             self.console.note(event.message)
         elif isinstance(event, (EpochEnded, StoppedEarly)):
             self.console.note(line_of(event) or "")

@@ -44,7 +44,7 @@ def calibrate(
     from goemo_cli.services.evaluation.calibrate import calibrate as fit
 
     with Screen(out) as screen:
-        result = fit(opened, layout=layout, method=method, listen=screen)
+        result = fit(opened, layout=layout, method=method, on_event=screen)
     _show(result.found, out)
     out.result(
         f"Calibrated {opened.run} with {result.found.calibrator.method}",

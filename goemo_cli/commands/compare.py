@@ -74,7 +74,7 @@ def compare(
     out = Console(as_json=as_json or shape == "json", quiet=quiet)
     with Screen(out) as screen:
         found = compare_models(
-            references, layout=Layout(root), split=wanted, resamples=resamples, seed=seed, listen=screen
+            references, layout=Layout(root), split=wanted, resamples=resamples, seed=seed, on_event=screen
         )
     _say(found, metric, shape, out)
 

@@ -43,6 +43,6 @@ def download(
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
-        folder = fetch_goemotions(output, listen=screen)
+        folder = fetch_goemotions(output, on_event=screen)
     out.result("GoEmotions is here", folder=folder)
     out.hint(f"goemo train --data goemotions --data-dir {folder}")

@@ -43,10 +43,12 @@ def download(
     place: dict[str, Any] = {"entity": entity, "project": project, "base_url": base_url}
     with Screen(out) as screen:
         if artifact is not None:
-            result = download_artifact(artifact, layout=layout, overwrite=overwrite, listen=screen, **place)
+            result = download_artifact(artifact, layout=layout, overwrite=overwrite, on_event=screen, **place)
         else:
-            run = find_best(best, listen=screen, **place) if best is not None else str(run_id)
-            result = download_run(run, layout=layout, what=kinds, overwrite=overwrite, listen=screen, **place)
+            run = find_best(best, on_event=screen, **place) if best is not None else str(run_id)
+            result = download_run(
+                run, layout=layout, what=kinds, overwrite=overwrite, on_event=screen, **place
+            )
     out.result(
         f"Downloaded {result.source}"
         if result.fetched

@@ -66,7 +66,7 @@ def errors(
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
         found = analyse_errors(
-            run, layout=Layout(root), split=wanted, emotions=emotion or (), top=top, listen=screen
+            run, layout=Layout(root), split=wanted, emotions=emotion or (), top=top, on_event=screen
         )
     if as_json:
         out.result("Errors", **found.document())

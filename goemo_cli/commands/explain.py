@@ -68,7 +68,7 @@ def explain(
     opened = open_run(checkpoint, Layout(root), Screen(out))
     with Screen(out) as screen:
         found = explain_text(
-            text, checkpoint=opened, labels=label or (), method=method, device=device, listen=screen
+            text, checkpoint=opened, labels=label or (), method=method, device=device, on_event=screen
         )
     if html:
         write_explanation(html, found, top=top)

@@ -67,7 +67,7 @@ def export_predictions(
             data_dir=data_dir,
             output=output,
             device=device,
-            listen=screen,
+            on_event=screen,
         )
     paths = list(result.paths.values())
     by_label = {"by_label": result.thresholds} if as_json else {}

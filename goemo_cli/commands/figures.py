@@ -84,7 +84,7 @@ def figures(
             picture_format=picture_format or "png",
             theme=style or "light",
             data_dir=data_dir,
-            listen=screen,
+            on_event=screen,
         )
     _say(result, out, named=bool(wanted))
     out.hint(f"goemo figures --check{_at(root)}", f"goemo validate{_at(root)}")

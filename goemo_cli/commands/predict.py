@@ -74,7 +74,7 @@ def predict(
                 threshold=threshold,
                 threshold_rule=threshold_rule,
                 top_k=top_k,
-                listen=screen,
+                on_event=screen,
             )
         out.note(f"Predicting with {opened.run}")
         return predictor
@@ -143,7 +143,7 @@ def _to_file(
 
     with Screen(out) as screen:
         statistics = predict_to_file(
-            predictor, source, output, format=shape, most=top_k, sample=sample, listen=screen
+            predictor, source, output, format=shape, most=top_k, sample=sample, on_event=screen
         )
     facts = facts_of(predictor) if out.as_json else {"run": str(predictor.run)}
     shown = statistics.facts() if out.as_json else {"statistics": _summary(statistics)}
@@ -167,8 +167,8 @@ def _to_stdout(
     stream = sys.stdout.buffer
     with Screen(out) as screen, text_writer(stream, shape, source, predictor, most=top_k) as write:
         # A bar among the rows of a terminal would be in their way.
-        listen = ignore if sys.stdout.isatty() else screen
-        return predict_stream(predictor, source, write, sample=sample, listen=listen)
+        on_event = ignore if sys.stdout.isatty() else screen
+        return predict_stream(predictor, source, write, sample=sample, on_event=on_event)
 
 
 def _output_format(output: Path | None, format: str | None, *, as_json: bool) -> str:
@@ -236,7 +236,7 @@ def _mirror(
     from goemo_cli.services.predicting.log_to_wandb import mirror_predictions
 
     with Screen(out) as screen:
-        mirror_predictions(predictor, statistics, sample, config, root=root, listen=screen)
+        mirror_predictions(predictor, statistics, sample, config, root=root, on_event=screen)
 
 
 def _summary(statistics: "BatchStatistics") -> str:

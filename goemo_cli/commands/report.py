@@ -67,7 +67,7 @@ def report(
             report_format=report_format or "html",
             output=output,
             data_dir=data_dir,
-            listen=screen,
+            on_event=screen,
         )
     _say(result, out)
     if show:
@@ -114,5 +114,5 @@ def _on_wandb(runs: list[str], layout: Any, out: Console) -> None:
     from goemo_cli.services.wandb.wandb_report import create_wandb_report
 
     with Screen(out) as screen:
-        made = create_wandb_report(runs, layout=layout, listen=screen)
+        made = create_wandb_report(runs, layout=layout, on_event=screen)
     out.result("Made a report in W&B", url=made.url)

@@ -85,7 +85,7 @@ def list_(
 
     out = Console(as_json=as_json, quiet=quiet)
     most = limit or (None if as_json else _SHOWN)
-    found = list_runs(Layout(root), model=model, sort=sort, limit=most, listen=Screen(out))
+    found = list_runs(Layout(root), model=model, sort=sort, limit=most, on_event=Screen(out))
     if as_json:
         out.result("", total=found.total, runs=[run_facts(one, found.pinned) for one in found.runs])
         return
@@ -115,7 +115,7 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
-    details = describe_run(open_run(run, layout, screen), layout=layout, listen=screen)
+    details = describe_run(open_run(run, layout, screen), layout=layout, on_event=screen)
     metrics, name = details.checkpoint.metrics, str(details.checkpoint.run)
     if as_json:
         more = {key: metrics.get(key) for key in ("val", "test", "history")}
@@ -275,12 +275,12 @@ def gc(
     """
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
-    from goemo_cli.services.runs.removal import find_garbage, remove_garbage
+    from goemo_cli.services.runs.removal import find_removable, remove_planned
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
-    plan = find_garbage(layout, keep=keep, unfinished_after=unfinished_after, listen=screen)
-    removed = remove_garbage(plan, layout=layout, listen=screen) if yes else plan.garbage
+    plan = find_removable(layout, keep=keep, unfinished_after=unfinished_after, on_event=screen)
+    removed = remove_planned(plan, layout=layout, on_event=screen) if yes else plan.garbage
     rows = [
         [piece.run or piece.path, piece.kind, len(piece.outside), size_text(piece.size)] for piece in removed
     ]

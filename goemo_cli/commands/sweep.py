@@ -120,7 +120,7 @@ def run(
 
     with Screen(out) as screen:
         result = search(
-            config, layout=Layout(root), trials=trials, count=count, workers=workers, storage=storage, listen=screen
+            config, layout=Layout(root), trials=trials, count=count, workers=workers, storage=storage, on_event=screen
         )  # fmt: skip
     _conclude(out, result, root)
 
@@ -171,7 +171,7 @@ def _search_on_wandb(out: Console, config: Any, root: Path, *, trials: int | Non
 
     runs = count or total_trials(config, trials)
     with Screen(out) as screen:
-        id = sweep_on_wandb(config, layout=Layout(root), count=runs, listen=screen)
+        id = sweep_on_wandb(config, layout=Layout(root), count=runs, on_event=screen)
     out.result(f"Ran sweep {id} on W&B", sweep=id)
 
 

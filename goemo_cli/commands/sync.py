@@ -66,7 +66,7 @@ def sync(
                 project=wandb_project,
                 entity=wandb_entity,
                 base_url=wandb_base_url,
-                listen=screen,
+                on_event=screen,
             )
             for run in runs
         ]

@@ -94,7 +94,7 @@ def train(
     if wandb is not None or is_wanted:
         given["logging.wandb.enabled"] = is_wanted if wandb is None else wandb
     out = Console(as_json=as_json, quiet=quiet)
-    settings = resolve_settings(config, given, overrides or [], layout=Layout(root), listen=Screen(out))
+    settings = resolve_settings(config, given, overrides or [], layout=Layout(root), on_event=Screen(out))
     if print_config:
         _print_config(out, settings)
     elif dry_run:
@@ -116,8 +116,8 @@ def _train(out: Console, settings: Any, root: Path) -> None:
     from goemo_cli.services.training.train import train as train_model
 
     with Screen(out) as screen:
-        tracker = open_tracker(settings, layout=Layout(root), listen=screen)
-        result = train_model(settings, layout=Layout(root), tracker=tracker, listen=screen)
+        tracker = open_tracker(settings, layout=Layout(root), on_event=screen)
+        result = train_model(settings, layout=Layout(root), tracker=tracker, on_event=screen)
     show_scores(out, result.metrics)
     if result.is_fallback:
         out.warn("Trained on the embedded sample because GoEmotions was not to be had.")
@@ -148,8 +148,8 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
             settings,
             seeds,
             layout=layout,
-            open_tracker=lambda one: open_tracker(one, layout=layout, listen=screen),
-            listen=screen,
+            open_tracker=lambda one: open_tracker(one, layout=layout, on_event=screen),
+            on_event=screen,
         )
     show_scores(out, result.ensemble.metrics)
     shown = ("f1_macro", "f1_micro", "auc_micro", "auc_macro", "subset_accuracy")
@@ -218,7 +218,7 @@ def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
     from goemo_cli.services.training.dry_run import plan_training
 
     with Screen(out) as screen:
-        plan = plan_training(settings, layout=Layout(root), listen=screen)
+        plan = plan_training(settings, layout=Layout(root), on_event=screen)
     if not out.as_json:
         out.text(settings.to_yaml())
     out.result("Plan (nothing was written)", **({"runs": seeds} if seeds else {}), **plan.values())

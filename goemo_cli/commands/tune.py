@@ -91,10 +91,10 @@ def tune(
     with Screen(out) as screen:
         if opened:
             settings = changed_settings(opened.config.thresholds, changes)
-            result = tune_run(opened, settings, layout=layout, listen=screen)
+            result = tune_run(opened, settings, layout=layout, on_event=screen)
         else:
             settings = changed_settings(ThresholdSettings(), changes)
-            result = tune_predictions(predictions or Path(), settings, layout=layout, listen=screen)
+            result = tune_predictions(predictions or Path(), settings, layout=layout, on_event=screen)
     _show(out, result, str(opened.run) if opened else None)
 
 

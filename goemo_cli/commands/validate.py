@@ -66,9 +66,9 @@ def validate(
         if wandb is not None:
             from goemo_cli.services.wandb.check import validate_remote
 
-            report = validate_remote(wandb, layout=Layout(root), listen=screen)
+            report = validate_remote(wandb, layout=Layout(root), on_event=screen)
         else:
-            report = validate_artifacts(Layout(root), recompute=recompute, fix=fix, listen=screen)
+            report = validate_artifacts(Layout(root), recompute=recompute, fix=fix, on_event=screen)
     _say(report, out, verbose=verbose)
     valid = "All artifacts are valid" if wandb is None else "W&B has all of the run, as it is here"
     out.result(

@@ -252,7 +252,7 @@ def _entry(path: Path) -> dict[str, Any]:
     return {"sha256": sha256_file(path), "size": path.stat().st_size}
 
 
-def seal(checkpoint: Checkpoint, name: str) -> Checkpoint:
+def add_to_manifest(checkpoint: Checkpoint, name: str) -> Checkpoint:
     """Put a file of a finished checkpoint into its manifest as it is now; everything else there stays.
 
     The other files are not hashed again: a damaged one would get the blessing of a new hash.
@@ -265,7 +265,7 @@ def seal(checkpoint: Checkpoint, name: str) -> Checkpoint:
     return _with_files(now, {**now.manifest["files"], name: _entry(path)})
 
 
-def unseal(checkpoint: Checkpoint, *names: str) -> Checkpoint:
+def remove_from_manifest(checkpoint: Checkpoint, *names: str) -> Checkpoint:
     """Take files out of the manifest, so that they may change: until they are sealed again, any content is sound."""
     now = Checkpoint.open(checkpoint.path)
     files = now.manifest["files"]

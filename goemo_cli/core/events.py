@@ -6,14 +6,14 @@ from pathlib import Path
 
 
 @dataclass(frozen=True)
-class Warned:
+class Warning:
     """Something the user should know, though the work goes on."""
 
     message: str
 
 
 @dataclass(frozen=True)
-class Noted:
+class Info:
     """A fact worth a line: which data, which weights, which device."""
 
     message: str
@@ -88,15 +88,15 @@ class FileWritten:
     path: Path
 
 
-Event = Warned | Noted | PhaseStarted | Advanced | PhaseEnded | EpochEnded | StoppedEarly | FileWritten
-Listener = Callable[[Event], None]
+Event = Warning | Info | PhaseStarted | Advanced | PhaseEnded | EpochEnded | StoppedEarly | FileWritten
+EventHandler = Callable[[Event], None]
 
 
 def line_of(event: Event) -> str | None:
     """An event as a line of a log, without a time; None for one that is no news by itself."""
-    if isinstance(event, Warned):
+    if isinstance(event, Warning):
         return f"Warning: {event.message}"
-    if isinstance(event, Noted):
+    if isinstance(event, Info):
         return event.message
     if isinstance(event, PhaseStarted):
         return event.name

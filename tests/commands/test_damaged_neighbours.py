@@ -29,12 +29,12 @@ def edited(name: str, change: Change) -> Callable[[Path], None]:
         changed = change(value)
         path.write_text(json.dumps(value if changed is None else changed), encoding="utf-8")
         if name != MANIFEST:
-            seal(folder, name)
+            add_to_manifest(folder, name)
 
     return damage
 
 
-def seal(folder: Path, name: str) -> None:
+def add_to_manifest(folder: Path, name: str) -> None:
     manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     path = folder / name
     manifest["files"][name] = {"size": path.stat().st_size, "sha256": sha256_file(path)}
@@ -57,7 +57,7 @@ def settings_of_another_version(folder: Path) -> None:
     path = folder / CONFIG
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("training:\n", "training:\n  ema_decay: 0.9\n"), encoding="utf-8")
-    seal(folder, CONFIG)
+    add_to_manifest(folder, CONFIG)
 
 
 def remove(name: str) -> Callable[[Path], None]:

@@ -14,7 +14,7 @@ from goemo_cli.app import app
 from goemo_cli.core.catalogue import configs_folder
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.sweep import study as kept
-from goemo_cli.services.sweep.objectives import aims_of
+from goemo_cli.services.sweep.objectives import objectives_of
 from goemo_cli.services.sweep.study import open_study
 from goemo_cli.services.sweep.sweep_file import parse_sweep, read_sweep_file
 
@@ -44,7 +44,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A sweep with two finished trials, a failed one and none waiting."""
     root = tmp_path_factory.mktemp("root")
     config = parse_sweep(CONTENT)
-    study = open_study(config, aims_of(config), layout=Layout(root))
+    study = open_study(config, objectives_of(config), layout=Layout(root))
     for value in (0.25, 0.5, None):
         trial = study.ask()
         seed = trial.suggest_categorical("training.seed", [0, 1, 2])
@@ -156,7 +156,7 @@ def test_what_is_emitted_is_the_same_sweep(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
 def test_a_config_is_a_sweep_and_opens_with_its_command(path: Path) -> None:
     config = read_sweep_file(path)
-    assert aims_of(config).objectives
+    assert objectives_of(config).objectives
     assert config.name == path.stem
     assert f"goemo sweep configs/sweep/{path.name}" in path.read_text(encoding="utf-8").partition("\nname")[0]
 

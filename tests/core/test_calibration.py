@@ -136,12 +136,12 @@ def test_many_labels_at_once_are_the_labels_one_by_one():
     rng = np.random.default_rng(1)
     y_prob = rng.random((500, 3), dtype=np.float32)
     thresholds = y_prob[:3].diagonal().astype(np.float64)
-    together = FLAT.apply(y_prob, thresholds)
+    cooccurrence_counts = FLAT.apply(y_prob, thresholds)
     for at in range(3):
         alone = one_label(FLAT.intercept[at], FLAT.slope[at])
-        assert (alone.apply(y_prob[:, [at]], thresholds[[at]])[:, 0] == together[:, at]).all()
+        assert (alone.apply(y_prob[:, [at]], thresholds[[at]])[:, 0] == cooccurrence_counts[:, at]).all()
     mapped = FLAT.apply_to_thresholds(thresholds)
-    assert (decide(together, mapped) == decide(y_prob, thresholds)).all()
+    assert (decide(cooccurrence_counts, mapped) == decide(y_prob, thresholds)).all()
 
 
 def written(tmp_path: Path) -> Path:

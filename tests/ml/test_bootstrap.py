@@ -96,11 +96,11 @@ def test_very_many_rows_are_drawn_less_often_but_often_enough(monkeypatch: pytes
 def test_several_predictions_are_resampled_together():
     """One call for all rules gives what a call for each gives."""
     y_true, y_pred = random_case(5)
-    together = bootstrap_scores(y_true, {"a": y_pred, "b": ~y_pred}, resamples=300)
+    cooccurrence_counts = bootstrap_scores(y_true, {"a": y_pred, "b": ~y_pred}, resamples=300)
     for name, decided in (("a", y_pred), ("b", ~y_pred)):
         alone = bootstrap_scores(y_true, {name: decided}, resamples=300)[name]
-        assert together[name].scores == alone.scores
-        assert np.array_equal(together[name].f1, alone.f1)
+        assert cooccurrence_counts[name].scores == alone.scores
+        assert np.array_equal(cooccurrence_counts[name].f1, alone.f1)
 
 
 def test_two_models_are_compared_on_the_same_draws():

@@ -8,13 +8,13 @@ from sklearn.metrics import accuracy_score, log_loss, multilabel_confusion_matri
 from goemo_cli.ml.metrics.confusions import (
     clopper_pearson,
     confused_pairs,
+    cooccurrence_counts,
     doubtful_labels,
     label_balance,
     mcnemar,
     pair_differences,
     row_losses,
     row_outcomes,
-    together,
 )
 from goemo_cli.ml.metrics.significance import holm
 
@@ -53,7 +53,7 @@ def test_outcomes_divide_the_rows_and_the_exact_share_is_subset_accuracy(seed: i
 
 def test_together_counts_pairs_row_by_row():
     left, right = random_case(1, rows=40)
-    counts = together(left, right)
+    counts = cooccurrence_counts(left, right)
     for i in range(5):
         for j in range(5):
             assert counts[i, j] == sum(

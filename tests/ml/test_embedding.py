@@ -31,7 +31,7 @@ def test_a_transformers_embedding_is_the_mean_of_its_last_hidden_state(
 
 def test_tfidf_vectors_are_reduced(comments: tuple[list[str], Any]) -> None:
     texts, gold = comments
-    classifier = fit_tfidf(("joy", "anger", "sadness"), texts, gold, seed=0, advanced=lambda n: None)
+    classifier = fit_tfidf(("joy", "anger", "sadness"), texts, gold, seed=0, on_progress=lambda n: None)
     found = embed(classifier, texts)
     vectors = classifier.vectorizer.transform(texts).toarray()
     left, values, _ = np.linalg.svd(vectors, full_matrices=False)

@@ -27,7 +27,7 @@ CPU = torch.device("cpu")
 @pytest.fixture(scope="module")
 def linear(comments: tuple[list[str], BoolArray]) -> TfidfClassifier:
     texts, y_true = comments
-    return fit_tfidf(LABELS, texts, y_true, seed=0, advanced=lambda labels: None)
+    return fit_tfidf(LABELS, texts, y_true, seed=0, on_progress=lambda labels: None)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
-from goemo_cli.core.events import Event, Warned
+from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.goemotions import (
@@ -117,11 +117,11 @@ def test_published_rows_whose_labels_are_translated_are_read_with_a_warning(
         (tmp_path / name).symlink_to(goemotions_folder / name)
     (tmp_path / "labels.txt").write_text("\n".join(f"le-{label}" for label in EMOTIONS))
     said: list[Event] = []
-    assert load_data(DataSettings(name=str(tmp_path)), listen=said.append).labels[17] == "le-joy"
+    assert load_data(DataSettings(name=str(tmp_path)), on_event=said.append).labels[17] == "le-joy"
     assert any(
         "'admiration' is called 'le-admiration'" in event.message
         for event in said
-        if isinstance(event, Warned)
+        if isinstance(event, Warning)
     )
 
 

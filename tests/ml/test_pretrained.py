@@ -16,7 +16,7 @@ from safetensors.torch import load_file, save, save_file
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError, ModelFolderError, ModelNotFoundError
-from goemo_cli.core.events import Event, Noted, Warned
+from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.models.transformer import TransformerClassifier
@@ -55,12 +55,12 @@ def start(
     said: list[Event] = []
     settings = ModelSettings(name=str(folder), max_length=length)
     entry = model_entry(str(folder))
-    model, _ = start_model(settings, entry, labels, (), device=torch.device("cpu"), listen=said.append)
+    model, _ = start_model(settings, entry, labels, (), device=torch.device("cpu"), on_event=said.append)
     return model, said
 
 
 def warnings(said: list[Event]) -> list[str]:
-    return [event.message for event in said if isinstance(event, Warned)]
+    return [event.message for event in said if isinstance(event, Warning)]
 
 
 def setting(**values: object) -> Change:
@@ -255,7 +255,7 @@ def test_only_head_and_pooler_may_be_missing_and_no_row_is_reused_then(folder: P
     without(part)(folder)
     built, said = start(folder)
     assert built.continued == ()
-    assert not any("reused" in event.message for event in said if isinstance(event, Noted))
+    assert not any("reused" in event.message for event in said if isinstance(event, Info))
 
 
 def test_classifiers_that_name_their_labels_only_by_number_are_not_reused(folder: Path):
@@ -264,7 +264,7 @@ def test_classifiers_that_name_their_labels_only_by_number_are_not_reused(folder
     assert built.continued == ()
     assert "no label head can be reused" in warnings(said)[0]
     _, said = start(folder, labels=("LABEL_0", "LABEL_1"))
-    assert Noted("Classifier: 2 of 2 label heads reused") in said
+    assert Info("Classifier: 2 of 2 label heads reused") in said
 
 
 def test_as_many_positions_as_roberta_has_are_two_tokens_fewer(tmp_path: Path, make_tiny):
@@ -380,7 +380,7 @@ def test_of_some_folders_only_the_encoder_is_used_and_it_is_said(folder: Path, n
     without("classifier")(folder)
     content(name, b"[]")(folder)
     _, said = start(folder)
-    assert any(kind in event.message for event in said if isinstance(event, Noted))
+    assert any(kind in event.message for event in said if isinstance(event, Info))
     with pytest.raises(CheckpointNotFoundError, match=f"{kind}.* goemo train --model"):
         Checkpoint.open(folder)
 

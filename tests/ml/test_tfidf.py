@@ -19,7 +19,7 @@ LABELS = ("joy", "anger", "sadness")
 
 @pytest.fixture
 def fitted(comments) -> TfidfClassifier:
-    return fit_tfidf(LABELS, *comments, seed=0, advanced=lambda labels: None)
+    return fit_tfidf(LABELS, *comments, seed=0, on_progress=lambda labels: None)
 
 
 def test_a_saved_baseline_gives_the_same_probabilities_to_the_bit(fitted, comments, tmp_path: Path):
@@ -55,21 +55,23 @@ def test_it_learns_what_words_say(fitted, comments):
 
 
 def test_one_seed_gives_one_model(fitted, comments):
-    again = fit_tfidf(LABELS, *comments, seed=0, advanced=lambda labels: None)
+    again = fit_tfidf(LABELS, *comments, seed=0, on_progress=lambda labels: None)
     assert np.array_equal(again.predict_proba(comments[0]), fitted.predict_proba(comments[0]))
 
 
 def test_labels_that_always_or_never_occur_are_predicted_so(comments):
     texts, _ = comments
     y_true = np.column_stack([np.ones(32, dtype=bool), np.zeros(32, dtype=bool)])
-    y_prob = fit_tfidf(("a", "b"), texts, y_true, seed=0, advanced=lambda labels: None).predict_proba(texts)
+    y_prob = fit_tfidf(("a", "b"), texts, y_true, seed=0, on_progress=lambda labels: None).predict_proba(
+        texts
+    )
     assert (y_prob[:, 0] > 0.999).all()
     assert (y_prob[:, 1] < 0.001).all()
 
 
 def test_progress_counts_labels_then_texts(comments):
     labels: list[int] = []
-    classifier = fit_tfidf(LABELS, *comments, seed=0, advanced=labels.append)
+    classifier = fit_tfidf(LABELS, *comments, seed=0, on_progress=labels.append)
     assert labels == [1, 1, 1]
     texts: list[int] = []
     y_prob = classifier.predict_proba(["happy"] * 5_000, texts.append)
@@ -87,7 +89,7 @@ def test_no_texts_have_no_probabilities(fitted):
 @pytest.mark.parametrize("texts", [["one", "two", "three"], ["", " ", "\n"]])
 def test_texts_without_a_common_word_cannot_be_learnt(texts: list[str]):
     with pytest.raises(TrainingFailedError, match="no word occurs in two comments"):
-        fit_tfidf(("a", "b"), texts, np.eye(3, 2, dtype=bool), seed=0, advanced=lambda labels: None)
+        fit_tfidf(("a", "b"), texts, np.eye(3, 2, dtype=bool), seed=0, on_progress=lambda labels: None)
 
 
 def test_files_of_other_labels_are_corrupt(fitted, tmp_path: Path):

@@ -187,10 +187,10 @@ def test_probabilities_repeat_to_the_bit_and_the_dropout_is_off(make_tiny, comme
 
 
 def test_progress_adds_up_to_the_texts(make_tiny, comments):
-    advanced: list[int] = []
-    make_tiny().predict_proba(comments[0] * 5, advanced.append)
-    assert sum(advanced) == 160
-    assert len(advanced) > 1
+    on_progress: list[int] = []
+    make_tiny().predict_proba(comments[0] * 5, on_progress.append)
+    assert sum(on_progress) == 160
+    assert len(on_progress) > 1
 
 
 def test_no_texts_have_no_probabilities(make_tiny):

@@ -9,9 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint, seal, unseal, write_manifest
+from goemo_cli.core.checkpoint import (
+    MANIFEST,
+    METRICS,
+    Checkpoint,
+    add_to_manifest,
+    remove_from_manifest,
+    write_manifest,
+)
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
-from goemo_cli.core.events import Event, FileWritten, Warned
+from goemo_cli.core.events import Event, FileWritten, Warning
 from goemo_cli.core.files import read_json_object, sha256_file, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
@@ -139,8 +146,8 @@ def test_the_summary_names_what_it_came_from(checkpoint: Checkpoint, layout: Lay
 
 def test_rare_labels_are_named_and_what_is_kept_too(checkpoint: Checkpoint, layout: Layout) -> None:
     events: list[Event] = []
-    result = calibrate(checkpoint, layout=layout, listen=events.append)
-    said = [event.message for event in events if isinstance(event, Warned)]
+    result = calibrate(checkpoint, layout=layout, on_event=events.append)
+    said = [event.message for event in events if isinstance(event, Warning)]
     assert said == list(result.warnings) == read_json_object(result.summary)["warnings"]
     assert said[0].startswith("fewer than 30 positives: grief; a small calibration error means nothing")
     assert [row["few_positives"] for row in rows_of(result.labels)] == ["no", "yes", "no", "no"]
@@ -252,7 +259,7 @@ def test_killed_at_any_step_the_checkpoint_is_sound_and_can_be_calibrated_again(
     calibrate(checkpoint, layout=layout)
     path = checkpoint.path / CALIBRATION
     first = path.read_bytes()
-    unseal(checkpoint, CALIBRATION)  # killed after the first step
+    remove_from_manifest(checkpoint, CALIBRATION)  # killed after the first step
     for content in (first, b"of another method"):  # and after the second
         path.write_bytes(content)
         opened = Checkpoint.open(checkpoint.path)
@@ -272,7 +279,7 @@ def test_killed_before_the_manifest_a_new_calibrator_is_none_rather_than_a_wrong
     def killed(checkpoint: Checkpoint, name: str) -> Checkpoint:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("goemo_cli.services.evaluation.calibrate.seal", killed)
+    monkeypatch.setattr("goemo_cli.services.evaluation.calibrate.add_to_manifest", killed)
     with pytest.raises(KeyboardInterrupt):
         calibrate(checkpoint, layout=layout, method="temperature")
     monkeypatch.undo()
@@ -307,7 +314,7 @@ def test_a_changed_calibrator_is_not_opened(checkpoint: Checkpoint, layout: Layo
 
 def test_seal_names_a_file_that_was_not_there(checkpoint: Checkpoint) -> None:
     (checkpoint.path / "notes.txt").write_text("seen", encoding="utf-8")
-    sealed = seal(checkpoint, "notes.txt")
+    sealed = add_to_manifest(checkpoint, "notes.txt")
     assert sealed.manifest["files"]["notes.txt"] == {
         "sha256": sha256_file(checkpoint.path / "notes.txt"),
         "size": 4,

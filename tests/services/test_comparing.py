@@ -11,15 +11,15 @@ from sklearn.metrics import f1_score, hamming_loss
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, RunNotFoundError, SettingError
-from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warned
+from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warning
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.ml.metrics.comparison import SCORES
 from goemo_cli.services.evaluation.compare import (
+    DISPLAY_NAMES,
     LABEL_METRIC,
     SIGNIFICANCE_COLUMNS,
-    SPOKEN,
     Comparison,
     compare,
 )
@@ -164,7 +164,7 @@ def test_the_same_comparison_is_the_same_to_the_byte(layout: Layout, weak: Path,
 
 def test_progress_counts_the_resamples(layout: Layout, weak: Path, strong: Path) -> None:
     events: list[Event] = []
-    compare([str(weak), str(strong)], layout=layout, resamples=RESAMPLES, listen=events.append)
+    compare([str(weak), str(strong)], layout=layout, resamples=RESAMPLES, on_event=events.append)
     assert PhaseStarted("Resampling", RESAMPLES, "resamples") in events
     assert sum(event.amount for event in events if isinstance(event, Advanced)) == RESAMPLES
 
@@ -173,8 +173,8 @@ def test_too_few_resamples_for_the_correction_are_warned_of(layout: Layout, weak
     """Over three emotions p = 1 / (1 + B) must stay below .05 / 3: B = 60 is the least."""
     events: list[Event] = []
     for resamples in (59, 60):
-        compare([str(weak), str(strong)], layout=layout, resamples=resamples, listen=events.append)
-    (warned,) = [event.message for event in events if isinstance(event, Warned)]
+        compare([str(weak), str(strong)], layout=layout, resamples=resamples, on_event=events.append)
+    (warned,) = [event.message for event in events if isinstance(event, Warning)]
     assert "59 resamples are too few" in warned
     assert "take --resamples 60 or more" in warned
 
@@ -261,11 +261,13 @@ def test_runs_are_compared_by_their_written_predictions(
     path = give_predictions(one, layout, 0.3)
     give_predictions(other, layout, 0.7)
     events: list[Event] = []
-    found = compare([str(one.run), str(other.path)], layout=layout, resamples=RESAMPLES, listen=events.append)
+    found = compare(
+        [str(one.run), str(other.path)], layout=layout, resamples=RESAMPLES, on_event=events.append
+    )
     row = found.rows[0]
     assert (row["a"], row["b"], row["split"]) == (str(one.run), str(other.run), "test")
     assert row["a_source"] == f"artifacts/predictions/{path.name}"
-    assert not [event for event in events if isinstance(event, Warned)]
+    assert not [event for event in events if isinstance(event, Warning)]
     mixed = compared(layout, one.run, strong)
     assert (mixed.rows[0]["a"], mixed.rows[0]["b"]) == (str(one.run), "strong.csv")
 
@@ -310,8 +312,8 @@ def test_predictions_by_another_rule_are_compared_with_a_warning(
     path = give_predictions(one, layout, 0.3)
     write_predictions(path, predicted(0.3))  # decided at 0.5, the run's thresholds are 0.25
     events: list[Event] = []
-    compare([str(one.run), str(path)], layout=layout, resamples=RESAMPLES, listen=events.append)
-    assert [event.message for event in events if isinstance(event, Warned)] == [
+    compare([str(one.run), str(path)], layout=layout, resamples=RESAMPLES, on_event=events.append)
+    assert [event.message for event in events if isinstance(event, Warning)] == [
         f"{path.name}: pred_labels do not follow the rule of {one.run}; they are compared as they are"
     ]
 
@@ -329,4 +331,4 @@ def test_two_files_of_one_run_are_told_apart(layout: Layout, tmp_path: Path) -> 
 
 
 def test_every_score_can_be_spoken_of() -> None:
-    assert set(SPOKEN) == set(SCORES)
+    assert set(DISPLAY_NAMES) == set(SCORES)

@@ -7,7 +7,7 @@ import pytest
 
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.services.data.checks import doubts, label_doubts, summary
+from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.find import load_sample
 
 
@@ -26,7 +26,7 @@ def test_texts_in_two_splits_are_counted_and_labels_without_an_example_named():
         },
         source="mine.csv",
     )
-    said = list(doubts(data))
+    said = list(warnings_for(data))
     assert [one.split(":")[0] for one in said] == [
         "2 of 4 comments of test stand in train too",
         "1 of 4 comments of test stand in val too",
@@ -37,7 +37,7 @@ def test_texts_in_two_splits_are_counted_and_labels_without_an_example_named():
 
 
 def test_nothing_is_said_where_all_is_well():
-    assert list(doubts(load_sample())) == []
+    assert list(warnings_for(load_sample())) == []
 
 
 def labelled(*labels: str, split_off: bool = False) -> Dataset:

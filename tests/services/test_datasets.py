@@ -17,7 +17,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     UnknownLabelError,
 )
-from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warned
+from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warning
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.settings import DataSettings
@@ -51,10 +51,10 @@ def test_no_sentence_of_the_sample_is_from_goemotions(goemotions_folder: Path) -
 
 def test_a_bare_run_without_goemotions_takes_the_sample_and_says_so(tmp_path: Path) -> None:
     said: list[Event] = []
-    data = load_data(DataSettings(), root=tmp_path, listen=said.append)
+    data = load_data(DataSettings(), root=tmp_path, on_event=said.append)
     assert data.is_fallback
     assert data.facts()["is_fallback"]
-    assert any(isinstance(event, Warned) and "SAMPLE" in event.message for event in said)
+    assert any(isinstance(event, Warning) and "SAMPLE" in event.message for event in said)
 
 
 def test_what_the_user_named_is_never_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,9 +78,9 @@ def _small_goemotions(folder: Path) -> Path:
 def test_goemotions_is_found_below_the_root_and_odd_files_are_warned_of(tmp_path: Path) -> None:
     _small_goemotions(tmp_path / "data" / "goemotions")
     said: list[Event] = []
-    data = load_data(DataSettings(), root=tmp_path, listen=said.append)
+    data = load_data(DataSettings(), root=tmp_path, on_event=said.append)
     assert (data.name, data.is_fallback, len(data.val)) == ("goemotions", False, 2)
-    assert any(isinstance(event, Warned) and "differ from the published" in event.message for event in said)
+    assert any(isinstance(event, Warning) and "differ from the published" in event.message for event in said)
 
 
 def test_one_file_is_split_by_seed(tmp_path: Path) -> None:
@@ -322,7 +322,7 @@ def server(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server
 
 def test_download_is_verified_and_not_repeated(server: _Server, tmp_path: Path) -> None:
     said: list[Event] = []
-    folder = fetching.fetch_goemotions(tmp_path / "cache", listen=said.append)
+    folder = fetching.fetch_goemotions(tmp_path / "cache", on_event=said.append)
     assert goemotions.changed_files(folder) == []
     assert len(server.asked) == 4
     fetching.fetch_goemotions(folder)

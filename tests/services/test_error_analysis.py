@@ -11,14 +11,14 @@ import pytest
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, RunNotFoundError, SettingError
-from goemo_cli.core.events import Event, FileWritten, Warned
+from goemo_cli.core.events import Event, FileWritten, Warning
 from goemo_cli.core.files import dump_json, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.services.evaluation.error_tables import CONFUSION_COLUMNS, PAIR_COLUMNS
 from goemo_cli.services.evaluation.errors import analyse_errors
 from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.validation.sources import Sources, check_statistics
+from goemo_cli.services.validation.sources import SourceChecker, check_statistics
 
 LABELS = ("anger", "joy", "neutral")
 
@@ -208,21 +208,21 @@ def test_a_run_is_found_by_name_folder_and_file(run: Checkpoint, layout: Layout)
 
 def test_another_split_has_files_of_its_own_and_another_rule_is_named(run: Checkpoint, layout: Layout):
     events: list[Event] = []
-    found = analyse_errors(str(run.run), layout=layout, split="val", listen=events.append)
+    found = analyse_errors(str(run.run), layout=layout, split="val", on_event=events.append)
     assert (found.split, found.rule) == ("val", "fixed_0.5")
     assert found.written[-1].name == f"cooccurrence_summary_val_{run.run.file_stem}.json"
     assert [event.path for event in events if isinstance(event, FileWritten)] == list(found.written)
-    assert not [event for event in events if isinstance(event, Warned)]
+    assert not [event for event in events if isinstance(event, Warning)]
 
 
 def test_labels_that_follow_no_rule_are_taken_as_they_are_and_said(run: Checkpoint, layout: Layout):
     y_pred = ~SIX.y_pred
     write_predictions(layout.split_predictions(run.run, "test"), replace(SIX, y_pred=y_pred))
     events: list[Event] = []
-    found = analyse_errors(str(run.run), layout=layout, listen=events.append)
+    found = analyse_errors(str(run.run), layout=layout, on_event=events.append)
     assert found.rule is None
     assert found.outcomes.exactly_right == 1  # comment 4 is: all its labels were wrong
-    warned = [event.message for event in events if isinstance(event, Warned)]
+    warned = [event.message for event in events if isinstance(event, Warning)]
     assert len(warned) == 1
     assert "follow no threshold rule" in warned[0]
 
@@ -230,11 +230,11 @@ def test_labels_that_follow_no_rule_are_taken_as_they_are_and_said(run: Checkpoi
 def test_validate_tells_stale_tables(run: Checkpoint, layout: Layout):
     analyse_errors(str(run.run), layout=layout)
     report = ValidationReport(layout.root)
-    check_statistics(layout, Sources(layout, report), report)
+    check_statistics(layout, SourceChecker(layout, report), report)
     assert report.ok
     assert len(report.checks) >= 1
     write_predictions(layout.split_predictions(run.run, "test"), SIX)
-    check_statistics(layout, Sources(layout, report), report)
+    check_statistics(layout, SourceChecker(layout, report), report)
     assert len(report.problems) == 1
     assert report.problems[0].message.startswith("is stale")
 

@@ -44,7 +44,7 @@ from goemo_cli.services.figures.style import (
     span,
     wrapped,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.training.train import train
 
 ODD_LABELS = (
@@ -80,11 +80,11 @@ def layout_of(checkpoint: Checkpoint) -> Layout:
     return Layout(checkpoint.path.parents[3])
 
 
-def source_of(checkpoint: Checkpoint) -> Source:
-    return Source(checkpoint, layout_of(checkpoint))
+def source_of(checkpoint: Checkpoint) -> RunData:
+    return RunData(checkpoint, layout_of(checkpoint))
 
 
-def drawn(number: str, source: Source) -> Any:
+def drawn(number: str, source: RunData) -> Any:
     with house_style():
         return figure_of(number).draw(source).figure
 
@@ -122,7 +122,7 @@ def title_of(figure: Figure) -> str:
     return str(figure.texts[0].get_text()).replace("\n", " ").replace("\u00a0", " ")
 
 
-def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 120) -> Source:
+def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 120) -> RunData:
     """A source over made-up data, metrics and thresholds of other labels."""
     rng = np.random.default_rng(0)
     share = 0.4 / np.arange(1, len(labels) + 1)
@@ -136,7 +136,7 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
     manifest = {**checkpoint.manifest, "labels": list(labels)}
     other = replace(checkpoint, manifest=manifest)
     other.__dict__["thresholds"] = thresholds  # as its cached property keeps it
-    source = Source(other, layout_of(checkpoint))
+    source = RunData(other, layout_of(checkpoint))
     source._kept["data"] = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
     source._kept["per_class"] = [
         {
@@ -184,7 +184,7 @@ def test_a_transformer_run_gets_every_figure(tiny: Checkpoint) -> None:
 def test_pictures_are_whole_and_nothing_partial_stays(tiny: Checkpoint) -> None:
     events: list[Event] = []
     layout = layout_of(tiny)
-    result = draw_figures(layout, only=["05", "09", "10"], listen=events.append)
+    result = draw_figures(layout, only=["05", "09", "10"], on_event=events.append)
     assert result.skipped == ()
     assert result.runs == (tiny.run,)
     names = ["05_token_length_distributions", "09_macro_vs_micro", "10_training_curves"]
@@ -473,7 +473,7 @@ def test_token_lengths_of_any_spread_are_drawn(
 def test_a_broken_tokenizer_is_named(tiny: Checkpoint, tmp_path: Path) -> None:
     shutil.copytree(tiny.path, tmp_path / "c")
     (tmp_path / "c" / "tokenizer.json").write_text("{}", "utf-8")
-    source = Source(replace(tiny, path=tmp_path / "c"), layout_of(tiny))
+    source = RunData(replace(tiny, path=tmp_path / "c"), layout_of(tiny))
     with pytest.raises(CorruptArtifactError, match=r"tokenizer\.json: is no tokenizer"):
         source.token_counts("test")
 

@@ -14,7 +14,7 @@ from goemo_cli.core.errors import (
     RunNotFoundError,
     SettingError,
 )
-from goemo_cli.core.events import Event, Noted
+from goemo_cli.core.events import Event, Info
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
@@ -46,7 +46,7 @@ def child(parent: tuple[Layout, TrainResult]) -> tuple[TrainResult, list[Event]]
     """The same run trained on at a rate that changes nothing."""
     layout, _ = parent
     said: list[Event] = []
-    return train(settings("@tiny", layout, "training.lr=1e-12"), layout=layout, listen=said.append), said
+    return train(settings("@tiny", layout, "training.lr=1e-12"), layout=layout, on_event=said.append), said
 
 
 def test_with_the_same_labels_training_goes_on(
@@ -56,7 +56,7 @@ def test_with_the_same_labels_training_goes_on(
     second, said = child
     before, after = (read_predictions(layout.split_predictions(one.run, "test")) for one in (first, second))
     np.testing.assert_allclose(after.y_prob, before.y_prob, atol=1e-6)
-    assert Noted("Classifier: 11 of 11 label heads reused") in said
+    assert Info("Classifier: 11 of 11 label heads reused") in said
     assert second.checkpoint.config.model.max_length == 24
 
 
@@ -94,9 +94,9 @@ def test_labels_in_common_go_on_and_others_are_new(parent: tuple[Layout, TrainRe
     layout, first = parent
     said: list[Event] = []
     config = settings(str(first.run), layout, data="other.csv")
-    result = train(config, layout=layout, listen=said.append)
+    result = train(config, layout=layout, on_event=said.append)
     assert "Stolz" in result.checkpoint.labels
-    assert Noted("Classifier: 10 of 11 label heads reused, new: Stolz") in said
+    assert Info("Classifier: 10 of 11 label heads reused, new: Stolz") in said
     assert trace_lineage(result.checkpoint, layout=layout).faulty == ()  # other data is no fault of a parent
 
 

@@ -13,7 +13,7 @@ from scipy.stats import binom, fisher_exact
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import multilabel_confusion_matrix
 
-from goemo_cli.core.checkpoint import Checkpoint, seal, unseal
+from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
 from goemo_cli.core.errors import CorruptArtifactError, DataError, NotFoundError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
@@ -36,7 +36,7 @@ from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_cooccurrence_clean import commoner_than_chance, similarity_order
 from goemo_cli.services.figures.reliability_diagram import LOWEST, bins_of
 from goemo_cli.services.figures.style import house_style, save_figure
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 MINE = ("03", "04", "16", "17", "18", "19", "21")
 ODD_LABELS = (
@@ -48,7 +48,7 @@ WORDS = [
     "so", "very", "happy", "angry", "sad", "table", "chair", "was", "it", "what", "no", "one", "ever", "today",
 ]  # fmt: skip
 
-MakeSource = Callable[..., Source]
+MakeSource = Callable[..., RunData]
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def make_source(make_checkpoint: Callable[..., Checkpoint], layout: Layout) -> M
 
     def make(
         labels: tuple[str, ...] = EMOTIONS, *, rows: int = 400, calibrated: bool = False, seed: int = 0
-    ) -> Source:
+    ) -> RunData:
         rng = np.random.default_rng(seed)
         share = 0.35 / np.arange(1, len(labels) + 1)
         share[-1] = 0
@@ -77,11 +77,11 @@ def make_source(make_checkpoint: Callable[..., Checkpoint], layout: Layout) -> M
             found = Calibrator(
                 labels, "platt", rng.normal(0, 0.3, n_labels), rng.uniform(0.6, 1.4, n_labels), (4,) * n_labels, {}
             )  # fmt: skip
-            unseal(checkpoint, CALIBRATION)
+            remove_from_manifest(checkpoint, CALIBRATION)
             found.write(checkpoint.path / CALIBRATION, run=str(checkpoint.run), source={})
-            seal(checkpoint, CALIBRATION)
+            add_to_manifest(checkpoint, CALIBRATION)
             checkpoint = Checkpoint.open(checkpoint.path)
-        source = Source(checkpoint, layout)
+        source = RunData(checkpoint, layout)
         source._kept["data"] = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
         y_true = splits["test"].y_true
         noise = rng.normal(-2.5, 1.0, y_true.shape) + 3 * y_true * rng.random(y_true.shape)
@@ -104,15 +104,15 @@ def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
 def fake_model(monkeypatch: pytest.MonkeyPatch) -> None:
     """Figure 21 embeds with a TF-IDF model of the comments that it draws."""
 
-    def classifier(source: Source) -> Any:
+    def classifier(source: RunData) -> Any:
         texts = source.predictions("test").texts
         y_true = source.predictions("test").y_true[:, :1]
-        return fit_tfidf(("one",), texts, y_true, seed=0, advanced=lambda n: None)
+        return fit_tfidf(("one",), texts, y_true, seed=0, on_progress=lambda n: None)
 
-    monkeypatch.setattr(Source, "classifier", classifier)
+    monkeypatch.setattr(RunData, "classifier", classifier)
 
 
-def drawn(number: str, source: Source) -> Any:
+def drawn(number: str, source: RunData) -> Any:
     with house_style():
         return figure_of(number).draw(source)
 
@@ -240,7 +240,10 @@ class TestCooccurrenceClean:
         source = make_source()
         found, train = drawn("03", source), source.data().train.y_true
         rows = zip(*(found.table[key] for key in ("emotion", "other", "together", "share")), strict=True)
-        by_pair = {(emotion, other): (together, share) for emotion, other, together, share in rows}
+        by_pair = {
+            (emotion, other): (cooccurrence_counts, share)
+            for emotion, other, cooccurrence_counts, share in rows
+        }
         assert len(by_pair) == 27**2
         assert not any("neutral" in pair for pair in by_pair)
         one, other = train[:, EMOTIONS.index("admiration")], train[:, EMOTIONS.index("amusement")]
@@ -250,11 +253,11 @@ class TestCooccurrenceClean:
     def test_the_picture_shows_the_table(self, make_source: MakeSource) -> None:
         found = drawn("03", make_source())
         image = found.figure.axes[0].images[0].get_array()
-        share, together = (cells_of(found, key, 27) for key in ("share", "together"))
+        share, cooccurrence_counts = (cells_of(found, key, 27) for key in ("share", "together"))
         assert image.mask.diagonal().all()
         shown = ~image.mask
         assert (image.data[shown] == share[shown]).all()
-        assert (together[~shown & ~np.eye(27, dtype=bool)] < 5).all()
+        assert (cooccurrence_counts[~shown & ~np.eye(27, dtype=bool)] < 5).all()
 
     def test_p_values_are_fishers_with_holm(self) -> None:
         rng = np.random.default_rng(1)

@@ -7,7 +7,7 @@ import pytest
 from sklearn.metrics import f1_score
 
 from goemo_cli.core.errors import DataFileError
-from goemo_cli.core.events import Event, Warned
+from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import ThresholdSettings
@@ -29,14 +29,14 @@ def foreign(tmp_path: Path) -> Path:
 
 
 def warnings(events: list[Event]) -> list[str]:
-    return [event.message for event in events if isinstance(event, Warned)]
+    return [event.message for event in events if isinstance(event, Warning)]
 
 
 def test_labels_without_support_count_as_scikit_learn_counts_them_and_are_named(
     foreign: Path, layout: Layout
 ) -> None:
     events: list[Event] = []
-    found = metrics_of_predictions(foreign, layout=layout, listen=events.append)
+    found = metrics_of_predictions(foreign, layout=layout, on_event=events.append)
     read = read_predictions(foreign)
     assert found.f1_macro == pytest.approx(
         f1_score(read.y_true, read.y_pred, average="macro", zero_division=0)
@@ -47,17 +47,17 @@ def test_labels_without_support_count_as_scikit_learn_counts_them_and_are_named(
 
 def test_every_command_that_shows_macro_averages_names_them(foreign: Path, layout: Layout) -> None:
     events: list[Event] = []
-    compare([str(foreign), str(foreign)], layout=layout, resamples=1_000, listen=events.append)
+    compare([str(foreign), str(foreign)], layout=layout, resamples=1_000, on_event=events.append)
     assert warnings(events) == [NO_FEAR]
     events.clear()
-    tune_predictions(foreign, ThresholdSettings(), layout=layout, listen=events.append)
+    tune_predictions(foreign, ThresholdSettings(), layout=layout, on_event=events.append)
     assert NO_FEAR in warnings(events)
 
 
 def test_nothing_is_named_if_every_label_has_support(foreign: Path, layout: Layout) -> None:
     foreign.write_text(foreign.read_text().replace("hm,,", "hm,fear,"))
     events: list[Event] = []
-    found = metrics_of_predictions(foreign, layout=layout, listen=events.append)
+    found = metrics_of_predictions(foreign, layout=layout, on_event=events.append)
     assert (warnings(events), found.labels_without_support) == ([], ())
 
 

@@ -17,7 +17,7 @@ from goemo_cli.core.errors import (
     SettingError,
     UnknownSettingError,
 )
-from goemo_cli.core.events import Event, Noted
+from goemo_cli.core.events import Event, Info
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.training.model_factory import CreatedModel, create_model, model_names
@@ -63,10 +63,10 @@ def test_a_run_is_a_model_that_goes_on(run: tuple[Path, TrainResult], reference:
     root, result = run
     named = {"NAME": str(result.run), "FOLDER": str(result.checkpoint.path)}.get(reference, reference)
     said: list[Event] = []
-    model = create_model(named, root=root, listen=said.append)
+    model = create_model(named, root=root, on_event=said.append)
     assert (model.name, model.base["id"], model.base["origin"]) == ("tiny", str(result.run), "run")
     assert model.continued == result.checkpoint.labels
-    assert Noted("Classifier: 28 of 28 label heads reused") in said
+    assert Info("Classifier: 28 of 28 label heads reused") in said
 
 
 def test_a_missing_tracker_falls_back_with_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -24,7 +24,7 @@ from goemo_cli.core.errors import (
     NotFoundError,
     SettingError,
 )
-from goemo_cli.core.events import Advanced, Event, Warned
+from goemo_cli.core.events import Advanced, Event, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import decide
@@ -205,8 +205,8 @@ def test_choices_that_make_no_sense_are_refused(runs: Runs) -> None:
 
 def test_another_threshold_is_said_aloud_and_top_k_limits(runs: Runs) -> None:
     heard: list[Event] = []
-    found = Predictor.load(runs["tiny"], threshold=0.1, top_k=2, listen=heard.append).predict(TEXTS)
-    assert any(isinstance(event, Warned) for event in heard)
+    found = Predictor.load(runs["tiny"], threshold=0.1, top_k=2, on_event=heard.append).predict(TEXTS)
+    assert any(isinstance(event, Warning) for event in heard)
     assert (found.y_pred == decide(found.y_prob, 0.1, top_k=2)).all()
     assert found.y_pred.sum(axis=1).max() == 2
 
@@ -398,7 +398,7 @@ def test_the_input_is_never_replaced(predictor: Predictor, tmp_path: Path) -> No
 
 def test_progress_adds_up(predictor: Predictor) -> None:
     heard: list[Event] = []
-    predict_stream(predictor, given_texts(TEXTS), lambda rows, found: None, listen=heard.append)
+    predict_stream(predictor, given_texts(TEXTS), lambda rows, found: None, on_event=heard.append)
     assert sum(event.amount for event in heard if isinstance(event, Advanced)) == len(TEXTS)
 
 
@@ -419,7 +419,7 @@ def test_predictions_are_logged_in_the_local_store_and_never_hurt(
     config = mirror_config(project=None, entity=None, mode="local")
 
     def log(root: Path) -> Mirrored | None:
-        return mirror_predictions(predictor, statistics, sample, config, root=root, listen=heard.append)
+        return mirror_predictions(predictor, statistics, sample, config, root=root, on_event=heard.append)
 
     logged = log(tmp_path)
     assert logged is not None
@@ -430,7 +430,7 @@ def test_predictions_are_logged_in_the_local_store_and_never_hurt(
     assert '"predict/share_joy"' in written
     (tmp_path / "file").write_text("a file where a folder should be")
     assert log(tmp_path / "file") is None
-    assert any(isinstance(event, Warned) for event in heard)
+    assert any(isinstance(event, Warning) for event in heard)
     with pytest.raises(SettingError, match="mode"):
         mirror_config(project=None, entity=None, mode="sideways")
 

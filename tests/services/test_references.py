@@ -16,7 +16,7 @@ from goemo_cli.core.errors import (
     RunNotFoundError,
     SettingError,
 )
-from goemo_cli.core.events import Event, Noted, Warned
+from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.index import ranked
 from goemo_cli.services.runs.references import choose_best, open_run
@@ -155,7 +155,7 @@ def test_a_run_with_cut_weights_is_passed_over_with_a_warning_unless_it_is_named
     said: list[Event] = []
     assert str(open_run("@latest", three, said.append).run) == MIDDLE
     assert str(open_run("@minilm", three, said.append).run) == OLD
-    assert [str(cut) in one.message for one in said if isinstance(one, Warned)] == [True, True]
+    assert [str(cut) in one.message for one in said if isinstance(one, Warning)] == [True, True]
     for name in (OLD, MIDDLE):
         shutil.rmtree(open_run(name, three).path)
     for reference in (NEW, "@latest", "@best"):
@@ -192,11 +192,11 @@ def test_the_best_run_is_chosen_by_a_score_for_which_nothing_is_fitted(layout: L
     add_run(layout, OLD, val=0.4, average_precision_macro=0.6)
     add_run(layout, NEW, val=0.9, average_precision_macro=0.5)
     told: list[Event] = []
-    assert str(open_run("@best", layout, listen=told.append).run) == OLD
-    assert str(open_run("@best:val/f1_macro", layout, listen=told.append).run) == NEW
+    assert str(open_run("@best", layout, on_event=told.append).run) == OLD
+    assert str(open_run("@best:val/f1_macro", layout, on_event=told.append).run) == NEW
     assert told == [
-        Noted(f"@best: {OLD} is the best of 2 by val/average_precision_macro"),
-        Noted(f"@best:val/f1_macro: {NEW} is the best of 2 by val/f1_macro"),
+        Info(f"@best: {OLD} is the best of 2 by val/average_precision_macro"),
+        Info(f"@best:val/f1_macro: {NEW} is the best of 2 by val/f1_macro"),
     ]
 
 

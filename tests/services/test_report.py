@@ -41,7 +41,7 @@ from goemo_cli.services.report.parts import Missing, visible
 from goemo_cli.services.report.scores import BY_RULE, RANKING
 from goemo_cli.services.report.sources import report_sources
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.training.train import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
@@ -78,7 +78,7 @@ def page(whole: Layout) -> str:
 
 def test_the_page_lies_where_the_contract_says_and_is_announced(whole: Layout, tmp_path: Path) -> None:
     events: list[Event] = []
-    result = create_report([], layout=whole, output=tmp_path / "one.html", listen=events.append)
+    result = create_report([], layout=whole, output=tmp_path / "one.html", on_event=events.append)
     assert result.runs == (names(whole)[-1],)
     assert FileWritten(result.path) in events
     assert whole.report_page == whole.root / "output" / "report" / "report.html"
@@ -224,12 +224,12 @@ def test_more_probabilities_than_a_browser_holds_are_left_out(
 
 def test_data_that_is_gone_is_not_counted(whole: Layout, tmp_path: Path) -> None:
     checkpoint = Checkpoint.open(next(whole.checkpoints()))
-    report = gather([Source(checkpoint, whole, data_dir=tmp_path / "nowhere")])
+    report = gather([RunData(checkpoint, whole, data_dir=tmp_path / "nowhere")])
     assert not isinstance(report.data, Missing)  # a data set named by its path has no other folder
     data = whole.root.parent / "data"
     data.rename(tmp_path / "away")
     try:
-        report = gather([Source(checkpoint, whole)])
+        report = gather([RunData(checkpoint, whole)])
     finally:
         (tmp_path / "away").rename(data)
     assert isinstance(report.data, Missing)
@@ -257,15 +257,15 @@ def test_the_papers_scores_are_shown_for_its_own_test_comments_alone(tmp_path: P
     config = TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": {"name": "sample"}}))
     layout = Layout(tmp_path)
     checkpoint = train(config, layout=layout).checkpoint
-    own = page_of(gather([Source(checkpoint, layout)]))
+    own = page_of(gather([RunData(checkpoint, layout)]))
     assert "Coarser emotions" in own
     assert "paper" not in re.sub(r"<(script|style).*?</\1>", "", own, flags=re.DOTALL)
     checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
-    report = gather([Source(checkpoint, layout)])
+    report = gather([RunData(checkpoint, layout)])
     assert "paper, trained on it" in page_of(report)
     assert "paper's F1" in markdown(report)
     checkpoint.manifest["labels"].reverse()
-    assert gather([Source(checkpoint, layout)]).paper is None, "other columns have other names"
+    assert gather([RunData(checkpoint, layout)]).paper is None, "other columns have other names"
 
 
 def test_the_leaderboard_ranks_by_val_and_sets_other_comments_apart(layout: Layout) -> None:
@@ -273,7 +273,7 @@ def test_the_leaderboard_ranks_by_val_and_sets_other_comments_apart(layout: Layo
     add_run(layout, "b-20260102-000000", val=0.6, test=0.1)
     add_run(layout, "c-20260103-000000", val=0.9, data="other")
     first = Checkpoint.open(next(layout.checkpoints()))
-    board = gather([Source(first, layout)]).leaderboard
+    board = gather([RunData(first, layout)]).leaderboard
     assert [(one.model, one.same_test, one.shown) for one in board.runs] == [
         ("b", True, False), ("a", True, True), ("c", False, False),
     ]  # fmt: skip
@@ -376,7 +376,7 @@ def test_the_front_of_a_sweep_is_that_of_optuna(layout: Layout) -> None:
     import optuna
 
     from goemo_cli.services.sweep import study as kept
-    from goemo_cli.services.sweep.objectives import aims_of
+    from goemo_cli.services.sweep.objectives import objectives_of
     from goemo_cli.services.sweep.results import result_of, write_tables
 
     metrics = [{"name": "val_auc", "goal": "maximize"}, {"name": "latency_ms"}, {"name": "checkpoint_mib"}]
@@ -402,7 +402,7 @@ def test_the_front_of_a_sweep_is_that_of_optuna(layout: Layout) -> None:
                 params=settings, distributions=distributions, user_attrs=kept_of, **ended
             )
         )
-    result = result_of(study, aims_of(parse_sweep(content)), "s", layout)
+    result = result_of(study, objectives_of(parse_sweep(content)), "s", layout)
     write_tables(result, layout=layout)
     found = all_sweeps(layout).shown["s"]
     assert isinstance(found, Sweep)

@@ -16,7 +16,7 @@ from goemo_cli.core.schema import SUMMARY_COLUMNS
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
-from goemo_cli.services.runs.removal import find_garbage, remove_garbage
+from goemo_cli.services.runs.removal import find_removable, remove_planned
 from goemo_cli.services.runs.show import describe_run, diff_runs, flat, list_runs
 from goemo_cli.services.training.summaries import (
     finished_checkpoints,
@@ -207,14 +207,14 @@ def test_where_pins_cannot_be_read_nothing_is_garbage(layout: Layout, content: s
     add_run(layout, A)
     write_text(layout.pins, content)
     with pytest.raises(CorruptArtifactError):
-        find_garbage(layout, keep=0)
+        find_removable(layout, keep=0)
 
 
 # Garbage
 
 
 def collected(layout: Layout, **options: float | None) -> list[str]:
-    return [piece.path.name for piece in find_garbage(layout, **options).garbage]  # type: ignore[arg-type]
+    return [piece.path.name for piece in find_removable(layout, **options).garbage]  # type: ignore[arg-type]
 
 
 def test_finished_runs_stay_unless_a_number_is_given(layout: Layout) -> None:
@@ -232,7 +232,7 @@ def test_the_newest_of_each_model_and_its_best_stay(layout: Layout) -> None:
     add_run(layout, D, val=0.3)
     add_run(layout, "bert-20250101-000000", val=0.05)
     assert collected(layout, keep=1) == [B, C]
-    plan = find_garbage(layout, keep=1)
+    plan = find_removable(layout, keep=1)
     assert plan.kept == {
         A: "best val/average_precision_macro of tiny",
         D: "among the newest 1 of tiny",
@@ -262,7 +262,7 @@ def test_what_kept_runs_were_made_from_stays_and_what_nobody_needs_goes(layout: 
     add_run(layout, D, val=0.9)
     add_run(layout, "ensemble-20260105-000000", parents={"members": [B, D]})
     assert collected(layout, keep=0) == [C]
-    assert find_garbage(layout, keep=0).kept[A] == f"{B} was made from it"
+    assert find_removable(layout, keep=0).kept[A] == f"{B} was made from it"
     add_run(layout, "ensemble-20260106-000000", val=0.9, parents={"members": [D]})
     assert collected(layout, keep=0) == [A, B, C, "ensemble-20260105-000000"]
 
@@ -273,7 +273,7 @@ def test_damaged_runs_and_links_are_left_for_people(layout: Layout, tmp_path: Pa
     write_text(layout.models / "tiny" / A / MANIFEST, "{")
     shutil.move(layout.models / "tiny" / B, tmp_path / "far")
     (layout.models / "tiny" / B).symlink_to(tmp_path / "far")
-    plan = find_garbage(layout, keep=0)
+    plan = find_removable(layout, keep=0)
     assert plan.garbage == ()
     assert (plan.kept[A], plan.kept[B]) == ("damaged", "a link")
 
@@ -305,9 +305,9 @@ def test_leftovers_of_killed_writes_are_garbage_once_they_are_old(layout: Layout
         write_text(path, "x")
     age(old, 25)
     age(inside, 25)
-    plan = find_garbage(layout)
+    plan = find_removable(layout)
     assert [piece.path for piece in plan.garbage] == [inside.parent, old]
-    remove_garbage(plan, layout=layout)
+    remove_planned(plan, layout=layout)
     assert not old.exists()
     assert not inside.parent.exists()
     assert young.exists()
@@ -318,7 +318,7 @@ def test_a_plan_touches_nothing_and_counts_the_bytes(layout: Layout) -> None:
     add_run(layout, A)
     add_run(layout, B)
     before = {path: path.stat().st_size for path in layout.root.rglob("*") if path.is_file()}
-    plan = find_garbage(layout, keep=1)
+    plan = find_removable(layout, keep=1)
     assert {path: path.stat().st_size for path in layout.root.rglob("*") if path.is_file()} == before
     assert plan.size == sum(size for path, size in before.items() if A[-15:] in str(path))
 
@@ -328,7 +328,7 @@ def test_a_removed_run_leaves_nothing_and_the_summaries_know(layout: Layout) -> 
     add_run(layout, B)
     write_text(layout.tensorboard / A / "events", "x")
     write_summaries(layout, models=["tiny"])
-    removed = remove_garbage(find_garbage(layout, keep=1), layout=layout)
+    removed = remove_planned(find_removable(layout, keep=1), layout=layout)
     assert [str(piece.run) for piece in removed] == [A]
     assert not [path for path in layout.root.rglob("*") if A[-15:] in path.name]
     for path, content in summary_tables(layout, list(finished_checkpoints(layout))).items():
@@ -342,7 +342,7 @@ def test_the_test_metrics_of_a_model_follow_its_newest_run(layout: Layout) -> No
     add_run(layout, B)
     write_summaries(layout, models=["tiny"])
     assert read_json(layout.test_metrics("tiny"))["run"] == B
-    remove_garbage(find_garbage(layout, keep=0), layout=layout)
+    remove_planned(find_removable(layout, keep=0), layout=layout)
     assert names(layout) == [A]
     assert read_json(layout.test_metrics("tiny"))["run"] == A
 
@@ -361,23 +361,23 @@ def test_an_interrupted_removal_leaves_an_unfinished_run_that_the_next_one_takes
     with monkeypatch.context() as patched:
         patched.setattr("shutil.rmtree", killed)
         with pytest.raises(KeyboardInterrupt):
-            remove_garbage(find_garbage(layout, keep=1), layout=layout)
+            remove_planned(find_removable(layout, keep=1), layout=layout)
     assert [one.state for one in listed_runs(layout)] == ["unfinished", "finished"]
-    plan = find_garbage(layout)
+    plan = find_removable(layout)
     assert [piece.kind for piece in plan.garbage] == ["unfinished"]
-    remove_garbage(plan, layout=layout)
+    remove_planned(plan, layout=layout)
     assert names(layout) == [B]
 
 
 def test_a_run_that_went_on_since_the_plan_stays(layout: Layout) -> None:
     goes_on = add_unfinished(layout, A, hours=25)
     finishes = add_unfinished(layout, B, hours=25)
-    plan = find_garbage(layout)
+    plan = find_removable(layout)
     assert len(plan.garbage) == 2
     write_text(goes_on / "weights.bin", "more")
     write_json(finishes / MANIFEST, {})
     age(finishes / MANIFEST, 25)
-    assert remove_garbage(plan, layout=layout) == ()
+    assert remove_planned(plan, layout=layout) == ()
     assert goes_on.is_dir()
     assert finishes.is_dir()
 
@@ -391,7 +391,7 @@ def test_the_files_of_a_kept_run_stay_when_a_copy_of_its_folder_goes(layout: Lay
         age(path, 25)
     for path in outside(layout, made.run):
         age(path, 25)
-    remove_garbage(find_garbage(layout), layout=layout)
+    remove_planned(find_removable(layout), layout=layout)
     assert not copy.exists()
     assert all(path.is_file() for path in outside(layout, made.run))
 

@@ -29,7 +29,7 @@ from goemo_cli.services.figures.robustness_confidence_intervals import SCORES
 from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_coverage import coverage
 from goemo_cli.services.figures.threshold_f1 import bars, good_cells
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.training.train import train
 
 SEVERAL = ("08", "09", "20")
@@ -48,23 +48,23 @@ def config_of(limit: int | None) -> TrainConfig:
 
 
 @pytest.fixture
-def source(runs: list[Checkpoint]) -> Source:
+def source(runs: list[Checkpoint]) -> RunData:
     """Of the first run, opened anew so that a test may change what it says."""
     return source_of(runs[0])
 
 
 @pytest.fixture
-def both(runs: list[Checkpoint]) -> Source:
+def both(runs: list[Checkpoint]) -> RunData:
     first, second = (source_of(run) for run in runs)
     first.others = (second,)
     return first
 
 
-def source_of(checkpoint: Checkpoint) -> Source:
-    return Source(Checkpoint.open(checkpoint.path), Layout(checkpoint.path.parents[3]))
+def source_of(checkpoint: Checkpoint) -> RunData:
+    return RunData(Checkpoint.open(checkpoint.path), Layout(checkpoint.path.parents[3]))
 
 
-def drawn(number: str, source: Source) -> Any:
+def drawn(number: str, source: RunData) -> Any:
     with house_style():
         return figure_of(number).draw(source)
 
@@ -77,7 +77,7 @@ def caption_of(picture: Any) -> str:
     return str(picture.figure.get_supxlabel()).replace("\n", " ").replace("\u00a0", " ")
 
 
-def per_class(source: Source) -> dict[str, dict[str, str]]:
+def per_class(source: RunData) -> dict[str, dict[str, str]]:
     path = source.layout.per_class_metrics(source.checkpoint.run)
     with path.open(encoding="utf-8", newline="") as stream:
         return {row["emotion"]: row for row in csv.DictReader(stream)}
@@ -88,7 +88,7 @@ def predictions(y_true: Any, y_prob: Any) -> Predictions:
     return Predictions(tuple("abc"[: gold.shape[1]]), ["x"] * len(gold), gold, prob >= 0.5, prob)
 
 
-def test_auc_and_f1_are_those_of_the_csv(source: Source) -> None:
+def test_auc_and_f1_are_those_of_the_csv(source: RunData) -> None:
     picture, known = drawn("08", source), per_class(source)
     left, right = picture.figure.axes
     labels = [tick.get_text() for tick in left.get_yticklabels()]
@@ -103,7 +103,7 @@ def test_auc_and_f1_are_those_of_the_csv(source: Source) -> None:
 
 
 @pytest.mark.parametrize("number", SEVERAL)
-def test_several_runs_stand_beside_each_other(both: Source, number: str) -> None:
+def test_several_runs_stand_beside_each_other(both: RunData, number: str) -> None:
     picture, alone = drawn(number, both), drawn(number, both.others[0])
     first, second = (str(one.checkpoint.run) for one in (both, *both.others))
     names = list(picture.table["run"])
@@ -117,7 +117,7 @@ def test_several_runs_stand_beside_each_other(both: Source, number: str) -> None
     assert cells == set(zip(alone.table[key], alone.table[value], strict=True)), "the same numbers as alone"
 
 
-def test_a_title_names_the_highest_score(both: Source) -> None:
+def test_a_title_names_the_highest_score(both: RunData) -> None:
     means = [
         np.mean([float(row["f1_score"]) for row in per_class(one).values()]) for one in (both, *both.others)
     ]
@@ -127,12 +127,12 @@ def test_a_title_names_the_highest_score(both: Source) -> None:
     assert "goemo compare" in caption_of(picture)
 
 
-def test_equal_scores_have_no_winner(source: Source) -> None:
+def test_equal_scores_have_no_winner(source: RunData) -> None:
     source.others = (source_of(source.checkpoint),)
     assert title_of(drawn("09", source)).startswith("Highest macro-F1: all runs (0.")
 
 
-def test_runs_that_do_not_compare_are_refused(both: Source) -> None:
+def test_runs_that_do_not_compare_are_refused(both: RunData) -> None:
     (other,) = both.others
     other.checkpoint.metrics["data"]["split_sha256"]["test"] = "0" * 64
     with pytest.raises(DataError, match="was scored on other test comments than"):
@@ -152,7 +152,7 @@ def test_figures_of_one_run_say_so(runs: list[Checkpoint]) -> None:
     assert {figure.number for figure in FIGURES if figure.several} == {"08", "09", "20", "23"}
 
 
-def test_macro_and_micro_are_those_of_scikit_learn(source: Source) -> None:
+def test_macro_and_micro_are_those_of_scikit_learn(source: RunData) -> None:
     picture, test = drawn("09", source), source.predictions("test")
     assert list(picture.table["rule"]) == list(RULES)
     for at, rule in enumerate(RULES):
@@ -168,7 +168,7 @@ def test_macro_and_micro_are_those_of_scikit_learn(source: Source) -> None:
     assert bold == [f"{source.thresholds.rule}, its own"]
 
 
-def test_a_score_that_metrics_lack_is_named(source: Source) -> None:
+def test_a_score_that_metrics_lack_is_named(source: RunData) -> None:
     del source.checkpoint.metrics["test"]["global"]["f1_micro"]
     with pytest.raises(CorruptArtifactError, match=r"metrics\.json: test lacks global, f1_micro"):
         drawn("09", source)
@@ -177,7 +177,7 @@ def test_a_score_that_metrics_lack_is_named(source: Source) -> None:
         drawn("20", source)
 
 
-def test_micro_curves_are_those_of_scikit_learn(source: Source) -> None:
+def test_micro_curves_are_those_of_scikit_learn(source: RunData) -> None:
     picture = drawn("12", source)
     for split in ("val", "test"):
         part = source.predictions(split)
@@ -190,7 +190,7 @@ def test_micro_curves_are_those_of_scikit_learn(source: Source) -> None:
     assert lines["val"].get_ydata().tolist() == list(picture.table["val"])
 
 
-def test_f1_over_thresholds_is_that_of_scikit_learn(source: Source) -> None:
+def test_f1_over_thresholds_is_that_of_scikit_learn(source: RunData) -> None:
     picture, val = drawn("13", source), source.predictions("val")
     shape = (len(EMOTIONS), len(GRID))
     labels = np.array(picture.table["emotion"]).reshape(shape)[:, 0].tolist()
@@ -221,7 +221,7 @@ def test_bars_cover_what_is_good_and_the_own_threshold() -> None:
     assert found[3][1:] == pytest.approx((GRID[0] - 0.005, 0.995))
 
 
-def test_every_own_threshold_is_in_a_bar(source: Source) -> None:
+def test_every_own_threshold_is_in_a_bar(source: RunData) -> None:
     picture = drawn("13", source)
     axes, table = picture.figure.axes[0], picture.table
     covered: dict[int, list[tuple[float, float]]] = {}
@@ -254,14 +254,14 @@ def test_every_own_threshold_is_in_a_bar(source: Source) -> None:
     ],
 )  # fmt: skip
 def test_a_threshold_is_chosen_for_one_score_alone(
-    source: Source, objective: dict[str, Any], number: str, title: str
+    source: RunData, objective: dict[str, Any], number: str, title: str
 ) -> None:
     thresholds = replace(source.thresholds, settings=ThresholdSettings(**objective))
     source.checkpoint.__dict__["thresholds"] = thresholds  # as its cached property keeps it
     assert title in title_of(drawn(number, source))
 
 
-def test_the_best_threshold_on_val_is_marked_if_it_is_another(source: Source) -> None:
+def test_the_best_threshold_on_val_is_marked_if_it_is_another(source: RunData) -> None:
     source.checkpoint.__dict__["thresholds"] = replace(source.thresholds, global_threshold=0.777)
     picture = drawn("12", source)
     table = picture.table
@@ -277,7 +277,7 @@ def test_coverage_counts_comments_and_labels() -> None:
     assert coverage(part, np.array([0.1, 0.5, 0.95])).tolist() == [[1, 2 / 3, 0], [2, 1, 0]]
 
 
-def test_coverage_is_drawn_with_gold(source: Source) -> None:
+def test_coverage_is_drawn_with_gold(source: RunData) -> None:
     picture, test = drawn("14", source), source.predictions("test")
     chosen = source.thresholds.global_threshold
     decided = test.y_prob.astype(float) >= chosen
@@ -288,7 +288,7 @@ def test_coverage_is_drawn_with_gold(source: Source) -> None:
     assert test.y_true.sum() / len(test) in horizontal
 
 
-def test_intervals_are_those_of_metrics_and_csv(source: Source) -> None:
+def test_intervals_are_those_of_metrics_and_csv(source: RunData) -> None:
     picture, known, metrics = drawn("20", source), per_class(source), source.checkpoint.metrics["test"]
     table = picture.table
     for at, (key, _, by_rule) in enumerate(SCORES):
@@ -307,7 +307,7 @@ def test_intervals_are_those_of_metrics_and_csv(source: Source) -> None:
     assert support == sorted(support, reverse=True)
 
 
-def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: Source) -> None:
+def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: RunData) -> None:
     """F1 itself is in figure 07."""
     picture = drawn("20", source)
     table, bottom = picture.table, picture.figure.axes[1]
@@ -320,7 +320,7 @@ def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: Source) 
     np.testing.assert_array_equal(table["half_width"][len(SCORES) :], drawn_widths)
 
 
-def test_without_intervals_scores_are_drawn_alone(source: Source) -> None:
+def test_without_intervals_scores_are_drawn_alone(source: RunData) -> None:
     test = source.checkpoint.metrics["test"]
     for scores in (test, *(test[rule] for rule in RULES)):
         for key in [key for key in scores if key.endswith("_ci")]:
@@ -354,7 +354,7 @@ def test_long_curves_are_thinned_with_both_ends() -> None:
     assert (threshold[0], recall[-1]) == (1, 1)
 
 
-def test_every_label_has_a_panel_with_its_own_point(source: Source) -> None:
+def test_every_label_has_a_panel_with_its_own_point(source: RunData) -> None:
     picture, known, test = drawn("22", source), per_class(source), source.predictions("test")
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
     assert sorted(title for title in titles if title) == sorted(EMOTIONS)
@@ -379,7 +379,7 @@ def on_steps(line: Any, dot: Any) -> bool:
     )
 
 
-def test_the_runs_own_points_are_on_the_curves(source: Source) -> None:
+def test_the_runs_own_points_are_on_the_curves(source: RunData) -> None:
     """Also those of labels with few comments, whose precision falls far between two positives."""
     picture = drawn("22", source)
     rows = zip(*(picture.table[key] for key in ("emotion", "recall", "precision", "point")), strict=True)
@@ -395,7 +395,7 @@ def test_the_runs_own_points_are_on_the_curves(source: Source) -> None:
         assert precision in (None, dot.get_ydata()[0])
 
 
-def test_points_that_no_threshold_gives_say_so(source: Source) -> None:
+def test_points_that_no_threshold_gives_say_so(source: RunData) -> None:
     test = source.predictions("test")
     test.y_pred[:, 0] = test.y_true[:, 0]
     test.y_pred[:, 1] = False
@@ -410,7 +410,7 @@ def test_points_that_no_threshold_gives_say_so(source: Source) -> None:
     assert "Hollow: nothing is predicted" in caption_of(picture)
 
 
-def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: Source) -> None:
+def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: RunData) -> None:
     test = source.predictions("test")
     test.y_true[:, 3] = False
     picture = drawn("22", source)
@@ -419,7 +419,7 @@ def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: Sourc
     assert EMOTIONS[3] not in picture.table["emotion"]
 
 
-def test_our_f1_stands_beside_the_papers(source: Source) -> None:
+def test_our_f1_stands_beside_the_papers(source: RunData) -> None:
     source.checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
     picture, known = drawn("23", source), per_class(source)
     labels, ours = picture.table["emotion"], picture.table["f1_score"]
@@ -436,7 +436,7 @@ def test_clearly_above_means_the_whole_interval() -> None:
     assert sides(ours, np.array([0.446, 0.4, 0.204, 0.2])) == (0, 0), "the paper rounds to two decimals"
 
 
-def test_the_paper_is_for_its_own_labels_and_comments(source: Source) -> None:
+def test_the_paper_is_for_its_own_labels_and_comments(source: RunData) -> None:
     with pytest.raises(DataError, match="was not scored on the test split of GoEmotions"):
         drawn("23", source)
     source.checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
@@ -452,7 +452,7 @@ def test_the_paper_is_for_its_own_labels_and_comments(source: Source) -> None:
         drawn("23", source)
 
 
-def test_correlations_are_those_of_scipy(source: Source) -> None:
+def test_correlations_are_those_of_scipy(source: RunData) -> None:
     picture = drawn("06", source)
     table = picture.table
     for measure, other, rho in zip(table["measure"], table["other"], table["spearman"], strict=True):
@@ -490,7 +490,7 @@ def test_a_rank_correlation_is_tested_by_permutations(n_values: int) -> None:
     assert p_value == pytest.approx(expected, abs=0.02)
 
 
-def test_few_labels_correlate_with_nothing(source: Source) -> None:
+def test_few_labels_correlate_with_nothing(source: RunData) -> None:
     """Three points in a line are no finding: title, colours and caption say so."""
     labels = ["joy", "anger", "fear"]
     source.checkpoint.manifest["labels"][:] = labels
@@ -509,7 +509,7 @@ def test_few_labels_correlate_with_nothing(source: Source) -> None:
     ("rho", "said"),
     [(1, "0.10 to 0.90, lower for rare ones"), (-1, "0.10 to 0.90, higher for rare ones"), (0, "from 0.10 to 0.90")],
 )  # fmt: skip
-def test_rare_labels_fare_worse_only_if_they_do(source: Source, rho: int, said: str) -> None:
+def test_rare_labels_fare_worse_only_if_they_do(source: RunData, rho: int, said: str) -> None:
     """The title of 09 follows a test over the labels, whatever macro- and micro-F1 are."""
     n = len(EMOTIONS)
     f1 = np.linspace(0.1, 0.9, n)
@@ -521,14 +521,14 @@ def test_rare_labels_fare_worse_only_if_they_do(source: Source, rho: int, said: 
     assert ("rare ones" in title) == bool(rho)
 
 
-def test_two_labels_do_not_correlate(source: Source, tmp_path: Path) -> None:
+def test_two_labels_do_not_correlate(source: RunData, tmp_path: Path) -> None:
     source.checkpoint.manifest["labels"][:] = ["joy", "anger"]
     source._kept["per_class"] = [row for row in source.per_class() if row["emotion"] in ("joy", "anger")]
     with pytest.raises(DataError, match="2 labels are too few"):
         drawn("06", source)
 
 
-def test_a_csv_of_other_labels_is_named(source: Source) -> None:
+def test_a_csv_of_other_labels_is_named(source: RunData) -> None:
     source._kept["per_class"] = source.per_class()[:-1]
     with pytest.raises(DataFileError, match="its labels are not those of"):
         drawn("08", source)

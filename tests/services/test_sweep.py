@@ -18,12 +18,12 @@ from optuna.trial import TrialState
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, TrainingFailedError
-from goemo_cli.core.events import Event, Noted
+from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.sweep import SweepResult, open_sweep, sweep
 from goemo_cli.services.sweep import study as kept
-from goemo_cli.services.sweep.objectives import aims_of, scores_of
+from goemo_cli.services.sweep.objectives import objectives_of, scores_of
 from goemo_cli.services.sweep.pruning import Hyperband
 from goemo_cli.services.sweep.results import importances
 from goemo_cli.services.sweep.study import abandoned, give_back, open_study
@@ -99,10 +99,10 @@ def test_a_sweep_continues_without_repeating_what_is_finished(done: tuple[Layout
     again = sweep(SEVERAL, layout=layout, trials=2)
     assert again.trials == result.trials
     told: list[Event] = []
-    more = sweep(SEVERAL, layout=layout, trials=4, count=1, listen=told.append)
+    more = sweep(SEVERAL, layout=layout, trials=4, count=1, on_event=told.append)
     assert len(more.trials) == 3
     assert more.trials[2].duplicate_of == 0
-    assert any(isinstance(event, Noted) and event.message.startswith("3/4  trial 2") for event in told)
+    assert any(isinstance(event, Info) and event.message.startswith("3/4  trial 2") for event in told)
     assert open_sweep("s", layout=layout)[0].trials == more.trials
 
 
@@ -117,7 +117,7 @@ def test_a_run_that_a_dead_worker_left_finished_is_taken(
 ) -> None:
     layout, result = done
     config = file(name="left")
-    study = open_study(config, aims_of(config), layout=layout)
+    study = open_study(config, objectives_of(config), layout=layout)
     trial = study.ask()
     trial.suggest_categorical("training.seed", [0])
     trial.set_user_attr(kept.WORKER, {**kept.worker(), "pid": dead_process()})
@@ -136,7 +136,7 @@ def dead_process() -> int:
 
 def test_trials_of_the_dead_are_given_back_once(layout: Layout) -> None:
     config = file()
-    study = open_study(config, aims_of(config), layout=layout)
+    study = open_study(config, objectives_of(config), layout=layout)
     alive, dead, silent, fresh = (study.ask() for _ in range(4))
     for trial, worker, heartbeat in (
         (alive, kept.worker(), 0.0),
@@ -184,9 +184,9 @@ def test_a_storage_that_is_none_is_refused_without_its_password(layout: Layout) 
 
 def test_a_database_holds_the_study_too(layout: Layout, tmp_path: Path) -> None:
     config, url = file("grid"), f"sqlite:///{tmp_path}/study.db"
-    study = open_study(config, aims_of(config), layout=layout, storage=url)
+    study = open_study(config, objectives_of(config), layout=layout, storage=url)
     assert [one.state for one in study.trials] == [TrialState.WAITING]
-    again = open_study(config, aims_of(config), layout=layout, storage=url)
+    again = open_study(config, objectives_of(config), layout=layout, storage=url)
     assert len(again.trials) == 1  # a grid is put in once
     study._storage.remove_session()
     again._storage.remove_session()
@@ -218,7 +218,7 @@ def test_an_unknown_sweep_is_named_with_those_there_are(done: tuple[Layout, Swee
 )
 def test_what_is_searched_for_is_checked(metric: dict[str, Any], said: str) -> None:
     with pytest.raises(SettingError) as error:
-        aims_of(file(metric=metric))
+        objectives_of(file(metric=metric))
     assert said in str(error.value)
 
 
@@ -228,14 +228,14 @@ def test_what_is_searched_for_is_checked(metric: dict[str, Any], said: str) -> N
 )  # fmt: skip
 def test_names_that_wandb_users_write_are_understood(name: str, known: str) -> None:
     goal = "minimize" if "loss" in name else "maximize"
-    assert aims_of(file(metric={"name": name, "goal": goal})).objectives[0].name == known
+    assert objectives_of(file(metric={"name": name, "goal": goal})).objectives[0].name == known
 
 
 def test_a_combined_score_is_the_weighted_sum(done: tuple[Layout, SweepResult]) -> None:
     layout, result = done
     weights = {"val/f1_macro": 1, "training_seconds": -0.001}
     config = file(metric={"name": "combined_score", "goal": "maximize"}, combined_score=weights)
-    aims = aims_of(config)
+    aims = objectives_of(config)
     checkpoint = Checkpoint.open(layout.models / "tfidf" / str(result.require_best().run))
     scores = scores_of(checkpoint, aims.needed, layout)
     [value] = aims.values(scores)
@@ -247,11 +247,11 @@ def test_a_combined_score_is_the_weighted_sum(done: tuple[Layout, SweepResult]) 
 
 def test_early_terminate_needs_a_metric_of_every_epoch() -> None:
     early = {"type": "hyperband", "min_iter": 1}
-    assert aims_of(file(early_terminate=early)).objectives[0].name == "val/f1_macro"
+    assert objectives_of(file(early_terminate=early)).objectives[0].name == "val/f1_macro"
     with pytest.raises(SettingError, match="after every epoch"):
-        aims_of(file(early_terminate=early, metric={"name": "val/auc_macro", "goal": "maximize"}))
+        objectives_of(file(early_terminate=early, metric={"name": "val/auc_macro", "goal": "maximize"}))
     with pytest.raises(SettingError, match="after every epoch"):
-        aims_of(file(early_terminate=early, metrics=[F1, COSTS[0]]))
+        objectives_of(file(early_terminate=early, metrics=[F1, COSTS[0]]))
 
 
 def pruned(histories: Sequence[Sequence[float]], rule: EarlyTerminate, goal: Any = "minimize") -> list[bool]:
@@ -302,7 +302,7 @@ def test_importance_finds_the_setting_that_matters(layout: Layout) -> None:
             "training.warmup": {"min": 0.0, "max": 0.9},
         }
     )
-    aims = aims_of(config)
+    aims = objectives_of(config)
     study = open_study(config, aims, layout=layout)
     for _ in range(20):
         trial = study.ask()
@@ -449,7 +449,7 @@ def test_a_trial_that_falls_behind_is_ended(tmp_path: Path) -> None:
     )
     layout = Layout(tmp_path / "root")
     config = read_sweep_file(path)
-    study = open_study(config, aims_of(config), layout=layout)
+    study = open_study(config, objectives_of(config), layout=layout)
     learned = study.ask()
     learned.set_user_attr(kept.SETTINGS, {one.name: suggest(learned, one) for one in config.parameters})
     for epoch in (1, 2):

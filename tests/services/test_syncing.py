@@ -15,13 +15,13 @@ from goemo_cli.core.errors import (
     NotFoundError,
     RemoteError,
 )
-from goemo_cli.core.events import Event, Noted
+from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_text
 from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training.tracking import settings_told
+from goemo_cli.services.training.tracking import logged_settings
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.journal import JournalTracker, journal_path
@@ -42,7 +42,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbSer
 def journalled(layout: Layout, *, finish: bool = True) -> JournalTracker:
     """A run of two epochs with a file, a table and two artifacts, as its journal tells it."""
     journal = JournalTracker(layout.journals, root=layout.root, mirror_id="abcd1234")
-    journal.start(RUN, settings_told(TrainConfig()), {"git_commit": "c0ffee"})
+    journal.start(RUN, logged_settings(TrainConfig()), {"git_commit": "c0ffee"})
     for epoch in (1, 2):
         journal.log({"val/auc": epoch / 10}, step=10 * epoch, epoch=epoch)
     journal.histograms({"gradients/bias": Histogram((1, 0, 2), -1.0, 2.0, 3.0, 9.0)}, step=20)
@@ -69,10 +69,10 @@ def test_a_run_goes_up_under_the_id_of_its_journal_and_what_gets_lost_again(
 ) -> None:
     journalled(layout)
     said: list[Event] = []
-    synced = sync_run(str(RUN), layout=layout, listen=said.append)
+    synced = sync_run(str(RUN), layout=layout, on_event=said.append)
     assert synced.sent == ("the run tester/goemo/abcd1234",)
     there = server.runs["tester/goemo/abcd1234"]
-    assert Noted(f"W&B: {server.url}/tester/goemo/runs/abcd1234") in said
+    assert Info(f"W&B: {server.url}/tester/goemo/runs/abcd1234") in said
     assert (there.state, there.name) == ("finished", str(RUN))
     assert [row["val/auc"] for row in there.history if "epoch" in row] == [0.1, 0.2]
     (shown,) = (row["gradients/bias"] for row in there.history if "gradients/bias" in row)

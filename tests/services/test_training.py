@@ -90,7 +90,7 @@ def test_a_threshold_override_decides_the_labels(
     layout, result = finished
     said: list[Event] = []
     exported = export_predictions(
-        result.checkpoint, layout=layout, threshold=0.05, output=tmp_path, listen=said.append
+        result.checkpoint, layout=layout, threshold=0.05, output=tmp_path, on_event=said.append
     )
     predictions = read_predictions(exported.paths["test"])
     np.testing.assert_array_equal(predictions.y_pred, predictions.y_prob.astype(np.float64) >= 0.05)
@@ -215,7 +215,7 @@ def test_early_stopping_and_events(tmp_path: Path) -> None:
         "tiny", "data.max_train_samples=64", "training.epochs=6", "training.early_stopping.patience=1",
         "training.early_stopping.min_delta=0.5",
     )  # fmt: skip
-    result = train(config, layout=Layout(tmp_path), listen=said.append)
+    result = train(config, layout=Layout(tmp_path), on_event=said.append)
     epochs = [event for event in said if isinstance(event, EpochEnded)]
     assert len(epochs) == 2
     assert [event.is_best for event in epochs] == [True, False]

@@ -12,7 +12,7 @@ from sklearn.metrics import f1_score, precision_score
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataError, NotFoundError, SettingError
-from goemo_cli.core.events import Event, Warned
+from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions, write_predictions
 from goemo_cli.core.schema import SWEEP_COLUMNS, THRESHOLD_COLUMNS
@@ -66,13 +66,13 @@ def test_labels_below_a_floor_are_listed(run: Checkpoint, layout: Layout) -> Non
     """The sample has labels of a few positives; some reach a precision of .9, others do not."""
     events: list[Event] = []
     settings = ThresholdSettings(objective="precision_floor", floor=0.9)
-    result = tune_run(run, settings, layout=layout, listen=events.append)
+    result = tune_run(run, settings, layout=layout, on_event=events.append)
     val = read_predictions(layout.split_predictions(run.run, "val"))
     precision = precision_score(val.y_true, val.y_pred, average=None, zero_division=0)
     below = {label for label, score in zip(run.labels, precision, strict=True) if score < 0.9}
     assert 0 < len(below) < len(run.labels)
     assert set(result.below_floor) == below
-    (warned,) = [event.message for event in events if isinstance(event, Warned)]
+    (warned,) = [event.message for event in events if isinstance(event, Warning)]
     assert "below the precision floor of 0.9 on val: " in warned
     assert all(label in warned for label in below)
     path = layout.split_predictions(run.run, "val")
@@ -131,10 +131,10 @@ def test_a_file_of_val_predictions_changes_no_run(run: Checkpoint, layout: Layou
     before = (run.path / "thresholds.json").read_bytes()
     events: list[Event] = []
     path = layout.split_predictions(run.run, "val")
-    result = tune_predictions(path, ThresholdSettings(), layout=layout, listen=events.append)
+    result = tune_predictions(path, ThresholdSettings(), layout=layout, on_event=events.append)
     assert (run.path / "thresholds.json").read_bytes() == before
     assert result.thresholds.per_label.tolist() == run.thresholds.per_label.tolist()
-    assert not any(isinstance(event, Warned) for event in events)
+    assert not any(isinstance(event, Warning) for event in events)
 
 
 def test_rows_of_nobodys_val_split_are_taken_with_a_warning(
@@ -143,11 +143,11 @@ def test_rows_of_nobodys_val_split_are_taken_with_a_warning(
     path = tmp_path / "mine.csv"
     write_predictions(path, make_predictions(40))
     events: list[Event] = []
-    result = tune_predictions(path, ThresholdSettings(), layout=layout, listen=events.append)
+    result = tune_predictions(path, ThresholdSettings(), layout=layout, on_event=events.append)
     assert any(
         "be sure that they are no test split" in event.message
         for event in events
-        if isinstance(event, Warned)
+        if isinstance(event, Warning)
     )
     assert result.written[0].name == "threshold_sweep_mine.csv"
 

@@ -73,7 +73,7 @@ def edit_json(path: Path, change: Callable[[dict[str, object]], None]) -> None:
     path.write_text(json.dumps(value, indent=2), encoding="utf-8")
 
 
-def seal(root: Path) -> None:
+def add_to_manifest(root: Path) -> None:
     """Make the manifest fit what was changed, as a careful forger would."""
     old = json.loads((tiny(root) / "manifest.json").read_text(encoding="utf-8"))
     run = Checkpoint.open(next(root.glob("artifacts/models/tfidf/*"))).run
@@ -191,7 +191,7 @@ def test_edited_metrics_are_named_even_with_a_fitting_manifest(root: Path) -> No
         metrics["test"]["per_label"]["f1_macro"] = 0.99  # type: ignore[index]
 
     edit_json(tiny(root) / "metrics.json", praise)
-    seal(root)
+    add_to_manifest(root)
     found = problems(root)
     assert any("test.per_label.f1_macro is 0.99, should be" in line for line in found)
     assert any("metric_summary.csv" in line for line in found)
@@ -202,7 +202,7 @@ def test_edited_thresholds_are_named_even_with_a_fitting_manifest(root: Path) ->
         thresholds["per_label"]["joy"] = 0.01  # type: ignore[index]
 
     edit_json(tiny(root) / "thresholds.json", lower)
-    seal(root)
+    add_to_manifest(root)
     assert any(
         "thresholds.json: thresholds do not follow from the val predictions: joy" in line
         for line in problems(root)
@@ -215,7 +215,7 @@ def test_permuted_labels_in_the_model_are_named(root: Path) -> None:
         names["0"], names["1"] = names["1"], names["0"]  # type: ignore[index]
 
     edit_json(tiny(root) / "config.json", swap)
-    seal(root)
+    add_to_manifest(root)
     assert "config.json: id2label differs from the manifest's labels" in problems(root)
 
 
@@ -238,7 +238,7 @@ def test_missing_predictions_of_a_finished_run_are_a_problem(root: Path) -> None
 def test_nan_in_metrics_is_named(root: Path) -> None:
     path = tiny(root) / "metrics.json"
     path.write_text(path.read_text(encoding="utf-8").replace('"seed": 0', '"seed": NaN'), encoding="utf-8")
-    seal(root)
+    add_to_manifest(root)
     assert any("NaN is not a number" in line for line in problems(root))
 
 
@@ -332,7 +332,7 @@ def test_weights_and_manifest_forged_together_are_told_by_recomputing(root: Path
             save_file(weights, path, metadata={"format": "pt"})
         else:
             torch.save(weights, path)
-    seal(root)
+    add_to_manifest(root)
     assert validate_artifacts(Layout(root)).ok  # nothing but the weights can tell
     report = validate_artifacts(Layout(root), recompute=20)
     (problem,) = report.problems
@@ -375,7 +375,7 @@ def test_edited_val_scores_are_named(root: Path) -> None:
         metrics["val"]["global"]["f1_micro"] = 0.99
 
     edit_json(tiny(root) / "metrics.json", praise)
-    seal(root)
+    add_to_manifest(root)
     assert any("val.global.f1_micro is 0.99, should be" in line for line in problems(root))
 
 
@@ -384,7 +384,7 @@ def test_edited_scores_on_a_coarser_taxonomy_are_named(root: Path) -> None:
         metrics["taxonomies"]["ekman"]["max"]["per_label"]["f1_macro"] = 0.99
 
     edit_json(tiny(root) / "metrics.json", praise)
-    seal(root)
+    add_to_manifest(root)
     assert any(
         "taxonomies.ekman.max.per_label.f1_macro is 0.99, should be" in line for line in problems(root)
     )
@@ -399,7 +399,7 @@ def test_other_splits_than_the_published_ones_are_named(root: Path) -> None:
     path = tiny(root) / "train_config.yaml"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("name: sample", "name: goemotions"), encoding="utf-8")
-    seal(root)
+    add_to_manifest(root)
     # Train was cut to 100 comments, so that it is not compared.
     assert any(
         "order of test are not those of the published GoEmotions files" in line for line in problems(root)

@@ -16,7 +16,7 @@ from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.validation.sources import Sources, check_statistics
+from goemo_cli.services.validation.sources import SourceChecker, check_statistics
 
 RUN = RunName("tiny", "20260101-000000")
 SOURCE = "artifacts/predictions/test_predictions_tiny_20260101-000000.csv"
@@ -33,7 +33,7 @@ def source(layout: Layout) -> Path:
 def found(layout: Layout) -> tuple[list[str], list[str]]:
     """Problems and warnings of statistics and figures."""
     report = ValidationReport(layout.root)
-    sources = Sources(layout, report)
+    sources = SourceChecker(layout, report)
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
     return [one.message for one in report.problems], [one.message for one in report.warnings]

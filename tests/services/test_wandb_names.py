@@ -13,7 +13,7 @@ from goemo_cli.core.errors import SettingError
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.tracking import open_tracker, settings_told
+from goemo_cli.services.training.tracking import logged_settings, open_tracker
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking import LoggerConfig
 from goemo_cli.tracking.wandb.files import WandbSource
@@ -94,7 +94,7 @@ def test_disabled_is_the_same_everywhere_and_an_unknown_mode_an_error(
     assert LoggerConfig().mode == LoggerConfig(mode="disabled").mode == "local"
     said: list[Any] = []
     tracker = open_tracker(
-        resolve_settings(None, {"logging.wandb.enabled": True}), layout=layout, listen=said.append
+        resolve_settings(None, {"logging.wandb.enabled": True}), layout=layout, on_event=said.append
     )
     assert tracker.run_id is None
     assert ["nothing is sent" in one.message for one in said] == [True]
@@ -131,7 +131,7 @@ def test_what_is_logged_under_a_variable_is_found_under_it(
         monkeypatch.setenv(*VARIABLES[name][:2])
     settings = resolve_settings(None, {"logging.wandb.enabled": True, "logging.wandb.required": True})
     tracker = open_tracker(settings, layout=layout)
-    tracker.start(RUN, settings_told(settings), {})
+    tracker.start(RUN, logged_settings(settings), {})
     tracker.finish({})
     assert list(server.runs) == [f"team/of-variable/{tracker.run_id}"]
     (there,) = server.runs.values()
@@ -156,6 +156,6 @@ def test_a_server_in_the_settings_beats_the_variable(
     given = {"enabled": True, "required": True, "base_url": server.url}
     settings = resolve_settings(None, {f"logging.wandb.{name}": value for name, value in given.items()})
     tracker = open_tracker(settings, layout=layout)
-    tracker.start(RUN, settings_told(settings), {})
+    tracker.start(RUN, logged_settings(settings), {})
     tracker.finish({})
     assert list(server.runs) == [f"tester/goemo/{tracker.run_id}"]

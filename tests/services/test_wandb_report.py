@@ -13,7 +13,7 @@ from goemo_cli.core.errors import MissingPackageError, NotFoundError, RemoteErro
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training.tracking import epoch_values, settings_told, test_values
+from goemo_cli.services.training.tracking import epoch_values, logged_settings, test_values
 from goemo_cli.services.wandb.wandb_report import create_wandb_report, headline_table
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.wandb.reports import ON_TEST, PER_EPOCH
@@ -48,7 +48,7 @@ def logged(layout: Layout, name: str, run_id: str, *, data: str = "goemotions", 
     """A finished run with a journal, so that it has an id on W&B."""
     checkpoint = add_run(layout, name, data=data, settings={"logging": {"wandb": wandb}})
     journal = JournalTracker(layout.journals, root=layout.root, mirror_id=run_id)
-    journal.start(checkpoint.run, settings_told(TrainConfig()), {})
+    journal.start(checkpoint.run, logged_settings(TrainConfig()), {})
     journal.finish({})
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from goemo_cli.core.errors import GoemoError, MissingPackageError, RemoteError
-from goemo_cli.core.events import EpochEnded, Event, Warned
+from goemo_cli.core.events import EpochEnded, Event, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
@@ -36,10 +36,10 @@ def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: str = "s
 def run(root: Path, *overrides: str, **choices: Any) -> tuple[TrainResult, list[str]]:
     said: list[Event] = []
     settings, layout = config(*overrides, **choices), Layout(root)
-    tracker = open_tracker(settings, layout=layout, listen=said.append)
-    result = train(settings, layout=layout, tracker=tracker, listen=said.append)
+    tracker = open_tracker(settings, layout=layout, on_event=said.append)
+    result = train(settings, layout=layout, tracker=tracker, on_event=said.append)
     return result, [
-        event.message for event in said if isinstance(event, Warned) and "tokens" not in event.message
+        event.message for event in said if isinstance(event, Warning) and "tokens" not in event.message
     ]
 
 
@@ -109,12 +109,14 @@ def test_a_journal_that_cannot_be_written_is_said_once_and_ends_the_mirror_that_
 ) -> None:
     (tmp_path / "output").write_text("a file, no folder", encoding="utf-8")
     said: list[Event] = []
-    tracker = open_tracker(config("logging.wandb.enabled=true"), layout=Layout(tmp_path), listen=said.append)
+    tracker = open_tracker(
+        config("logging.wandb.enabled=true"), layout=Layout(tmp_path), on_event=said.append
+    )
     tracker.start(RunName("tiny", "20260101-000000"), {}, {})
     for epoch in (1, 2):
         tracker.log({"val/auc": 0.5}, step=epoch, epoch=epoch)
     tracker.finish({})
-    assert [event.message.split(" (")[0] for event in said if isinstance(event, Warned)] == [
+    assert [event.message.split(" (")[0] for event in said if isinstance(event, Warning)] == [
         "The journal stopped mirroring this run",
         "W&B mirrors the journal, and there is none; this run is not mirrored",
     ]
@@ -124,12 +126,12 @@ def test_a_journal_that_cannot_be_written_is_said_once_and_ends_the_mirror_that_
 def test_a_run_that_does_not_end_is_told_of_with_its_exit_code(tmp_path: Path, stop: BaseException) -> None:
     layout = Layout(tmp_path)
 
-    def listen(event: Event) -> None:
+    def on_event(event: Event) -> None:
         if isinstance(event, EpochEnded):
             raise stop
 
     with pytest.raises(type(stop)):
-        train(config(), layout=layout, tracker=open_tracker(config(), layout=layout), listen=listen)
+        train(config(), layout=layout, tracker=open_tracker(config(), layout=layout), on_event=on_event)
     (path,) = layout.journals.iterdir()
     codes = {KeyboardInterrupt: 130, SystemExit: 143, RuntimeError: 1}
     assert read_journal(path).records[-1] == {"kind": "finish", "summary": {}, "exit_code": codes[type(stop)]}
@@ -196,9 +198,9 @@ def test_a_missing_package_costs_a_warning_or_where_it_is_required_the_run(
 ) -> None:
     monkeypatch.setitem(sys.modules, "wandb", None)
     said: list[Event] = []
-    tracker = open_tracker(config("logging.wandb.enabled=true"), layout=Layout(), listen=said.append)
+    tracker = open_tracker(config("logging.wandb.enabled=true"), layout=Layout(), on_event=said.append)
     assert said == [
-        Warned(
+        Warning(
             "--wandb needs the package wandb: pip install 'goemo[wandb]'; going on without, and "
             "`goemo sync RUN` mirrors the run later"
         )

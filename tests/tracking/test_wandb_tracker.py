@@ -20,7 +20,7 @@ from goemo_cli.app import app
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import AuthenticationError, GoemoError, RemoteError, SettingError
-from goemo_cli.core.events import EpochEnded, Event, Listener, Noted, Warned, ignore
+from goemo_cli.core.events import EpochEnded, Event, EventHandler, Info, Warning, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -29,7 +29,7 @@ from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.ml.models.embedding import embed
 from goemo_cli.ml.training.seeding import seed_everything
 from goemo_cli.services.training.fitting import prepare
-from goemo_cli.services.training.tracking import open_tracker, settings_told
+from goemo_cli.services.training.tracking import logged_settings, open_tracker
 from goemo_cli.services.training.train import TrainResult, train, training_data
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking.journal import JournalTracker, journal_path
@@ -56,40 +56,42 @@ class Said:
 
     @property
     def warnings(self) -> list[str]:
-        return [one.message for one in self.events if isinstance(one, Warned) and "tokens" not in one.message]
+        return [
+            one.message for one in self.events if isinstance(one, Warning) and "tokens" not in one.message
+        ]
 
     @property
     def notes(self) -> list[str]:
-        return [one.message for one in self.events if isinstance(one, Noted)]
+        return [one.message for one in self.events if isinstance(one, Info)]
 
 
 def run(root: Path, *overrides: str, on_epoch: Any = lambda: None) -> tuple[TrainResult, Said]:
     settings, layout, said = config(*overrides), Layout(root), Said([])
 
-    def listen(event: Event) -> None:
+    def on_event(event: Event) -> None:
         said.events.append(event)
         if isinstance(event, EpochEnded):
             on_epoch()
 
-    tracker = open_tracker(settings, layout=layout, listen=listen)
-    return train(settings, layout=layout, tracker=tracker, listen=listen), said
+    tracker = open_tracker(settings, layout=layout, on_event=on_event)
+    return train(settings, layout=layout, tracker=tracker, on_event=on_event), said
 
 
 RUN = RunName("tiny", "20260101-000000")
 
 
 def mirror_briefly(
-    root: Path, *overrides: str, said: Said | None = None, on_event: Listener = ignore
+    root: Path, *overrides: str, said: Said | None = None, on_event: EventHandler = ignore
 ) -> Said:
     """A run without a training: one epoch's number and one file."""
     settings, said = config(*overrides), said or Said([])
 
-    def listen(event: Event) -> None:
+    def told(event: Event) -> None:
         said.events.append(event)
         on_event(event)
 
-    tracker = open_tracker(settings, layout=Layout(root), listen=listen)
-    tracker.start(RUN, settings_told(settings), {})
+    tracker = open_tracker(settings, layout=Layout(root), on_event=told)
+    tracker.start(RUN, logged_settings(settings), {})
     tracker.log({"val/auc": 0.5}, step=1, epoch=1)
     path = Layout(root).predictions / "x.csv"
     write_text(path, "text\n")
@@ -540,7 +542,7 @@ def test_ctrl_c_while_uploading_names_the_command_that_completes_the_run(
     server.faults.add(method="PUT", path="x.csv", silence=True)
 
     def stop(event: Event) -> None:
-        if isinstance(event, Noted) and event.message.startswith("Waiting"):
+        if isinstance(event, Info) and event.message.startswith("Waiting"):
             raise KeyboardInterrupt
 
     said = Said([])
@@ -556,7 +558,7 @@ def test_a_slow_upload_is_progress(server: WandbServer, tmp_path: Path) -> None:
     large = tmp_path / "large.bin"
     large.write_bytes(os.urandom(8 << 20))
     journal = JournalTracker(layout.journals, root=tmp_path, mirror_id="slow0001")
-    journal.start(RUN, settings_told(config()), {})
+    journal.start(RUN, logged_settings(config()), {})
     journal.save(large, name="large.bin")
     journal.finish({})
     server.faults.add(method="PUT", path="large.bin", slow=0.02)

@@ -50,7 +50,7 @@ def row_outcomes(y_true: BoolArray, y_pred: BoolArray) -> RowOutcomes:
     )
 
 
-def together(left: BoolArray, right: BoolArray) -> IntArray:
+def cooccurrence_counts(left: BoolArray, right: BoolArray) -> IntArray:
     """Rows with label i of `left` and label j of `right`, int64, (n_labels, n_labels); both (n_examples, n_labels)."""
     counts: IntArray = np.rint(left.T.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
     return counts
@@ -121,7 +121,7 @@ class _Chance:
 def _against_chance(y_true: BoolArray, y_pred: BoolArray) -> _Chance:
     """Counts, and what chance would give, one-sided; (n_labels, n_labels) each, NaN where there is nothing to test."""
     misses, alarms = y_true & ~y_pred, ~y_true & y_pred
-    count, missed = together(misses, alarms), together(misses, ~y_true)
+    count, missed = cooccurrence_counts(misses, alarms), cooccurrence_counts(misses, ~y_true)
     rows, false = (~y_true).sum(axis=0), alarms.sum(axis=0)
     expected = missed * false / np.maximum(rows, 1)
     untested = (expected == 0) | np.eye(len(count), dtype=np.bool_)
@@ -146,7 +146,11 @@ class PairDifferences:
 def pair_differences(y_true: BoolArray, y_pred: BoolArray) -> PairDifferences:
     """Pairs of labels that are predicted more or less often together than they are gold together."""
     hits = y_true & y_pred
-    gold, predicted, both = together(y_true, y_true), together(y_pred, y_pred), together(hits, hits)
+    gold, predicted, both = (
+        cooccurrence_counts(y_true, y_true),
+        cooccurrence_counts(y_pred, y_pred),
+        cooccurrence_counts(hits, hits),
+    )
     p_value = mcnemar(predicted - both, gold - both)
     above = np.triu(np.ones(gold.shape, dtype=np.bool_), k=1) & (gold + predicted > 0)
     adjusted = holm(np.where(above, p_value, np.nan))

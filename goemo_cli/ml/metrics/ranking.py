@@ -50,13 +50,13 @@ class Ranked:
             np.searchsorted(high, high, side="left"),
         )
 
-    def drawn(self, weights: FloatArray) -> "Drawn":
+    def drawn(self, weights: FloatArray) -> "ResampledRanks":
         """The weights of draws (n_rows, draws), summed along the order of the scores."""
         # A row holds all draws, so that gathering and summing run along memory. float32 is exact here: sums of
         # whole numbers, below 2**24.
         negative = np.zeros((len(self.negative_rows) + 1, weights.shape[1]), dtype=np.float32)
         np.cumsum(weights[self.negative_rows], axis=0, out=negative[1:])
-        return Drawn(
+        return ResampledRanks(
             positive=weights[self.positive_rows].astype(np.float64),
             below=negative[self.below].astype(np.float64),
             not_above=negative[self.not_above].astype(np.float64),
@@ -66,7 +66,7 @@ class Ranked:
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ResampledRanks:
     """How much weight stands where in the order of the scores, for several draws of the rows.
 
     Attributes:

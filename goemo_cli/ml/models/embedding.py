@@ -19,7 +19,7 @@ _PERPLEXITY = 30.0
 
 
 def embed(
-    classifier: "Classifier", texts: Sequence[str], advanced: Callable[[int], None] = lambda rows: None
+    classifier: "Classifier", texts: Sequence[str], on_progress: Callable[[int], None] = lambda rows: None
 ) -> FloatArray:
     """What a model makes of texts before it decides, each of length 1, float32, (n_examples, size).
 
@@ -30,7 +30,7 @@ def embed(
     Args:
         classifier: a trained model.
         texts: at least one.
-        advanced: told how many texts are done, in steps.
+        on_progress: called with the number of rows done since the last call.
 
     Raises:
         NotFoundError: an ensemble, which has no embeddings of its own.
@@ -40,10 +40,10 @@ def embed(
     from goemo_cli.ml.models.transformer import TransformerClassifier
 
     if isinstance(classifier, TransformerClassifier):
-        found = _mean_hidden_state(classifier, texts, advanced)
+        found = _mean_hidden_state(classifier, texts, on_progress)
     elif isinstance(classifier, TfidfClassifier):
         found = _reduced_tfidf(classifier, texts)
-        advanced(len(texts))
+        on_progress(len(texts))
     else:
         raise NotFoundError("an ensemble has no embeddings of its own: take one of its members")
     unit: FloatArray = normalize(found).astype(np.float32)
@@ -68,7 +68,7 @@ def project(embeddings: FloatArray) -> FloatArray:
 
 
 def _mean_hidden_state(
-    classifier: "TransformerClassifier", texts: Sequence[str], advanced: Callable[[int], None]
+    classifier: "TransformerClassifier", texts: Sequence[str], on_progress: Callable[[int], None]
 ) -> FloatArray:
     import torch
 
@@ -83,7 +83,7 @@ def _mean_hidden_state(
             hidden = encoder(**batch).last_hidden_state.float()  # (batch, tokens, size)
             mask = batch["attention_mask"][:, :, None]
             means.append((rows, ((hidden * mask).sum(1) / mask.sum(1)).cpu().numpy()))
-            advanced(len(rows))
+            on_progress(len(rows))
     found: FloatArray = np.empty((len(texts), means[0][1].shape[1]), dtype=np.float32)
     for rows, mean in means:
         found[rows] = mean

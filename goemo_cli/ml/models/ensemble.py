@@ -13,7 +13,7 @@ class Member(Protocol):
     """One model of an ensemble."""
 
     def predict_proba(
-        self, texts: Sequence[str], advanced: Callable[[int], None] = ..., cut: Callable[[int], None] = ...
+        self, texts: Sequence[str], on_progress: Callable[[int], None] = ..., cut: Callable[[int], None] = ...
     ) -> FloatArray:
         """Probability of every label, float32, (n_examples, n_labels)."""
         ...
@@ -30,19 +30,19 @@ class Ensemble:
     def predict_proba(
         self,
         texts: Sequence[str],
-        advanced: Callable[[int], None] = lambda rows: None,
+        on_progress: Callable[[int], None] = lambda rows: None,
         cut: Callable[[int], None] = lambda texts: None,
     ) -> FloatArray:
         """Mean probability of every label, float32, (n_examples, n_labels).
 
         Args:
             texts: n_examples texts.
-            advanced: told the number of texts after each batch of the last member.
+            on_progress: called with the number of rows done since the last call.
             cut: told the number of texts that were longer than the last member reads.
         """
         *first, last = self.members
         y_prob = [load().predict_proba(texts) for load in first]
-        return mean_probability([*y_prob, last().predict_proba(texts, advanced, cut)])
+        return mean_probability([*y_prob, last().predict_proba(texts, on_progress, cut)])
 
 
 def mean_probability(members: Sequence[FloatArray]) -> FloatArray:

@@ -41,7 +41,7 @@ class TfidfClassifier:
     def predict_proba(
         self,
         texts: Sequence[str],
-        advanced: Callable[[int], None] = lambda rows: None,
+        on_progress: Callable[[int], None] = lambda rows: None,
         cut: Callable[[int], None] = lambda texts: None,
     ) -> FloatArray:
         """Probability of every label, float32, (n_examples, n_labels). No text is ever cut.
@@ -56,7 +56,7 @@ class TfidfClassifier:
                 self.vectorizer.transform(block) @ self.coefficients.T.astype(np.float64) + self.intercepts
             )
             blocks.append((1 / (1 + np.exp(-scores))).astype(np.float32))
-            advanced(len(block))
+            on_progress(len(block))
         y_prob = np.concatenate(blocks)
         require_probabilities(y_prob, self.labels, self.folder)
         return y_prob
@@ -82,7 +82,7 @@ def fit_tfidf(
     y_true: BoolArray,
     *,
     seed: int,
-    advanced: Callable[[int], None],
+    on_progress: Callable[[int], None],
 ) -> TfidfClassifier:
     """Fit the baseline.
 
@@ -91,7 +91,7 @@ def fit_tfidf(
         texts: n_examples texts.
         y_true: gold labels, bool, (n_examples, n_labels).
         seed: of the solver.
-        advanced: told 1 after each label.
+        on_progress: called with the number of rows done since the last call.
 
     Raises:
         TrainingFailedError: no term occurs in two texts.
@@ -105,7 +105,7 @@ def fit_tfidf(
     intercepts = np.zeros(len(labels))
     for label in range(len(labels)):
         coefficients[label], intercepts[label] = _one_label(features, y_true[:, label], seed)
-        advanced(1)
+        on_progress(1)
     return TfidfClassifier(labels, vectorizer, coefficients, intercepts)
 
 

@@ -64,14 +64,14 @@ class TransformerClassifier:
     def predict_proba(
         self,
         texts: Sequence[str],
-        advanced: Callable[[int], None] = lambda rows: None,
+        on_progress: Callable[[int], None] = lambda rows: None,
         cut: Callable[[int], None] = lambda texts: None,
     ) -> FloatArray:
         """Probability of every label, in the precision of the weights: fp32 unless they were loaded in bf16.
 
         Args:
             texts: n_examples texts.
-            advanced: told the number of texts after each batch.
+            on_progress: called with the number of rows done since the last call.
             cut: told the number of texts that were longer than the model reads.
 
         Returns:
@@ -83,7 +83,7 @@ class TransformerClassifier:
         """
         encoded = self.encode(texts)
         cut(encoded.n_cut)
-        y_prob = predict_encoded(self.model, encoded, advanced)
+        y_prob = predict_encoded(self.model, encoded, on_progress)
         require_probabilities(y_prob, self.labels, self.folder)
         return y_prob
 
@@ -235,7 +235,7 @@ def _last_layer_as_saved(folder: Path) -> Mapping[str, torch.Tensor]:
 
 @torch.no_grad()
 def predict_encoded(
-    model: Any, encoded: EncodedTexts, advanced: Callable[[int], None] = lambda rows: None
+    model: Any, encoded: EncodedTexts, on_progress: Callable[[int], None] = lambda rows: None
 ) -> FloatArray:
     """Probability of every label for texts that are already tokens; float32, (n_examples, n_labels)."""
     was_training = model.training
@@ -246,7 +246,7 @@ def predict_encoded(
         for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
             logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
             y_prob[rows] = torch.sigmoid(logits.float()).cpu().numpy()
-            advanced(len(rows))
+            on_progress(len(rows))
     model.train(was_training)
     return y_prob
 

@@ -75,7 +75,7 @@ def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
         )
 
 
-def doubts(data: Dataset) -> Iterator[str]:
+def warnings_for(data: Dataset) -> Iterator[str]:
     """Sentences for a person, the gravest first; none if all is well."""
     yield from _leaks(data)
     for split in SPLITS:

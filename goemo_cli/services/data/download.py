@@ -7,7 +7,7 @@ import platformdirs
 import pooch
 
 from goemo_cli.core.errors import CorruptArtifactError, RemoteError
-from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advanced, EventHandler, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.settings import environment, is_offline
 from goemo_cli.ml.data import goemotions
 
@@ -22,13 +22,15 @@ def cache_folder() -> Path:
     return platformdirs.user_cache_path("goemo") / "goemotions"
 
 
-def fetch_goemotions(folder: Path | None = None, *, retries: int = 2, listen: Listener = ignore) -> Path:
+def fetch_goemotions(
+    folder: Path | None = None, *, retries: int = 2, on_event: EventHandler = ignore
+) -> Path:
     """The GoEmotions files in a folder, downloaded where they are missing or damaged.
 
     Args:
         folder: where to put them; the user's cache by default.
         retries: further tries per file after a failure.
-        listen: told of progress in bytes.
+        on_event: called with each event.
 
     Raises:
         RemoteError: files are missing and the network is switched off, the server cannot be reached, or refuses.
@@ -49,7 +51,7 @@ def fetch_goemotions(folder: Path | None = None, *, retries: int = 2, listen: Li
     )
     pooch.get_logger().setLevel("CRITICAL")
     for name in goemotions.FILES:
-        bar = _Bar(name, listen)
+        bar = _Bar(name, on_event)
         try:
             store.fetch(name, downloader=pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT))
         except ValueError as error:  # pooch's word for a wrong hash
@@ -64,8 +66,8 @@ def fetch_goemotions(folder: Path | None = None, *, retries: int = 2, listen: Li
 class _Bar:
     """pooch's idea of a progress bar, as events."""
 
-    def __init__(self, name: str, listen: Listener) -> None:
-        self.name, self.listen = name, listen
+    def __init__(self, name: str, on_event: EventHandler) -> None:
+        self.name, self.on_event = name, on_event
         self._total, self._done = 0, 0
 
     @property
@@ -75,20 +77,20 @@ class _Bar:
     @total.setter
     def total(self, total: int) -> None:
         self._total = total
-        self.listen(PhaseStarted(f"Downloading {self.name}", total, "bytes"))
+        self.on_event(PhaseStarted(f"Downloading {self.name}", total, "bytes"))
 
     def update(self, amount: int) -> None:
         # pooch closes by resetting and then filling the bar; only what is new counts.
         new = min(amount, self._total - self._done)
         self._done += new
         if new > 0:
-            self.listen(Advanced(new))
+            self.on_event(Advanced(new))
 
     def reset(self) -> None:
         """Pooch fills the bar after this; nothing is shown twice."""
 
     def close(self) -> None:
-        self.listen(PhaseEnded())
+        self.on_event(PhaseEnded())
 
 
 def _shown(url: str) -> str:

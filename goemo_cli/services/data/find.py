@@ -13,7 +13,7 @@ import numpy as np
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataError, DataNotFoundError, MissingPackageError, RemoteError, did_you_mean
-from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import DataSettings, environment, is_offline
@@ -31,7 +31,7 @@ _PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)")
 
 
 def load_data(
-    settings: DataSettings, *, root: Path = Path(), may_fetch: bool = True, listen: Listener = ignore
+    settings: DataSettings, *, root: Path = Path(), may_fetch: bool = True, on_event: EventHandler = ignore
 ) -> Dataset:
     """The data set that the settings name, checked.
 
@@ -42,16 +42,16 @@ def load_data(
         settings: what to load.
         root: project root; data/goemotions below it is one of the places looked in.
         may_fetch: whether the network may be used.
-        listen: told which data is used.
+        on_event: called with each event.
 
     Raises:
         DataNotFoundError: no data was found.
         DataError: data that cannot be used as it is.
         RemoteError: a named data set that is not here and could not be downloaded.
     """
-    data = _load(settings, root, may_fetch=may_fetch and not is_offline(), listen=listen)
+    data = _load(settings, root, may_fetch=may_fetch and not is_offline(), on_event=on_event)
     if (doubt := goemotions.require_published_names(data)) is not None:
-        listen(Warned(doubt))
+        on_event(Warning(doubt))
     if settings.taxonomy:
         if settings.taxonomy not in applicable(data.labels):
             raise DataError(
@@ -62,14 +62,14 @@ def load_data(
     return data
 
 
-def _load(settings: DataSettings, root: Path, *, may_fetch: bool, listen: Listener) -> Dataset:
+def _load(settings: DataSettings, root: Path, *, may_fetch: bool, on_event: EventHandler) -> Dataset:
     name = settings.name
     if name == SAMPLE:
         return load_sample()
     if name == GOEMOTIONS or (name is None and settings.dir):
-        return _goemotions(settings, root, may_fetch=may_fetch, listen=listen)
+        return _goemotions(settings, root, may_fetch=may_fetch, on_event=on_event)
     if name is None:
-        return _goemotions_or_sample(settings, root, may_fetch=may_fetch, listen=listen)
+        return _goemotions_or_sample(settings, root, may_fetch=may_fetch, on_event=on_event)
     path = Path(name).expanduser()
     if path.is_file() or path.is_dir():
         return _from_path(path, settings)
@@ -105,17 +105,17 @@ def find_goemotions(settings: DataSettings, root: Path) -> tuple[Path | None, li
     return None, looked_in
 
 
-def _goemotions(settings: DataSettings, root: Path, *, may_fetch: bool, listen: Listener) -> Dataset:
+def _goemotions(settings: DataSettings, root: Path, *, may_fetch: bool, on_event: EventHandler) -> Dataset:
     folder, looked_in = find_goemotions(settings, root)
     if folder is None:
         if settings.dir or environment("GOEMO_DATA_DIR"):
             raise DataNotFoundError(GOEMOTIONS, looked_in)
         if not may_fetch:
             raise DataNotFoundError(GOEMOTIONS, [*looked_in, "the network is switched off"])
-        folder = fetch_goemotions(listen=listen)
+        folder = fetch_goemotions(on_event=on_event)
     if changed := goemotions.changed_files(folder):
-        listen(
-            Warned(
+        on_event(
+            Warning(
                 f"{folder}: {', '.join(changed)} differ from the published files; scores do not compare with others'"
             )
         )
@@ -123,15 +123,15 @@ def _goemotions(settings: DataSettings, root: Path, *, may_fetch: bool, listen: 
 
 
 def _goemotions_or_sample(
-    settings: DataSettings, root: Path, *, may_fetch: bool, listen: Listener
+    settings: DataSettings, root: Path, *, may_fetch: bool, on_event: EventHandler
 ) -> Dataset:
     try:
-        return _goemotions(settings, root, may_fetch=may_fetch, listen=listen)
+        return _goemotions(settings, root, may_fetch=may_fetch, on_event=on_event)
     except (RemoteError, DataNotFoundError) as error:
         if environment("GOEMO_DATA_DIR"):
             raise  # a folder that the user named is never replaced
-        listen(
-            Warned(
+        on_event(
+            Warning(
                 "GoEmotions is not here and cannot be downloaded; training on goemo's small embedded SAMPLE instead. "
                 f"Its scores say nothing about real comments. ({error})"
             )
@@ -310,7 +310,7 @@ def checkpoint_data(
     *,
     data_dir: Path | None,
     splits: tuple[Split, ...],
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> Dataset:
     """The data that a checkpoint was trained on, found again and compared with the hashes it recorded.
 
@@ -320,8 +320,8 @@ def checkpoint_data(
         DataError: labels or rows of a wanted split are not what the run recorded.
     """
     recorded = checkpoint.metrics["data"]
-    data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, listen=listen)
-    listen(Noted(f"Data: {data.source}"))
+    data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, on_event=on_event)
+    on_event(Info(f"Data: {data.source}"))
     if data.labels != checkpoint.labels:
         raise DataError(f"{data.source}: its labels are not those of {checkpoint.run}")
     config = checkpoint.config

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
-from goemo_cli.core.events import FileWritten, Listener, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.thresholds import Decision
@@ -27,7 +27,7 @@ def relabel_predictions(
     output: Path,
     threshold: float | None = None,
     rule: str | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> Relabelled:
     """Write a predictions file again with labels by other thresholds; no model is needed.
 
@@ -37,7 +37,7 @@ def relabel_predictions(
         output: folder to write to, under the same name.
         threshold: one threshold for all labels.
         rule: a threshold rule of its run; the run's own if neither is given.
-        listen: told of the file.
+        on_event: called with each event.
 
     Raises:
         NotFoundError: no such file, or no such run.
@@ -55,7 +55,7 @@ def relabel_predictions(
     else:
         decision = _run_behind(path, predictions, layout).thresholds.decision(rule)
     write_predictions(target, replace(predictions, y_pred=decision(predictions.y_prob)))
-    listen(FileWritten(target))
+    on_event(FileWritten(target))
     return Relabelled(target, len(predictions), decision.rule)
 
 

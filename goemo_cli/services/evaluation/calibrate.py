@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.checkpoint import Checkpoint, seal, unseal
+from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
-from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -51,7 +51,7 @@ class _Source:
 
 
 def calibrate(
-    checkpoint: Checkpoint, *, layout: Layout, method: str = "platt", listen: Listener = ignore
+    checkpoint: Checkpoint, *, layout: Layout, method: str = "platt", on_event: EventHandler = ignore
 ) -> Calibrated:
     """Fit a calibrator on val, measure it on val (cross-fitted) and on test, and keep it in the checkpoint.
 
@@ -59,7 +59,7 @@ def calibrate(
         checkpoint: of a finished run; its calibration.json is replaced.
         layout: where its predictions lie and the tables go.
         method: platt or temperature.
-        listen: told of warnings and files.
+        on_event: called with each event.
 
     Raises:
         SettingError: an unknown method.
@@ -71,10 +71,10 @@ def calibrate(
     if known is None:
         raise SettingError([f"unknown calibration method {method!r}; known: {', '.join(METHODS)}"])
     with held(checkpoint.path, "goemo calibrate"):
-        return _calibrated(Checkpoint.open(checkpoint.path), known, layout, listen)
+        return _calibrated(Checkpoint.open(checkpoint.path), known, layout, on_event)
 
 
-def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, listen: Listener) -> Calibrated:
+def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, on_event: EventHandler) -> Calibrated:
     sources = {"val": _source(checkpoint, layout, "val")}
     if layout.split_predictions(checkpoint.run, "test").is_file():
         sources["test"] = _source(checkpoint, layout, "test")
@@ -92,9 +92,9 @@ def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, listen: L
     write_json(result.summary, _summary(result, checkpoint, sources))
     _keep(found.calibrator, checkpoint, sources["val"].facts)
     for warning in result.warnings:
-        listen(Warned(warning))
+        on_event(Warning(warning))
     for path in (result.labels, result.bins, result.summary, result.path):
-        listen(FileWritten(path))
+        on_event(FileWritten(path))
     return result
 
 
@@ -117,9 +117,9 @@ def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
 
 def _keep(calibrator: Calibrator, checkpoint: Checkpoint, source: Mapping[str, str]) -> None:
     """Killed after any of the three steps, the checkpoint is sound; without the last one it has no calibrator."""
-    unseal(checkpoint, CALIBRATION)
+    remove_from_manifest(checkpoint, CALIBRATION)
     calibrator.write(checkpoint.path / CALIBRATION, run=str(checkpoint.run), source=source)
-    seal(checkpoint, CALIBRATION)
+    add_to_manifest(checkpoint, CALIBRATION)
 
 
 def _source(checkpoint: Checkpoint, layout: Layout, split: Split) -> _Source:

@@ -12,7 +12,15 @@ from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.decimals import decimal
-from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, Warned, ignore
+from goemo_cli.core.events import (
+    Advanced,
+    EventHandler,
+    FileWritten,
+    PhaseEnded,
+    PhaseStarted,
+    Warning,
+    ignore,
+)
 from goemo_cli.core.files import write_text
 from goemo_cli.core.headline import LOWER_IS_BETTER
 from goemo_cli.core.layout import Layout
@@ -27,7 +35,7 @@ from goemo_cli.ml.metrics.comparison import (
 )
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.data.checks import macro_doubt
-from goemo_cli.services.evaluation.compared_models import Source, open_sources
+from goemo_cli.services.evaluation.compared_models import ComparedModel, open_sources
 from goemo_cli.services.runs.show import differing_settings
 
 SIGNIFICANCE_COLUMNS = (
@@ -42,7 +50,7 @@ LABEL_METRIC = "f1_score"
 """`metric` of the rows with an emotion."""
 SAME = "not distinguishable"
 """`better` where the interval of the difference holds 0 or the corrected p-value is not below .05; else `a` or `b`."""
-SPOKEN = {
+DISPLAY_NAMES = {
     "f1_macro": "macro-F1", "f1_micro": "micro-F1", "f1_weighted": "weighted F1", "f1_samples": "samples F1",
     "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss", "auc_micro": "micro-AUC",
     "auc_macro": "macro-AUC",
@@ -81,7 +89,7 @@ def compare(
     split: Split | None = None,
     resamples: int = RESAMPLES,
     seed: int = SEED,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> Comparison:
     """Compare models by their predictions, each with the first, and write significance_tests.csv.
 
@@ -93,24 +101,24 @@ def compare(
         split: which predictions of the runs; test by default. Files have theirs.
         resamples: draws of rows.
         seed: of the draws.
-        listen: told of progress.
+        on_event: called with each event.
 
     Raises:
         SettingError: fewer than two references, or a split where only files are compared.
         NotFoundError: no such file or run, or a run without predictions of the split.
         DataFileError: no predictions file, no gold labels, or other rows or labels than the first.
     """
-    sources = open_sources(references, split=split, layout=layout, listen=listen)
+    sources = open_sources(references, split=split, layout=layout, on_event=on_event)
     comparison = Comparison(
         layout.significance_tests,
-        _pairs(sources, resamples, seed, listen),
+        _pairs(sources, resamples, seed, on_event),
         tuple(_differing(sources[0].checkpoint, other.checkpoint) for other in sources[1:]),
     )
     write_text(comparison.path, significance_csv(comparison.rows))
-    listen(FileWritten(comparison.path))
+    on_event(FileWritten(comparison.path))
     gold = sources[0].predictions
     if doubt := macro_doubt(gold.labels, gold.y_true, sources[0].path.name):
-        listen(Warned(doubt))
+        on_event(Warning(doubt))
     return comparison
 
 
@@ -124,20 +132,20 @@ def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _pairs(
-    sources: Sequence[Source], resamples: int, seed: int, listen: Listener
+    sources: Sequence[ComparedModel], resamples: int, seed: int, on_event: EventHandler
 ) -> tuple[tuple[Mapping[str, Any], ...], ...]:
-    listen(PhaseStarted("Resampling", resamples, "resamples"))
+    on_event(PhaseStarted("Resampling", resamples, "resamples"))
     found = paired_differences(
         sources[0].predictions.y_true,
         [source.predictions.y_pred for source in sources],
         [source.predictions.y_prob for source in sources],
         resamples=resamples,
         seed=seed,
-        on_draws=lambda draws: listen(Advanced(draws)),
+        on_draws=lambda draws: on_event(Advanced(draws)),
     )
-    listen(PhaseEnded())
+    on_event(PhaseEnded())
     corrected, families = _corrected(np.stack([pair.p_value for pair in found]))
-    _warn_of_few_resamples(int(found[0].resamples.max()), int(families.max()), listen)
+    _warn_of_few_resamples(int(found[0].resamples.max()), int(families.max()), on_event)
     return tuple(
         tuple(_pair(sources[0], other, pair, p_holm, families, seed))
         for other, pair, p_holm in zip(sources[1:], found, corrected, strict=True)
@@ -145,7 +153,7 @@ def _pairs(
 
 
 def _pair(
-    a: Source, b: Source, found: Differences, p_holm: DoubleArray, families: IntArray, seed: int
+    a: ComparedModel, b: ComparedModel, found: Differences, p_holm: DoubleArray, families: IntArray, seed: int
 ) -> Iterator[Mapping[str, Any]]:
     shared = _about_pair(a, b)
     tested = [(score, None) for score in SCORES] + [(LABEL_METRIC, label) for label in a.predictions.labels]
@@ -181,18 +189,18 @@ def _corrected(p_values: DoubleArray) -> tuple[DoubleArray, IntArray]:
     return corrected, families
 
 
-def _warn_of_few_resamples(resamples: int, tests: int, listen: Listener) -> None:
+def _warn_of_few_resamples(resamples: int, tests: int, on_event: EventHandler) -> None:
     """No p-value is below 1 / (1 + resamples); times the number of tests it must be able to fall below .05."""
     if tests / (1 + resamples) >= ALPHA:
-        listen(
-            Warned(
+        on_event(
+            Warning(
                 f"{resamples} resamples are too few to tell any emotion apart: over {tests} tests no corrected "
                 f"p-value falls below {ALPHA:g}; take --resamples {math.ceil(tests / ALPHA)} or more"
             )
         )
 
 
-def _about_pair(a: Source, b: Source) -> dict[str, Any]:
+def _about_pair(a: ComparedModel, b: ComparedModel) -> dict[str, Any]:
     found = agreement(a.predictions.y_true, a.predictions.y_pred, b.predictions.y_pred)
     return {
         "a": a.name,
@@ -220,7 +228,7 @@ def _better(row: Mapping[str, Any]) -> str | None:
 
 
 def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
-    spoken, a, b = SPOKEN[row["metric"]], f"A = {row['a']}", f"B = {row['b']}"
+    spoken, a, b = DISPLAY_NAMES[row["metric"]], f"A = {row['a']}", f"B = {row['b']}"
     if row["difference"] is None:
         return f"{a} and {b}: {spoken} is undefined on these rows"
     numbers = (

@@ -8,7 +8,7 @@ import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, GoemoError, NotFoundError, SettingError
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
@@ -20,7 +20,7 @@ _SHOWN_TEXT = 60
 
 
 @dataclass(frozen=True)
-class Source:
+class ComparedModel:
     """A model under comparison."""
 
     name: str
@@ -36,15 +36,15 @@ class Source:
 
 
 def open_sources(
-    references: Sequence[str], *, split: Split | None, layout: Layout, listen: Listener = ignore
-) -> list[Source]:
+    references: Sequence[str], *, split: Split | None, layout: Layout, on_event: EventHandler = ignore
+) -> list[ComparedModel]:
     """Every model with its predictions; all are looked up before anything is read.
 
     Args:
         references: two or more; a predictions CSV, or anything `open_run` takes, whose written predictions are read.
         split: which predictions of the runs; None is test. Files have theirs.
         layout: whose runs are meant.
-        listen: told where labels do not follow their run's rule.
+        on_event: called with each event.
 
     Raises:
         SettingError: fewer than two references, or a split where only files are named.
@@ -53,10 +53,10 @@ def open_sources(
     """
     if len(references) < 2:
         raise SettingError(["compare needs two or more runs or predictions files"])
-    found = [_find(reference, split or "test", layout, listen) for reference in references]
+    found = [_find(reference, split or "test", layout, on_event) for reference in references]
     if split and not any(checkpoint for _, checkpoint in found):
         raise SettingError(["--split picks the predictions of runs; only files are compared here"])
-    sources = _told_apart([_read(path, checkpoint, layout, listen) for path, checkpoint in found])
+    sources = _told_apart([_read(path, checkpoint, layout, on_event) for path, checkpoint in found])
     first = sources[0]
     for other in sources[1:]:
         _require_same_labels(first, other)
@@ -66,25 +66,27 @@ def open_sources(
     return sources
 
 
-def _find(reference: str, split: Split, layout: Layout, listen: Listener) -> tuple[Path, Checkpoint | None]:
+def _find(
+    reference: str, split: Split, layout: Layout, on_event: EventHandler
+) -> tuple[Path, Checkpoint | None]:
     path = Path(reference)
     if path.is_file():
         return path, None
     if path.suffix == ".csv":
         raise NotFoundError(f"{path}: no such file")
-    checkpoint = open_run(reference, layout, listen)
+    checkpoint = open_run(reference, layout, on_event)
     return require_predictions(checkpoint, split, layout), checkpoint
 
 
-def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, listen: Listener) -> Source:
+def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, on_event: EventHandler) -> ComparedModel:
     predictions = read_predictions(path)
     if not len(predictions):
         raise DataFileError(path, "holds no rows")
     if checkpoint:
-        _warn_of_other_rule(path, checkpoint, predictions, listen)
+        _warn_of_other_rule(path, checkpoint, predictions, on_event)
     named = parse_predictions_name(path)
     shown = layout.shown(path)
-    return Source(
+    return ComparedModel(
         name=str(named[1]) if named and named[0] in SPLITS else shown,
         path=path,
         shown_path=shown,
@@ -105,7 +107,7 @@ def _run_of(path: Path, layout: Layout) -> Checkpoint | None:
         return None
 
 
-def _told_apart(sources: list[Source]) -> list[Source]:
+def _told_apart(sources: list[ComparedModel]) -> list[ComparedModel]:
     """Different files of one run are named by their paths."""
     files = {
         name: {one.shown_path for one in sources if one.name == name}
@@ -115,20 +117,20 @@ def _told_apart(sources: list[Source]) -> list[Source]:
 
 
 def _warn_of_other_rule(
-    path: Path, checkpoint: Checkpoint, predictions: Predictions, listen: Listener
+    path: Path, checkpoint: Checkpoint, predictions: Predictions, on_event: EventHandler
 ) -> None:
     own = checkpoint.labels == predictions.labels and np.array_equal(
         checkpoint.thresholds.decide(predictions.y_prob), predictions.y_pred
     )
     if not own:
-        listen(
-            Warned(
+        on_event(
+            Warning(
                 f"{path.name}: pred_labels do not follow the rule of {checkpoint.run}; they are compared as they are"
             )
         )
 
 
-def _require_same_labels(first: Source, other: Source) -> None:
+def _require_same_labels(first: ComparedModel, other: ComparedModel) -> None:
     ours, theirs = first.predictions.labels, other.predictions.labels
     if ours == theirs:
         return
@@ -143,7 +145,7 @@ def _require_same_labels(first: Source, other: Source) -> None:
     raise DataFileError(other.path, f"has other labels than {first.path}: {reason}")
 
 
-def _require_same_rows(first: Source, other: Source) -> None:
+def _require_same_rows(first: ComparedModel, other: ComparedModel) -> None:
     """Texts, gold labels and order.
 
     Raises:

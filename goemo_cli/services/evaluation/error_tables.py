@@ -17,9 +17,9 @@ from goemo_cli.ml.metrics.confusions import (
     ConfusedPairs,
     PairDifferences,
     RowOutcomes,
+    cooccurrence_counts,
     label_balance,
     pair_differences,
-    together,
 )
 
 SIGNIFICANT = 0.05
@@ -131,7 +131,11 @@ def write_tables(
     """
     labels, y_true, y_pred = predictions.labels, predictions.y_true, predictions.y_pred
     differing = pair_differences(y_true, y_pred)
-    matrices = {"gold": differing.gold, "predicted": differing.predicted, "crossed": together(y_true, y_pred)}
+    matrices = {
+        "gold": differing.gold,
+        "predicted": differing.predicted,
+        "crossed": cooccurrence_counts(y_true, y_pred),
+    }
     tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
         **{table: (("emotion", *labels), _matrix_rows(labels, counts)) for table, counts in matrices.items()},
         "pairs": (PAIR_COLUMNS, _pair_rows(labels, differing)),

@@ -16,7 +16,7 @@ from goemo_cli.core.errors import (
     SettingError,
     did_you_mean,
 )
-from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
@@ -155,7 +155,7 @@ def analyse_errors(
     split: Split | None = None,
     emotions: Sequence[str] = (),
     top: int = 5,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> ErrorAnalysis:
     """Say what a run gets wrong, and write its co-occurrence tables.
 
@@ -165,14 +165,14 @@ def analyse_errors(
         split: of a run, test by default; a predictions CSV has its own.
         emotions: labels to look at; all by default. The tables that are written always hold all.
         top: rows and pairs per list.
-        listen: told of files and warnings.
+        on_event: called with each event.
 
     Raises:
         NotFoundError: no such run or file.
         DataFileError: no predictions file, or no rows.
         SettingError: an unknown emotion, or a split for a file.
     """
-    source = _find(reference, layout, split, listen)
+    source = _find(reference, layout, split, on_event)
     predictions = read_predictions(source.path)
     if not len(predictions):
         raise DataFileError(source.path, "holds no rows")
@@ -180,7 +180,7 @@ def analyse_errors(
     confused = confused_pairs(predictions.y_true, predictions.y_pred)
     pairs, balances = confusions(predictions, confused), label_balances(predictions)
     outcomes = row_outcomes(predictions.y_true, predictions.y_pred)
-    digest, rule = sha256_file(source.path), _rule(source, predictions, listen)
+    digest, rule = sha256_file(source.path), _rule(source, predictions, on_event)
     run = str(source.run) if source.run else None
     tables = write_tables(layout, source.stem, predictions, pairs)
     summary = layout.cooccurrence_summary(source.stem)
@@ -194,7 +194,7 @@ def analyse_errors(
         tables=tables,
     )
     for path in (*tables, summary):
-        listen(FileWritten(path))
+        on_event(FileWritten(path))
     standing_out = _standing_out(pairs, chosen)
     losses = row_losses(predictions.y_true, predictions.y_prob)
     doubtful = _doubtful(predictions, losses, chosen)
@@ -224,7 +224,7 @@ def _standing_out(pairs: Sequence[Confusion], chosen: tuple[str, ...]) -> list[C
     return sorted(found, key=lambda one: -(one.lift or 0))
 
 
-def _find(reference: str, layout: Layout, split: Split | None, listen: Listener) -> _Source:
+def _find(reference: str, layout: Layout, split: Split | None, on_event: EventHandler) -> _Source:
     path = Path(reference).expanduser()
     if path.suffix.lower() == ".csv" or path.is_file():
         if split:
@@ -234,7 +234,7 @@ def _find(reference: str, layout: Layout, split: Split | None, listen: Listener)
         named = parse_predictions_name(path)
         folder = layout.find_checkpoint(named[1]) if named else None
         return _Source(path, named[1] if named else None, named[0] if named else None, _opened(folder))
-    checkpoint, wanted = open_run(reference, layout, listen), split or "test"
+    checkpoint, wanted = open_run(reference, layout, on_event), split or "test"
     path = require_predictions(checkpoint, wanted, layout)
     return _Source(path, checkpoint.run, wanted, checkpoint)
 
@@ -261,21 +261,23 @@ def _chosen(emotions: Sequence[str], labels: tuple[str, ...]) -> tuple[str, ...]
     return tuple(label for label in labels if label in typed.values()) if emotions else labels
 
 
-def _rule(source: _Source, predictions: Predictions, listen: Listener) -> str | None:
+def _rule(source: _Source, predictions: Predictions, on_event: EventHandler) -> str | None:
     """The rule of the run that `pred_labels` follow to the last cell: its own, or another one."""
     if source.checkpoint is None:
         return None
     try:
         thresholds = source.checkpoint.thresholds
     except CorruptArtifactError as error:
-        listen(Warned(str(error)))
+        on_event(Warning(str(error)))
         return None
     if thresholds.labels == predictions.labels:
         for rule in (thresholds.rule, *RULES):
             if (thresholds.decide(predictions.y_prob, rule) == predictions.y_pred).all():
                 return rule
-    listen(
-        Warned(f"{source.path.name}: pred_labels follow no threshold rule of {source.run}; taken as they are")
+    on_event(
+        Warning(
+            f"{source.path.name}: pred_labels follow no threshold rule of {source.run}; taken as they are"
+        )
     )
     return None
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError, did_you_mean
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.metrics.attributions import (
     Attributions,
@@ -86,7 +86,7 @@ def explain(
     labels: Sequence[str] = (),
     method: str | None = None,
     device: str = "auto",
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> Explanation:
     """Which words of a text moved which label.
 
@@ -96,7 +96,7 @@ def explain(
         labels: which labels; by default those that are predicted, or the most probable one where none is.
         method: one of `METHODS`; by default `exact` for tfidf, else `integrated-gradients`.
         device: auto, cpu, cuda or mps.
-        listen: warned where the model did not read the whole text, or amounts do not add up.
+        on_event: called with each event.
 
     Raises:
         SettingError: a text without words, an unknown label, or a method that the model does not have.
@@ -134,7 +134,7 @@ def explain(
         )
         for row, at in enumerate(chosen)
     )
-    _warn(found.n_cut, explained, listen)
+    _warn(found.n_cut, explained, on_event)
     return Explanation(str(checkpoint.run), text, used, decision.rule, explained)
 
 
@@ -163,12 +163,14 @@ def _attributions(
     raise SettingError([f"{method} does not explain {kind}; {other} and occlusion do"])
 
 
-def _warn(n_cut: int, explained: Sequence[LabelExplanation], listen: Listener) -> None:
+def _warn(n_cut: int, explained: Sequence[LabelExplanation], on_event: EventHandler) -> None:
     if n_cut:
-        listen(
-            Warned(f"the last {n_cut} word(s) were not read: the text is longer than the model's max_length")
+        on_event(
+            Warning(f"the last {n_cut} word(s) were not read: the text is longer than the model's max_length")
         )
     for one in explained:
         notable = _NOTABLE_DELTA * max(1, abs(one.logit - (one.baseline or 0)))
         if one.delta is not None and not abs(one.delta) <= notable:
-            listen(Warned(f"{one.label}: the amounts miss their sum by {one.delta:+.2f}; take them as rough"))
+            on_event(
+                Warning(f"{one.label}: the amounts miss their sum by {one.delta:+.2f}; take them as rough")
+            )

@@ -9,7 +9,7 @@ import numpy as np
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout, split_predictions_name
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.splits import Split
@@ -42,7 +42,7 @@ def export_predictions(
     data_dir: Path | None = None,
     output: Path | None = None,
     device: str = "auto",
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> ExportedPredictions:
     """Score splits with a checkpoint and write one CSV row per comment.
 
@@ -56,7 +56,7 @@ def export_predictions(
         data_dir: where the data lies now, if no longer where the run found it.
         output: folder to write to instead of the layout's.
         device: auto, cpu, cuda or mps.
-        listen: told of progress.
+        on_event: called with each event.
 
     Raises:
         DataError: the data is not what the run was trained on.
@@ -73,38 +73,40 @@ def export_predictions(
             locks.enter_context(held(checkpoint.path, "goemo export-predictions"))
             checkpoint = Checkpoint.open(checkpoint.path)
         labels_by = label_rule(
-            checkpoint, threshold=threshold, rule=rule, calibrated=calibrated, listen=listen
+            checkpoint, threshold=threshold, rule=rule, calibrated=calibrated, on_event=on_event
         )
-        data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=splits, listen=listen)
+        data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=splits, on_event=on_event)
         classifier = load_classifier(checkpoint, device=device)
         paths, rows = {}, {}
         for split in dict.fromkeys(splits):
-            predictions = predicted(classifier, data, split, listen)
+            predictions = predicted(classifier, data, split, on_event)
             folder = output or layout.predictions
             paths[split] = folder / split_predictions_name(checkpoint.run, split)
             y_prob, y_pred = labels_by(predictions.y_prob)
             write_predictions(paths[split], replace(predictions, y_prob=y_prob, y_pred=y_pred))
             rows[split] = len(predictions)
-            listen(FileWritten(paths[split]))
+            on_event(FileWritten(paths[split]))
         decision = labels_by.decision
         return ExportedPredictions(
             paths, rows, decision.rule, dict(zip(data.labels, decision.thresholds.tolist(), strict=True))
         )
 
 
-def predicted(classifier: Classifier, data: Dataset, split: Split, listen: Listener = ignore) -> Predictions:
+def predicted(
+    classifier: Classifier, data: Dataset, split: Split, on_event: EventHandler = ignore
+) -> Predictions:
     """A split with its probabilities, and no labels decided yet."""
     examples = data.splits[split]
-    y_prob = predict_split(classifier, examples, split, listen)
+    y_prob = predict_split(classifier, examples, split, on_event)
     undecided = np.zeros_like(examples.y_true)
     return Predictions(data.labels, examples.texts, examples.y_true, undecided, y_prob, examples.ids)
 
 
 def predict_split(
-    classifier: Classifier, examples: LabelledTexts, split: Split, listen: Listener = ignore
+    classifier: Classifier, examples: LabelledTexts, split: Split, on_event: EventHandler = ignore
 ) -> FloatArray:
     """Probabilities of a split, float32, (n_examples, n_labels), with progress."""
-    listen(PhaseStarted(f"Scoring {split}", len(examples)))
-    y_prob = classifier.predict_proba(examples.texts, lambda rows: listen(Advanced(rows)))
-    listen(PhaseEnded())
+    on_event(PhaseStarted(f"Scoring {split}", len(examples)))
+    y_prob = classifier.predict_proba(examples.texts, lambda rows: on_event(Advanced(rows)))
+    on_event(PhaseEnded())
     return y_prob

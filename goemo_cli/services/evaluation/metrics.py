@@ -11,7 +11,7 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.decimals import decimal
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
-from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide
@@ -44,7 +44,7 @@ def metrics_of_checkpoint(
     rule: str | None = None,
     data_dir: Path | None = None,
     device: str = "auto",
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> ExportedMetrics:
     """Score the test split with a checkpoint's weights and write the metrics of each label."""
     # Here and not above: a predictions file is scored without loading torch.
@@ -53,12 +53,12 @@ def metrics_of_checkpoint(
     from goemo_cli.services.evaluation.export import predicted
     from goemo_cli.services.predicting.label_rule import pick_decision
 
-    data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=("test",), listen=listen)
-    decision = pick_decision(checkpoint, threshold=threshold, rule=rule, listen=listen)
-    predictions = predicted(load_classifier(checkpoint, device=device), data, "test", listen)
+    data = checkpoint_data(checkpoint, layout, data_dir=data_dir, splits=("test",), on_event=on_event)
+    decision = pick_decision(checkpoint, threshold=threshold, rule=rule, on_event=on_event)
+    predictions = predicted(load_classifier(checkpoint, device=device), data, "test", on_event)
     labelled = replace(predictions, y_pred=decision(predictions.y_prob))
     target = output or layout.per_class_metrics(checkpoint.run)
-    return _write(target, labelled, decision.thresholds, "test", listen)
+    return _write(target, labelled, decision.thresholds, "test", on_event)
 
 
 def metrics_of_predictions(
@@ -67,7 +67,7 @@ def metrics_of_predictions(
     layout: Layout,
     output: Path | None = None,
     threshold: float | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> ExportedMetrics:
     """Score a predictions file by its own `pred_labels`, or at a threshold; no model is needed.
 
@@ -84,15 +84,15 @@ def metrics_of_predictions(
     if not len(predictions):
         raise DataFileError(path, "holds no rows")
     if threshold is None:
-        thresholds = _thresholds_behind(path, predictions, layout, listen)
+        thresholds = _thresholds_behind(path, predictions, layout, on_event)
     else:
         thresholds = np.full(len(predictions.labels), threshold)
         predictions = replace(predictions, y_pred=decide(predictions.y_prob, thresholds))
-    return _write(_target(path, layout, output), predictions, thresholds, path.name, listen)
+    return _write(_target(path, layout, output), predictions, thresholds, path.name, on_event)
 
 
 def _thresholds_behind(
-    path: Path, predictions: Predictions, layout: Layout, listen: Listener
+    path: Path, predictions: Predictions, layout: Layout, on_event: EventHandler
 ) -> DoubleArray | None:
     """The checkpoint's thresholds, if the file's labels follow from them."""
     named = parse_predictions_name(path)
@@ -105,12 +105,12 @@ def _thresholds_behind(
     except CheckpointNotFoundError:
         return None
     except (CorruptArtifactError, OSError) as error:
-        listen(Warned(f"{error}; thresholds of {folder.name} stay unknown"))
+        on_event(Warning(f"{error}; thresholds of {folder.name} stay unknown"))
         return None
     if checkpoint.labels == predictions.labels and (decision(predictions.y_prob) == predictions.y_pred).all():
         return decision.thresholds
-    listen(
-        Warned(
+    on_event(
+        Warning(
             f"{path.name}: pred_labels do not follow the thresholds of {checkpoint.run}; they are scored as they are"
         )
     )
@@ -129,17 +129,17 @@ def _target(path: Path, layout: Layout, output: Path | None) -> Path:
 
 
 def _write(
-    path: Path, predictions: Predictions, thresholds: DoubleArray | None, where: str, listen: Listener
+    path: Path, predictions: Predictions, thresholds: DoubleArray | None, where: str, on_event: EventHandler
 ) -> ExportedMetrics:
     rows = per_class_rows(
         predictions.labels, predictions.y_true, predictions.y_prob, predictions.y_pred, thresholds
     )
     write_per_class_metrics(path, rows)
-    listen(FileWritten(path))
+    on_event(FileWritten(path))
     if doubt := macro_doubt(predictions.labels, predictions.y_true, where):
         supported = [row["f1_score"] for row in rows if row["support"]]
         others = (
             f"; macro-F1 of the others is {decimal(sum(supported) / len(supported))}" if supported else ""
         )
-        listen(Warned(doubt + others))
+        on_event(Warning(doubt + others))
     return ExportedMetrics(path, tuple(rows), sum(row["f1_score"] for row in rows) / len(rows))

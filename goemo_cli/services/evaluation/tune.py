@@ -10,7 +10,7 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.errors import DataError, NotFoundError
-from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
@@ -24,7 +24,7 @@ from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.runs.run_predictions import read_recorded
-from goemo_cli.services.training.evaluate import FOLLOWING, RunRecord, conclude, floor_warning, write_run
+from goemo_cli.services.training.evaluate import FOLLOWING, RunRecord, evaluate, floor_warning, write_run
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)
 """The thresholds of the sweep, one for all labels."""
@@ -48,7 +48,7 @@ class TuneResult:
 
 
 def tune_run(
-    checkpoint: Checkpoint, settings: ThresholdSettings, *, layout: Layout, listen: Listener = ignore
+    checkpoint: Checkpoint, settings: ThresholdSettings, *, layout: Layout, on_event: EventHandler = ignore
 ) -> TuneResult:
     """Fit a run's thresholds again, and write everything anew that follows from them. Needs no model.
 
@@ -56,7 +56,7 @@ def tune_run(
         checkpoint: the run; its thresholds.json, metrics.json, settings, card and manifest are written anew.
         settings: objective, rule and options.
         layout: where its predictions lie.
-        listen: told which files were written.
+        on_event: called with each event.
 
     Raises:
         NotFoundError: no val or test predictions of the run.
@@ -64,14 +64,14 @@ def tune_run(
         BusyError: another process changes the run.
     """
     with held(checkpoint.path, "goemo tune"):
-        return _tuned(Checkpoint.open(checkpoint.path), settings, layout, listen)
+        return _tuned(Checkpoint.open(checkpoint.path), settings, layout, on_event)
 
 
 def _tuned(
-    checkpoint: Checkpoint, settings: ThresholdSettings, layout: Layout, listen: Listener
+    checkpoint: Checkpoint, settings: ThresholdSettings, layout: Layout, on_event: EventHandler
 ) -> TuneResult:
     val, test = (read_recorded(checkpoint, split, layout) for split in ("val", "test"))
-    conclusion = conclude(val, test, settings)
+    conclusion = evaluate(val, test, settings)
     record = RunRecord(
         run=checkpoint.run,
         folder=checkpoint.path,
@@ -84,9 +84,9 @@ def _tuned(
         },
         kept={name: entry for name, entry in checkpoint.manifest["files"].items() if name not in FOLLOWING},
     )
-    tuned = write_run(record, conclusion, layout=layout, listen=listen)
+    tuned = write_run(record, conclusion, layout=layout, on_event=on_event)
     for split, predictions in (("val", val), ("test", test)):
-        _warn_of_averages(predictions, split, listen)
+        _warn_of_averages(predictions, split, on_event)
     return TuneResult(
         thresholds=conclusion.thresholds,
         before=rule_scores(val.y_true, val.y_pred),
@@ -99,13 +99,13 @@ def _tuned(
             layout.split_predictions(checkpoint.run, "val"),
             str(checkpoint.run),
             layout,
-            listen,
+            on_event,
         ),
     )
 
 
 def tune_predictions(
-    path: Path, settings: ThresholdSettings, *, layout: Layout, listen: Listener = ignore
+    path: Path, settings: ThresholdSettings, *, layout: Layout, on_event: EventHandler = ignore
 ) -> TuneResult:
     """Fit thresholds on a file of val predictions and write the sweep; no run is changed.
 
@@ -119,25 +119,25 @@ def tune_predictions(
     val = read_predictions(path)
     if not len(val):
         raise DataError(f"{path}: holds no rows")
-    _refuse_test_by_rows(path, val, layout, listen)
+    _refuse_test_by_rows(path, val, layout, on_event)
     thresholds = fit_thresholds(val.labels, val.y_true, val.y_prob, settings)
     labelled = replace(val, y_pred=thresholds.decide(val.y_prob))
     if warning := floor_warning(thresholds, labelled):
-        listen(Warned(warning))
-    _warn_of_averages(val, path.name, listen)
+        on_event(Warning(warning))
+    _warn_of_averages(val, path.name, on_event)
     return TuneResult(
         thresholds=thresholds,
         before=None,
         after=rule_scores(val.y_true, labelled.y_pred),
         test=None,
         below_floor=below_floor(thresholds, val.y_true, labelled.y_pred),
-        written=_write_sweep(thresholds, val, path, None, layout, listen),
+        written=_write_sweep(thresholds, val, path, None, layout, on_event),
     )
 
 
-def _warn_of_averages(predictions: Predictions, where: str, listen: Listener) -> None:
+def _warn_of_averages(predictions: Predictions, where: str, on_event: EventHandler) -> None:
     if doubt := macro_doubt(predictions.labels, predictions.y_true, where):
-        listen(Warned(doubt))
+        on_event(Warning(doubt))
 
 
 def _refuse_test_by_name(path: Path) -> None:
@@ -148,7 +148,9 @@ def _refuse_test_by_name(path: Path) -> None:
         )
 
 
-def _refuse_test_by_rows(path: Path, predictions: Predictions, layout: Layout, listen: Listener) -> None:
+def _refuse_test_by_rows(
+    path: Path, predictions: Predictions, layout: Layout, on_event: EventHandler
+) -> None:
     """A test split under another name is one all the same."""
     digest = _digest(predictions)
     runs = [one for one in listed_runs(layout) if one.is_finished]
@@ -158,8 +160,8 @@ def _refuse_test_by_rows(path: Path, predictions: Predictions, layout: Layout, l
                 f"{path}: these rows are the test split of {one.run}; thresholds are fitted on val only"
             )
     if digest not in {one.headline.get("val_sha256") for one in runs}:
-        listen(
-            Warned(
+        on_event(
+            Warning(
                 f"{path}: no run below {layout.root} has these rows as val; be sure that they are no test split"
             )
         )
@@ -170,7 +172,12 @@ def _digest(predictions: Predictions) -> str:
 
 
 def _write_sweep(
-    thresholds: Thresholds, val: Predictions, source: Path, run: str | None, layout: Layout, listen: Listener
+    thresholds: Thresholds,
+    val: Predictions,
+    source: Path,
+    run: str | None,
+    layout: Layout,
+    on_event: EventHandler,
 ) -> tuple[Path, ...]:
     named = parse_predictions_name(source)
     stem = named[1].file_stem if named else source.stem
@@ -203,7 +210,7 @@ def _write_sweep(
         },
     )
     for path in (sweep, table, summary):
-        listen(FileWritten(path))
+        on_event(FileWritten(path))
     return sweep, table, summary
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.side_by_side import (
     DIFFERENCES,
     RUN_STYLES,
@@ -28,14 +28,14 @@ from goemo_cli.services.figures.style import (
     shown,
     span,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _VISIBLE = 0.01
 """Differences that are smaller are not worth a title."""
 _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high", "roc_auc")
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """All labels by the F1 of the first run: F1 with its interval on the left, AUC on the right, each run a colour."""
     runs = source.comparable()
     values = np.stack([[run.by_label(column) for column in _COLUMNS] for run in runs])
@@ -73,7 +73,7 @@ def draw(source: Source) -> Drawn:
     name_runs(figure, left, runs)
     caption(figure, _legend(low, auc) + (DIFFERENCES if len(runs) > 1 else ""))
     tables = [{"emotion": labels, **dict(zip(_COLUMNS, run, strict=True))} for run in values]
-    return Drawn(figure, by_run(runs, tables))
+    return ResampledRanks(figure, by_run(runs, tables))
 
 
 FIGURE = Description(
@@ -81,7 +81,7 @@ FIGURE = Description(
 )
 
 
-def _title(runs: Sequence[Source], labels: Sequence[str], f1: DoubleArray, auc: DoubleArray) -> str:
+def _title(runs: Sequence[RunData], labels: Sequence[str], f1: DoubleArray, auc: DoubleArray) -> str:
     if not np.isfinite(auc).any(axis=1).all():
         return f"without positives and negatives in test, {counted(len(labels), 'label')} have no AUC"
     if len(runs) > 1:

@@ -12,10 +12,10 @@ from goemo_cli.ml.metrics.bootstrap import LEVEL, SEED
 from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess
 from goemo_cli.ml.metrics.confusions import clopper_pearson
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.reliability_diagram import STYLES, states_of_test
 from goemo_cli.services.figures.style import FAINT, INK, MUTED, LabelRows, caption, counted, new_figure
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 DRAWS = 200
 _OFFSETS: Mapping[int, tuple[float, ...]] = {1: (0.0,), 2: (-0.17, 0.17)}
@@ -27,7 +27,7 @@ _CAPTION = (
 )
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """All labels by falling calibration error, before and after calibration, on test."""
     test, states = states_of_test(source)
     found = {state: assess(test.y_true, y_prob) for state, y_prob in states.items()}
@@ -61,7 +61,7 @@ def draw(source: Source) -> Drawn:
     rows.column(right, "support", [f"{n:,}" for n in support], at=60 + 62 * len(errors), color=MUTED)
     lacking = " Hollow, at the edge: no gold comment." if (support == 0).any() else ""
     caption(figure, _CAPTION + lacking)
-    return Drawn(figure, {"emotion": labels, "support": support} | _columns(errors, chance, ratios))
+    return ResampledRanks(figure, {"emotion": labels, "support": support} | _columns(errors, chance, ratios))
 
 
 FIGURE = Description(

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.figures.class_distribution import split_sizes
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,
@@ -23,7 +23,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     shown,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 ENOUGH = 20
 """Comments a label needs before its median may make the title."""
@@ -33,7 +33,7 @@ _BARS = 60
 _LINES: Mapping[Split, str] = {"val": "-", "test": "--"}
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Shares of each split by length, and below them the usual lengths of the train comments with each label."""
     data = source.data()
     lengths = {split: character_lengths(data.splits[split].texts) for split in SPLITS}
@@ -55,7 +55,7 @@ def draw(source: Source) -> Drawn:
     _draw_labels(below, labels, usual, counts, rows)
     below.axvline(np.median(lengths["train"]), color=INK, linewidth=1.4, linestyle="--", zorder=1)
     caption(figure, _caption(lengths, edges, counts))
-    return Drawn(figure, _table(labels, usual, counts, shares, edges))
+    return ResampledRanks(figure, _table(labels, usual, counts, shares, edges))
 
 
 FIGURE = Description("04", "character_length_distributions", "the run's data set", draw)

@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.splits import SPLITS, Split
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     FAINT,
     SPLIT_COLOR,
@@ -21,10 +21,10 @@ from goemo_cli.services.figures.style import (
     percent,
     shown,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """All labels, commonest first: counts of each split, and shares that show whether the splits are alike."""
     data = source.data()
     counts = {split: data.splits[split].y_true.sum(axis=0) for split in SPLITS}
@@ -42,7 +42,7 @@ def draw_counts(
     labels: Sequence[str],
     counts: dict[Split, IntArray],
     sizes: dict[Split, int],
-) -> Drawn:
+) -> ResampledRanks:
     """Bars of train, numbers of all splits, and their shares of `sizes` on a log scale."""
     order = np.argsort(-counts["train"], kind="stable")
     rows = LabelRows.of(len(labels))
@@ -60,7 +60,7 @@ def draw_counts(
     _draw_shares(shares, order, counts, sizes, rows)
     if any((count == 0).any() for count in counts.values()):
         caption(figure, "Hollow, at the left edge: no comment of that split.")
-    return Drawn(
+    return ResampledRanks(
         figure,
         {"emotion": [labels[at] for at in order]}
         | {split: counts[split][order] for split in SPLITS}
@@ -68,7 +68,7 @@ def draw_counts(
     )
 
 
-def split_sizes(source: Source) -> list[str]:
+def split_sizes(source: RunData) -> list[str]:
     """`train 1,427`, `val 304`, `test 309 comments`; a cut train says so."""
     data, limit = source.data(), source.checkpoint.config.data.max_train_samples
     cut = " (cut by max_train_samples)" if limit is not None and limit == len(data.train) else ""

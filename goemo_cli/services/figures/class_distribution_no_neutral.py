@@ -8,12 +8,12 @@ from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.splits import SPLITS
 from goemo_cli.services.figures.class_distribution import draw_counts
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import counted, named, percent, shown
-from goemo_cli.services.runs.run_data import NEUTRAL, Source
+from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """As figure 00 over the comments that carry an emotion: neutral no longer presses the others together."""
     data = source.data()
     if NEUTRAL not in data.labels:

@@ -8,12 +8,12 @@ from matplotlib.colors import PowerNorm
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.metrics.confusions import pair_differences
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_cooccurrence_clean import similarity_order
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LabelGrid, coloured
 from goemo_cli.services.figures.style import INK, PAPER, caption, counted, new_figure, percent, shown
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _CAPTION = (
     "Read along a row: of the comments with that label, the % that also carry the column's; the number of such comments "
@@ -23,7 +23,7 @@ _CAPTION = (
 )
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Of the test comments with the row's label, the share with the column's too: gold left, predicted right."""
     test = source.predictions("test")
     order = similarity_order(cooccurrence(test.y_true))
@@ -60,7 +60,7 @@ def draw(source: Source) -> Drawn:
         figure,
         _CAPTION.replace("both;", f"both, {percent(highest)} or more at its end;") if beyond else _CAPTION,
     )
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "emotion": np.repeat(labels, len(labels)),
@@ -77,9 +77,9 @@ def draw(source: Source) -> Drawn:
 FIGURE = Description("19", "cooccurrence_heatmap", "the predictions of test", draw)
 
 
-def share_of_row(together: IntArray) -> DoubleArray:
+def share_of_row(cooccurrence_counts: IntArray) -> DoubleArray:
     """Of the comments with the row's label, the share with the column's, (n_labels, n_labels); 0 for a label on none."""
-    share: DoubleArray = together / np.maximum(together.diagonal(), 1)[:, None]
+    share: DoubleArray = cooccurrence_counts / np.maximum(cooccurrence_counts.diagonal(), 1)[:, None]
     return share
 
 

@@ -18,7 +18,7 @@ from typing import Any, Literal
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 PictureFormat = Literal["png", "svg", "pdf"]
 FORMATS: tuple[PictureFormat, ...] = ("png", "svg", "pdf")
@@ -28,7 +28,7 @@ Table = Mapping[str, Sequence[Any] | NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Drawn:
+class ResampledRanks:
     """A picture and the numbers that it shows."""
 
     figure: Figure
@@ -45,7 +45,7 @@ class Description:
     name: str
     needs: str
     """What it is drawn from, for people."""
-    draw: Callable[[Source], Drawn]
+    draw: Callable[[RunData], ResampledRanks]
     """Raises a GoemoError that says what is lacking where the figure cannot be drawn."""
     several: bool = False
     """Whether it shows all given runs, not the first alone."""

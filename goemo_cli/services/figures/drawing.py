@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goemo_cli.core.errors import DAMAGE, GoemoError, SettingError, StorageError, did_you_mean
-from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.figures import (
@@ -38,7 +38,7 @@ from goemo_cli.services.figures.description import FORMATS, Description, Picture
 from goemo_cli.services.figures.sidecar import write_record, write_table
 from goemo_cli.services.figures.style import Theme, house_style, save_figure
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 FIGURES: tuple[Description, ...] = (
     class_distribution.FIGURE,
@@ -92,7 +92,7 @@ def draw_figures(
     picture_format: PictureFormat = "png",
     theme: Theme = "light",
     data_dir: Path | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> FiguresResult:
     """Draw figures into output/figures, each with its numbers below data/; one that lacks something stops no other.
 
@@ -104,7 +104,7 @@ def draw_figures(
         picture_format: png, svg or pdf.
         theme: light or dark.
         data_dir: where the data lies now, if no longer where the run found it.
-        listen: told of progress.
+        on_event: called with each event.
 
     Raises:
         SettingError: no such figure.
@@ -113,11 +113,11 @@ def draw_figures(
         OSError, StorageError: the disk is full, read-only or damaged; no further figure is tried.
     """
     wanted = list(dict.fromkeys([figure_of(name) for name in only] or FIGURES))
-    source = _source([str(run) for run in runs] or ["@latest"], layout, data_dir, listen)
+    source = _source([str(run) for run in runs] or ["@latest"], layout, data_dir, on_event)
     drawn: list[Path] = []
     skipped: list[tuple[str, str]] = []
     damage: GoemoError | None = None
-    listen(PhaseStarted("Drawing", len(wanted), "figures"))
+    on_event(PhaseStarted("Drawing", len(wanted), "figures"))
     for figure in wanted:
         path = layout.figures / figure.file_name(picture_format)
         try:
@@ -129,9 +129,9 @@ def draw_figures(
             skipped.append((str(figure), f"{error}{_left_behind(path)}"))
         else:
             drawn.append(path)
-            listen(FileWritten(path))
-        listen(Advanced(1, str(figure)))
-    listen(PhaseEnded())
+            on_event(FileWritten(path))
+        on_event(Advanced(1, str(figure)))
+    on_event(PhaseEnded())
     return FiguresResult(
         runs=tuple(one.checkpoint.run for one in (source, *source.others)),
         drawn=tuple(drawn),
@@ -158,22 +158,24 @@ def figure_of(name: str) -> Description:
     raise SettingError([f"no figure {name!r}{near}; known: {', '.join(map(str, FIGURES))}"], "--only")
 
 
-def _source(references: Sequence[str], layout: Layout, data_dir: Path | None, listen: Listener) -> Source:
+def _source(
+    references: Sequence[str], layout: Layout, data_dir: Path | None, on_event: EventHandler
+) -> RunData:
     """The first run, with the others beside it; a run that is named twice counts once."""
     opened = {
-        checkpoint.run: checkpoint for checkpoint in (open_run(one, layout, listen) for one in references)
+        checkpoint.run: checkpoint for checkpoint in (open_run(one, layout, on_event) for one in references)
     }
     first, *others = opened.values()
-    return Source(
+    return RunData(
         first,
         layout,
         data_dir,
-        listen,
-        others=tuple(Source(other, layout, data_dir, listen) for other in others),
+        on_event,
+        others=tuple(RunData(other, layout, data_dir, on_event) for other in others),
     )
 
 
-def _draw(figure: Description, source: Source, path: Path, theme: Theme, layout: Layout) -> None:
+def _draw(figure: Description, source: RunData, path: Path, theme: Theme, layout: Layout) -> None:
     """Write the numbers, the picture, and last the record of what both were drawn from."""
     source.forget_use()
     with house_style(theme):

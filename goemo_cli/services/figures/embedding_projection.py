@@ -10,7 +10,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
 from goemo_cli.core.taxonomies import TAXONOMIES, applicable
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     GREEN,
@@ -28,7 +28,7 @@ from goemo_cli.services.figures.style import (
     shown,
     text_width,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 MOST = 2_000
 """Comments that are drawn at most."""
@@ -43,7 +43,7 @@ _ROOM = (9.2, 7.2)
 """Inches of the axes, about."""
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels."""
     from goemo_cli.ml.models.embedding import embed
 
@@ -53,7 +53,7 @@ def draw(source: Source) -> Drawn:
     return drawn(source, rows, embed(source.classifier(), [test.texts[row] for row in rows]))
 
 
-def drawn(source: Source, rows: IntArray, embeddings: FloatArray) -> Drawn:
+def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> ResampledRanks:
     """The figure of given comments.
 
     Args:
@@ -90,7 +90,7 @@ def drawn(source: Source, rows: IntArray, embeddings: FloatArray) -> Drawn:
     axes.spines[:].set_visible(False)
     _add_legend(axes)
     caption(figure, _caption(groups, missing))
-    return Drawn(figure, _table(test, rows, points, [*names, SEVERAL, NONE], at))
+    return ResampledRanks(figure, _table(test, rows, points, [*names, SEVERAL, NONE], at))
 
 
 FIGURE = Description(
@@ -101,7 +101,7 @@ FIGURE = Description(
 )
 
 
-def _require_enough(source: Source, n_comments: int) -> None:
+def _require_enough(source: RunData, n_comments: int) -> None:
     if n_comments < LEAST:
         path = source.layout.split_predictions(source.checkpoint.run, "test")
         raise DataError(f"{path} holds {n_comments} rows; a projection needs at least {LEAST}")

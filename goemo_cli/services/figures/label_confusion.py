@@ -8,10 +8,10 @@ from matplotlib.colors import PowerNorm
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
 from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _CAPTION = (
     "Read along a row: of the comments that miss the row's gold label (in brackets: missed of gold) and do not carry the "
@@ -21,7 +21,7 @@ _CAPTION = (
 )
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Shares of the missed comments of the row's label on which the column's is falsely predicted, on test."""
     test = source.predictions("test")
     order = np.argsort(-test.y_true.sum(axis=0), kind="stable")
@@ -57,7 +57,7 @@ def draw(source: Source) -> Drawn:
     grid.dot(axes, pairs.count, silent | stands_out)
     grid.mark(axes, cells, stands_out)
     caption(figure, _CAPTION.replace("{Marks}", grid.marks))
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "gold": np.repeat(labels, len(labels)),

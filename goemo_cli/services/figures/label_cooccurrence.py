@@ -7,10 +7,10 @@ from matplotlib.colors import LogNorm
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.services.figures.class_distribution import split_sizes
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
 from goemo_cli.services.figures.style import caption, new_figure, percent, shown
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _LEAST_SHARE = 0.001
 _CAPTION = (
@@ -19,20 +19,20 @@ _CAPTION = (
 )
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Of the train comments with the row's label, the share that carries the column's label too."""
     data = source.data()
     y_true = data.train.y_true
     counts = y_true.sum(axis=0)
     order = np.argsort(-counts, kind="stable")
     labels = [data.labels[at] for at in order]
-    together, counts = cooccurrence(y_true)[np.ix_(order, order)], counts[order]
-    share = together / np.maximum(counts, 1)[:, None]
+    cooccurrence_counts, counts = cooccurrence(y_true)[np.ix_(order, order)], counts[order]
+    share = cooccurrence_counts / np.maximum(counts, 1)[:, None]
 
     names = [shown(name) for name in labels]
     grid = LabelGrid.of([f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)], names)
     figure = new_figure(
-        _title(labels, y_true, together),
+        _title(labels, y_true, cooccurrence_counts),
         source.subtitle(
             *split_sizes(source)[:1], f"train, {len(data.train):,} comments, commonest label first"
         ),
@@ -41,21 +41,21 @@ def draw(source: Source) -> Drawn:
     )
     axes = figure.subplots()
     itself = np.eye(len(labels), dtype=np.bool_)
-    cells = coloured(share, together, itself)
+    cells = coloured(share, cooccurrence_counts, itself)
     grid.draw(axes, cells, _norm(cells.compressed()))
     grid.shade(axes, itself)
-    grid.dot(axes, together, itself)
+    grid.dot(axes, cooccurrence_counts, itself)
     grid.add_scale(axes)
     if grid.is_written:
         grid.mark(axes, cells, ~np.ma.getmaskarray(cells))
     caption(figure, _CAPTION)
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "emotion": np.repeat(labels, len(labels)),
             "other": labels * len(labels),
             "comments": np.repeat(counts, len(labels)),
-            "together": together.ravel(),
+            "together": cooccurrence_counts.ravel(),
             "share": share.ravel(),
         },
     )
@@ -71,16 +71,18 @@ def cooccurrence(y_true: BoolArray) -> IntArray:
     return counts
 
 
-def _title(labels: Sequence[str], y_true: BoolArray, together: IntArray) -> str:
+def _title(labels: Sequence[str], y_true: BoolArray, cooccurrence_counts: IntArray) -> str:
     several = (y_true.sum(axis=1) > 1).mean()
     if not several:
         return "no comment of train carries more than one label"
     start = f"{percent(several)} of train comments carry several labels"
-    counts = together.diagonal()
-    known = (counts[:, None] >= ENOUGH) & (together >= LEAST) & ~np.eye(len(labels), dtype=np.bool_)
+    counts = cooccurrence_counts.diagonal()
+    known = (
+        (counts[:, None] >= ENOUGH) & (cooccurrence_counts >= LEAST) & ~np.eye(len(labels), dtype=np.bool_)
+    )
     if not known.any():
         return start
-    share = np.where(known, together / np.maximum(counts, 1)[:, None], 0)
+    share = np.where(known, cooccurrence_counts / np.maximum(counts, 1)[:, None], 0)
     row, column = divmod(int(share.argmax()), len(labels))
     return (
         f"{start}; closest pair: {percent(share[row, column])} of {shown(labels[row])} "

@@ -12,11 +12,11 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
 from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
-from goemo_cli.services.runs.run_data import NEUTRAL, Source
+from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 
 _CAPTION = (
     "Read along a row: of the train comments with that emotion (their number in brackets), the % that also carry the "
@@ -26,7 +26,7 @@ _CAPTION = (
 )
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Of the train comments with the row's emotion, the share that carries the column's too."""
     data = source.data()
     if NEUTRAL not in data.labels:
@@ -59,7 +59,7 @@ def draw(source: Source) -> Drawn:
     grid.dot(axes, together, itself | beyond)
     grid.mark(axes, apart, beyond)
     caption(figure, _CAPTION.replace("{Marks}", grid.marks))
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "emotion": np.repeat(labels, len(labels)),

@@ -7,7 +7,7 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.schema import RULES
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.metric_correlations import rank_correlation
 from goemo_cli.services.figures.side_by_side import DIFFERENCES, by_run, highest, subtitle_of
 from goemo_cli.services.figures.style import (
@@ -22,7 +22,7 @@ from goemo_cli.services.figures.style import (
     signed,
     span,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _SCORES = (("f1_macro", "macro-F1", BLUE, "o"), ("f1_micro", "micro-F1", VERMILLION, "s"))
 _LONGEST_RUN = 44
@@ -34,7 +34,7 @@ _TESTED = (
 )
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """A row per threshold rule, runs below each other: macro- and micro-F1 on test with their intervals."""
     runs = source.comparable()
     scores = np.array([[[run.score(key, rule) for key, *_ in _SCORES] for rule in RULES] for run in runs])
@@ -79,7 +79,7 @@ def draw(source: Source) -> Drawn:
         }
         for run in scores
     ]
-    return Drawn(figure, by_run(runs, tables))
+    return ResampledRanks(figure, by_run(runs, tables))
 
 
 FIGURE = Description(
@@ -89,7 +89,7 @@ FIGURE = Description(
 _OWN = ", its own"
 
 
-def _rows(runs: Sequence[Source], own: Sequence[str]) -> tuple[list[str], list[int]]:
+def _rows(runs: Sequence[RunData], own: Sequence[str]) -> tuple[list[str], list[int]]:
     """Names of the rows, and which of them hold scores: each of several runs stands above its rules."""
     names: list[str] = []
     places: list[int] = []
@@ -102,7 +102,7 @@ def _rows(runs: Sequence[Source], own: Sequence[str]) -> tuple[list[str], list[i
     return names, places
 
 
-def _title(runs: Sequence[Source], scores: DoubleArray, own: Sequence[str]) -> str:
+def _title(runs: Sequence[RunData], scores: DoubleArray, own: Sequence[str]) -> str:
     macro, micro = (
         [scores[at, RULES.index(rule), column, 0] for at, rule in enumerate(own)]
         for column in range(len(_SCORES))
@@ -113,7 +113,7 @@ def _title(runs: Sequence[Source], scores: DoubleArray, own: Sequence[str]) -> s
     return f"{start}; {_labels(runs[0])}"
 
 
-def _labels(run: Source) -> str:
+def _labels(run: RunData) -> str:
     """How F1 differs between labels, and whether rare ones differ from common ones by more than chance."""
     f1, support = run.by_label("f1_score"), run.by_label("support")
     known = support > 0

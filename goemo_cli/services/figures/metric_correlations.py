@@ -12,7 +12,7 @@ from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,
@@ -23,7 +23,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     signed,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 MEASURES = (
     ("support", "support"), ("f1_score", "F1"), ("precision", "precision"), ("recall", "recall"),
@@ -36,7 +36,7 @@ _EXACT = 7
 _PERMUTATIONS = 9_999
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Spearman's rank correlation of every two measures over the labels, below the diagonal."""
     values = np.stack([source.by_label(column) for column, _ in MEASURES])
     n_labels = len(source.labels)
@@ -74,7 +74,7 @@ def draw(source: Source) -> Drawn:
     caption(figure, _legend(n_labels, rho))
     pairs = np.argwhere(below)
     keys = [key for key, _ in MEASURES]
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "measure": [keys[row] for row, _ in pairs],

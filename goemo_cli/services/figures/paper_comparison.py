@@ -8,7 +8,7 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.taxonomies import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import is_published_test
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.side_by_side import (
     DIFFERENCES,
     RUN_STYLES,
@@ -28,14 +28,14 @@ from goemo_cli.services.figures.style import (
     new_figure,
     signed,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _ROUNDING = 0.005
 """The paper's F1 has two decimals."""
 _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high")
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """All emotions, what we gain most first; the paper's F1 is an upright bar, each run a colour."""
     runs = source.comparable()
     if set(source.labels) != set(PAPER_F1):
@@ -74,7 +74,7 @@ def draw(source: Source) -> Drawn:
     name_runs(figure, axes, runs)
     caption(figure, _legend(runs))
     tables = [{"emotion": labels, "paper_f1": paper, **dict(zip(_COLUMNS, run, strict=True))} for run in ours]
-    return Drawn(figure, by_run(runs, tables))
+    return ResampledRanks(figure, by_run(runs, tables))
 
 
 FIGURE = Description(
@@ -96,7 +96,7 @@ def sides(ours: DoubleArray, paper: DoubleArray) -> tuple[int, int]:
     return int((above & is_interval).sum()), int((below & is_interval).sum())
 
 
-def _title(runs: Sequence[Source], ours: DoubleArray, paper: DoubleArray) -> str:
+def _title(runs: Sequence[RunData], ours: DoubleArray, paper: DoubleArray) -> str:
     above, below = sides(ours[0], paper)
     whose = f" of {runs[0].checkpoint.run}" if len(runs) > 1 else ""
     return (
@@ -105,7 +105,7 @@ def _title(runs: Sequence[Source], ours: DoubleArray, paper: DoubleArray) -> str
     )
 
 
-def _legend(runs: Sequence[Source]) -> str:
+def _legend(runs: Sequence[RunData]) -> str:
     text = (
         "Upright bar: the paper's F1 (Demszky et al. 2020, table 4; BERT-base, threshold 0.3, two decimals, no interval). "
         "Whiskers: our 95\u00a0% interval over the comments of test; chance alone would put about one emotion on each side."

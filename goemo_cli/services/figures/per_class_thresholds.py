@@ -3,7 +3,7 @@
 import numpy as np
 
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,
@@ -17,10 +17,10 @@ from goemo_cli.services.figures.style import (
     round_limit,
     shown,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """All labels by falling val positives: the fewer, the closer to the global threshold."""
     thresholds = source.thresholds
     n_positives = np.array(thresholds.n_positives)
@@ -54,7 +54,7 @@ def draw(source: Source) -> Drawn:
     axes.set_xlabel("threshold")
     hollow = " Hollow: no positives in val, so the global one is taken." if without.any() else ""
     caption(figure, f"Dashed: the global threshold {shared:g}.{hollow}")
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "emotion": [source.labels[at] for at in order],

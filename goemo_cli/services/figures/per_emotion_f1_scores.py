@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     INK,
@@ -21,10 +21,10 @@ from goemo_cli.services.figures.style import (
     shown,
     span,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """All labels by falling F1, also those at zero; whiskers are 95 % intervals."""
     rows = sorted(source.per_class(), key=lambda row: -row["f1_score"])
     f1 = np.array([row["f1_score"] for row in rows])
@@ -54,7 +54,7 @@ def draw(source: Source) -> Drawn:
     axes.set_xlabel("F1 on test")
     caption(figure, _legend(float(f1.mean()), low, zero))
     columns = ("emotion", "f1_score", "f1_ci_low", "f1_ci_high", "support")
-    return Drawn(figure, {column: [row[column] for row in rows] for column in columns})
+    return ResampledRanks(figure, {column: [row[column] for row in rows] for column in columns})
 
 
 FIGURE = Description("07", "per_emotion_f1_scores", "the per-class metrics CSV", draw)
@@ -75,7 +75,7 @@ def _title(rows: Sequence[dict[str, Any]]) -> str:
     )
 
 
-def _facts(source: Source, row: dict[str, Any]) -> list[str]:
+def _facts(source: RunData, row: dict[str, Any]) -> list[str]:
     n_comments = sum(row[key] or 0 for key in ("tp", "fp", "fn", "tn"))
     return [f"test, {n_comments:,} comments", f"threshold rule {source.thresholds.rule}"]
 

@@ -6,7 +6,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.ml.metrics.ranking import ranking_scores
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,
@@ -18,7 +18,7 @@ from goemo_cli.services.figures.style import (
     shown,
     span,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _MOST_POINTS = 101
 _MOST_COLUMNS, _PANEL, _TALLEST = 5, 1.9, 110.0
@@ -26,7 +26,7 @@ _MOST_COLUMNS, _PANEL, _TALLEST = 5, 1.9, 110.0
 _LONGEST = 22
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """A panel per label, by falling average precision; dotted is guessing, the dot is what the run decides."""
     test, rule = source.predictions("test"), source.thresholds.rule
     support = test.y_true.sum(axis=0)
@@ -81,7 +81,7 @@ def draw(source: Source) -> Drawn:
     for axes in panels[len(order) :]:
         axes.set_axis_off()
     caption(figure, _caption(rule, kinds))
-    return Drawn(figure, table)
+    return ResampledRanks(figure, table)
 
 
 FIGURE = Description("22", "precision_recall_curves", "the predictions of test, and thresholds.json", draw)

@@ -11,7 +11,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.calibration import assess, reliability
 from goemo_cli.ml.metrics.confusions import clopper_pearson
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,
@@ -22,7 +22,7 @@ from goemo_cli.services.figures.style import (
     percent,
     shown,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 LOWEST = 0.05
 """Probabilities below share one bin: most are there, and say little."""
@@ -41,7 +41,7 @@ _CAPTION = (
 )
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Observed against predicted on test, before and after calibration: all cells, their number, and each label."""
     test, states = states_of_test(source)
     labels = test.labels
@@ -73,7 +73,7 @@ def draw(source: Source) -> Drawn:
             rows += _draw_bins(axes, labels[at], state, found, small=True)
         _finish_panel(axes, f"{shown(labels[at], 16)} ({support[at]:,})")
     caption(figure, _CAPTION)
-    return Drawn(figure, {column: [row[column] for row in rows] for column in rows[0]})
+    return ResampledRanks(figure, {column: [row[column] for row in rows] for column in rows[0]})
 
 
 FIGURE = Description(
@@ -95,7 +95,7 @@ class Bins:
         return clopper_pearson(np.rint(self.observed_share * self.count), self.count)
 
 
-def states_of_test(source: Source) -> tuple[Any, dict[str, FloatArray]]:
+def states_of_test(source: RunData) -> tuple[Any, dict[str, FloatArray]]:
     """The predictions of test, and their probabilities `before` calibration and, where there is one, `after` it.
 
     Raises:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
-from goemo_cli.services.figures.description import Description, Drawn, Table
+from goemo_cli.services.figures.description import Description, ResampledRanks, Table
 from goemo_cli.services.figures.side_by_side import (
     DIFFERENCES,
     RUN_STYLES,
@@ -27,7 +27,7 @@ from goemo_cli.services.figures.style import (
     round_limit,
     shown,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 SCORES: tuple[tuple[str, str, bool], ...] = (
     ("auc_micro", "micro-AUC", False),
@@ -44,7 +44,7 @@ SCORES: tuple[tuple[str, str, bool], ...] = (
 _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high")
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Scores of test with 95 % intervals above; below half the width of each label's interval of F1, commonest label first."""
     runs = source.comparable()
     scores = np.array(
@@ -83,7 +83,7 @@ def draw(source: Source) -> Drawn:
         }
         for run in both
     ]
-    return Drawn(figure, by_run(runs, tables))
+    return ResampledRanks(figure, by_run(runs, tables))
 
 
 FIGURE = Description(
@@ -102,7 +102,7 @@ def half_width(values: DoubleArray) -> DoubleArray:
     return np.where(found > 0, found, np.nan)
 
 
-def _draw_scores(axes: Any, rows: LabelRows, runs: Sequence[Source], values: DoubleArray) -> None:
+def _draw_scores(axes: Any, rows: LabelRows, runs: Sequence[RunData], values: DoubleArray) -> None:
     places = np.arange(rows.count)
     for at, offset in enumerate(offsets(len(runs))):
         color, marker = RUN_STYLES[at]
@@ -151,7 +151,7 @@ def _cell(value: float) -> str:
 
 
 def _title(
-    runs: Sequence[Source],
+    runs: Sequence[RunData],
     scores: DoubleArray,
     labels: Sequence[str],
     widths: DoubleArray,
@@ -176,7 +176,7 @@ def _title(
     return f"{start}; F1 of single labels is known to {' up to '.join(ends)}"
 
 
-def _legend(runs: Sequence[Source], widths: DoubleArray) -> str:
+def _legend(runs: Sequence[RunData], widths: DoubleArray) -> str:
     text = (
         "Whiskers: 95\u00a0% interval of the score over the comments of test. Below: the labels by support, the commonest "
         "first. Figure 07 shows F1 itself."

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.services.figures.description import Table
 from goemo_cli.services.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, shown
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 RUN_STYLES = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"), (INK, "P"))
 """Colour and marker of each run, at most `source.MOST_RUNS`."""
@@ -20,7 +20,7 @@ _LINE = 0.24
 _LONGEST = 48
 
 
-def subtitle_of(runs: Sequence[Source], *facts: str) -> str:
+def subtitle_of(runs: Sequence[RunData], *facts: str) -> str:
     """The line below the title; several runs stand beside their colours instead."""
     return runs[0].subtitle(*facts) if len(runs) == 1 else " · ".join([f"{len(runs)} runs", *facts])
 
@@ -30,12 +30,12 @@ def offsets(n_runs: int) -> list[float]:
     return [0.0] if n_runs == 1 else np.linspace(-0.27, 0.27, n_runs).tolist()
 
 
-def legend_height(runs: Sequence[Source]) -> float:
+def legend_height(runs: Sequence[RunData]) -> float:
     """Inches that `name_runs` takes below the subtitle."""
     return 0.0 if len(runs) == 1 else 0.1 + _LINE * -(-len(runs) // _columns(runs))
 
 
-def name_runs(figure: Figure, axes: Any, runs: Sequence[Source]) -> None:
+def name_runs(figure: Figure, axes: Any, runs: Sequence[RunData]) -> None:
     """Which colour and marker is which run, between subtitle and panels; nothing where there is one."""
     if len(runs) == 1:
         return
@@ -51,11 +51,11 @@ def name_runs(figure: Figure, axes: Any, runs: Sequence[Source]) -> None:
     layout.set(rect=(left, bottom, width, height - room))
 
 
-def _columns(runs: Sequence[Source]) -> int:
+def _columns(runs: Sequence[RunData]) -> int:
     return 3 if max(len(str(run.checkpoint.run)) for run in runs) <= 30 else 2
 
 
-def highest(runs: Sequence[Source], scores: Mapping[str, Sequence[float] | DoubleArray]) -> str:
+def highest(runs: Sequence[RunData], scores: Mapping[str, Sequence[float] | DoubleArray]) -> str:
     """Which run has the highest scores: `highest macro-F1: a (0.512); highest macro-AUC: a and b (0.931)`.
 
     Scores are equal if they are as written; whether a difference is more than chance is not said, see `DIFFERENCES`.
@@ -74,7 +74,7 @@ def highest(runs: Sequence[Source], scores: Mapping[str, Sequence[float] | Doubl
     return "; ".join(parts)
 
 
-def by_run(runs: Sequence[Source], tables: Sequence[Table]) -> Table:
+def by_run(runs: Sequence[RunData], tables: Sequence[Table]) -> Table:
     """The tables of several runs below each other, the run in the first column."""
     lengths = [len(next(iter(table.values()))) for table in tables]
     names = [

@@ -9,13 +9,13 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.splits import Split
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.thresholds import GRID
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import SPLIT_COLOR, caption, new_figure, percent
 from goemo_cli.services.figures.threshold_macro import SPLIT_LINES, mark_thresholds, purpose
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """On the left the share of comments with a label, on the right labels per comment; thin lines: the gold labels."""
     chosen = source.thresholds.global_threshold
     parts = {split: source.predictions(split) for split, _ in SPLIT_LINES}
@@ -54,7 +54,7 @@ def draw(source: Source) -> Drawn:
         for at, name in enumerate(("coverage", "labels_per_comment"))
         for split, _ in SPLIT_LINES
     ]
-    return Drawn(figure, {"threshold": GRID, **dict(columns)})
+    return ResampledRanks(figure, {"threshold": GRID, **dict(columns)})
 
 
 FIGURE = Description("14", "threshold_coverage", "the predictions of val and test, and thresholds.json", draw)
@@ -77,7 +77,7 @@ def _finish(axes: Any, name: str, chosen: float, curves: dict[Split, DoubleArray
     axes.set_ylabel(name)
 
 
-def _own_rule(source: Source, parts: dict[Split, Predictions]) -> str:
+def _own_rule(source: RunData, parts: dict[Split, Predictions]) -> str:
     """What the run's own labels are like, which the curves cannot show where thresholds differ by label."""
     own = parts["test"].y_pred
     return (

@@ -9,7 +9,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.metrics.scoring import count
 from goemo_cli.ml.metrics.thresholds import GRID, counts_on_grid, reached_on_grid
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.label_grid import ENOUGH
 from goemo_cli.services.figures.style import (
     INK,
@@ -24,7 +24,7 @@ from goemo_cli.services.figures.style import (
     shown,
 )
 from goemo_cli.services.figures.threshold_macro import purpose
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 NEAR = 0.95
 """A threshold is good enough if F1 reaches this share of the label's best."""
@@ -35,7 +35,7 @@ _VISIBLE = 0.01
 """Two F1 that are nearer are the same in a title."""
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """A row per label, by falling val positives; blank where F1 is 0, a bar over the good thresholds."""
     thresholds, val, test = source.thresholds, source.predictions("val"), source.predictions("test")
     f1 = counts_on_grid(val.y_true, reached_on_grid(val.y_prob)).f_beta()  # (n_grid, n_labels)
@@ -86,7 +86,7 @@ def draw(source: Source) -> Drawn:
         "All are chosen on val alone.",
     )
     n_grid = len(GRID)
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "emotion": [label for label in labels for _ in range(n_grid)],

@@ -11,7 +11,7 @@ from goemo_cli.core.splits import Split
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.metrics.scoring import f1_macro
 from goemo_cli.ml.metrics.thresholds import GRID
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     INK,
     MUTED,
@@ -21,7 +21,7 @@ from goemo_cli.services.figures.style import (
     mark_places,
     new_figure,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 FIXED = (0.3, 0.5)
 SPLIT_LINES: tuple[tuple[Split, str], ...] = (("val", "-"), ("test", "--"))
@@ -31,7 +31,7 @@ Score = Callable[[Predictions, DoubleArray], DoubleArray]
 """A score with each of some thresholds for all labels, (n_thresholds,)."""
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """One curve per split; vertical lines at the global threshold, fitted on val, and at the fixed ones."""
     return draw_score(source, "macro-F1", macro_f1)
 
@@ -44,7 +44,7 @@ def macro_f1(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
     return np.array([f1_macro(predictions.y_true, decide(predictions.y_prob, float(t))) for t in thresholds])
 
 
-def draw_score(source: Source, name: str, score: Score) -> Drawn:
+def draw_score(source: RunData, name: str, score: Score) -> ResampledRanks:
     """A score over the thresholds, with its values at the global and the fixed ones, and at the best one on val."""
     thresholds = source.thresholds
     chosen = thresholds.global_threshold
@@ -85,7 +85,7 @@ def draw_score(source: Source, name: str, score: Score) -> Drawn:
         "comparison.",
     )
     _tabulate(table, name, list(marks), at_marks)
-    return Drawn(
+    return ResampledRanks(
         figure,
         {
             "threshold": places,

@@ -6,12 +6,12 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.scoring import f1_micro
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.threshold_macro import draw_score
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """As figure 11, over all cells together, so that common labels count most."""
     return draw_score(source, "micro-F1", micro_f1)
 

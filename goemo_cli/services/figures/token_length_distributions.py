@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.figures.class_distribution import split_sizes
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     INK,
     SPLIT_COLOR,
@@ -18,14 +18,14 @@ from goemo_cli.services.figures.style import (
     new_figure,
     percent,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _BARS = 70
 """At most so many."""
 _LINES: dict[Split, str] = {"val": "-", "test": "--"}
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Shares of each split by tokens, with the mean, the 95th percentile and max_length."""
     tokens = {split: source.token_counts(split) for split in SPLITS}
     limit = source.checkpoint.config.model.max_length
@@ -52,7 +52,7 @@ def draw(source: Source) -> Drawn:
     last = [*(np.ceil(edges[1:-1]).astype(int) - 1), longest]
     table: dict[str, Any] = {"tokens_from": first, "tokens_to": last}
     table |= {f"{split}_percent": share for split, share in shares.items()}
-    return Drawn(figure, table)
+    return ResampledRanks(figure, table)
 
 
 FIGURE = Description(

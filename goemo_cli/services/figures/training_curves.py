@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from goemo_cli.core.settings import SelectionMetric
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD
-from goemo_cli.services.figures.description import Description, Drawn
+from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     GREEN,
@@ -19,7 +19,7 @@ from goemo_cli.services.figures.style import (
     new_figure,
     padded_limits,
 )
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 _PANELS: tuple[tuple[str, float, tuple[tuple[str, str, str, str], ...]], ...] = (
     ("Loss", 0.02, (("train_loss", "train", BLUE, "o"), ("val_loss", "val", VERMILLION, "s"))),
@@ -38,7 +38,7 @@ _WORDS: dict[SelectionMetric, str] = {
 }  # fmt: skip
 
 
-def draw(source: Source) -> Drawn:
+def draw(source: RunData) -> ResampledRanks:
     """Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, its values stand above."""
     history, best = source.history(), int(source.metric("best_epoch"))
     sizes = source.metric("data")["sizes"]
@@ -72,7 +72,7 @@ def draw(source: Source) -> Drawn:
         axes.set_xlabel("epoch")
     caption(figure, f"Dashed: epoch {best}, the one that is kept; its values stand beside the names.")
     keys = [key for *_, curves in _PANELS for key, *_ in curves]
-    return Drawn(
+    return ResampledRanks(
         figure,
         {"epoch": epochs}
         | {key: _values(history, key) for key in keys}

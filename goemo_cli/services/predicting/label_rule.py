@@ -8,7 +8,7 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_mean
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.taxonomies import TAXONOMIES, TaxonomyName, applicable
 from goemo_cli.core.thresholds import Decision, Thresholds
 from goemo_cli.ml.metrics.calibrator import Calibrator
@@ -50,7 +50,7 @@ def label_rule(
     top_k: int | None = None,
     calibrated: bool = False,
     taxonomy: str | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> LabelRule:
     """The rule of a checkpoint, with what the user wants otherwise.
 
@@ -62,7 +62,7 @@ def label_rule(
         calibrated: show the probabilities of the checkpoint's calibrator; its thresholds are translated, so that
             they mean the same labels.
         taxonomy: show its groups, each as probable as its most probable member.
-        listen: told where labels do not follow the checkpoint's own rule.
+        on_event: called with each event.
 
     Raises:
         SettingError: choices that do not go together, or that the checkpoint has nothing for.
@@ -82,9 +82,9 @@ def label_rule(
     if problems:
         raise SettingError(problems)
     if taxonomy:
-        found = _of_taxonomy(checkpoint, taxonomy, threshold, rule, listen)
+        found = _of_taxonomy(checkpoint, taxonomy, threshold, rule, on_event)
     else:
-        decision = pick_decision(checkpoint, threshold=threshold, rule=rule, listen=listen)
+        decision = pick_decision(checkpoint, threshold=threshold, rule=rule, on_event=on_event)
         found = LabelRule(checkpoint.labels, decision, checkpoint.labels)
     if calibrated:
         found = _calibrated(found, checkpoint, is_translated=threshold is None)
@@ -92,7 +92,7 @@ def label_rule(
 
 
 def pick_decision(
-    checkpoint: Checkpoint, *, threshold: float | None, rule: str | None, listen: Listener = ignore
+    checkpoint: Checkpoint, *, threshold: float | None, rule: str | None, on_event: EventHandler = ignore
 ) -> Decision:
     """How labels are decided: as the checkpoint says, or by an override, which is said aloud."""
     fitted = checkpoint.thresholds
@@ -100,7 +100,9 @@ def pick_decision(
     if threshold is not None:
         decision = Decision.fixed(threshold, len(fitted.labels))
     if decision.rule != fitted.rule:
-        listen(Warned(f"pred_labels follow {decision.rule}, not the checkpoint's own rule ({fitted.rule})"))
+        on_event(
+            Warning(f"pred_labels follow {decision.rule}, not the checkpoint's own rule ({fitted.rule})")
+        )
     return decision
 
 
@@ -115,7 +117,7 @@ def _calibrated(rule: LabelRule, checkpoint: Checkpoint, *, is_translated: bool)
 
 
 def _of_taxonomy(
-    checkpoint: Checkpoint, wanted: str, threshold: float | None, rule: str | None, listen: Listener
+    checkpoint: Checkpoint, wanted: str, threshold: float | None, rule: str | None, on_event: EventHandler
 ) -> LabelRule:
     taxonomy = _known_taxonomy(checkpoint, wanted)
     groups = tuple(TAXONOMIES[taxonomy])

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.core.events import Listener, Noted, Warned
+from goemo_cli.core.events import EventHandler, Info, Warning
 from goemo_cli.services.predicting.prediction_log import statistics_values
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, facts_of
 from goemo_cli.services.predicting.stream import Sample
@@ -41,7 +41,7 @@ def mirror_predictions(
     config: LoggerConfig,
     *,
     root: Path,
-    listen: Listener,
+    on_event: EventHandler,
 ) -> Mirrored | None:
     """Log what was predicted, as a separate run; called when all is written. An error of the log is a warning.
 
@@ -51,15 +51,15 @@ def mirror_predictions(
         sample: rows that people may look at.
         config: project, entity, mode.
         root: of the project; the local store is below it.
-        listen: called with what could not be logged.
+        on_event: called with each event.
 
     Returns:
         None if nothing could be logged.
     """
     try:
-        return _mirrored(predictor, statistics, sample, config, root, listen)
+        return _mirrored(predictor, statistics, sample, config, root, on_event)
     except (GoemoError, OSError) as error:
-        listen(Warned(f"predictions are complete, but were not logged: {error}"))
+        on_event(Warning(f"predictions are complete, but were not logged: {error}"))
         return None
 
 
@@ -69,15 +69,15 @@ def _mirrored(
     sample: Sample,
     config: LoggerConfig,
     root: Path,
-    listen: Listener,
+    on_event: EventHandler,
 ) -> Mirrored:
-    manager = ArtifactManager(config, root=root, warn=lambda message: listen(Warned(message)))
+    manager = ArtifactManager(config, root=root, warn=lambda message: on_event(Warning(message)))
     run_id = manager.init_run(config=facts_of(predictor), job_type="predict")
     with manager:
         manager.log_metrics(statistics_values(statistics))
         artifact = _log_sample(manager, predictor, statistics, sample) if sample.kept else None
         found = Mirrored(run_id, artifact, manager.where, manager.url)
-    listen(Noted(f"Logged statistics and {len(sample.kept)} predictions: {found.url or artifact or run_id}"))
+    on_event(Info(f"Logged statistics and {len(sample.kept)} predictions: {found.url or artifact or run_id}"))
     return found
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import PROBABILITY_PREFIX
@@ -156,7 +156,7 @@ class Predictor:
         threshold_rule: str | None = None,
         top_k: int | None = None,
         tracking: LoggerConfig | str | None = None,
-        listen: Listener = ignore,
+        on_event: EventHandler = ignore,
     ) -> Self:
         """Load a checkpoint of any kind: transformer, tfidf, ensemble.
 
@@ -173,7 +173,7 @@ class Predictor:
             tracking: where to log what is predicted, or the name of a project: on W&B, or without it in the local store
                 below `root`. Every call logs its statistics; the predictions become an artifact and a table when the
                 predictor is closed, and after every 10,000.
-            listen: called with warnings.
+            on_event: called with each event.
 
         Raises:
             NotFoundError: no such run, or no calibrator.
@@ -183,7 +183,7 @@ class Predictor:
         chosen = next((name for name in PRECISIONS if name == precision), None)
         if chosen is None:
             raise SettingError([f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}"])
-        opened = _opened(checkpoint, Layout(Path(root)), listen)
+        opened = _opened(checkpoint, Layout(Path(root)), on_event)
         rule = label_rule(
             opened,
             threshold=threshold,
@@ -191,7 +191,7 @@ class Predictor:
             top_k=top_k,
             calibrated=calibrated,
             taxonomy=taxonomy,
-            listen=listen,
+            on_event=on_event,
         )
         classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
         predictor = cls(classifier, rule, run=opened.run, precision=chosen)
@@ -218,13 +218,13 @@ class Predictor:
         return self.rule.labels
 
     def predict(
-        self, texts: Sequence[str], *, advanced: Callable[[int], None] = lambda rows: None
+        self, texts: Sequence[str], *, on_progress: Callable[[int], None] = lambda rows: None
     ) -> TextPredictions:
         """Predict labels of texts.
 
         Args:
             texts: any number of them; an empty one is a text too.
-            advanced: called with the number of texts after each batch.
+            on_progress: called with the number of rows done since the last call.
 
         Raises:
             TypeError: a single string, or an element that is not a string.
@@ -232,7 +232,7 @@ class Predictor:
         clean = _checked(texts)
         cut: list[int] = []
         with self._lock:
-            y_prob = self._classifier.predict_proba(clean, advanced, cut.append)
+            y_prob = self._classifier.predict_proba(clean, on_progress, cut.append)
         shown, y_pred = self.rule(y_prob)
         statistics = _statistics(self.labels, shown, y_pred, sum(cut))
         predictions = TextPredictions(self.labels, shown, y_pred, statistics, clean)
@@ -260,12 +260,12 @@ def facts_of(predictor: Predictor) -> dict[str, Any]:
     }
 
 
-def _opened(checkpoint: Checkpoint | Path | str, layout: Layout, listen: Listener) -> Checkpoint:
+def _opened(checkpoint: Checkpoint | Path | str, layout: Layout, on_event: EventHandler) -> Checkpoint:
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
     if isinstance(checkpoint, Path):
         return Checkpoint.open(checkpoint)
-    return open_run(checkpoint, layout, listen=listen)
+    return open_run(checkpoint, layout, on_event=on_event)
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

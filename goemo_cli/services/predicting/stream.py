@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.files import atomic_path
 from goemo_cli.services.predicting.formats import OutputFormat
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions
@@ -25,7 +25,7 @@ def predict_stream(
     write: Write,
     *,
     sample: "Sample | None" = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> BatchStatistics:
     """Predict every row and hand it on, in the order of the input.
 
@@ -34,22 +34,22 @@ def predict_stream(
         source: rows; a window of them is read, predicted and written before the next is read.
         write: told each window's rows and predictions.
         sample: told of them too.
-        listen: told of progress.
+        on_event: called with each event.
     """
     statistics = BatchStatistics()
     if source.total is not None:
-        listen(PhaseStarted("Predicting", source.total))
+        on_event(PhaseStarted("Predicting", source.total))
     for window in windows(source.rows):
         if source.total is None:
-            listen(PhaseStarted("Predicting", len(window)))
+            on_event(PhaseStarted("Predicting", len(window)))
         predictions = predictor.predict(
-            [row.text for row in window], advanced=lambda rows: listen(Advanced(rows))
+            [row.text for row in window], on_progress=lambda rows: on_event(Advanced(rows))
         )
         write(window, predictions)
         if sample:
             sample.add(window, predictions)
         statistics += predictions.statistics
-    listen(PhaseEnded())
+    on_event(PhaseEnded())
     return statistics
 
 
@@ -61,7 +61,7 @@ def predict_to_file(
     format: OutputFormat,
     most: int | None = None,
     sample: "Sample | None" = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> BatchStatistics:
     """Predict every row into a file that is whole or absent.
 
@@ -72,7 +72,7 @@ def predict_to_file(
         format: jsonl, csv or parquet.
         most: of each JSONL row only so many probabilities.
         sample: told of every row too.
-        listen: told of progress and of the file.
+        on_event: called with each event.
 
     Raises:
         SettingError: the output is the input.
@@ -80,15 +80,15 @@ def predict_to_file(
     require_other_file(source, output)
     if format == "parquet":
         with atomic_path(output) as partial, parquet_writer(partial, source, predictor) as write:
-            statistics = predict_stream(predictor, source, write, sample=sample, listen=listen)
+            statistics = predict_stream(predictor, source, write, sample=sample, on_event=on_event)
     else:
         with (
             atomic_path(output) as partial,
             partial.open("wb") as stream,
             text_writer(stream, format, source, predictor, most=most) as write,
         ):
-            statistics = predict_stream(predictor, source, write, sample=sample, listen=listen)
-    listen(FileWritten(output))
+            statistics = predict_stream(predictor, source, write, sample=sample, on_event=on_event)
+    on_event(FileWritten(output))
     return statistics
 
 

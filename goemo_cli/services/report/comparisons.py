@@ -7,16 +7,16 @@ from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.evaluation.compare import SIGNIFICANCE_COLUMNS, SPOKEN
+from goemo_cli.services.evaluation.compare import DISPLAY_NAMES, SIGNIFICANCE_COLUMNS
 from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, best_first, listed_runs
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 MOST_LISTED = 100
 _NUMBERS = ("a_value", "b_value", "difference", "ci_low", "ci_high", "p_holm")
 
 
 @dataclass(frozen=True)
-class Standing:
+class LeaderboardRow:
     """One line of the leaderboard."""
 
     run: str
@@ -37,12 +37,12 @@ class Standing:
 class Leaderboard:
     """All finished runs below the root, the best on val first."""
 
-    runs: tuple[Standing, ...]
+    runs: tuple[LeaderboardRow, ...]
     total: int
     """How many there are before the limit."""
 
 
-def leaderboard(sources: Sequence[Source]) -> Leaderboard:
+def leaderboard(sources: Sequence[RunData]) -> Leaderboard:
     """Every finished run in the order of `@best`; those scored on other comments come below, and runs without scores last."""
     first = sources[0]
     finished = [one for one in listed_runs(first.layout) if one.is_finished]
@@ -55,9 +55,9 @@ def leaderboard(sources: Sequence[Source]) -> Leaderboard:
     return Leaderboard(tuple(rows[:MOST_LISTED]), len(rows))
 
 
-def _standing(one: ListedRun, shown: set[str], test: str | None) -> Standing:
+def _standing(one: ListedRun, shown: set[str], test: str | None) -> LeaderboardRow:
     line = one.headline
-    return Standing(
+    return LeaderboardRow(
         run=str(one.run),
         model=one.run.model,
         data=line.get("data"),
@@ -71,7 +71,7 @@ def _standing(one: ListedRun, shown: set[str], test: str | None) -> Standing:
 
 
 @dataclass(frozen=True)
-class Tested:
+class ScoreDifference:
     """One score of a pair of runs: B minus A."""
 
     name: str
@@ -91,13 +91,13 @@ class Pair:
 
     a: str
     b: str
-    scores: tuple[Tested, ...]
-    emotions: tuple[Tested, ...]
+    scores: tuple[ScoreDifference, ...]
+    emotions: tuple[ScoreDifference, ...]
     """Those at which one is better."""
     n_emotions: int
 
 
-def comparisons(sources: Sequence[Source]) -> list[Pair]:
+def comparisons(sources: Sequence[RunData]) -> list[Pair]:
     """The pairs of significance_tests.csv whose two runs are shown, and whose predictions are still those compared.
 
     Raises:
@@ -146,7 +146,7 @@ def _pair(a: str, b: str, rows: Sequence[Mapping[str, str]]) -> Pair:
     )
 
 
-def _tested(row: Mapping[str, str]) -> Tested:
+def _tested(row: Mapping[str, str]) -> ScoreDifference:
     a, b, difference, low, high, p = (float(row[name]) if row[name] else None for name in _NUMBERS)
-    name = row["emotion"] or SPOKEN.get(row["metric"], row["metric"])
-    return Tested(name, a, b, difference, low, high, p, row["better"])
+    name = row["emotion"] or DISPLAY_NAMES.get(row["metric"], row["metric"])
+    return ScoreDifference(name, a, b, difference, low, high, p, row["better"])

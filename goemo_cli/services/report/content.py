@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advanced, EventHandler, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds
@@ -13,7 +13,7 @@ from goemo_cli.ml.metrics.confusions import RowOutcomes
 from goemo_cli.services.report import comparisons, data_facts, history, predicted, scores
 from goemo_cli.services.report.parts import Missing, part
 from goemo_cli.services.report.sweeps import Sweeps, all_sweeps
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class RunContent:
     headline: tuple[scores.Score, ...] | Missing
     rules: Mapping[str, tuple[scores.Score, ...]] | Missing
     emotions: list[dict[str, Any]] | Missing
-    taxonomies: list[scores.Coarser] | Missing
+    taxonomies: list[scores.TaxonomyScore] | Missing
     thresholds: Thresholds | Missing
     predictions: Predictions | Missing
     outcomes: RowOutcomes | Missing
@@ -78,20 +78,22 @@ class Report:
         return next(found, None)
 
 
-def gather(sources: Sequence[Source], *, left_out: str | None = None, listen: Listener = ignore) -> Report:
+def gather(
+    sources: Sequence[RunData], *, left_out: str | None = None, on_event: EventHandler = ignore
+) -> Report:
     """Read everything that a report shows.
 
     Args:
         sources: one run or several that compare; each knows the others.
         left_out: which runs are not among them, and why.
-        listen: told of every run that was read.
+        on_event: called with each event.
     """
     first, runs = sources[0], []
-    listen(PhaseStarted("Reading", len(sources), "runs"))
+    on_event(PhaseStarted("Reading", len(sources), "runs"))
     for source in sources:
         runs.append(_run(source))
-        listen(Advanced(1, runs[-1].name))
-    listen(PhaseEnded())
+        on_event(Advanced(1, runs[-1].name))
+    on_event(PhaseEnded())
     compared = part(lambda: comparisons.comparisons(sources))
     sweeps = all_sweeps(first.layout)
     return Report(
@@ -108,12 +110,12 @@ def gather(sources: Sequence[Source], *, left_out: str | None = None, listen: Li
     )
 
 
-def _compared_file(source: Source, compared: object) -> dict[str, str]:
+def _compared_file(source: RunData, compared: object) -> dict[str, str]:
     path = source.layout.significance_tests
     return {} if isinstance(compared, Missing) else {source.layout.shown(path): sha256_file(path)}
 
 
-def _run(source: Source) -> RunContent:
+def _run(source: RunData) -> RunContent:
     metrics = source.checkpoint.metrics
     return RunContent(
         name=str(source.checkpoint.run),

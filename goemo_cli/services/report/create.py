@@ -13,7 +13,7 @@ from goemo_cli.core.errors import (
     GoemoError,
     SettingError,
 )
-from goemo_cli.core.events import FileWritten, Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.report.content import Report, gather
@@ -21,7 +21,7 @@ from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
 from goemo_cli.services.runs.index import ListedRun, damage
 from goemo_cli.services.runs.references import choose_best, open_run
-from goemo_cli.services.runs.run_data import MOST_RUNS, Source
+from goemo_cli.services.runs.run_data import MOST_RUNS, RunData
 
 ReportFormat = Literal["html", "md"]
 
@@ -47,7 +47,7 @@ def create_report(
     report_format: ReportFormat = "html",
     output: Path | None = None,
     data_dir: Path | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> ReportResult:
     """Write a report of runs, whole or not at all; the same files give the same bytes.
 
@@ -58,7 +58,7 @@ def create_report(
         report_format: one HTML page, or Markdown for a repository or a pull request.
         output: the file to write instead of the usual one.
         data_dir: where the data lies now, if no longer where the run found it.
-        listen: told of progress.
+        on_event: called with each event.
 
     Raises:
         SettingError: too many runs, or named ones together with `every`.
@@ -69,10 +69,10 @@ def create_report(
     target = _target(layout, report_format, output)
     if every and references:
         raise SettingError(["--all chooses the runs itself: name none"])
-    checkpoints, left_out = _best(layout, listen) if every else (_named(references, layout, listen), None)
-    report = gather(_sources(checkpoints, layout, data_dir, listen), left_out=left_out, listen=listen)
+    checkpoints, left_out = _best(layout, on_event) if every else (_named(references, layout, on_event), None)
+    report = gather(_sources(checkpoints, layout, data_dir, on_event), left_out=left_out, on_event=on_event)
     write_text(target, _text(report, report_format))
-    listen(FileWritten(target))
+    on_event(FileWritten(target))
     return ReportResult(
         path=target,
         runs=tuple(run.name for run in report.runs),
@@ -96,19 +96,19 @@ def _target(layout: Layout, report_format: ReportFormat, output: Path | None) ->
     return target
 
 
-def _named(references: Sequence[str], layout: Layout, listen: Listener) -> list[Checkpoint]:
+def _named(references: Sequence[str], layout: Layout, on_event: EventHandler) -> list[Checkpoint]:
     """Each run once, in the order they were named."""
-    opened = (open_run(reference, layout, listen) for reference in references or ["@latest"])
+    opened = (open_run(reference, layout, on_event) for reference in references or ["@latest"])
     found = list({checkpoint.run: checkpoint for checkpoint in opened}.values())
     if len(found) > MOST_RUNS:
         raise SettingError([f"{len(found)} runs; a report shows at most {MOST_RUNS} beside each other"])
     return found
 
 
-def _best(layout: Layout, listen: Listener) -> tuple[list[Checkpoint], str | None]:
+def _best(layout: Layout, on_event: EventHandler) -> tuple[list[Checkpoint], str | None]:
     """The best runs that compare, and a sentence on those that are not shown."""
-    found = choose_best(layout, listen=listen)
-    opened = list(_opened(found.among, listen))
+    found = choose_best(layout, on_event=on_event)
+    opened = list(_opened(found.among, on_event))
     first = opened[0]
     comparing = [one for one in opened if _compares(first, one)]
     shown = comparing[:MOST_RUNS]
@@ -118,14 +118,14 @@ def _best(layout: Layout, listen: Listener) -> tuple[list[Checkpoint], str | Non
     return shown, f"Not shown in detail: {', '.join(reasons)}." if reasons else None
 
 
-def _opened(runs: Sequence[ListedRun], listen: Listener) -> Iterator[Checkpoint]:
+def _opened(runs: Sequence[ListedRun], on_event: EventHandler) -> Iterator[Checkpoint]:
     """Of the best runs those that are sound; the first one is. Damaged ones are a warning."""
     for one in runs:
         try:
             checkpoint = Checkpoint.open(one.path)
             checkpoint.require_readable()
         except (CheckpointNotFoundError, CorruptArtifactError, OSError) as error:
-            listen(Warned(damage(one.run, error)))
+            on_event(Warning(damage(one.run, error)))
         else:
             yield checkpoint
 
@@ -138,9 +138,9 @@ def _compares(first: Checkpoint, other: Checkpoint) -> bool:
 
 
 def _sources(
-    checkpoints: Sequence[Checkpoint], layout: Layout, data_dir: Path | None, listen: Listener
-) -> list[Source]:
-    sources = [Source(checkpoint, layout, data_dir, listen) for checkpoint in checkpoints]
+    checkpoints: Sequence[Checkpoint], layout: Layout, data_dir: Path | None, on_event: EventHandler
+) -> list[RunData]:
+    sources = [RunData(checkpoint, layout, data_dir, on_event) for checkpoint in checkpoints]
     for source in sources:
         source.others = tuple(other for other in sources if other is not source)
     try:

@@ -12,7 +12,7 @@ from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.leaks import Leak, leaks, normalised
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
 from goemo_cli.services.report.parts import require
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ class DataFacts:
     leaks: tuple[Leak, ...]
 
 
-def recorded(source: Source) -> Mapping[str, Any]:
+def recorded(source: RunData) -> Mapping[str, Any]:
     """What metrics.json says of the data: name, sha256, split_sha256 and sizes.
 
     Raises:
@@ -48,7 +48,7 @@ def recorded(source: Source) -> Mapping[str, Any]:
     return data
 
 
-def data_facts(source: Source) -> DataFacts:
+def data_facts(source: RunData) -> DataFacts:
     """Count the data set that the run was trained on; nothing is downloaded.
 
     Raises:
@@ -64,7 +64,7 @@ def facts_of(data: Dataset) -> DataFacts:
     return DataFacts({split: _split_facts(data.splits[split]) for split in SPLITS}, leaks(data))
 
 
-def _require_at_hand(source: Source) -> None:
+def _require_at_hand(source: RunData) -> None:
     name = recorded(source).get("name")
     settings = source.checkpoint.config.data
     if source.data_dir:

@@ -10,11 +10,11 @@ from goemo_cli.services.model_card.usage import repeating
 from goemo_cli.services.report.parts import require
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.lineage_tree import Node
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.runs.show import describe_run
 
 
-def epochs(source: Source) -> list[Mapping[str, Any]]:
+def epochs(source: RunData) -> list[Mapping[str, Any]]:
     """What was recorded of each epoch.
 
     Raises:
@@ -42,7 +42,7 @@ class Line:
         return self.node.state in ("stale", "gone", "damaged")
 
 
-def lineage(source: Source) -> list[Line]:
+def lineage(source: RunData) -> list[Line]:
     """The run's lineage, from the data down. Every file of the run is hashed."""
     found = trace_lineage(source.checkpoint, layout=source.layout)
     parents = {node.id: node.name for node in found.nodes if node.kind == "parent run"}
@@ -60,7 +60,7 @@ class Environment:
     versions: Mapping[str, str]
 
 
-def environment(source: Source) -> Environment:
+def environment(source: RunData) -> Environment:
     """Machine, time, memory and versions.
 
     Raises:
@@ -89,7 +89,7 @@ class Repeating:
     seed: int | None
 
 
-def repeat(source: Source) -> Repeating:
+def repeat(source: RunData) -> Repeating:
     """The command that repeats the run, and what sets it apart.
 
     Raises:

@@ -14,7 +14,7 @@ from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.confusions import RowOutcomes, confused_pairs, row_outcomes
 from goemo_cli.services.evaluation.error_tables import Confusion, confusions
 from goemo_cli.services.figures.reliability_diagram import bins_of, states_of_test
-from goemo_cli.services.runs.run_data import Source
+from goemo_cli.services.runs.run_data import RunData
 
 MOST_CONFUSIONS = 15
 MOST_CELLS = 20_000_000
@@ -22,7 +22,7 @@ MOST_CELLS = 20_000_000
 _MEASURES = ("ece", "ece_debiased", "brier", "log_loss")
 
 
-def test_predictions(source: Source) -> Predictions:
+def test_predictions(source: RunData) -> Predictions:
     """The run's test predictions, with the very rows that it recorded.
 
     Raises:
@@ -36,7 +36,7 @@ def test_predictions(source: Source) -> Predictions:
     return predictions
 
 
-def page_predictions(source: Source) -> Predictions:
+def page_predictions(source: RunData) -> Predictions:
     """The same, where a page can hold those of every run.
 
     Raises:
@@ -52,7 +52,7 @@ def page_predictions(source: Source) -> Predictions:
     return predictions
 
 
-def outcomes(source: Source) -> RowOutcomes:
+def outcomes(source: RunData) -> RowOutcomes:
     """How the comments of test came out."""
     predictions = test_predictions(source)
     return row_outcomes(predictions.y_true, predictions.y_pred)
@@ -67,7 +67,7 @@ class Calibration:
     """By state and label (`""`: all): rows of mean predicted, observed share, its interval's ends, cells."""
 
 
-def calibration(source: Source) -> Calibration:
+def calibration(source: RunData) -> Calibration:
     """How far probabilities are from what is observed on test, before and after `goemo calibrate`.
 
     Raises:
@@ -112,7 +112,7 @@ class Confusions:
     count: list[list[int]]
 
 
-def confusions_of(source: Source) -> Confusions:
+def confusions_of(source: RunData) -> Confusions:
     """The confusions of test.
 
     Raises:

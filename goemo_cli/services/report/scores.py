@@ -9,11 +9,11 @@ from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.taxonomies import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import is_published_test
-from goemo_cli.services.evaluation.compare import SPOKEN
+from goemo_cli.services.evaluation.compare import DISPLAY_NAMES
 from goemo_cli.services.report.parts import require
 
 _METRICS = "metrics.json"
-NAMES: Mapping[str, str] = SPOKEN | {
+NAMES: Mapping[str, str] = DISPLAY_NAMES | {
     "average_precision_macro": "mean average precision",
     "lrap": "ranking precision (LRAP)",
     "precision_macro": "macro-precision",
@@ -85,7 +85,7 @@ def emotions(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 @dataclass(frozen=True)
-class Coarser:
+class TaxonomyScore:
     """Macro-F1 of a taxonomy by the run's own kind of rule."""
 
     taxonomy: str
@@ -95,7 +95,7 @@ class Coarser:
     """Of the paper's model trained on it; compares only if the report has the paper's F1 of each emotion too."""
 
 
-def taxonomies(metrics: Mapping[str, Any]) -> list[Coarser]:
+def taxonomies(metrics: Mapping[str, Any]) -> list[TaxonomyScore]:
     """The same probabilities read as coarser labels.
 
     Raises:
@@ -103,7 +103,7 @@ def taxonomies(metrics: Mapping[str, Any]) -> list[Coarser]:
     """
     found = metrics.get("taxonomies") or {}
     rows = [
-        Coarser(name, how, _score(scores["per_label"], "f1_macro"), PAPER_F1_MACRO[name])
+        TaxonomyScore(name, how, _score(scores["per_label"], "f1_macro"), PAPER_F1_MACRO[name])
         for name, ways in found.items()
         for how, scores in ways.items()
     ]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, read_manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.headline import LOWER_IS_BETTER, SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -68,18 +68,18 @@ class ListedRun:
         return None if value is None else float(value)
 
 
-def listed_runs(layout: Layout, listen: Listener = ignore) -> list[ListedRun]:
+def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedRun]:
     """Every run folder below the root, oldest first; unfinished and damaged ones too.
 
     Args:
         layout: whose runs.
-        listen: told of each damaged run, and of each folder that cannot be read.
+        on_event: called with each event.
     """
-    found = [_listed(Path(path), run) for path, run in _run_folders(layout, listen)]
+    found = [_listed(Path(path), run) for path, run in _run_folders(layout, on_event)]
     found.sort(key=lambda one: (one.run.stamp, one.run.model, str(one.path)))
     for one in found:
         if one.fault:
-            listen(Warned(damage(one.run, one.fault)))
+            on_event(Warning(damage(one.run, one.fault)))
     return found
 
 
@@ -120,15 +120,15 @@ def best_metric(run: ListedRun) -> str:
     return OLD_BEST_METRIC if run.score(BEST_METRIC) is None else BEST_METRIC
 
 
-def _run_folders(layout: Layout, listen: Listener) -> Iterator[tuple[str, RunName]]:
+def _run_folders(layout: Layout, on_event: EventHandler) -> Iterator[tuple[str, RunName]]:
     """Path and run of every folder that is named like one; scandir, since a root may hold thousands."""
-    for family in _folders(layout.models, listen):
-        for folder in _folders(family.path, listen):
+    for family in _folders(layout.models, on_event):
+        for folder in _folders(family.path, on_event):
             if run := RunName.parse(folder.name):
                 yield folder.path, run
 
 
-def _folders(path: str | Path, listen: Listener) -> list[os.DirEntry[str]]:
+def _folders(path: str | Path, on_event: EventHandler) -> list[os.DirEntry[str]]:
     try:
         with os.scandir(path) as entries:
             # An entry's own is_dir fails on a link into a folder that cannot be read.
@@ -136,7 +136,7 @@ def _folders(path: str | Path, listen: Listener) -> list[os.DirEntry[str]]:
     except FileNotFoundError:
         return []
     except OSError as error:
-        listen(Warned(f"{path}: cannot be read ({error.strerror}); the runs in it are left out"))
+        on_event(Warning(f"{path}: cannot be read ({error.strerror}); the runs in it are left out"))
         return []
 
 

@@ -1,7 +1,7 @@
 """Runs that are to stay whatever is cleaned up: one small file below artifacts/models/."""
 
 from goemo_cli.core.errors import CorruptArtifactError
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
@@ -24,12 +24,12 @@ def pinned_runs(layout: Layout) -> tuple[str, ...]:
     return tuple(names)
 
 
-def pinned_or_none(layout: Layout, listen: Listener = ignore) -> frozenset[str]:
+def pinned_or_none(layout: Layout, on_event: EventHandler = ignore) -> frozenset[str]:
     """The pinned runs for lists that must not fail; none if the file is damaged, which is a warning."""
     try:
         return frozenset(pinned_runs(layout))
     except CorruptArtifactError as error:
-        listen(Warned(f"{error}; pins are not shown"))
+        on_event(Warning(f"{error}; pins are not shown"))
         return frozenset()
 
 

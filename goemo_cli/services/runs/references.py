@@ -13,7 +13,7 @@ from goemo_cli.core.errors import (
     RunNotFoundError,
     SettingError,
 )
-from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import (
@@ -31,7 +31,7 @@ from goemo_cli.services.runs.index import (
 _MOST_NAMED = 5
 
 
-def open_run(reference: str, layout: Layout, listen: Listener = ignore) -> Checkpoint:
+def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Checkpoint:
     """The checkpoint that a reference stands for.
 
     Args:
@@ -39,22 +39,22 @@ def open_run(reference: str, layout: Layout, listen: Listener = ignore) -> Check
             `@best` or `@best:val/METRIC`, among the runs scored on the same val split as the newest; `@NAME`, the
             newest run of that model, or of that family where no model has the name.
         layout: whose runs are meant.
-        listen: told of damaged runs that `@latest`, `@best` and `@NAME` pass over, and by which score `@best` is the best.
+        on_event: called with each event.
 
     Raises:
         NotFoundError: no such folder or run, or one that is unfinished.
         SettingError: several runs share the beginning, or @best names no val metric.
         CorruptArtifactError: the run is damaged.
     """
-    return Checkpoint.open(find_run(reference, layout, listen))
+    return Checkpoint.open(find_run(reference, layout, on_event))
 
 
-def find_run(reference: str, layout: Layout, listen: Listener = ignore) -> Path:
+def find_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Path:
     """The folder that a reference stands for, as `open_run` understands it; it may be unfinished if it is named."""
     if not reference:
         raise SettingError(["the name of a run is empty"])
     if reference.startswith("@"):
-        return _special(reference, layout, listen)
+        return _special(reference, layout, on_event)
     path = Path(reference).expanduser()
     if path.name != reference:  # a/b, ./a, a/, ~
         return path
@@ -87,7 +87,7 @@ class BestRun:
         return f"{by}; {older:,} without it rank below, by {OLD_BEST_METRIC}" if older else by
 
 
-def choose_best(layout: Layout, metric: str | None = None, listen: Listener = ignore) -> BestRun:
+def choose_best(layout: Layout, metric: str | None = None, on_event: EventHandler = ignore) -> BestRun:
     """The run with the best val score among those scored on the same val split as the newest.
 
     Scores on other comments do not compare: a run on an easy sample would win over every run on real data.
@@ -96,7 +96,7 @@ def choose_best(layout: Layout, metric: str | None = None, listen: Listener = ig
         layout: whose runs.
         metric: one of `VAL_METRICS`; F1, precision and recall are by each run's own threshold rule. `BEST_METRIC` by
             default; then runs of earlier versions without it rank below, by their macro-F1.
-        listen: told of damaged runs, which do not count.
+        on_event: called with each event.
 
     Raises:
         SettingError: not a metric of the val split.
@@ -105,7 +105,7 @@ def choose_best(layout: Layout, metric: str | None = None, listen: Listener = ig
     """
     if metric is not None:
         check_metric(metric)
-    finished = _finished(layout, listen)
+    finished = _finished(layout, on_event)
     scored = [one for one in finished if one.score(metric or best_metric(one)) is not None]
     if not scored:
         raise NotFoundError(
@@ -113,31 +113,31 @@ def choose_best(layout: Layout, metric: str | None = None, listen: Listener = ig
         )
     split = scored[-1].headline.get("val_sha256")
     among = [one for one in scored if one.headline.get("val_sha256") == split]
-    ordered = _from_first_sound(ranked(among, metric) if metric else best_first(among), listen)
+    ordered = _from_first_sound(ranked(among, metric) if metric else best_first(among), on_event)
     return BestRun(ordered[0], metric or best_metric(ordered[0]), ordered, len(scored) - len(among))
 
 
-def _special(reference: str, layout: Layout, listen: Listener) -> Path:
+def _special(reference: str, layout: Layout, on_event: EventHandler) -> Path:
     wanted, colon, metric = reference[1:].partition(":")
     if wanted == "best":
-        found = choose_best(layout, metric if colon else None, listen)
-        listen(Noted(f"{reference}: {found}"))
+        found = choose_best(layout, metric if colon else None, on_event)
+        on_event(Info(f"{reference}: {found}"))
         return found.run.path
     if colon:
         raise SettingError([f"{reference!r}: only @best takes a metric, as in @best:{BEST_METRIC}"])
-    finished = _finished(layout, listen)
+    finished = _finished(layout, on_event)
     newest_first = (finished if wanted == "latest" else _of_model(wanted, finished, layout))[::-1]
-    return _from_first_sound(newest_first, listen)[0].path
+    return _from_first_sound(newest_first, on_event)[0].path
 
 
-def _finished(layout: Layout, listen: Listener) -> list[ListedRun]:
-    finished = [one for one in listed_runs(layout, listen) if one.is_finished]
+def _finished(layout: Layout, on_event: EventHandler) -> list[ListedRun]:
+    finished = [one for one in listed_runs(layout, on_event) if one.is_finished]
     if not finished:
         raise NoRunError(layout.models)
     return finished
 
 
-def _from_first_sound(runs: Sequence[ListedRun], listen: Listener) -> tuple[ListedRun, ...]:
+def _from_first_sound(runs: Sequence[ListedRun], on_event: EventHandler) -> tuple[ListedRun, ...]:
     """Some runs without the damaged ones at their beginning; the others are not opened.
 
     Raises:
@@ -149,7 +149,7 @@ def _from_first_sound(runs: Sequence[ListedRun], listen: Listener) -> tuple[List
             Checkpoint.open(one.path).require_readable()
         except (CorruptArtifactError, CheckpointNotFoundError, OSError) as error:
             first = first or error
-            listen(Warned(damage(one.run, error)))
+            on_event(Warning(damage(one.run, error)))
         else:
             return tuple(runs[i:])
     assert first  # there are runs

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.errors import BusyError
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.files import (
@@ -30,7 +30,7 @@ UNFINISHED_AFTER = 24.0
 
 
 @dataclass(frozen=True)
-class Garbage:
+class RemovalCandidate:
     """One thing that may go, with everything that goes with it."""
 
     kind: Literal["run", "unfinished", "leftover"]
@@ -44,10 +44,10 @@ class Garbage:
 
 
 @dataclass(frozen=True)
-class GarbagePlan:
+class RemovalPlan:
     """What `goemo runs gc` would do."""
 
-    garbage: tuple[Garbage, ...]
+    garbage: tuple[RemovalCandidate, ...]
     kept: Mapping[str, str]
     """Finished and damaged runs that stay, and why."""
     unfinished_after: float
@@ -58,13 +58,13 @@ class GarbagePlan:
         return sum(piece.size for piece in self.garbage)
 
 
-def find_garbage(
+def find_removable(
     layout: Layout,
     *,
     keep: int | None = None,
     unfinished_after: float = UNFINISHED_AFTER,
-    listen: Listener = ignore,
-) -> GarbagePlan:
+    on_event: EventHandler = ignore,
+) -> RemovalPlan:
     """What may go below a root; nothing is touched.
 
     Always kept are the best run of each model by its val score (on each val split), pinned runs, and what a kept
@@ -75,12 +75,12 @@ def find_garbage(
         keep: finished runs beyond so many newest of each model are garbage; None keeps all of them.
         unfinished_after: hours since the last change of a run without manifest, or of a partial file; such a file stays
             for ten minutes in any case, since what writes it holds no lock.
-        listen: told what is wrong with damaged runs.
+        on_event: called with each event.
 
     Raises:
         CorruptArtifactError: nobody can tell which runs are pinned.
     """
-    runs = listed_runs(layout, listen)
+    runs = listed_runs(layout, on_event)
     files = run_files(layout, {one.run for one in runs})
     kept = _kept([one for one in runs if one.is_finished], keep, pinned_runs(layout))
     kept |= {one.path: "damaged" for one in runs if one.state == "damaged"}
@@ -102,10 +102,12 @@ def find_garbage(
         if not gone & set(path.parents)
         and last_change([path]) < min(before, time.time() - STILL_WRITTEN_SECONDS)
     ]
-    return GarbagePlan(tuple(garbage), {path.name: why for path, why in kept.items()}, unfinished_after)
+    return RemovalPlan(tuple(garbage), {path.name: why for path, why in kept.items()}, unfinished_after)
 
 
-def remove_garbage(plan: GarbagePlan, *, layout: Layout, listen: Listener = ignore) -> tuple[Garbage, ...]:
+def remove_planned(
+    plan: RemovalPlan, *, layout: Layout, on_event: EventHandler = ignore
+) -> tuple[RemovalCandidate, ...]:
     """Remove what a plan names, then rebuild the summaries; what was removed.
 
     A run that went on since the plan was made stays, and with a warning what the disk does not let go. Whatever
@@ -114,7 +116,7 @@ def remove_garbage(plan: GarbagePlan, *, layout: Layout, listen: Listener = igno
     from goemo_cli.services.training.summaries import write_summaries
 
     before = time.time() - plan.unfinished_after * 3600
-    removed: list[Garbage] = []
+    removed: list[RemovalCandidate] = []
     try:
         for piece in plan.garbage:
             if piece.kind == "run" or _is_still_garbage(piece, before):
@@ -122,14 +124,16 @@ def remove_garbage(plan: GarbagePlan, *, layout: Layout, listen: Listener = igno
                     with held(piece.path, "goemo runs gc") if piece.run else nullcontext():
                         _remove(piece)
                 except BusyError as error:
-                    listen(Warned(f"{error}; it stays"))
+                    on_event(Warning(f"{error}; it stays"))
                 except OSError as error:
-                    listen(Warned(f"{error.filename or piece.path}: could not be removed ({error.strerror})"))
+                    on_event(
+                        Warning(f"{error.filename or piece.path}: could not be removed ({error.strerror})")
+                    )
                 else:
                     removed.append(piece)
     finally:
         if models := {piece.run.model for piece in removed if piece.run and piece.kind == "run"}:
-            write_summaries(layout, models=models, listen=listen)
+            write_summaries(layout, models=models, on_event=on_event)
     return tuple(removed)
 
 
@@ -183,9 +187,9 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _garbage(
     kind: Literal["run", "unfinished", "leftover"], path: Path, run: RunName | None, outside: Sequence[Path]
-) -> Garbage:
+) -> RemovalCandidate:
     inside = files_below(path) if path.is_dir() else [path]
-    return Garbage(kind, path, run, tuple(outside), sum(_size(file) for file in [*inside, *outside]))
+    return RemovalCandidate(kind, path, run, tuple(outside), sum(_size(file) for file in [*inside, *outside]))
 
 
 def _size(path: Path) -> int:
@@ -200,11 +204,11 @@ def _leftovers(layout: Layout) -> list[Path]:
     return sorted(path for base in (layout.artifacts, layout.output) for path in partial_paths(base))
 
 
-def _is_still_garbage(piece: Garbage, before: float) -> bool:
+def _is_still_garbage(piece: RemovalCandidate, before: float) -> bool:
     return not (piece.path / MANIFEST).exists() and last_change([piece.path, *piece.outside]) < before
 
 
-def _remove(piece: Garbage) -> None:
+def _remove(piece: RemovalCandidate) -> None:
     """Manifest first, the folder last: what is left of an interrupted removal is an unfinished run with its files."""
     if piece.path.is_dir():
         (piece.path / MANIFEST).unlink(missing_ok=True)

@@ -10,7 +10,7 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
-from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
@@ -36,7 +36,7 @@ _T = TypeVar("_T")
 
 
 @dataclass
-class Source:
+class RunData:
     """One run, as figures see it.
 
     Everything is read at the first call; what failed once fails again without a second try, so that data that is
@@ -46,8 +46,8 @@ class Source:
     checkpoint: Checkpoint
     layout: Layout
     data_dir: Path | None = None
-    listen: Listener = ignore
-    others: "tuple[Source, ...]" = ()
+    on_event: EventHandler = ignore
+    others: "tuple[RunData, ...]" = ()
     """Further runs, for the figures that compare."""
     _kept: dict[str, Any] = field(default_factory=dict)
     _used: set[Path] = field(default_factory=set)
@@ -68,7 +68,7 @@ class Source:
         """SHA-256 of each split of the data set, as the run recorded them; nothing where no figure asked for it."""
         return dict(self.checkpoint.metrics["data"]["split_sha256"]) if self._used_data else {}
 
-    def comparable(self) -> "tuple[Source, ...]":
+    def comparable(self) -> "tuple[RunData, ...]":
         """This run and the others, all with the same labels and scored on the same test comments.
 
         Raises:
@@ -263,7 +263,7 @@ class Source:
 
     def _read_data(self) -> Dataset:
         return checkpoint_data(
-            self.checkpoint, self.layout, data_dir=self.data_dir, splits=SPLITS, listen=self.listen
+            self.checkpoint, self.layout, data_dir=self.data_dir, splits=SPLITS, on_event=self.on_event
         )
 
     def _read_per_class(self) -> list[dict[str, Any]]:

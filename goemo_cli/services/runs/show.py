@@ -7,7 +7,7 @@ from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
 from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
-from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.headline import SCORE_KEYS, headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.files import run_files
@@ -68,7 +68,7 @@ def list_runs(
     model: str | None = None,
     sort: str = "newest",
     limit: int | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> RunList:
     """The runs below a root, unfinished and damaged ones too.
 
@@ -77,7 +77,7 @@ def list_runs(
         model: only those of this model or family.
         sort: one of `SORTS`; by a score the best comes first, and runs without it last; `best` is the order of `@best`.
         limit: at most so many; None for all.
-        listen: told what is wrong with damaged runs.
+        on_event: called with each event.
 
     Raises:
         SettingError: unknown order, or one by a test score.
@@ -85,20 +85,20 @@ def list_runs(
     if sort not in SORTS:
         _refuse_sort(sort)
     runs = [
-        one for one in listed_runs(layout, listen) if model is None or model in (one.run.model, one.family)
+        one for one in listed_runs(layout, on_event) if model is None or model in (one.run.model, one.family)
     ]
     ordered = _ordered(runs[::-1], sort)
-    return RunList(tuple(ordered[:limit]), len(runs), pinned_or_none(layout, listen))
+    return RunList(tuple(ordered[:limit]), len(runs), pinned_or_none(layout, on_event))
 
 
-def describe_run(checkpoint: Checkpoint, *, layout: Layout, listen: Listener = ignore) -> RunDetails:
+def describe_run(checkpoint: Checkpoint, *, layout: Layout, on_event: EventHandler = ignore) -> RunDetails:
     """What `goemo runs show` tells of a run beyond metrics.json."""
     inside = {checkpoint.path / name: entry["size"] for name, entry in checkpoint.manifest["files"].items()}
     every = {one.run for one in listed_runs(layout)} | {checkpoint.run}
     outside = {path: path.stat().st_size for path in run_files(layout, every)[checkpoint.run]}
     return RunDetails(
         checkpoint,
-        is_pinned=str(checkpoint.run) in pinned_or_none(layout, listen),
+        is_pinned=str(checkpoint.run) in pinned_or_none(layout, on_event),
         settings=_changed_settings(checkpoint),
         files=inside | outside,
     )

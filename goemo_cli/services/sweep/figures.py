@@ -13,7 +13,7 @@ from matplotlib.colors import Normalize
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from goemo_cli.core.events import FileWritten, Listener, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, ignore
 from goemo_cli.services.figures.style import (
     BLUE,
     INK,
@@ -41,13 +41,15 @@ _LEAST_GAP = 0.06
 Importances = Mapping[str, Mapping[str, float]]
 
 
-def draw_sweep(result: SweepResult, importances: Importances, *, listen: Listener = ignore) -> list[Path]:
+def draw_sweep(
+    result: SweepResult, importances: Importances, *, on_event: EventHandler = ignore
+) -> list[Path]:
     """Draw what can be drawn of a sweep into its folder; nothing where no trial has finished.
 
     Args:
         result: the sweep.
         importances: by objective and setting, from `results.importances`.
-        listen: told which files were written.
+        on_event: called with each event.
     """
     finished = [one for one in result.trials if one.values and one.duplicate_of is None]
     written = []
@@ -60,7 +62,7 @@ def draw_sweep(result: SweepResult, importances: Importances, *, listen: Listene
                 continue
             save_figure(figure, path, {})
         written.append(path)
-        listen(FileWritten(path))
+        on_event(FileWritten(path))
     return written
 
 

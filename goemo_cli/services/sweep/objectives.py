@@ -42,7 +42,7 @@ class Objective:
 
 
 @dataclass(frozen=True)
-class Aims:
+class Objectives:
     """All that a sweep searches for."""
 
     objectives: tuple[Objective, ...]
@@ -61,7 +61,7 @@ class Aims:
         return [scores[one.name] for one in self.objectives]
 
 
-def aims_of(file: SweepFile) -> Aims:
+def objectives_of(file: SweepFile) -> Objectives:
     """What a sweep file searches for.
 
     Raises:
@@ -79,7 +79,7 @@ def aims_of(file: SweepFile) -> Aims:
             [f"early_terminate needs one metric that is known after every epoch: {', '.join(EPOCH_KEYS)}"],
             file.source,
         )
-    return Aims(objectives, weights)
+    return Objectives(objectives, weights)
 
 
 def scores_of(checkpoint: Checkpoint, names: tuple[str, ...], layout: Layout) -> dict[str, float]:

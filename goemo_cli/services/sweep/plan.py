@@ -2,14 +2,14 @@
 
 from typing import Any
 
-from goemo_cli.services.sweep.objectives import aims_of
+from goemo_cli.services.sweep.objectives import objectives_of
 from goemo_cli.services.sweep.study import grid_size
 from goemo_cli.services.sweep.sweep_file import SweepFile
 
 
 def plan_of(config: SweepFile, trials: int | None) -> dict[str, Any]:
     """Facts of a sweep by their names, for people."""
-    aims = aims_of(config)
+    aims = objectives_of(config)
     return {
         "method": config.method,
         "objectives": [f"{one.goal} {one.name}" for one in aims.objectives],

@@ -10,11 +10,11 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.core.events import FileWritten, Listener, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.sweep import study as kept
-from goemo_cli.services.sweep.objectives import Aims, Objective, aims_of
+from goemo_cli.services.sweep.objectives import Objective, Objectives, objectives_of
 from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.sweep.trial_process import trial_config
 
@@ -129,10 +129,10 @@ def open_sweep(name: str, *, layout: Layout, storage: str | None = None) -> tupl
     """
     study = kept.load_study(name, layout=layout, storage=storage)
     file = parse_sweep(study.user_attrs[kept.CONTENT], source=name, name=name)
-    return result_of(study, aims_of(file), name, layout), study
+    return result_of(study, objectives_of(file), name, layout), study
 
 
-def result_of(study: optuna.Study, aims: Aims, name: str, layout: Layout) -> SweepResult:
+def result_of(study: optuna.Study, aims: Objectives, name: str, layout: Layout) -> SweepResult:
     """A sweep as its study has it now."""
     trials = tuple(_row(one, aims) for one in kept.counted(study))
     numbers = {one.number for one in study.best_trials} if any(one.values for one in trials) else set()
@@ -161,16 +161,16 @@ def importances(study: optuna.Study, result: SweepResult) -> dict[str, dict[str,
     return found
 
 
-def write_tables(result: SweepResult, *, layout: Layout, listen: Listener = ignore) -> None:
+def write_tables(result: SweepResult, *, layout: Layout, on_event: EventHandler = ignore) -> None:
     """Write trials.csv, and best.yaml where a trial has finished."""
     columns = result.columns()
     table = result.folder / "trials.csv"
     write_text(table, csv_text(columns, result.rows()))
-    listen(FileWritten(table))
+    on_event(FileWritten(table))
     if result.best:
         path = result.folder / "best.yaml"
         write_text(path, best_text(result, result.best, layout))
-        listen(FileWritten(path))
+        on_event(FileWritten(path))
 
 
 def best_text(result: SweepResult, best: TrialRow, layout: Layout) -> str:
@@ -189,7 +189,7 @@ def seconds_text(seconds: float) -> str:
     return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
-def _row(trial: FrozenTrial, aims: Aims) -> TrialRow:
+def _row(trial: FrozenTrial, aims: Objectives) -> TrialRow:
     kept_of = trial.user_attrs
     settings = kept_of.get(kept.SETTINGS, {})
     values = trial.values if trial.state == TrialState.COMPLETE else None

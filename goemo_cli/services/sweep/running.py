@@ -14,14 +14,14 @@ from optuna.trial import FrozenTrial, TrialState
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import GoemoError, TrainingFailedError
-from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import environment
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.sweep import study as kept
-from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Aims, aims_of, scores_of
+from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Objectives, objectives_of, scores_of
 from goemo_cli.services.sweep.plan import total_trials
 from goemo_cli.services.sweep.results import SweepResult, importances, result_of, seconds_text, write_tables
 from goemo_cli.services.sweep.sweep_file import SweepFile
@@ -29,7 +29,7 @@ from goemo_cli.services.sweep.translation import suggest
 from goemo_cli.services.sweep.trial_process import TrialProcess, finished_run, reason, trial_config
 
 _POLL_SECONDS = 0.3
-_HOPELESS = 3
+MAX_INITIAL_FAILURES = 3
 
 
 def sweep(
@@ -40,7 +40,7 @@ def sweep(
     count: int | None = None,
     workers: int = 1,
     storage: str | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> SweepResult:
     """Search for settings; a sweep that exists is continued, also beside others who run the same.
 
@@ -51,26 +51,26 @@ def sweep(
         count: at most so many of them in this call.
         workers: trainings at a time; each computes with its share of the cores, or OMP_NUM_THREADS where that is set.
         storage: URL of a database that holds the study; by default a journal in the sweep's folder.
-        listen: told what happens.
+        on_event: called with each event.
 
     Raises:
         SettingError, NotFoundError: a file, a parameter or a storage that makes no sense; nothing has run then.
         TrainingFailedError: the first three trials all failed.
     """
-    aims = aims_of(config)
+    aims = objectives_of(config)
     _check_models(config)
     study = kept.open_study(config, aims, layout=layout, storage=storage)
     folder = layout.sweeps / config.name
     write_text(folder / "sweep.yaml", dump_yaml(dict(config.content)))
-    agent = _Agent(config, aims, study, layout, total_trials(config, trials), count, workers, listen)
+    agent = _Agent(config, aims, study, layout, total_trials(config, trials), count, workers, on_event)
     try:
         agent.work()
     finally:
         result = result_of(study, aims, config.name, layout)
-        write_tables(result, layout=layout, listen=listen)
+        write_tables(result, layout=layout, on_event=on_event)
     from goemo_cli.services.sweep.figures import draw_sweep  # matplotlib loads when it is needed
 
-    draw_sweep(result, importances(study, result), listen=listen)
+    draw_sweep(result, importances(study, result), on_event=on_event)
     return result
 
 
@@ -88,11 +88,11 @@ class _Agent:
     """One process that works on a sweep."""
 
     def __init__(
-        self, config: SweepFile, aims: Aims, study: optuna.Study, layout: Layout, total: int, count: int | None,
-        workers: int, listen: Listener,
+        self, config: SweepFile, aims: Objectives, study: optuna.Study, layout: Layout, total: int, count: int | None,
+        workers: int, on_event: EventHandler,
     ) -> None:  # fmt: skip
         self.config, self.aims, self.study, self.layout = config, aims, study, layout
-        self.total, self.left, self.workers, self.listen = total, count, workers, listen
+        self.total, self.left, self.workers, self.on_event = total, count, workers, on_event
         wanted = environment("OMP_NUM_THREADS") or ""
         self.threads = max(1, int(wanted) if wanted.isdigit() else (os.cpu_count() or 1) // workers)
         self.active: list[_Active] = []
@@ -143,11 +143,11 @@ class _Agent:
             trial.set_user_attr(key, value)
         settings = {one.name: suggest(trial, one) for one in self.config.parameters}
         trial.set_user_attr(kept.SETTINGS, settings)
-        twin = self._twin(trial.number, settings)
-        if twin and twin.state == TrialState.RUNNING:
-            self.twins.append((trial, settings, twin.number))
-        elif twin:
-            self._copy(trial, twin)
+        duplicate = self._twin(trial.number, settings)
+        if duplicate and duplicate.state == TrialState.RUNNING:
+            self.twins.append((trial, settings, duplicate.number))
+        elif duplicate:
+            self._copy(trial, duplicate)
         else:
             self._train(trial, settings)
 
@@ -212,7 +212,7 @@ class _Agent:
     def _leave(self, one: _Active) -> None:
         self.active.remove(one)
         one.process.stop()
-        self.listen(Warned(f"Trial {one.trial.number} was taken over by another worker meanwhile"))
+        self.on_event(Warning(f"Trial {one.trial.number} was taken over by another worker meanwhile"))
 
     def _look_after_twin(self, trial: optuna.Trial, settings: dict[str, Any], number: int) -> None:
         other = self.study.get_trials(deepcopy=False)[number]
@@ -253,21 +253,25 @@ class _Agent:
         trial.set_user_attr(kept.SCORES, scores)
         self._tell(trial, values=self.aims.values(scores))
 
-    def _copy(self, trial: optuna.Trial, twin: FrozenTrial) -> None:
+    def _copy(self, trial: optuna.Trial, duplicate: FrozenTrial) -> None:
         for key in (kept.RUN, kept.SCORES):
-            if key in twin.user_attrs:
-                trial.set_user_attr(key, twin.user_attrs[key])
-        trial.set_user_attr(kept.DUPLICATE_OF, twin.number)
-        for epoch, value in twin.intermediate_values.items():
+            if key in duplicate.user_attrs:
+                trial.set_user_attr(key, duplicate.user_attrs[key])
+        trial.set_user_attr(kept.DUPLICATE_OF, duplicate.number)
+        for epoch, value in duplicate.intermediate_values.items():
             trial.report(value, epoch)
-        self._tell(trial, values=twin.values if twin.state == TrialState.COMPLETE else None, state=twin.state)
+        self._tell(
+            trial,
+            values=duplicate.values if duplicate.state == TrialState.COMPLETE else None,
+            state=duplicate.state,
+        )
 
     def _fail(self, trial: optuna.Trial, why: str) -> None:
         trial.set_user_attr(kept.REASON, why)
         self._tell(trial, state=TrialState.FAIL)
-        self.listen(Warned(f"Trial {trial.number} failed: {why}"))
+        self.on_event(Warning(f"Trial {trial.number} failed: {why}"))
         self.failures += 1
-        if self.failures >= _HOPELESS and not any(
+        if self.failures >= MAX_INITIAL_FAILURES and not any(
             one.state in (TrialState.COMPLETE, TrialState.PRUNED) for one in kept.counted(self.study)
         ):
             raise TrainingFailedError(
@@ -283,9 +287,9 @@ class _Agent:
     def _tell(self, trial: optuna.Trial, *, values: Any = None, state: TrialState | None = None) -> None:
         if kept.finish(self.study, trial.number, values=values, state=state):
             if state != TrialState.FAIL:
-                self.listen(Noted(self._progress(trial.number)))
+                self.on_event(Info(self._progress(trial.number)))
         else:
-            self.listen(Warned(f"Trial {trial.number} was taken over by another worker meanwhile"))
+            self.on_event(Warning(f"Trial {trial.number} was taken over by another worker meanwhile"))
 
     def _progress(self, number: int) -> str:
         result = result_of(self.study, self.aims, self.config.name, self.layout)
@@ -307,17 +311,15 @@ class _Agent:
         self._looked = time.monotonic()
         found = [one.number for one in kept.abandoned(self.study) if kept.give_back(self.study, one)]
         for number in found:
-            self.listen(
-                Noted(
-                    f"Trial {number} was left behind by a worker that is gone; its settings are tried again"
-                )
+            self.on_event(
+                Info(f"Trial {number} was left behind by a worker that is gone; its settings are tried again")
             )
         return bool(found)
 
     def _stop(self) -> None:
         """End every training and give its settings back."""
         if self.active:
-            self.listen(Noted("Trainings are ended; the same command goes on with their settings"))
+            self.on_event(Info("Trainings are ended; the same command goes on with their settings"))
         for one in self.active:
             with suppress(OSError):
                 one.process.stop()

@@ -18,7 +18,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.sweep.objectives import Aims
+from goemo_cli.services.sweep.objectives import Objectives
 from goemo_cli.services.sweep.pruning import Hyperband
 from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.services.sweep.translation import choice
@@ -39,7 +39,9 @@ _MOST_GRID_TRIALS = 10_000
 _READY_SECONDS = 60.0
 
 
-def open_study(file: SweepFile, aims: Aims, *, layout: Layout, storage: str | None = None) -> optuna.Study:
+def open_study(
+    file: SweepFile, aims: Objectives, *, layout: Layout, storage: str | None = None
+) -> optuna.Study:
     """The study of a sweep, created where there is none.
 
     Args:
@@ -157,7 +159,7 @@ def _sampler(file: SweepFile) -> optuna.samplers.BaseSampler:
     return optuna.samplers.RandomSampler()  # a grid's trials are all enqueued; nothing is sampled
 
 
-def _pruner(file: SweepFile, aims: Aims) -> optuna.pruners.BasePruner:
+def _pruner(file: SweepFile, aims: Objectives) -> optuna.pruners.BasePruner:
     if file.early_terminate is None:
         return optuna.pruners.NopPruner()
     return Hyperband(file.early_terminate, aims.objectives[0].goal)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from goemo_cli.core.errors import SettingError, TrainingFailedError
-from goemo_cli.core.events import Listener, Noted, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import WandbSettings
 from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.sweep.objectives import EPOCH_KEYS, aims_of
+from goemo_cli.services.sweep.objectives import EPOCH_KEYS, objectives_of
 from goemo_cli.services.sweep.search_space import Parameter
 from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.tracking.wandb.sweeps import create_sweep, run_agent
@@ -39,7 +39,7 @@ def wandb_content(file: SweepFile, program: Sequence[str], *more: str) -> dict[s
     Raises:
         SettingError: an objective that no run logs while it trains.
     """
-    aims = aims_of(file)
+    aims = objectives_of(file)
     if unknown := [one.name for one in aims.objectives if one.name not in EPOCH_KEYS]:
         raise SettingError(
             [f"W&B cannot search for {', '.join(unknown)}: runs log {', '.join(EPOCH_KEYS.values())}"],
@@ -68,14 +68,14 @@ def wandb_content(file: SweepFile, program: Sequence[str], *more: str) -> dict[s
     }  # fmt: skip
 
 
-def sweep_on_wandb(file: SweepFile, *, layout: Layout, count: int, listen: Listener = ignore) -> str:
+def sweep_on_wandb(file: SweepFile, *, layout: Layout, count: int, on_event: EventHandler = ignore) -> str:
     """Create a sweep on W&B and run its agent here.
 
     Args:
         file: what is searched.
         layout: where the runs go.
         count: how many runs the agent makes.
-        listen: told what happens.
+        on_event: called with each event.
 
     Returns:
         W&B's id of the sweep.
@@ -91,7 +91,7 @@ def sweep_on_wandb(file: SweepFile, *, layout: Layout, count: int, listen: Liste
     content = wandb_content(file, goemo, "--root", str(layout.root.resolve()))
     project, entity = content["project"], content.get("entity")
     id = create_sweep(content)
-    listen(Noted(f"Sweep {id} in project {project}; others join it with: wandb agent {id}"))
+    on_event(Info(f"Sweep {id} in project {project}; others join it with: wandb agent {id}"))
     before = _finished_runs(layout)
     run_agent(id, project=project, entity=entity, count=count, directory=layout.wandb)
     if _finished_runs(layout) == before:

@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training.loop import fit, steps_per_epoch
@@ -54,23 +54,23 @@ class Plan:
         }
 
 
-def plan_training(config: TrainConfig, *, layout: Layout, listen: Listener = ignore) -> Plan:
+def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler = ignore) -> Plan:
     """Resolve data and model as `train` would, and time a few steps; nothing is written or downloaded.
 
     Raises:
         DataNotFoundError: data that would first have to be downloaded.
         ModelNotFoundError: no such model, or its weights would first have to be downloaded.
     """
-    data = training_data(config, layout, listen, may_fetch=False)
+    data = training_data(config, layout, on_event, may_fetch=False)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
-    prepared = prepare(config, entry, data, listen, may_fetch=False)
+    prepared = prepare(config, entry, data, on_event, may_fetch=False)
     per_epoch = steps_per_epoch(len(data.train), config.training)
     seconds = peak = None
     steps = 1
     if prepared.classifier:
         steps = per_epoch * config.training.epochs
-        train, val = encode_examples(prepared.classifier, data, listen)
+        train, val = encode_examples(prepared.classifier, data, on_event)
         facts = fit(
             prepared.classifier,
             train,

@@ -9,8 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.catalogue import Kind
-from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, THRESHOLDS, Checkpoint, unseal, write_manifest
-from goemo_cli.core.events import FileWritten, Listener, Warned
+from goemo_cli.core.checkpoint import (
+    CARD,
+    CONFIG,
+    METRICS,
+    THRESHOLDS,
+    Checkpoint,
+    remove_from_manifest,
+    write_manifest,
+)
+from goemo_cli.core.events import EventHandler, FileWritten, Warning
 from goemo_cli.core.files import sha256_file, write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
@@ -28,7 +36,7 @@ from goemo_cli.services.training.summaries import write_summaries
 
 
 @dataclass(frozen=True)
-class Conclusion:
+class Evaluation:
     """What val and test probabilities amount to."""
 
     thresholds: Thresholds
@@ -55,11 +63,11 @@ class RunRecord:
     """Manifest entries of files that are not written anew."""
 
 
-def conclude(val: Predictions, test: Predictions, settings: ThresholdSettings) -> Conclusion:
+def evaluate(val: Predictions, test: Predictions, settings: ThresholdSettings) -> Evaluation:
     """Fit thresholds on val, label and score both splits by them; nothing here is fitted on test."""
     thresholds = fit_thresholds(val.labels, val.y_true, val.y_prob, settings)
     on_test = score_split(test.y_true, test.y_prob, thresholds)
-    return Conclusion(
+    return Evaluation(
         thresholds=thresholds,
         val=replace(val, y_pred=thresholds.decide(val.y_prob)),
         test=replace(test, y_pred=thresholds.decide(test.y_prob)),
@@ -107,12 +115,16 @@ FOLLOWING = (THRESHOLDS, CONFIG, METRICS, CARD)
 """Files of a checkpoint that follow from its probabilities and threshold settings."""
 
 
-def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, listen: Listener) -> Checkpoint:
+def write_run(
+    record: RunRecord, conclusion: Evaluation, *, layout: Layout, on_event: EventHandler
+) -> Checkpoint:
     """Write everything that follows from probabilities; the manifest comes last in the checkpoint, then the summaries."""
     run, folder = record.run, record.folder
     metrics = {**record.facts, **conclusion.metrics}
     if record.kept:
-        unseal(Checkpoint.open(folder), *FOLLOWING)  # killed after this, the run can be used, and tuned again
+        remove_from_manifest(
+            Checkpoint.open(folder), *FOLLOWING
+        )  # killed after this, the run can be used, and tuned again
     tables = [
         layout.split_predictions(run, "val"),
         layout.split_predictions(run, "test"),
@@ -135,10 +147,10 @@ def write_run(record: RunRecord, conclusion: Conclusion, *, layout: Layout, list
         outputs={layout.shown(path): sha256_file(path) for path in tables},
         kept=record.kept,
     )
-    for path in [*tables, *write_summaries(layout, models=[run.model], listen=listen)]:
-        listen(FileWritten(path))
+    for path in [*tables, *write_summaries(layout, models=[run.model], on_event=on_event)]:
+        on_event(FileWritten(path))
     if warning := floor_warning(conclusion.thresholds, conclusion.val):
-        listen(Warned(warning))
+        on_event(Warning(warning))
     return checkpoint
 
 

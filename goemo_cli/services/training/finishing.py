@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_cli.core.catalogue import ModelEntry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.events import Event, FileWritten, Listener
+from goemo_cli.core.events import Event, EventHandler, FileWritten
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
@@ -16,11 +16,11 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
-from goemo_cli.services.training.evaluate import RunRecord, conclude, write_run
+from goemo_cli.services.training.evaluate import RunRecord, evaluate, write_run
 from goemo_cli.services.training.fitting import Fitted, Prepared, load_fitted
 from goemo_cli.services.training.tracker_pictures import result_pictures
 from goemo_cli.services.training.tracker_tables import embedded_sample
-from goemo_cli.services.training.tracking import tell_results
+from goemo_cli.services.training.tracking import log_results
 from goemo_cli.tracking.base import Tracker
 
 
@@ -45,7 +45,7 @@ def finish_run(
     *,
     layout: Layout,
     tracker: Tracker,
-    listen: Listener,
+    on_event: EventHandler,
     written: Sequence[Path],
     step: int,
 ) -> Checkpoint:
@@ -55,7 +55,7 @@ def finish_run(
         context: what is known by now.
         layout: where to write.
         tracker: told of everything, and closed.
-        listen: told what happens.
+        on_event: called with each event.
         written: files outside the checkpoint that are there already.
         step: the last optimizer step.
     """
@@ -63,9 +63,9 @@ def finish_run(
     classifier = load_fitted(
         context.entry.kind, context.folder, data.labels, config.model, context.prepared.device
     )
-    val, test = (predicted(classifier, data, split, listen) for split in ("val", "test"))
+    val, test = (predicted(classifier, data, split, on_event) for split in ("val", "test"))
     wants_embeddings = config.logging.wandb.log_embeddings
-    embedded = embedded_sample(classifier, test.texts, listen) if wants_embeddings else None
+    embedded = embedded_sample(classifier, test.texts, on_event) if wants_embeddings else None
     del classifier
     record = RunRecord(
         run=context.run,
@@ -79,14 +79,14 @@ def finish_run(
     files = list(written)
 
     def tell(event: Event) -> None:
-        listen(event)
+        on_event(event)
         if isinstance(event, FileWritten):
             files.append(event.path)
 
-    conclusion = conclude(val, test, config.thresholds)
-    checkpoint = write_run(record, conclusion, layout=layout, listen=tell)
-    pictures = result_pictures(checkpoint, embedded, layout=layout, listen=listen) if embedded else ()
-    tell_results(
+    conclusion = evaluate(val, test, config.thresholds)
+    checkpoint = write_run(record, conclusion, layout=layout, on_event=tell)
+    pictures = result_pictures(checkpoint, embedded, layout=layout, on_event=on_event) if embedded else ()
+    log_results(
         tracker,
         checkpoint,
         conclusion.test,

@@ -16,12 +16,12 @@ from goemo_cli.core.events import (
     Advanced,
     EpochEnded,
     Event,
-    Listener,
-    Noted,
+    EventHandler,
+    Info,
     PhaseEnded,
     PhaseStarted,
     StoppedEarly,
-    Warned,
+    Warning,
 )
 from goemo_cli.core.model_folders import only_its_encoder
 from goemo_cli.core.schema import HISTORY_KEYS
@@ -72,7 +72,7 @@ class Fitted:
 
 
 def prepare(
-    config: TrainConfig, entry: ModelEntry, data: Dataset, listen: Listener, *, may_fetch: bool = True
+    config: TrainConfig, entry: ModelEntry, data: Dataset, on_event: EventHandler, *, may_fetch: bool = True
 ) -> Prepared:
     """Find the weights and build the model; everything that can be wrong with the model's name fails here."""
     device = pick_device("cpu" if entry.kind == "tfidf" else config.training.device)
@@ -82,11 +82,17 @@ def prepare(
     if entry.kind == "tfidf":
         return Prepared(None, {"kind": "tfidf"}, device, precision)
     classifier, base = start_model(
-        config.model, entry, data.labels, data.train.texts, device=device, listen=listen, may_fetch=may_fetch
+        config.model,
+        entry,
+        data.labels,
+        data.train.texts,
+        device=device,
+        on_event=on_event,
+        may_fetch=may_fetch,
     )
     if config.training.prior_bias:
         classifier.start_bias_at(data.train.y_true.mean(axis=0))
-    listen(Noted(f"Training on {describe_device(device)} in {precision}"))
+    on_event(Info(f"Training on {describe_device(device)} in {precision}"))
     return Prepared(classifier, base, device, precision)
 
 
@@ -97,7 +103,7 @@ def start_model(
     texts: Sequence[str],
     *,
     device: torch.device,
-    listen: Listener,
+    on_event: EventHandler,
     may_fetch: bool = True,
 ) -> tuple[TransformerClassifier, dict[str, Any]]:
     """A transformer that is ready to be trained, and what it starts from, as manifests record it.
@@ -108,20 +114,20 @@ def start_model(
         labels: label names in output order.
         texts: what the vocabulary of `tiny` is taken from.
         device: where it will run.
-        listen: told where the weights come from, and which labels they know.
+        on_event: called with each event.
         may_fetch: whether the network may be used.
     """
     if entry.kind == "tiny":
         return build_tiny(texts, labels, settings), {"kind": "tiny"}
     found = find_weights(settings.name, entry, revision=settings.revision, may_fetch=may_fetch)
     classifier = build_transformer(found.folder, labels, settings, device=device)
-    listen(Noted(f"Weights: {found.describe()}"))
+    on_event(Info(f"Weights: {found.describe()}"))
     if found.origin == "folder" and (what := only_its_encoder(found.folder)):
-        listen(Noted(f"{found.folder} is {what}"))
+        on_event(Info(f"{found.folder} is {what}"))
     if classifier.offered:
-        listen(_what_continues(classifier))
+        on_event(_what_continues(classifier))
     for doubt in _doubts(classifier, settings):
-        listen(Warned(doubt))
+        on_event(Warning(doubt))
     return classifier, {
         "kind": "transformer",
         "id": found.id,
@@ -136,17 +142,17 @@ def _what_continues(classifier: TransformerClassifier) -> Event:
     new = [label for label in classifier.labels if label not in classifier.continued]
     if classifier.continued:
         started = f", new: {', '.join(new)}" if new else ""
-        return Noted(
+        return Info(
             f"Classifier: {len(classifier.continued)} of {len(classifier.labels)} label heads reused{started}"
         )
     offered = list(classifier.offered)
     if offered == [f"LABEL_{number}" for number in range(len(offered))]:
-        return Warned(
+        return Warning(
             f"the classifier of the weights names its labels only LABEL_0 to {offered[-1]}: no label head can be "
             "reused, all start from nothing; put the names into id2label of config.json"
         )
     shown = ", ".join(offered[:5]) + (", ..." if len(offered) > 5 else "")
-    return Noted(f"Classifier: starts from nothing for every label; the weights know {shown}")
+    return Info(f"Classifier: starts from nothing for every label; the weights know {shown}")
 
 
 def _doubts(classifier: TransformerClassifier, settings: ModelSettings) -> Iterator[str]:
@@ -168,7 +174,7 @@ def fit_and_save(
     data: Dataset,
     folder: Path,
     *,
-    listen: Listener,
+    on_event: EventHandler,
     on_epoch: OnEpoch,
     on_step: OnStep,
 ) -> Fitted:
@@ -180,12 +186,21 @@ def fit_and_save(
     """
     if prepared.classifier is None:
         if _watched(config):
-            listen(
-                Warned("a model that is fitted at once has no gradients or weights to watch; none are logged")
+            on_event(
+                Warning(
+                    "a model that is fitted at once has no gradients or weights to watch; none are logged"
+                )
             )
-        return _fit_tfidf(config, data, folder, listen=listen, on_epoch=on_epoch)
+        return _fit_tfidf(config, data, folder, on_event=on_event, on_epoch=on_epoch)
     return _fit_transformer(
-        prepared, prepared.classifier, config, data, folder, listen=listen, on_epoch=on_epoch, on_step=on_step
+        prepared,
+        prepared.classifier,
+        config,
+        data,
+        folder,
+        on_event=on_event,
+        on_epoch=on_epoch,
+        on_step=on_step,
     )
 
 
@@ -199,26 +214,26 @@ def load_fitted(
 
 
 def encode_examples(
-    classifier: TransformerClassifier, data: Dataset, listen: Listener
+    classifier: TransformerClassifier, data: Dataset, on_event: EventHandler
 ) -> tuple[Examples, Examples]:
     """Train and val as token ids, made once."""
     encoded = []
     for name in ("train", "val"):
         split = data.train if name == "train" else data.val
-        listen(PhaseStarted(f"Tokenising {name}", len(split)))
+        on_event(PhaseStarted(f"Tokenising {name}", len(split)))
         texts = classifier.encode(split.texts)
-        listen(PhaseEnded())
+        on_event(PhaseEnded())
         unknown = unknown_share(classifier.tokenizer, texts)
         if name == "train" and unknown > _MOST_UNKNOWN:
-            listen(
-                Warned(
+            on_event(
+                Warning(
                     f"{100 * unknown:.0f} % of the tokens of train are unknown to the tokenizer: is it the one of this model, "
                     "and made for this language?"
                 )
             )
         if texts.n_cut:
-            listen(
-                Warned(
+            on_event(
+                Warning(
                     f"{texts.n_cut} comments of {name} are longer than {classifier.max_length} tokens and were cut"
                 )
             )
@@ -233,13 +248,13 @@ def _fit_transformer(
     data: Dataset,
     folder: Path,
     *,
-    listen: Listener,
+    on_event: EventHandler,
     on_epoch: OnEpoch,
     on_step: OnStep,
 ) -> Fitted:
     _require_room(classifier, config, folder)
-    _announce_weights(config, data, listen)
-    train, val = encode_examples(classifier, data, listen)
+    _announce_weights(config, data, on_event)
+    train, val = encode_examples(classifier, data, on_event)
     classifier.save_tokenizer(folder)
     settings = config.training
     history: list[dict[str, Any]] = []
@@ -257,21 +272,21 @@ def _fit_transformer(
     for fact in facts:
         if isinstance(fact, Step):
             if fact.step % per_epoch == 1 or per_epoch == 1:
-                listen(PhaseStarted(f"Epoch {len(history) + 1}/{settings.epochs}", len(train.texts)))
-            listen(Advanced(fact.comments, f"loss {fact.loss:.4f}"))
+                on_event(PhaseStarted(f"Epoch {len(history) + 1}/{settings.epochs}", len(train.texts)))
+            on_event(Advanced(fact.comments, f"loss {fact.loss:.4f}"))
             on_step(fact)
         elif isinstance(fact, Epoch):
-            listen(PhaseEnded())
+            on_event(PhaseEnded())
             if fact.is_best:
                 best_epoch = fact.epoch
                 fact.classifier.save_weights(folder)
                 if config.output.weights != "safetensors":
                     fact.classifier.save_pickled_weights(folder)
             history.append(_history_entry(fact))
-            listen(_ended(fact, settings.epochs))
+            on_event(_ended(fact, settings.epochs))
             on_epoch(history[-1], fact.val_prob)
         else:
-            listen(StoppedEarly(fact.epoch, fact.best_epoch, fact.best_value))
+            on_event(StoppedEarly(fact.epoch, fact.best_epoch, fact.best_value))
     if not best_epoch:
         raise TrainingFailedError(f"no epoch had a finite {settings.early_stopping.metric}")
     if config.output.weights == "bin":
@@ -280,20 +295,20 @@ def _fit_transformer(
 
 
 def _fit_tfidf(
-    config: TrainConfig, data: Dataset, folder: Path, *, listen: Listener, on_epoch: OnEpoch
+    config: TrainConfig, data: Dataset, folder: Path, *, on_event: EventHandler, on_epoch: OnEpoch
 ) -> Fitted:
     """One pass, written down as one epoch; a learning rate and gradients it does not have stay null."""
-    listen(PhaseStarted("Fitting", len(data.labels), "labels"))
+    on_event(PhaseStarted("Fitting", len(data.labels), "labels"))
     started = time.perf_counter()
     classifier = fit_tfidf(
         data.labels,
         data.train.texts,
         data.train.y_true,
         seed=config.training.seed,
-        advanced=lambda labels: listen(Advanced(labels)),
+        on_progress=lambda labels: on_event(Advanced(labels)),
     )
     seconds = time.perf_counter() - started
-    listen(PhaseEnded())
+    on_event(PhaseEnded())
     classifier.save(folder)
     val_prob = classifier.predict_proba(data.val.texts)
     entry: dict[str, Any] = {
@@ -328,12 +343,12 @@ def _require_room(classifier: TransformerClassifier, config: TrainConfig, folder
         )
 
 
-def _announce_weights(config: TrainConfig, data: Dataset, listen: Listener) -> None:
+def _announce_weights(config: TrainConfig, data: Dataset, on_event: EventHandler) -> None:
     """Say which label got which weight: a weight on the wrong label is the classic mistake of weighted losses."""
     if config.training.loss == "weighted_bce":
         weights = positive_weights(data.train.y_true, config.training.max_positive_weight)
         pairs = ", ".join(f"{label} {weight:.1f}" for label, weight in zip(data.labels, weights, strict=True))
-        listen(Noted(f"Weight of positives: {pairs}"))
+        on_event(Info(f"Weight of positives: {pairs}"))
 
 
 def _history_entry(epoch: Epoch) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from goemo_cli.core.catalogue import catalogue, model_entry
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.devices import pick_device
@@ -55,7 +55,7 @@ def create_model(
     tracking: LoggerConfig | str | None = None,
     root: Path | str = Path(),
     may_fetch: bool = True,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
     **settings: Any,
 ) -> CreatedModel:
     """A model that is ready to be trained, in evaluation mode, in fp32, on its device.
@@ -72,7 +72,7 @@ def create_model(
             `TrackingWarning`.
         root: of the project with the runs and the local store of `tracking`.
         may_fetch: whether weights may be downloaded.
-        listen: called with the source of the weights.
+        on_event: called with each event.
         **settings: those of `model.*`: max_length, dropout, attention, revision, new_head.
 
     Raises:
@@ -93,7 +93,7 @@ def create_model(
     where = pick_device(device)
     texts = load_sample().train.texts if entry.kind == "tiny" else ()
     made, base = start_model(
-        config.model, entry, tuple(labels), texts, device=where, listen=listen, may_fetch=may_fetch
+        config.model, entry, tuple(labels), texts, device=where, on_event=on_event, may_fetch=may_fetch
     )
     made.model.to(where).eval()
     created = CreatedModel(**vars(made), name=entry.name, base=base, training=config.training.model_dump())

@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.events import Listener, Noted, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
@@ -17,7 +17,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
-from goemo_cli.services.training.evaluate import RunRecord, conclude, write_run
+from goemo_cli.services.training.evaluate import RunRecord, evaluate, write_run
 from goemo_cli.services.training.multiseed import multiseed_rows
 from goemo_cli.services.training.train import TrainResult, claimed, train
 from goemo_cli.tracking.base import Tracker
@@ -41,7 +41,7 @@ def train_seeds(
     *,
     layout: Layout,
     open_tracker: Callable[[TrainConfig], Tracker],
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> SeedsResult:
     """Train under the settings' seed and the ones after it, one after the other, then score their mean.
 
@@ -50,7 +50,7 @@ def train_seeds(
         n_seeds: runs, at least two.
         layout: where to write.
         open_tracker: makes the mirror of each run.
-        listen: told what happens.
+        on_event: called with each event.
 
     Raises:
         As `services.training.train`; runs that had finished by then stay as they are.
@@ -58,21 +58,23 @@ def train_seeds(
     runs = []
     for at in range(n_seeds):
         seed = config.training.seed + at
-        listen(Noted(f"Seed {seed}, run {at + 1} of {n_seeds}"))
+        on_event(Info(f"Seed {seed}, run {at + 1} of {n_seeds}"))
         one = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
-        runs.append(train(one, layout=layout, tracker=open_tracker(one), listen=listen))
-    ensemble = write_ensemble([run.checkpoint for run in runs], layout=layout, listen=listen)
+        runs.append(train(one, layout=layout, tracker=open_tracker(one), on_event=on_event))
+    ensemble = write_ensemble([run.checkpoint for run in runs], layout=layout, on_event=on_event)
     spread = [row for row in multiseed_rows(listed_runs(layout)) if row["group"] == str(ensemble.run)]
     return SeedsResult(tuple(runs), ensemble, tuple(spread), layout.multiseed_summary)
 
 
-def write_ensemble(members: list[Checkpoint], *, layout: Layout, listen: Listener = ignore) -> Checkpoint:
+def write_ensemble(
+    members: list[Checkpoint], *, layout: Layout, on_event: EventHandler = ignore
+) -> Checkpoint:
     """Write the mean of several runs' probabilities as a run of its own: everything but weights.
 
     Args:
         members: runs of one model on the same data.
         layout: where their predictions lie.
-        listen: told which files were written.
+        on_event: called with each event.
     """
     first = members[0]
     entry = model_entry(first.config.model.name)
@@ -94,7 +96,9 @@ def write_ensemble(members: list[Checkpoint], *, layout: Layout, listen: Listene
             },
             facts=_facts(run, members, started),
         )
-        return write_run(record, conclude(val, test, first.config.thresholds), layout=layout, listen=listen)
+        return write_run(
+            record, evaluate(val, test, first.config.thresholds), layout=layout, on_event=on_event
+        )
 
 
 def _mean(members: list[Predictions]) -> Predictions:

@@ -6,7 +6,7 @@ from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.errors import NotFoundError, SettingError
-from goemo_cli.core.events import Listener, ignore
+from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig, dotted_overrides, nested
@@ -22,7 +22,7 @@ def resolve_settings(
     overrides: Sequence[str] = (),
     *,
     layout: Layout = _HERE,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> TrainConfig:
     """The settings of a run.
 
@@ -33,7 +33,7 @@ def resolve_settings(
         flags: dotted names with their values.
         overrides: `section.key=value` as typed.
         layout: whose runs `model.name` may refer to; a reference becomes the run's folder.
-        listen: told of damaged runs that such a reference passes over.
+        on_event: called with each event.
 
     Raises:
         SettingError: unknown settings or bad values; the message names flag or file.
@@ -49,7 +49,7 @@ def resolve_settings(
     if typed:
         layers.append(("command line", typed))
     chosen = TrainConfig.from_layers(*layers).model.name
-    name = model_folder(chosen, layout, listen)
+    name = model_folder(chosen, layout, on_event)
     if name != chosen:
         layers.append(("--model", nested("model.name", name)))
     config = TrainConfig.from_layers(("configs/models.yaml", model_entry(name).defaults), *layers)
@@ -59,14 +59,14 @@ def resolve_settings(
     return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
 
 
-def model_folder(name: str, layout: Layout, listen: Listener = ignore) -> str:
+def model_folder(name: str, layout: Layout, on_event: EventHandler = ignore) -> str:
     """A model's name as it is, but for a reference to a run (`@latest`, a run's name), which becomes its folder.
 
     Raises:
         NotFoundError: no such run, or an unfinished one.
     """
     is_reference = name.startswith("@") or (RunName.parse(name) is not None and not Path(name).is_dir())
-    return str(open_run(name, layout, listen).path) if is_reference else name
+    return str(open_run(name, layout, on_event).path) if is_reference else name
 
 
 def _has(values: Mapping[str, Any], dotted: str) -> bool:

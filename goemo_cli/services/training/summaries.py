@@ -8,7 +8,7 @@ from typing import Any
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.errors import BusyError, CheckpointNotFoundError, CorruptArtifactError
-from goemo_cli.core.events import Listener, Warned, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import dump_json, read_json_object, sha256_file, write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import (
@@ -27,20 +27,20 @@ _WAIT_SECONDS = 60.0
 """For another process that writes the summaries, which takes a moment."""
 
 
-def finished_checkpoints(layout: Layout, listen: Listener = ignore) -> Iterator[Checkpoint]:
+def finished_checkpoints(layout: Layout, on_event: EventHandler = ignore) -> Iterator[Checkpoint]:
     """Every run below the root that summaries tell of, oldest first; unfinished ones are left out.
 
     Args:
         layout: whose runs.
-        listen: told of each damaged run, which is left out too.
+        on_event: called with each event.
     """
-    for one in listed_runs(layout, listen):
+    for one in listed_runs(layout, on_event):
         if one.is_finished:
             try:
                 checkpoint = Checkpoint.open(one.path)
                 require_scores(checkpoint)
             except (CheckpointNotFoundError, CorruptArtifactError, OSError) as error:
-                listen(Warned(damage(one.run, error)))
+                on_event(Warning(damage(one.run, error)))
             else:
                 yield checkpoint
 
@@ -57,7 +57,9 @@ def require_scores(checkpoint: Checkpoint) -> None:
             raise CorruptArtifactError(checkpoint.path / METRICS, f"per_class lacks {missing[0]}")
 
 
-def write_summaries(layout: Layout, *, models: Collection[str], listen: Listener = ignore) -> list[Path]:
+def write_summaries(
+    layout: Layout, *, models: Collection[str], on_event: EventHandler = ignore
+) -> list[Path]:
     """Bring every file that is derived from all runs up to date; the tables, and the files of some models.
 
     Another process that does the same is waited for. A file that tells of no run any more is removed.
@@ -65,12 +67,12 @@ def write_summaries(layout: Layout, *, models: Collection[str], listen: Listener
     Args:
         layout: whose runs.
         models: whose test_metrics_{model}.json is returned, and removed if none of their runs is left.
-        listen: told of each damaged run, which is left out.
+        on_event: called with each event.
     """
     with ExitStack() as lock:
         with suppress(BusyError):  # it hangs; what it leaves behind is found and renewed
             lock.enter_context(held(layout.stats / "summaries", "another goemo command", wait=_WAIT_SECONDS))
-        checkpoints = list(finished_checkpoints(layout, listen))
+        checkpoints = list(finished_checkpoints(layout, on_event))
         tables = summary_tables(layout, checkpoints)
         of_models = test_metrics_files(layout, checkpoints)
         gone = {*map(layout.test_metrics, models), *_recorded_files(layout)} - {*tables, *of_models}

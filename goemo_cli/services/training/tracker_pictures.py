@@ -5,14 +5,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.events import Listener, PhaseEnded, PhaseStarted, Warned
+from goemo_cli.core.events import EventHandler, PhaseEnded, PhaseStarted, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.training.tracker_tables import EmbeddedSample
 from goemo_cli.tracking.base import Picture
 
 
 def result_pictures(
-    checkpoint: Checkpoint, embedded: EmbeddedSample, *, layout: Layout, listen: Listener
+    checkpoint: Checkpoint, embedded: EmbeddedSample, *, layout: Layout, on_event: EventHandler
 ) -> Iterator[Picture]:
     """Figures 16 and 21 of a finished run; a figure that cannot be drawn costs a warning.
 
@@ -20,21 +20,21 @@ def result_pictures(
         checkpoint: of the run; its predictions of test are written.
         embedded: some comments of test as vectors.
         layout: of the project.
-        listen: called with progress and warnings.
+        on_event: called with each event.
     """
     from goemo_cli.services.figures import embedding_projection, label_confusion  # matplotlib loads late
-    from goemo_cli.services.figures.description import Description, Drawn
+    from goemo_cli.services.figures.description import Description, ResampledRanks
     from goemo_cli.services.figures.style import house_style, save_figure
-    from goemo_cli.services.runs.run_data import Source
+    from goemo_cli.services.runs.run_data import RunData
 
-    source = Source(checkpoint, layout, listen=listen)
-    drawings: dict[Description, Callable[[], Drawn]] = {
+    source = RunData(checkpoint, layout, on_event=on_event)
+    drawings: dict[Description, Callable[[], ResampledRanks]] = {
         label_confusion.FIGURE: lambda: label_confusion.draw(source),
         embedding_projection.FIGURE: lambda: embedding_projection.drawn(
             source, embedded.rows, embedded.vectors
         ),
     }
-    listen(PhaseStarted("Drawing pictures for the trackers", len(drawings)))
+    on_event(PhaseStarted("Drawing pictures for the trackers", len(drawings)))
     with tempfile.TemporaryDirectory() as folder:
         for figure, draw in drawings.items():
             path = Path(folder) / figure.file_name("png")
@@ -42,7 +42,7 @@ def result_pictures(
                 with house_style():
                     save_figure(draw().figure, path, {})
             except Exception as error:  # a picture for a tracker never ends a run
-                listen(Warned(f"picture {figure.name} is not logged ({type(error).__name__}: {error})"))
+                on_event(Warning(f"picture {figure.name} is not logged ({type(error).__name__}: {error})"))
             else:
                 yield Picture(figure.name, path.read_bytes())
-    listen(PhaseEnded())
+    on_event(PhaseEnded())

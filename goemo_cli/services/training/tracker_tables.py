@@ -8,9 +8,9 @@ import numpy as np
 from sklearn.metrics import precision_recall_curve
 
 from goemo_cli.core.arrays import FloatArray, IntArray
-from goemo_cli.core.events import Advanced, Listener, PhaseEnded, PhaseStarted, Warned
+from goemo_cli.core.events import Advanced, EventHandler, PhaseEnded, PhaseStarted, Warning
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
-from goemo_cli.ml.metrics.confusions import together
+from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.tracking.base import Table
 
@@ -32,7 +32,9 @@ class EmbeddedSample:
     """float32, (n_sample, size), each of length 1."""
 
 
-def embedded_sample(classifier: Classifier, texts: Sequence[str], listen: Listener) -> EmbeddedSample | None:
+def embedded_sample(
+    classifier: Classifier, texts: Sequence[str], on_event: EventHandler
+) -> EmbeddedSample | None:
     """The embeddings of a seeded sample of texts; None, after a warning, if the model has none: a tracker never ends a run."""
     from goemo_cli.ml.models.embedding import embed
 
@@ -40,14 +42,14 @@ def embedded_sample(classifier: Classifier, texts: Sequence[str], listen: Listen
         len(texts), min(_EMBEDDED_COMMENTS, len(texts)), replace=False
     )
     rows: IntArray = np.sort(chosen).astype(np.int64)
-    listen(PhaseStarted("Embedding test", len(rows)))
+    on_event(PhaseStarted("Embedding test", len(rows)))
     try:
-        vectors = embed(classifier, [texts[row] for row in rows], lambda done: listen(Advanced(done)))
+        vectors = embed(classifier, [texts[row] for row in rows], lambda done: on_event(Advanced(done)))
     except Exception as error:  # of any kind: the run continues without embeddings
-        listen(Warned(f"no embeddings are logged ({type(error).__name__}: {error})"))
+        on_event(Warning(f"no embeddings are logged ({type(error).__name__}: {error})"))
         return None
     finally:
-        listen(PhaseEnded())
+        on_event(PhaseEnded())
     return EmbeddedSample(rows, vectors)
 
 
@@ -84,7 +86,7 @@ def structure_table(model: Any) -> Table:
 
 
 def _confusions(test: Predictions) -> Table:
-    counts = together(test.y_true, test.y_pred)
+    counts = cooccurrence_counts(test.y_true, test.y_pred)
     rows = [
         [gold, predicted, int(counts[i, j])]
         for i, gold in enumerate(test.labels)

@@ -11,7 +11,7 @@ from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.errors import MissingPackageError
-from goemo_cli.core.events import Event, Listener, Noted, Warned, ignore, line_of
+from goemo_cli.core.events import Event, EventHandler, Info, Warning, ignore, line_of
 from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
@@ -33,7 +33,7 @@ _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _GIT_SECONDS = 5
 
 
-def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = ignore) -> Tracker:
+def open_tracker(config: TrainConfig, *, layout: Layout, on_event: EventHandler = ignore) -> Tracker:
     """The mirrors of a run: always the local journal, others as the settings ask.
 
     A package that is missing costs a warning, not the run.
@@ -49,15 +49,15 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
     }
     wanted = config.logging
     if wanted.wandb.enabled and wanted.wandb.resolved().mode == "disabled":
-        listen(Noted("W&B is disabled (logging.wandb.mode or WANDB_MODE): nothing is sent"))
+        on_event(Info("W&B is disabled (logging.wandb.mode or WANDB_MODE): nothing is sent"))
     elif wanted.wandb.enabled:
         try:
             require_wandb("--wandb")
         except MissingPackageError as error:
             if wanted.wandb.required:
                 raise
-            listen(
-                Warned(f"{error}; going on without, and `{sync_command(layout)} RUN` mirrors the run later")
+            on_event(
+                Warning(f"{error}; going on without, and `{sync_command(layout)} RUN` mirrors the run later")
             )
         else:
             trackers["W&B"] = WandbTracker(
@@ -69,8 +69,8 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
                 required=wanted.wandb.required,
                 patience=wanted.wandb.upload_timeout,
                 later=sync_command(layout),
-                note=lambda message: listen(Noted(message)),
-                warn=lambda message: listen(Warned(message)),
+                note=lambda message: on_event(Info(message)),
+                warn=lambda message: on_event(Warning(message)),
             )
     if wanted.tensorboard:
         try:
@@ -78,12 +78,14 @@ def open_tracker(config: TrainConfig, *, layout: Layout, listen: Listener = igno
 
             trackers["TensorBoard"] = TensorboardTracker(layout.tensorboard)
         except ImportError:
-            listen(Warned("TensorBoard is not installed: pip install 'goemo[tensorboard]'; going on without"))
-    return GuardedTrackers(trackers, lambda message: listen(Warned(message)))
+            on_event(
+                Warning("TensorBoard is not installed: pip install 'goemo[tensorboard]'; going on without")
+            )
+    return GuardedTrackers(trackers, lambda message: on_event(Warning(message)))
 
 
 @contextmanager
-def failing_runs_told(tracker: Tracker) -> Iterator[None]:
+def failures_logged(tracker: Tracker) -> Iterator[None]:
     """Tell the tracker of a run that does not come to its end, by Ctrl-C, a signal or an error."""
     try:
         yield
@@ -100,12 +102,12 @@ class RunLog:
     Lines of earlier events are kept until then.
 
     Args:
-        listen: told of every event.
+        on_event: called with each event.
         root: paths below it are shown from there.
     """
 
-    def __init__(self, listen: Listener, root: Path) -> None:
-        self._listen, self._root = listen, f"{root.resolve()}/"
+    def __init__(self, on_event: EventHandler, root: Path) -> None:
+        self._listen, self._root = on_event, f"{root.resolve()}/"
         self._early: list[str] = []
         self._tracker: Tracker | None = None
 
@@ -143,7 +145,7 @@ def start_facts(
     }
 
 
-def settings_told(config: TrainConfig) -> dict[str, Any]:
+def logged_settings(config: TrainConfig) -> dict[str, Any]:
     """Every resolved setting as mirrors may have it."""
     told = without_secrets(config.model_dump(mode="json"))
     # Notes and the like are for others to read, and `goemo sync` reads them back.
@@ -175,7 +177,7 @@ def data_artifact(data_facts: Mapping[str, Any], labels: tuple[str, ...]) -> Art
     )
 
 
-def tell_results(
+def log_results(
     tracker: Tracker,
     checkpoint: Checkpoint,
     test: Predictions,

@@ -10,7 +10,7 @@ from typing import Any
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint, claim_checkpoint
-from goemo_cli.core.events import Event, Listener, Noted, StoppedEarly, Warned, ignore
+from goemo_cli.core.events import Event, EventHandler, Info, StoppedEarly, Warning, ignore
 from goemo_cli.core.files import remove_if_empty, require_no_dangling_link
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -20,7 +20,7 @@ from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.ml.training.seeding import seed_everything
-from goemo_cli.services.data.checks import doubts, label_doubts, summary
+from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.finishing import RunContext, finish_run
@@ -30,8 +30,8 @@ from goemo_cli.services.training.tracking import (
     RunLog,
     data_artifact,
     epoch_values,
-    failing_runs_told,
-    settings_told,
+    failures_logged,
+    logged_settings,
     start_facts,
 )
 from goemo_cli.tracking.base import NullTracker, Tracker
@@ -54,7 +54,7 @@ class TrainResult:
 
 
 def train(
-    config: TrainConfig, *, layout: Layout, tracker: Tracker = _NULL_TRACKER, listen: Listener = ignore
+    config: TrainConfig, *, layout: Layout, tracker: Tracker = _NULL_TRACKER, on_event: EventHandler = ignore
 ) -> TrainResult:
     """Train a model and write everything that contract and layout promise of a run.
 
@@ -62,7 +62,7 @@ def train(
         config: resolved settings.
         layout: where to write.
         tracker: a mirror of the run.
-        listen: told what happens.
+        on_event: called with each event.
 
     Raises:
         DataError, NotFoundError: data or model that cannot be used; nothing has been written then.
@@ -70,20 +70,20 @@ def train(
         StorageError, OSError: the disk refused.
         GoemoError: whatever a required mirror says that cannot begin; nothing is left behind then.
     """
-    log = RunLog(listen, layout.root)
-    listen = log
-    data = training_data(config, layout, listen)
+    log = RunLog(on_event, layout.root)
+    on_event = log
+    data = training_data(config, layout, on_event)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
-    prepared = prepare(config, entry, data, listen)
+    prepared = prepare(config, entry, data, on_event)
     facts = data.facts()
     with claimed(layout, entry.name, entry.family) as (run, folder):
         tracker.start(
             run,
-            settings_told(config),
+            logged_settings(config),
             start_facts(facts, prepared.base, prepared.device.type, prepared.precision),
         )
-        with failing_runs_told(tracker):
+        with failures_logged(tracker):
             if config.logging.wandb.environment:
                 log.begin(tracker)
             tracker.artifact(data_artifact(facts, data.labels))
@@ -93,7 +93,7 @@ def train(
 
             def told(event: Event) -> None:
                 watch.event(event)
-                listen(event)
+                on_event(event)
 
             started = time.monotonic()
             fitted = fit_and_save(
@@ -101,7 +101,7 @@ def train(
                 config,
                 data,
                 folder,
-                listen=told,
+                on_event=told,
                 on_epoch=watch.epoch,
                 on_step=watch.step,
             )
@@ -113,7 +113,7 @@ def train(
                 context,
                 layout=layout,
                 tracker=tracker,
-                listen=listen,
+                on_event=on_event,
                 written=watch.written,
                 step=watch.last_step,
             )
@@ -173,18 +173,18 @@ class _Watch:
 
 
 def training_data(
-    config: TrainConfig, layout: Layout, listen: Listener, *, may_fetch: bool = True
+    config: TrainConfig, layout: Layout, on_event: EventHandler, *, may_fetch: bool = True
 ) -> Dataset:
     """The data as it will be trained on: loaded, checked, and cut to `max_train_samples`."""
-    data = load_data(config.data, root=layout.root, may_fetch=may_fetch, listen=listen)
+    data = load_data(config.data, root=layout.root, may_fetch=may_fetch, on_event=on_event)
     train = first_of_shuffle(data.train, config.data.max_train_samples, config.training.seed)
     cut = replace(data, splits={**data.splits, "train": train})
     cut.require_usable()
     understood = summary(cut, split_seed=config.data.split_seed, whole_train=len(data.train))
-    listen(Noted(f"Data: {understood}"))
+    on_event(Info(f"Data: {understood}"))
     if data.name not in (GOEMOTIONS, SAMPLE):
-        for doubt in (*label_doubts(cut, config.data), *doubts(cut)):
-            listen(Warned(doubt))
+        for doubt in (*label_doubts(cut, config.data), *warnings_for(cut)):
+            on_event(Warning(doubt))
     return cut
 
 

@@ -10,14 +10,14 @@ from PIL import Image
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.validation.sources import Sources
+from goemo_cli.services.validation.sources import SourceChecker
 
 _MOST_PIXELS = 80_000_000
 """More than any figure has; a small file may claim to be a huge picture."""
 _NAME = re.compile(r"^\d\d_[a-z0-9_]+\.png$")
 
 
-def check_figures(layout: Layout, sources: Sources, report: ValidationReport) -> None:
+def check_figures(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
     """Open every picture twice: a header check and a full decode catch different damage."""
     for path in sorted(layout.figures.glob("*.png")):
         report.check(

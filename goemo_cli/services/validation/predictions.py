@@ -62,7 +62,7 @@ def check_predictions(
     report: ValidationReport,
     *,
     sampled: int = 0,
-    advanced: Callable[[int], None] = lambda rows: None,
+    on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Evidence | None:
     """Check one file in one pass; against its run where that is finished. Memory does not grow with its texts.
 
@@ -72,7 +72,7 @@ def check_predictions(
         checkpoint: of the run in its name; None where there is none.
         report: told what was checked and found.
         sampled: rows whose texts are kept, drawn by a fixed seed.
-        advanced: told of rows that were read.
+        on_progress: called with the number of rows done since the last call.
 
     Returns:
         What scores are computed from; None where the file cannot be scored, or no score follows from it.
@@ -83,7 +83,7 @@ def check_predictions(
     try:
         for chunk in iter_predictions(path, on_problem=cells, longest_field=LONGEST_FIELD):
             reading.add(chunk)
-            advanced(len(chunk))
+            on_progress(len(chunk))
     except DataFileError as error:
         cells.report_to(report, path)
         report.problem(path, reason_of(error))

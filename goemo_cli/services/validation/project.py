@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
-from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
@@ -24,12 +24,12 @@ from goemo_cli.services.validation.recompute import check_weights
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.reports import check_reports
 from goemo_cli.services.validation.scores import check_test, check_val
-from goemo_cli.services.validation.sources import Sources, check_statistics
+from goemo_cli.services.validation.sources import SourceChecker, check_statistics
 from goemo_cli.services.validation.taxonomies import GroupThresholds, check_taxonomies, fit_groups
 
 
 def validate_artifacts(
-    layout: Layout, *, recompute: int = 0, fix: bool = False, listen: Listener = ignore
+    layout: Layout, *, recompute: int = 0, fix: bool = False, on_event: EventHandler = ignore
 ) -> ValidationReport:
     """Check every artifact below a root; all problems are collected, none stops the rest.
 
@@ -44,9 +44,9 @@ def validate_artifacts(
         recompute: test rows of each run, drawn by a fixed seed, that go through the weights again.
         fix: rebuild derived files that are wrong or missing, where what they derive from is sound, remove what
             killed runs left behind, and validate once more. Predictions and checkpoints are never touched.
-        listen: told of progress, in rows.
+        on_event: called with each event.
     """
-    report = _settled(layout, recompute, listen)
+    report = _settled(layout, recompute, on_event)
     if not fix or not report.repairs:
         return report
     done: list[tuple[Path, str]] = []
@@ -58,22 +58,22 @@ def validate_artifacts(
             failed.append((repair.path, f"could not be {repair.verb} ({error.strerror or error})"))
         else:
             done.append((repair.path, repair.verb))
-            listen(FileWritten(repair.path))
-    again = _settled(layout, recompute, listen)
+            on_event(FileWritten(repair.path))
+    again = _settled(layout, recompute, on_event)
     again.repaired = [*report.repaired, *done, *again.repaired]
     for path, message in failed:
         again.warn(path, message)
     return again
 
 
-def _settled(layout: Layout, recompute: int, listen: Listener) -> ValidationReport:
+def _settled(layout: Layout, recompute: int, on_event: EventHandler) -> ValidationReport:
     """Validate; once more if problems were found in what other processes changed meanwhile.
 
     Where they go on changing it, these problems are warnings: nobody can tell whether they are any.
     """
     for is_last in (False, False, True):
         before = state_of(layout)
-        report = _validated(layout, recompute, listen)
+        report = _validated(layout, recompute, on_event)
         moving = [] if report.ok else before.changes(state_of(layout))
         unsure = [problem for problem in report.problems if is_about(problem.path, moving)]
         if not unsure:
@@ -96,27 +96,29 @@ class _File:
     run: RunName
 
 
-def _validated(layout: Layout, recompute: int, listen: Listener) -> ValidationReport:
+def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> ValidationReport:
     report = ValidationReport(layout.root)
     runs = listed_runs(layout)
     holders = {one.path: holder for one in runs if (holder := holder_of(one.path))}
     for path, holder in holders.items():
         report.warn(path, f"{'running' if not (path / MANIFEST).exists() else 'not checked'}: {holder}")
-    opened = _check_checkpoints(layout, [one.path for one in runs if one.path not in holders], report, listen)
+    opened = _check_checkpoints(
+        layout, [one.path for one in runs if one.path not in holders], report, on_event
+    )
     report.check(
         "at least one finished run",
         layout.models,
         holds=bool(opened or holders),
         otherwise="no finished run below it: nothing to validate",
     )
-    _check_runs(layout, opened, _names(holders), recompute, report, listen)
+    _check_runs(layout, opened, _names(holders), recompute, report, on_event)
     for checkpoint in opened.values():
         if is_ensemble(checkpoint) and not {*checkpoint.manifest["parents"]["members"]} & {*_names(holders)}:
             with report.guard(checkpoint.path):
                 check_ensemble(checkpoint, opened, layout, report)
     with report.guard(layout.stats):
         check_derived(layout, runs, holders, report)
-    sources = Sources(layout, report, in_use=_names(holders))
+    sources = SourceChecker(layout, report, in_use=_names(holders))
     for checkpoint in opened.values():
         with report.guard(checkpoint.path / MANIFEST):
             sources.check_outputs(checkpoint)
@@ -135,13 +137,13 @@ def _names(folders: Iterable[Path]) -> list[str]:
 
 
 def _check_checkpoints(
-    layout: Layout, folders: Sequence[Path], report: ValidationReport, listen: Listener
+    layout: Layout, folders: Sequence[Path], report: ValidationReport, on_event: EventHandler
 ) -> dict[str, Checkpoint]:
     """Every sound checkpoint by its run's name, oldest first."""
     for family in layout.models.iterdir() if layout.models.is_dir() else ():
         with report.guard(family):
             _ = family.is_dir() and list(family.iterdir())
-    listen(PhaseStarted("Checking checkpoints", len(folders), "checkpoints"))
+    on_event(PhaseStarted("Checking checkpoints", len(folders), "checkpoints"))
     opened: dict[str, Checkpoint] = {}
     for folder in folders:
         if checkpoint := check_checkpoint(folder, report):
@@ -153,8 +155,8 @@ def _check_checkpoints(
                 otherwise=f"holds the same run as {opened[run].path if run in opened else ''}",
             ):
                 opened[run] = checkpoint
-        listen(Advanced(1, folder.name))
-    listen(PhaseEnded())
+        on_event(Advanced(1, folder.name))
+    on_event(PhaseEnded())
     return opened
 
 
@@ -164,19 +166,19 @@ def _check_runs(
     in_use: Collection[str],
     recompute: int,
     report: ValidationReport,
-    listen: Listener,
+    on_event: EventHandler,
 ) -> None:
     """Read every predictions file once, run by run, so that one file's arrays are in memory at a time."""
     files = [file for file in _predictions_files(layout, report) if str(file.run) not in in_use]
     # Last what is kept for scores; epochs are only read.
     files.sort(key=lambda file: (str(file.run), file.split == "test", file.split, file.path.name))
     rows = sum(expected_rows(file.path, file.split, opened.get(str(file.run))) for file in files)
-    listen(PhaseStarted("Reading predictions", rows, "rows"))
+    on_event(PhaseStarted("Reading predictions", rows, "rows"))
     fitted: dict[str, GroupThresholds] = {}
     for file in files:
         with report.guard(file.path):
-            _check_file(file, opened.get(str(file.run)), layout, recompute, fitted, report, listen)
-    listen(PhaseEnded())
+            _check_file(file, opened.get(str(file.run)), layout, recompute, fitted, report, on_event)
+    on_event(PhaseEnded())
     there = {file.path for file in files}
     for checkpoint in opened.values():
         val, test = (layout.split_predictions(checkpoint.run, split) for split in ("val", "test"))
@@ -211,7 +213,7 @@ def _check_file(
     recompute: int,
     fitted: dict[str, GroupThresholds],
     report: ValidationReport,
-    listen: Listener,
+    on_event: EventHandler,
 ) -> None:
     scored = checkpoint is not None and file.path in (
         layout.split_predictions(checkpoint.run, "val"),
@@ -224,11 +226,11 @@ def _check_file(
         checkpoint,
         report,
         sampled=sampled,
-        advanced=lambda rows: listen(Advanced(rows, file.path.name)),
+        on_progress=lambda rows: on_event(Advanced(rows, file.path.name)),
     )
     if checkpoint is None or evidence is None or not scored:
         return
-    listen(Advanced(0, f"scoring {file.path.name}"))
+    on_event(Advanced(0, f"scoring {file.path.name}"))
     with report.guard(checkpoint.path):
         if file.split == "val":
             check_val(checkpoint, evidence, report)

@@ -3,10 +3,10 @@
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.report.sources import report_sources
 from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.validation.sources import Sources
+from goemo_cli.services.validation.sources import SourceChecker
 
 
-def check_reports(layout: Layout, sources: Sources, report: ValidationReport) -> None:
+def check_reports(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
     """Compare reports with the files that they say they were made from."""
     for path in (layout.report_page, layout.report_results):
         if path.is_file():

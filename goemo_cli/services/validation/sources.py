@@ -14,7 +14,7 @@ from goemo_cli.services.validation.report import ValidationReport
 _COMPARED_COLUMNS = (("a_source", "a_sha256"), ("b_source", "b_sha256"))
 
 
-class Sources:
+class SourceChecker:
     """Compares recorded sources with the files of today; each file is hashed once.
 
     Args:
@@ -73,7 +73,7 @@ class Sources:
         return self._hashes[path]
 
 
-def check_statistics(layout: Layout, sources: Sources, report: ValidationReport) -> None:
+def check_statistics(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
     """Check the summaries that name a run and its sources, and the table of comparisons."""
     for folder, command in (
         (layout.threshold_sweep, "goemo tune --checkpoint"),
@@ -89,7 +89,7 @@ def check_statistics(layout: Layout, sources: Sources, report: ValidationReport)
             _check_comparisons(layout.significance_tests, sources)
 
 
-def _check_summary(path: Path, command: str, sources: Sources) -> None:
+def _check_summary(path: Path, command: str, sources: SourceChecker) -> None:
     summary = read_json_object(path)
     named, run = summary.get("sources"), summary.get("run", "")
     if not isinstance(named, dict) or not named or not isinstance(run, str | None):
@@ -97,7 +97,7 @@ def _check_summary(path: Path, command: str, sources: Sources) -> None:
     sources.check(path, named, f"{command} {run or next(iter(named))}")
 
 
-def _check_comparisons(path: Path, sources: Sources) -> None:
+def _check_comparisons(path: Path, sources: SourceChecker) -> None:
     pairs: dict[tuple[str, str], None] = {}
     with open_csv(path) as (header, rows):
         if missing := [name for pair in _COMPARED_COLUMNS for name in pair if name not in header]:

@@ -10,7 +10,7 @@ from goemo_cli.core.errors import (
     NotFoundError,
     RunNotFoundError,
 )
-from goemo_cli.core.events import Listener, Noted, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
@@ -25,13 +25,13 @@ from goemo_cli.tracking.wandb.http import digest_of
 from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 
 
-def validate_remote(run: str, *, layout: Layout, listen: Listener = ignore) -> ValidationReport:
+def validate_remote(run: str, *, layout: Layout, on_event: EventHandler = ignore) -> ValidationReport:
     """Compare a finished run with its copy on W&B: names, sizes and digests; nothing is downloaded.
 
     Args:
         run: a local run as any command takes it, or the W&B run that it is.
         layout: where the local run is.
-        listen: told which run is compared with which.
+        on_event: called with each event.
 
     Raises:
         NotFoundError: no such run here, it has no W&B run, or W&B has no such run.
@@ -43,7 +43,7 @@ def validate_remote(run: str, *, layout: Layout, listen: Listener = ignore) -> V
     source = WandbSource(base_url=checkpoint.config.logging.wandb.base_url)
     reference = source.complete(told)
     remote = source.run(reference)
-    listen(Noted(f"Comparing {checkpoint.run} with {reference}"))
+    on_event(Info(f"Comparing {checkpoint.run} with {reference}"))
     report.check(
         "ended on W&B",
         checkpoint.path,

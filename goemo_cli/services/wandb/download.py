@@ -5,11 +5,11 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.errors import GoemoError, MissingPackageError, RemoteError, SettingError
-from goemo_cli.core.events import Listener, Noted, Warned, ignore
+from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.selection import check_val_metric
 from goemo_cli.services.wandb.access import require_network
-from goemo_cli.services.wandb.install import DownloadResult, bring
+from goemo_cli.services.wandb.install import DownloadResult, download_files
 from goemo_cli.services.wandb.listing import USUAL, Listing, list_artifact, list_run
 from goemo_cli.services.wandb.plan import ArtifactName, What
 from goemo_cli.services.wandb.records import DownloadRecord, read_records
@@ -28,7 +28,7 @@ def download_run(
     what: Collection[What] | None = None,
     overwrite: bool = False,
     limits: Limits | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> DownloadResult:
     """Bring a run's files to where they would lie had it been trained here.
 
@@ -41,7 +41,7 @@ def download_run(
         what: which kinds; each must be there. None takes whatever the run holds.
         overwrite: replace a checkpoint that is here, is sound, and is another version than ever was downloaded.
         limits: when to give up on the server.
-        listen: told what happens.
+        on_event: called with each event.
 
     Raises:
         SettingError: no name of a run.
@@ -56,10 +56,12 @@ def download_run(
         require_network(str(reference))
         source = WandbSource(base_url=base_url)
         complete = source.complete(reference)
-        listing = list_run(source, complete, what or USUAL, layout=layout, listen=listen)
+        listing = list_run(source, complete, what or USUAL, layout=layout, on_event=on_event)
     except (RemoteError, MissingPackageError) as error:
-        return _from_record(reference, what, error, layout=layout, listen=listen)
-    return bring(listing, source, what, layout=layout, overwrite=overwrite, limits=limits, listen=listen)
+        return _from_record(reference, what, error, layout=layout, on_event=on_event)
+    return download_files(
+        listing, source, what, layout=layout, overwrite=overwrite, limits=limits, on_event=on_event
+    )
 
 
 def download_artifact(
@@ -71,7 +73,7 @@ def download_artifact(
     base_url: str | None = None,
     overwrite: bool = False,
     limits: Limits | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> DownloadResult:
     """Bring one version of a W&B artifact of a goemo run.
 
@@ -83,7 +85,7 @@ def download_artifact(
         base_url: as in `download_run`.
         overwrite: as in `download_run`.
         limits: when to give up on the server.
-        listen: told what happens.
+        on_event: called with each event.
 
     Raises:
         SettingError: the name is none of a goemo run's W&B artifacts.
@@ -102,14 +104,14 @@ def download_artifact(
     place = source.complete(place)
     found = source.artifact(f"{place.entity}/{place.project}/{base}:{version or 'latest'}")
     files = list_artifact(found, kind.what, source, layout=layout)
-    return bring(
+    return download_files(
         Listing(str(found), tuple(files)),
         source,
         (kind.what,),
         layout=layout,
         overwrite=overwrite,
         limits=limits,
-        listen=listen,
+        on_event=on_event,
     )
 
 
@@ -119,7 +121,7 @@ def find_best(
     entity: str | None = None,
     project: str | None = None,
     base_url: str | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> str:
     """The finished run of a project that scores best on val, by what W&B knows of each.
 
@@ -132,7 +134,7 @@ def find_best(
     source = WandbSource(base_url=base_url)
     place = source.complete(RunReference("best", project, entity))
     best = source.best(str(place.entity), str(place.project), metric)
-    listen(Noted(f"{best.reference} has the best {metric} of {best.among}: {best.score:.4f}"))
+    on_event(Info(f"{best.reference} has the best {metric} of {best.among}: {best.score:.4f}"))
     return str(best.reference)
 
 
@@ -142,7 +144,7 @@ def _from_record(
     error: GoemoError,
     *,
     layout: Layout,
-    listen: Listener,
+    on_event: EventHandler,
 ) -> DownloadResult:
     """What an earlier download brought, where all of it is here as it came; else the error that kept us from asking."""
     records = [one for one in read_records(layout) if one.is_of(reference)]
@@ -155,7 +157,7 @@ def _from_record(
         raise RemoteError(
             f"{error}; of what was downloaded before, {len(changed)} file(s) changed since, such as {changed[0]}"
         ) from error
-    listen(Warned(f"{error}; {record.source} is here whole, as downloaded at {record.downloaded}"))
+    on_event(Warning(f"{error}; {record.source} is here whole, as downloaded at {record.downloaded}"))
     return DownloadResult(
         source=record.source,
         checkpoints=tuple(_checkpoints_of(record, layout)),

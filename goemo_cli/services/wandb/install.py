@@ -14,7 +14,7 @@ from goemo_cli.core.errors import (
     GoemoError,
     NotFoundError,
 )
-from goemo_cli.core.events import Listener, Warned
+from goemo_cli.core.events import EventHandler, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.summaries import write_summaries
@@ -54,7 +54,7 @@ class DownloadResult:
     """Nothing was asked: the record of an earlier download was compared with what is here."""
 
 
-def bring(
+def download_files(
     listing: Listing,
     source: WandbSource,
     what: Collection[What] | None,
@@ -62,12 +62,12 @@ def bring(
     layout: Layout,
     overwrite: bool,
     limits: Limits | None,
-    listen: Listener,
+    on_event: EventHandler,
 ) -> DownloadResult:
     """Bring the wanted files of a listing to their places; `downloads.download_run` has the arguments and errors."""
     plan = plan_download(listing.files, what or USUAL, layout=layout, where=listing.source, name=listing.name)
-    _require_kinds(plan, what, listing.source, listen)
-    _tell_left_out(plan, listen)
+    _require_kinds(plan, what, listing.source, on_event)
+    _tell_left_out(plan, on_event)
     plan = replace(plan, files=tuple(file for file in plan.files if not _stays_local(file, plan)))
     for file in plan.files:
         refuse_links(file.target, _base(file, layout))
@@ -75,8 +75,8 @@ def bring(
     if not overwrite:
         _refuse_conflicts(changed, plan, layout)
     if changed:
-        _fetch_and_move(changed, plan, listing, source, layout=layout, limits=limits, listen=listen)
-    checkpoints = _finish_checkpoints(plan, layout=layout, is_changed=bool(changed), listen=listen)
+        _fetch_and_move(changed, plan, listing, source, layout=layout, limits=limits, on_event=on_event)
+    checkpoints = _finish_checkpoints(plan, layout=layout, is_changed=bool(changed), on_event=on_event)
     write_record(
         layout,
         listing.source,
@@ -100,7 +100,7 @@ def _fetch_and_move(
     *,
     layout: Layout,
     limits: Limits | None,
-    listen: Listener,
+    on_event: EventHandler,
 ) -> None:
     with open_stage(layout, listing.source) as stage:
         here = sum(file.remote.size for file in changed if staged_path(file, stage, layout).is_file())
@@ -111,7 +111,7 @@ def _fetch_and_move(
             stage=stage,
             layout=layout,
             renew=source.renewed,
-            listen=listen,
+            on_event=on_event,
         )
         try:
             check_staged(plan, changed, stage=stage, layout=layout, where=listing.source)
@@ -124,20 +124,20 @@ def _fetch_and_move(
             for file in changed:
                 if file.is_manifest:
                     locks.enter_context(held(file.target.parent, "goemo download"))
-            move_into_place(changed, stage=stage, layout=layout, listen=listen)
+            move_into_place(changed, stage=stage, layout=layout, on_event=on_event)
         shutil.rmtree(stage, ignore_errors=True)
 
 
 def _finish_checkpoints(
-    plan: Plan, *, layout: Layout, is_changed: bool, listen: Listener
+    plan: Plan, *, layout: Layout, is_changed: bool, on_event: EventHandler
 ) -> tuple[Path, ...]:
     """Rebuild the summaries of what came; the folders of checkpoints that other commands can open."""
     homes = [file.target.parent for file in plan.of("checkpoint") if file.is_manifest]
     whole = tuple(Checkpoint.open(home).path for home in homes)
     runs = {file.run for file in plan.of("checkpoint") if file.is_manifest}
     if without := [str(run) for run in plan.runs if run not in runs]:
-        listen(
-            Warned(
+        on_event(
+            Warning(
                 f"{', '.join(without)} came without {MANIFEST}, so it is not goemo's: transformers can load the folder, "
                 "goemo reads its predictions and tables only"
             )
@@ -147,20 +147,20 @@ def _finish_checkpoints(
     return whole
 
 
-def _require_kinds(plan: Plan, what: Collection[What] | None, where: str, listen: Listener) -> None:
+def _require_kinds(plan: Plan, what: Collection[What] | None, where: str, on_event: EventHandler) -> None:
     there = {file.what for file in plan.files}
     if what is not None and (missing := [kind for kind in what if kind not in there]):
         raise NotFoundError(f"{where} holds no {' and no '.join(missing)} on W&B")
     if not there:
         raise NotFoundError(f"{where} holds no checkpoint, predictions, stats or figures on W&B")
     if what is None and (missing := [kind for kind in ESSENTIAL if kind not in there]):
-        listen(Warned(f"{where} holds no {' and no '.join(missing)} on W&B"))
+        on_event(Warning(f"{where} holds no {' and no '.join(missing)} on W&B"))
 
 
-def _tell_left_out(plan: Plan, listen: Listener) -> None:
+def _tell_left_out(plan: Plan, on_event: EventHandler) -> None:
     if plan.left_out:
         shown = ", ".join(plan.left_out[:3]) + (" …" if len(plan.left_out) > 3 else "")
-        listen(Warned(f"{len(plan.left_out)} file(s) left out, which goemo has no use for: {shown}"))
+        on_event(Warning(f"{len(plan.left_out)} file(s) left out, which goemo has no use for: {shown}"))
 
 
 def _stays_local(file: PlannedFile, plan: Plan) -> bool:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.errors import CorruptArtifactError
-from goemo_cli.core.events import Listener, Warned
+from goemo_cli.core.events import EventHandler, Warning
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -34,12 +34,17 @@ class Listing:
 
 
 def list_run(
-    source: WandbSource, reference: RunReference, what: Collection[What], *, layout: Layout, listen: Listener
+    source: WandbSource,
+    reference: RunReference,
+    what: Collection[What],
+    *,
+    layout: Layout,
+    on_event: EventHandler,
 ) -> Listing:
     """All files of a run: the Files tab, and the W&B artifacts of those kinds that the Files tab lacks."""
     run = source.run(reference)
     if run.state in ("running", "pending"):
-        listen(Warned(f"{reference} is still {run.state}: not all of it may be there yet"))
+        on_event(Warning(f"{reference} is still {run.state}: not all of it may be there yet"))
     kinds = {file.name.partition("/")[0] for file in run.files}
     lacking = [kind for kind in ESSENTIAL if kind in what and kind not in kinds]
     files = list(run.files)

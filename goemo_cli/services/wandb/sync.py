@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
-from goemo_cli.core.events import Listener, Noted, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import EventHandler, Info, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import DEFAULT_PROJECT, WandbSettings
@@ -36,7 +36,7 @@ def sync_run(
     project: str | None = None,
     entity: str | None = None,
     base_url: str | None = None,
-    listen: Listener = ignore,
+    on_event: EventHandler = ignore,
 ) -> SyncedRun:
     """Bring a run to W&B as its journal tells it, under the id that was made up when it started.
 
@@ -48,7 +48,7 @@ def sync_run(
         project: W&B project instead of the run's own setting.
         entity: W&B entity, likewise.
         base_url: W&B server, likewise.
-        listen: told of progress.
+        on_event: called with each event.
 
     Raises:
         NotFoundError: no such run or journal, a file of it is gone, or wandb is not installed.
@@ -72,7 +72,7 @@ def sync_run(
             target=wandb_target(settings),
             follow=False,
         )
-        return _mirrored(journal, job, settings.upload_timeout, listen)
+        return _mirrored(journal, job, settings.upload_timeout, on_event)
 
 
 def wandb_target(settings: WandbSettings) -> WandbTarget:
@@ -123,22 +123,22 @@ def _require_files(journal: Journal, layout: Layout) -> None:
         raise NotFoundError(f"{gone[0]}{more} belongs to {journal.run} and is gone; nothing was sent")
 
 
-def _mirrored(journal: Journal, job: Job, patience: float, listen: Listener) -> SyncedRun:
+def _mirrored(journal: Journal, job: Job, patience: float, on_event: EventHandler) -> SyncedRun:
     url: str | None = None
 
     def hear(answer: Mapping[str, Any]) -> None:
         nonlocal url
         if answer["what"] == "started":
             url = answer["url"]
-            listen(Noted(f"W&B: {url}"))
+            on_event(Info(f"W&B: {url}"))
 
     mirror = Mirror(job)
-    listen(PhaseStarted(f"Mirroring {journal.run}", 1, "runs"))
+    on_event(PhaseStarted(f"Mirroring {journal.run}", 1, "runs"))
     try:
         answer = mirror.wait(patience, hear, "finished")
     finally:
         mirror.stop()
-        listen(PhaseEnded())
+        on_event(PhaseEnded())
     if answer["what"] == "failed":
         raise as_error(answer)
     if answer["missing"]:

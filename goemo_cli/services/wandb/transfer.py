@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
-from goemo_cli.core.events import Advanced, FileWritten, Listener, PhaseEnded, PhaseStarted
+from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted
 from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -61,7 +61,7 @@ def fetch_files(
     stage: Path,
     layout: Layout,
     renew: Callable[[RemoteFile], RemoteFile],
-    listen: Listener,
+    on_event: EventHandler,
 ) -> None:
     """Bring every file into the stage; those that an earlier try brought are kept.
 
@@ -69,12 +69,12 @@ def fetch_files(
         GoemoError: the first file that failed; what came of the others stays in the stage.
     """
     total = sum(file.remote.size for file in files)
-    listen(PhaseStarted(f"Downloading {len(files)} file{'s' * (len(files) != 1)}", total, "bytes"))
+    on_event(PhaseStarted(f"Downloading {len(files)} file{'s' * (len(files) != 1)}", total, "bytes"))
     try:
         pairs = [(file.remote, staged_path(file, stage, layout)) for file in files]
-        fetch_all(pairs, fetcher, renew=renew, arrived=lambda amount: listen(Advanced(amount)))
+        fetch_all(pairs, fetcher, renew=renew, arrived=lambda amount: on_event(Advanced(amount)))
     finally:
-        listen(PhaseEnded())
+        on_event(PhaseEnded())
 
 
 def check_staged(
@@ -163,7 +163,9 @@ def _check_scores(checkpoint: Checkpoint, path: Path) -> None:
         raise CorruptArtifactError(path, f"comes with scores that cannot be read ({error})") from error
 
 
-def move_into_place(files: Sequence[PlannedFile], *, stage: Path, layout: Layout, listen: Listener) -> None:
+def move_into_place(
+    files: Sequence[PlannedFile], *, stage: Path, layout: Layout, on_event: EventHandler
+) -> None:
     """Move what was fetched to where it belongs; manifests last, so that a checkpoint counts when it is whole.
 
     Raises:
@@ -177,7 +179,7 @@ def move_into_place(files: Sequence[PlannedFile], *, stage: Path, layout: Layout
     for file in sorted(files, key=lambda one: (one.what == "checkpoint", one.is_manifest)):
         with atomic_path(file.target) as partial:
             _move(staged_path(file, stage, layout), partial)
-        listen(FileWritten(file.target))
+        on_event(FileWritten(file.target))
 
 
 def _move(source: Path, target: Path) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.core.events import Listener, Noted, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.report.markdown_text import plain, score, table
@@ -30,14 +30,14 @@ class WandbReport:
 
 
 def create_wandb_report(
-    references: Sequence[str], *, layout: Layout, listen: Listener = ignore
+    references: Sequence[str], *, layout: Layout, on_event: EventHandler = ignore
 ) -> WandbReport:
     """Make a report on W&B that compares runs: their headline scores, run sets of exactly these, panels of their metrics.
 
     Args:
         references: runs, as `services.runs.references` understands them; the newest finished one where none is named.
         layout: whose runs are meant.
-        listen: told which runs on W&B are compared.
+        on_event: called with each event.
 
     Raises:
         MissingPackageError: wandb or its report library is not installed.
@@ -46,7 +46,7 @@ def create_wandb_report(
         RemoteError: W&B did not answer, or GOEMO_OFFLINE is set.
     """
     load_report_library(_PURPOSE)
-    named = [open_run(reference, layout, listen) for reference in references or ["@latest"]]
+    named = [open_run(reference, layout, on_event) for reference in references or ["@latest"]]
     checkpoints = list({checkpoint.run: checkpoint for checkpoint in named}.values())
     told = [_told(checkpoint, layout) for checkpoint in checkpoints]
     require_network(", ".join(str(checkpoint.run) for checkpoint in checkpoints))
@@ -54,7 +54,7 @@ def create_wandb_report(
     there = []
     for checkpoint, reference in zip(checkpoints, told, strict=True):
         there.append(_found(source, checkpoint, reference, layout))
-        listen(Noted(f"{checkpoint.run} is {there[-1]} on W&B"))
+        on_event(Info(f"{checkpoint.run} is {there[-1]} on W&B"))
     comparison = Comparison(
         title=_title([checkpoint.run for checkpoint in checkpoints]),
         text=headline_table(checkpoints),
