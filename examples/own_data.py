@@ -12,16 +12,16 @@ import sys
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.config import ThresholdSettings
-from goemo_cli.core.events import Event, Noted, Warned
+from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.explaining import explain
+from goemo_cli.core.settings import ThresholdSettings
+from goemo_cli.services.evaluation.explain import explain
+from goemo_cli.services.evaluation.tune import tune_run
 from goemo_cli.services.figures import draw_figures
 from goemo_cli.services.predicting.predictor import Predictor
-from goemo_cli.services.report.making import create_report
-from goemo_cli.services.settings import resolve_settings
-from goemo_cli.services.training import train
-from goemo_cli.services.tuning import tune_run
+from goemo_cli.services.report.create import create_report
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.train import train
 
 COLUMNS = {"data.text_column": "reseña", "data.label_column": "emociones"}
 NEW_TEXTS = ("qué rico el pescado", "una hora para la cuenta, pésimo", "mañana vuelvo")
@@ -62,7 +62,7 @@ def write_reviews(path: Path, rows: int, seed: int = 0) -> None:
 
 def say(event: Event) -> None:
     """Services tell what they do; of all that, what a person should know."""
-    if isinstance(event, (Noted, Warned)):
+    if isinstance(event, (Info, Warning)):
         print(f"  {event.message}")
 
 
@@ -73,7 +73,7 @@ def main(folder: Path, model: str) -> None:
     write_reviews(data, 1500)
 
     settings = resolve_settings(None, {"model.name": model, "data.name": str(data), **COLUMNS})
-    run = train(settings, layout=layout, listen=say).checkpoint
+    run = train(settings, layout=layout, on_event=say).checkpoint
     print(f"{run.run} has learnt {', '.join(run.labels)}")
 
     wanted = ThresholdSettings(objective="precision_floor", floor=0.9)

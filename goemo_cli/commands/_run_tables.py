@@ -43,7 +43,7 @@ def run_facts(one: "ListedRun", pinned: frozenset[str]) -> dict[str, Any]:
 
 def detail_facts(details: "RunDetails") -> dict[str, Any]:
     """What is said of a run beside its tables."""
-    checkpoint, metrics = details.checkpoint, details.checkpoint.metrics
+    checkpoint, metrics = details.checkpoint, details.checkpoint.metrics_json
     data = metrics["data"] or {}
     return {
         "path": checkpoint.path,

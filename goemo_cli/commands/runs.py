@@ -116,7 +116,7 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
     details = describe_run(open_run(run, layout, screen), layout=layout, on_event=screen)
-    metrics, name = details.checkpoint.metrics, str(details.checkpoint.run)
+    metrics, name = details.checkpoint.metrics_json, str(details.checkpoint.run)
     if as_json:
         more = {key: metrics.get(key) for key in ("val", "test", "history")}
         files = {str(path): size for path, size in details.files.items()}

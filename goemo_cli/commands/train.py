@@ -151,7 +151,7 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
             open_tracker=lambda one: open_tracker(one, layout=layout, on_event=screen),
             on_event=screen,
         )
-    show_scores(out, result.ensemble.metrics)
+    show_scores(out, result.ensemble.metrics_json)
     shown = ("f1_macro", "f1_micro", "auc_micro", "auc_macro", "subset_accuracy")
     out.table(
         f"{seeds} seeds, test",

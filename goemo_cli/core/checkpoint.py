@@ -18,6 +18,7 @@ from goemo_cli.core.shapes import Document, manifest_fault, metrics_faults
 
 if TYPE_CHECKING:  # numpy, pydantic and yaml load when settings or thresholds are first asked for
     from goemo_cli.core.catalogue import Kind
+    from goemo_cli.core.documents import Manifest, Metrics
     from goemo_cli.core.settings import TrainConfig
     from goemo_cli.core.thresholds import Thresholds
 
@@ -35,7 +36,7 @@ class Checkpoint:
 
     path: Path
     run: RunName
-    manifest: Mapping[str, Any]
+    manifest_json: Mapping[str, Any]
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -67,17 +68,17 @@ class Checkpoint:
     @property
     def labels(self) -> tuple[str, ...]:
         """Label names in the order of the model's outputs."""
-        return tuple(self.manifest["labels"])
+        return tuple(self.manifest_json["labels"])
 
     @property
     def is_half_tuned(self) -> bool:
         """Whether `goemo tune` writes it now, or was killed while it did: files that follow from thresholds do not agree."""
-        return METRICS not in self.manifest["files"]
+        return METRICS not in self.manifest_json["files"]
 
     @property
     def kind(self) -> "Kind":
         """What sort of model lies here."""
-        kind: Kind = self.manifest.get("kind", "transformer")
+        kind: Kind = self.manifest_json.get("kind", "transformer")
         return kind
 
     @cached_property
@@ -100,7 +101,21 @@ class Checkpoint:
             raise CorruptArtifactError(self.path / CONFIG, "; ".join(error.problems)) from error
 
     @cached_property
-    def metrics(self) -> dict[str, Any]:
+    def manifest(self) -> "Manifest":
+        """manifest.json as a typed document."""
+        from goemo_cli.core.documents import Manifest
+
+        return Manifest.read(self.path / MANIFEST)
+
+    @cached_property
+    def metrics(self) -> "Metrics":
+        """metrics.json as a typed document."""
+        from goemo_cli.core.documents import Metrics
+
+        return Metrics.read(self.path / METRICS)
+
+    @cached_property
+    def metrics_json(self) -> dict[str, Any]:
         """metrics.json, in the form that readers rely on; looking up a key that is missing in it says so.
 
         Raises:
@@ -125,11 +140,11 @@ class Checkpoint:
         Raises:
             CorruptArtifactError: one of them is damaged.
         """
-        _ = self.config, self.metrics, self.thresholds
+        _ = self.config, self.metrics_json, self.thresholds
 
     def size_faults(self) -> Iterator[tuple[Path, str]]:
         """Files of the manifest that are missing or have another size: (path, what is wrong)."""
-        for name, entry in self.manifest["files"].items():
+        for name, entry in self.manifest_json["files"].items():
             path = self.path / name
             if not path.is_file():
                 yield path, "is named in the manifest and missing"
@@ -141,7 +156,7 @@ class Checkpoint:
         sizes = list(self.size_faults())
         yield from sizes
         faulty = {path for path, _ in sizes}
-        for name, entry in self.manifest["files"].items():
+        for name, entry in self.manifest_json["files"].items():
             path = self.path / name
             if path not in faulty and sha256_file(path) != entry["sha256"]:
                 yield path, "differs from the SHA-256 in the manifest"
@@ -162,7 +177,7 @@ class Checkpoint:
         checkpoint = self
         while fault := next((one for one in faults(checkpoint) if one[0].name != CARD), None):
             again = self.read(self.path)
-            if again.manifest == checkpoint.manifest:
+            if again.manifest_json == checkpoint.manifest_json:
                 raise CorruptArtifactError(*fault)
             checkpoint = again
         return checkpoint
@@ -262,19 +277,19 @@ def add_to_manifest(checkpoint: Checkpoint, name: str) -> Checkpoint:
         name: of the file, relative to the checkpoint.
     """
     path, now = checkpoint.path / name, Checkpoint.open(checkpoint.path)
-    return _with_files(now, {**now.manifest["files"], name: _entry(path)})
+    return _with_files(now, {**now.manifest_json["files"], name: _entry(path)})
 
 
 def remove_from_manifest(checkpoint: Checkpoint, *names: str) -> Checkpoint:
     """Take files out of the manifest, so that they may change: until they are sealed again, any content is sound."""
     now = Checkpoint.open(checkpoint.path)
-    files = now.manifest["files"]
+    files = now.manifest_json["files"]
     if not set(names) & set(files):
         return now
     return _with_files(now, {other: files[other] for other in files if other not in names})
 
 
 def _with_files(checkpoint: Checkpoint, files: Mapping[str, Any]) -> Checkpoint:
-    manifest = {**checkpoint.manifest, "files": dict(sorted(files.items()))}
+    manifest = {**checkpoint.manifest_json, "files": dict(sorted(files.items()))}
     write_json(checkpoint.path / MANIFEST, manifest)
     return Checkpoint.open(checkpoint.path)

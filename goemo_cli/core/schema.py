@@ -1,9 +1,13 @@
 """Columns of every CSV and keys of every JSON that goemo writes."""
 
 from collections.abc import Sequence
+from typing import Literal
 
 SCHEMA_VERSION = 1
 """Stands in every JSON; raised when a key changes its meaning."""
+
+Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
+"""The kinds of models; an ensemble has no weights, only members."""
 
 PROBABILITY_PREFIX = "pred_prob_"
 PREDICTION_LEADING_COLUMNS = ("text", "true_labels", "pred_labels")

@@ -139,7 +139,7 @@ def test_the_explorer_begins_with_what_val_chose(
         assert explored(fresh) == pytest.approx(expected, abs=1e-9)
         assert fresh.is_visible("text=never_empty") == checkpoint.thresholds.settings.never_empty
         if not checkpoint.thresholds.settings.never_empty:
-            own = checkpoint.metrics["test"][checkpoint.thresholds.rule]
+            own = checkpoint.metrics_json["test"][checkpoint.thresholds.rule]
             assert explored(fresh)["macro-F1"] == pytest.approx(own["f1_macro"], abs=1e-9)
 
 

@@ -62,7 +62,7 @@ def test_a_finished_checkpoint_opens_and_says_what_it_is(make_checkpoint: Make):
     assert opened.labels == ("anger", "joy")
     assert opened.kind == "tiny"
     assert opened.config.model.name == "tiny"
-    assert opened.metrics["run"] == str(opened.run)
+    assert opened.metrics_json["run"] == str(opened.run)
     assert opened.thresholds.per_label.tolist() == [0.25, 0.25]
     assert list(opened.hash_faults()) == []
     opened.require_intact()
@@ -87,7 +87,7 @@ def test_leftovers_of_a_killed_write_are_not_in_the_manifest(make_checkpoint: Ma
     (made.path / "deep").mkdir()
     (made.path / "deep" / "kept.json").write_text("{}")
     again = write_manifest(made.path, run=made.run, kind="tiny", labels=made.labels, parents={})
-    assert set(again.manifest["files"]) == {*made.manifest["files"], "deep/kept.json"}
+    assert set(again.manifest_json["files"]) == {*made.manifest_json["files"], "deep/kept.json"}
 
 
 def test_no_folder_is_no_checkpoint(tmp_path: Path):
@@ -188,9 +188,9 @@ def test_a_damaged_manifest_is_corrupt(make_checkpoint: Make, content: bytes):
 
 def test_metrics_without_a_key_that_readers_rely_on_are_corrupt(make_checkpoint: Make):
     made = make_checkpoint()
-    write_json(made.path / METRICS, {key: value for key, value in made.metrics.items() if key != "test"})
+    write_json(made.path / METRICS, {key: value for key, value in made.metrics_json.items() if key != "test"})
     with pytest.raises(CorruptArtifactError, match=r"metrics\.json: lacks test"):
-        _ = dataclasses.replace(made).metrics
+        _ = dataclasses.replace(made).metrics_json
 
 
 def test_thresholds_of_other_labels_are_corrupt(make_checkpoint: Make):
@@ -211,8 +211,8 @@ def test_the_headline_is_kept_in_the_manifest(make_checkpoint: Make):
     again = write_manifest(
         made.path, run=made.run, kind="tiny", labels=made.labels, parents={}, headline={"seed": 7}
     )
-    assert again.manifest["headline"] == {"seed": 7}
-    assert Checkpoint.open(made.path).manifest["headline"] == {"seed": 7}
+    assert again.manifest_json["headline"] == {"seed": 7}
+    assert Checkpoint.open(made.path).manifest_json["headline"] == {"seed": 7}
 
 
 def test_a_checkpoint_is_opened_without_loading_numpy_or_pydantic(make_checkpoint: Make):

@@ -54,14 +54,14 @@ def checkpoint(layout: Layout, make_checkpoint: Callable[..., Checkpoint]) -> Ch
         predictions = predictions_of(made, split, rows)
         write_predictions(layout.predictions / f"{split}_predictions_{made.run.file_stem}.csv", predictions)
         digests[split] = LabelledTexts(predictions.texts, predictions.y_true).sha256()
-    metrics = {**made.metrics, "data": {"split_sha256": digests}}
+    metrics = {**made.metrics_json, "data": {"split_sha256": digests}}
     write_json(made.path / METRICS, metrics)
     return write_manifest(
         made.path,
         run=made.run,
         kind="tiny",
         labels=LABELS,
-        parents=made.manifest["parents"],
+        parents=made.manifest_json["parents"],
         headline={"f1_macro": 0.5},
     )
 
@@ -133,7 +133,7 @@ def test_the_summary_names_what_it_came_from(checkpoint: Checkpoint, layout: Lay
     )
     paths = [layout.split_predictions(checkpoint.run, split) for split in SPLITS[1:]]
     assert summary["sources"] == {f"artifacts/predictions/{path.name}": sha256_file(path) for path in paths}
-    assert summary["split_sha256"] == checkpoint.metrics["data"]["split_sha256"]
+    assert summary["split_sha256"] == checkpoint.metrics_json["data"]["split_sha256"]
     kept = read_json_object(result.path)
     assert kept["source"] == {
         "file": paths[0].name,
@@ -315,8 +315,8 @@ def test_a_changed_calibrator_is_not_opened(checkpoint: Checkpoint, layout: Layo
 def test_seal_names_a_file_that_was_not_there(checkpoint: Checkpoint) -> None:
     (checkpoint.path / "notes.txt").write_text("seen", encoding="utf-8")
     sealed = add_to_manifest(checkpoint, "notes.txt")
-    assert sealed.manifest["files"]["notes.txt"] == {
+    assert sealed.manifest_json["files"]["notes.txt"] == {
         "sha256": sha256_file(checkpoint.path / "notes.txt"),
         "size": 4,
     }
-    assert list(sealed.manifest["files"]) == sorted(sealed.manifest["files"])
+    assert list(sealed.manifest_json["files"]) == sorted(sealed.manifest_json["files"])

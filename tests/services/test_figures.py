@@ -133,8 +133,8 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
     thresholds = Thresholds(
         labels, 0.3, rng.random(len(labels)), tuple(range(len(labels) - 1, -1, -1)), ThresholdSettings()
     )
-    manifest = {**checkpoint.manifest, "labels": list(labels)}
-    other = replace(checkpoint, manifest=manifest)
+    manifest = {**checkpoint.manifest_json, "labels": list(labels)}
+    other = replace(checkpoint, manifest_json=manifest)
     other.__dict__["thresholds"] = thresholds  # as its cached property keeps it
     source = RunData(other, layout_of(checkpoint))
     source._kept["data"] = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
@@ -339,10 +339,10 @@ def test_predictions_of_other_labels_are_refused(moved: Callable[..., Layout]) -
 
 def test_a_damaged_metrics_json_leaves_what_does_not_need_it(tfidf: Checkpoint) -> None:
     source = source_of(Checkpoint.open(tfidf.path))
-    del source.checkpoint.metrics["history"][0]["val_loss"]
+    del source.checkpoint.metrics_json["history"][0]["val_loss"]
     with pytest.raises(CorruptArtifactError, match=r"metrics\.json: an epoch of history lacks val_loss"):
         drawn("10", source)
-    source.checkpoint.metrics.pop("history")
+    source.checkpoint.metrics_json.pop("history")
     with pytest.raises(CorruptArtifactError, match="lacks history"):
         drawn("10", source)
     drawn("07", source)
@@ -352,7 +352,7 @@ def test_other_data_than_the_runs_is_refused_and_read_once(
     tfidf: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = source_of(Checkpoint.open(tfidf.path))
-    source.checkpoint.metrics["data"]["split_sha256"]["train"] = "0" * 64
+    source.checkpoint.metrics_json["data"]["split_sha256"]["train"] = "0" * 64
     calls, read = [], source._read_data
 
     def counted() -> Dataset:
@@ -494,19 +494,19 @@ def test_f1_is_drawn_as_the_csv_says(tfidf: Checkpoint) -> None:
 
 def test_one_epoch_still_gives_curves(tfidf: Checkpoint) -> None:
     figure = drawn("10", source_of(tfidf))
-    (history,) = tfidf.metrics["history"]
+    (history,) = tfidf.metrics_json["history"]
     assert title_of(figure).startswith("One epoch: loss")
     assert figure.axes[0].lines[1].get_ydata().tolist() == [history["val_loss"]]
 
 
 def test_curves_name_the_kept_epoch(tfidf: Checkpoint, tmp_path: Path) -> None:
     source = source_of(Checkpoint.open(tfidf.path))
-    (first,) = source.checkpoint.metrics["history"]
-    source.checkpoint.metrics["history"] = [
+    (first,) = source.checkpoint.metrics_json["history"]
+    source.checkpoint.metrics_json["history"] = [
         {**first, "epoch": epoch, "val_f1_macro": value}
         for epoch, value in enumerate((0.2, 0.4, 0.3), start=1)
     ]
-    source.checkpoint.metrics["best_epoch"] = 2
+    source.checkpoint.metrics_json["best_epoch"] = 2
     figure = drawn("10", source)
     assert title_of(figure) == "Epoch 2 of 3 is kept, with a val macro-F1 of 0.4000; no later one beat it"
     assert figure.axes[1].lines[0].get_ydata().tolist() == [0.2, 0.4, 0.3]
@@ -520,7 +520,7 @@ def test_threshold_curves_meet_the_recorded_scores(tfidf: Checkpoint) -> None:
     assert lines["val"].get_xdata().max() >= 0.95
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     for split, mark in zip(("val", "test"), marks, strict=True):
-        scores = tfidf.metrics[split]
+        scores = tfidf.metrics_json[split]
         assert mark.get_xdata().tolist() == [tfidf.thresholds.global_threshold, 0.3, 0.5]
         expected = [scores[rule]["f1_macro"] for rule in ("global", "fixed_0.3", "fixed_0.5")]
         assert mark.get_ydata().tolist() == pytest.approx(expected)

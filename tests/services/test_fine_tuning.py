@@ -66,9 +66,9 @@ def test_the_run_is_named_after_the_model_and_records_its_parent(
     layout, first = parent
     second, _ = child
     assert (second.run.model, second.checkpoint.path.parent.name) == ("tiny", "tiny")
-    weights = first.checkpoint.manifest["files"]["model.safetensors"]["sha256"]
+    weights = first.checkpoint.manifest_json["files"]["model.safetensors"]["sha256"]
     base = {"kind": "transformer", "id": str(first.run), "revision": None, "sha256": weights, "origin": "run"}
-    assert second.metrics["base_model"] == second.checkpoint.manifest["parents"]["base_model"] == base
+    assert second.metrics["base_model"] == second.checkpoint.manifest_json["parents"]["base_model"] == base
     assert validate_artifacts(layout).ok
 
 

@@ -37,7 +37,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 def card_of(checkpoint: Checkpoint, **changed: Any) -> str:
     """The card with other facts in metrics.json: `data__name="mine"` sets metrics["data"]["name"]."""
-    metrics = copy.deepcopy(checkpoint.metrics)
+    metrics = copy.deepcopy(checkpoint.metrics_json)
     for path, value in changed.items():
         *above, last = path.split("__")
         target = metrics
@@ -88,9 +88,9 @@ def test_the_papers_scores_stand_beside_those_on_its_own_test_comments_alone(tin
 def test_every_number_is_one_of_the_runs(tiny: Checkpoint, card: Any) -> None:
     _, _, body = card(tiny).partition("\n---\n")
     prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|[0-9a-f]{40}|SHA-256", " ", body, flags=re.S)
-    prose = re.sub(re.escape(tiny.metrics["run"]), " ", prose)
-    versions = " ".join(tiny.metrics["versions"].values())
-    own = set(numbers_in([tiny.metrics, tiny.thresholds.per_label.tolist(), tiny.config.model_dump()]))
+    prose = re.sub(re.escape(tiny.metrics_json["run"]), " ", prose)
+    versions = " ".join(tiny.metrics_json["versions"].values())
+    own = set(numbers_in([tiny.metrics_json, tiny.thresholds.per_label.tolist(), tiny.config.model_dump()]))
     own |= {tiny.thresholds.global_threshold, *tiny.thresholds.global_ci}
     found = re.findall(r"(?<![\w.+])\d[\d,]*(?:\.\d+)*(?!\w)", prose)
     assert len(found) > 200
@@ -109,7 +109,7 @@ def test_every_number_is_one_of_the_runs(tiny: Checkpoint, card: Any) -> None:
 
 def test_tables_hold_what_metrics_and_thresholds_say(tiny: Checkpoint) -> None:
     splits, rules, labels, *coarser = tables_of(card_of(tiny))
-    data, test = tiny.metrics["data"], tiny.metrics["test"]
+    data, test = tiny.metrics_json["data"], tiny.metrics_json["test"]
     assert [row[:2] for row in splits[2:]] == [
         [split, f"{data['sizes'][split]:,}"] for split in ("train", "val", "test")
     ]
@@ -117,7 +117,7 @@ def test_tables_hold_what_metrics_and_thresholds_say(tiny: Checkpoint) -> None:
         low, high = test[rule]["f1_macro_ci"]
         assert row[:2] == [rule, f"{test[rule]['f1_macro']:.3f} ({low:.3f} to {high:.3f})"]
     fitted = dict(zip(tiny.labels, tiny.thresholds.per_label.tolist(), strict=True))
-    for row, expected in zip(labels[2:], tiny.metrics["per_class"], strict=True):
+    for row, expected in zip(labels[2:], tiny.metrics_json["per_class"], strict=True):
         label, f1, _, precision, recall, _, support, threshold = row
         assert label == expected["emotion"]
         assert (f1, precision, recall) == tuple(
@@ -149,8 +149,8 @@ def test_the_hubs_library_reads_the_metadata(tiny: Checkpoint) -> None:
         rule = (result.metric_args or {}).get("threshold_rule")
         if rule:
             assert f"({rule} thresholds)" in str(result.metric_name)
-        (own if rule == tiny.metrics["threshold_rule"] else others).append(result)
-    test = tiny.metrics["test"]
+        (own if rule == tiny.metrics_json["threshold_rule"] else others).append(result)
+    test = tiny.metrics_json["test"]
     assert own[0].metric_value == test["per_label"]["f1_macro"]
     assert {one.metric_value for one in others if one.metric_type == "roc_auc"} == {
         test["auc_micro"],
@@ -209,7 +209,7 @@ def test_models_that_transformers_cannot_load_say_so(tiny: Checkpoint) -> None:
 
 
 def test_labels_with_wide_intervals_are_named(tiny: Checkpoint) -> None:
-    wide = [row for row in tiny.metrics["per_class"] if row["f1_ci_high"] - row["f1_ci_low"] > 0.2]
+    wide = [row for row in tiny.metrics_json["per_class"] if row["f1_ci_high"] - row["f1_ci_low"] > 0.2]
     card = card_of(tiny)
     (line,) = [line for line in card.splitlines() if "known only roughly" in line or "No label's" in line]
     assert [row["emotion"] for row in wide] == re.findall(r"([a-z]+) [\d.]+ to", line)
@@ -229,7 +229,7 @@ def test_the_program_for_transformers_gives_our_labels(
     tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     thresholds = replace(tiny.thresholds, settings=ThresholdSettings(**settings))
-    card = model_card({**tiny.metrics, "threshold_rule": settings["rule"]}, thresholds, tiny.config)
+    card = model_card({**tiny.metrics_json, "threshold_rule": settings["rule"]}, thresholds, tiny.config)
     (program,) = re.findall(r"transformers alone.*?```python\n(.*?)```", card, flags=re.S)
     monkeypatch.chdir(tiny.path)
     names: dict[str, Any] = {"print": lambda labels: None}
@@ -253,4 +253,4 @@ def test_tuning_writes_the_card_anew(tiny: Checkpoint, tmp_path: Path) -> None:
     after = (folder / CARD).read_text("utf-8")
     assert after == card_of(tuned)
     assert "The rule in force is `global` (at most 3 labels, the most probable ones)" in after
-    assert metadata_of(after).eval_results[0].metric_value == tuned.metrics["test"]["global"]["f1_macro"]
+    assert metadata_of(after).eval_results[0].metric_value == tuned.metrics_json["test"]["global"]["f1_macro"]

@@ -260,11 +260,11 @@ def test_the_papers_scores_are_shown_for_its_own_test_comments_alone(tmp_path: P
     own = page_of(gather([RunData(checkpoint, layout)]))
     assert "Coarser emotions" in own
     assert "paper" not in re.sub(r"<(script|style).*?</\1>", "", own, flags=re.DOTALL)
-    checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
+    checkpoint.metrics_json["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
     report = gather([RunData(checkpoint, layout)])
     assert "paper, trained on it" in page_of(report)
     assert "paper's F1" in markdown(report)
-    checkpoint.manifest["labels"].reverse()
+    checkpoint.manifest_json["labels"].reverse()
     assert gather([RunData(checkpoint, layout)]).paper is None, "other columns have other names"
 
 

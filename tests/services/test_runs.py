@@ -53,7 +53,7 @@ def test_runs_are_listed_newest_first_with_their_headline(layout: Layout) -> Non
 
 def test_a_manifest_without_headline_is_helped_out_by_its_metrics(layout: Layout) -> None:
     add_run(layout, A, val=0.6, test=0.3, with_headline=False)
-    with_headline = add_run(layout, B, val=0.6, test=0.3).manifest["headline"]
+    with_headline = add_run(layout, B, val=0.6, test=0.3).manifest_json["headline"]
     assert listed_runs(layout)[0].headline == with_headline
 
 

@@ -134,7 +134,7 @@ def test_equal_scores_have_no_winner(source: RunData) -> None:
 
 def test_runs_that_do_not_compare_are_refused(both: RunData) -> None:
     (other,) = both.others
-    other.checkpoint.metrics["data"]["split_sha256"]["test"] = "0" * 64
+    other.checkpoint.metrics_json["data"]["split_sha256"]["test"] = "0" * 64
     with pytest.raises(DataError, match="was scored on other test comments than"):
         drawn("09", both)
     drawn("10", both)
@@ -169,10 +169,10 @@ def test_macro_and_micro_are_those_of_scikit_learn(source: RunData) -> None:
 
 
 def test_a_score_that_metrics_lack_is_named(source: RunData) -> None:
-    del source.checkpoint.metrics["test"]["global"]["f1_micro"]
+    del source.checkpoint.metrics_json["test"]["global"]["f1_micro"]
     with pytest.raises(CorruptArtifactError, match=r"metrics\.json: test lacks global, f1_micro"):
         drawn("09", source)
-    del source.checkpoint.metrics["test"]["lrap"]
+    del source.checkpoint.metrics_json["test"]["lrap"]
     with pytest.raises(CorruptArtifactError, match="test lacks lrap"):
         drawn("20", source)
 
@@ -289,7 +289,7 @@ def test_coverage_is_drawn_with_gold(source: RunData) -> None:
 
 
 def test_intervals_are_those_of_metrics_and_csv(source: RunData) -> None:
-    picture, known, metrics = drawn("20", source), per_class(source), source.checkpoint.metrics["test"]
+    picture, known, metrics = drawn("20", source), per_class(source), source.checkpoint.metrics_json["test"]
     table = picture.table
     for at, (key, _, by_rule) in enumerate(SCORES):
         scores = metrics[source.thresholds.rule] if by_rule else metrics
@@ -321,7 +321,7 @@ def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: RunData)
 
 
 def test_without_intervals_scores_are_drawn_alone(source: RunData) -> None:
-    test = source.checkpoint.metrics["test"]
+    test = source.checkpoint.metrics_json["test"]
     for scores in (test, *(test[rule] for rule in RULES)):
         for key in [key for key in scores if key.endswith("_ci")]:
             del scores[key]
@@ -420,7 +420,7 @@ def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: RunDa
 
 
 def test_our_f1_stands_beside_the_papers(source: RunData) -> None:
-    source.checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
+    source.checkpoint.metrics_json["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
     picture, known = drawn("23", source), per_class(source)
     labels, ours = picture.table["emotion"], picture.table["f1_score"]
     assert dict(zip(labels, picture.table["paper_f1"], strict=True)) == PAPER_F1
@@ -439,15 +439,15 @@ def test_clearly_above_means_the_whole_interval() -> None:
 def test_the_paper_is_for_its_own_labels_and_comments(source: RunData) -> None:
     with pytest.raises(DataError, match="was not scored on the test split of GoEmotions"):
         drawn("23", source)
-    source.checkpoint.metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
-    labels = source.checkpoint.manifest["labels"]
+    source.checkpoint.metrics_json["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
+    labels = source.checkpoint.manifest_json["labels"]
     labels[0], labels[1] = (
         labels[1],
         labels[0],
     )  # the hash of the rows does not know the names of their columns
     with pytest.raises(DataError, match="was not scored on the test split of GoEmotions"):
         drawn("23", source)
-    source.checkpoint.manifest["labels"][0] = "awe"
+    source.checkpoint.manifest_json["labels"][0] = "awe"
     with pytest.raises(DataError, match="are not the 28 of the paper"):
         drawn("23", source)
 
@@ -493,7 +493,7 @@ def test_a_rank_correlation_is_tested_by_permutations(n_values: int) -> None:
 def test_few_labels_correlate_with_nothing(source: RunData) -> None:
     """Three points in a line are no finding: title, colours and caption say so."""
     labels = ["joy", "anger", "fear"]
-    source.checkpoint.manifest["labels"][:] = labels
+    source.checkpoint.manifest_json["labels"][:] = labels
     rows = [row for row in source.per_class() if row["emotion"] in labels]
     source._kept["per_class"] = [
         row | {key: at / 10 for key, _ in MEASURES} for at, row in enumerate(rows, start=1)
@@ -522,7 +522,7 @@ def test_rare_labels_fare_worse_only_if_they_do(source: RunData, rho: int, said:
 
 
 def test_two_labels_do_not_correlate(source: RunData, tmp_path: Path) -> None:
-    source.checkpoint.manifest["labels"][:] = ["joy", "anger"]
+    source.checkpoint.manifest_json["labels"][:] = ["joy", "anger"]
     source._kept["per_class"] = [row for row in source.per_class() if row["emotion"] in ("joy", "anger")]
     with pytest.raises(DataError, match="2 labels are too few"):
         drawn("06", source)

@@ -45,8 +45,8 @@ def test_the_ensemble_is_the_mean_and_is_scored_like_any_model(group: tuple[Layo
         members = [read_predictions(layout.split_predictions(run.run, split)).y_prob for run in result.runs]
         mean = read_predictions(layout.split_predictions(ensemble.run, split)).y_prob
         assert mean == pytest.approx(np.mean(np.array(members, dtype=np.float64), axis=0), abs=1e-7)
-    assert 0 <= ensemble.metrics["test"]["per_label"]["f1_macro"] <= 1
-    assert ensemble.manifest["parents"]["members"] == [str(run.run) for run in result.runs]
+    assert 0 <= ensemble.metrics_json["test"]["per_label"]["f1_macro"] <= 1
+    assert ensemble.manifest_json["parents"]["members"] == [str(run.run) for run in result.runs]
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])
 
@@ -69,7 +69,7 @@ def test_the_summary_says_mean_and_spread_of_every_score(group: tuple[Layout, Se
     assert float(row["mean"]) == pytest.approx(statistics.mean(values))
     assert float(row["sd"]) == pytest.approx(np.std(values, ddof=1))
     assert (float(row["min"]), float(row["max"])) == (min(values), max(values))
-    assert float(row["ensemble"]) == result.ensemble.metrics["test"]["auc_micro"]
+    assert float(row["ensemble"]) == result.ensemble.metrics_json["test"]["auc_micro"]
     assert row["group"] == str(result.ensemble.run)
     assert {"val/f1_macro", "test/f1_macro", "test/lrap"} <= set(rows)
 

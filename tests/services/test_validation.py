@@ -347,7 +347,7 @@ def test_weights_with_nan_are_told_by_recomputing(root: Path) -> None:
         name = next(key for key in weights if key in ("classifier.bias", "intercepts"))
         weights[name][3] = float("nan")
         save_file(weights, path, metadata={"format": "pt"})
-        parents, labels = checkpoint.manifest["parents"], checkpoint.labels
+        parents, labels = checkpoint.manifest_json["parents"], checkpoint.labels
         write_manifest(path.parent, run=checkpoint.run, kind=checkpoint.kind, labels=labels, parents=parents)
     report = validate_artifacts(Layout(root), recompute=20)
     assert sorted(one.path.name for one in report.problems) == ["model.safetensors", "tfidf.safetensors"]
@@ -357,11 +357,11 @@ def test_weights_with_nan_are_told_by_recomputing(root: Path) -> None:
 def test_labels_out_of_their_place_over_published_rows_are_named(root: Path) -> None:
     sound = Checkpoint.open(tiny(root))
     first, second, *others = sound.labels
-    moved = replace(sound, manifest={**sound.manifest, "labels": [second, first, *others]})
+    moved = replace(sound, manifest_json={**sound.manifest_json, "labels": [second, first, *others]})
     found = []
     for checkpoint in (sound, moved):
         report = ValidationReport(root)
-        checkpoint.metrics["data"]["split_sha256"]["val"] = SPLIT_SHA256["val"]
+        checkpoint.metrics_json["data"]["split_sha256"]["val"] = SPLIT_SHA256["val"]
         check_recorded_splits(checkpoint, report)
         found.append([problem.message for problem in report.problems])
     assert found[0] == []

@@ -112,7 +112,7 @@ def test_a_recorded_size_that_the_file_cannot_hold_takes_no_memory(
     run: tuple[Checkpoint, Predictions, Path],
 ) -> None:
     checkpoint, _, path = run
-    checkpoint.metrics["data"]["sizes"]["test"] = 10**15
+    checkpoint.metrics_json["data"]["sizes"]["test"] = 10**15
     problems, evidence = checked(path, checkpoint, sampled=100)
     assert problems == [f"has {ROWS} rows, the test split {10**15}"]
     assert evidence is None

@@ -141,7 +141,7 @@ def same_results(one: TrainResult, other: TrainResult) -> bool:
     """Weights, predictions and scores are the same to the byte."""
     weights = [
         [
-            result.checkpoint.manifest["files"][name]["sha256"]
+            result.checkpoint.manifest_json["files"][name]["sha256"]
             for name in ("model.safetensors", "pytorch_model.bin")
         ]
         for result in (one, other)

@@ -479,7 +479,7 @@ def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
     found = json.loads(warned.stdout)
     checkpoint = Checkpoint.open(Path(found["checkpoint"]))
     result = TrainResult(
-        checkpoint.run, checkpoint, checkpoint.metrics, Path(found["predictions"]), is_fallback=False
+        checkpoint.run, checkpoint, checkpoint.metrics_json, Path(found["predictions"]), is_fallback=False
     )
     assert same_results(result, plain)
     required = goemo_train(tmp_path / "required", "--wandb-required")

@@ -105,7 +105,7 @@ def require_listed_weights(checkpoint: Checkpoint) -> str:
     Raises:
         CorruptArtifactError: a file with weights that the manifest does not name.
     """
-    files, listed = weight_files(checkpoint.path), checkpoint.manifest["files"]
+    files, listed = weight_files(checkpoint.path), checkpoint.manifest_json["files"]
     for path in files:
         if path.name not in listed:
             raise CorruptArtifactError(path, f"is not in {MANIFEST}, but would be loaded")

@@ -319,7 +319,7 @@ def checkpoint_data(
     Raises:
         DataError: labels or rows of a wanted split are not what the run recorded.
     """
-    recorded = checkpoint.metrics["data"]
+    recorded = checkpoint.metrics_json["data"]
     data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, on_event=on_event)
     on_event(Info(f"Data: {data.source}"))
     if data.labels != checkpoint.labels:
@@ -338,7 +338,7 @@ def checkpoint_data(
 def _data_settings(checkpoint: Checkpoint, data_dir: Path | None) -> DataSettings:
     settings = checkpoint.config.data
     # A bare `goemo train` may have taken the sample; the same data is meant now, whatever has been downloaded since.
-    name = checkpoint.metrics["data"]["name"] if settings.name is None else settings.name
+    name = checkpoint.metrics_json["data"]["name"] if settings.name is None else settings.name
     if data_dir is None:
         return settings.model_copy(update={"name": name})
     return settings.model_copy(update={"name": name, "dir": data_dir})

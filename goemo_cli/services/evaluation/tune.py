@@ -78,11 +78,15 @@ def _tuned(
         kind=checkpoint.kind,
         config=checkpoint.config.model_copy(update={"thresholds": settings}),
         other_settings=checkpoint.unknown_settings,
-        parents=checkpoint.manifest["parents"],
+        parents=checkpoint.manifest_json["parents"],
         facts={
-            key: value for key, value in checkpoint.metrics.items() if key not in _FOLLOWS_FROM_PROBABILITIES
+            key: value
+            for key, value in checkpoint.metrics_json.items()
+            if key not in _FOLLOWS_FROM_PROBABILITIES
         },
-        kept={name: entry for name, entry in checkpoint.manifest["files"].items() if name not in FOLLOWING},
+        kept={
+            name: entry for name, entry in checkpoint.manifest_json["files"].items() if name not in FOLLOWING
+        },
     )
     tuned = write_run(record, conclusion, layout=layout, on_event=on_event)
     for split, predictions in (("val", val), ("test", test)):
@@ -91,7 +95,7 @@ def _tuned(
         thresholds=conclusion.thresholds,
         before=rule_scores(val.y_true, val.y_pred),
         after=rule_scores(val.y_true, conclusion.val.y_pred),
-        test=tuned.metrics["test"],
+        test=tuned.metrics_json["test"],
         below_floor=below_floor(conclusion.thresholds, val.y_true, conclusion.val.y_pred),
         written=_write_sweep(
             conclusion.thresholds,

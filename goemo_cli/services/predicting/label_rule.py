@@ -157,7 +157,7 @@ def _known_taxonomy(checkpoint: Checkpoint, wanted: str) -> TaxonomyName:
 def _fitted_for(checkpoint: Checkpoint, taxonomy: TaxonomyName) -> DoubleArray:
     """The thresholds of the groups that training or tuning fitted on val for the run's own rule, (n_groups,)."""
     try:
-        rows = checkpoint.metrics["taxonomies"][taxonomy]["max"]["per_class"]
+        rows = checkpoint.metrics_json["taxonomies"][taxonomy]["max"]["per_class"]
         by_group = {row["emotion"]: float(row["threshold"]) for row in rows}
         return np.asarray([by_group[group] for group in TAXONOMIES[taxonomy]])
     except (KeyError, TypeError, ValueError) as error:

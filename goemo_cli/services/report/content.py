@@ -116,7 +116,7 @@ def _compared_file(source: RunData, compared: object) -> dict[str, str]:
 
 
 def _run(source: RunData) -> RunContent:
-    metrics = source.checkpoint.metrics
+    metrics = source.checkpoint.metrics_json
     return RunContent(
         name=str(source.checkpoint.run),
         model=source.checkpoint.run.model,

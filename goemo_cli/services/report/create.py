@@ -132,7 +132,7 @@ def _opened(runs: Sequence[ListedRun], on_event: EventHandler) -> Iterator[Check
 
 def _compares(first: Checkpoint, other: Checkpoint) -> bool:
     def scored_on(checkpoint: Checkpoint) -> object:
-        return ((checkpoint.metrics.get("data") or {}).get("split_sha256") or {}).get("test")
+        return ((checkpoint.metrics_json.get("data") or {}).get("split_sha256") or {}).get("test")
 
     return first.labels == other.labels and scored_on(first) == scored_on(other)
 

@@ -44,7 +44,7 @@ def recorded(source: RunData) -> Mapping[str, Any]:
     Raises:
         GoemoError: it says nothing.
     """
-    data: Mapping[str, Any] = require(source.checkpoint.metrics, "data", "metrics.json")
+    data: Mapping[str, Any] = require(source.checkpoint.metrics_json, "data", "metrics.json")
     return data
 
 

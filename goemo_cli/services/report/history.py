@@ -20,7 +20,7 @@ def epochs(source: RunData) -> list[Mapping[str, Any]]:
     Raises:
         GoemoError: the run has no epochs, or metrics.json lacks something of one.
     """
-    members = source.checkpoint.metrics.get("members")
+    members = source.checkpoint.metrics_json.get("members")
     if members:
         names = ", ".join(str(one["run"]) for one in members)
         raise GoemoError(f"an ensemble was not trained itself; its members were: {names}")
@@ -66,7 +66,7 @@ def environment(source: RunData) -> Environment:
     Raises:
         GoemoError: metrics.json does not say.
     """
-    metrics = source.checkpoint.metrics
+    metrics = source.checkpoint.metrics_json
     device = require(metrics, "device", "metrics.json")
     facts = {
         "finished": str(metrics.get("finished") or "–"),
@@ -98,8 +98,8 @@ def repeat(source: RunData) -> Repeating:
     checkpoint = source.checkpoint
     folder = source.layout.shown(checkpoint.path)
     return Repeating(
-        command=repeating(checkpoint.metrics).replace(CONFIG, f"{folder}/{CONFIG}"),
+        command=repeating(checkpoint.metrics_json).replace(CONFIG, f"{folder}/{CONFIG}"),
         settings=describe_run(checkpoint, layout=source.layout).settings,
-        data_sha256=(checkpoint.metrics.get("data") or {}).get("sha256"),
-        seed=checkpoint.metrics.get("seed"),
+        data_sha256=(checkpoint.metrics_json.get("data") or {}).get("sha256"),
+        seed=checkpoint.metrics_json.get("seed"),
     )

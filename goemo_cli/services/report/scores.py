@@ -114,7 +114,7 @@ def taxonomies(metrics: Mapping[str, Any]) -> list[TaxonomyScore]:
 
 def paper_f1(checkpoint: Checkpoint) -> Mapping[str, float] | None:
     """The paper's F1 of each emotion if the run was scored on the paper's test comments; else None."""
-    hashes = (checkpoint.metrics.get("data") or {}).get("split_sha256") or {}
+    hashes = (checkpoint.metrics_json.get("data") or {}).get("split_sha256") or {}
     return PAPER_F1 if is_published_test(checkpoint.labels, hashes.get("test")) else None
 
 

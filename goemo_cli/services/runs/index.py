@@ -56,7 +56,7 @@ class ListedRun:
         if (kept := self.manifest.get("headline")) is not None:
             return dict(kept)
         try:  # a manifest from before there were headlines
-            return headline_of(Checkpoint.read(self.path).metrics)
+            return headline_of(Checkpoint.read(self.path).metrics_json)
         except (OSError, CheckpointNotFoundError, CorruptArtifactError):
             return {}
 

@@ -65,7 +65,7 @@ class _Tracer:
         parents, found = _parents_of(checkpoint), []
         if data := parents.get("data"):
             node = self._add(Node("data", "data", "data", _digest_in(data)))
-            recorded = checkpoint.metrics.get("data")
+            recorded = checkpoint.metrics_json.get("data")
             if isinstance(recorded, Mapping):
                 sizes = recorded.get("sizes")
                 shown = ", ".join(f"{count:,} {split}" for split, count in sizes.items()) if sizes else ""
@@ -191,7 +191,7 @@ class _Tracer:
     def _drawn_from_data(self, path: Path, splits: Mapping[str, str]) -> None:
         above = ["data"] if "data" in self.nodes else [self._of_checkpoint()]
         node = Node(self.layout.shown(path), "figure", path.name, self._hash(path), sources=above)
-        recorded = (self.checkpoint.metrics.get("data") or {}).get("split_sha256") or {}
+        recorded = (self.checkpoint.metrics_json.get("data") or {}).get("split_sha256") or {}
         for split, digest in splits.items():
             if recorded.get(split, digest) != digest:
                 node.fault("stale", f"was drawn from other {split} data")
@@ -251,7 +251,7 @@ class _Tracer:
         by_hash: dict[str, set[str]] = defaultdict(set)
         for node in self.nodes.values():
             by_hash[node.sha256 or ""].add(node.id)
-        for entry in self.checkpoint.manifest["files"].values():
+        for entry in self.checkpoint.manifest_json["files"].values():
             by_hash[entry["sha256"]].add(self._of_checkpoint())
         for name in registry.names():
             try:
@@ -270,7 +270,7 @@ class _Tracer:
                     self._add(node)
 
     def _outputs(self) -> Mapping[str, str]:
-        outputs = self.checkpoint.manifest.get("outputs")
+        outputs = self.checkpoint.manifest_json.get("outputs")
         if not isinstance(outputs, Mapping):
             return {}
         return {name: digest for name, digest in outputs.items() if _is_inside(name)}
@@ -281,7 +281,7 @@ class _Tracer:
     def _own(self) -> set[str]:
         """Paths by which a derived file may name this run."""
         inside = {
-            self.layout.shown(self.checkpoint.path / name) for name in self.checkpoint.manifest["files"]
+            self.layout.shown(self.checkpoint.path / name) for name in self.checkpoint.manifest_json["files"]
         }
         return inside | {
             node.id for node in self.nodes.values() if node.kind in ("predictions", "stats", "metrics")
@@ -297,7 +297,7 @@ class _Tracer:
 
 
 def _parents_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    parents = checkpoint.manifest.get("parents")
+    parents = checkpoint.manifest_json.get("parents")
     return parents if isinstance(parents, Mapping) else {}
 
 

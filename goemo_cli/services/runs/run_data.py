@@ -66,7 +66,7 @@ class RunData:
 
     def data_used(self) -> dict[str, str]:
         """SHA-256 of each split of the data set, as the run recorded them; nothing where no figure asked for it."""
-        return dict(self.checkpoint.metrics["data"]["split_sha256"]) if self._used_data else {}
+        return dict(self.checkpoint.metrics_json["data"]["split_sha256"]) if self._used_data else {}
 
     def comparable(self) -> "tuple[RunData, ...]":
         """This run and the others, all with the same labels and scored on the same test comments.
@@ -184,7 +184,7 @@ class RunData:
         Raises:
             CorruptArtifactError: calibration.json is not what the manifest says.
         """
-        if CALIBRATION not in self.checkpoint.manifest["files"]:
+        if CALIBRATION not in self.checkpoint.manifest_json["files"]:
             return None
         self._used.add(self.checkpoint.path / CALIBRATION)
         return self._once("calibrator", lambda: open_calibrator(self.checkpoint))
@@ -199,7 +199,7 @@ class RunData:
 
         self._used.update(
             self.checkpoint.path / name
-            for name in self.checkpoint.manifest["files"]
+            for name in self.checkpoint.manifest_json["files"]
             if name.endswith((".safetensors", ".bin"))
         )
         return load_classifier(self.checkpoint)
@@ -238,9 +238,9 @@ class RunData:
             CorruptArtifactError: it is not there.
         """
         self._used.add(self.checkpoint.path / METRICS)
-        if key not in self.checkpoint.metrics:
+        if key not in self.checkpoint.metrics_json:
             raise CorruptArtifactError(self.checkpoint.path / METRICS, f"lacks {key}")
-        return self.checkpoint.metrics[key]
+        return self.checkpoint.metrics_json[key]
 
     def test_size(self) -> str:
         """`test, 5,427 comments`."""

@@ -93,7 +93,9 @@ def list_runs(
 
 def describe_run(checkpoint: Checkpoint, *, layout: Layout, on_event: EventHandler = ignore) -> RunDetails:
     """What `goemo runs show` tells of a run beyond metrics.json."""
-    inside = {checkpoint.path / name: entry["size"] for name, entry in checkpoint.manifest["files"].items()}
+    inside = {
+        checkpoint.path / name: entry["size"] for name, entry in checkpoint.manifest_json["files"].items()
+    }
     every = {one.run for one in listed_runs(layout)} | {checkpoint.run}
     outside = {path: path.stat().st_size for path in run_files(layout, every)[checkpoint.run]}
     return RunDetails(
@@ -106,7 +108,7 @@ def describe_run(checkpoint: Checkpoint, *, layout: Layout, on_event: EventHandl
 
 def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
     """Settings that differ and scores side by side."""
-    headlines = headline_of(first.metrics), headline_of(second.metrics)
+    headlines = headline_of(first.metrics_json), headline_of(second.metrics_json)
     pairs = {
         f"{split}/{key}": (headlines[0][split][key], headlines[1][split][key])
         for key in SCORE_KEYS
@@ -125,7 +127,7 @@ def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
         without_positives={
             split: missing
             for split in ("val", "test")
-            if (missing := max(without_positives(run.metrics, split) for run in (first, second)))
+            if (missing := max(without_positives(run.metrics_json, split) for run in (first, second)))
         },
     )
 
@@ -152,7 +154,7 @@ TRAINING_SIZE, TRAINING_HASH = "training comments", "SHA-256 of training comment
 
 
 def _training_data(run: Checkpoint) -> dict[str, Any]:
-    data = run.metrics.get("data") or {}
+    data = run.metrics_json.get("data") or {}
     return {
         TRAINING_SIZE: (data.get("sizes") or {}).get("train"),
         TRAINING_HASH: (data.get("split_sha256") or {}).get("train"),

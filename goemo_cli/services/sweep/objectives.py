@@ -168,7 +168,7 @@ def _is_cost(name: str) -> bool:
 
 
 def _score(checkpoint: Checkpoint, name: str, layout: Layout) -> float | None:
-    metrics = checkpoint.metrics
+    metrics = checkpoint.metrics_json
     if name == LATENCY:
         return latency(checkpoint, layout)
     if name == SIZE:
@@ -179,5 +179,5 @@ def _score(checkpoint: Checkpoint, name: str, layout: Layout) -> float | None:
     if name == VAL_LOSS:
         kept = (epoch["val_loss"] for epoch in metrics["history"] if epoch["epoch"] == metrics["best_epoch"])
         return next(kept, None)
-    value = checkpoint.manifest["headline"]["val"].get(name.partition("/")[2])
+    value = checkpoint.manifest_json["headline"]["val"].get(name.partition("/")[2])
     return None if value is None else float(value)

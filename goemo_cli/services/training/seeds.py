@@ -90,8 +90,8 @@ def write_ensemble(
             kind="ensemble",
             config=first.config,
             parents={
-                "data": first.manifest["parents"]["data"],
-                "base_model": first.manifest["parents"]["base_model"],
+                "data": first.manifest_json["parents"]["data"],
+                "base_model": first.manifest_json["parents"]["base_model"],
                 "members": [str(one.run) for one in members],
             },
             facts=_facts(run, members, started),
@@ -108,7 +108,7 @@ def _mean(members: list[Predictions]) -> Predictions:
 
 
 def _facts(run: RunName, members: list[Checkpoint], started: float) -> dict[str, Any]:
-    metrics = [one.metrics for one in members]
+    metrics = [one.metrics_json for one in members]
     return {
         "schema_version": SCHEMA_VERSION,
         "run": str(run),

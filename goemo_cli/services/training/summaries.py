@@ -135,7 +135,7 @@ def _recorded_files(layout: Layout) -> list[Path]:
 def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[Path, str | None]:
     """The content of every table over all runs; None for one that has no rows and is not written."""
     seeds = multiseed_rows(
-        ListedRun(checkpoint.path, checkpoint.run, checkpoint.manifest, "finished")
+        ListedRun(checkpoint.path, checkpoint.run, checkpoint.manifest_json, "finished")
         for checkpoint in checkpoints
     )
     return {
@@ -157,7 +157,7 @@ test_metrics_files.__test__ = False  # type: ignore[attr-defined]  # no test for
 
 
 def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
-    metrics = checkpoint.metrics
+    metrics = checkpoint.metrics_json
     for row in metrics["per_class"]:
         yield {
             "run": metrics["run"],
@@ -169,7 +169,7 @@ def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
 
 
 def _summary_row(checkpoint: Checkpoint) -> dict[str, Any]:
-    metrics = checkpoint.metrics
+    metrics = checkpoint.metrics_json
     test, data = metrics["test"], metrics["data"]
     return {
         "run": metrics["run"],
@@ -187,7 +187,7 @@ def _summary_row(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def test_metrics(checkpoint: Checkpoint) -> dict[str, Any]:
     """The content of test_metrics_{model}.json for a run."""
-    metrics = checkpoint.metrics
+    metrics = checkpoint.metrics_json
     return {
         "schema_version": SCHEMA_VERSION,
         "run": metrics["run"],

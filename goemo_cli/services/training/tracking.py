@@ -200,7 +200,7 @@ def log_results(
         embedded: some comments of test as vectors, if they are to be shown.
         pictures: shown too.
     """
-    metrics, wandb = checkpoint.metrics, checkpoint.config.logging.wandb
+    metrics, wandb = checkpoint.metrics_json, checkpoint.config.logging.wandb
     tracker.log(test_values(metrics), step=step + 1)
     for table in result_tables(metrics, test, with_comments=wandb.log_predictions, embedded=embedded):
         tracker.table(table, step=step + 1)
@@ -251,13 +251,13 @@ def summary_values(metrics: Mapping[str, Any]) -> dict[str, float]:
 
 
 def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, Path]:
-    return {name: checkpoint.path / name for name in [*checkpoint.manifest["files"], MANIFEST]}
+    return {name: checkpoint.path / name for name in [*checkpoint.manifest_json["files"], MANIFEST]}
 
 
 def _artifacts(
     checkpoint: Checkpoint, saved: Mapping[str, Path], written: list[Path], layout: Layout
 ) -> Iterator[Artifact]:
-    run, metrics = checkpoint.run, checkpoint.metrics
+    run, metrics = checkpoint.run, checkpoint.metrics_json
     facts = {
         "goemo_run": str(run),
         "best_epoch": metrics["best_epoch"],

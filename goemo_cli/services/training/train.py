@@ -118,7 +118,7 @@ def train(
                 step=watch.last_step,
             )
     return TrainResult(
-        run, checkpoint, checkpoint.metrics, layout.split_predictions(run, "test"), data.is_fallback
+        run, checkpoint, checkpoint.metrics_json, layout.split_predictions(run, "test"), data.is_fallback
     )
 
 

@@ -64,7 +64,7 @@ def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
 def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     """Whether the rest may rely on it."""
     folder = checkpoint.path
-    inside = [name for name in checkpoint.manifest["files"] if not _is_inside(name)]
+    inside = [name for name in checkpoint.manifest_json["files"] if not _is_inside(name)]
     if not report.check(
         "names only its own files",
         folder / MANIFEST,
@@ -88,13 +88,13 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     if (folder / "config.json").is_file():
         with report.guard(folder / "config.json"):
             _check_model_config(checkpoint, report)
-    if not check_metrics(folder / METRICS, checkpoint.metrics, checkpoint, report):
+    if not check_metrics(folder / METRICS, checkpoint.metrics_json, checkpoint, report):
         return False
-    if "headline" in checkpoint.manifest:
+    if "headline" in checkpoint.manifest_json:
         report.check(
             "headline",
             folder / MANIFEST,
-            holds=checkpoint.manifest["headline"] == headline_of(checkpoint.metrics),
+            holds=checkpoint.manifest_json["headline"] == headline_of(checkpoint.metrics_json),
             otherwise="its headline is not what metrics.json says",
         )
     check_recorded_splits(checkpoint, report)
@@ -107,10 +107,10 @@ def _is_inside(name: str) -> bool:
 
 
 def _check_files(checkpoint: Checkpoint, report: ValidationReport) -> None:
-    wanted = _FILES_OF_KIND.get(str(checkpoint.manifest.get("kind")))
+    wanted = _FILES_OF_KIND.get(str(checkpoint.manifest_json.get("kind")))
     if wanted is None:
         wanted = _TRANSFORMER_FILES + _WEIGHTS_OF[checkpoint.config.output.weights]
-    listed = set(checkpoint.manifest["files"])
+    listed = set(checkpoint.manifest_json["files"])
     for name in wanted:
         report.check(
             "present",

@@ -63,7 +63,7 @@ def _check_contents(
 
 def is_ensemble(checkpoint: Checkpoint) -> bool:
     """Whether a run has no weights of its own, but members."""
-    return checkpoint.manifest.get("kind") == "ensemble"
+    return checkpoint.manifest_json.get("kind") == "ensemble"
 
 
 def _other_kinds(metrics: Mapping[str, Any]) -> Iterator[str]:

@@ -52,7 +52,7 @@ def expected_rows(path: Path, split: str, checkpoint: Checkpoint | None) -> int:
     """How many rows a file should have, by its run; where there is none, about how many, by its size."""
     if checkpoint is None:
         return max(1, path.stat().st_size // TYPICAL_ROW_BYTES)
-    return int(checkpoint.metrics["data"]["sizes"][_split_of(split)])
+    return int(checkpoint.metrics_json["data"]["sizes"][_split_of(split)])
 
 
 def check_predictions(
@@ -163,7 +163,7 @@ class _Reading:
 
 def _check_rows(reading: _Reading, checkpoint: Checkpoint, report: ValidationReport) -> bool:
     """Whether there are as many rows as the run recorded; also checks that they are the same."""
-    split, data = _split_of(reading.split), checkpoint.metrics["data"]
+    split, data = _split_of(reading.split), checkpoint.metrics_json["data"]
     size = data["sizes"][split]
     if not report.check(
         "row count",

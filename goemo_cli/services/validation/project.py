@@ -113,7 +113,9 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
     )
     _check_runs(layout, opened, _names(holders), recompute, report, on_event)
     for checkpoint in opened.values():
-        if is_ensemble(checkpoint) and not {*checkpoint.manifest["parents"]["members"]} & {*_names(holders)}:
+        if is_ensemble(checkpoint) and not {*checkpoint.manifest_json["parents"]["members"]} & {
+            *_names(holders)
+        }:
             with report.guard(checkpoint.path):
                 check_ensemble(checkpoint, opened, layout, report)
     with report.guard(layout.stats):
@@ -234,7 +236,7 @@ def _check_file(
     with report.guard(checkpoint.path):
         if file.split == "val":
             check_val(checkpoint, evidence, report)
-            if "taxonomies" in checkpoint.metrics:
+            if "taxonomies" in checkpoint.metrics_json:
                 fitted[str(checkpoint.run)] = fit_groups(checkpoint, evidence)
         else:
             check_test(checkpoint, evidence, layout, report)

@@ -39,15 +39,15 @@ def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -
         holds=not odd,
         otherwise=f"thresholds do not follow from the val predictions: {', '.join(odd[:5])}",
     )
-    if "val" in checkpoint.metrics:
+    if "val" in checkpoint.metrics_json:
         scores = scores_of(val.y_true, val.y_prob, written)
-        compare(checkpoint.path / METRICS, "val", scores, checkpoint.metrics["val"], "val", report)
+        compare(checkpoint.path / METRICS, "val", scores, checkpoint.metrics_json["val"], "val", report)
 
 
 def check_test(checkpoint: Checkpoint, test: Evidence, layout: Layout, report: ValidationReport) -> None:
     """Score test again: metrics.json and the per-class table follow from the test predictions alone."""
     scores = score_split(test.y_true, test.y_prob, checkpoint.thresholds)
-    path, metrics = checkpoint.path / METRICS, checkpoint.metrics
+    path, metrics = checkpoint.path / METRICS, checkpoint.metrics_json
     compare(path, "test", scores.summary, metrics["test"], "test", report)
     agreed = compare(path, "per_class", scores.per_class, metrics["per_class"], "test", report)
     table = layout.per_class_metrics(checkpoint.run)

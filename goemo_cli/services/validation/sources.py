@@ -57,7 +57,7 @@ class SourceChecker:
 
     def check_outputs(self, checkpoint: Checkpoint) -> None:
         """Compare a run's files outside its checkpoint with the hashes in its manifest; a missing one is told elsewhere."""
-        for name, digest in checkpoint.manifest.get("outputs", {}).items():
+        for name, digest in checkpoint.manifest_json.get("outputs", {}).items():
             path = self._root / name
             if path.is_file() and ".." not in PurePosixPath(name).parts:
                 self._report.check(

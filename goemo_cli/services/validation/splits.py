@@ -11,7 +11,7 @@ def check_recorded_splits(checkpoint: Checkpoint, report: ValidationReport) -> N
 
     Data of one's own has no such second source: its predictions are compared with what the run recorded.
     """
-    data, settings = checkpoint.metrics["data"], checkpoint.config.data
+    data, settings = checkpoint.metrics_json["data"], checkpoint.config.data
     published = [split for split in SPLITS if data["split_sha256"][split] == SPLIT_SHA256[split]]
     moved = moved_label(checkpoint.labels) if published else None
     report.check(

@@ -46,7 +46,7 @@ def check_taxonomies(
             checkpoint.path / METRICS,
             place,
             scores,
-            checkpoint.metrics["taxonomies"][taxonomy][how],
+            checkpoint.metrics_json["taxonomies"][taxonomy][how],
             "test",
             report,
         )

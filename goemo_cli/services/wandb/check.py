@@ -109,7 +109,7 @@ def reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
 
 def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
     """What W&B calls a run: as its metrics say, or for one that was sent there later, its journal."""
-    if run_id := checkpoint.metrics["wandb_run_id"]:
+    if run_id := checkpoint.metrics_json["wandb_run_id"]:
         return str(run_id)
     journal = layout.journals / f"{checkpoint.run}.jsonl"
     return read_journal(journal).mirror_id if journal.is_file() else None
@@ -117,7 +117,7 @@ def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
 
 def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
     """The files of a run that a mirror has, and whether it must; those that are not here are told by `goemo validate`."""
-    outputs = {layout.root / name for name in checkpoint.manifest.get("outputs", {})}
+    outputs = {layout.root / name for name in checkpoint.manifest_json.get("outputs", {})}
     if not outputs:  # an older manifest
         outputs = {
             layout.split_predictions(checkpoint.run, "test"),
@@ -125,7 +125,7 @@ def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
             layout.per_class_metrics(checkpoint.run),
         }
     has_model = checkpoint.config.logging.wandb.log_model
-    files = {checkpoint.path / name: has_model for name in (*checkpoint.manifest["files"], MANIFEST)}
+    files = {checkpoint.path / name: has_model for name in (*checkpoint.manifest_json["files"], MANIFEST)}
     others = run_files(layout, [one.run for one in listed_runs(layout)]).get(checkpoint.run, [])
     below = (layout.predictions, layout.stats)
     others = [path for path in others if any(folder in path.parents for folder in below)]

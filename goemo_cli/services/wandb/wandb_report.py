@@ -70,7 +70,7 @@ def headline_table(checkpoints: Sequence[Checkpoint]) -> str:
     """Test scores of runs with their intervals, as Markdown; a warning below where they are not of the same comments."""
     rows = []
     for checkpoint in checkpoints:
-        metrics = checkpoint.metrics
+        metrics = checkpoint.metrics_json
         rule, test = metrics["threshold_rule"], metrics["test"]
         rows.append(
             [
@@ -85,7 +85,7 @@ def headline_table(checkpoints: Sequence[Checkpoint]) -> str:
         )
     header = ["run", "data", "thresholds", "macro-F1", "micro-F1", "AUC micro", "AUC macro"]
     text = f"{table(header, rows)}\n\nTest split; 95 % bootstrap intervals; thresholds fitted on val."
-    splits = {checkpoint.metrics["data"]["split_sha256"]["test"] for checkpoint in checkpoints}
+    splits = {checkpoint.metrics_json["data"]["split_sha256"]["test"] for checkpoint in checkpoints}
     if len(splits) > 1:
         text += " **These runs were scored on different test comments: their scores do not compare.**"
     return text

@@ -1,0 +1,300 @@
+"""The JSON files of a run as typed documents: one reader, one writer, one kind of error for a wrong value."""
+
+from pathlib import Path
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import write_json
+from goemo_cli.core.schema import SCHEMA_VERSION, Kind
+
+Interval = tuple[float, float]
+"""Lower and upper bound of a 95 % interval."""
+
+
+class Document(BaseModel):
+    """A JSON object that goemo writes. Unknown keys are kept, since a newer version may have written them."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(
+        extra="allow", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False
+    )
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The document in a file.
+
+        Raises:
+            CorruptArtifactError: the file is not JSON, or a value is missing or has the wrong type; with its key.
+            OSError: the file cannot be read.
+        """
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            raise CorruptArtifactError(path, faults(error)[0]) from error
+
+    def write(self, path: Path) -> None:
+        """Write the values that were set, atomically and in the order of the fields."""
+        write_json(path, self.to_json())
+
+    def to_json(self) -> dict[str, Any]:
+        """The values that were set, as JSON types, by the names used in the file."""
+        return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
+
+
+def faults(error: ValidationError) -> list[str]:
+    """Every fault that a validation found, each with its key path: `test.per_label.f1_macro: Input should be ...`."""
+    return [
+        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" if fault["loc"] else str(fault["msg"])
+        for fault in error.errors(include_url=False)
+    ]
+
+
+class Score(NamedTuple):
+    """A score and its 95 % interval; None if it is undefined or has no interval."""
+
+    value: float | None
+    low: float | None
+    high: float | None
+
+
+class _Scores(Document):
+    """Scores by name, each with its interval under `{name}_ci`."""
+
+    def value(self, key: str) -> float | None:
+        """A score by its name; None if it is undefined."""
+        found: float | None = getattr(self, key)
+        return found
+
+    def score(self, key: str) -> Score:
+        """A score by its name, with its interval."""
+        low, high = getattr(self, f"{key}_ci", None) or (None, None)
+        return Score(self.value(key), low, high)
+
+
+class RuleScores(_Scores):
+    """Scores of one threshold rule on a split, as scikit-learn defines them; fractions in [0, 1]."""
+
+    f1_macro: float
+    f1_micro: float
+    f1_weighted: float
+    f1_samples: float
+    precision_macro: float
+    precision_micro: float
+    precision_weighted: float
+    precision_samples: float
+    recall_macro: float
+    recall_micro: float
+    recall_weighted: float
+    recall_samples: float
+    subset_accuracy: float
+    hamming_loss: float
+    f1_macro_ci: Interval | None = None
+    f1_micro_ci: Interval | None = None
+    f1_weighted_ci: Interval | None = None
+    f1_samples_ci: Interval | None = None
+    precision_macro_ci: Interval | None = None
+    precision_micro_ci: Interval | None = None
+    precision_weighted_ci: Interval | None = None
+    precision_samples_ci: Interval | None = None
+    recall_macro_ci: Interval | None = None
+    recall_micro_ci: Interval | None = None
+    recall_weighted_ci: Interval | None = None
+    recall_samples_ci: Interval | None = None
+    subset_accuracy_ci: Interval | None = None
+    hamming_loss_ci: Interval | None = None
+
+
+class SplitScores(_Scores):
+    """All scores of a split: those that need no threshold, and those of each threshold rule."""
+
+    auc_micro: float | None
+    auc_macro: float | None
+    average_precision_macro: float | None
+    lrap: float | None
+    auc_micro_ci: Interval | None = None
+    auc_macro_ci: Interval | None = None
+    average_precision_macro_ci: Interval | None = None
+    lrap_ci: Interval | None = None
+    labels_without_positives: int = 0
+    fixed_05: RuleScores = Field(alias="fixed_0.5")
+    fixed_03: RuleScores = Field(alias="fixed_0.3")
+    global_: RuleScores = Field(alias="global")
+    per_label: RuleScores
+
+    def rule(self, name: str) -> RuleScores:
+        """The scores of a threshold rule, by its name in the file."""
+        rules = {
+            "fixed_0.5": self.fixed_05,
+            "fixed_0.3": self.fixed_03,
+            "global": self.global_,
+            "per_label": self.per_label,
+        }
+        return rules[name]
+
+
+class LabelScores(Document):
+    """One row of the per-class metrics: a label on the test split by the run's own rule."""
+
+    emotion: str
+    f1_score: float
+    precision: float
+    recall: float
+    support: int
+    tp: int
+    fp: int
+    fn: int
+    tn: int
+    threshold: float
+    roc_auc: float | None
+    average_precision: float | None
+    f1_ci_low: float | None
+    f1_ci_high: float | None
+
+
+class TaxonomyScores(SplitScores):
+    """Test scores of the same probabilities read as a coarser taxonomy."""
+
+    per_class: list[LabelScores]
+
+
+class EpochScores(Document):
+    """One pass over train and the val scores after it. A model without steps has no learning rate and no gradients."""
+
+    epoch: int = Field(ge=1)
+    train_loss: float
+    val_loss: float
+    """Binary cross-entropy per cell, for every training loss."""
+    val_f1_macro: float
+    """At a fixed threshold of 0.3, as val_f1_micro, so that epochs can be compared without fitting."""
+    val_f1_micro: float
+    val_auc_micro: float
+    learning_rate: float | None
+    """Of the encoder, at the epoch's last step."""
+    grad_norm: float | None
+    """Mean over the epoch's steps, before clipping."""
+    epoch_seconds: float
+    """Training only, without scoring val."""
+    samples_per_second: float
+
+
+class BySplit(Document):
+    """A hash for each split."""
+
+    train: str
+    val: str
+    test: str
+
+
+class SplitSizes(Document):
+    """The number of rows of each split."""
+
+    train: int = Field(ge=0)
+    val: int = Field(ge=0)
+    test: int = Field(ge=0)
+
+
+class DataFacts(Document):
+    """The data set of a run, identified by its content."""
+
+    name: str
+    source: str
+    is_fallback: bool = False
+    """Trained on the sample because GoEmotions was unavailable."""
+    taxonomy: str | None = None
+    sha256: str
+    split_sha256: BySplit
+    sizes: SplitSizes
+
+
+class DeviceFacts(Document):
+    """Where and in which precision a run was trained."""
+
+    type: str
+    precision: str
+    processor: str
+
+
+class Member(Document):
+    """A run whose probabilities an ensemble averages."""
+
+    run: str
+    seed: int
+
+
+class Metrics(Document):
+    """metrics.json: everything that a run measured."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    model: str
+    base_model: dict[str, Any] = Field(default_factory=dict)
+    seed: int | None = None
+    best_epoch: int | None
+    history: list[EpochScores]
+    training_seconds: float
+    peak_memory_bytes: int | None = None
+    device: DeviceFacts | None = None
+    versions: dict[str, str] = Field(default_factory=dict)
+    finished: str | None = None
+    wandb_run_id: str | None
+    members: list[Member] = Field(default_factory=list)
+    data: DataFacts
+    threshold_rule: str
+    val: SplitScores
+    test: SplitScores
+    per_class: list[LabelScores]
+    taxonomies: dict[str, dict[str, TaxonomyScores]] = Field(default_factory=dict)
+
+    @property
+    def test_rule(self) -> RuleScores:
+        """Test scores by the run's own threshold rule."""
+        return self.test.rule(self.threshold_rule)
+
+
+class FileEntry(Document):
+    """A file of a checkpoint as its manifest names it."""
+
+    sha256: str
+    size: int = Field(ge=0)
+
+
+class Headline(Document):
+    """The facts of metrics.json that a list of runs shows, kept in the manifest so that listing opens one file."""
+
+    data: str | None
+    train_size: int | None
+    val_sha256: str | None
+    test_sha256: str | None
+    seed: int | None
+    best_epoch: int | None
+    epochs: int
+    threshold_rule: str | None
+    training_seconds: float | None
+    val: dict[str, float | None]
+    test: dict[str, float | None]
+
+
+class Parents(Document):
+    """What a run was made from."""
+
+    data: str
+    """SHA-256 of the data set."""
+    base_model: dict[str, Any] = Field(default_factory=dict)
+    members: list[str] = Field(default_factory=list)
+    """Names of the runs of an ensemble."""
+
+
+class Manifest(Document):
+    """manifest.json: written last, it makes a folder a finished run."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    kind: Kind
+    created: str
+    labels: list[str] = Field(min_length=1)
+    parents: Parents
+    headline: Headline | None = None
+    outputs: dict[str, str] = Field(default_factory=dict)
+    """SHA-256 of the run's files outside the checkpoint, by path from the root."""
+    files: dict[str, FileEntry]
