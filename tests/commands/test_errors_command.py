@@ -86,16 +86,18 @@ def test_json_is_one_document_with_everything(file: Path, tmp_path: Path):
 def test_mistakes_get_a_sentence_and_their_exit_code(
     file: Path, tmp_path: Path, arguments: list[str], code: int, said: str
 ):
-    done = goemo(*(str(file) if word == "FILE" else word for word in arguments), "--root", tmp_path / "root")
+    root = tmp_path / "root"
+    root.mkdir()
+    done = goemo(*(str(file) if word == "FILE" else word for word in arguments), "--root", root)
     assert done.exit_code == code, done.output
     assert said in done.stderr
     assert done.stdout == ""
-    assert not (tmp_path / "root").exists()
+    assert list(root.iterdir()) == []
 
 
 def test_a_file_that_is_no_predictions_file_is_exit_3(tmp_path: Path):
     (tmp_path / "p.csv").write_text("text,label\na,b\n", encoding="utf-8")
-    done = goemo(tmp_path / "p.csv", "--root", tmp_path / "root")
+    done = goemo(tmp_path / "p.csv", "--root", tmp_path)
     assert done.exit_code == 3
     assert "is no predictions file" in done.stderr
 
