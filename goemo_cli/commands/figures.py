@@ -54,7 +54,7 @@ def figures(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Draw the figures of a run, or of several beside each other.
+    """Draw the figures of a run, or of several next to each other.
 
     Data, training, thresholds and the F1 of each label, into output/figures; the numbers in them into
     output/figures/data. --check exits with 3 if one is stale. Example: goemo figures --run @minilm --run @tfidf --only 08,20

@@ -83,7 +83,7 @@ def _check(runs: list[str], *, every: bool, show: bool, on_wandb: bool, local: t
     if on_wandb and (every or show or any(local)):
         raise typer.BadParameter("only runs go with it: nothing is written here", param_hint="--wandb")
     if show and local[0] == "md":
-        raise typer.BadParameter("Markdown is no page to open", param_hint="--open")
+        raise typer.BadParameter("only an HTML page can be opened", param_hint="--open")
 
 
 def _say(result: "ReportResult", out: Console) -> None:

@@ -59,7 +59,7 @@ def test_open_starts_the_browser_or_says_where_the_page_is(
     ("arguments", "code", "said"),
     [
         (["@a", "--all"], 2, "name none"),
-        (["--open", "--format", "md"], 2, "no page to open"),
+        (["--open", "--format", "md"], 2, "only an HTML page can be opened"),
         (["--wandb", "--format", "md"], 2, "only runs go with it"),
         (["--format", "pdf"], 2, "pdf"),
         (["@nobody"], 4, "no run '@nobody'"),

@@ -427,7 +427,7 @@ def test_our_f1_stands_beside_the_papers(source: RunData) -> None:
     assert list(ours) == [float(known[label]["f1_score"]) for label in labels]
     gain = [f1 - PAPER_F1[label] for label, f1 in zip(labels, ours, strict=True)]
     assert gain == sorted(gain, reverse=True)
-    assert f"macro-F1 {np.mean(ours):.2f} beside 0.46" in title_of(picture)
+    assert f"macro-F1 {np.mean(ours):.2f} against 0.46" in title_of(picture)
 
 
 def test_clearly_above_means_the_whole_interval() -> None:

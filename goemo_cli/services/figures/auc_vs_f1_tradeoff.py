@@ -1,4 +1,4 @@
-"""Figure 08: how well each label is ranked (ROC AUC) beside how well it is decided (F1)."""
+"""Figure 08: how well each label is ranked (ROC AUC) and how well it is decided (F1)."""
 
 from collections.abc import Sequence
 from typing import Any

@@ -140,7 +140,7 @@ def _draw_errors(
     known = drawn[drawn > 0]
     low, high = (float(known.min()) / 1.2, float(known.max()) * 1.2) if known.size else (1e-4, 1.0)
     for offset, (state, values) in zip(_OFFSETS[len(errors)], errors.items(), strict=True):
-        start, end = np.maximum(chance[state], low)  # a log scale has no zero: it stands at its edge
+        start, end = np.maximum(chance[state], low)  # a log scale has no zero: 0 is drawn at its edge
         color, marker = STYLES[state]
         axes.barh(places + offset, end - start, left=start, height=0.34, color=MUTED, alpha=0.35, linewidth=0)
         axes.plot(

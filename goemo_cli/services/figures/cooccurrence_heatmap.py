@@ -1,4 +1,4 @@
-"""Figure 19: which labels stand together in the gold labels, and beside it in the predicted ones."""
+"""Figure 19: which labels occur together, in the gold labels and in the predicted ones."""
 
 from typing import Any
 

@@ -6,7 +6,9 @@ order of the numbers. Its `draw(source)` reads everything through `Source`, whic
 
 - Colours are the names in `style` (INK, MUTED, FAINT, PAPER, BLUE, ...), never "white" or "black" on the background, and
   heat maps leave `cmap` out: both then follow `--style`.
-- What cannot be drawn raises a GoemoError that says which file or column is lacking; the other figures are drawn.
+- What cannot be drawn raises a GoemoError that names the missing file or column; the other figures are drawn.
+- A title states what is drawn. It says "more than chance" only after a test, and names labels only if they have enough
+  comments (`label_grid.ENOUGH`). Every mark is where the other marks of the figure say: a point on its curve, in its bar.
 - `several=True` says that all runs of `source.comparable()` are shown; every other figure shows the first run only.
   What such figures have in common is in `side_by_side`.
 """

@@ -1,4 +1,4 @@
-"""Figure 16: which label is predicted where a gold label is missed."""
+"""Figure 16: which label is predicted when a gold label is missed."""
 
 from collections.abc import Sequence
 
@@ -16,7 +16,7 @@ from goemo_cli.services.runs.run_data import RunData
 _CAPTION = (
     "Read along a row: of the comments that miss the row's gold label (in brackets: missed of gold) and do not carry the "
     f"column's, the % on which the column's is predicted. Square-root colour scale; blank: never; {FEW}; grey: the label "
-    "itself, and rows without a miss. {Marks} stand where it happens more often than chance, also among the comments with both a "
+    "itself, and rows without a miss. {Marks}: more often than chance, also among the comments with both a "
     "missed and a false label (Fisher's exact test, 5\u00a0%, Holm over all pairs)."
 )
 

@@ -1,4 +1,4 @@
-"""Figure 02: which gold labels stand on the same comments."""
+"""Figure 02: which gold labels are on the same comments."""
 
 from collections.abc import Sequence
 

@@ -1,4 +1,4 @@
-"""Figure 03: which emotions stand together, neutral and every emotion's pair with itself left out."""
+"""Figure 03: which emotions occur together, without neutral and without the pair of an emotion with itself."""
 
 from collections.abc import Sequence
 
@@ -20,7 +20,7 @@ from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 
 _CAPTION = (
     "Read along a row: of the train comments with that emotion (their number in brackets), the % that also carry the "
-    f"column's. Square-root colour scale; blank: never together; {FEW}; grey: the emotion itself. {{Marks}} stand where a pair is "
+    f"column's. Square-root colour scale; blank: never together; {FEW}; grey: the emotion itself. {{Marks}}: the pair is "
     "commoner than chance among the comments with several emotions (Fisher's exact test, 5\u00a0%, Holm over all pairs). "
     "Emotions that go together both ways (cosine) are neighbours."
 )
@@ -103,7 +103,7 @@ def commoner_than_chance(y_true: BoolArray) -> DoubleArray:
         y_true: gold labels, bool, (n_examples, n_labels).
 
     Returns:
-        (n_labels, n_labels), symmetric; NaN on the diagonal and where a label is never beside another.
+        (n_labels, n_labels), symmetric; NaN on the diagonal and if a label is never on a comment with another.
     """
     several = y_true[y_true.sum(axis=1) > 1]
     together = cooccurrence(several)

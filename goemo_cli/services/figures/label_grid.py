@@ -69,7 +69,7 @@ class LabelGrid:
         return "Numbers" if self.is_written else "Dots"
 
     def draw(self, axes: Any, values: Any, norm: Normalize, *, named_rows: bool = True) -> None:
-        """Colour the cells; masked ones stay blank. The names stand below and, if wanted, on the left."""
+        """Colour the cells; masked ones stay blank. The names are below and, with `named_rows`, on the left."""
         axes.imshow(values, norm=norm, interpolation="nearest")
         axes.set_xticks(range(len(self.columns)), self.columns, rotation=90, fontsize=self.font)
         axes.set_yticks(range(len(self.rows)), self.rows, fontsize=self.font)

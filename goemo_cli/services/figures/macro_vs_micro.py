@@ -1,4 +1,4 @@
-"""Figure 09: macro-F1 beside micro-F1 by every threshold rule."""
+"""Figure 09: macro-F1 and micro-F1 by each threshold rule."""
 
 from collections.abc import Sequence
 
@@ -90,7 +90,7 @@ _OWN = ", its own"
 
 
 def _rows(runs: Sequence[RunData], own: Sequence[str]) -> tuple[list[str], list[int]]:
-    """Names of the rows, and which of them hold scores: each of several runs stands above its rules."""
+    """Names of the rows, and which of them hold scores: the name of each of several runs is above its rules."""
     names: list[str] = []
     places: list[int] = []
     for run, rule_of_run in zip(runs, own, strict=True):

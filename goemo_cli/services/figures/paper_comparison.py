@@ -1,4 +1,4 @@
-"""Figure 23: our F1 of each emotion, with intervals, beside the paper's BERT-base."""
+"""Figure 23: our F1 of each emotion, with intervals, next to that of the paper's BERT-base."""
 
 from collections.abc import Sequence
 
@@ -101,7 +101,7 @@ def _title(runs: Sequence[RunData], ours: DoubleArray, paper: DoubleArray) -> st
     whose = f" of {runs[0].checkpoint.run}" if len(runs) > 1 else ""
     return (
         f"the whole interval of F1{whose} is above the paper's BERT-base for {above or 'none'} of the {len(paper)} emotions, "
-        f"below for {below or 'none'}; macro-F1 {ours[0, 0].mean():.2f} beside {PAPER_F1_MACRO['full']:.2f}"
+        f"below for {below or 'none'}; macro-F1 {ours[0, 0].mean():.2f} against {PAPER_F1_MACRO['full']:.2f}"
     )
 
 

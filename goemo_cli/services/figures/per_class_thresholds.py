@@ -1,4 +1,4 @@
-"""Figure 15: the threshold of every label beside the global one, and the val positives it was fitted on."""
+"""Figure 15: the threshold of every label, the global one, and the val positives it was fitted on."""
 
 import numpy as np
 

@@ -70,7 +70,7 @@ def draw(source: RunData) -> ResampledRanks:
         axes.set_xlim(epochs.min() - 0.4, epochs.max() + 0.4)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True, min_n_ticks=1))
         axes.set_xlabel("epoch")
-    caption(figure, f"Dashed: epoch {best}, the one that is kept; its values stand beside the names.")
+    caption(figure, f"Dashed: epoch {best}, the one that is kept; its values are next to the names.")
     keys = [key for *_, curves in _PANELS for key, *_ in curves]
     return ResampledRanks(
         figure,

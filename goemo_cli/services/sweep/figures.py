@@ -102,7 +102,8 @@ def _importance(result: SweepResult, finished: Sequence[TrialRow], importances: 
     names = sorted(result.searched, key=lambda name: first.get(name, 0.0))
     top = names[-1]
     figure = new_figure(
-        f"what matters most for {next(iter(importances))}: {_short(top, names)}, {first.get(top, 0.0):.0%} of its variance",
+        f"over {counted(len(finished), 'trial')}, {_short(top, names)} explains {first.get(top, 0.0):.0%} of the variance of "
+        f"{next(iter(importances))}",
         _subtitle(result),
         height=max(1.6, 0.45 * len(names)) + 1.2,
     )
