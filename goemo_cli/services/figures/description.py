@@ -1,7 +1,7 @@
 """What a figure is: its number and name, what it reads, and the function that draws it.
 
 A figure is a module with `FIGURE = Description(number, name, needs, draw)` and one line in `drawing.FIGURES`, in the
-order of the numbers. Its `draw(source)` reads everything through `Source`, which remembers what was read, and returns
+order of the numbers. Its `draw(source)` reads everything through `RunData`, which remembers what was read, and returns
 `Drawn(figure, table)`: the picture made by `style.new_figure`, and the very numbers in it, which become its sidecar.
 
 - Colours are the names in `style` (INK, MUTED, FAINT, PAPER, BLUE, ...), never "white" or "black" on the background, and
