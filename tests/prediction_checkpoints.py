@@ -18,10 +18,9 @@ from goemo_cli.core.checkpoint import (
     write_manifest,
 )
 from goemo_cli.core.files import write_json, write_text
-from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.labels import EMOTIONS, TAXONOMIES
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import ModelSettings, ThresholdSettings, TrainConfig
-from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf

@@ -11,7 +11,7 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
 
-from goemo_cli.core.decimals import decimal
+from goemo_cli.core.events import decimal
 from goemo_cli.core.files import descriptor_of
 
 # C0 and C1 controls but newline and tab, and the characters that reorder text: harmless nowhere on a terminal.

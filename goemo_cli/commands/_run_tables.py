@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.decimals import decimal, span
+from goemo_cli.core.events import decimal, span
 from goemo_cli.core.schema import RULES
 
 if TYPE_CHECKING:

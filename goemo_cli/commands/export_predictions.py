@@ -7,7 +7,7 @@ import typer
 
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.core.splits import Split, parse_split
+from goemo_cli.core.labels import Split, parse_split
 
 
 def export_predictions(

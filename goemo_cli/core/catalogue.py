@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import ModelNotFoundError, SettingError, did_you_mean
+from goemo_cli.core.layering import read_yaml_mapping
 from goemo_cli.core.names import family_of, model_slug
-from goemo_cli.core.yaml_files import read_yaml_mapping
 
 Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
 

@@ -1,12 +1,21 @@
-"""CSV that any text survives: how goemo opens, reads and writes it everywhere."""
+"""CSV that any text survives, and the delimited files that users bring: how goemo opens, reads and writes them.
+
+Files that goemo writes are quoted CSV. Files of users have a dialect, which is found before they are read. Their CSV is
+quoted. TSV is not: corpora of tweets are published without quoting, and a text that starts with a quote would otherwise
+include the following rows. A TSV file is read as quoted only if its quoting is certain.
+"""
 
 import csv
 import io
+import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any, BinaryIO, Literal, TextIO
 
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.files import atomic_path
@@ -121,3 +130,165 @@ def _rows(
     except csv.Error as error:
         upto = f", in the row up to line {lines.last}" if lines.last > lines.first else ""
         raise DataFileError(named, f"broken CSV ({error}{upto})", lines.first) from error
+
+
+TableFormat = Literal["csv", "tsv"]
+TABLE_FORMATS: Mapping[str, TableFormat] = {".csv": "csv", ".tsv": "tsv"}
+"""By suffix."""
+Rows = Iterator[tuple[int, list[str]]]
+"""(line number, fields) of each row; an empty line has no fields."""
+
+MOST_LINE_ENDS = 500
+"""Lines of one quoted row; more mean that a closing quote is missing."""
+
+_FIELD = re.compile(rb'("[^"]*+(?:""[^"]*+)*+"|[^"\t\r\n]*+)\t')
+_FIELDS = re.compile(rb"(?:%s)*+" % _FIELD.pattern)
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How the fields of a file are told apart."""
+
+    delimiter: str
+    quoted: bool
+    """A quote at the start of a field opens a quoted field; if not, a quote is an ordinary character."""
+
+
+@contextmanager
+def open_table(path: Path, format: TableFormat) -> Iterator[tuple[list[str], Rows]]:
+    """The header and the rows of a CSV or TSV file; an empty file has an empty header.
+
+    Reading raises `DataFileError` with the line for broken quoting and for bytes that are not UTF-8.
+    """
+    with _readable_twice(path) as file:
+        dialect = table_dialect(file, format)
+        if dialect.quoted:
+            with open_csv(file, dialect.delimiter, named=path, most_line_ends=MOST_LINE_ENDS) as (
+                header,
+                rows,
+            ):
+                yield header, rows
+        else:
+            with file.open(encoding="utf-8-sig", newline=_line_end(file)) as stream:
+                plain = _plain_rows(path, file, stream, dialect.delimiter)
+                yield next(plain, (0, []))[1], plain
+
+
+def table_dialect(path: Path, format: TableFormat) -> Dialect:
+    """The dialect of a file."""
+    if format == "tsv":
+        return Dialect("\t", _is_quoted_tsv(path))
+    with path.open("rb") as stream:
+        header = stream.readline()
+    # Spreadsheets of many countries write CSV with semicolons.
+    return Dialect(";" if b";" in header and b"," not in header else ",", quoted=True)
+
+
+@contextmanager
+def _readable_twice(path: Path) -> Iterator[Path]:
+    """The file, or a copy of what a pipe holds: the dialect is found in a first reading."""
+    if path.is_file():
+        yield path
+        return
+    with tempfile.NamedTemporaryFile() as copy:
+        with path.open("rb") as stream:
+            shutil.copyfileobj(stream, copy)
+        copy.flush()
+        yield Path(copy.name)
+
+
+def _line_end(path: Path) -> str:
+    """`newline` for `open`: a carriage return within a line is text, unless the file has no other line ends."""
+    with path.open("rb") as stream:
+        return "\n" if b"\n" in stream.read(2**16) else ""
+
+
+def _plain_rows(named: Path, file: Path, stream: TextIO, delimiter: str) -> Rows:
+    with not_utf8(named, file):
+        for number, line in enumerate(stream, start=1):
+            text = line.removesuffix("\n").removesuffix("\r")
+            yield number, text.split(delimiter) if text else []
+
+
+def _is_quoted_tsv(path: Path) -> bool:
+    """Whether the quoting of a TSV file is certain.
+
+    Each field that starts with a quote is properly quoted, other fields hold no quote, and each row has as many fields
+    as the header. In addition, one of these is true: a column is quoted in each row; without quoting, lines do not have
+    that many fields; or a field is quoted only if it holds a quote, or a comma, and then all that hold one are.
+    """
+    with path.open("rb") as stream:
+        if not any(b'"' in block for block in iter(lambda: stream.read(2**20), b"")):
+            return False
+        stream.seek(0)
+        rows = _quoted_rows(stream)
+        _, header = next(rows, ([], None))
+        if header is None:
+            return False
+        found = _Quoting(len(header))
+        return all(found.explains(lines, fields) for lines, fields in rows) and found.is_certain()
+
+
+class _Quoting:
+    """What the rows of a TSV file say about its quoting."""
+
+    def __init__(self, n_columns: int) -> None:
+        self.n_columns = n_columns
+        self.always = set(range(n_columns))
+        """Columns that each row so far quotes."""
+        self.n_rows = 0
+        self.occurs = self.without_need = self.of_commas = self.plain_commas = False
+        self.fits_plainly = True
+
+    def explains(self, lines: list[bytes], fields: list[bytes] | None) -> bool:
+        """Take the next row; False if it contradicts quoting."""
+        if fields is None or len(fields) != self.n_columns:
+            return False
+        fits = [line.count(b"\t") + 1 == self.n_columns for line in lines]
+        if len(lines) > 1 and fits[0] and fits[-1]:
+            if self.n_columns > 1:
+                return False  # the "field" would begin in one whole row and end in another
+            self.without_need = True  # one text per line, or one text of several lines
+        self.fits_plainly = self.fits_plainly and all(fits)
+        self.n_rows += 1
+        quoted = [at for at, field in enumerate(fields) if field[:1] == b'"']
+        self.always.intersection_update(quoted)
+        for at, field in enumerate(fields):
+            if at not in quoted:
+                self.plain_commas = self.plain_commas or b"," in field
+            elif b'"' not in field[1:-1]:
+                self.of_commas = self.of_commas or b"," in field
+                self.without_need = self.without_need or b"," not in field
+        self.occurs = self.occurs or bool(quoted)
+        return True
+
+    def is_certain(self) -> bool:
+        """After the last row: the quotes cannot be part of the texts."""
+        if (self.n_rows and self.always) or not self.fits_plainly:
+            return True
+        return self.occurs and not self.without_need and not (self.of_commas and self.plain_commas)
+
+
+def _quoted_rows(stream: BinaryIO) -> Iterator[tuple[list[bytes], list[bytes] | None]]:
+    """The lines and the fields, quotes included, of each row that is not empty, by the rules of quoting.
+
+    No fields for a row that breaks them or does not end.
+    """
+    lines: list[bytes] = []
+    n_quotes = 0
+    for line in stream:
+        lines.append(line if lines else line.removeprefix(b"\xef\xbb\xbf"))
+        n_quotes += line.count(b'"')
+        if n_quotes % 2 == 0:
+            if lines not in ([b"\n"], [b"\r\n"]):
+                yield lines, _raw_fields(b"".join(lines))
+            lines, n_quotes = [], 0
+        elif len(lines) > MOST_LINE_ENDS:
+            break
+    if lines:
+        yield lines, None
+
+
+def _raw_fields(row: bytes) -> list[bytes] | None:
+    row = row.removesuffix(b"\n").removesuffix(b"\r") + b"\t"
+    return _FIELD.findall(row) if _FIELDS.fullmatch(row) else None

@@ -1,4 +1,4 @@
-"""What a service says while it works. The screen listens, or a test, or nobody."""
+"""What services report while they work, and how its numbers are shown in text."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -114,3 +114,41 @@ def line_of(event: Event) -> str | None:
 
 def ignore(event: Event) -> None:
     """The listener of those who do not listen."""
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts between two values; bin i holds what lies in [edges[i], edges[i + 1]), the last one its upper edge too."""
+
+    counts: tuple[int, ...]
+    low: float
+    """The least value; the lower edge of the first bin."""
+    high: float
+    """The greatest value; where it equals `low` there is one bin."""
+    total: float
+    """Sum of all values."""
+    total_squares: float
+    """Sum of their squares."""
+
+    @property
+    def edges(self) -> list[float]:
+        """One more than there are bins."""
+        bins = len(self.counts)
+        return [self.low + (self.high - self.low) * at / bins for at in range(bins)] + [self.high]
+
+
+def decimal(value: float, places: int = 4, *, sign: str = "") -> str:
+    """A number with `places` decimals; one that would be shown as 0 and is not has two significant digits: 2e-05.
+
+    Args:
+        value: finite.
+        places: after the point.
+        sign: "+" to show it before positive numbers too.
+    """
+    rounded = f"{value:{sign}.{places}f}"
+    return f"{value:{sign}.2g}" if value and not float(rounded) else rounded
+
+
+def span(low: float, high: float, places: int = 3) -> str:
+    """An interval, `0.497–0.547`."""
+    return f"{decimal(low, places)}–{decimal(high, places)}"

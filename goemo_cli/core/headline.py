@@ -3,12 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS, RULES
-
-SCORE_KEYS = (*RANKING_KEYS, *RULE_KEYS)
-"""Scores of a split in a headline; those of `RULE_KEYS` follow the run's own threshold rule."""
-
-LOWER_IS_BETTER = frozenset({"hamming_loss"})
+from goemo_cli.core.schema import RANKING_KEYS, RULES, SCORE_KEYS
 
 
 def headline_of(metrics: Mapping[str, Any]) -> dict[str, Any]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goemo_cli.core.files import path_from_root
+from goemo_cli.core.labels import Split
 from goemo_cli.core.names import RunName
-from goemo_cli.core.splits import Split
 
 _PREDICTIONS = re.compile(r"(?P<split>test|val(?:_epoch\d+)?|train)_predictions_(?P<run>.+)\.csv")
 

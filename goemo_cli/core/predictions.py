@@ -8,10 +8,9 @@ from typing import Self
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, FloatArray
+from goemo_cli.core.arrays import BoolArray, FloatArray, not_probabilities
 from goemo_cli.core.csv_files import atomic_csv, open_csv
 from goemo_cli.core.errors import DataFileError
-from goemo_cli.core.probabilities import not_probabilities
 from goemo_cli.core.schema import (
     ID_COLUMN,
     PREDICTION_LEADING_COLUMNS,

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from typing import Literal
 
+from goemo_cli.core.errors import SettingError
+
 SCHEMA_VERSION = 1
 """Stands in every JSON; raised when a key changes its meaning."""
 
@@ -60,6 +62,11 @@ EMOTION_SCORE_COLUMNS = ("run", "model", "data", "threshold_rule", *PER_CLASS_CO
 MULTISEED_COLUMNS = ("group", "metric", "n_seeds", "mean", "sd", "min", "max", "ensemble")
 """multiseed_summary.csv: one row per group of seeds and score; the group is named after its ensemble."""
 
+SCORE_KEYS = (*RANKING_KEYS, *RULE_KEYS)
+"""Scores of a split in a headline; those of `RULE_KEYS` follow the run's own threshold rule."""
+
+LOWER_IS_BETTER = frozenset({"hamming_loss"})
+
 METRICS_KEYS = (
     "schema_version", "run", "model", "best_epoch", "history", "test", "per_class", "data",
     "training_seconds", "wandb_run_id",
@@ -77,3 +84,34 @@ def prediction_columns(labels: Sequence[str], *, with_ids: bool) -> list[str]:
     """The columns of a predictions CSV, in order."""
     columns = [*PREDICTION_LEADING_COLUMNS, *(PROBABILITY_PREFIX + label for label in labels)]
     return [*columns, ID_COLUMN] if with_ids else columns
+
+
+def refuse_test_score(metric: str, instead: str | None = None) -> None:
+    """Refuse `test/...`.
+
+    Args:
+        metric: a score such as `val/f1_macro`.
+        instead: what to choose by; the same score on val by default.
+
+    Raises:
+        SettingError: it is a score of the test split.
+    """
+    split, _, key = metric.partition("/")
+    if split == "test":
+        raise SettingError(
+            [
+                f"{metric}: a run chosen by its test score has spoiled that score; choose by {instead or f'val/{key}'}"
+            ]
+        )
+
+
+def check_val_metric(metric: str) -> None:
+    """Refuse what runs may not be chosen by.
+
+    Raises:
+        SettingError: a score of the test split, or none that runs have.
+    """
+    refuse_test_score(metric)
+    split, _, key = metric.partition("/")
+    if split != "val" or not key:
+        raise SettingError([f"{metric!r} is no score of the val split, such as val/f1_macro or val/auc"])

@@ -17,8 +17,8 @@ from pydantic import (
 )
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
-from goemo_cli.core.taxonomies import TaxonomyName
-from goemo_cli.core.yaml_files import dump_yaml, parse_yaml, read_yaml_mapping
+from goemo_cli.core.labels import TaxonomyName
+from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, read_yaml_mapping
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
 ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
@@ -309,7 +309,7 @@ class TrainConfig(Section):
             named = _canonical_keys(cls, layer)
             _check_keys(named, source)
             _check_values(cls, named, source)
-            merged = _merge(merged, named)
+            merged = merge_layers(merged, named)
         return cls._validated(merged, layers[-1][0] if layers else "defaults")
 
     @classmethod
@@ -335,7 +335,7 @@ class TrainConfig(Section):
             SettingError: a value that does not fit.
         """
         values = _canonical_keys(cls, read_yaml_mapping(path))
-        known, others = _divided(values, _unknown_names(values))
+        known, others = divide(values, _unknown_names(values))
         return cls.from_layers((path, known)), others
 
     def to_yaml(self, others: Mapping[str, Any] = types.MappingProxyType({})) -> str:
@@ -344,31 +344,7 @@ class TrainConfig(Section):
         Args:
             others: nested settings of another version, written too.
         """
-        return dump_yaml(_merge(others, self.model_dump(mode="json")))
-
-
-def dotted_overrides(arguments: Sequence[str]) -> dict[str, Any]:
-    """`training.epochs=3` on the command line as nested settings; values are YAML.
-
-    Raises:
-        SettingError: an argument without `=`.
-    """
-    values: dict[str, Any] = {}
-    for argument in arguments:
-        name, equals, text = argument.partition("=")
-        if not equals:
-            raise SettingError(
-                [f"{argument!r} is not a setting: write section.key=value, e.g. training.epochs=3"]
-            )
-        values = _merge(values, nested(name.strip(), parse_yaml(text, name)))
-    return values
-
-
-def nested(dotted: str, value: Any) -> dict[str, Any]:
-    """`nested("a.b", 1)` is `{"a": {"b": 1}}`."""
-    for part in reversed(dotted.split(".")):
-        value = {part: value}
-    return dict(value)
+        return dump_yaml(merge_layers(others, self.model_dump(mode="json")))
 
 
 def setting_names(section: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:
@@ -451,30 +427,11 @@ def _unknown_names(values: Mapping[str, Any]) -> list[str]:
     sections = {name.rpartition(".")[0] for name in known}
     return [
         name
-        for name in _leaves(values)
+        for name in leaf_names(values)
         if name not in known
         and name not in sections
         and not known & {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}
     ]
-
-
-def _divided(
-    values: Mapping[str, Any], names: Sequence[str], prefix: str = ""
-) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Nested settings without those of some dotted names, and these."""
-    rest: dict[str, Any] = {}
-    named: dict[str, Any] = {}
-    for key, value in values.items():
-        if f"{prefix}{key}" in names:
-            named[key] = value
-        elif isinstance(value, Mapping):
-            inner = _divided(value, names, f"{prefix}{key}.")
-            for part, found in zip((rest, named), inner, strict=True):
-                if found:
-                    part[key] = found
-        else:
-            rest[key] = value
-    return rest, named
 
 
 def _near_settings(name: str, known: Sequence[str]) -> str:
@@ -500,22 +457,6 @@ def _check_values(config: type[TrainConfig], values: Mapping[str, Any], source: 
     except ValidationError as error:
         if problems := _sentences(error, only_located=True):
             raise SettingError(problems, source) from error
-
-
-def _leaves(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    for key, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}"
-
-
-def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
-    merged = dict(below)
-    for key, value in above.items():
-        old = merged.get(key)
-        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
-    return merged
 
 
 def _sentences(error: ValidationError, *, only_located: bool = False) -> list[str]:

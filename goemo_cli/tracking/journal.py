@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
+from goemo_cli.core.events import Histogram
 from goemo_cli.core.files import path_from_root
-from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker

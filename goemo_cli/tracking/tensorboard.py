@@ -9,9 +9,9 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from goemo_cli.core.histogram import Histogram
+from goemo_cli.core.events import Histogram
+from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.names import RunName
-from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.tracking.base import Artifact, Picture, Table
 
 

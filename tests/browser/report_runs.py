@@ -6,9 +6,9 @@ from pathlib import Path
 
 from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.files import write_text
+from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.training.train import train
 
 LABELS = ("</script><script>window.hacked=1</script>", "a|b & \u202ec", "joy", "zeal")

@@ -7,7 +7,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
-from goemo_cli.core.taxonomies import TAXONOMIES
+from goemo_cli.core.labels import TAXONOMIES
 
 TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
 

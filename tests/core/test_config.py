@@ -9,15 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError
-from goemo_cli.core.settings import (
-    TrainConfig,
-    dotted_overrides,
-    environment,
-    is_offline,
-    nested,
-    setting_names,
-)
-from goemo_cli.core.yaml_files import parse_yaml
+from goemo_cli.core.layering import dotted_overrides, nested, parse_yaml
+from goemo_cli.core.settings import TrainConfig, environment, is_offline, setting_names
 
 
 def settings(*arguments: str) -> TrainConfig:

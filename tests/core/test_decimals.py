@@ -2,7 +2,7 @@
 
 import pytest
 
-from goemo_cli.core.decimals import decimal, span
+from goemo_cli.core.events import decimal, span
 
 
 @pytest.mark.parametrize(

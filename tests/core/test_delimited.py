@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from goemo_cli.core.delimited import MOST_LINE_ENDS, TableFormat, open_table
+from goemo_cli.core.csv_files import MOST_LINE_ENDS, TableFormat, open_table
 from goemo_cli.core.errors import DataFileError
 
 TEXTS = ['he said "no"', "plain", "two\nlines", "a\ttab", '"whole"', "", "a, b", '"open']

@@ -1,7 +1,7 @@
 """Headlines: what lists of runs show, taken from metrics.json."""
 
-from goemo_cli.core.headline import SCORE_KEYS, headline_of
-from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS
+from goemo_cli.core.headline import headline_of
+from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS, SCORE_KEYS
 from tests.synthetic_runs import scores
 
 

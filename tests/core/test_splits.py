@@ -2,7 +2,7 @@
 
 import pytest
 
-from goemo_cli.core.splits import parse_split
+from goemo_cli.core.labels import parse_split
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.yaml_files import dump_yaml, parse_yaml, read_yaml_mapping
+from goemo_cli.core.layering import dump_yaml, parse_yaml, read_yaml_mapping
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from goemo_cli.core.labels import EMOTIONS
-from goemo_cli.core.taxonomies import PAPER_F1, PAPER_F1_MACRO, ROLL_UPS, TAXONOMIES, applicable
+from goemo_cli.core.labels import EMOTIONS, PAPER_F1, PAPER_F1_MACRO, ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.metrics.taxonomy import in_taxonomy, roll_up_labels, roll_up_probabilities
 

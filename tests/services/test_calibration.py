@@ -20,9 +20,9 @@ from goemo_cli.core.checkpoint import (
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import Event, FileWritten, Warning
 from goemo_cli.core.files import read_json_object, sha256_file, write_json
+from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
-from goemo_cli.core.splits import SPLITS
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.calibration import assess

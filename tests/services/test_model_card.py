@@ -13,10 +13,10 @@ import pytest
 from huggingface_hub import ModelCard
 
 from goemo_cli.core.checkpoint import CARD, Checkpoint
+from goemo_cli.core.labels import PAPER_F1_MACRO
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
-from goemo_cli.core.taxonomies import PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.evaluation.tune import tune_run

@@ -25,8 +25,8 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.events import Advanced, Event, Warning
+from goemo_cli.core.labels import TAXONOMIES
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.taxonomies import TAXONOMIES
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.predicting import prediction_log

@@ -19,11 +19,11 @@ from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataError, SettingError
 from goemo_cli.core.events import Event, FileWritten
 from goemo_cli.core.files import sha256_file, write_text
+from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.services.evaluation.calibrate import calibrate

@@ -13,12 +13,11 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError
-from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.labels import EMOTIONS, PAPER_F1
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
-from goemo_cli.core.taxonomies import PAPER_F1
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of

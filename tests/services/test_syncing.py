@@ -15,9 +15,8 @@ from goemo_cli.core.errors import (
     NotFoundError,
     RemoteError,
 )
-from goemo_cli.core.events import Event, Info
+from goemo_cli.core.events import Event, Histogram, Info
 from goemo_cli.core.files import write_text
-from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig

@@ -10,7 +10,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, IntArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.core.labels import SPLITS, Split
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
 

@@ -5,8 +5,7 @@ from pathlib import Path
 
 from goemo_cli.core.errors import DataError, DataFileError, UnknownLabelError
 from goemo_cli.core.files import sha256_file
-from goemo_cli.core.labels import EMOTIONS
-from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.core.labels import EMOTIONS, SPLITS, Split
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, multi_hot
 
 FILES: dict[str, str] = {

@@ -4,7 +4,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from goemo_cli.core.splits import Split
+from goemo_cli.core.labels import Split
 from goemo_cli.ml.data.dataset import Dataset
 
 _PAIRS: tuple[tuple[Split, Split], ...] = (("test", "train"), ("test", "val"), ("val", "train"))

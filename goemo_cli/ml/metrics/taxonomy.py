@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, FloatArray
-from goemo_cli.core.taxonomies import TAXONOMIES, RollUp, TaxonomyName
+from goemo_cli.core.labels import TAXONOMIES, RollUp, TaxonomyName
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 
 

@@ -10,10 +10,9 @@ from safetensors.numpy import load_file, save_file
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
 from goemo_cli.core.files import atomic_path, library_writes, read_json_object, write_json
-from goemo_cli.core.probabilities import require_probabilities
 
 VOCABULARY = "tfidf.json"
 ARRAYS = "tfidf.safetensors"

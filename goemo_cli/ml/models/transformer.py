@@ -9,11 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from goemo_cli.core.arrays import DoubleArray, FloatArray
+from goemo_cli.core.arrays import DoubleArray, FloatArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
 from goemo_cli.core.model_folders import CONFIG, weight_files
-from goemo_cli.core.probabilities import require_probabilities
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.models.dropout import use_cheap_dropout
 from goemo_cli.ml.models.packed_linear import packed_linears

@@ -13,8 +13,7 @@ from torch import Tensor
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
 from goemo_cli.core.errors import TrainingFailedError
-from goemo_cli.core.events import EpochScores
-from goemo_cli.core.histogram import Histogram
+from goemo_cli.core.events import EpochScores, Histogram
 from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.metrics.ranking import roc_auc_micro

@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray
+from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.settings import DataSettings
-from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.label_cells import separator_within
 from goemo_cli.ml.data.leaks import leaks

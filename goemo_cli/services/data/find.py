@@ -14,11 +14,9 @@ from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataError, DataNotFoundError, MissingPackageError, RemoteError, did_you_mean
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
-from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.labels import EMOTIONS, SPLITS, Split, applicable, parse_split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import DataSettings, environment, is_offline
-from goemo_cli.core.splits import SPLITS, Split, parse_split
-from goemo_cli.core.taxonomies import applicable
 from goemo_cli.ml.data import goemotions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, joined
 from goemo_cli.ml.data.splits import stratified_split

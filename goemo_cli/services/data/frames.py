@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.delimited import TableFormat, open_table
+from goemo_cli.core.csv_files import TableFormat, open_table
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError, did_you_mean
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import LabelledTexts, multi_hot, without_surrogates

@@ -11,10 +11,10 @@ from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_m
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.core.splits import Split
 from goemo_cli.ml.metrics.calibration import BINS, FEW_POSITIVES, assess
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, METHODS, Calibrator, Method
 from goemo_cli.ml.metrics.calibrators import FOLDS, cross_fitted, fit_calibrator

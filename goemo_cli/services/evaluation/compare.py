@@ -11,7 +11,6 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import csv_text
-from goemo_cli.core.decimals import decimal
 from goemo_cli.core.events import (
     Advanced,
     EventHandler,
@@ -19,12 +18,13 @@ from goemo_cli.core.events import (
     PhaseEnded,
     PhaseStarted,
     Warning,
+    decimal,
     ignore,
 )
 from goemo_cli.core.files import write_text
-from goemo_cli.core.headline import LOWER_IS_BETTER
+from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.splits import Split
+from goemo_cli.core.schema import LOWER_IS_BETTER
 from goemo_cli.ml.metrics.bootstrap import RESAMPLES, SEED
 from goemo_cli.ml.metrics.comparison import (
     ALPHA,

@@ -10,9 +10,9 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, GoemoError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import sha256_file
+from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.runs.run_predictions import require_predictions
 

@@ -18,11 +18,11 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file
+from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import RULES, SCHEMA_VERSION
-from goemo_cli.core.splits import Split
 from goemo_cli.ml.metrics.confusions import (
     RowOutcomes,
     confused_pairs,

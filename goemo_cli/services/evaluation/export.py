@@ -10,9 +10,9 @@ from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout, split_predictions_name
 from goemo_cli.core.predictions import Predictions, write_predictions
-from goemo_cli.core.splits import Split
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.models.classifier import Classifier, load_classifier
 from goemo_cli.services.data.find import checkpoint_data

@@ -9,9 +9,8 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.decimals import decimal
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
-from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, decimal, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide

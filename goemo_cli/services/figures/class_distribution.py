@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from goemo_cli.core.arrays import IntArray
-from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     FAINT,

@@ -6,7 +6,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.core.splits import SPLITS
+from goemo_cli.core.labels import SPLITS
 from goemo_cli.services.figures.class_distribution import draw_counts
 from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import counted, named, percent, shown

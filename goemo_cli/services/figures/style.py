@@ -22,8 +22,8 @@ from numpy.typing import ArrayLike
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.files import atomic_path
+from goemo_cli.core.labels import Split
 from goemo_cli.core.schema import SOURCES_KEY
-from goemo_cli.core.splits import Split
 
 DPI = 150
 WIDTH = 10.0

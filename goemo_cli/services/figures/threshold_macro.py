@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
+from goemo_cli.core.labels import Split
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.splits import Split
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.metrics.scoring import f1_macro
 from goemo_cli.ml.metrics.thresholds import GRID

@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
-from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.services.figures.class_distribution import split_sizes
 from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.style import (

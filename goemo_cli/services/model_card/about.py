@@ -1,6 +1,6 @@
 """What a model is, what it is for and not for, what it was trained on, and what is known to be wrong with that."""
 
-from goemo_cli.core.splits import SPLITS
+from goemo_cli.core.labels import SPLITS
 from goemo_cli.services.model_card.facts import PAPER, Facts
 from goemo_cli.services.report.markdown_text import plain, score, table
 

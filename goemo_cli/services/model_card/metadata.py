@@ -7,8 +7,8 @@ Source:
 from collections.abc import Iterator
 from typing import Any
 
+from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.schema import RULES
-from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.model_card.facts import GOEMOTIONS_ON_HUB, Facts
 
 _OF_RULE = (

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from goemo_cli.core.decimals import decimal
+from goemo_cli.core.events import decimal
+from goemo_cli.core.labels import PAPER_F1_MACRO
 from goemo_cli.core.schema import RULES
-from goemo_cli.core.taxonomies import PAPER_F1_MACRO
 from goemo_cli.services.model_card.facts import PAPER, Facts
 from goemo_cli.services.report.markdown_text import plain, score, table
 

@@ -9,7 +9,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
-from goemo_cli.core.taxonomies import TAXONOMIES, TaxonomyName, applicable
+from goemo_cli.core.labels import TAXONOMIES, TaxonomyName, applicable
 from goemo_cli.core.thresholds import Decision, Thresholds
 from goemo_cli.ml.metrics.calibrator import Calibrator
 from goemo_cli.ml.metrics.taxonomy import roll_up_probabilities

@@ -7,7 +7,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, get_args
 
-from goemo_cli.core.delimited import open_table
+from goemo_cli.core.csv_files import open_table
 from goemo_cli.core.errors import (
     DataFileError,
     MissingPackageError,

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.errors import DataNotFoundError
-from goemo_cli.core.splits import SPLITS, Split
+from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.leaks import Leak, leaks, normalised
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions

@@ -5,7 +5,7 @@ import unicodedata
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from goemo_cli.core.decimals import decimal
+from goemo_cli.core.events import decimal
 
 _MEANS_SOMETHING = re.compile(r"([\\`*\[\]|~])")
 

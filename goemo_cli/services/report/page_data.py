@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from goemo_cli.core.arrays import BoolArray
+from goemo_cli.core.labels import Split
 from goemo_cli.core.schema import HISTORY_KEYS, RULES
-from goemo_cli.core.splits import Split
 from goemo_cli.services.figures.label_grid import LEAST
 from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.data_facts import SplitFacts

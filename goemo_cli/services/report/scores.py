@@ -6,8 +6,8 @@ from typing import Any
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.core.schema import RULES
-from goemo_cli.core.taxonomies import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import is_published_test
 from goemo_cli.services.evaluation.compare import DISPLAY_NAMES
 from goemo_cli.services.report.parts import require

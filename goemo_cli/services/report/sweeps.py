@@ -10,9 +10,9 @@ from pathlib import Path
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.files import sha256_file
+from goemo_cli.core.layering import read_yaml_mapping
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.yaml_files import read_yaml_mapping
 from goemo_cli.services.report.parts import Missing, part, visible
 from goemo_cli.services.sweep.sweep_file import Goal, Method, read_sweep_file
 

@@ -10,10 +10,10 @@ from typing import Any, Literal
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, read_manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
-from goemo_cli.core.headline import LOWER_IS_BETTER, SCORE_KEYS, headline_of
+from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.selection import refuse_test_score
+from goemo_cli.core.schema import LOWER_IS_BETTER, SCORE_KEYS, refuse_test_score
 from goemo_cli.services.runs.locks import holder_of
 
 State = Literal["finished", "running", "unfinished", "damaged"]

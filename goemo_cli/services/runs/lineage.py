@@ -12,9 +12,9 @@ from typing import Any
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
+from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
-from goemo_cli.core.splits import SPLITS
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order

@@ -12,11 +12,10 @@ from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.files import sha256_file
-from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.labels import EMOTIONS, SPLITS, Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import HISTORY_KEYS
-from goemo_cli.core.splits import SPLITS, Split
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator

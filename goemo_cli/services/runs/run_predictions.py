@@ -4,9 +4,9 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.splits import Split
 from goemo_cli.ml.data.dataset import LabelledTexts
 
 

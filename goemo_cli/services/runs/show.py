@@ -8,8 +8,9 @@ from typing import Any
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
 from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, ignore
-from goemo_cli.core.headline import SCORE_KEYS, headline_of
+from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import SCORE_KEYS
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import (
     VAL_METRICS,
@@ -184,7 +185,8 @@ def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
 
 def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     from goemo_cli.core.catalogue import model_entry
-    from goemo_cli.core.settings import TrainConfig, nested
+    from goemo_cli.core.layering import nested
+    from goemo_cli.core.settings import TrainConfig
 
     settings = _settings(checkpoint)
     model = str(settings.get("model.name"))
@@ -199,7 +201,7 @@ def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """The file as it stands, not as this version would read it: older runs have settings that are gone."""
-    from goemo_cli.core.yaml_files import read_yaml_mapping
+    from goemo_cli.core.layering import read_yaml_mapping
 
     return flat(read_yaml_mapping(checkpoint.path / CONFIG))
 

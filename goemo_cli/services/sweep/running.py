@@ -16,10 +16,10 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import GoemoError, TrainingFailedError
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.files import write_text
+from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import environment
-from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Objectives, objectives_of, scores_of
 from goemo_cli.services.sweep.plan import total_trials

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from goemo_cli.core.errors import NotFoundError, SettingError, UnknownSettingError, did_you_mean
+from goemo_cli.core.layering import nested, read_yaml_mapping
 from goemo_cli.core.names import model_slug
-from goemo_cli.core.settings import TrainConfig, nested, setting_names
-from goemo_cli.core.yaml_files import read_yaml_mapping
+from goemo_cli.core.settings import TrainConfig, setting_names
 from goemo_cli.services.sweep.search_space import Parameter, is_number, parse_parameters
 
 Method = Literal["bayes", "random", "grid", "custom"]

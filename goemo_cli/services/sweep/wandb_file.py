@@ -6,9 +6,9 @@ from typing import Any
 
 from goemo_cli.core.errors import SettingError, TrainingFailedError
 from goemo_cli.core.events import EventHandler, Info, ignore
+from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import WandbSettings
-from goemo_cli.core.yaml_files import dump_yaml
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, objectives_of
 from goemo_cli.services.sweep.search_space import Parameter

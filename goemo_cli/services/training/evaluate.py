@@ -21,11 +21,11 @@ from goemo_cli.core.checkpoint import (
 from goemo_cli.core.events import EventHandler, FileWritten, Warning
 from goemo_cli.core.files import sha256_file, write_json, write_text
 from goemo_cli.core.headline import headline_of
+from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
-from goemo_cli.core.taxonomies import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.scoring import score_split
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities

@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Iterable
 from typing import Any
 
-from goemo_cli.core.headline import SCORE_KEYS
+from goemo_cli.core.schema import SCORE_KEYS
 from goemo_cli.services.runs.index import ListedRun
 
 

@@ -7,10 +7,10 @@ from typing import Any
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, ignore
+from goemo_cli.core.layering import dotted_overrides, nested, read_yaml_mapping
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import TrainConfig, dotted_overrides, nested
-from goemo_cli.core.yaml_files import read_yaml_mapping
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.references import open_run
 
 _HERE = Layout()

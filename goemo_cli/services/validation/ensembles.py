@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, iter_predictions
-from goemo_cli.core.splits import Split
 from goemo_cli.services.validation.report import ValidationReport
 
 MEAN_TOLERANCE = 1e-6

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import HISTORY_KEYS, PER_CLASS_COLUMNS, RANKING_KEYS, RULE_KEYS, RULES
-from goemo_cli.core.splits import SPLITS
 from goemo_cli.services.validation.report import ValidationReport
 
 _FRACTIONS = {*RULE_KEYS, *RANKING_KEYS, "val_f1_macro", "val_f1_micro", "val_auc_micro"}

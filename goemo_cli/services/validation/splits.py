@@ -1,7 +1,7 @@
 """What a run recorded of its data, against the published GoEmotions splits."""
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
-from goemo_cli.core.splits import SPLITS
+from goemo_cli.core.labels import SPLITS
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
 from goemo_cli.services.validation.report import ValidationReport
 

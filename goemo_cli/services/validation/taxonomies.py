@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
-from goemo_cli.core.taxonomies import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
+from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
 from goemo_cli.ml.metrics.thresholds import fit_thresholds

@@ -7,7 +7,7 @@ from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.errors import GoemoError, MissingPackageError, RemoteError, SettingError
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.selection import check_val_metric
+from goemo_cli.core.schema import check_val_metric
 from goemo_cli.services.wandb.access import require_network
 from goemo_cli.services.wandb.install import DownloadResult, download_files
 from goemo_cli.services.wandb.listing import USUAL, Listing, list_artifact, list_run

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.delimited import TABLE_FORMATS, TableFormat, open_table
+from goemo_cli.core.csv_files import TABLE_FORMATS, TableFormat, open_table
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.tracking.software import installed_versions
 

@@ -6,8 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Protocol
 
-from goemo_cli.core.csv_files import atomic_csv
-from goemo_cli.core.delimited import TABLE_FORMATS, open_table
+from goemo_cli.core.csv_files import TABLE_FORMATS, atomic_csv, open_table
 from goemo_cli.core.errors import DataFileError, SettingError
 from goemo_cli.core.files import atomic_path, staged_files
 

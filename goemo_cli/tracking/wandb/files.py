@@ -15,8 +15,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.core.headline import LOWER_IS_BETTER
-from goemo_cli.core.selection import check_val_metric
+from goemo_cli.core.schema import LOWER_IS_BETTER, check_val_metric
 from goemo_cli.core.settings import DEFAULT_PROJECT, wandb_environment
 from goemo_cli.tracking.wandb.http import Fetcher, Limits
 from goemo_cli.tracking.wandb.names import Algorithm, RemoteFile, RunReference

@@ -13,8 +13,8 @@ import wandb
 from PIL import Image
 
 from goemo_cli.core.errors import NotFoundError
+from goemo_cli.core.events import Histogram
 from goemo_cli.core.files import write_text
-from goemo_cli.core.histogram import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table
 from goemo_cli.tracking.wandb.process import WandbTarget

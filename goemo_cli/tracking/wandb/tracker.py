@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import StorageError
-from goemo_cli.core.histogram import Histogram
+from goemo_cli.core.events import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table
 from goemo_cli.tracking.journal import journal_path

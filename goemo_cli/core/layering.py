@@ -1,6 +1,10 @@
-"""YAML as people expect it: `2e-5` is a number, a key that stands twice is an error, no aliases, no objects."""
+"""Layers of settings: YAML files and `key=value` arguments, and how they are merged.
+
+YAML as people expect it: `2e-5` is a number, a duplicate key is an error, and there are no aliases and no objects.
+"""
 
 import re
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -100,3 +104,66 @@ _Dumper.yaml_implicit_resolvers = {
 def dump_yaml(value: Any) -> str:
     """YAML text of plain values, key order kept, that `parse_yaml` reads back to the same values."""
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
+
+
+def dotted_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+    """`training.epochs=3` on the command line as nested settings; values are YAML.
+
+    Raises:
+        SettingError: an argument without `=`.
+    """
+    values: dict[str, Any] = {}
+    for argument in arguments:
+        name, equals, text = argument.partition("=")
+        if not equals:
+            raise SettingError(
+                [f"{argument!r} is not a setting: write section.key=value, e.g. training.epochs=3"]
+            )
+        values = merge_layers(values, nested(name.strip(), parse_yaml(text, name)))
+    return values
+
+
+def nested(dotted: str, value: Any) -> dict[str, Any]:
+    """`nested("a.b", 1)` is `{"a": {"b": 1}}`."""
+    for part in reversed(dotted.split(".")):
+        value = {part: value}
+    return dict(value)
+
+
+def divide(
+    values: Mapping[str, Any], names: Sequence[str], prefix: str = ""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Nested settings without those of some dotted names, and these."""
+    rest: dict[str, Any] = {}
+    named: dict[str, Any] = {}
+    for key, value in values.items():
+        if f"{prefix}{key}" in names:
+            named[key] = value
+        elif isinstance(value, Mapping):
+            inner = divide(value, names, f"{prefix}{key}.")
+            for part, found in zip((rest, named), inner, strict=True):
+                if found:
+                    part[key] = found
+        else:
+            rest[key] = value
+    return rest, named
+
+
+def leaf_names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """The dotted name of every value in nested settings."""
+    for key, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from leaf_names(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}"
+
+
+def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    """Nested settings; those of `above` replace those of `below` key by key."""
+    merged = dict(below)
+    for key, value in above.items():
+        old = merged.get(key)
+        merged[key] = (
+            merge_layers(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged
