@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.catalogue import Kind
 from goemo_cli.core.checkpoint import (
     CARD,
     CONFIG,
@@ -20,6 +19,7 @@ from goemo_cli.core.checkpoint import (
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.labels import EMOTIONS, TAXONOMIES
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import Kind
 from goemo_cli.core.settings import ModelSettings, ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator

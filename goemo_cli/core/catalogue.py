@@ -4,14 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import ModelNotFoundError, SettingError, did_you_mean
 from goemo_cli.core.layering import read_yaml_mapping
 from goemo_cli.core.names import family_of, model_slug
-
-Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
+from goemo_cli.core.schema import Kind
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, Self
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.model_folders import describe_foreign
 from goemo_cli.core.names import RunName
-from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.schema import SCHEMA_VERSION, Kind
 from goemo_cli.core.shapes import Document, manifest_fault, metrics_faults
 
 if TYPE_CHECKING:  # numpy, pydantic and yaml load when settings or thresholds are first asked for
-    from goemo_cli.core.catalogue import Kind
     from goemo_cli.core.documents import Manifest, Metrics
     from goemo_cli.core.settings import TrainConfig
     from goemo_cli.core.thresholds import Thresholds
@@ -58,8 +56,7 @@ class Checkpoint:
         if not path.is_dir():
             raise CheckpointNotFoundError(path)
         if missing := [name for name in _ALWAYS if not (path / name).is_file()]:
-            instead = None if RunName.parse(path.name) else describe_foreign(path)
-            raise CheckpointNotFoundError(path, missing, instead)
+            raise CheckpointNotFoundError(path, missing)
         manifest = read_manifest(path)
         run = RunName.parse(manifest["run"])
         assert run  # read_manifest has looked
@@ -76,7 +73,7 @@ class Checkpoint:
         return METRICS not in self.manifest_json["files"]
 
     @property
-    def kind(self) -> "Kind":
+    def kind(self) -> Kind:
         """What sort of model lies here."""
         kind: Kind = self.manifest_json.get("kind", "transformer")
         return kind
@@ -219,7 +216,7 @@ def write_manifest(
     folder: Path,
     *,
     run: RunName,
-    kind: "Kind",
+    kind: Kind,
     labels: tuple[str, ...],
     parents: Mapping[str, Any],
     headline: Mapping[str, Any] | None = None,

@@ -35,9 +35,9 @@ class Document(BaseModel):
 
     def write(self, path: Path) -> None:
         """Write the values that were set, atomically and in the order of the fields."""
-        write_json(path, self.to_json())
+        write_json(path, self.as_json())
 
-    def to_json(self) -> dict[str, Any]:
+    def as_json(self) -> dict[str, Any]:
         """The values that were set, as JSON types, by the names used in the file."""
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 

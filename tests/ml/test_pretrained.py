@@ -14,11 +14,11 @@ import torch
 from safetensors.torch import load_file, save, save_file
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError, ModelFolderError, ModelNotFoundError
 from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
+from goemo_cli.ml.models.folders import open_checkpoint
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.models.weight_safety import require_sound_weights
 from goemo_cli.ml.training.batches import encode, unknown_share
@@ -370,7 +370,7 @@ def test_folders_that_are_not_models_say_what_they_are_and_how_to_use_them(
     with pytest.raises(ModelNotFoundError, match=reason):
         start(folder)
     with pytest.raises(CheckpointNotFoundError, match=reason):
-        Checkpoint.open(folder)
+        open_checkpoint(folder)
 
 
 @pytest.mark.parametrize(
@@ -382,12 +382,12 @@ def test_of_some_folders_only_the_encoder_is_used_and_it_is_said(folder: Path, n
     _, said = start(folder)
     assert any(kind in event.message for event in said if isinstance(event, Info))
     with pytest.raises(CheckpointNotFoundError, match=f"{kind}.* goemo train --model"):
-        Checkpoint.open(folder)
+        open_checkpoint(folder)
 
 
 def test_a_model_without_manifest_is_not_a_checkpoint_but_can_be_trained_on(folder: Path):
     with pytest.raises(CheckpointNotFoundError, match=r"a transformers model; .* goemo train --model"):
-        Checkpoint.open(folder)
+        open_checkpoint(folder)
 
 
 def test_float_weights_of_any_precision_load(folder: Path):

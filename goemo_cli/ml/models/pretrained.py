@@ -17,8 +17,8 @@ from goemo_cli.core.errors import (
     TrainingFailedError,
 )
 from goemo_cli.core.files import read_json_object
-from goemo_cli.core.model_folders import CONFIG, weight_files
 from goemo_cli.ml.models.devices import is_out_of_memory
+from goemo_cli.ml.models.folders import CONFIG, weight_files
 from goemo_cli.ml.models.quiet import quiet_transformers
 from goemo_cli.ml.models.weight_safety import require_finite, require_sound_weights
 from goemo_cli.ml.training.batches import encode

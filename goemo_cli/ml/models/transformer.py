@@ -12,9 +12,9 @@ from torch import nn
 from goemo_cli.core.arrays import DoubleArray, FloatArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
-from goemo_cli.core.model_folders import CONFIG, weight_files
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.models.dropout import use_cheap_dropout
+from goemo_cli.ml.models.folders import CONFIG, weight_files
 from goemo_cli.ml.models.packed_linear import packed_linears
 from goemo_cli.ml.models.pretrained import (
     has_whole_head,

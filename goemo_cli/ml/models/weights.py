@@ -13,8 +13,8 @@ from goemo_cli.core.errors import (
     ModelNotFoundError,
     RemoteError,
 )
-from goemo_cli.core.model_folders import weight_files
 from goemo_cli.core.settings import is_offline
+from goemo_cli.ml.models.folders import weight_files
 
 _WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
 _ONLY_IN_BIN = ["pytorch_model.bin", "pytorch_model-*.bin"]

@@ -18,6 +18,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.models.classifier import PRECISIONS, Classifier, load_classifier
+from goemo_cli.ml.models.folders import open_checkpoint
 from goemo_cli.services.predicting.label_rule import LabelRule, label_rule
 from goemo_cli.services.predicting.prediction_log import PredictionLog
 from goemo_cli.services.runs.references import open_run
@@ -264,7 +265,7 @@ def _opened(checkpoint: Checkpoint | Path | str, layout: Layout, on_event: Event
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
     if isinstance(checkpoint, Path):
-        return Checkpoint.open(checkpoint)
+        return open_checkpoint(checkpoint)
     return open_run(checkpoint, layout, on_event=on_event)
 
 

@@ -16,6 +16,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.ml.models.folders import open_checkpoint
 from goemo_cli.services.runs.index import (
     BEST_METRIC,
     OLD_BEST_METRIC,
@@ -46,7 +47,7 @@ def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
         SettingError: several runs share the beginning, or @best names no val metric.
         CorruptArtifactError: the run is damaged.
     """
-    return Checkpoint.open(find_run(reference, layout, on_event))
+    return open_checkpoint(find_run(reference, layout, on_event))
 
 
 def find_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Path:

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.catalogue import Kind
 from goemo_cli.core.checkpoint import (
     CARD,
     CONFIG,
@@ -25,6 +24,7 @@ from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.core.schema import Kind
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.scoring import score_split

@@ -23,13 +23,13 @@ from goemo_cli.core.events import (
     StoppedEarly,
     Warning,
 )
-from goemo_cli.core.model_folders import only_its_encoder
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.settings import ModelSettings, TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy
 from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.ml.models.devices import Precision, describe_device, pick_device, pick_precision
+from goemo_cli.ml.models.folders import only_its_encoder
 from goemo_cli.ml.models.tfidf import fit_tfidf, load_tfidf
 from goemo_cli.ml.models.tiny import build_tiny
 from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, load_transformer
