@@ -47,7 +47,7 @@ def export_metrics(
             "layout": layout,
             "output": output,
             "threshold": threshold,
-            "listen": screen,
+            "on_event": screen,
         }
         if opened:
             result = metrics_of_checkpoint(
