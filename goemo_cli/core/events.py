@@ -1,8 +1,10 @@
-"""What services report while they work, and how its numbers are shown in text."""
+"""Events that services emit while they work, and how their numbers are shown in text."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 
 @dataclass(frozen=True)
@@ -113,7 +115,36 @@ def line_of(event: Event) -> str | None:
 
 
 def ignore(event: Event) -> None:
-    """The listener of those who do not listen."""
+    """An event handler that does nothing."""
+
+
+class Advance(Protocol):
+    """Reports progress within a phase: an amount in the phase's unit, and a detail to show next to the bar."""
+
+    def __call__(self, amount: int, detail: str = "", /) -> None:
+        """Report the amount done since the last call."""
+        ...
+
+
+@contextmanager
+def progress(on_event: EventHandler, name: str, total: int, unit: str = "comments") -> Iterator[Advance]:
+    """Show the progress of a piece of work of known length; it ends with the block, also after an exception.
+
+    Args:
+        on_event: receives `PhaseStarted`, `Advanced` and `PhaseEnded`.
+        name: of the work, as the progress bar shows it.
+        total: length of the work in its unit.
+        unit: what is counted.
+    """
+
+    def advance(amount: int, detail: str = "", /) -> None:
+        on_event(Advanced(amount, detail))
+
+    on_event(PhaseStarted(name, total, unit))
+    try:
+        yield advance
+    finally:
+        on_event(PhaseEnded())
 
 
 @dataclass(frozen=True)
