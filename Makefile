@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types quick test-all docs clean
+.PHONY: help install demo test check format lint types quick test-all coverage docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -47,6 +47,12 @@ quick: $(STAMP)
 test-all: $(STAMP) ## the quick tests and those that really train
 	$(BIN)/pytest -n 3 --dist loadfile
 	$(BIN)/pytest -m slow
+
+coverage: $(STAMP) ## run the quick tests and print the line coverage of goemo_cli; below 95 % is an error
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest -n 3 --dist loadfile -q
+	$(BIN)/coverage combine --quiet
+	$(BIN)/coverage report
 
 format: $(STAMP) ## format and sort
 	$(BIN)/ruff format .
