@@ -60,5 +60,5 @@ def faults(root: Path) -> Iterator[str]:
 
 if __name__ == "__main__":
     problems = list(faults(ROOT))
-    print("\n".join(problems), file=sys.stderr)
+    sys.stderr.write("".join(f"{problem}\n" for problem in problems))
     sys.exit(1 if problems else 0)
