@@ -24,7 +24,8 @@ COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )?(goemo [^\n#|]+?)\s*(?:#.*|\|.*)?$", re
 PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SLOW = {"sweep.md"}
 """Pages whose programs train several models."""
-LINK = re.compile(r"\]\((?!https?://)([^)#]+)")
+LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
+CODE = re.compile(r"```.*?```", re.DOTALL)
 
 
 def commands() -> list[str]:
@@ -50,11 +51,19 @@ def test_every_command_shown_exists_with_its_options(command: str) -> None:
         assert flag in shown.output, command
 
 
+def anchors(page: Path) -> list[str]:
+    """The anchors of the headings of a page, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.*)$", CODE.sub("", page.read_text(encoding="utf-8")), re.MULTILINE)
+    return [re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings]
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_links_lead_somewhere(page: Path) -> None:
-    text = re.sub(r"```.*?```", "", page.read_text(encoding="utf-8"), flags=re.DOTALL)
-    missing = [link for link in LINK.findall(text) if not (page.parent / link).exists()]
-    assert missing == []
+    for link, anchor in LINK.findall(CODE.sub("", page.read_text(encoding="utf-8"))):
+        target = page.parent / link if link else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), f"{link}#{anchor}"
 
 
 @pytest.mark.parametrize("name", ["cli", "config"])
