@@ -1,8 +1,9 @@
-"""From a CSV of one's own to a report, through the library: python examples/own_data.py [FOLDER] [MODEL].
+"""From your CSV to a report, with the library: python examples/own_data.py [FOLDER] [MODEL].
 
-Writes its own data (Spanish restaurant reviews with five labels, made from templates), trains on it, fits thresholds
-for the precision that is wanted, draws figures, predicts and explains new texts, and writes a report, all below FOLDER.
-For your own data change `data` and COLUMNS. MODEL is any that `goemo models` lists; tfidf, the default, needs seconds.
+The program writes its data (Spanish restaurant reviews with five labels, made from templates), trains on it, fits
+thresholds for a minimum precision, draws figures, predicts and explains new texts, and writes a report. All files are
+written to FOLDER. To use your data, change `data` and COLUMNS. MODEL is a name that `goemo models` lists; the default,
+tfidf, needs seconds.
 """
 # ruff: noqa: T201
 
@@ -45,29 +46,29 @@ THINGS = (
 
 
 def write_reviews(path: Path, rows: int, seed: int = 0) -> None:
-    """Different reviews with one or two emotions; one in twenty labels is wrong, as labels are."""
+    """Write different reviews with one or two emotions. One in twenty labels is wrong, as in real data."""
     rng, seen = random.Random(seed), set[str]()
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
         writer.writerow(["reseña", "emociones"])
         while len(seen) < rows:
             emotions = rng.sample(sorted(PARTS), k=rng.choice([1, 2, 2]))
-            text = ", ".join(rng.choice(PARTS[one]).format(rng.choice(THINGS)) for one in emotions)
+            text = ", ".join(rng.choice(PARTS[emotion]).format(rng.choice(THINGS)) for emotion in emotions)
             text += rng.choice(["", ".", "!", " :)"])
-            labels = {rng.choice(sorted(PARTS)) if rng.random() < 0.05 else one for one in emotions}
+            labels = {rng.choice(sorted(PARTS)) if rng.random() < 0.05 else emotion for emotion in emotions}
             if text not in seen:
                 writer.writerow([text, ",".join(sorted(labels))])
                 seen.add(text)
 
 
 def say(event: Event) -> None:
-    """Services tell what they do; of all that, what a person should know."""
+    """Print the messages for people among the events of a service."""
     if isinstance(event, (Info, Warning)):
         print(f"  {event.message}")
 
 
 def main(folder: Path, model: str) -> None:
-    """What `goemo train`, `tune`, `figures`, `predict`, `explain` and `report` do."""
+    """Do the work of `goemo train`, `tune`, `figures`, `predict`, `explain` and `report`."""
     folder.mkdir(parents=True, exist_ok=True)
     data, layout = folder / "reviews.csv", Layout(folder)
     write_reviews(data, 1500)
@@ -87,7 +88,7 @@ def main(folder: Path, model: str) -> None:
     figures = draw_figures(layout, runs=[run.run])
     print(f"{len(figures.drawn)} figures in {layout.figures}")
 
-    run = Checkpoint.open(run.path)  # tuning wrote its thresholds anew
+    run = Checkpoint.open(run.path)  # tuning has written new thresholds
     predictor = Predictor.load(run)
     for text in NEW_TEXTS:
         labels = predictor.predict_one(text).labels

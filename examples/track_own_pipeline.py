@@ -1,7 +1,7 @@
 """A small pipeline whose data, model and predictions are versioned: python examples/track_own_pipeline.py.
 
-With WANDB_API_KEY set (or after `wandb login`) everything goes to W&B. Without, after one warning, it goes to the local
-store in artifacts/registry/; WANDB_MODE=disabled asks for that without a warning.
+With WANDB_API_KEY set (or after `wandb login`) everything is stored on W&B. Otherwise, after one warning, it is stored
+in artifacts/registry/. WANDB_MODE=disabled selects this local store without a warning.
 """
 # ruff: noqa: T201
 
