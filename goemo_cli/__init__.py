@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = ["Predictor", "__version__", "create_model"]
 
-_MODULES = {"Predictor": "services.predicting.predictor", "create_model": "services.model_factory"}
+_MODULES = {"Predictor": "services.predicting.predictor", "create_model": "services.training.model_factory"}
 
 
 def __getattr__(name: str) -> Any:
