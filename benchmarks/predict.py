@@ -1,11 +1,11 @@
-"""Comments per second of goemo's Predictor, beside transformers' pipeline with its defaults, on the GoEmotions test split.
+"""Comments per second of goemo's Predictor and of transformers' pipeline with its defaults, on the GoEmotions test split.
 
     OMP_NUM_THREADS=1 python benchmarks/predict.py CHECKPOINT --data-dir DIR [--rows N] [--rounds 3]
 
-Both classify the same comments with the same checkpoint in fp32, in turns within one process; of each round the ratio of
-times on the clock and of the processor's own (which other work on the machine disturbs less), and how many labels differ,
-are printed. The pipeline's scores are compared with the checkpoint's own thresholds. Loading is not counted. A transformer's
-checkpoint is needed.
+Both classify the same comments with the same checkpoint in fp32, alternating within one process. For each round the program
+prints the ratio of wall-clock times, the ratio of processor times (less affected by other work on the machine), and the
+number of different labels. The checkpoint's thresholds are applied to the pipeline's scores. Loading is not counted. The
+checkpoint must be that of a transformer.
 """
 
 import argparse

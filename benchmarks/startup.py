@@ -1,8 +1,8 @@
-"""CPU time until goemo answers, beside a bare Python and beside the import of torch.
+"""CPU time until goemo answers, compared with a bare Python and with the import of torch.
 
     python benchmarks/startup.py [--rounds 7]
 
-Measured as whole processes, interleaved, user plus system time of each child; medians and their ratios are printed.
+Measures whole processes, interleaved: user plus system time of each child. Prints medians and their ratios.
 """
 
 import argparse

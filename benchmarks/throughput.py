@@ -1,11 +1,11 @@
-"""Training throughput of goemo's loop beside Hugging Face's Trainer, interleaved in one run on the same comments.
+"""Training throughput of goemo's loop and of Hugging Face's Trainer, interleaved in one run on the same comments.
 
     python benchmarks/throughput.py --data-dir DIR [--rounds 3] [--comments 2048]
 
 Three contestants train MiniLM from the same weights: goemo as `goemo train` does; Trainer as run_classification.py
 sets it up by default (padding to 128 tokens, batches of 8, fp32); Trainer at its best settings here (dynamic padding,
-batches grouped by length, batch size of goemo, bf16 where goemo uses it, fused AdamW). What is reported are ratios of
-comments per second, round by round, since absolute numbers drift with the machine.
+batches grouped by length, batch size of goemo, bf16 if goemo uses it, fused AdamW). The program prints ratios of comments
+per second for each round, because absolute numbers drift with the machine.
 """
 
 import argparse

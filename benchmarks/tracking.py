@@ -1,15 +1,15 @@
-"""What mirroring a run costs: time inside the trackers' calls as a share of the training time, measured in one run each.
+"""The cost of trackers: time inside their calls as a share of the training time, measured in one run each.
 
     python benchmarks/tracking.py [--comments 384] [--epochs 2] [--model minilm]
 
-Mirrors: the journal alone, which is always on; with TensorBoard; with W&B, the real SDK against the loopback server of
+Trackers: the journal alone, which is always on; with TensorBoard; with W&B, the real SDK against the loopback server of
 the tests; with all of them and `log_every=1`; with histograms of all gradients and parameters. Three numbers each:
 
-- calls: seconds that the training waited for its trackers up to the last epoch, and counted histograms, as a share of
+- calls: seconds in which training waited for its trackers up to the last epoch and counted histograms, as a share of
   training time;
-- elsewhere: processor seconds that the W&B mirror and wandb-core took while the training went on, as the same share;
-  about a second of it is their start, whatever the training's length;
-- end: seconds from the finished files to the end of the run, which with W&B are the upload.
+- elsewhere: processor seconds of the W&B process and wandb-core during training, as the same share; about one second
+  of it is their start, for any length of training;
+- end: seconds from the finished files to the end of the run; with W&B this is the upload.
 """
 
 import argparse

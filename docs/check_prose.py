@@ -21,8 +21,9 @@ PHRASES = {
     r"\bbe had\b": "is unavailable",
     r"\bwhere (?:it|there|none|nothing|they) (?:is|are|has|have)\b": "if",
 }
-EXAMPLES = ("this so much",)
-"""Texts to classify, as examples show them."""
+EXAMPLES = ("this so much", "cannot stand this", "thank you so much")
+"""Texts to classify in examples."""
+PROGRAMS = ("goemo_cli", "benchmarks", "examples")
 
 
 def texts_of_code(path: Path) -> Iterator[tuple[int, str]]:
@@ -46,7 +47,8 @@ def texts_of_page(path: Path) -> Iterator[tuple[int, str]]:
 def faults(root: Path) -> Iterator[str]:
     """Every avoided phrase with its place and a better word."""
     pages = sorted([*root.glob("*.md"), *root.glob("docs/**/*.md"), *root.glob("*/README.md")])
-    places = [(path, texts_of_code(path)) for path in sorted(root.glob("goemo_cli/**/*.py"))]
+    programs = sorted(path for folder in PROGRAMS for path in root.glob(f"{folder}/**/*.py"))
+    places = [(path, texts_of_code(path)) for path in programs]
     places += [(path, texts_of_page(path)) for path in pages if path.name != "CHANGELOG.md"]
     for path, texts in places:
         for line, text in texts:
