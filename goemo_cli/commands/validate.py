@@ -1,5 +1,6 @@
 """goemo validate."""
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,6 +13,8 @@ if TYPE_CHECKING:
     from goemo_cli.services.validation import ValidationReport
 
 FOUND_PROBLEMS = 3
+SHOWN_PER_FILE = 20
+"""Problems of one file that are shown to people; --json has all of them."""
 
 
 def validate(
@@ -91,8 +94,14 @@ def _say(report: "ValidationReport", out: Console, *, verbose: bool) -> None:
         out.note(f"{verb.capitalize()} {path}")
     for warning in report.warnings:
         out.warn(f"{warning.path}: {warning.message}")
+    counts = Counter[Path]()
     for problem in report.problems:
-        out.fail(f"{problem.path}: {problem.message}")
+        counts[problem.path] += 1
+        if counts[problem.path] <= SHOWN_PER_FILE:
+            out.fail(f"{problem.path}: {problem.message}")
+    for path, count in counts.items():
+        if count > SHOWN_PER_FILE:
+            out.fail(f"{path}: {count - SHOWN_PER_FILE:,} more problems; --json lists all of them")
 
 
 def _headline(report: "ValidationReport") -> dict[str, Any]:

@@ -41,7 +41,7 @@ class Checkpoint:
         """Check that a folder is a complete checkpoint; read nothing large. Its model card may be edited.
 
         Raises:
-            CheckpointNotFoundError: no folder, or files are missing (an unfinished run lacks its manifest).
+            CheckpointNotFoundError: no folder, or files are missing (an unfinished run has no manifest).
             CorruptArtifactError: the manifest is damaged, or a file has another size than it says.
         """
         return cls.read(path)._checked(cls.size_faults)

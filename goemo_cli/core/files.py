@@ -8,7 +8,7 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ PARTIAL_PREFIX = ".goemo-partial-"
 
 # safetensors and torch raise their own types, which tell a full disk only in words.
 _WRITE_FAILURES = ("No space left", "os error", "file write failed", "unexpected pos")
+_SEAL = "digest"
 _MAX_LINKS = 40
 """Symbolic links that Linux follows in one path."""
 
@@ -152,6 +153,21 @@ def dump_json(value: Any) -> str:
 def write_json(path: Path, value: Any) -> None:
     """Write a JSON document, whole or not at all; NaN and infinity are refused."""
     write_text(path, dump_json(value))
+
+
+def write_sealed_json(path: Path, value: Mapping[str, Any]) -> None:
+    """Write a JSON object with the SHA-256 of its other entries as `digest`, so that an edit is noticed."""
+    write_json(path, {**value, _SEAL: _digest(value)})
+
+
+def is_as_sealed(value: Mapping[str, Any]) -> bool:
+    """Whether an object is as `write_sealed_json` wrote it; one of an earlier version has no digest, and passes."""
+    rest = {key: entry for key, entry in value.items() if key != _SEAL}
+    return _SEAL not in value or value[_SEAL] == _digest(rest)
+
+
+def _digest(value: Mapping[str, Any]) -> str:
+    return hashlib.sha256(dump_json(dict(value)).encode("utf-8")).hexdigest()
 
 
 def read_json(path: Path) -> Any:

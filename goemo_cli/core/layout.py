@@ -182,6 +182,11 @@ class Layout:
         """Differences between models and what they mean: the last `goemo compare`."""
         return self.stats / "significance_tests.csv"
 
+    @property
+    def significance_record(self) -> Path:
+        """What that table was computed from."""
+        return self.stats / "significance_tests.json"
+
     def shown(self, path: Path) -> str:
         """A path for records: from the root if it is below it, so that a moved project stays checkable."""
         folders = (self.models, self.predictions, self.stats, self.figures, self.artifacts, self.output)

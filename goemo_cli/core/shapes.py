@@ -25,7 +25,7 @@ class Document(dict[str, Any]):
         self._path, self._place = path, place
 
     def __missing__(self, key: str) -> NoReturn:
-        raise CorruptArtifactError(self._path, f"lacks {self._place}{key}")
+        raise CorruptArtifactError(self._path, f"{self._place}{key} is missing")
 
 
 def manifest_fault(manifest: Mapping[str, Any]) -> str | None:
@@ -47,8 +47,8 @@ def manifest_fault(manifest: Mapping[str, Any]) -> str | None:
         if is_fault
     ]
     if isinstance(parents, dict) and not _has_members(parents, manifest.get("kind")):
-        names.append("parents.members is no list of runs")
-    return f"is no goemo manifest: {', '.join(names)}" if names else None
+        names.append("parents.members is not a list of runs")
+    return f"is not a goemo manifest: {', '.join(names)}" if names else None
 
 
 def is_headline(value: Any) -> bool:
@@ -68,16 +68,16 @@ def is_headline(value: Any) -> bool:
 
 def metrics_faults(metrics: Mapping[str, Any]) -> Iterator[str]:
     """Keys of metrics.json that are missing, and values of another kind than readers expect."""
-    yield from (f"lacks {key}" for key in METRICS_KEYS if key not in metrics)
+    yield from (f"{key} is missing" for key in METRICS_KEYS if key not in metrics)
     yield from (
         f"{key} is null" for key in ("history", "per_class", "test", "data") if metrics.get(key, 0) is None
     )
     for key in ("run", "model", "threshold_rule", "wandb_run_id"):
         if not isinstance(metrics.get(key), str | None):
-            yield f"{key} is no text"
+            yield f"{key} is not text"
     for key in ("seed", "best_epoch", "training_seconds"):
         if metrics.get(key) is not None and not is_number(metrics[key]):
-            yield f"{key} is no number"
+            yield f"{key} is not a number"
     for key in ("history", "per_class"):
         yield from _row_faults(key, metrics.get(key))
     for key in ("val", "test"):
@@ -110,20 +110,20 @@ def _row_faults(place: str, rows: Any) -> Iterator[str]:
     if rows is None:
         return
     if not _is_list_of(rows, dict):
-        yield f"{place} is no list of objects"
+        yield f"{place} is not a list of objects"
         return
     for i, row in enumerate(rows):
         for key, value in row.items():
             is_sound = isinstance(value, str) if key == "emotion" else value is None or is_number(value)
             if not is_sound:
-                yield f"{place}[{i}].{key} is {'no text' if key == 'emotion' else 'no number'}"
+                yield f"{place}[{i}].{key} is {'not text' if key == 'emotion' else 'not a number'}"
 
 
 def _score_faults(place: str, scores: Any) -> Iterator[str]:
     if scores is None:
         return
     if not isinstance(scores, dict):
-        yield f"{place} is no object"
+        yield f"{place} is not an object"
         return
     for key, value in scores.items():
         if key in RULES:
@@ -132,23 +132,23 @@ def _score_faults(place: str, scores: Any) -> Iterator[str]:
             yield from _row_faults(f"{place}.{key}", value)
         elif key.endswith("_ci"):
             if not isinstance(value, list) or len(value) != 2 or not all(map(is_number, value)):
-                yield f"{place}.{key} is no interval"
+                yield f"{place}.{key} is not an interval"
         elif value is not None and not is_number(value):
-            yield f"{place}.{key} is no number"
+            yield f"{place}.{key} is not a number"
 
 
 def _data_faults(data: Any) -> Iterator[str]:
     if data is None:
         return
     if not isinstance(data, dict):
-        yield "data is no object"
+        yield "data is not an object"
         return
     if not isinstance(data.get("name"), str | None):
-        yield "data.name is no text"
+        yield "data.name is not text"
     for key, kind, what in (("sizes", int, "a number of rows"), ("split_sha256", str, "a hash")):
         entries = data.get(key, {})
         if not isinstance(entries, dict):
-            yield f"data.{key} is no object"
+            yield f"data.{key} is not an object"
             continue
         for split, value in entries.items():
             if (
@@ -163,7 +163,7 @@ def _taxonomy_faults(taxonomies: Any) -> Iterator[str]:
     if taxonomies is None:
         return
     if not isinstance(taxonomies, dict) or not all(isinstance(one, dict) for one in taxonomies.values()):
-        yield "taxonomies is no object of objects"
+        yield "taxonomies is not an object of objects"
         return
     for name, by_way in taxonomies.items():
         for way, scores in by_way.items():

@@ -1,6 +1,7 @@
 """Runs while other processes write them, and after such a process was killed: real processes, real signals."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -76,8 +77,7 @@ class Stopped:
     def kill(self) -> None:
         """As the kernel does when memory runs out. The process stays a zombie."""
         self.process.send_signal(signal.SIGKILL)
-        while Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
-            pass
+        os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
 
 
 @pytest.fixture

@@ -158,7 +158,7 @@ def test_every_fault_is_reported_once(make_checkpoint: Make):
 def test_a_manifest_that_says_too_little_is_corrupt(make_checkpoint: Make, changes: dict[str, Any]):
     folder = make_checkpoint().path
     change_manifest(folder, **changes)
-    with pytest.raises(CorruptArtifactError, match="is no goemo manifest"):
+    with pytest.raises(CorruptArtifactError, match="is not a goemo manifest"):
         Checkpoint.open(folder)
 
 
@@ -189,7 +189,7 @@ def test_a_damaged_manifest_is_corrupt(make_checkpoint: Make, content: bytes):
 def test_metrics_without_a_key_that_readers_rely_on_are_corrupt(make_checkpoint: Make):
     made = make_checkpoint()
     write_json(made.path / METRICS, {key: value for key, value in made.metrics_json.items() if key != "test"})
-    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: lacks test"):
+    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: test is missing"):
         _ = dataclasses.replace(made).metrics_json
 
 

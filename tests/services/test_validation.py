@@ -151,15 +151,20 @@ def test_a_cell_that_is_no_probability_is_named_with_row_and_column(root: Path, 
     assert any(f"row 7, column pred_prob_{label}" in line for line in problems(root))
 
 
-def test_many_bad_cells_are_counted(root: Path) -> None:
+def test_people_are_shown_some_of_many_bad_cells_and_json_has_all(root: Path) -> None:
     def spoil(rows: list[list[str]]) -> None:
         for row in rows[1:31]:
             row[3] = "2"
 
-    edit_csv(predictions_of(root), spoil)
-    found = [line for line in problems(root) if "test_predictions" in line]
-    assert sum("is not a probability" in line for line in found) == 20
-    assert any("10 more bad cells (30 in all)" in line for line in found)
+    path = predictions_of(root)
+    edit_csv(path, spoil)
+    document = json.loads(goemo("validate", "--root", root, "--json").stdout)
+    cells = [one for one in document["problems"] if "is not a probability" in one["message"]]
+    assert [one["message"].partition(",")[0] for one in cells] == [f"row {row}" for row in range(1, 31)]
+    shown = goemo("validate", "--root", root).stderr.splitlines()
+    assert sum("is not a probability" in line for line in shown) == 20
+    more = sum(one["path"] == str(path) for one in document["problems"]) - 20
+    assert any(f"{path}: {more} more problems; --json lists all of them" in line for line in shown)
 
 
 def test_swapped_rows_and_edited_texts_are_named(root: Path) -> None:
@@ -183,7 +188,8 @@ def test_a_removed_column_is_named(root: Path) -> None:
             del row[10]
 
     edit_csv(predictions_of(root), cut)
-    assert any("columns are not the labels" in line for line in problems(root))
+    label = json.loads((tiny(root) / "manifest.json").read_text(encoding="utf-8"))["labels"][10 - 3]
+    assert any(f"in their order: missing pred_prob_{label}" in line for line in problems(root))
 
 
 def test_edited_metrics_are_named_even_with_a_fitting_manifest(root: Path) -> None:
@@ -423,6 +429,47 @@ def test_a_file_outside_the_checkpoint_is_not_accepted(root: Path) -> None:
 
     edit_json(tiny(root) / "manifest.json", reach)
     assert any("names a file outside the checkpoint" in line for line in problems(root))
+
+
+def test_outputs_that_no_run_writes_are_named(root: Path) -> None:
+    def invent(manifest: Any) -> None:
+        manifest["outputs"]["artifacts/predictions/invented.csv"] = "0" * 64
+
+    edit_json(tiny(root) / "manifest.json", invent)
+    assert any("outputs names 'artifacts/predictions/invented.csv'" in line for line in problems(root))
+
+
+@pytest.mark.parametrize("kind", ["transformer", "tfidf", "ensemble"])
+def test_another_kind_is_named(root: Path, kind: str) -> None:
+    def claim(manifest: Any) -> None:
+        manifest["kind"] = kind
+        if kind == "ensemble":
+            manifest["parents"]["members"] = ["tiny-20260101-000000"]
+
+    edit_json(tiny(root) / "manifest.json", claim)
+    found = problems(root)
+    assert any(f"manifest.json: kind is {kind}, the run was made as" in line for line in found), found
+
+
+def test_damaged_pins_are_named(root: Path) -> None:
+    (root / "artifacts" / "models" / "pinned.json").write_text('{"pinned": 5}', encoding="utf-8")
+    assert any("pinned.json" in line for line in problems(root))
+
+
+def test_a_column_that_is_missing_in_a_table_is_named(root: Path) -> None:
+    stats = root / "artifacts" / "stats"
+    per_class = next(stats.glob("per_class_metrics_tiny_*.csv"))
+    for path, column in ((per_class, "tp"), (stats / "metric_summary.csv", "seed")):
+
+        def cut(rows: list[list[str]], column: str = column) -> None:
+            at = rows[0].index(column)
+            for row in rows:
+                del row[at]
+
+        edit_csv(path, cut)
+    found = problems(root)
+    assert any("per_class_metrics" in line and "missing: tp" in line for line in found)
+    assert any("metric_summary" in line and "column seed is missing" in line for line in found)
 
 
 def test_an_edited_headline_is_named(root: Path) -> None:

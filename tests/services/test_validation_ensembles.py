@@ -134,5 +134,5 @@ def test_a_member_that_is_gone_is_a_warning(
 def test_an_ensemble_without_members_is_damaged(
     ensemble: Callable[[object], Checkpoint], names: object
 ) -> None:
-    with pytest.raises(CorruptArtifactError, match=r"parents\.members is no list of runs"):
+    with pytest.raises(CorruptArtifactError, match=r"parents\.members is not a list of runs"):
         ensemble(names)

@@ -176,7 +176,7 @@ def test_what_is_no_regular_file_is_a_problem(
     else:
         os.mkfifo(path)  # opening it would wait for ever
     report = validate_artifacts(layout)
-    assert any(one.path == path and one.message == "is no regular file" for one in report.problems)
+    assert any(one.path == path and one.message == "is not a regular file" for one in report.problems)
 
 
 @pytest.mark.parametrize("seed", range(30))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.files import sha256_file, write_json, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SOURCES_KEY
@@ -51,7 +51,16 @@ def figure(layout: Layout, sources: str | None) -> Path:
     info = PngImagePlugin.PngInfo()
     if sources is not None:
         info.add_text(SOURCES_KEY, sources)
-    Image.new("RGB", (4, 3)).save(path, pnginfo=info)
+    Image.new("RGB", (400, 300)).save(path, pnginfo=info)
+    record(layout, path)
+    return path
+
+
+def record(layout: Layout, picture: Path) -> Path:
+    """The record of a picture without a table."""
+    path = layout.figure_data / f"{picture.stem}.json"
+    files = {picture.name: sha256_file(picture)}
+    write_sealed_json(path, {"runs": [str(RUN)], "sources": {}, "data": {}, "files": files})
     return path
 
 
@@ -62,7 +71,13 @@ def comparison(layout: Layout, a_sha256: str, b_source: str = SOURCE) -> Path:
         writer = csv.writer(stream)
         writer.writerow(["a", "a_source", "a_sha256", "b_source", "b_sha256", "p"])
         writer.writerows([["x", SOURCE, a_sha256, b_source, a_sha256, "0.5"]] * 3)
+    record_comparison(layout)
     return path
+
+
+def record_comparison(layout: Layout) -> None:
+    path = layout.significance_tests
+    write_sealed_json(layout.significance_record, {"sources": {}, "files": {path.name: sha256_file(path)}})
 
 
 @pytest.mark.parametrize(
@@ -124,6 +139,7 @@ def test_a_comparison_is_stale_when_one_of_its_sides_changed(layout: Layout, sou
 def test_a_comparison_of_another_form_is_a_problem(layout: Layout, content: bytes) -> None:
     path = comparison(layout, "0")
     path.write_bytes(content)
+    record_comparison(layout)
     assert len(found(layout)[0]) == 1
 
 
@@ -131,7 +147,7 @@ def test_a_figure_of_changed_predictions_is_stale(layout: Layout, source: Path) 
     figure(layout, f'{{"{SOURCE}": "{sha256_file(source)}"}}')
     assert found(layout) == ([], [])
     source.write_text("other", encoding="utf-8")
-    assert found(layout)[0] == [f"is stale: {SOURCE} has changed since; renew: goemo figures"]
+    assert found(layout)[0] == [f"is stale: {SOURCE} has changed since; renew: goemo figures --only 07"]
 
 
 def test_a_figure_that_names_no_sources_cannot_be_checked(layout: Layout) -> None:
@@ -150,14 +166,22 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(layout: Layout) -> None
     data = bytearray(path.read_bytes())
     data[16:24] = (20_000).to_bytes(4, "big") * 2  # width and height in the header
     path.write_bytes(data)
+    record(layout, path)
     assert "is damaged" in found(layout)[0][0]
+
+
+def test_a_picture_that_is_smaller_than_any_figure_is_a_problem(layout: Layout) -> None:
+    path = figure(layout, None)
+    Image.new("RGB", (1, 1)).save(path)
+    record(layout, path)
+    assert "has 1 by 1 pixels" in found(layout)[0][0]
 
 
 def test_a_folder_in_place_of_a_picture_is_a_problem(layout: Layout) -> None:
     path = figure(layout, None)
     path.unlink()
     path.mkdir()
-    assert found(layout)[0] == ["is no regular file"]
+    assert found(layout)[0][0] == "is not a regular file"
 
 
 def test_files_of_runs_that_are_gone_are_named(layout: Layout) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
-from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -89,7 +89,7 @@ def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, on_event:
     )
     write_calibration_table(result.labels, label_rows(found))
     write_reliability_table(result.bins, bin_rows(found))
-    write_json(result.summary, _summary(result, checkpoint, sources))
+    write_sealed_json(result.summary, _summary(result, checkpoint, sources))
     _keep(found.calibrator, checkpoint, sources["val"].facts)
     for warning in result.warnings:
         on_event(Warning(warning))
@@ -194,6 +194,7 @@ def _summary(result: Calibrated, checkpoint: Checkpoint, sources: Mapping[str, _
         "bins": BINS,
         "folds": FOLDS,
         "sources": {source.name: source.facts["sha256"] for source in sources.values()},
+        "files": {path.name: sha256_file(path) for path in (result.labels, result.bins)},
         "split_sha256": {split: source.facts["split_sha256"] for split, source in sources.items()},
         "overall": overall_of(found),
         "kept": dict(calibrator.kept),

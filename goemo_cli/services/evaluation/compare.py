@@ -21,10 +21,10 @@ from goemo_cli.core.events import (
     decimal,
     ignore,
 )
-from goemo_cli.core.files import write_text
+from goemo_cli.core.files import sha256_file, write_sealed_json, write_text
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import LOWER_IS_BETTER
+from goemo_cli.core.schema import LOWER_IS_BETTER, SCHEMA_VERSION
 from goemo_cli.ml.metrics.bootstrap import RESAMPLES, SEED
 from goemo_cli.ml.metrics.comparison import (
     ALPHA,
@@ -115,6 +115,14 @@ def compare(
         tuple(_differing(sources[0].checkpoint, other.checkpoint) for other in sources[1:]),
     )
     write_text(comparison.path, significance_csv(comparison.rows))
+    write_sealed_json(
+        layout.significance_record,
+        {
+            "schema_version": SCHEMA_VERSION,
+            "sources": {source.shown_path: source.sha256 for source in sources},
+            "files": {comparison.path.name: sha256_file(comparison.path)},
+        },
+    )
     on_event(FileWritten(comparison.path))
     gold = sources[0].predictions
     if doubt := macro_doubt(gold.labels, gold.y_true, sources[0].path.name):

@@ -9,7 +9,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.csv_files import atomic_csv
-from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
@@ -188,7 +188,7 @@ def write_summary(
         balances: of all labels.
         tables: the files written before.
     """
-    write_json(
+    write_sealed_json(
         path,
         {
             "schema_version": SCHEMA_VERSION,

@@ -29,7 +29,9 @@ def read_per_class_metrics(path: Path) -> list[dict[str, Any]]:
     rows = []
     with open_csv(path) as (header, lines):
         if tuple(header) not in (PER_CLASS_COLUMNS, OLD_PER_CLASS_COLUMNS):
-            raise DataFileError(path, f"columns are not {','.join(PER_CLASS_COLUMNS)}", 1)
+            missing = [column for column in PER_CLASS_COLUMNS if column not in header]
+            fault = f"; missing: {', '.join(missing)}" if missing else ""
+            raise DataFileError(path, f"columns are not {','.join(PER_CLASS_COLUMNS)}{fault}", 1)
         columns = [_NAME_TODAY.get(column, column) for column in header]
         for line, fields in lines:
             if len(fields) != len(columns):

@@ -11,7 +11,7 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.errors import DataError, NotFoundError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
-from goemo_cli.core.files import sha256_file, write_json
+from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
@@ -197,13 +197,14 @@ def _write_sweep(
     with atomic_csv(table) as writer:
         writer.writerow(THRESHOLD_COLUMNS)
         writer.writerows(_threshold_rows(thresholds, val))
-    write_json(
+    write_sealed_json(
         summary,
         {
             "schema_version": SCHEMA_VERSION,
             "run": run,
             "split": "val",
             "sources": {layout.shown(source): sha256_file(source)},
+            "files": {path.name: sha256_file(path) for path in (sweep, table)},
             "settings": thresholds.settings.model_dump(),
             "global": thresholds.global_threshold,
             "global_ci": list(thresholds.global_ci),

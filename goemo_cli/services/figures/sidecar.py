@@ -9,7 +9,7 @@ import numpy as np
 
 from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.errors import CorruptArtifactError
-from goemo_cli.core.files import read_json_object, sha256_file, write_json
+from goemo_cli.core.files import read_json_object, sha256_file, write_sealed_json
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.figures.description import Table
@@ -49,8 +49,10 @@ def write_record(
     made = {"runs": [str(run) for run in runs], "sources": dict(sources), "data": dict(data)}
     now = {name: sha256_file(file) for name, file in files.items()}
     earlier = _earlier(path)
-    kept = earlier.get("files", {}) if all(earlier.get(key) == value for key, value in made.items()) else {}
-    write_json(
+    files_then = earlier.get("files")
+    is_same = isinstance(files_then, dict) and all(earlier.get(key) == value for key, value in made.items())
+    kept = files_then if is_same and files_then else {}
+    write_sealed_json(
         path, {"schema_version": SCHEMA_VERSION, **made, "files": dict(sorted({**kept, **now}.items()))}
     )
 

@@ -19,6 +19,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.services.report.content import Report, gather
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
+from goemo_cli.services.report.sources import sealed
 from goemo_cli.services.runs.index import ListedRun, damage
 from goemo_cli.services.runs.references import choose_best, open_run
 from goemo_cli.services.runs.run_data import MOST_RUNS, RunData
@@ -71,7 +72,7 @@ def create_report(
         raise SettingError(["--all chooses the runs itself: name none"])
     checkpoints, left_out = _best(layout, on_event) if every else (_named(references, layout, on_event), None)
     report = gather(_sources(checkpoints, layout, data_dir, on_event), left_out=left_out, on_event=on_event)
-    write_text(target, _text(report, report_format))
+    write_text(target, sealed(_text(report, report_format)))
     on_event(FileWritten(target))
     return ReportResult(
         path=target,

@@ -5,7 +5,7 @@ from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
+from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.errors import BusyError, CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.events import EventHandler, Warning, ignore
@@ -54,7 +54,7 @@ def require_scores(checkpoint: Checkpoint) -> None:
     _summary_row(checkpoint)
     for row in _emotion_rows(checkpoint):
         if missing := [column for column in EMOTION_SCORE_COLUMNS if column not in row]:
-            raise CorruptArtifactError(checkpoint.path / METRICS, f"per_class lacks {missing[0]}")
+            raise CorruptArtifactError(checkpoint.path / METRICS, f"per_class: {missing[0]} is missing")
 
 
 def write_summaries(
@@ -112,8 +112,13 @@ def _write_record(layout: Layout, checkpoints: Collection[Checkpoint], files: It
 
 
 def _sources(layout: Layout, checkpoints: Iterable[Checkpoint]) -> dict[str, str]:
-    paths = [checkpoint.path / MANIFEST for checkpoint in checkpoints]
-    return {layout.shown(path): sha256_file(path) for path in paths}
+    """SHA-256 of what the summaries read of every run, as its manifest says; none of a file that is being rewritten."""
+    return {
+        layout.shown(checkpoint.path / name): entry["sha256"]
+        for checkpoint in checkpoints
+        for name in (METRICS, THRESHOLDS)
+        if (entry := checkpoint.manifest_json["files"].get(name))
+    }
 
 
 def _record(layout: Layout) -> dict[str, Any] | None:

@@ -1,6 +1,8 @@
 """Checkpoint folders: files, hashes, labels, and that everything in them can be read."""
 
+from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
@@ -81,6 +83,7 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
         holds=folder.name == str(checkpoint.run),
         otherwise=f"holds the run {checkpoint.run}, not the one of its name",
     )
+    _check_kind(checkpoint, report)
     _check_files(checkpoint, report)
     if checkpoint.unknown_settings:
         names = ", ".join(flat(checkpoint.unknown_settings))
@@ -104,6 +107,27 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
 def _is_inside(name: str) -> bool:
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts
+
+
+def _check_kind(checkpoint: Checkpoint, report: ValidationReport) -> None:
+    """The manifest's kind against what the run was made from, as manifest and metrics.json say."""
+    expected = {
+        _kind_in(facts) for facts in (checkpoint.manifest_json["parents"], checkpoint.metrics_json)
+    } - {None}
+    report.check(
+        "kind",
+        checkpoint.path / MANIFEST,
+        holds=not expected or expected == {checkpoint.kind},
+        otherwise=f"kind is {checkpoint.kind}, the run was made as {' and '.join(sorted(filter(None, expected)))}",
+    )
+
+
+def _kind_in(facts: Mapping[str, Any]) -> str | None:
+    """What kind of run has these parents or metrics; None if they do not say it."""
+    if "members" in facts:
+        return "ensemble"
+    base = facts.get("base_model")
+    return str(base["kind"]) if isinstance(base, dict) and "kind" in base else None
 
 
 def _check_files(checkpoint: Checkpoint, report: ValidationReport) -> None:

@@ -27,7 +27,7 @@ def check_derived(
 ) -> None:
     """Compare the derived files with what the checkpoints say now.
 
-    If runs came, went or changed since, as after a killed training, the files are renewed: that is no problem. Other
+    If runs came, went or changed since, as after a killed training, the files are renewed, which is not a problem. Other
     differences are; the files can then be rebuilt if the checkpoints are sound. What they say of damaged runs and of
     runs that another process changes is not looked at.
 
@@ -121,4 +121,13 @@ def _fault(path: Path, content: str | None) -> str:
         return "is missing"
     if path.suffix == ".json":
         return "is not what the newest run of its model says: stale or edited"
-    return "differs from the checkpoints' metrics.json: stale or edited"
+    written, expected = (set(text.partition("\n")[0].split(",")) for text in (_text(path), content))
+    missing = ", ".join(sorted(expected - written))
+    return f"differs from the checkpoints' metrics.json: {f'column {missing} is missing' if missing else 'stale or edited'}"
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

@@ -1,52 +1,109 @@
-"""Figures: whole pictures with names of the contract, of the predictions as they are now."""
+"""Figures: complete pictures with names of the contract, and the records of what they were drawn from."""
 
 import json
-import re
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.sources import SourceChecker
+from goemo_cli.services.wandb.records import read_records
 
-_MOST_PIXELS = 80_000_000
+_MAX_PIXELS = 80_000_000
 """More than any figure has; a small file may claim to be a huge picture."""
-_NAME = re.compile(r"^\d\d_[a-z0-9_]+\.png$")
+_MIN_SIDE = 200
+"""Pixels; every figure is wider and higher."""
 
 
 def check_figures(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
-    """Open every picture twice: a header check and a full decode catch different damage."""
-    for path in sorted(layout.figures.glob("*.png")):
+    """Check the pictures, their tables and their records, and that there is nothing else."""
+    if not layout.figures.is_dir():
+        return
+    from goemo_cli.services.figures.description import FORMATS
+    from goemo_cli.services.figures.drawing import FIGURES  # takes most of two seconds
+
+    downloaded = {layout.root / name for record in read_records(layout) for name in record.files}
+    known: set[Path] = {layout.figure_data}
+    for figure in FIGURES:
+        pictures = [layout.figures / figure.file_name(one) for one in FORMATS]
+        table, record = layout.figure_data / figure.table_name, layout.figure_data / figure.record_name
+        known |= {*pictures, table, record}
+        renew = f"goemo figures --only {figure.number}"
+        for picture in pictures:
+            if picture.suffix == ".png" and picture.exists():
+                _check_picture(picture, sources, report, renew)
+        present = [path for path in (*pictures, table) if path.exists()]
+        if record.exists():
+            with report.guard(record):
+                _check_record(record, present, layout, sources, report, renew)
+        for path in present:
+            if path not in downloaded and not record.exists():
+                report.check(
+                    "recorded", path, holds=False, otherwise=f"{record.name} is missing; renew: {renew}"
+                )
+    for folder in (layout.figures, layout.figure_data):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+            if not path.name.startswith((".", PARTIAL_PREFIX)) and path not in downloaded:
+                report.check(
+                    "file name",
+                    path,
+                    holds=path in known,
+                    otherwise="is not named like a figure of goemo (NN_name.png, svg or pdf; data/NN_name.csv and json)",
+                )
+
+
+def _check_picture(path: Path, sources: SourceChecker, report: ValidationReport, renew: str) -> None:
+    """Open a picture twice: a header check and a full decode catch different damage."""
+    if not report.check("a file", path, holds=path.is_file(), otherwise="is not a regular file"):
+        return
+    report.checks.append(("a complete picture", path))
+    try:
+        texts = _decoded(path)
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:  # what Pillow raises
+        report.problem(path, f"is damaged ({error}); renew: {renew}")
+        return
+    if SOURCES_KEY in texts:  # a figure of the data alone has none
+        with report.guard(path):
+            sources.check(path, _mapping(texts[SOURCES_KEY]), renew)
+
+
+def _check_record(
+    record: Path,
+    present: list[Path],
+    layout: Layout,
+    sources: SourceChecker,
+    report: ValidationReport,
+    renew: str,
+) -> None:
+    value = read_json_object(record)
+    for key, kind in (("runs", list), ("sources", dict), ("data", dict), ("files", dict)):
+        if not isinstance(value.get(key), kind):
+            raise CorruptArtifactError(record, f"{key} is missing or has another form; renew: {renew}")
+    named = sources.check_files(record, value, layout.figures, renew)
+    for path in present:
         report.check(
-            "file name", path, holds=bool(_NAME.match(path.name)), otherwise="is not named NN_name.png"
+            "recorded",
+            path,
+            holds=path in named,
+            otherwise=f"is not in {record.name}: it is of an earlier drawing; renew: {renew}",
         )
-        if not report.check("a file", path, holds=path.is_file(), otherwise="is no regular file"):
-            continue
-        report.checks.append(("a whole picture", path))
-        try:
-            texts = _decoded(path)
-        except (
-            OSError,
-            SyntaxError,
-            ValueError,
-            Image.DecompressionBombError,
-        ) as error:  # Pillow's ways to say damaged
-            report.problem(path, f"is damaged ({error})")
-            continue
-        if SOURCES_KEY in texts:  # a picture of another tool, or an older one, cannot be checked
-            with report.guard(path):
-                sources.check(path, _mapping(texts[SOURCES_KEY]), "goemo figures")
+    if not any(path.suffix == ".png" for path in present):  # a PNG names its sources itself
+        sources.check(record, value["sources"], renew)
 
 
 def _decoded(path: Path) -> dict[Any, Any]:
     """The texts in a picture, after every pixel of it was decoded."""
     with Image.open(path) as picture:
         width, height = picture.size
-        if width * height > _MOST_PIXELS:
+        if width * height > _MAX_PIXELS:
             raise ValueError(f"claims {width} by {height} pixels")
+        if min(width, height) < _MIN_SIDE:
+            raise ValueError(f"has {width} by {height} pixels, less than any figure")
         picture.verify()
     with Image.open(path) as picture:
         picture.load()
@@ -56,5 +113,5 @@ def _decoded(path: Path) -> dict[Any, Any]:
 def _mapping(text: Any) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
-        raise ValueError(f"{SOURCES_KEY} is no object")
+        raise ValueError(f"{SOURCES_KEY} is not an object")
     return value

@@ -49,7 +49,7 @@ def _orphans(layout: Layout, runs: Collection[RunName]) -> list[Path]:
 
 
 def _check_partial(path: Path, report: ValidationReport) -> None:
-    with report.guard(path), suppress(FileNotFoundError):  # whoever wrote it is done
+    with report.guard(path), suppress(FileNotFoundError):  # its writer has finished
         touched = max(one.lstat().st_mtime for one in (path, *path.rglob("*")))
         if time.time() - touched < STILL_WRITTEN_SECONDS:
             report.warn(path, "half written: by a run that is still going, or was killed a moment ago")

@@ -45,7 +45,7 @@ def state_of(layout: Layout) -> State:
 
 
 def is_about(path: Path, folders: Iterable[Path]) -> bool:
-    """Whether a file lies in one of some folders, or belongs to a run whose folder is one of them."""
+    """Whether a file is in one of some folders, or belongs to a run whose folder is one of them."""
     names = [folder.name for folder in folders]
     runs = [run.file_stem for name in names if (run := RunName.parse(name))]
     return any(folder == path or folder in path.parents for folder in folders) or path.stem.endswith(

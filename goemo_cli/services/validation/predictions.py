@@ -10,6 +10,7 @@ from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.predictions import Predictions, iter_predictions
+from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.data.dataset import SplitDigest
 from goemo_cli.services.validation.report import CellProblems, ValidationReport, reason_of
@@ -96,13 +97,22 @@ def check_predictions(
         "label order",
         path,
         holds=reading.labels == checkpoint.labels,
-        otherwise=f"its columns are not the labels of {checkpoint.run} in their order",
+        otherwise=_column_fault(reading.labels, checkpoint),
     )
     whole = _check_rows(reading, checkpoint, report)
     if cells.total or not same_labels:
         return None
     _check_decisions(reading, report)
     return reading.evidence() if whole else None
+
+
+def _column_fault(labels: tuple[str, ...], checkpoint: Checkpoint) -> str:
+    fault = f"its columns are not the labels of {checkpoint.run} in their order"
+    missing = [PROBABILITY_PREFIX + label for label in checkpoint.labels if label not in labels]
+    others = [PROBABILITY_PREFIX + label for label in labels if label not in checkpoint.labels]
+    if missing:
+        fault += f": missing {', '.join(missing)}"
+    return f"{fault}{';' if missing else ':'} not of the run {', '.join(others)}" if others else fault
 
 
 class _Reading:

@@ -11,6 +11,7 @@ from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import holder_of
+from goemo_cli.services.runs.pins import pinned_runs
 from goemo_cli.services.runs.run_predictions import export_command
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
@@ -69,7 +70,7 @@ def validate_artifacts(
 def _settled(layout: Layout, recompute: int, on_event: EventHandler) -> ValidationReport:
     """Validate; once more if problems were found in what other processes changed meanwhile.
 
-    Where they go on changing it, these problems are warnings: nobody can tell whether they are any.
+    If they continue to change it, these problems are warnings.
     """
     for is_last in (False, False, True):
         before = state_of(layout)
@@ -129,6 +130,10 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
     check_reports(layout, sources, report)
     known = [one.run for one in runs if one.state != "unfinished"]
     check_leftovers(layout, known, report)
+    if layout.pins.exists():
+        with report.guard(layout.pins):
+            report.checks.append(("pinned runs", layout.pins))
+            pinned_runs(layout)
     return report
 
 
@@ -203,7 +208,7 @@ def _predictions_files(layout: Layout, report: ValidationReport) -> list[_File]:
             holds=named is not None,
             otherwise="is not named {split}_predictions_{run}.csv",
         )
-        if report.check("a file", path, holds=path.is_file(), otherwise="is no regular file") and named:
+        if report.check("a file", path, holds=path.is_file(), otherwise="is not a regular file") and named:
             files.append(_File(path, *named))
     return files
 

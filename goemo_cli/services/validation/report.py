@@ -8,8 +8,8 @@ from typing import Literal
 
 from goemo_cli.core.errors import DataFileError, GoemoError
 
-SHOWN_PER_FILE = 20
-"""Bad cells of one file that are described one by one; the rest is counted."""
+MOST_CELLS = 100_000
+"""Bad cells of one file that are described one by one, which bounds memory; the rest is counted."""
 
 # What Python raises where a document's content is not of the shape that code expects.
 _OTHER_SHAPE = (
@@ -50,6 +50,9 @@ class ValidationReport:
     recomputed: dict[str, float] = field(default_factory=dict)
     """By run: the largest difference between a recomputed probability and the file's."""
 
+    _faulty: set[Path] = field(default_factory=set)
+    """Every path with a problem: a file may have many."""
+
     @property
     def ok(self) -> bool:
         """Whether nothing is wrong."""
@@ -65,6 +68,7 @@ class ValidationReport:
     def problem(self, path: Path, message: str) -> None:
         """Record something wrong."""
         self.problems.append(Problem(path, message))
+        self._faulty.add(path)
 
     def warn(self, path: Path, message: str) -> None:
         """Record something odd."""
@@ -76,7 +80,7 @@ class ValidationReport:
 
     def sound(self, path: Path) -> bool:
         """Whether nothing was found wrong with a file, or anywhere below a folder."""
-        return not any(problem.path == path or path in problem.path.parents for problem in self.problems)
+        return not any(faulty == path or path in faulty.parents for faulty in self._faulty)
 
     @contextmanager
     def guard(self, path: Path) -> Iterator[None]:
@@ -100,23 +104,23 @@ def reason_of(error: GoemoError) -> str:
 
 
 class CellProblems:
-    """Collects bad cells of one file: the first ones in words, all of them counted."""
+    """Collects bad cells of one file."""
 
     def __init__(self) -> None:
         self.total = 0
-        self._shown: list[str] = []
+        self._messages: list[str] = []
 
     def __call__(self, row: int, column: str, reason: str) -> None:
-        """Told of a bad cell: data row counted from 1, column, what is wrong."""
+        """Add a bad cell: data row counted from 1, column, what is wrong."""
         self.total += 1
-        if len(self._shown) < SHOWN_PER_FILE:
-            self._shown.append(f"row {row}{f', column {column}' if column else ''}: {reason}")
+        if len(self._messages) < MOST_CELLS:
+            self._messages.append(f"row {row}{f', column {column}' if column else ''}: {reason}")
 
     def report_to(self, report: ValidationReport, path: Path) -> None:
         """Hand over what was collected."""
-        for message in self._shown:
+        for message in self._messages:
             report.problem(path, message)
-        if self.total > len(self._shown):
+        if self.total > len(self._messages):
             report.problem(
-                path, f"… and {self.total - len(self._shown)} more bad cells ({self.total} in all)"
+                path, f"… and {self.total - len(self._messages):,} more bad cells ({self.total:,} in all)"
             )

@@ -4,10 +4,10 @@ from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
-from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
+from goemo_cli.core.files import PARTIAL_PREFIX, is_as_sealed, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.validation.report import ValidationReport
 
@@ -24,7 +24,7 @@ class SourceChecker:
     """
 
     def __init__(self, layout: Layout, report: ValidationReport, in_use: Collection[str] = ()) -> None:
-        self._root, self._report = layout.root, report
+        self._layout, self._report = layout, report
         self._in_use = in_use
         self._hashes: dict[Path, str] = {}
 
@@ -44,7 +44,7 @@ class SourceChecker:
                     path, f"was made from {name}, which lies outside the root and was not checked"
                 )
                 continue
-            source = self._root / name
+            source = self._layout.root / name
             if not source.is_file():
                 self._report.check("sources", path, holds=False, otherwise=f"{name} is gone; renew: {renew}")
                 continue
@@ -55,11 +55,58 @@ class SourceChecker:
                 otherwise=f"is stale: {name} has changed since; renew: {renew}",
             )
 
+    def check_files(self, record: Path, value: Mapping[str, Any], folder: Path, renew: str) -> set[Path]:
+        """Compare a record and the files that were written with it with their hashes.
+
+        Args:
+            record: a JSON document with `files`: SHA-256 by path from `folder`.
+            value: what it holds.
+            folder: where the files are.
+            renew: the command that writes them again.
+
+        Returns:
+            The files that it names.
+        """
+        self._report.check(
+            "as it was written",
+            record,
+            holds=is_as_sealed(value),
+            otherwise=f"was edited since it was written; renew: {renew}",
+        )
+        named = set()
+        for name, digest in _texts(record, value, "files").items():
+            path = folder / name
+            if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+                self._report.problem(record, f"names {name}, which is not one of its files")
+                continue
+            named.add(path)
+            here = path.is_file()
+            self._report.check(
+                "as its record says",
+                path,
+                holds=here and self._hash(path) == digest,
+                otherwise=f"{'is not as' if here else 'is missing:'} {record.name} says; renew: {renew}",
+            )
+        return named
+
     def check_outputs(self, checkpoint: Checkpoint) -> None:
         """Compare a run's files outside its checkpoint with the hashes in its manifest; a missing one is told elsewhere."""
+        manifest = checkpoint.path / MANIFEST
+        own = {
+            self._layout.shown(path): path
+            for path in (
+                self._layout.split_predictions(checkpoint.run, "val"),
+                self._layout.split_predictions(checkpoint.run, "test"),
+                self._layout.per_class_metrics(checkpoint.run),
+            )
+        }
         for name, digest in checkpoint.manifest_json.get("outputs", {}).items():
-            path = self._root / name
-            if path.is_file() and ".." not in PurePosixPath(name).parts:
+            path = own.get(self._layout.shown(self._layout.root / name))
+            if path is None:
+                self._report.problem(
+                    manifest, f"outputs names {name!r}, which is not a file of {checkpoint.run}"
+                )
+            elif path.is_file():
                 self._report.check(
                     "as its run wrote it",
                     path,
@@ -74,30 +121,44 @@ class SourceChecker:
 
 
 def check_statistics(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
-    """Check the summaries that name a run and its sources, and the table of comparisons."""
+    """Check the summaries that name a run, its sources and their tables, and the table of comparisons."""
     for folder, command in (
         (layout.threshold_sweep, "goemo tune --checkpoint"),
         (layout.calibration, "goemo calibrate --checkpoint"),
         (layout.cooccurrence, "goemo errors"),
     ):
+        named: set[Path] = set()
         for path in sorted(folder.glob("*.json")):
             if not path.name.startswith(PARTIAL_PREFIX):
                 with report.guard(path):
-                    _check_summary(path, command, sources)
-    if layout.significance_tests.exists():
+                    named |= _check_summary(path, command, sources)
+        for path in sorted({*folder.glob("*.csv")} - named):
+            if not path.name.startswith(PARTIAL_PREFIX):
+                report.warn(path, f"is named by no summary, so it was not checked; renew: {command} RUN")
+    if layout.significance_tests.exists() or layout.significance_record.exists():
         with report.guard(layout.significance_tests):
-            _check_comparisons(layout.significance_tests, sources)
+            _check_comparisons(layout, sources, report)
 
 
-def _check_summary(path: Path, command: str, sources: SourceChecker) -> None:
+def _check_summary(path: Path, command: str, sources: SourceChecker) -> set[Path]:
     summary = read_json_object(path)
     named, run = summary.get("sources"), summary.get("run", "")
     if not isinstance(named, dict) or not named or not isinstance(run, str | None):
         raise CorruptArtifactError(path, "does not say which run and which files it was made from")
-    sources.check(path, named, f"{command} {run or next(iter(named))}")
+    renew = f"{command} {run or next(iter(named))}"
+    sources.check(path, named, renew)
+    return sources.check_files(path, summary, path.parent, renew)
 
 
-def _check_comparisons(path: Path, sources: SourceChecker) -> None:
+def _check_comparisons(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
+    path, record, renew = layout.significance_tests, layout.significance_record, "goemo compare A B"
+    if report.check(
+        "recorded", path, holds=record.exists(), otherwise=f"{record.name} is missing; renew: {renew}"
+    ):
+        with report.guard(record):
+            sources.check_files(record, read_json_object(record), path.parent, renew)
+    if not path.is_file():
+        return
     pairs: dict[tuple[str, str], None] = {}
     with open_csv(path) as (header, rows):
         if missing := [name for pair in _COMPARED_COLUMNS for name in pair if name not in header]:
@@ -108,4 +169,12 @@ def _check_comparisons(path: Path, sources: SourceChecker) -> None:
             row = dict(zip(header, fields, strict=True))
             pairs.update(dict.fromkeys((row[name], row[digest]) for name, digest in _COMPARED_COLUMNS))
     for name, digest in pairs:
-        sources.check(path, {name: digest}, "goemo compare A B")
+        sources.check(path, {name: digest}, renew)
+
+
+def _texts(path: Path, value: Mapping[str, Any], key: str) -> dict[str, str]:
+    """A mapping of texts in a document; empty if an earlier version wrote none."""
+    found = value.get(key, {})
+    if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
+        raise CorruptArtifactError(path, f"{key} is not an object of texts")
+    return found

@@ -33,7 +33,13 @@ from goemo_cli.services.wandb.transfer import (
 from goemo_cli.tracking.wandb.files import WandbSource
 from goemo_cli.tracking.wandb.http import Limits, digest_of, is_same
 
-_SUMMARIES = ("metric_summary.csv", "per_emotion_scores.csv", "multiseed_summary.csv", "test_metrics_")
+_SUMMARIES = (
+    "metric_summary.csv",
+    "per_emotion_scores.csv",
+    "multiseed_summary.csv",
+    "summaries.json",
+    "test_metrics_",
+)
 """What `write_summaries` makes, as names begin."""
 
 
