@@ -1,7 +1,7 @@
 """The training loop on the tiny model."""
 
 import dataclasses
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import pytest
@@ -9,7 +9,7 @@ import torch
 from sklearn import metrics
 
 from goemo_cli.core.errors import TrainingFailedError
-from goemo_cli.core.settings import TrainingSettings
+from goemo_cli.core.settings import LossName, TrainingSettings
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, Step, Stopped, fit, steps_per_epoch, val_scores
 from goemo_cli.ml.training.seeding import seed_everything
 
@@ -211,7 +211,7 @@ def test_the_model_ends_up_with_all_parameters_and_no_gradients(run):
     assert all(parameter.grad is None for parameter in classifier.model.parameters())
 
 
-@pytest.mark.parametrize("loss", ["bce", "weighted_bce", "focal", "asymmetric"])
+@pytest.mark.parametrize("loss", get_args(LossName))
 def test_every_loss_falls(run, loss: str):
     facts, _ = run(epochs=25, loss=loss)
     epochs = of_kind(facts, Epoch)

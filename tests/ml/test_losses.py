@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from goemo_cli.core.settings import LossName, TrainingSettings
 from goemo_cli.ml.training.losses import asymmetric, bce, focal, make_loss, positive_weights
 
 CPU = torch.device("cpu")
-LOSSES: tuple[LossName, ...] = ("bce", "weighted_bce", "focal", "asymmetric")
+LOSSES: tuple[LossName, ...] = get_args(LossName)
 
 
 def random_batch(seed: int = 0, rows: int = 16, n_labels: int = 5) -> tuple[Tensor, Tensor]:

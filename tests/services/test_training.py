@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -19,7 +20,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EpochEnded, Event
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.settings import LossName, TrainConfig
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
 from goemo_cli.services.training.settings import resolve_settings
@@ -237,7 +238,7 @@ def test_weights_can_be_one_file_only(tmp_path: Path, weights: str) -> None:
     assert validate_artifacts(layout).ok
 
 
-@pytest.mark.parametrize("loss", ["weighted_bce", "focal", "asymmetric"])
+@pytest.mark.parametrize("loss", get_args(LossName)[1:])
 def test_every_loss_trains(tmp_path: Path, loss: str) -> None:
     config = settings("tiny", "data.max_train_samples=64", "training.epochs=1", f"training.loss={loss}")
     assert train(config, layout=Layout(tmp_path)).metrics["history"][0]["train_loss"] > 0
