@@ -19,7 +19,7 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 from unittest.mock import patch
 
 from goemo_cli.core.events import Event, Warning
@@ -109,7 +109,7 @@ def measure(config: TrainConfig, root: Path) -> tuple[float, float, float, float
 
     timed = Timed(open_tracker(config, layout=layout, on_event=on_event))
     with patch.object(loop, "model_histograms", timed.timed("histograms counted", model_histograms)):
-        result = train(config, layout=layout, tracker=timed, on_event=on_event)
+        result = train(config, layout=layout, tracker=cast(Tracker, timed), on_event=on_event)
     end = timed.seconds.pop("finish")
     return result.metrics["training_seconds"], sum(timed.seconds.values()), timed.elsewhere, end
 

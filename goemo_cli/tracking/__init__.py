@@ -31,18 +31,19 @@ __all__ = [
 ]
 
 _MODULES = {
-    "ArtifactManager": "artifact_manager",
+    "ArtifactManager": "manager",
     "LineageNode": "lineage",
-    "LoggedArtifact": "artifact_manager",
+    "LoggedArtifact": "manager",
     "LoggerCallback": "callback",
-    "LoggerConfig": "logger_config",
+    "LoggerConfig": "config",
     "Registry": "registry",
-    "TrackingWarning": "artifact_manager",
+    "TrackingWarning": "manager",
     "Version": "versions",
 }
+"""The module in `artifacts/` of each name."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.artifacts.{_MODULES[name]}"), name)

@@ -1,31 +1,31 @@
-"""What training tells a tracker. Local files are the truth; a tracker only mirrors them."""
+"""The interface of an experiment tracker. The local files of a run are complete; a tracker only copies them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 from goemo_cli.core.events import Histogram
 from goemo_cli.core.names import RunName
 
 Chart = Literal["precision_recall", "confusion", "projector"]
-"""How a mirror that draws may draw a table; `projector`: columns of texts, then one column per dimension."""
+"""How a tracker may draw a table; `projector`: columns of texts, then one column per dimension."""
 
 
 @dataclass(frozen=True)
 class Table:
-    """Rows for people to look at."""
+    """Rows to show."""
 
     name: str
     columns: tuple[str, ...]
     rows: Sequence[Sequence[Any]]
-    """Numbers, texts and None; as many as there are columns."""
+    """Numbers, texts and None; one per column."""
     chart: Chart | None = None
 
 
 @dataclass(frozen=True)
 class Picture:
-    """An image for people to look at."""
+    """An image to show."""
 
     name: str
     png: bytes
@@ -34,115 +34,70 @@ class Picture:
 
 @dataclass(frozen=True)
 class Artifact:
-    """Files that belong together, as a mirror may keep them by name and version."""
+    """Files that belong together and that a tracker may version under one name."""
 
     name: str
-    """`{run_id}` in it stands for the mirror's own id of the run."""
+    """`{run_id}` in it is replaced by the tracker's id of the run."""
     type: str
     files: Mapping[str, Path] = field(default_factory=dict)
-    """Name inside the artifact to where the file lies; each is in place."""
+    """Existing files by their name inside the artifact."""
     texts: Mapping[str, str] = field(default_factory=dict)
-    """Name inside the artifact to content, for what lies in no file."""
+    """Contents that are not stored in a file, by their name inside the artifact."""
     metadata: Mapping[str, Any] = field(default_factory=dict)
     aliases: tuple[str, ...] = ()
     is_input: bool = False
-    """The run used it; else the run made it."""
+    """Whether the run used it; otherwise the run made it."""
 
     def named(self, run_id: str) -> str:
-        """The name it has in a mirror that calls the run so."""
+        """The name in a tracker that uses this id for the run."""
         return self.name.format(run_id=run_id)
 
 
-class Tracker(Protocol):
-    """A mirror of one run."""
+class Tracker:
+    """Follows one run. Every method does nothing here: a tracker overrides those that it needs."""
 
-    @property
-    def run_id(self) -> str | None:
-        """What the mirror calls the run; None where it has no name of its own."""
-        ...
+    run_id: str | None = None
+    """The tracker's id of the run; None if it has none."""
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Begin to mirror a run with its resolved settings and what else is known of it; the other calls follow.
+        """Begin to follow a run with its resolved settings and other facts; called before the other methods.
 
         Raises:
-            GoemoError: the mirror was required and cannot be had.
+            GoemoError: the tracker is required and unavailable.
         """
-        ...
 
     def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
-        """Record numbers by the contract's names (`val/f1_macro`).
+        """Record numbers under the names of the contract (`val/f1_macro`).
 
         Args:
             values: finite numbers by name.
-            step: optimizer steps so far; it never decreases.
-            epoch: set where the numbers are of this whole epoch.
+            step: optimizer steps so far; never decreases.
+            epoch: set if the numbers describe this whole epoch.
         """
-        ...
 
     def event(self, name: str, values: Mapping[str, float]) -> None:
         """Record that something happened (`early_stopping`), with its numbers."""
-        ...
 
     def table(self, table: Table, *, step: int) -> None:
         """Show rows."""
-        ...
 
     def picture(self, picture: Picture, *, step: int) -> None:
         """Show an image."""
-        ...
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
-        """Show how values by name (`gradients/{parameter}`) are distributed at an optimizer step."""
-        ...
+        """Show distributions by name (`gradients/{parameter}`) at an optimizer step."""
 
     def write(self, name: str, text: str) -> None:
-        """Append to a text that the mirror shows as a file: `output.log`, `requirements.txt`, `wandb-metadata.json`."""
-        ...
+        """Append to a text that is shown as a file: `output.log`, `requirements.txt`, `wandb-metadata.json`."""
 
     def save(self, path: Path, *, name: str) -> None:
-        """Mirror a file that is in place under a name such as `predictions/x.csv`."""
-        ...
+        """Copy a finished file under a name such as `predictions/x.csv`."""
 
     def artifact(self, artifact: Artifact) -> None:
-        """Mirror files that are in place as one artifact."""
-        ...
+        """Copy finished files as one artifact."""
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
-        """Record the final numbers and close; a code other than 0 says that the run failed."""
-        ...
+        """Record the final numbers and close; an exit code other than 0 means that the run failed."""
 
 
-class NullTracker:
-    """No mirror: the local files are all there is."""
-
-    run_id: str | None = None
-
-    def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Nothing."""
-
-    def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
-        """Nothing."""
-
-    def event(self, name: str, values: Mapping[str, float]) -> None:
-        """Nothing."""
-
-    def table(self, table: Table, *, step: int) -> None:
-        """Nothing."""
-
-    def picture(self, picture: Picture, *, step: int) -> None:
-        """Nothing."""
-
-    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
-        """Nothing."""
-
-    def write(self, name: str, text: str) -> None:
-        """Nothing."""
-
-    def save(self, path: Path, *, name: str) -> None:
-        """Nothing."""
-
-    def artifact(self, artifact: Artifact) -> None:
-        """Nothing."""
-
-    def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
-        """Nothing."""
+NullTracker = Tracker

@@ -31,7 +31,7 @@ def journal_path(folder: Path, run: RunName) -> Path:
     return folder / f"{run}.jsonl"
 
 
-class JournalTracker:
+class JournalTracker(Tracker):
     """Writes the journal.
 
     Args:
@@ -39,8 +39,6 @@ class JournalTracker:
         root: files below it are recorded relative to it, so that a moved project stays readable.
         mirror_id: what a W&B run of this journal is or will be called.
     """
-
-    run_id: str | None = None
 
     def __init__(self, folder: Path, *, root: Path, mirror_id: str) -> None:
         self.folder, self.root, self.mirror_id = folder, root.absolute(), mirror_id

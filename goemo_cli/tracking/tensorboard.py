@@ -1,4 +1,4 @@
-"""TensorBoard event files as a mirror."""
+"""TensorBoard event files as a tracker."""
 
 from collections.abc import Mapping
 from io import BytesIO
@@ -12,13 +12,11 @@ from torch.utils.tensorboard import SummaryWriter
 from goemo_cli.core.events import Histogram
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Artifact, Picture, Table
+from goemo_cli.tracking.base import Picture, Table, Tracker
 
 
-class TensorboardTracker:
+class TensorboardTracker(Tracker):
     """Writes one folder of event files per run."""
-
-    run_id: str | None = None
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -31,7 +29,7 @@ class TensorboardTracker:
         self._writer.add_text("facts", _preformatted(facts))
 
     def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
-        """Write numbers: those of an epoch over epochs, others over optimizer steps."""
+        """Write numbers of an epoch over epochs, other numbers over optimizer steps."""
         for name, value in values.items():
             self._writer.add_scalar(name, value, step if epoch is None else epoch)
 
@@ -40,7 +38,7 @@ class TensorboardTracker:
         self._writer.add_text(name, _preformatted(values))
 
     def table(self, table: Table, *, step: int) -> None:
-        """Write a table on the text page, and one for the projector there; of charts there is none here."""
+        """Write a table to the text page or the projector; W&B's charts are left out."""
         if table.chart == "projector":
             self._project(table, step)
         elif table.chart is None:
@@ -53,27 +51,18 @@ class TensorboardTracker:
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Write histograms over optimizer steps."""
-        for name, one in histograms.items():
+        for name, histogram in histograms.items():
             self._writer.add_histogram_raw(
                 name,
-                min=one.low,
-                max=one.high,
-                num=sum(one.counts),
-                sum=one.total,
-                sum_squares=one.total_squares,
-                bucket_limits=one.edges[1:],
-                bucket_counts=list(one.counts),
+                min=histogram.low,
+                max=histogram.high,
+                num=sum(histogram.counts),
+                sum=histogram.total,
+                sum_squares=histogram.total_squares,
+                bucket_limits=histogram.edges[1:],
+                bucket_counts=list(histogram.counts),
                 global_step=step,
             )
-
-    def write(self, name: str, text: str) -> None:
-        """Nothing: TensorBoard shows no logs."""
-
-    def save(self, path: Path, *, name: str) -> None:
-        """TensorBoard shows numbers, no files."""
-
-    def artifact(self, artifact: Artifact) -> None:
-        """TensorBoard shows numbers, no artifacts."""
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
         """Write the final numbers and close."""
@@ -95,7 +84,7 @@ class TensorboardTracker:
 
 
 def _aligned(table: Table) -> str:
-    """Columns of even width, that Markdown leaves as they are."""
+    """Columns of equal width, as a Markdown code block."""
     rows = [[_cell(cell) for cell in row] for row in (table.columns, *table.rows)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = ["  ".join(map(str.ljust, row, widths)).rstrip() for row in rows]
@@ -108,5 +97,5 @@ def _cell(value: Any) -> str:
 
 
 def _preformatted(values: Mapping[str, Any]) -> str:
-    """YAML that Markdown leaves as it is."""
+    """YAML as a Markdown code block."""
     return "\n".join(f"    {line}" for line in dump_yaml(dict(values)).splitlines())

@@ -16,7 +16,7 @@ from goemo_cli.services.training.multiseed import multiseed_rows
 from goemo_cli.services.training.seeds import SeedsResult, train_seeds
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.validation import validate_artifacts
-from goemo_cli.tracking.base import NullTracker
+from goemo_cli.tracking.base import Tracker
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SeedsResult
         {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.seed": 5},
         ["training.epochs=1", "training.learning_rate=1e-2"],
     )
-    return layout, train_seeds(settings, 3, layout=layout, open_tracker=lambda config: NullTracker())
+    return layout, train_seeds(settings, 3, layout=layout, open_tracker=lambda config: Tracker())
 
 
 def test_each_seed_is_a_run_of_its_own(group: tuple[Layout, SeedsResult]) -> None:

@@ -17,7 +17,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import TrainResult, train
-from goemo_cli.tracking.base import NullTracker
+from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import journal_path, read_journal
 from goemo_cli.tracking.wandb.places import without_places
@@ -156,7 +156,7 @@ def same_results(one: TrainResult, other: TrainResult) -> bool:
     )
 
 
-class _Failing(NullTracker):
+class _Failing(Tracker):
     """Works until the first epoch."""
 
     calls = 0
@@ -168,7 +168,7 @@ class _Failing(NullTracker):
 
 def test_a_tracker_that_fails_is_warned_of_once_and_left_out() -> None:
     said: list[str] = []
-    failing, works = _Failing(), NullTracker()
+    failing, works = _Failing(), Tracker()
     trackers = GuardedTrackers({"Bad": failing, "Good": works}, said.append)
     trackers.start(RunName("tiny", "20260101-000000"), {}, {})
     for step in (1, 2, 3):
@@ -180,7 +180,7 @@ def test_a_tracker_that_fails_is_warned_of_once_and_left_out() -> None:
     ]
 
 
-class _Required(NullTracker):
+class _Required(Tracker):
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         raise RemoteError("no server")
 

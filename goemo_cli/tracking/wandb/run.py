@@ -16,7 +16,7 @@ from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import Histogram
 from goemo_cli.core.files import write_text
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Artifact, Picture, Table
+from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
 from goemo_cli.tracking.wandb.process import WandbTarget
 from goemo_cli.tracking.wandb.sdk import link_into, run_settings
 
@@ -39,7 +39,7 @@ _REFUSALS = (wandb.Error, ValueError)
 """What a refused artifact raises. The rest of the run goes up all the same; what lacks is told by `wandb_check`."""
 
 
-class WandbRun:
+class WandbRun(Tracker):
     """A tracker that calls wandb.
 
     Args:
@@ -50,6 +50,8 @@ class WandbRun:
         process: whose use of the machine is measured.
         going_on: called whenever a long call has come back, and while bytes are uploaded.
     """
+
+    run_id: str
 
     def __init__(
         self,

@@ -8,7 +8,7 @@ from typing import Any
 from goemo_cli.core.errors import StorageError
 from goemo_cli.core.events import Histogram
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Artifact, Picture, Table
+from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.journal import journal_path
 from goemo_cli.tracking.wandb.process import Job, Mirror, WandbTarget, as_error
 
@@ -18,7 +18,7 @@ FAILED_RUN_SECONDS = 15.0
 """How long the end of a run that failed waits for W&B without progress."""
 
 
-class WandbTracker:
+class WandbTracker(Tracker):
     """Starts the mirror, passes on what it says, and waits for it at the end; what to mirror stands in the journal.
 
     Args:
@@ -88,27 +88,9 @@ class WandbTracker:
         """Pass on what the mirror has said."""
         self._listen()
 
-    def event(self, name: str, values: Mapping[str, float]) -> None:
-        """Nothing: the journal tells the mirror."""
-
-    def table(self, table: Table, *, step: int) -> None:
-        """Nothing: the journal tells the mirror."""
-
-    def picture(self, picture: Picture, *, step: int) -> None:
-        """Nothing: the journal tells the mirror."""
-
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Pass on what the mirror has said."""
         self._listen()
-
-    def write(self, name: str, text: str) -> None:
-        """Nothing: the journal tells the mirror."""
-
-    def save(self, path: Path, *, name: str) -> None:
-        """Nothing: the journal tells the mirror."""
-
-    def artifact(self, artifact: Artifact) -> None:
-        """Nothing: the journal tells the mirror."""
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
         """Wait until all is uploaded, as long as there is progress."""
