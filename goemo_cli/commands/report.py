@@ -111,7 +111,7 @@ def _open(page: Path, out: Console) -> None:
 
 def _on_wandb(runs: list[str], layout: Any, out: Console) -> None:
     from goemo_cli.commands._progress import Screen
-    from goemo_cli.services.wandb.wandb_report import create_wandb_report
+    from goemo_cli.services.wandb.report import create_wandb_report
 
     with Screen(out) as screen:
         made = create_wandb_report(runs, layout=layout, on_event=screen)

@@ -14,7 +14,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.tracking import epoch_values, logged_settings, test_values
-from goemo_cli.services.wandb.wandb_report import create_wandb_report, headline_table
+from goemo_cli.services.wandb.report import create_wandb_report, headline_table
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.wandb.reports import ON_TEST, PER_EPOCH
 from tests.conftest import REPOSITORY
@@ -28,7 +28,7 @@ from pathlib import Path
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import HISTORY_KEYS
-from goemo_cli.services.wandb.wandb_report import create_wandb_report
+from goemo_cli.services.wandb.report import create_wandb_report
 try:
     print(create_wandb_report(sys.argv[2:], layout=Layout(Path(sys.argv[1]))).url)
 except GoemoError as error:

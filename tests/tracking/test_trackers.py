@@ -20,7 +20,7 @@ from goemo_cli.services.training.train import TrainResult, train
 from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import journal_path, read_journal
-from goemo_cli.tracking.wandb.places import without_places
+from goemo_cli.tracking.redaction import without_places
 
 
 def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: str = "sample") -> TrainConfig:

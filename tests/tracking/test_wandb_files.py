@@ -357,7 +357,7 @@ def test_more_than_declared_and_too_slow_are_ended(tmp_path: Path):
 SOURCE = """
 import json, os, tempfile
 from pathlib import Path
-from goemo_cli.tracking.wandb.files import WandbSource
+from goemo_cli.tracking.wandb.client import WandbSource
 from goemo_cli.tracking.wandb.names import RunReference
 source = WandbSource()
 me = source.complete(RunReference("abc"))

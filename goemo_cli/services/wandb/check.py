@@ -20,7 +20,7 @@ from goemo_cli.services.wandb.access import require_network
 from goemo_cli.services.wandb.plan import WHAT, ArtifactName, as_run_files, plan_download
 from goemo_cli.services.wandb.records import read_records
 from goemo_cli.tracking.journal import read_journal
-from goemo_cli.tracking.wandb.files import RemoteRun, WandbSource
+from goemo_cli.tracking.wandb.client import RemoteRun, WandbSource
 from goemo_cli.tracking.wandb.http import digest_of
 from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 

@@ -30,7 +30,7 @@ from goemo_cli.services.wandb.transfer import (
     require_space,
     staged_path,
 )
-from goemo_cli.tracking.wandb.files import WandbSource
+from goemo_cli.tracking.wandb.client import WandbSource
 from goemo_cli.tracking.wandb.http import Limits, digest_of, is_same
 
 _SUMMARIES = (

@@ -13,7 +13,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.wandb.plan import ArtifactName, What, as_run_files
 from goemo_cli.services.wandb.transfer import open_stage
-from goemo_cli.tracking.wandb.files import RemoteArtifact, WandbSource
+from goemo_cli.tracking.wandb.client import RemoteArtifact, WandbSource
 from goemo_cli.tracking.wandb.http import is_same
 from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 

@@ -21,17 +21,17 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.tracking.artifacts.config import LoggerConfig
-from goemo_cli.tracking.artifacts.lineage import LineageNode, trace
-from goemo_cli.tracking.artifacts.local_runs import LocalRun, earlier_name
-from goemo_cli.tracking.artifacts.logged_values import checked_values, local_values, media_names
-from goemo_cli.tracking.artifacts.media import media_facts
-from goemo_cli.tracking.artifacts.metadata import (
+from goemo_cli.tracking.artifacts.facts import (
     model_facts,
     size_facts,
     software,
     table_facts,
     without_secrets,
 )
+from goemo_cli.tracking.artifacts.lineage import LineageNode, trace
+from goemo_cli.tracking.artifacts.local_runs import LocalRun, earlier_name
+from goemo_cli.tracking.artifacts.logged_values import checked_values, local_values, media_names
+from goemo_cli.tracking.artifacts.media import media_facts
 from goemo_cli.tracking.artifacts.names import parse_collection
 from goemo_cli.tracking.artifacts.registry import FOLDER, Registry, check_metadata, files_of
 from goemo_cli.tracking.artifacts.saving import (

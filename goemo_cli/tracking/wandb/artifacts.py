@@ -21,8 +21,8 @@ from goemo_cli.tracking.artifacts.names import (
 )
 from goemo_cli.tracking.artifacts.registry import require_own_folder
 from goemo_cli.tracking.artifacts.versions import StoredFile, Version
+from goemo_cli.tracking.wandb.client import WandbSource
 from goemo_cli.tracking.wandb.fetch import fetch_all
-from goemo_cli.tracking.wandb.files import WandbSource
 from goemo_cli.tracking.wandb.http import is_same
 from goemo_cli.tracking.wandb.sdk import (
     NO_PROGRAM,

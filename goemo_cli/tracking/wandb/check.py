@@ -9,7 +9,7 @@ from wandb.sdk.lib.hashutil import md5_string
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.tracking.base import Artifact
 from goemo_cli.tracking.journal import Journal
-from goemo_cli.tracking.wandb.files import WandbSource, algorithm_of, newest
+from goemo_cli.tracking.wandb.client import WandbSource, algorithm_of, newest
 from goemo_cli.tracking.wandb.http import digest_of, is_same
 from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
 
