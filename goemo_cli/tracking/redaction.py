@@ -1,5 +1,6 @@
-"""Paths of this machine in what is uploaded: only their last part is kept."""
+"""What is removed from everything that is uploaded: secrets, and the paths of this machine."""
 
+import math
 import re
 from collections.abc import Mapping
 from pathlib import PurePath
@@ -9,6 +10,33 @@ from typing import Any
 _ABSOLUTE = re.compile(
     r"(?<![\w.:/~-])(?:~?/|[A-Za-z]:[/\\])(?:[^\s'\"`<>|,;()\[\]{}]*[^\s'\"`<>|,;:.()\[\]{}])"
 )
+_SECRET = re.compile(
+    r"(^|[_.\-])(token|secret|password|passwd|api_?key|access_?key|credentials?)$", re.IGNORECASE
+)
+_USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
+REDACTED = "[redacted]"
+
+
+def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Settings that can be written and sent: values under names such as `api_key` are replaced, and URL passwords."""
+    return {
+        str(key): REDACTED if isinstance(value, str) and _SECRET.search(str(key)) else _clean(value)
+        for key, value in settings.items()
+    }
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return without_secrets(value)
+    if isinstance(value, (list, tuple)):
+        return [_clean(entry) for entry in value]
+    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
+        value = value.item()  # a number of numpy or torch
+    if isinstance(value, str):
+        return _USERINFO.sub(rf"\1{REDACTED}@", value)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
 def without_places(value: Any) -> Any:

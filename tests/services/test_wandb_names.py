@@ -16,8 +16,7 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import logged_settings, open_tracker
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking import LoggerConfig
-from goemo_cli.tracking.wandb.client import WandbSource
-from goemo_cli.tracking.wandb.names import RunReference
+from goemo_cli.tracking.wandb.client import RunReference, WandbSource
 from tests.services.test_syncing import RUN, journalled
 from tests.wandb_server import WandbServer
 

@@ -17,8 +17,8 @@ import goemo_cli.tracking
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingError
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, TrackingWarning
+from goemo_cli.tracking.artifacts.facts import media_facts
 from goemo_cli.tracking.artifacts.local_runs import read_metrics
-from goemo_cli.tracking.artifacts.media import media_facts
 from goemo_cli.tracking.artifacts.saving import read_table
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer

@@ -23,9 +23,9 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.tracking.artifacts.names import check_file_names
-from goemo_cli.tracking.wandb.http import Fetcher, Limits, StoppedError
-from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
+from goemo_cli.tracking.artifacts.versions import check_file_names
+from goemo_cli.tracking.wandb.client import RunReference
+from goemo_cli.tracking.wandb.http import Fetcher, Limits, RemoteFile, StoppedError
 from tests.conftest import REPOSITORY
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
@@ -358,7 +358,7 @@ SOURCE = """
 import json, os, tempfile
 from pathlib import Path
 from goemo_cli.tracking.wandb.client import WandbSource
-from goemo_cli.tracking.wandb.names import RunReference
+from goemo_cli.tracking.wandb.client import RunReference
 source = WandbSource()
 me = source.complete(RunReference("abc"))
 run = source.run(me)

@@ -21,11 +21,10 @@ from goemo_cli.core.settings import TrainConfig, environment
 from goemo_cli.services.training.environment import environment_files, processor, versions
 from goemo_cli.services.training.tracker_tables import EmbeddedSample, result_tables
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
-from goemo_cli.tracking.artifacts.facts import without_secrets
 from goemo_cli.tracking.base import Artifact, Picture, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker
-from goemo_cli.tracking.redaction import without_places
+from goemo_cli.tracking.redaction import without_places, without_secrets
 from goemo_cli.tracking.wandb.sdk import require_wandb
 from goemo_cli.tracking.wandb.tracker import WandbTracker
 

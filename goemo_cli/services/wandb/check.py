@@ -20,9 +20,8 @@ from goemo_cli.services.wandb.access import require_network
 from goemo_cli.services.wandb.plan import WHAT, ArtifactName, as_run_files, plan_download
 from goemo_cli.services.wandb.records import read_records
 from goemo_cli.tracking.journal import read_journal
-from goemo_cli.tracking.wandb.client import RemoteRun, WandbSource
-from goemo_cli.tracking.wandb.http import digest_of
-from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb.client import RemoteRun, RunReference, WandbSource
+from goemo_cli.tracking.wandb.http import RemoteFile, digest_of
 
 
 def validate_remote(run: str, *, layout: Layout, on_event: EventHandler = ignore) -> ValidationReport:

@@ -13,9 +13,8 @@ from goemo_cli.services.wandb.install import DownloadResult, download_files
 from goemo_cli.services.wandb.listing import USUAL, Listing, list_artifact, list_run
 from goemo_cli.services.wandb.plan import ArtifactName, What
 from goemo_cli.services.wandb.records import DownloadRecord, read_records
-from goemo_cli.tracking.wandb.client import WandbSource
+from goemo_cli.tracking.wandb.client import RunReference, WandbSource
 from goemo_cli.tracking.wandb.http import Limits
-from goemo_cli.tracking.wandb.names import RunReference
 
 
 def download_run(

@@ -13,9 +13,8 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.wandb.plan import ArtifactName, What, as_run_files
 from goemo_cli.services.wandb.transfer import open_stage
-from goemo_cli.tracking.wandb.client import RemoteArtifact, WandbSource
-from goemo_cli.tracking.wandb.http import is_same
-from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb.client import RemoteArtifact, RunReference, WandbSource
+from goemo_cli.tracking.wandb.http import RemoteFile, is_same
 
 ESSENTIAL: tuple[What, ...] = ("checkpoint", "predictions", "stats")
 USUAL: tuple[What, ...] = (*ESSENTIAL, "figures")

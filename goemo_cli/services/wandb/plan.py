@@ -11,8 +11,8 @@ from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName, family_of
-from goemo_cli.tracking.artifacts.names import check_file_names
-from goemo_cli.tracking.wandb.names import RemoteFile
+from goemo_cli.tracking.artifacts.versions import check_file_names
+from goemo_cli.tracking.wandb.http import RemoteFile
 
 What = Literal["checkpoint", "predictions", "stats", "figures"]
 WHAT: tuple[What, ...] = get_args(What)

@@ -12,8 +12,8 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.wandb.http import is_same
-from goemo_cli.tracking.wandb.names import RemoteFile, RunReference
+from goemo_cli.tracking.wandb.client import RunReference
+from goemo_cli.tracking.wandb.http import RemoteFile, is_same
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,7 @@ from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.wandb.access import require_network
 from goemo_cli.services.wandb.check import reference_of
 from goemo_cli.services.wandb.sync import sync_command
-from goemo_cli.tracking.wandb.client import WandbSource
-from goemo_cli.tracking.wandb.names import RunReference
+from goemo_cli.tracking.wandb.client import RunReference, WandbSource
 from goemo_cli.tracking.wandb.reports import Comparison, load_report_library, save_report
 
 _PURPOSE = "goemo report --wandb"

@@ -20,9 +20,7 @@ from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, r
 from goemo_cli.services.training.summaries import require_scores
 from goemo_cli.services.wandb.plan import Plan, PlannedFile
 from goemo_cli.services.wandb.records import slug_of
-from goemo_cli.tracking.wandb.fetch import fetch_all
-from goemo_cli.tracking.wandb.http import Fetcher
-from goemo_cli.tracking.wandb.names import RemoteFile
+from goemo_cli.tracking.wandb.http import Fetcher, RemoteFile, fetch_all
 
 _SPARE_BYTES = 1 << 24
 _SETTINGS = ("config.json", "tokenizer_config.json", "generation_config.json", "processor_config.json")

@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.settings import DEFAULT_PROJECT, wandb_environment
-from goemo_cli.tracking.artifacts.names import check_name
+from goemo_cli.tracking.artifacts.versions import check_name
 
 Mode = Literal["online", "offline", "local", "disabled"]
 MODES: tuple[Mode, ...] = ("online", "offline", "local", "disabled")

@@ -1,27 +1,26 @@
-"""Facts about an artifact that goemo reads from its files: sizes, framework, versions, rows, labels."""
+"""Facts about an artifact that goemo reads from its files: sizes, framework, versions, rows, labels, media headers."""
 
 import json
 import math
-import re
 import struct
+import wave
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 from goemo_cli.core.csv_files import TABLE_FORMATS, TableFormat, open_table
-from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.tracking.software import installed_versions
 
 _LABEL_COLUMNS = ("labels", "true_labels", "label", "emotions")
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "tensorflow", "jax", "xgboost", "lightgbm")
 _MOST_LABELS = 1_000
 _LONGEST_HEADER = 100 * 2**20
-_SECRET = re.compile(
-    r"(^|[_.\-])(token|secret|password|passwd|api_?key|access_?key|credentials?)$", re.IGNORECASE
-)
-_USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
-REDACTED = "[redacted]"
+_MOST_BOXES = 10_000
+_CONTAINERS = (b"moov", b"trak", b"mdia")
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
+_BRANDS = {b"qt  ": "mov"}
 
 
 def software() -> dict[str, str]:
@@ -88,26 +87,28 @@ def table_facts(files: Mapping[str, Path]) -> dict[str, Any]:
     return facts
 
 
-def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that can be written and sent: values under names such as `api_key` are replaced, and URL passwords."""
-    return {
-        str(key): REDACTED if isinstance(value, str) and _SECRET.search(str(key)) else _clean(value)
-        for key, value in settings.items()
-    }
+def media_facts(path: Path) -> dict[str, Any]:
+    """Facts that the file itself states.
 
+    Pictures (PNG, JPEG, GIF, WebP, ...) are read by Pillow, WAV by the standard library, MP4 and MOV by their boxes.
 
-def _clean(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return without_secrets(value)
-    if isinstance(value, (list, tuple)):
-        return [_clean(entry) for entry in value]
-    if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
-        value = value.item()  # a number of numpy or torch
-    if isinstance(value, str):
-        return _USERINFO.sub(rf"\1{REDACTED}@", value)
-    if isinstance(value, float) and not math.isfinite(value):
-        return str(value)
-    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
+    Returns:
+        `kind` (image, audio, video), `format`, and if they are known `width` and `height` in pixels,
+        `duration_seconds`, `frames`, `frames_per_second`, `sample_rate` in Hz, `channels`. Empty for any other file.
+
+    Raises:
+        CorruptArtifactError: the file claims a format and is damaged.
+    """
+    with path.open("rb") as stream:
+        head = stream.read(16)
+    try:
+        if head[:4] == b"RIFF" and head[8:12] == b"WAVE":
+            return _wav(path)
+        if head[4:8] in (b"ftyp", b"moov"):
+            return _mp4(path)
+        return _picture(path, is_known=head.startswith(_PICTURES))
+    except (EOFError, wave.Error, struct.error) as error:
+        raise CorruptArtifactError(path, f"is damaged: its header ends too early ({error})") from error
 
 
 def _framework(names: set[str]) -> str | None:
@@ -175,3 +176,111 @@ def _count(path: Path, format: TableFormat, labels: Counter[str]) -> int:
     if len(counted) <= _MOST_LABELS:  # more are no labels but texts
         labels.update(counted)
     return n_rows
+
+
+def _wav(path: Path) -> dict[str, Any]:
+    with wave.open(str(path), "rb") as sound:
+        rate = sound.getframerate()
+        return {
+            "kind": "audio",
+            "format": "wav",
+            "sample_rate": rate,
+            "channels": sound.getnchannels(),
+            **({"duration_seconds": sound.getnframes() / rate} if rate else {}),
+        }
+
+
+def _picture(path: Path, *, is_known: bool) -> dict[str, Any]:
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        picture = Image.open(path)
+    except UnidentifiedImageError as error:
+        if is_known:
+            raise CorruptArtifactError(path, "is a damaged picture") from error
+        return {}
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise CorruptArtifactError(path, f"is a damaged picture ({error})") from error
+    with picture:
+        facts = {
+            "kind": "image",
+            "format": (picture.format or path.suffix.lstrip(".")).lower(),
+            "width": picture.width,
+            "height": picture.height,
+        }
+        frames = getattr(picture, "n_frames", 1)
+        if frames == 1:
+            return facts
+        milliseconds = 0.0
+        for frame in range(frames):
+            picture.seek(frame)
+            milliseconds += picture.info.get("duration", 0)
+        moving = {"kind": "video", "frames": frames, "duration_seconds": milliseconds / 1000}
+        if milliseconds:
+            moving["frames_per_second"] = frames / (milliseconds / 1000)
+        return facts | moving
+
+
+def _mp4(path: Path) -> dict[str, Any]:
+    """ISO/IEC 14496-12: `mvhd` has the duration, `tkhd` of a track with pictures their size, `stts` its frames."""
+    facts: dict[str, Any] = {"kind": "audio", "format": "mp4"}
+    handler, size, frames = b"", (0, 0), 0
+    with path.open("rb") as stream:
+        for kind, body in _boxes(stream, path.stat().st_size):
+            if kind == b"ftyp":
+                facts["format"] = _BRANDS.get(body[:4], "mp4")
+            elif kind == b"mvhd":
+                scale, duration = _times(body)
+                if scale and duration:
+                    facts["duration_seconds"] = duration / scale
+            elif kind == b"tkhd":
+                width, height = struct.unpack(">II", body[-8:])
+                size = width >> 16, height >> 16
+            elif kind == b"hdlr":
+                handler = body[8:12]
+            elif kind == b"stts":
+                frames = _sample_count(body)
+            if kind == b"stts" and handler == b"vide":
+                facts |= {"kind": "video", "width": size[0], "height": size[1], "frames": frames}
+    if facts["kind"] == "video" and facts.get("duration_seconds") and facts["frames"]:
+        facts["frames_per_second"] = facts["frames"] / facts["duration_seconds"]
+    return facts
+
+
+def _times(body: bytes) -> tuple[int, int]:
+    """Units per second and duration in units; version 1 has 64-bit times."""
+    scale, duration = (
+        struct.unpack_from(">IQ", body, 20) if body[:1] == b"\x01" else struct.unpack_from(">II", body, 12)
+    )
+    return scale, duration
+
+
+def _sample_count(body: bytes) -> int:
+    (entries,) = struct.unpack_from(">I", body, 4)
+    return sum(
+        struct.unpack_from(">I", body, 8 + 8 * at)[0] for at in range(min(entries, len(body) // 8 - 1))
+    )
+
+
+def _boxes(
+    stream: BinaryIO, end: int, start: int = 0, left: int = _MOST_BOXES
+) -> Iterator[tuple[bytes, bytes]]:
+    """(type, body) of the boxes that matter, in file order; the media data is skipped, not read."""
+    at = start
+    while at + 8 <= end and left > 0:
+        left -= 1
+        stream.seek(at)
+        size, kind = struct.unpack(">I4s", stream.read(8))
+        header = 8
+        if size == 1:
+            (size,) = struct.unpack(">Q", stream.read(8))
+            header = 16
+        stop = end if size == 0 else at + size
+        if stop > end or stop < at + header:
+            raise struct.error(f"box {kind!r} ends outside its place")
+        if kind in _CONTAINERS or kind in (b"minf", b"stbl"):
+            yield from _boxes(stream, stop, at + header, left)
+        elif kind in (b"ftyp", b"mvhd", b"tkhd", b"hdlr", b"stts"):
+            stream.seek(at + header)
+            yield kind, stream.read(stop - at - header)
+        at = stop

@@ -22,17 +22,20 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 from goemo_cli.tracking.artifacts.facts import (
+    media_facts,
     model_facts,
     size_facts,
     software,
     table_facts,
-    without_secrets,
 )
 from goemo_cli.tracking.artifacts.lineage import LineageNode, trace
-from goemo_cli.tracking.artifacts.local_runs import LocalRun, earlier_name
-from goemo_cli.tracking.artifacts.logged_values import checked_values, local_values, media_names
-from goemo_cli.tracking.artifacts.media import media_facts
-from goemo_cli.tracking.artifacts.names import parse_collection
+from goemo_cli.tracking.artifacts.local_runs import (
+    LocalRun,
+    checked_values,
+    earlier_name,
+    local_values,
+    media_names,
+)
 from goemo_cli.tracking.artifacts.registry import FOLDER, Registry, check_metadata, files_of
 from goemo_cli.tracking.artifacts.saving import (
     TABLE_ROWS,
@@ -41,7 +44,8 @@ from goemo_cli.tracking.artifacts.saving import (
     write_predicted,
     write_splits,
 )
-from goemo_cli.tracking.artifacts.versions import Version
+from goemo_cli.tracking.artifacts.versions import Version, parse_collection
+from goemo_cli.tracking.redaction import without_secrets
 
 if TYPE_CHECKING:
     from goemo_cli.core.predictions import Predictions

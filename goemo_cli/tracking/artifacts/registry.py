@@ -37,14 +37,18 @@ from goemo_cli.core.files import (
     write_json,
 )
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.artifacts.names import (
+from goemo_cli.tracking.artifacts.versions import (
     LATEST,
+    StoredFile,
+    Version,
     check_alias,
     check_file_names,
     check_name,
+    digest_of,
     parse_reference,
+    record_of,
+    version_of,
 )
-from goemo_cli.tracking.artifacts.versions import StoredFile, Version, digest_of, record_of, version_of
 
 FOLDER = Path("artifacts/registry")
 """The place of the store below a project root."""

@@ -12,18 +12,18 @@ from typing import Any
 from goemo_cli.core.errors import AuthenticationError, CorruptArtifactError, NotFoundError
 from goemo_cli.core.files import remove_if_empty, sha256_file, staged_files
 from goemo_cli.tracking.artifacts.config import LoggerConfig
-from goemo_cli.tracking.artifacts.names import (
+from goemo_cli.tracking.artifacts.registry import require_own_folder
+from goemo_cli.tracking.artifacts.versions import (
     LATEST,
+    StoredFile,
+    Version,
     check_alias,
     check_file_names,
     check_name,
     parse_reference,
 )
-from goemo_cli.tracking.artifacts.registry import require_own_folder
-from goemo_cli.tracking.artifacts.versions import StoredFile, Version
 from goemo_cli.tracking.wandb.client import WandbSource
-from goemo_cli.tracking.wandb.fetch import fetch_all
-from goemo_cli.tracking.wandb.http import is_same
+from goemo_cli.tracking.wandb.http import fetch_all, is_same
 from goemo_cli.tracking.wandb.sdk import (
     NO_PROGRAM,
     asked,

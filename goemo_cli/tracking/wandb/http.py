@@ -1,4 +1,4 @@
-"""Fetching one file over HTTP into one path: bounded in time and bytes, resumed, checked.
+"""Files of a W&B server: their digests, and downloads that are bounded in time and bytes, resumed and checked.
 
 The SDK's own downloads compare neither size nor digest of run files and wait for a silent server without limit.
 """
@@ -6,14 +6,15 @@ The SDK's own downloads compare neither size nor digest of run files and wait fo
 import base64
 import hashlib
 import os
+import queue
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
 
 import requests
@@ -26,13 +27,33 @@ from goemo_cli.core.errors import (
     RemoteError,
     StorageError,
 )
-from goemo_cli.tracking.wandb.names import RemoteFile
 
 _CHUNK = 1 << 18
 _REDIRECTS = 5
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524})
 _WRONG_BODIES = 2
 """How often a whole body may be wrong before it is believed to be so on the server."""
+_WORKERS = 8
+"""Files fetched at once: runs are many small files and a few large ones."""
+_POLL_SECONDS = 0.1
+_STOP_SECONDS = 1.0
+
+Algorithm = Literal["md5", "xxh128"]
+"""How a digest was computed."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """One file as a server lists it; nothing of it has been checked."""
+
+    name: str
+    """Relative, with `/`: as in the Files tab of a run."""
+    size: int
+    """Declared bytes."""
+    digest: str | None
+    """Base64 of the digest; None where the server has none."""
+    url: str
+    algorithm: Algorithm = "md5"
 
 
 @dataclass(frozen=True)
@@ -268,6 +289,75 @@ class _Progress:
             self._most = position
 
 
+def fetch_all(
+    files: Iterable[tuple[RemoteFile, Path]],
+    fetcher: Fetcher,
+    *,
+    renew: Callable[[RemoteFile], RemoteFile],
+    arrived: Callable[[int], None] = lambda amount: None,
+) -> None:
+    """Bring every file to its path, largest first; files that are already there, and right, are kept.
+
+    Args:
+        files: what to fetch, and the paths; folders are created.
+        fetcher: fetches one file; its stop event is set at the end.
+        renew: gives a file a new URL, for one that expired.
+        arrived: called with the number of new bytes, in the caller's thread.
+
+    Raises:
+        GoemoError: the first file that failed; the others stop. Finished files and parts stay where they are.
+    """
+    waiting: queue.SimpleQueue[tuple[RemoteFile, Path]] = queue.SimpleQueue()
+    news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
+    for file, target in sorted(files, key=lambda one: -one[0].size):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        waiting.put((file, target))
+
+    def work() -> None:
+        try:
+            while not fetcher.stop.is_set():
+                file, target = waiting.get_nowait()
+                if is_same(target, file):
+                    news.put(file.size)
+                else:
+                    target.unlink(missing_ok=True)
+                    fetcher.fetch(file, target, arrived=news.put, renew=renew)
+        except (queue.Empty, StoppedError):
+            news.put(None)
+        except BaseException as error:  # raised in the caller's thread
+            news.put(error)
+
+    # Daemons: a silent server must not keep a stopped program alive.
+    workers = [threading.Thread(target=work, daemon=True) for _ in range(min(_WORKERS, waiting.qsize()))]
+    try:
+        for worker in workers:
+            worker.start()
+        _follow(news, len(workers), arrived)
+    finally:
+        fetcher.stop.set()
+        deadline = time.monotonic() + _STOP_SECONDS
+        for worker in workers:
+            if worker.is_alive():  # also if Ctrl-C came before it was started
+                worker.join(max(0.0, deadline - time.monotonic()))
+
+
+def _follow(
+    news: "queue.SimpleQueue[int | BaseException | None]", working: int, arrived: Callable[[int], None]
+) -> None:
+    """Report progress until all workers have ended; the first failure is raised."""
+    while working:
+        try:
+            message = news.get(timeout=_POLL_SECONDS)  # a timeout, so that Ctrl-C is heard
+        except queue.Empty:
+            continue
+        if message is None:
+            working -= 1
+        elif isinstance(message, BaseException):
+            raise message
+        else:
+            arrived(message)
+
+
 def digest_of(path: Path, algorithm: str = "md5") -> str:
     """The base64 digest of a file's bytes, as W&B writes it."""
     if algorithm == "xxh128":
@@ -281,6 +371,11 @@ def digest_of(path: Path, algorithm: str = "md5") -> str:
     with path.open("rb") as stream:
         found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
     return base64.b64encode(found.digest()).decode()
+
+
+def digest_of_text(text: str) -> str:
+    """The base64 MD5 of a text, as W&B writes it."""
+    return base64.b64encode(hashlib.md5(text.encode(), usedforsecurity=False).digest()).decode()
 
 
 def is_same(path: Path, file: RemoteFile) -> bool:

@@ -23,8 +23,7 @@ from goemo_cli.core.errors import (
     StorageError,
 )
 from goemo_cli.core.files import remove_if_empty
-from goemo_cli.tracking.wandb.reach import reachable
-from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder
+from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder, reachable
 
 LOST_SECONDS = 6.0
 """How long a server may be silent before a mirror that waits for it is given up."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from goemo_cli.core.errors import MissingPackageError
-from goemo_cli.tracking.wandb.names import RunReference
+from goemo_cli.tracking.wandb.client import RunReference
 from goemo_cli.tracking.wandb.sdk import asked, require_wandb
 
 PER_EPOCH = ("val/f1_macro", "val/f1_micro", "val/auc", "train/loss", "val/loss", "train/learning_rate")

@@ -7,6 +7,8 @@ import os
 import re
 import tempfile
 import threading
+import urllib.error
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,11 +23,11 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.tracking.wandb.reach import reachable
 
 OLDEST_WANDB = (0, 29)
 """Older ones write outside the folder that they download to (CVE-2026-91771)."""
 _LONGEST_LINE = 160
+_REACH_SECONDS = 4
 _NO_KEY = ("no api key", "api_key")
 _REFUSED = (
     "invalid api key", "invalid credentials", "bad credentials", "not logged in", "unauthorized", "permission denied",
@@ -87,6 +89,24 @@ def reached_server(base_url: str | None = None) -> str:
     if not reachable(server):
         raise RemoteError(f"W&B does not answer at {server}")
     return server
+
+
+def reachable(server: str, seconds: float = _REACH_SECONDS) -> bool:
+    """Whether anything answers at a URL, by way of the system's proxies; an error page is an answer.
+
+    Args:
+        server: http or https URL.
+        seconds: to wait for it.
+    """
+    request = urllib.request.Request(server, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=seconds).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+    except (OSError, ValueError) as error:
+        # A certificate that Python does not know may be one that wandb was told of.
+        return "CERTIFICATE_VERIFY_FAILED" in str(error)
+    return True
 
 
 def run_settings(**more: Any) -> Any:
