@@ -179,7 +179,7 @@ def trained(root: Path, name: str = RUN, **scores: Any) -> Layout:
         run=run,
         kind="tiny",
         labels=LABELS,
-        parents={},
+        parents={"data": "0" * 64},
         headline=headline_of(metrics),
         outputs={layout.shown(path): sha256_file(path) for path in outside(layout, run)},
     )

@@ -16,7 +16,7 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import logged_settings, open_tracker
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking import LoggerConfig
-from goemo_cli.tracking.wandb.client import RunReference, WandbSource
+from goemo_cli.tracking.wandb.client import RunReference, WandbClient
 from tests.services.test_syncing import RUN, journalled
 from tests.wandb_server import WandbServer
 
@@ -138,13 +138,13 @@ def test_what_is_logged_under_a_variable_is_found_under_it(
     assert there.tags == ["a", "b"]
     journalled(layout)  # a run that was trained without W&B
     sync_run(str(RUN), layout=layout)
-    source = WandbSource()
+    source = WandbClient()
     assert str(source.run(source.complete(RunReference("abcd1234"))).reference) == "team/of-variable/abcd1234"
     with WandbServer(entity="else") as elsewhere:
         synced = sync_run(str(RUN), layout=layout, base_url=elsewhere.url, project="p", entity="else")
         assert synced.sent
         assert list(elsewhere.runs) == ["else/p/abcd1234"]
-        found = WandbSource(base_url=elsewhere.url).run(RunReference("abcd1234", "p", "else"))
+        found = WandbClient(base_url=elsewhere.url).run(RunReference("abcd1234", "p", "else"))
         assert str(found.reference) == "else/p/abcd1234"
 
 

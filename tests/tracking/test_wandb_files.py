@@ -357,9 +357,9 @@ def test_more_than_declared_and_too_slow_are_ended(tmp_path: Path):
 SOURCE = """
 import json, os, tempfile
 from pathlib import Path
-from goemo_cli.tracking.wandb.client import WandbSource
+from goemo_cli.tracking.wandb.client import WandbClient
 from goemo_cli.tracking.wandb.client import RunReference
-source = WandbSource()
+source = WandbClient()
 me = source.complete(RunReference("abc"))
 run = source.run(me)
 def said(question):

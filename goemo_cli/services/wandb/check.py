@@ -16,11 +16,10 @@ from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.references import find_run, open_run
 from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.wandb.access import require_network
 from goemo_cli.services.wandb.plan import WHAT, ArtifactName, as_run_files, plan_download
 from goemo_cli.services.wandb.records import read_records
 from goemo_cli.tracking.journal import read_journal
-from goemo_cli.tracking.wandb.client import RemoteRun, RunReference, WandbSource
+from goemo_cli.tracking.wandb.client import RemoteRun, RunReference, WandbClient, open_client
 from goemo_cli.tracking.wandb.http import RemoteFile, digest_of
 
 
@@ -38,10 +37,9 @@ def validate_remote(run: str, *, layout: Layout, on_event: EventHandler = ignore
     """
     checkpoint, told = _local(run, layout)
     report = ValidationReport(layout.root)
-    require_network(str(told))
-    source = WandbSource(base_url=checkpoint.config.logging.wandb.base_url)
-    reference = source.complete(told)
-    remote = source.run(reference)
+    client = open_client(str(told), base_url=checkpoint.config.logging.wandb.base_url)
+    reference = client.complete(told)
+    remote = client.run(reference)
     on_event(Info(f"Comparing {checkpoint.run} with {reference}"))
     report.check(
         "ended on W&B",
@@ -53,7 +51,7 @@ def validate_remote(run: str, *, layout: Layout, on_event: EventHandler = ignore
         report.problem(path, message)
     here = _must_have(checkpoint, layout)
     _compare_files(here, remote, checkpoint, layout, report)
-    _compare_artifacts(source, reference, here, checkpoint, layout, report)
+    _compare_artifacts(client, reference, here, checkpoint, layout, report)
     return report
 
 
@@ -92,14 +90,8 @@ def reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
     run_id = _logged_id(checkpoint, layout)
     manifest = layout.shown(checkpoint.path / MANIFEST)
     for record in read_records(layout):
-        parts = record.source.split("/")
-        if (
-            len(parts) == 3
-            and ":" not in parts[2]
-            and manifest in record.files
-            and run_id in (None, parts[2])
-        ):
-            return RunReference(parts[2], parts[1], parts[0])
+        if record.run and manifest in record.files and run_id in (None, record.run.run_id):
+            return record.run
     if not run_id:
         raise NotFoundError(f"{checkpoint.run} has no W&B run: it was not logged there")
     wanted = checkpoint.config.logging.wandb
@@ -108,7 +100,7 @@ def reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
 
 def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
     """What W&B calls a run: as its metrics say, or for one that was sent there later, its journal."""
-    if run_id := checkpoint.metrics_json["wandb_run_id"]:
+    if run_id := checkpoint.metrics.wandb_run_id:
         return str(run_id)
     journal = layout.journals / f"{checkpoint.run}.jsonl"
     return read_journal(journal).mirror_id if journal.is_file() else None
@@ -116,7 +108,7 @@ def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
 
 def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
     """The files of a run that a mirror has, and whether it must; those that are not here are told by `goemo validate`."""
-    outputs = {layout.root / name for name in checkpoint.manifest_json.get("outputs", {})}
+    outputs = {layout.root / name for name in checkpoint.manifest.outputs}
     if not outputs:  # an older manifest
         outputs = {
             layout.split_predictions(checkpoint.run, "test"),
@@ -124,7 +116,7 @@ def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
             layout.per_class_metrics(checkpoint.run),
         }
     has_model = checkpoint.config.logging.wandb.log_model
-    files = {checkpoint.path / name: has_model for name in (*checkpoint.manifest_json["files"], MANIFEST)}
+    files = {checkpoint.path / name: has_model for name in (*checkpoint.manifest.files, MANIFEST)}
     others = run_files(layout, [one.run for one in listed_runs(layout)]).get(checkpoint.run, [])
     below = (layout.predictions, layout.stats)
     others = [path for path in others if any(folder in path.parents for folder in below)]
@@ -176,7 +168,7 @@ def _compare(path: Path, file: RemoteFile, where: str, report: ValidationReport)
 
 
 def _compare_artifacts(
-    source: WandbSource,
+    client: WandbClient,
     reference: RunReference,
     here: Mapping[Path, bool],
     checkpoint: Checkpoint,
@@ -185,7 +177,7 @@ def _compare_artifacts(
 ) -> None:
     """The newest versions of the run's W&B artifacts, where it logged any: they hold the same files."""
     by_name = {_name(path, checkpoint, layout): path for path in here if path.is_file()}
-    for artifact in source.artifacts_of(reference):
+    for artifact in client.artifacts_of(reference):
         kind = ArtifactName.parse(artifact.name)
         if kind is None or kind.run_id != reference.run_id:
             continue

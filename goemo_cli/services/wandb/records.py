@@ -1,104 +1,107 @@
-"""What came from where: one record per W&B run or artifact, so that a complete download needs no network again."""
+"""Records of downloads, one per W&B run or artifact: a complete download needs no network again."""
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
+from goemo_cli.core.documents import Document
 from goemo_cli.core.errors import CorruptArtifactError
-from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.tracking.wandb.client import RunReference
-from goemo_cli.tracking.wandb.http import RemoteFile, is_same
+from goemo_cli.tracking.wandb.http import Algorithm, RemoteFile, is_same
 
 
-@dataclass(frozen=True)
-class DownloadRecord:
-    """One record."""
+class RecordedFile(Document):
+    """A downloaded file, as the server listed it."""
 
+    remote: str
+    size: int
+    digest: str | None = None
+    algorithm: Algorithm = "md5"
+
+    @classmethod
+    def of(cls, file: RemoteFile) -> "RecordedFile":
+        """The record of a file."""
+        return cls(remote=file.name, size=file.size, digest=file.digest, algorithm=file.algorithm)
+
+    def is_at(self, path: Path) -> bool:
+        """Whether the local file is still as downloaded."""
+        return is_same(path, RemoteFile(self.remote, self.size, self.digest, "", self.algorithm))
+
+
+class DownloadRecord(Document):
+    """All files that were downloaded from one run or artifact."""
+
+    schema_version: int = SCHEMA_VERSION
     source: str
     """`ENTITY/PROJECT/ID`, or `ENTITY/PROJECT/NAME:VERSION` of an artifact."""
     downloaded: str
-    """When, in UTC."""
+    """The time, in UTC."""
     what: tuple[str, ...]
-    files: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
-    """By path from the root: `remote` name, `size`, `digest`, `algorithm`."""
+    files: dict[str, RecordedFile]
+    """By path from the root."""
+
+    @property
+    def run(self) -> RunReference | None:
+        """The W&B run; None for an artifact."""
+        parts = self.source.split("/")
+        is_run = len(parts) == 3 and ":" not in parts[2]
+        return RunReference(parts[2], parts[1], parts[0]) if is_run else None
 
     def is_of(self, reference: RunReference) -> bool:
-        """Whether it is of this run, as far as the reference says which."""
-        parts = self.source.split("/")
-        wanted = (reference.entity, reference.project, reference.run_id)
-        return len(parts) == 3 and all(
-            want is None or want == have for want, have in zip(wanted, parts, strict=True)
+        """Whether the files are from this run; a part that the reference leaves open matches any."""
+        run = self.run
+        return run is not None and all(
+            wanted in (None, actual)
+            for wanted, actual in (
+                (reference.entity, run.entity),
+                (reference.project, run.project),
+                (reference.run_id, run.run_id),
+            )
         )
 
     def changed(self, layout: Layout, what: Iterable[str]) -> list[str]:
-        """Paths whose files are no longer as they came, of these kinds."""
+        """Paths of files of these kinds that are missing or differ from the download."""
         folders = tuple(f"{kind}/" for kind in what)
         return [
             path
-            for path, entry in self.files.items()
-            if str(entry.get("remote", "")).startswith(folders)
-            and not is_same(layout.root / path, _file(entry))
+            for path, file in self.files.items()
+            if file.remote.startswith(folders) and not file.is_at(layout.root / path)
         ]
 
 
 def read_records(layout: Layout) -> Iterator[DownloadRecord]:
-    """Every record below the root; one that cannot be read is passed over, it only costs a request."""
+    """Every record below the root. An unreadable one is skipped: it only costs a request."""
     for path in sorted(layout.downloads.glob("*.json")):
         try:
-            value = read_json_object(path)
-            yield DownloadRecord(
-                str(value["source"]), str(value["downloaded"]), tuple(value["what"]), dict(value["files"])
-            )
-        except (OSError, CorruptArtifactError, KeyError, TypeError, ValueError):
+            yield DownloadRecord.read(path)
+        except (OSError, CorruptArtifactError):
             continue
 
 
 def write_record(
     layout: Layout, source: str, *, what: Iterable[str], files: Iterable[tuple[Path, RemoteFile]]
 ) -> None:
-    """Put a download on record, beside what an earlier one of the same source brought."""
-    older = next((one for one in read_records(layout) if one.source == source), None)
+    """Record a download. The files of an earlier one from the same source stay recorded if they still exist."""
+    older = next((record for record in read_records(layout) if record.source == source), None)
     kept = {
-        path: entry
-        for path, entry in (older.files if older else {}).items()
-        if (layout.root / path).is_file()
+        path: file for path, file in (older.files if older else {}).items() if (layout.root / path).is_file()
     }
-    new = {
-        layout.shown(path): {
-            "remote": file.name, "size": file.size, "digest": file.digest, "algorithm": file.algorithm
-        }
-        for path, file in files
-    }  # fmt: skip
-    write_json(
-        layout.downloads / f"{slug_of(source)}.json",
-        {
-            "schema_version": SCHEMA_VERSION,
-            "source": source,
-            "downloaded": datetime.now(UTC).isoformat(timespec="seconds"),
-            "what": sorted({*(older.what if older else ()), *what}),
-            "files": dict(sorted((kept | new).items())),
-        },
+    new = {layout.shown(path): RecordedFile.of(file) for path, file in files}
+    record = DownloadRecord(
+        schema_version=SCHEMA_VERSION,
+        source=source,
+        downloaded=datetime.now(UTC).isoformat(timespec="seconds"),
+        what=tuple(sorted({*(older.what if older else ()), *what})),
+        files=dict(sorted((kept | new).items())),
     )
+    record.write(layout.downloads / f"{slug_of(source)}.json")
 
 
 def slug_of(source: str) -> str:
-    """A source as part of a file name: readable, and another one for every source."""
+    """A source as part of a file name: readable and unique."""
     readable = re.sub(r"[^A-Za-z0-9._-]+", "_", source)[-80:]
     return f"{readable}-{hashlib.sha256(source.encode()).hexdigest()[:8]}"
-
-
-def _file(entry: Mapping[str, Any]) -> RemoteFile:
-    digest = entry.get("digest")
-    return RemoteFile(
-        str(entry.get("remote")),
-        int(entry.get("size", -1)),
-        None if digest is None else str(digest),
-        "",
-        "xxh128" if entry.get("algorithm") == "xxh128" else "md5",
-    )

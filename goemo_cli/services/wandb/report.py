@@ -1,19 +1,20 @@
-"""`goemo report --wandb`: the comparison of runs as a report on W&B, of runs that are there."""
+"""`goemo report --wandb`: the comparison of runs as a report on W&B; the runs must be there."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.decimals import decimal
+from goemo_cli.core.documents import Score
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.report.markdown_text import plain, score, table
+from goemo_cli.services.report.markdown_text import plain, table
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.wandb.access import require_network
 from goemo_cli.services.wandb.check import reference_of
 from goemo_cli.services.wandb.sync import sync_command
-from goemo_cli.tracking.wandb.client import RunReference, WandbSource
+from goemo_cli.tracking.wandb.client import RunReference, WandbClient, open_client
 from goemo_cli.tracking.wandb.reports import Comparison, load_report_library, save_report
 
 _PURPOSE = "goemo report --wandb"
@@ -22,7 +23,7 @@ _NAMED = 3
 
 @dataclass(frozen=True)
 class WandbReport:
-    """A report that is on W&B now."""
+    """A report that was made on W&B."""
 
     url: str
     runs: tuple[RunName, ...]
@@ -31,63 +32,71 @@ class WandbReport:
 def create_wandb_report(
     references: Sequence[str], *, layout: Layout, on_event: EventHandler = ignore
 ) -> WandbReport:
-    """Make a report on W&B that compares runs: their headline scores, run sets of exactly these, panels of their metrics.
+    """Make a report on W&B that compares runs: their headline scores, a run set of them, panels of their metrics.
 
     Args:
-        references: runs, as `services.runs.references` understands them; the newest finished one where none is named.
-        layout: whose runs are meant.
+        references: runs, as `services.runs.references` understands them; the newest finished run by default.
+        layout: of the runs.
         on_event: called with each event.
 
     Raises:
         MissingPackageError: wandb or its report library is not installed.
         NotFoundError: no such run, here or on W&B.
-        AuthenticationError: no key, or one that W&B refuses.
+        AuthenticationError: no API key, or W&B refuses it.
         RemoteError: W&B did not answer, or GOEMO_OFFLINE is set.
     """
     load_report_library(_PURPOSE)
-    named = [open_run(reference, layout, on_event) for reference in references or ["@latest"]]
-    checkpoints = list({checkpoint.run: checkpoint for checkpoint in named}.values())
-    told = [_told(checkpoint, layout) for checkpoint in checkpoints]
-    require_network(", ".join(str(checkpoint.run) for checkpoint in checkpoints))
-    source = WandbSource(base_url=checkpoints[0].config.logging.wandb.base_url)
-    there = []
-    for checkpoint, reference in zip(checkpoints, told, strict=True):
-        there.append(_found(source, checkpoint, reference, layout))
-        on_event(Info(f"{checkpoint.run} is {there[-1]} on W&B"))
+    opened = [open_run(reference, layout, on_event) for reference in references or ["@latest"]]
+    checkpoints = list({checkpoint.run: checkpoint for checkpoint in opened}.values())
+    expected = [_expected(checkpoint, layout) for checkpoint in checkpoints]
+    client = open_client(
+        ", ".join(str(checkpoint.run) for checkpoint in checkpoints),
+        base_url=checkpoints[0].config.logging.wandb.base_url,
+    )
+    found = []
+    for checkpoint, reference in zip(checkpoints, expected, strict=True):
+        found.append(_found(client, checkpoint, reference, layout))
+        on_event(Info(f"{checkpoint.run} is {found[-1]} on W&B"))
+    common = set(checkpoints[0].labels).intersection(*(checkpoint.labels for checkpoint in checkpoints))
     comparison = Comparison(
         title=_title([checkpoint.run for checkpoint in checkpoints]),
         text=headline_table(checkpoints),
-        runs=tuple(there),
-        labels=tuple(
-            label for label in checkpoints[0].labels if all(label in one.labels for one in checkpoints)
-        ),
+        runs=tuple(found),
+        labels=tuple(label for label in checkpoints[0].labels if label in common),
     )
-    return WandbReport(save_report(comparison, _PURPOSE), tuple(one.run for one in checkpoints))
+    url = save_report(comparison, _PURPOSE)
+    return WandbReport(url, tuple(checkpoint.run for checkpoint in checkpoints))
 
 
 def headline_table(checkpoints: Sequence[Checkpoint]) -> str:
-    """Test scores of runs with their intervals, as Markdown; a warning below where they are not of the same comments."""
+    """Test scores of runs with their intervals, as Markdown; with a warning if they are of different comments."""
     rows = []
     for checkpoint in checkpoints:
-        metrics = checkpoint.metrics_json
-        rule, test = metrics["threshold_rule"], metrics["test"]
+        metrics = checkpoint.metrics
         rows.append(
             [
                 str(checkpoint.run),
-                plain(metrics["data"]["name"]),
-                rule,
-                score(test[rule], "f1_macro"),
-                score(test[rule], "f1_micro"),
-                score(test, "auc_micro"),
-                score(test, "auc_macro"),
+                plain(metrics.data.name),
+                metrics.threshold_rule,
+                _cell(metrics.test_rule.score("f1_macro")),
+                _cell(metrics.test_rule.score("f1_micro")),
+                _cell(metrics.test.score("auc_micro")),
+                _cell(metrics.test.score("auc_macro")),
             ]
         )
     header = ["run", "data", "thresholds", "macro-F1", "micro-F1", "AUC micro", "AUC macro"]
     text = f"{table(header, rows)}\n\nTest split; 95 % bootstrap intervals; thresholds fitted on val."
-    splits = {checkpoint.metrics_json["data"]["split_sha256"]["test"] for checkpoint in checkpoints}
-    if len(splits) > 1:
+    if len({checkpoint.metrics.data.split_sha256.test for checkpoint in checkpoints}) > 1:
         text += " **These runs were scored on different test comments: their scores do not compare.**"
     return text
+
+
+def _cell(score: Score) -> str:
+    if score.value is None:
+        return "undefined"
+    if score.low is None or score.high is None:
+        return decimal(score.value, 3)
+    return f"{decimal(score.value, 3)} ({decimal(score.low, 3)} to {decimal(score.high, 3)})"
 
 
 def _title(runs: Sequence[RunName]) -> str:
@@ -95,19 +104,21 @@ def _title(runs: Sequence[RunName]) -> str:
     return " vs ".join(map(str, runs[:_NAMED])) + more
 
 
-def _told(checkpoint: Checkpoint, layout: Layout) -> RunReference:
-    """Which W&B run it should be, as its own files say."""
+def _expected(checkpoint: Checkpoint, layout: Layout) -> RunReference:
+    """The run's W&B run according to its local files."""
     try:
         return reference_of(checkpoint, layout)
     except NotFoundError as error:
         raise _absent(checkpoint, layout) from error
 
 
-def _found(source: WandbSource, checkpoint: Checkpoint, told: RunReference, layout: Layout) -> RunReference:
-    """The same with project and entity, after W&B was asked whether it has it."""
-    reference = source.complete(told)
+def _found(
+    client: WandbClient, checkpoint: Checkpoint, expected: RunReference, layout: Layout
+) -> RunReference:
+    """The same with project and entity, if W&B has the run."""
+    reference = client.complete(expected)
     try:
-        return source.run(reference).reference
+        return client.run(reference).reference
     except NotFoundError as error:
         raise _absent(checkpoint, layout) from error
 

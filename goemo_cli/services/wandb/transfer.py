@@ -1,24 +1,23 @@
-"""Downloads on their way: fetched in parallel into a folder beside the targets, checked there, then moved."""
+"""Downloads in progress: fetched in parallel into a folder next to the targets, checked there, then moved."""
 
 import errno
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from filelock import FileLock, Timeout
 
-from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.documents import Manifest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
 from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted
-from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, read_json_object, sha256_file
+from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.shapes import manifest_fault
 from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
 from goemo_cli.services.training.summaries import require_scores
-from goemo_cli.services.wandb.plan import Plan, PlannedFile
+from goemo_cli.services.wandb.plan import Plan, PlannedFile, errors_named
 from goemo_cli.services.wandb.records import slug_of
 from goemo_cli.tracking.wandb.http import Fetcher, RemoteFile, fetch_all
 
@@ -28,7 +27,7 @@ _SETTINGS = ("config.json", "tokenizer_config.json", "generation_config.json", "
 
 @contextmanager
 def open_stage(layout: Layout, source: str) -> Iterator[Path]:
-    """The folder of a source's unfinished download; what an earlier try left is there.
+    """The folder of a source's unfinished download, with the files of an earlier attempt.
 
     Raises:
         BusyError: another process downloads the same.
@@ -40,7 +39,7 @@ def open_stage(layout: Layout, source: str) -> Iterator[Path]:
     try:
         lock.acquire()
     except Timeout as error:
-        raise BusyError(f"another goemo download of {source} is going on below {layout.root}") from error
+        raise BusyError(f"another goemo download of {source} is running below {layout.root}") from error
     try:
         yield stage
     finally:
@@ -48,7 +47,7 @@ def open_stage(layout: Layout, source: str) -> Iterator[Path]:
 
 
 def staged_path(file: PlannedFile, stage: Path, layout: Layout) -> Path:
-    """Where a file waits until all of them are there."""
+    """The path of a file until the download is complete."""
     return stage / file.target.relative_to(layout.root)
 
 
@@ -61,10 +60,10 @@ def fetch_files(
     renew: Callable[[RemoteFile], RemoteFile],
     on_event: EventHandler,
 ) -> None:
-    """Bring every file into the stage; those that an earlier try brought are kept.
+    """Fetch every file into the stage; complete files of an earlier attempt are kept.
 
     Raises:
-        GoemoError: the first file that failed; what came of the others stays in the stage.
+        GoemoError: the first file that failed; everything fetched so far stays in the stage.
     """
     total = sum(file.remote.size for file in files)
     on_event(PhaseStarted(f"Downloading {len(files)} file{'s' * (len(files) != 1)}", total, "bytes"))
@@ -78,14 +77,14 @@ def fetch_files(
 def check_staged(
     plan: Plan, files: Sequence[PlannedFile], *, stage: Path, layout: Layout, where: str
 ) -> None:
-    """Look into what came before any of it moves: plain weights, checkpoints as their own manifests say.
+    """Check all fetched files before any of them moves: safe weights, and checkpoints that match their manifests.
 
     Args:
-        plan: all that belongs to the download.
-        files: those of it that were fetched; the others are in place already.
-        stage: where they are.
-        layout: where they go.
-        where: whose they are, for messages.
+        plan: all files of the download.
+        files: those that were fetched; the others are in place already.
+        stage: the folder of the fetched files.
+        layout: their destination.
+        where: the run or artifact, for messages.
 
     Raises:
         CorruptArtifactError: with the name of the remote file.
@@ -93,7 +92,7 @@ def check_staged(
     fetched = {file.target for file in files}
     for file in files:
         path = staged_path(file, stage, layout)
-        with _named(f"{where}/{file.remote.name}"):
+        with errors_named(f"{where}/{file.remote.name}"):
             if path.suffix in WEIGHTS:
                 require_sound_weights(path, numbers=True)
             elif file.what == "checkpoint" and path.name in _SETTINGS:
@@ -102,23 +101,21 @@ def check_staged(
     def now(target: Path) -> Path:
         return stage / target.relative_to(layout.root) if target in fetched else target
 
+    changed_runs = {file.run for file in files}
     for file in plan.of("checkpoint"):
-        if file.is_manifest and any(one.run == file.run for one in files):
-            with _named(f"{where}/{file.remote.name}"):
-                _check_checkpoint(file, now, stage)
-                _check_outputs(plan, now, read_json_object(now(file.target)), layout)
+        if file.is_manifest and file.run in changed_runs:
+            with errors_named(f"{where}/{file.remote.name}"):
+                manifest = _check_checkpoint(file, now, stage)
+                _check_outputs(plan, now, manifest, layout)
 
 
-def _check_checkpoint(file: PlannedFile, now: Callable[[Path], Path], stage: Path) -> None:
+def _check_checkpoint(file: PlannedFile, now: Callable[[Path], Path], stage: Path) -> Manifest:
     path = now(file.target)
-    manifest = read_json_object(path)
-    if fault := manifest_fault(manifest):
-        raise CorruptArtifactError(path, fault)
-    run = RunName.parse(manifest["run"])
-    if run is None or run != file.run:
-        raise CorruptArtifactError(path, f"is no manifest of {file.run}")
+    manifest = Manifest.read(path)
+    if RunName.parse(manifest.run) != file.run:
+        raise CorruptArtifactError(path, f"is not the manifest of {file.run}")
     home = file.target.parent
-    for name, entry in manifest["files"].items():
+    for name, entry in manifest.files.items():
         if Path(name).is_absolute() or ".." in Path(name).parts:
             raise CorruptArtifactError(path, f"names a file outside the checkpoint: {name!r}")
         listed = now(home / name)
@@ -126,55 +123,49 @@ def _check_checkpoint(file: PlannedFile, now: Callable[[Path], Path], stage: Pat
             raise CorruptArtifactError(
                 path, f"names {name}, which the run does not hold: its upload is not complete"
             )
-        if listed.stat().st_size != entry.get("size") or sha256_file(listed) != entry.get("sha256"):
+        if listed.stat().st_size != entry.size or sha256_file(listed) != entry.sha256:
             raise CorruptArtifactError(path, f"says another SHA-256 of {name} than the file has")
-    _check_scores(Checkpoint(_apart(home, now, stage), run, manifest), path)
+    _check_scores(home, now, stage, path)
+    return manifest
 
 
-def _check_outputs(
-    plan: Plan, now: Callable[[Path], Path], manifest: Mapping[str, Any], layout: Layout
-) -> None:
-    """Predictions and tables that come with a checkpoint are those that its manifest knows, where it does."""
-    outputs = manifest.get("outputs", {})
+def _check_scores(home: Path, now: Callable[[Path], Path], stage: Path, manifest: Path) -> None:
+    """Read what summaries are made of, since they are rebuilt from every checkpoint below a root."""
+    folder = stage / "scores"  # some of the files are staged, others in place
+    folder.mkdir(exist_ok=True)
+    for name in (MANIFEST, METRICS, THRESHOLDS, CONFIG):
+        if now(home / name).is_file():
+            shutil.copyfile(now(home / name), folder / name)
+    try:
+        require_scores(Checkpoint.read(folder))
+    except GoemoError as error:
+        raise CorruptArtifactError(manifest, f"comes with scores that cannot be read ({error})") from error
+
+
+def _check_outputs(plan: Plan, now: Callable[[Path], Path], manifest: Manifest, layout: Layout) -> None:
+    """Predictions and tables that come with a checkpoint must match the hashes in its manifest, if it has them."""
     for file in plan.files:
-        digest = outputs.get(layout.shown(file.target)) if isinstance(outputs, dict) else None
+        digest = manifest.outputs.get(layout.shown(file.target))
         if digest is not None and sha256_file(now(file.target)) != digest:
             raise CorruptArtifactError(
                 file.target, f"says another SHA-256 of {file.remote.name} than the file has"
             )
 
 
-def _apart(home: Path, now: Callable[[Path], Path], stage: Path) -> Path:
-    """A folder with what summaries read of a checkpoint, some of which is staged and some in place."""
-    folder = stage / "scores"
-    folder.mkdir(exist_ok=True)
-    for name in (METRICS, THRESHOLDS):
-        shutil.copyfile(now(home / name), folder / name)
-    return folder
-
-
-def _check_scores(checkpoint: Checkpoint, path: Path) -> None:
-    """Summaries are rebuilt from every checkpoint below a root."""
-    try:
-        require_scores(checkpoint)
-    except GoemoError as error:
-        raise CorruptArtifactError(path, f"comes with scores that cannot be read ({error})") from error
-
-
 def move_into_place(
     files: Sequence[PlannedFile], *, stage: Path, layout: Layout, on_event: EventHandler
 ) -> None:
-    """Move what was fetched to where it belongs; manifests last, so that a checkpoint counts when it is whole.
+    """Move fetched files into place, manifests last: a checkpoint counts only if it is complete.
 
     Raises:
-        StorageError, OSError: a folder that cannot be written to; nothing has moved then.
+        StorageError, OSError: a folder cannot be written to; then nothing was moved.
     """
     for folder in {file.target.parent for file in files}:
         folder.mkdir(parents=True, exist_ok=True)
     for file in files:
-        if file.is_manifest:  # half of a new version under the old one would be taken for damage
+        if file.is_manifest:  # files of a new version under an old manifest would look damaged
             file.target.unlink(missing_ok=True)
-    for file in sorted(files, key=lambda one: (one.what == "checkpoint", one.is_manifest)):
+    for file in sorted(files, key=lambda file: (file.what == "checkpoint", file.is_manifest)):
         with atomic_path(file.target) as partial:
             _move(staged_path(file, stage, layout), partial)
         on_event(FileWritten(file.target))
@@ -184,39 +175,32 @@ def _move(source: Path, target: Path) -> None:
     try:
         source.replace(target)
     except OSError as error:
-        if error.errno != errno.EXDEV:  # output/ may lie on another disk
+        if error.errno != errno.EXDEV:  # output/ may be on another disk
             raise
         shutil.copyfile(source, target)
 
 
 def refuse_links(target: Path, base: Path) -> None:
-    """Refuse to write through symbolic links below a folder of the layout; the folder itself may be one.
+    """Refuse to write through symbolic links below a folder of the layout; the folder itself may be a link.
 
     Raises:
-        CorruptArtifactError: a link on the way, or in the file's place.
+        CorruptArtifactError: the path or one of its folders is a link.
     """
     for path in (target, *target.parents):
         if path == base:
             break
         if path.is_symlink():
-            raise CorruptArtifactError(path, "is a symbolic link; goemo download writes through none")
+            raise CorruptArtifactError(
+                path, "is a symbolic link; goemo download does not write through links"
+            )
 
 
 def require_space(folder: Path, needed: int) -> None:
-    """Fail before the download where it cannot end well.
+    """Fail before the download if the disk is too small for it.
 
     Raises:
-        StorageError: less than so many bytes are free.
+        StorageError: fewer bytes are free than needed.
     """
     free = shutil.disk_usage(folder).free
     if free < needed + _SPARE_BYTES:
         raise StorageError(folder, f"{needed:,} bytes are to be downloaded, {free:,} are free")
-
-
-@contextmanager
-def _named(name: str) -> Iterator[Any]:
-    """Errors speak of the remote file, not of its copy in the stage."""
-    try:
-        yield
-    except CorruptArtifactError as error:
-        raise CorruptArtifactError(Path(name), error.reason) from error

@@ -22,7 +22,7 @@ from goemo_cli.tracking.artifacts.versions import (
     check_name,
     parse_reference,
 )
-from goemo_cli.tracking.wandb.client import WandbSource
+from goemo_cli.tracking.wandb.client import WandbClient
 from goemo_cli.tracking.wandb.http import fetch_all, is_same
 from goemo_cli.tracking.wandb.sdk import (
     NO_PROGRAM,
@@ -266,8 +266,8 @@ class WandbArtifacts:
         return _environment({"WANDB_DATA_DIR": str(self._scratch)}) if self._scratch else nullcontext()
 
     @cached_property
-    def _source(self) -> WandbSource:
-        return WandbSource(timeout=_ANSWER_SECONDS, base_url=self._base_url)
+    def _source(self) -> WandbClient:
+        return WandbClient(timeout=_ANSWER_SECONDS, base_url=self._base_url)
 
     def _artifact(self, reference: str) -> Any:
         name, version = parse_reference(reference)

@@ -18,7 +18,7 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.schema import LOWER_IS_BETTER, check_val_metric
-from goemo_cli.core.settings import DEFAULT_PROJECT, wandb_environment
+from goemo_cli.core.settings import DEFAULT_PROJECT, environment, wandb_environment
 from goemo_cli.tracking.wandb.http import Algorithm, Fetcher, Limits, RemoteFile
 from goemo_cli.tracking.wandb.sdk import asked, load_wandb, reached_server
 
@@ -106,7 +106,7 @@ class BestRemoteRun:
     """How many runs have the score."""
 
 
-class WandbSource:
+class WandbClient:
     """A W&B server, asked through the SDK with the key that the SDK finds.
 
     Args:
@@ -305,6 +305,20 @@ class WandbSource:
     @staticmethod
     def _urls(artifact: Any, whole: str) -> dict[str, str]:
         return asked(lambda: {str(one.name): _url_of(one) for one in artifact.files(per_page=500)}, whole)
+
+
+def open_client(subject: str, *, base_url: str | None = None) -> WandbClient:
+    """A client for a command that asks W&B for a subject.
+
+    Raises:
+        RemoteError: the user switched the network off (GOEMO_OFFLINE).
+        GoemoError: as `WandbClient`.
+    """
+    if (environment("GOEMO_OFFLINE") or "0").lower() not in ("0", "false", "no"):
+        raise RemoteError(
+            f"the network is switched off (GOEMO_OFFLINE), so W&B cannot be asked for {subject}"
+        )
+    return WandbClient(base_url=base_url)
 
 
 def check_remote_name(name: str | None) -> None:

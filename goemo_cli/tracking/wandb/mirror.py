@@ -19,7 +19,7 @@ from typing import Any
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
 from goemo_cli.tracking.base import Artifact
 from goemo_cli.tracking.journal import Journal, Record, complete_lines, parse_line, read_journal, tell
-from goemo_cli.tracking.wandb.client import RunReference, WandbSource, algorithm_of, newest
+from goemo_cli.tracking.wandb.client import RunReference, WandbClient, algorithm_of, newest
 from goemo_cli.tracking.wandb.http import RemoteFile, digest_of, digest_of_text, is_same
 from goemo_cli.tracking.wandb.process import Job
 from goemo_cli.tracking.wandb.sdk import load_wandb, reached_server, translation
@@ -134,9 +134,9 @@ def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str 
         entity: its owner; that of the environment or of the key if None.
 
     Raises:
-        GoemoError: as `WandbSource`; or whatever the SDK raises if the server fails later.
+        GoemoError: as `WandbClient`; or whatever the SDK raises if the server fails later.
     """
-    source = WandbSource()
+    source = WandbClient()
     reference = source.complete(RunReference(journal.mirror_id, project, entity))
     try:
         run = source.sdk_run(reference)
@@ -145,7 +145,7 @@ def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str 
     return list(_missing(journal, source, run, root))
 
 
-def _missing(journal: Journal, source: WandbSource, run: Any, root: Path) -> Iterator[str]:
+def _missing(journal: Journal, source: WandbClient, run: Any, root: Path) -> Iterator[str]:
     if journal.is_finished and run.state == "running":
         yield "the end of the run"
     if journal.last_step >= 0 and run.lastHistoryStep < journal.last_step:

@@ -52,7 +52,7 @@ def load_report_library(purpose: str) -> Any:
 
 
 def save_report(comparison: Comparison, purpose: str) -> str:
-    """Make the report on W&B; its URL. Ask for a `WandbSource` first: it says what is wrong with the key or the network.
+    """Make the report on W&B; its URL. Ask for a `WandbClient` first: it says what is wrong with the key or the network.
 
     Raises:
         MissingPackageError, NotFoundError: as `load_report_library`.
