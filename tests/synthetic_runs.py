@@ -13,7 +13,7 @@ from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, family_of
-from goemo_cli.core.schema import HISTORY_KEYS, RANKING_KEYS, RULE_KEYS, RULES
+from goemo_cli.core.schema import HISTORY_KEYS, RANKING_KEYS, RULE_KEYS, RULES, SCHEMA_VERSION
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from tests.conftest import EMPTY_METRICS
@@ -60,6 +60,7 @@ def add_run(
     folder.mkdir(parents=True)
     metrics = {
         **EMPTY_METRICS,
+        "schema_version": SCHEMA_VERSION,
         "run": str(run),
         "model": run.model,
         "seed": 3,
@@ -70,6 +71,8 @@ def add_run(
         ],
         "data": {
             "name": data,
+            "source": data,
+            "sha256": (parents or {}).get("data", f"{data} all"),
             "sizes": {"train": train_size, "val": 10, "test": 20},
             "split_sha256": {split: f"{data} {split}" for split in ("train", "val", "test")},
         },

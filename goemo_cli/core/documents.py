@@ -278,7 +278,7 @@ class Headline(Document):
 class Parents(Document):
     """What a run was made from."""
 
-    data: str
+    data: str | None = None
     """SHA-256 of the data set."""
     base_model: dict[str, Any] = Field(default_factory=dict)
     members: list[str] = Field(default_factory=list)

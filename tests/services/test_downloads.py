@@ -278,7 +278,7 @@ def test_what_was_downloaded_needs_no_network(
     finally:
         server.start()
     assert again.code == 0, again
-    assert "here whole, as downloaded at" in again.err
+    assert "is here, complete, as downloaded at" in again.err
     assert (other.code, damaged.code) == (7, 7)
     assert "does not answer" in other.err
     assert "1 file(s) changed since, such as artifacts/models/tiny/" in damaged.err
@@ -296,7 +296,7 @@ def test_kinds_that_are_asked_for_must_be_there(
     }
     none = goemo("download", "--run-id", WHERE, "--root", here.root, "--what", "checkpoint,figures")
     assert none.code == 4
-    assert "holds no figures" in none.err
+    assert "has no figures" in none.err
     assert not here.models.exists()
     run.files = {"output.log": b"nothing of goemo's"}
     assert goemo("download", "--run-id", WHERE, "--root", here.root).code == 4

@@ -4,10 +4,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.decimals import decimal
 from goemo_cli.core.documents import Score
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.core.events import EventHandler, Info, ignore
+from goemo_cli.core.events import EventHandler, Info, decimal, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.report.markdown_text import plain, table
