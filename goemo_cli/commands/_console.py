@@ -34,7 +34,7 @@ class _Terminal(RichConsole):
         super().__init__(stderr=stderr, highlight=False, markup=False, soft_wrap=True)
 
     def on_broken_pipe(self) -> None:
-        raise  # Rich would end the program with a code of its own
+        raise  # Rich would end the program with another code
 
 
 class Console:

@@ -49,7 +49,7 @@ _HINTS: tuple[tuple[type[Exception], str], ...] = (
 
 
 READER_LEFT = 141
-"""128 + SIGPIPE, as of every Unix tool whose output nobody reads any more."""
+"""128 + SIGPIPE, as every Unix tool whose reader has gone."""
 
 
 def exit_code(error: BaseException) -> int | None:
@@ -58,7 +58,7 @@ def exit_code(error: BaseException) -> int | None:
 
 
 def hint(error: BaseException) -> str | None:
-    """The next thing to type after an error, where there is one."""
+    """The next command to type after an error, if there is one."""
     return next((text for kind, text in _HINTS if isinstance(error, kind)), None)
 
 

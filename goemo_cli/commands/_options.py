@@ -23,7 +23,7 @@ def _existing_root(context: typer.Context, root: Path) -> Path:
     """A mistyped root would otherwise look like one without runs."""
     if not context.resilient_parsing and not root.is_dir():
         raise NotFoundError(
-            f"--root {root}: {'is not a folder' if root.exists() else 'there is no such folder'}"
+            f"--root {root}: {'is not a folder' if root.exists() else 'this folder does not exist'}"
         )
     return root
 
@@ -52,7 +52,7 @@ def output_folder(path: Path | None) -> Path | None:
     return path
 
 
-_ROOT = "Project root: artifacts/ and output/ lie below it."
+_ROOT = "Project root, which holds artifacts/ and output/."
 RootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=_existing_root)]
 """Of commands that read: the folder must exist."""
 NewRootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=output_folder)]

@@ -57,7 +57,7 @@ TopKOpt = Annotated[
     typer.Option(
         "--top-k",
         min=1,
-        help="At most so many labels per text; tables and JSON show only so many probabilities.",
+        help="Maximum number of labels per text, and of probabilities in tables and JSON.",
         show_default=False,
     ),
 ]

@@ -52,7 +52,7 @@ def answer(prediction: "TextPrediction", top_k: int | None = None) -> str:
 
     Args:
         prediction: of one text.
-        top_k: so many labels are shown; by default the predicted ones, or the most probable where there is none.
+        top_k: number of labels to show; by default the predicted ones, or the most probable one if none is predicted.
     """
     ranked = sorted(prediction.probabilities.items(), key=lambda entry: -entry[1])
     predicted = [entry for entry in ranked if entry[0] in prediction.labels]

@@ -42,7 +42,7 @@ def run_facts(one: "ListedRun", pinned: frozenset[str]) -> dict[str, Any]:
 
 
 def detail_facts(details: "RunDetails") -> dict[str, Any]:
-    """What is said of a run beside its tables."""
+    """Facts of a run that are shown next to its tables."""
     checkpoint, metrics = details.checkpoint, details.checkpoint.metrics_json
     data = metrics["data"] or {}
     return {

@@ -24,21 +24,19 @@ DataOpt = Annotated[
     str | None,
     Option(
         "--data",
-        help="goemotions, sample, a file or folder, or a Hub data set. [default: GoEmotions if it can be had, else the sample]",
+        help="goemotions, sample, a file or folder, or a Hub data set. [default: GoEmotions if it is available, else the sample]",
         show_default=False,
     ),
 ]
 TextColumnOpt = Annotated[
     str | None,
-    Option(
-        "--text-column", help="Column with the texts of your own data. [default: text]", show_default=False
-    ),
+    Option("--text-column", help="Column with the texts in your data. [default: text]", show_default=False),
 ]
 LabelColumnOpt = Annotated[
     str | None,
     Option(
         "--label-column",
-        help="Column with the labels of your own data. [default: labels]",
+        help="Column with the labels in your data. [default: labels]",
         show_default=False,
     ),
 ]
@@ -62,7 +60,7 @@ LabelSeparatorOpt = Annotated[
 ]
 IdColumnOpt = Annotated[
     str | None,
-    Option("--id-column", help="Column with ids of your own, kept in predictions.", show_default=False),
+    Option("--id-column", help="Column with row ids, kept in predictions.", show_default=False),
 ]
 LabelsFileOpt = Annotated[
     Path | None,
@@ -74,7 +72,7 @@ LabelsFileOpt = Annotated[
     ),
 ]
 MaxTrainSamplesOpt = Annotated[
-    int | None, Option("--max-train-samples", help="Train on so many comments only.", show_default=False)
+    int | None, Option("--max-train-samples", help="Maximum number of training comments.", show_default=False)
 ]
 LrOpt = Annotated[float | None, Option("--lr", help="Peak learning rate.", show_default=False)]
 BatchSizeOpt = Annotated[
@@ -104,7 +102,7 @@ SeedsOpt = Annotated[
     Option(
         "--seeds",
         min=2,
-        help="Train so many seeds, this one and the next, and their ensemble.",
+        help="Number of consecutive seeds to train, plus their ensemble.",
         show_default=False,
     ),
 ]
@@ -146,7 +144,7 @@ WandbRequiredOpt = Annotated[
     bool | None,
     Option(
         "--wandb-required",
-        help="Stop before training if W&B cannot be had, instead of a warning; turns W&B on.",
+        help="Stop before training if W&B is unavailable, instead of warning; turns W&B on.",
         show_default=False,
     ),
 ]

@@ -33,7 +33,7 @@ def download(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Download the GoEmotions files, verify their hashes, and say where they are.
+    """Download the GoEmotions files, verify their hashes, and print their folder.
 
     Files that are already there and intact are not downloaded again. GOEMO_DATA_URL names a mirror.
     Example: goemo data download --output data/goemotions

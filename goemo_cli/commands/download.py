@@ -23,7 +23,7 @@ def download(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Bring a run from Weights & Biases to where it would lie had it been trained here.
+    """Download a run from Weights & Biases into the local layout.
 
     Every file is checked before any of them moves; files that are here already are not fetched again, and what was
     downloaded before needs no network. Example: goemo download --run-id a71b9ddo --wandb-project emotions

@@ -186,9 +186,7 @@ def _output_format(output: Path | None, format: str | None, *, as_json: bool) ->
             )
         return shape
     if as_json and format:
-        raise typer.BadParameter(
-            "--json is a format of its own; leave out --format, or name an --output FILE"
-        )
+        raise typer.BadParameter("--json is a format already: leave out --format, or name an --output FILE")
     if format == "parquet":
         raise typer.BadParameter("parquet needs --output FILE", param_hint="--format")
     return "json" if as_json else format or ("table" if sys.stdout.isatty() else "jsonl")
@@ -216,7 +214,7 @@ def _check_inputs(
 
 
 def _mirror_config(wandb: bool | None, project: str | None, entity: str | None, mode: str | None) -> Any:
-    """Settings of the mirror; None where none is wanted."""
+    """Settings of the W&B run; None if predictions are not logged."""
     if wandb is False or not (wandb or project or entity or mode):
         return None
     from goemo_cli.services.predicting.log_to_wandb import mirror_config

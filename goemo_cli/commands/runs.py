@@ -65,7 +65,7 @@ def list_(
         typer.Option(
             "--limit",
             min=1,
-            help=f"At most so many. [default: {_SHOWN}; all with --json]",
+            help=f"Maximum number of runs. [default: {_SHOWN}; all with --json]",
             metavar="N",
             show_default=False,
         ),

@@ -61,7 +61,7 @@ def run(
     ] = None,
     count: Annotated[
         int | None,
-        typer.Option("--count", min=1, help="At most so many trials in this call.", show_default=False),
+        typer.Option("--count", min=1, help="Maximum number of trials in this call.", show_default=False),
     ] = None,
     workers: Annotated[
         int, typer.Option("--workers", min=1, help="Trainings at a time; they share the cores.")

@@ -120,7 +120,7 @@ def _train(out: Console, settings: Any, root: Path) -> None:
         result = train_model(settings, layout=Layout(root), tracker=tracker, on_event=screen)
     show_scores(out, result.metrics)
     if result.is_fallback:
-        out.warn("Trained on the embedded sample because GoEmotions was not to be had.")
+        out.warn("Trained on the embedded sample because GoEmotions was unavailable.")
     folder = result.checkpoint.path
     out.result(
         f"Trained {result.run}",
@@ -164,7 +164,7 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
         ],
     )
     if result.runs[0].is_fallback:
-        out.warn("Trained on the embedded sample because GoEmotions was not to be had.")
+        out.warn("Trained on the embedded sample because GoEmotions was unavailable.")
     out.result(
         f"Trained {seeds} seeds and their ensemble {result.ensemble.run}",
         runs=[str(run.run) for run in result.runs],

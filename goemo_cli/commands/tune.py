@@ -54,7 +54,7 @@ def tune(
         ),
     ] = None,
     top_k: Annotated[
-        int | None, typer.Option("--top-k", help="At most so many labels per comment.", show_default=False)
+        int | None, typer.Option("--top-k", help="Maximum number of labels per comment.", show_default=False)
     ] = None,
     root: opt.RootOpt = Path(),
     as_json: opt.JsonOpt = False,
@@ -99,7 +99,7 @@ def tune(
 
 
 def _changes(plain: dict[str, Any], aims: dict[str, Any]) -> dict[str, Any]:
-    """The settings that the flags change; one of the aims at most, each of which is an objective of its own."""
+    """The settings that the flags change. Each aim is an objective, so at most one can be given."""
     given = [name for name, value in aims.items() if value is not None]
     if len(given) > 1:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)

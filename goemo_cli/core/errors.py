@@ -18,7 +18,7 @@ GoemoError
 ├── AuthenticationError     a key that is missing or refused
 ├── RemoteError             a network or a server that failed
 ├── StorageError            the local disk refused
-├── BusyError               somebody else holds what is needed
+├── BusyError               a resource is locked by another process
 └── TrainingFailedError     not finite, or out of memory
 """
 
@@ -52,7 +52,7 @@ class SettingError(GoemoError):
 
 
 class UnknownSettingError(SettingError):
-    """A setting nobody knows."""
+    """An unknown setting."""
 
 
 class DataError(GoemoError):
@@ -99,11 +99,11 @@ class ModelNotFoundError(NotFoundError):
 
 
 class CheckpointNotFoundError(NotFoundError):
-    """A directory that is no checkpoint."""
+    """A directory that is not a checkpoint."""
 
     def __init__(self, path: Path, missing: Sequence[str] = (), instead: str | None = None) -> None:
         self.path, self.missing = path, list(missing)
-        what = f"it lacks {', '.join(self.missing)}" if self.missing else "there is no such directory"
+        what = f"{', '.join(self.missing)} missing" if self.missing else "this directory does not exist"
         what = instead or what
         super().__init__(f"{path} is not a goemo checkpoint: {what}")
 

@@ -227,7 +227,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     seen: dict[str, Any] = {}
     for key, value in pairs:
         if key in seen:
-            raise ValueError(f"key {key!r} stands twice")
+            raise ValueError(f"key {key!r} occurs twice")
         seen[key] = value
     return seen
 

@@ -42,7 +42,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
     for key_node, value_node in node.value:
         key = loader.construct_object(key_node, deep=True)
         if key in value:
-            raise yaml.YAMLError(f"key {key!r} stands twice, again in line {key_node.start_mark.line + 1}")
+            raise yaml.YAMLError(f"key {key!r} occurs twice, again in line {key_node.start_mark.line + 1}")
         value[key] = loader.construct_object(value_node, deep=True)
     return value
 

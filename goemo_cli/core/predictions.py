@@ -160,7 +160,7 @@ def _labels_of(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
         )
     if len(set(labels)) != len(labels):
         twice = next(label for label in labels if labels.count(label) > 1)
-        raise DataFileError(path, f"column {PROBABILITY_PREFIX}{twice} stands twice", 1)
+        raise DataFileError(path, f"column {PROBABILITY_PREFIX}{twice} occurs twice", 1)
     return labels, with_ids
 
 

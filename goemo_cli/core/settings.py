@@ -63,34 +63,34 @@ class ModelSettings(Section):
     dropout: float | None = Field(0.1, ge=0, lt=1)
     """Hidden, attention and classifier dropout; null keeps what the model came with."""
     attention: Literal["auto", "eager", "sdpa"] = "auto"
-    """auto: eager on CPU, where it is faster at comment lengths; the model's own choice on a GPU."""
+    """auto: eager on CPU, which is faster at comment lengths; the model's default on a GPU."""
 
 
 class DataSettings(Section):
     """Where the labelled texts come from."""
 
     name: str | None = None
-    """goemotions, sample, a file or folder, or a Hub data set id; null: goemotions if it can be had, else the sample."""
+    """goemotions, sample, a file or folder, or a Hub data set id; null: goemotions if it is available, else the sample."""
     dir: Path | None = None
     """Folder with the GoEmotions files (train.tsv, dev.tsv, test.tsv, labels.txt)."""
     text_column: str = "text"
-    """Column with the texts of your own data."""
+    """Column with the texts in your data."""
     label_column: str = "labels"
     """Column with their labels."""
     label_columns: list[str] = []
     """One column of 0 and 1 per label instead of the label column; their order is that of the labels."""
     id_column: str | None = None
-    """Column with ids of your own, which predictions then carry."""
+    """Column with row ids, kept in predictions."""
     label_separator: str = Field(",", min_length=1)
     """Between the label names of one cell; spaces around it are ignored."""
     labels_file: Path | None = None
     """One label per line, in the wanted order, which also says what label numbers mean; by default the labels in train."""
     val_file: Path | None = None
-    """A file with the val split of your own data."""
+    """File with the val split of your data."""
     test_file: Path | None = None
     """A file with its test split."""
     val_fraction: float = Field(0.1, gt=0, lt=0.5)
-    """Share split off for val where the data has no val split of its own."""
+    """Share of rows split off for val if the data has no val split."""
     test_fraction: float = Field(0.1, gt=0, lt=0.5)
     """Share split off for test, likewise."""
     split_seed: int = Field(0, ge=0, lt=2**32)
@@ -103,9 +103,7 @@ class DataSettings(Section):
     @model_validator(mode="after")
     def _labels_stand_in_one_place(self) -> Self:
         if self.label_columns and self.label_column != DataSettings.model_fields["label_column"].default:
-            raise ValueError(
-                "data.label_column and data.label_columns are both given: labels stand in one of them"
-            )
+            raise ValueError("data.label_column and data.label_columns are both given: use one of them")
         if len(set(self.label_columns)) < len(self.label_columns):
             raise ValueError("data.label_columns names a column twice")
         return self
@@ -186,7 +184,7 @@ class ThresholdSettings(Section):
     never_empty: bool = False
     """A comment above no threshold gets its most probable label."""
     top_k: int | None = Field(None, ge=1)
-    """At most so many labels per comment, the most probable ones."""
+    """Maximum number of labels per comment: the most probable ones."""
 
     @model_validator(mode="after")
     def _floor_belongs_to_its_objectives(self) -> Self:
@@ -201,7 +199,7 @@ class ThresholdSettings(Section):
 
 
 class OutputSettings(Section):
-    """What is written beside the always-written files."""
+    """Optional output files."""
 
     weights: Literal["both", "bin", "safetensors"] = "both"
     """pytorch_model.bin, model.safetensors, or both."""
@@ -301,7 +299,7 @@ class TrainConfig(Section):
             layers: (where it comes from, nested mapping of settings).
 
         Raises:
-            UnknownSettingError: a key nobody knows, with near names.
+            UnknownSettingError: an unknown key, with similar names.
             SettingError: a value that does not fit; all problems of a layer at once.
         """
         merged: dict[str, Any] = {}
@@ -357,7 +355,7 @@ def setting_names(section: type[BaseModel] = TrainConfig, prefix: str = "") -> I
 
 
 def environment(name: str) -> str | None:
-    """An environment variable of goemo or of the libraries around it; None where it is unset or empty."""
+    """An environment variable of goemo or of its libraries; None if it is unset or empty."""
     return os.environ.get(name) or None
 
 

@@ -157,7 +157,7 @@ class Journal:
 
     @property
     def last_step(self) -> int:
-        """The last step with numbers; -1 where there are none."""
+        """The last step with numbers; -1 if there are none."""
         return max((record["step"] for record in self.records if "step" in record), default=-1)
 
     def files(self, root: Path) -> dict[str, Path]:

@@ -91,10 +91,10 @@ def test_leftovers_of_a_killed_write_are_not_in_the_manifest(make_checkpoint: Ma
 
 
 def test_no_folder_is_no_checkpoint(tmp_path: Path):
-    with pytest.raises(CheckpointNotFoundError, match="there is no such directory"):
+    with pytest.raises(CheckpointNotFoundError, match="this directory does not exist"):
         Checkpoint.open(tmp_path / "nowhere")
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointNotFoundError, match="there is no such directory"):
+    with pytest.raises(CheckpointNotFoundError, match="this directory does not exist"):
         Checkpoint.open(tmp_path / "file")
 
 
@@ -104,14 +104,14 @@ def test_an_unfinished_run_is_no_checkpoint_and_what_it_lacks_is_named(layout: L
     with pytest.raises(CheckpointNotFoundError) as raised:
         Checkpoint.open(folder)
     assert raised.value.missing == [THRESHOLDS, CONFIG, MANIFEST]
-    assert "it lacks thresholds.json, train_config.yaml, manifest.json" in str(raised.value)
+    assert "thresholds.json, train_config.yaml, manifest.json missing" in str(raised.value)
 
 
 @pytest.mark.parametrize("name", [METRICS, THRESHOLDS, CONFIG, MANIFEST])
 def test_a_checkpoint_without_one_of_its_files_is_none(make_checkpoint: Make, name: str):
     folder = make_checkpoint().path
     (folder / name).unlink()
-    with pytest.raises(CheckpointNotFoundError, match=f"it lacks {name}"):
+    with pytest.raises(CheckpointNotFoundError, match=f"{name} missing"):
         Checkpoint.open(folder)
 
 

@@ -171,8 +171,8 @@ def test_json_reads_back_in_the_same_order(tmp_path: Path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        (b'{"a": 1, "a": 2}', "key 'a' stands twice"),
-        (b'{"outer": {"a": 1, "a": 2}}', "key 'a' stands twice"),
+        (b'{"a": 1, "a": 2}', "key 'a' occurs twice"),
+        (b'{"outer": {"a": 1, "a": 2}}', "key 'a' occurs twice"),
         (b'{"a": NaN}', "NaN is not a number"),
         (b'{"a": -1e999}', "-1e999 is too large"),
         (b'{"a": -Infinity}', "-Infinity is not a number"),

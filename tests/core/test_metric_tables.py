@@ -69,10 +69,10 @@ def test_other_columns_are_an_error(tmp_path: Path, header: str):
 @pytest.mark.parametrize(
     ("row", "reason"),
     [
-        ("joy,x,0,0,0,0,0,0,0,0,0,0,0,0", "m.csv:2: column f1_score: 'x' is no number"),
+        ("joy,x,0,0,0,0,0,0,0,0,0,0,0,0", "m.csv:2: column f1_score: 'x' is not a number"),
         ("joy,0,nan,0,0,0,0,0,0,0,0,0,0,0", "m.csv:2: column precision: 'nan' is not finite"),
         ("joy,0,0,0,0,0,0,0,0,1e999,0,0,0,0", "m.csv:2: column threshold: '1e999' is not finite"),
-        ("joy,0,0,0,1.5,0,0,0,0,0,0,0,0,0", "m.csv:2: column support: '1.5' is no number"),
+        ("joy,0,0,0,1.5,0,0,0,0,0,0,0,0,0", "m.csv:2: column support: '1.5' is not a number"),
     ],
 )
 def test_a_cell_that_is_no_number_is_an_error_with_its_place(tmp_path: Path, row: str, reason: str):

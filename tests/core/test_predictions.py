@@ -191,7 +191,7 @@ def test_ids_survive_chunking(tmp_path: Path):
         ("text,pred_labels,true_labels,pred_prob_a", "columns are not"),
         ("text,true_labels,pred_labels,pred_prob_a,prob_b", "columns are not .*'prob_b'"),
         ("text,true_labels,pred_labels,id,pred_prob_a", "columns are not .*'id'"),
-        ("text,true_labels,pred_labels,pred_prob_a,pred_prob_a", "column pred_prob_a stands twice"),
+        ("text,true_labels,pred_labels,pred_prob_a,pred_prob_a", "column pred_prob_a occurs twice"),
         ("text,text,true_labels,pred_labels,pred_prob_a", "columns are not"),
     ],
 )

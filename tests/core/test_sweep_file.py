@@ -128,7 +128,7 @@ def test_nested_parameters_are_dotted_names() -> None:
 
 
 def test_a_setting_that_stands_twice_is_refused() -> None:
-    with pytest.raises(SettingError, match="stands twice"):
+    with pytest.raises(SettingError, match="occurs twice"):
         sweep(
             parameters={
                 "training.seed": {"values": [0, 1]},

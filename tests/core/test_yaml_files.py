@@ -70,8 +70,8 @@ def test_a_value_that_stands_twice_is_written_without_an_alias():
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("a: 1\nb: 2\na: 3", "key 'a' stands twice, again in line 3"),
-        ("training:\n  lr: 1\n  lr: 2", "key 'lr' stands twice, again in line 3"),
+        ("a: 1\nb: 2\na: 3", "key 'a' occurs twice, again in line 3"),
+        ("training:\n  lr: 1\n  lr: 2", "key 'lr' occurs twice, again in line 3"),
         ("a: &x 1\nb: *x", "aliases"),
         ("a: [1", "not valid YAML"),
         ("a: b: c", "not valid YAML"),

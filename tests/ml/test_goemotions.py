@@ -158,7 +158,7 @@ def test_text_that_is_not_utf8_is_an_error(folder: Path):
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
-        ("joy\nanger\njoy\n", "labels.txt:3: label 'joy' stands twice"),
+        ("joy\nanger\njoy\n", "labels.txt:3: label 'joy' occurs twice"),
         ("joy\n\nanger\n", "labels.txt:2: '' cannot be a label"),
         ("joy \nanger", "labels.txt:1: 'joy ' cannot be a label"),
         ("joy,anger", "labels.txt:1: 'joy,anger' cannot be a label"),

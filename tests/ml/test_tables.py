@@ -194,7 +194,7 @@ def test_text_that_is_not_utf8_is_an_error_with_its_line(tmp_path: Path, suffix:
         ("text,labels\na\n", r"data\.csv:2: has 1 fields, the header 2"),
         ('text,labels\n"a,joy\n', r"data\.csv:2: broken CSV"),
         ('text,labels\n"a" b,joy\n', r"data\.csv:2: broken CSV"),
-        ("text,text,labels\na,b,joy\n", r"data\.csv:1: column 'text' stands twice"),
+        ("text,text,labels\na,b,joy\n", r"data\.csv:1: column 'text' occurs twice"),
     ],
 )
 def test_a_broken_table_is_an_error_with_its_place(tmp_path: Path, content: str, reason: str):

@@ -282,7 +282,7 @@ def test_an_unknown_run_names_near_ones(tfidf: Checkpoint) -> None:
 
 
 def test_an_unfinished_run_says_what_it_lacks(moved: Callable[..., Layout], tfidf: Checkpoint) -> None:
-    with pytest.raises(NotFoundError, match=r"lacks manifest\.json"):
+    with pytest.raises(NotFoundError, match=r"manifest\.json missing"):
         draw_figures(moved("manifest.json"), runs=[tfidf.run])
 
 
@@ -309,7 +309,7 @@ def test_missing_files_are_named_and_the_others_drawn(moved: Callable[..., Layou
         ("emotion,f1_score\njoy,0.5\n", "columns are not emotion,f1_score,precision"),
         ("{header}\n", "holds no rows"),
         ("{header}\njoy,,0,0,1,0,0,0,0,0.5,,,0,0\n", "column f1_score is empty"),
-        ("{header}\njoy,high,0,0,1,0,0,0,0,0.5,,,0,0\n", "'high' is no number"),
+        ("{header}\njoy,high,0,0,1,0,0,0,0,0.5,,,0,0\n", "'high' is not a number"),
         ("\udcff\udcfe", "not UTF-8 text"),
     ],
 )

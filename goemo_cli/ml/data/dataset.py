@@ -73,7 +73,7 @@ class Dataset:
     source: str
     """Where it was read from, for people."""
     is_fallback: bool = False
-    """The embedded sample stands in for GoEmotions that could not be had."""
+    """The embedded sample replaces GoEmotions, which was unavailable."""
     taxonomy: str | None = None
     """The coarser labels it was rolled up to."""
     split_off: tuple[Split, ...] = ()

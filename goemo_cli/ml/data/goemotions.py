@@ -38,7 +38,7 @@ _FILE_OF: dict[Split, str] = {"train": "train.tsv", "val": "dev.tsv", "test": "t
 
 
 def missing_files(folder: Path) -> list[str]:
-    """The GoEmotions files that a folder lacks."""
+    """The GoEmotions files that are missing in a folder."""
     return [name for name in FILES if not (folder / name).is_file()]
 
 
@@ -125,7 +125,7 @@ def read_label_list(path: Path) -> tuple[str, ...]:
                 path, f"{label!r} cannot be a label: blank, spaces around it, a comma or a quote", number
             )
         if label in lines[: number - 1]:
-            raise DataFileError(path, f"label {label!r} stands twice", number)
+            raise DataFileError(path, f"label {label!r} occurs twice", number)
     if not lines:
         raise DataFileError(path, "is empty")
     return tuple(lines)
@@ -155,7 +155,7 @@ def _position(path: Path, line: int, cell: str, labels: tuple[str, ...]) -> int:
 
 def _lines(path: Path) -> list[str]:
     try:
-        # newline="\n": a lone carriage return or U+2028 inside a comment is no line end.
+        # newline="\n": a lone carriage return or U+2028 inside a comment does not end the line.
         with path.open(encoding="utf-8", newline="\n") as stream:
             lines = [line.removesuffix("\n") for line in stream]
     except UnicodeDecodeError as error:

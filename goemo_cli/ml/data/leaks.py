@@ -1,4 +1,4 @@
-"""Texts that stand in two splits: what is measured on the later one is too good by them."""
+"""Texts that occur in two splits, which makes scores on the later split too good."""
 
 import unicodedata
 from collections.abc import Mapping, Sequence
@@ -12,12 +12,12 @@ _PAIRS: tuple[tuple[Split, Split], ...] = (("test", "train"), ("test", "val"), (
 
 @dataclass(frozen=True)
 class Leak:
-    """Texts of a split that stand in another one too."""
+    """Texts of a split that also occur in another one."""
 
     split: Split
     other: Split
     comments: int
-    """Comments of `split` whose text stands in `other`."""
+    """Comments of `split` whose text also occurs in `other`."""
     share: float
     """Of all comments of `split`, in [0, 1]."""
     other_labels: int
@@ -25,7 +25,7 @@ class Leak:
 
 
 def leaks(data: Dataset) -> tuple[Leak, ...]:
-    """Test in train, test in val, val in train; also where nothing is shared."""
+    """Test in train, test in val, val in train; each also if nothing is shared."""
     texts = {split: [normalised(text) for text in rows.texts] for split, rows in data.splits.items()}
     return tuple(_leak(data, texts, split, other) for split, other in _PAIRS)
 

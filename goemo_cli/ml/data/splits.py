@@ -23,7 +23,7 @@ def stratified_split(y_true: BoolArray, fractions: Sequence[float], seed: int) -
     """
     rng = np.random.default_rng(seed)
     shares = np.asarray(fractions, dtype=np.float64)
-    # Rows without any label are a class of their own, so that they are spread too.
+    # Rows without any label form one class, so that they are spread too.
     classes = np.column_stack([y_true, ~y_true.any(axis=1)])
     wanted_rows = shares * len(classes)
     wanted = shares[:, None] * classes.sum(axis=0)  # (n_parts, n_labels + 1)

@@ -54,7 +54,7 @@ class Attributions:
 
 
 def words_of(text: str) -> tuple[Span, ...]:
-    """The words of a text; marks of punctuation and emoji that stand together are a word too."""
+    """The words of a text; adjacent punctuation marks and emoji form a word too."""
     return tuple(match.span() for match in _WORD.finditer(text))
 
 
@@ -169,7 +169,7 @@ def mean_attributions(members: Sequence[Attributions]) -> Attributions:
 
 
 def _tokens(classifier: TransformerClassifier, text: str) -> tuple[torch.Tensor, torch.Tensor, list[Span]]:
-    """Token ids and the baseline's, (1, n_tokens) each, and where each token stands; special tokens stay, as (0, 0)."""
+    """Token ids and the baseline's, (1, n_tokens) each, and the character range of each token; (0, 0) for special tokens."""
     tokenizer = classifier.tokenizer
     encoded = tokenizer(
         text,

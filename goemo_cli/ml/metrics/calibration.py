@@ -35,9 +35,9 @@ class Reliability:
 
     @property
     def squared_error(self) -> float:
-        """Mean squared calibration error without what chance adds; below 0 about as often as above where it is 0.
+        """Mean squared calibration error without what chance adds; if it is 0, estimates fall below and above 0 equally often.
 
-        From each bin's squared gap the variance of that gap is taken. The residuals' own variance stands for it:
+        From each bin's squared gap the variance of that gap is taken. It is estimated by the variance of the residuals:
         where a bin holds one probability, that is share * (1 - share) / (count - 1) of the sources; where it holds
         many, the sources' term also counts their spread and takes away too much.
 
@@ -116,7 +116,7 @@ def reliability(y_true: BoolArray, y_prob: AnyFloatArray, bins: int = BINS) -> R
     Args:
         y_true: gold labels, bool, (n_cells,); at least two.
         y_prob: probabilities, (n_cells,).
-        bins: at most so many.
+        bins: maximum number of bins.
 
     Raises:
         ValueError: fewer than two cells.

@@ -132,7 +132,7 @@ class Calibrator:
         """Read calibration.json.
 
         Raises:
-            CorruptArtifactError: keys are missing, labels or run differ, a number is no finite one, a slope is not
+            CorruptArtifactError: keys are missing, labels or run differ, a number is not finite, a slope is not
                 positive, or it was fitted on something other than val.
         """
         values = read_json_object(path)

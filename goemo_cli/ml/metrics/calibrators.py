@@ -59,7 +59,7 @@ def cross_fitted(
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
         method: platt or temperature.
-        folds: at most so many parts.
+        folds: maximum number of parts.
         seed: of the parts.
 
     Returns:

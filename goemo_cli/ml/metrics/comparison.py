@@ -73,7 +73,7 @@ def paired_differences(
         y_probs: of each model its probabilities, float32, (n_examples, n_labels).
         resamples: draws of n_examples rows with replacement; fewer on very many rows, and for the areas.
         seed: of the draws; with the number of rows it settles them.
-        on_draws: told how many draws were scored since it was last told.
+        on_draws: called with the number of draws scored since the last call.
 
     Source:
         Koehn 2004, Statistical Significance Tests for Machine Translation Evaluation, EMNLP (the same rows for
@@ -100,7 +100,7 @@ def bootstrap_p_value(observed: float, draws: DoubleArray) -> float:
     """The two-sided p-value of no difference, from paired differences of resamples; never 0.
 
     Under the null hypothesis differences scatter about 0 as the resampled ones scatter about the observed one, so
-    those that lie at least as far from it as it lies from 0 are counted: (1 + count) / (1 + resamples).
+    those at least as far from it as it is from 0 are counted: (1 + count) / (1 + resamples).
 
     Args:
         observed: the difference on all rows.
@@ -122,7 +122,7 @@ class Agreement:
     equal_rows: float
     """Share of rows with the same label set."""
     kappa: float | None
-    """Cohen's kappa of each label, averaged where it is defined; None where it is nowhere."""
+    """Cohen's kappa of each label, averaged over the labels for which it is defined; None if there are none."""
     only_a_right: int
     """Rows whose whole label set A has right and B has not."""
     only_b_right: int

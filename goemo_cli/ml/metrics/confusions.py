@@ -85,7 +85,7 @@ class ConfusedPairs:
 
 
 def confused_pairs(y_true: BoolArray, y_pred: BoolArray) -> ConfusedPairs:
-    """How often which missed label stands beside which false one, and how often chance would do that.
+    """How often each missed label occurs together with each false one, and how often chance would cause that.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
@@ -119,7 +119,7 @@ class _Chance:
 
 
 def _against_chance(y_true: BoolArray, y_pred: BoolArray) -> _Chance:
-    """Counts, and what chance would give, one-sided; (n_labels, n_labels) each, NaN where there is nothing to test."""
+    """Counts, and what chance would give, one-sided; (n_labels, n_labels) each, NaN if there is nothing to test."""
     misses, alarms = y_true & ~y_pred, ~y_true & y_pred
     count, missed = cooccurrence_counts(misses, alarms), cooccurrence_counts(misses, ~y_true)
     rows, false = (~y_true).sum(axis=0), alarms.sum(axis=0)
@@ -131,7 +131,7 @@ def _against_chance(y_true: BoolArray, y_pred: BoolArray) -> _Chance:
 
 @dataclass(frozen=True)
 class PairDifferences:
-    """How often two labels stand together, predicted against gold; (n_labels, n_labels) each, symmetric."""
+    """How often two labels occur together, predicted against gold; (n_labels, n_labels) each, symmetric."""
 
     gold: IntArray
     """Rows where both labels are gold; on the diagonal, rows where the label is."""
@@ -239,7 +239,7 @@ def clopper_pearson(successes: ArrayLike, trials: ArrayLike) -> DoubleArray:
 
 
 def mcnemar(one: ArrayLike, other: ArrayLike) -> DoubleArray:
-    """Two-sided exact p-values that two counts of disagreements differ by chance; 1 where there are none."""
+    """Two-sided exact p-values that two counts of disagreements differ by chance; 1 if there are none."""
     first, second = np.asarray(one), np.asarray(other)
     p_value: DoubleArray = np.minimum(1.0, 2 * binom.cdf(np.minimum(first, second), first + second, 0.5))
     return p_value

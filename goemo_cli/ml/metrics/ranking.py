@@ -37,7 +37,7 @@ class Ranked:
 
     @classmethod
     def of(cls, gold: BoolArray, prob: FloatArray, rows: IntArray) -> Self:
-        """From gold labels and scores of cells, each with the row it stands in; all of shape (n_cells,)."""
+        """From gold labels and scores of cells, each with its row; all of shape (n_cells,)."""
         positives, negatives = np.flatnonzero(gold), np.flatnonzero(~gold)
         positives = positives[np.argsort(prob[positives], kind="stable")]
         negatives = negatives[np.argsort(prob[negatives], kind="stable")]
@@ -67,7 +67,7 @@ class Ranked:
 
 @dataclass(frozen=True)
 class ResampledRanks:
-    """How much weight stands where in the order of the scores, for several draws of the rows.
+    """The weight at each place in the order of the scores, for several draws of the rows.
 
     Attributes:
         positive: weight of each positive, (n_positives, draws).

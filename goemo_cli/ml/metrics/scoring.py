@@ -266,7 +266,7 @@ def per_class_rows(
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
         y_pred: predicted labels, bool, (n_examples, n_labels).
-        thresholds: what `y_pred` was decided by, (n_labels,); None where nobody knows.
+        thresholds: what `y_pred` was decided by, (n_labels,); None if unknown.
 
     Source:
         Demszky et al. 2020, https://arxiv.org/abs/2005.00547 (per-emotion table).

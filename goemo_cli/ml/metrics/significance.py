@@ -6,7 +6,7 @@ from goemo_cli.core.arrays import DoubleArray
 
 
 def holm(p_values: DoubleArray) -> DoubleArray:
-    """P-values corrected for having asked so many questions: Holm's step-down, at most 1.
+    """P-values corrected for multiple tests: Holm's step-down, at most 1.
 
     Args:
         p_values: one family, in any shape; NaN (nothing was asked) stays NaN and does not count.

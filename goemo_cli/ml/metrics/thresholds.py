@@ -34,16 +34,16 @@ class GridCounts:
     support: DoubleArray
 
     def f_beta(self, beta: float = 1.0) -> DoubleArray:
-        """F-beta of each label at each candidate, (..., n_grid, n_labels); 0 where nothing is gold or predicted."""
+        """F-beta of each label at each candidate, (..., n_grid, n_labels); 0 if nothing is gold or predicted."""
         weighted = beta**2
         return ratio((1 + weighted) * self.tp, weighted * self.support[..., None, :] + self.predicted)
 
     def precision(self) -> DoubleArray:
-        """Precision, likewise; 1 where nothing is predicted, since then nothing is wrong."""
+        """Precision, likewise; 1 if nothing is predicted, since then nothing is wrong."""
         return np.where(self.predicted > 0, ratio(self.tp, self.predicted), 1.0)
 
     def recall(self) -> DoubleArray:
-        """Recall, likewise; 0 where nothing is gold."""
+        """Recall, likewise; 0 if nothing is gold."""
         return ratio(self.tp, self.support[..., None, :])
 
 
@@ -147,7 +147,7 @@ def _fit(counts: GridCounts, settings: ThresholdSettings) -> tuple[float, Double
     choose = _CHOICES[settings.objective]
     shared, own = choose(counts, settings)
     n = counts.support
-    # Without positives there is no best of its own, whatever the grid says.
+    # Without positives a label has no best threshold, whatever the grid says.
     weight = np.maximum(n + settings.shrinkage, 1e-9)
     per_label: DoubleArray = np.where(n > 0, (n * own + settings.shrinkage * shared) / weight, shared)
     if settings.objective in _HELD:

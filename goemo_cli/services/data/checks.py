@@ -117,8 +117,8 @@ def _leaks(data: Dataset) -> Iterator[str]:
     for leak in leaks(data):
         if leak.comments:
             yield (
-                f"{leak.comments:,} of {len(data.splits[leak.split]):,} comments of {leak.split} stand in {leak.other} "
-                f"too: what is measured on {leak.split} is too good by them"
+                f"{leak.comments:,} of {len(data.splits[leak.split]):,} comments of {leak.split} also occur in {leak.other}, "
+                f"which makes scores on {leak.split} too good"
             )
 
 

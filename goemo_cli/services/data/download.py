@@ -25,7 +25,7 @@ def cache_folder() -> Path:
 def fetch_goemotions(
     folder: Path | None = None, *, retries: int = 2, on_event: EventHandler = ignore
 ) -> Path:
-    """The GoEmotions files in a folder, downloaded where they are missing or damaged.
+    """The GoEmotions files in a folder, downloaded if they are missing or damaged.
 
     Args:
         folder: where to put them; the user's cache by default.
@@ -40,7 +40,7 @@ def fetch_goemotions(
     missing = goemotions.missing_files(folder)
     if missing and is_offline():
         raise RemoteError(
-            f"{folder} lacks {', '.join(missing)}; the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)"
+            f"{folder} does not contain {', '.join(missing)}; the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)"
         )
     url = (environment("GOEMO_DATA_URL") or DATA_URL).rstrip("/") + "/"
     store = pooch.create(

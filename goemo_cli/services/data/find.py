@@ -98,7 +98,7 @@ def find_goemotions(settings: DataSettings, root: Path) -> tuple[Path | None, li
         if not missing:
             return place, looked_in
         looked_in.append(
-            f"{place} ({'no such folder' if not place.is_dir() else 'lacks ' + ', '.join(missing)})"
+            f"{place} ({'no such folder' if not place.is_dir() else ', '.join(missing) + ' missing'})"
         )
     return None, looked_in
 
@@ -262,7 +262,7 @@ def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool) -> Dataset:
         raise DataNotFoundError(name, ["no such file or folder", f"the Hub ({error})"]) from error
     except (ConnectionError, OSError) as error:
         raise RemoteError(
-            f"data {name!r} is no local file, and the Hub cannot be reached ({error})"
+            f"data {name!r} is not a local file, and the Hub cannot be reached ({error})"
         ) from error
     return from_hub_splits(name, loaded, settings)
 

@@ -181,7 +181,7 @@ def _delimited(path: Path, format: TableFormat) -> Iterator[tuple[int, Record]]:
     with open_table(path, format) as (header, lines):
         for name in header:
             if header.count(name) > 1:
-                raise DataFileError(path, f"column {name!r} stands twice", 1)
+                raise DataFileError(path, f"column {name!r} occurs twice", 1)
         for line, fields in lines:
             if not fields:
                 continue

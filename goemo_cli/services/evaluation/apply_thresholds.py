@@ -42,7 +42,7 @@ def relabel_predictions(
     Raises:
         NotFoundError: no such file, or no such run.
         DataFileError: not a predictions file.
-        SettingError: `output` is where the file lies.
+        SettingError: `output` is the file's folder.
     """
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")

@@ -57,7 +57,7 @@ def calibrate(
 
     Args:
         checkpoint: of a finished run; its calibration.json is replaced.
-        layout: where its predictions lie and the tables go.
+        layout: the folders of its predictions and of the tables.
         method: platt or temperature.
         on_event: called with each event.
 

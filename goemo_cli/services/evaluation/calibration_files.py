@@ -14,10 +14,10 @@ CALIBRATION_COLUMNS = (
     *(f"{measure}_{split}_{state}" for split in ("val", "test") for state in STATES for measure in MEASURES),
     "brier_test_base_rate", "ece_test_base_rate",
 )  # fmt: skip
-"""One row per label in label order. `after` on val is cross-fitted. Empty where there are no test predictions."""
+"""One row per label in label order. `after` on val is cross-fitted. Empty if there are no test predictions."""
 
 RELIABILITY_COLUMNS = ("split", "state", "emotion", "bin", "count", "mean_predicted", "observed_share")
-"""One row per bin, counted from 1, lowest probabilities first; an empty `emotion` stands for all cells."""
+"""One row per bin, counted from 1, lowest probabilities first; an empty `emotion` means all cells."""
 
 
 def write_calibration_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:

@@ -255,7 +255,7 @@ def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
 
 
 def p_text(value: float | None) -> str:
-    """A p-value for tables: three digits, `<.001` below; a dash where there is none."""
+    """A p-value for tables: three digits, `<.001` below; a dash if there is none."""
     return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
 
 

@@ -27,7 +27,7 @@ class ComparedModel:
     """Its run; the file's path where that names none."""
     path: Path
     shown_path: str
-    """Relative to the root where it lies below it, with forward slashes."""
+    """Relative to the root if it is below it, with forward slashes."""
     split: str | None
     sha256: str
     predictions: Predictions
@@ -136,7 +136,7 @@ def _require_same_labels(first: ComparedModel, other: ComparedModel) -> None:
         return
     lacking, added = [x for x in ours if x not in theirs], [x for x in theirs if x not in ours]
     reason = (
-        f"it lacks {lacking[0]!r}"
+        f"{lacking[0]!r} is missing"
         if lacking
         else f"it adds {added[0]!r}"
         if added

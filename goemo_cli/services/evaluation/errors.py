@@ -93,9 +93,9 @@ class ErrorAnalysis:
     outcomes: RowOutcomes
     balance: tuple[LabelBalance, ...]
     confusions: tuple[Confusion, ...]
-    """Those that stand out, highest lift first."""
+    """The significant ones, highest lift first."""
     n_confusions: int
-    """How many stand out in all."""
+    """The total number of significant ones."""
     wrong_rows: int
     """Rows with both a missed and a false label."""
     mistakes: tuple[Mistakes, ...]
@@ -142,7 +142,7 @@ class _Source:
 
     @property
     def stem(self) -> str:
-        """What derived files are named after: the run, and the split where it is not test."""
+        """What derived files are named after: the run, and the split unless it is test."""
         if self.run is None:
             return self.path.stem
         return self.run.file_stem if self.split == "test" else f"{self.split}_{self.run.file_stem}"
@@ -161,7 +161,7 @@ def analyse_errors(
 
     Args:
         reference: a run as `open_run` understands it, or a predictions CSV.
-        layout: where runs and predictions lie, and where to write.
+        layout: the folders to read from and to write to.
         split: of a run, test by default; a predictions CSV has its own.
         emotions: labels to look at; all by default. The tables that are written always hold all.
         top: rows and pairs per list.

@@ -93,7 +93,7 @@ def explain(
     Args:
         text: with at least one word.
         checkpoint: whose model is asked.
-        labels: which labels; by default those that are predicted, or the most probable one where none is.
+        labels: which labels; by default those that are predicted, or the most probable one if none is predicted.
         method: one of `METHODS`; by default `exact` for tfidf, else `integrated-gradients`.
         device: auto, cpu, cuda or mps.
         on_event: called with each event.

@@ -1,4 +1,4 @@
-"""An explanation as a page of its own: the text once per label, its words coloured by what they add."""
+"""An explanation as an HTML page: the text once per label, its words coloured by what they add."""
 
 from html import escape
 from pathlib import Path

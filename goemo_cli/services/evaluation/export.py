@@ -53,7 +53,7 @@ def export_predictions(
         threshold: one threshold for all labels, compared with the probabilities that are written.
         rule: another threshold rule of the checkpoint.
         calibrated: write calibrated probabilities; what the checkpoint's thresholds say yes to stays the same.
-        data_dir: where the data lies now, if no longer where the run found it.
+        data_dir: the data's folder, if it has moved since the run.
         output: folder to write to instead of the layout's.
         device: auto, cpu, cuda or mps.
         on_event: called with each event.

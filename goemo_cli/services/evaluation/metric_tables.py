@@ -24,7 +24,7 @@ def read_per_class_metrics(path: Path) -> list[dict[str, Any]]:
     """Per-class metrics by `PER_CLASS_COLUMNS`; numbers as numbers, an empty or missing cell as None.
 
     Raises:
-        DataFileError: other columns, a row of another length, or a cell that is no number.
+        DataFileError: other columns, a row of another length, or a cell that is not a number.
     """
     rows = []
     with open_csv(path) as (header, lines):
@@ -49,7 +49,7 @@ def _value(path: Path, line: int, column: str, cell: str | None) -> Any:
     try:
         number = int(cell) if column in _COUNT_COLUMNS else float(cell)
     except ValueError as error:
-        raise DataFileError(path, f"column {column}: {cell!r} is no number", line) from error
+        raise DataFileError(path, f"column {column}: {cell!r} is not a number", line) from error
     if not math.isfinite(number):
         raise DataFileError(path, f"column {column}: {cell!r} is not finite", line)
     return number

@@ -37,7 +37,7 @@ class TuneResult:
 
     thresholds: Thresholds
     before: dict[str, float] | None
-    """Scores of val by the labels as they were, `RULE_KEYS`; None for a file that is no run's."""
+    """Scores of val by the labels as they were, `RULE_KEYS`; None for a file that belongs to no run."""
     after: dict[str, float]
     """By the new ones. Fitted on the same rows: a little too good."""
     test: dict[str, Any] | None
@@ -55,7 +55,7 @@ def tune_run(
     Args:
         checkpoint: the run; its thresholds.json, metrics.json, settings, card and manifest are written anew.
         settings: objective, rule and options.
-        layout: where its predictions lie.
+        layout: holds its predictions.
         on_event: called with each event.
 
     Raises:

@@ -103,7 +103,7 @@ def draw_figures(
         only: numbers or names of figures; all by default.
         picture_format: png, svg or pdf.
         theme: light or dark.
-        data_dir: where the data lies now, if no longer where the run found it.
+        data_dir: the data's folder, if it has moved since the run.
         on_event: called with each event.
 
     Raises:

@@ -228,7 +228,7 @@ def _check_header(path: Path, header: Sequence[str], column: str) -> None:
         raise DataFileError(path, "is empty: it has no header")
     for name in header:
         if header.count(name) > 1:
-            raise DataFileError(path, f"column {name!r} stands twice", 1)
+            raise DataFileError(path, f"column {name!r} occurs twice", 1)
     if column not in header:
         raise DataFileError(path, _no_column(column, header), 1)
 

@@ -58,7 +58,7 @@ def create_report(
         every: instead of named runs, the best ones, in the order of `@best`, among those that compare with the newest.
         report_format: one HTML page, or Markdown for a repository or a pull request.
         output: the file to write instead of the usual one.
-        data_dir: where the data lies now, if no longer where the run found it.
+        data_dir: the data's folder, if it has moved since the run.
         on_event: called with each event.
 
     Raises:

@@ -73,7 +73,7 @@ def objectives_of(file: SweepFile) -> Objectives:
     if weights and [one.name for one in objectives] != [COMBINED]:
         raise SettingError([f"{COMBINED} has weights, so the one metric is {COMBINED}"], file.source)
     if len({one.name for one in objectives}) < len(objectives):
-        raise SettingError(["metrics: one of them stands twice"], file.source)
+        raise SettingError(["metrics: one of them occurs twice"], file.source)
     if file.early_terminate and (len(objectives) > 1 or objectives[0].name not in EPOCH_KEYS):
         raise SettingError(
             [f"early_terminate needs one metric that is known after every epoch: {', '.join(EPOCH_KEYS)}"],
@@ -90,7 +90,7 @@ def scores_of(checkpoint: Checkpoint, names: tuple[str, ...], layout: Layout) ->
         names: of `OBJECTIVES`. Scores are those of the manifest's headline, F1 by the run's own threshold rule;
             `val/loss` is that of the kept epoch; `checkpoint_mib` all files of the checkpoint in MiB;
             `latency_ms` as `latency` measures it.
-        layout: where its predictions lie.
+        layout: holds its predictions.
 
     Raises:
         TrainingFailedError: the run has no such score.

@@ -234,7 +234,7 @@ def _check_settings(parameters: tuple[Parameter, ...], source: str) -> None:
     How settings fit together is seen when a trial's own are put together.
     """
     names = [one.name for one in parameters]
-    problems = [f"{name} stands twice" for name in {name for name in names if names.count(name) > 1}]
+    problems = [f"{name} occurs twice" for name in {name for name in names if names.count(name) > 1}]
     unknown: list[str] = []
     for one in parameters:
         for value in one.probes() or (None,):

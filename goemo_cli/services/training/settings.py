@@ -26,7 +26,7 @@ def resolve_settings(
 ) -> TrainConfig:
     """The settings of a run.
 
-    The model is settled first, since its catalogue entry brings defaults that lie below the file.
+    The model is settled first, since its catalogue entry has defaults that the file overrides.
 
     Args:
         file: YAML file, or None.
@@ -53,7 +53,7 @@ def resolve_settings(
     if name != chosen:
         layers.append(("--model", nested("model.name", name)))
     config = TrainConfig.from_layers(("configs/models.yaml", model_entry(name).defaults), *layers)
-    if not config.logging.wandb.enabled:  # `goemo sync` asks the environment of its own time
+    if not config.logging.wandb.enabled:  # `goemo sync` reads the environment when it runs
         return config
     wandb = config.logging.wandb.resolved()
     return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
