@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
@@ -16,7 +16,6 @@ from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, Checkpoint, claim_c
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.schema import METRICS_KEYS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics import bootstrap
@@ -24,14 +23,8 @@ from goemo_cli.ml.metrics import bootstrap
 if TYPE_CHECKING:
     from goemo_cli.ml.models.transformer import TransformerClassifier
 
-EMPTY_METRICS: dict[str, Any] = {
-    **dict.fromkeys(METRICS_KEYS),
-    "history": [],
-    "per_class": [],
-    "test": {},
-    "data": {},
-}
-"""metrics.json that says nothing."""
+from tests.metrics_documents import EMPTY_METRICS
+
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 _CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
@@ -123,9 +116,7 @@ def make_checkpoint(layout: Layout) -> Callable[..., Checkpoint]:
             labels, 0.3, np.full(len(labels), 0.25), (4,) * len(labels), ThresholdSettings()
         )
         thresholds.write(folder / "thresholds.json", run=str(run))
-        return write_manifest(
-            folder, run=run, kind="tiny", labels=labels, parents={"data": {"sha256": "0" * 64}}
-        )
+        return write_manifest(folder, run=run, kind="tiny", labels=labels, parents={"data": "0" * 64})
 
     return make
 

@@ -16,6 +16,7 @@ from goemo_cli.core.checkpoint import (
     claim_checkpoint,
     write_manifest,
 )
+from goemo_cli.core.documents import Headline
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.labels import EMOTIONS, TAXONOMIES
 from goemo_cli.core.layout import Layout
@@ -26,7 +27,7 @@ from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.ml.models.tiny import build_tiny
 from goemo_cli.ml.training.seeding import seed_everything
-from tests.conftest import EMPTY_METRICS
+from tests.metrics_documents import EMPTY_METRICS, NO_SCORES, label_scores
 
 MAX_LENGTH = 32
 TEXTS = [
@@ -99,7 +100,7 @@ def _completed(
         ThresholdSettings(never_empty=never_empty),
     )
     taxonomies = {
-        name: {"max": {"per_class": [{"emotion": group, "threshold": 0.6} for group in groups]}}
+        name: {"max": {**NO_SCORES, "per_class": [label_scores(group, threshold=0.6) for group in groups]}}
         for name, groups in TAXONOMIES.items()
     }
     write_json(folder / METRICS, {**EMPTY_METRICS, "run": str(run), "taxonomies": taxonomies})
@@ -113,5 +114,5 @@ def _completed(
         kind=kind,
         labels=EMOTIONS,
         parents=parents or {},
-        headline={"val_sha256": "0" * 64, "val": {"f1_macro": f1_macro}},
+        headline=Headline(val_sha256="0" * 64, val={"f1_macro": f1_macro}),
     )

@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import CONFIG, METRICS, THRESHOLDS, Checkpoint, write_manifest
+from goemo_cli.core.documents import Headline, Metrics
 from goemo_cli.core.files import write_json, write_text
-from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, family_of
-from goemo_cli.core.schema import HISTORY_KEYS, RANKING_KEYS, RULE_KEYS, RULES, SCHEMA_VERSION
+from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS, RULES
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
-from tests.conftest import EMPTY_METRICS
+from tests.metrics_documents import EMPTY_METRICS, data_facts, epoch_scores
 
 LABELS = ("anger", "joy")
 
@@ -66,16 +66,14 @@ def add_run(
         "seed": 3,
         "best_epoch": 1,
         "threshold_rule": "per_label",
-        "history": [
-            {**dict.fromkeys(HISTORY_KEYS, 0.5), "epoch": 1, "val_f1_macro": val, "epoch_seconds": 61.0}
-        ],
-        "data": {
-            "name": data,
-            "source": data,
-            "sha256": (parents or {}).get("data", f"{data} all"),
-            "sizes": {"train": train_size, "val": 10, "test": 20},
-            "split_sha256": {split: f"{data} {split}" for split in ("train", "val", "test")},
-        },
+        "history": [epoch_scores(1, val_f1_macro=val, epoch_seconds=61.0)],
+        "data": data_facts(
+            name=data,
+            source=data,
+            sha256=(parents or {}).get("data", f"{data} all"),
+            sizes={"train": train_size, "val": 10, "test": 20},
+            split_sha256={split: f"{data} {split}" for split in ("train", "val", "test")},
+        ),
         "training_seconds": 7.5,
         "val": scores(val, **others) | {"labels_without_positives": without_positives},
         "test": scores(test, **others) | {"labels_without_positives": without_positives},
@@ -95,7 +93,7 @@ def add_run(
         kind="tiny",
         labels=LABELS,
         parents=parents or {},
-        headline=headline_of(metrics) if with_headline else None,
+        headline=Headline.of(Metrics.model_validate(metrics)) if with_headline else None,
     )
 
 

@@ -37,7 +37,7 @@ def run_facts(one: "ListedRun", pinned: frozenset[str]) -> dict[str, Any]:
         "family": one.family,
         "state": one.state,
         "pinned": str(one.run) in pinned,
-        **one.headline,
+        **one.headline.as_json(),
     }
 
 
@@ -69,7 +69,7 @@ def run_row(one: "ListedRun", pinned: frozenset[str], metric: str) -> list[objec
     """The cells of a run, by `list_columns`."""
     marks: list[str] = [] if one.is_finished else [one.state]
     marks += ["pinned"] if str(one.run) in pinned else []
-    facts = (one.headline.get(key) for key in ("data", "seed"))
+    facts = (one.headline.data, one.headline.seed)
     return [one.run, *facts, one.score(metric), one.score("test/f1_macro"), ", ".join(marks)]
 
 

@@ -111,7 +111,7 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
-    from goemo_cli.services.runs.show import describe_run, without_positives
+    from goemo_cli.services.runs.show import describe_run
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
@@ -125,7 +125,7 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     out.result(name, **detail_facts(details))
     for split in ("val", "test"):
         out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
-        if missing := without_positives(metrics, split):
+        if missing := details.checkpoint.metrics.split(split).labels_without_positives:
             out.warn(_count_as_zero(missing, split))
     out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics["history"] or ()])
     out.table(
@@ -164,7 +164,7 @@ def best(
         str(chosen),
         run=str(chosen.run.run),
         path=chosen.run.path,
-        data=chosen.run.headline.get("data"),
+        data=chosen.run.headline.data,
         metric=chosen.metric,
         value=chosen.run.score(chosen.metric),
     )

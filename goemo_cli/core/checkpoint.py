@@ -8,15 +8,15 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
+from goemo_cli.core.documents import FileEntry, Headline, Manifest, Metrics, Parents
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError
-from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
+from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION, Kind
-from goemo_cli.core.shapes import Document, manifest_fault, metrics_faults
+from goemo_cli.core.shapes import Document, metrics_faults
 
-if TYPE_CHECKING:  # numpy, pydantic and yaml load when settings or thresholds are first asked for
-    from goemo_cli.core.documents import Manifest, Metrics
+if TYPE_CHECKING:  # numpy and yaml load when settings or thresholds are first used
     from goemo_cli.core.settings import TrainConfig
     from goemo_cli.core.thresholds import Thresholds
 
@@ -34,7 +34,7 @@ class Checkpoint:
 
     path: Path
     run: RunName
-    manifest_json: Mapping[str, Any]
+    manifest: Manifest
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -57,26 +57,23 @@ class Checkpoint:
             raise CheckpointNotFoundError(path)
         if missing := [name for name in _ALWAYS if not (path / name).is_file()]:
             raise CheckpointNotFoundError(path, missing)
-        manifest = read_manifest(path)
-        run = RunName.parse(manifest["run"])
-        assert run  # read_manifest has looked
-        return cls(path, run, manifest)
+        manifest = Manifest.read(path / MANIFEST)
+        return cls(path, manifest.run_name, manifest)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """Label names in the order of the model's outputs."""
-        return tuple(self.manifest_json["labels"])
+        return tuple(self.manifest.labels)
 
     @property
     def is_half_tuned(self) -> bool:
         """Whether `goemo tune` writes it now, or was killed while it did: files that follow from thresholds do not agree."""
-        return METRICS not in self.manifest_json["files"]
+        return METRICS not in self.manifest.files
 
     @property
     def kind(self) -> Kind:
         """What sort of model lies here."""
-        kind: Kind = self.manifest_json.get("kind", "transformer")
-        return kind
+        return self.manifest.kind
 
     @cached_property
     def config(self) -> "TrainConfig":
@@ -98,18 +95,18 @@ class Checkpoint:
             raise CorruptArtifactError(self.path / CONFIG, "; ".join(error.problems)) from error
 
     @cached_property
-    def manifest(self) -> "Manifest":
-        """manifest.json as a typed document."""
-        from goemo_cli.core.documents import Manifest
+    def metrics(self) -> Metrics:
+        """metrics.json.
 
-        return Manifest.read(self.path / MANIFEST)
+        Raises:
+            CorruptArtifactError: a value is missing or has the wrong type.
+        """
+        return Metrics.read(self.path / METRICS)
 
     @cached_property
-    def metrics(self) -> "Metrics":
-        """metrics.json as a typed document."""
-        from goemo_cli.core.documents import Metrics
-
-        return Metrics.read(self.path / METRICS)
+    def manifest_json(self) -> dict[str, Any]:
+        """The manifest as JSON values."""
+        return self.manifest.as_json()
 
     @cached_property
     def metrics_json(self) -> dict[str, Any]:
@@ -137,25 +134,25 @@ class Checkpoint:
         Raises:
             CorruptArtifactError: one of them is damaged.
         """
-        _ = self.config, self.metrics_json, self.thresholds
+        _ = self.config, self.metrics, self.thresholds
 
     def size_faults(self) -> Iterator[tuple[Path, str]]:
         """Files of the manifest that are missing or have another size: (path, what is wrong)."""
-        for name, entry in self.manifest_json["files"].items():
+        for name, entry in self.manifest.files.items():
             path = self.path / name
             if not path.is_file():
                 yield path, "is named in the manifest and missing"
-            elif path.stat().st_size != entry["size"]:
-                yield path, f"has {path.stat().st_size} bytes, the manifest says {entry['size']}"
+            elif path.stat().st_size != entry.size:
+                yield path, f"has {path.stat().st_size} bytes, the manifest says {entry.size}"
 
     def hash_faults(self) -> Iterator[tuple[Path, str]]:
         """Files whose content is not what the manifest says: (path, what is wrong)."""
         sizes = list(self.size_faults())
         yield from sizes
         faulty = {path for path, _ in sizes}
-        for name, entry in self.manifest_json["files"].items():
+        for name, entry in self.manifest.files.items():
             path = self.path / name
-            if path not in faulty and sha256_file(path) != entry["sha256"]:
+            if path not in faulty and sha256_file(path) != entry.sha256:
                 yield path, "differs from the SHA-256 in the manifest"
 
     def require_intact(self) -> None:
@@ -174,23 +171,10 @@ class Checkpoint:
         checkpoint = self
         while fault := next((one for one in faults(checkpoint) if one[0].name != CARD), None):
             again = self.read(self.path)
-            if again.manifest_json == checkpoint.manifest_json:
+            if again.manifest == checkpoint.manifest:
                 raise CorruptArtifactError(*fault)
             checkpoint = again
         return checkpoint
-
-
-def read_manifest(folder: Path) -> dict[str, Any]:
-    """The manifest of a checkpoint folder, in the form that readers rely on.
-
-    Raises:
-        CorruptArtifactError: it is damaged.
-    """
-    path = folder / MANIFEST
-    manifest = read_json_object(path)
-    if fault := manifest_fault(manifest):
-        raise CorruptArtifactError(path, fault)
-    return manifest
 
 
 def claim_checkpoint(
@@ -218,75 +202,74 @@ def write_manifest(
     run: RunName,
     kind: Kind,
     labels: tuple[str, ...],
-    parents: Mapping[str, Any],
-    headline: Mapping[str, Any] | None = None,
+    parents: Parents | Mapping[str, Any],
+    headline: Headline | None = None,
     outputs: Mapping[str, str] = MappingProxyType({}),
-    kept: Mapping[str, Any] = MappingProxyType({}),
+    kept: Mapping[str, FileEntry] = MappingProxyType({}),
 ) -> Checkpoint:
-    """Hash every file of a finished checkpoint and write the manifest: from here on it counts.
+    """Hash every file of a finished checkpoint and write the manifest, which makes it a finished run.
 
     Args:
         folder: the checkpoint.
         run: its run.
-        kind: what sort of model it is.
+        kind: the kind of model.
         labels: label names in output order.
         parents: what it was made from (data, base model, members).
-        headline: `core.headline.headline_of` its metrics, for lists of runs; without it they open metrics.json.
+        headline: of its metrics, for lists of runs; without it they open metrics.json.
         outputs: SHA-256 of the run's files outside the checkpoint, by path from the root.
-        kept: entries of files that are as an earlier manifest says. They are not hashed again: a damaged one would
-            get the blessing of a new hash.
+        kept: entries of files that did not change since an earlier manifest. They are not hashed again, since a new
+            hash would hide damage.
     """
     files = sorted(
         path
         for path in folder.rglob("*")
         if path.is_file() and path.name != MANIFEST and PARTIAL_PREFIX not in str(path)
     )
-    manifest = {
-        "schema_version": SCHEMA_VERSION,
-        "run": str(run),
-        "kind": kind,
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "labels": list(labels),
-        "parents": dict(parents),
-        **({"headline": dict(headline)} if headline is not None else {}),
-        "outputs": dict(outputs),
-        "files": {
-            name: kept.get(name) or _entry(path)
-            for path in files
-            for name in [path.relative_to(folder).as_posix()]
-        },
-    }
-    write_json(folder / MANIFEST, manifest)
+    names = {path.relative_to(folder).as_posix(): path for path in files}
+    with_headline = {} if headline is None else {"headline": headline}
+    manifest = Manifest(
+        schema_version=SCHEMA_VERSION,
+        run=str(run),
+        kind=kind,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        labels=list(labels),
+        parents=parents if isinstance(parents, Parents) else Parents.model_validate(dict(parents)),
+        outputs=dict(outputs),
+        files={name: kept.get(name) or _entry(path) for name, path in names.items()},
+        **with_headline,
+    )
+    manifest.write(folder / MANIFEST)
     return Checkpoint.open(folder)
 
 
-def _entry(path: Path) -> dict[str, Any]:
-    return {"sha256": sha256_file(path), "size": path.stat().st_size}
+def _entry(path: Path) -> FileEntry:
+    return FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
 
 
 def add_to_manifest(checkpoint: Checkpoint, name: str) -> Checkpoint:
-    """Put a file of a finished checkpoint into its manifest as it is now; everything else there stays.
+    """Add a file of a finished checkpoint to its manifest, or renew its entry; other entries stay.
 
-    The other files are not hashed again: a damaged one would get the blessing of a new hash.
+    The other files are not hashed again, since a new hash would hide damage.
 
     Args:
-        checkpoint: whose manifest is read anew.
+        checkpoint: its manifest is read again first.
         name: of the file, relative to the checkpoint.
     """
     path, now = checkpoint.path / name, Checkpoint.open(checkpoint.path)
-    return _with_files(now, {**now.manifest_json["files"], name: _entry(path)})
+    return _with_files(now, {**now.manifest.files, name: _entry(path)})
 
 
 def remove_from_manifest(checkpoint: Checkpoint, *names: str) -> Checkpoint:
-    """Take files out of the manifest, so that they may change: until they are sealed again, any content is sound."""
+    """Remove files from the manifest, so that they may change until they are added again."""
     now = Checkpoint.open(checkpoint.path)
-    files = now.manifest_json["files"]
+    files = now.manifest.files
     if not set(names) & set(files):
         return now
     return _with_files(now, {other: files[other] for other in files if other not in names})
 
 
-def _with_files(checkpoint: Checkpoint, files: Mapping[str, Any]) -> Checkpoint:
-    manifest = {**checkpoint.manifest_json, "files": dict(sorted(files.items()))}
-    write_json(checkpoint.path / MANIFEST, manifest)
+def _with_files(checkpoint: Checkpoint, files: Mapping[str, FileEntry]) -> Checkpoint:
+    checkpoint.manifest.model_copy(update={"files": dict(sorted(files.items()))}).write(
+        checkpoint.path / MANIFEST
+    )
     return Checkpoint.open(checkpoint.path)

@@ -1,15 +1,19 @@
 """The JSON files of a run as typed documents: one reader, one writer, one kind of error for a wrong value."""
 
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
 from goemo_cli.core.errors import CorruptArtifactError
-from goemo_cli.core.files import write_json
-from goemo_cli.core.schema import SCHEMA_VERSION, Kind
+from goemo_cli.core.files import read_json_object, write_json
+from goemo_cli.core.names import RunName
+from goemo_cli.core.schema import RANKING_KEYS, SCHEMA_VERSION, SCORE_KEYS, Kind
 
-Interval = tuple[float, float]
+_MAX_FAULTS = 3
+"""Faults of one file that an error describes."""
+
+Interval = Annotated[tuple[float, float], Strict(False)]
 """Lower and upper bound of a 95 % interval."""
 
 
@@ -17,7 +21,12 @@ class Document(BaseModel):
     """A JSON object that goemo writes. Unknown keys are kept, since a newer version may have written them."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(
-        extra="allow", frozen=True, strict=True, populate_by_name=True, allow_inf_nan=False
+        extra="allow",
+        frozen=True,
+        strict=True,
+        populate_by_name=True,
+        allow_inf_nan=False,
+        defer_build=True,  # a list of runs needs the manifest only
     )
 
     @classmethod
@@ -25,13 +34,25 @@ class Document(BaseModel):
         """The document in a file.
 
         Raises:
-            CorruptArtifactError: the file is not JSON, or a value is missing or has the wrong type; with its key.
+            CorruptArtifactError: the file is not a JSON object, or a value is missing or has the wrong type; the
+                message names its key.
             OSError: the file cannot be read.
         """
+        return cls.checked(read_json_object(path), path)
+
+    @classmethod
+    def checked(cls, values: Any, path: Path) -> Self:
+        """The document in JSON values that were read from a file.
+
+        Raises:
+            CorruptArtifactError: a value is missing or has the wrong type.
+        """
         try:
-            return cls.model_validate_json(path.read_bytes())
+            return cls.model_validate(values)
         except ValidationError as error:
-            raise CorruptArtifactError(path, faults(error)[0]) from error
+            found = faults(error)
+            more = ", ..." if found[_MAX_FAULTS:] else ""
+            raise CorruptArtifactError(path, ", ".join(found[:_MAX_FAULTS]) + more) from error
 
     def write(self, path: Path) -> None:
         """Write the values that were set, atomically and in the order of the fields."""
@@ -43,11 +64,18 @@ class Document(BaseModel):
 
 
 def faults(error: ValidationError) -> list[str]:
-    """Every fault that a validation found, each with its key path: `test.per_label.f1_macro: Input should be ...`."""
-    return [
-        f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" if fault["loc"] else str(fault["msg"])
-        for fault in error.errors(include_url=False)
-    ]
+    """Every fault that a validation found, each with its key path: `test.per_label.f1_macro is missing`."""
+    return [_fault(fault["type"], fault["loc"], fault["msg"]) for fault in error.errors(include_url=False)]
+
+
+def _fault(kind: str, location: tuple[int | str, ...], message: str) -> str:
+    place = ""
+    for part in location:
+        place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    if kind == "missing":
+        return f"{place} is missing"
+    text = message.removeprefix("Value error, ").removeprefix("Input ")
+    return f"{place} {text}" if place else text
 
 
 class Score(NamedTuple):
@@ -108,10 +136,10 @@ class RuleScores(_Scores):
 class SplitScores(_Scores):
     """All scores of a split: those that need no threshold, and those of each threshold rule."""
 
-    auc_micro: float | None
-    auc_macro: float | None
-    average_precision_macro: float | None
-    lrap: float | None
+    auc_micro: float | None = None
+    auc_macro: float | None = None
+    average_precision_macro: float | None = None
+    lrap: float | None = None
     auc_micro_ci: Interval | None = None
     auc_macro_ci: Interval | None = None
     average_precision_macro_ci: Interval | None = None
@@ -185,6 +213,10 @@ class BySplit(Document):
     val: str
     test: str
 
+    def of(self, split: str) -> str:
+        """The hash of a split."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
+
 
 class SplitSizes(Document):
     """The number of rows of each split."""
@@ -192,6 +224,10 @@ class SplitSizes(Document):
     train: int = Field(ge=0)
     val: int = Field(ge=0)
     test: int = Field(ge=0)
+
+    def of(self, split: str) -> int:
+        """The number of rows of a split."""
+        return {"train": self.train, "val": self.val, "test": self.test}[split]
 
 
 class DataFacts(Document):
@@ -246,6 +282,10 @@ class Metrics(Document):
     per_class: list[LabelScores]
     taxonomies: dict[str, dict[str, TaxonomyScores]] = Field(default_factory=dict)
 
+    def split(self, name: str) -> SplitScores:
+        """The scores of val or test."""
+        return {"val": self.val, "test": self.test}[name]
+
     @property
     def test_rule(self) -> RuleScores:
         """Test scores by the run's own threshold rule."""
@@ -260,19 +300,49 @@ class FileEntry(Document):
 
 
 class Headline(Document):
-    """The facts of metrics.json that a list of runs shows, kept in the manifest so that listing opens one file."""
+    """The facts of metrics.json that a list of runs shows, kept in the manifest so that listing opens one file.
 
-    data: str | None
-    train_size: int | None
-    val_sha256: str | None
-    test_sha256: str | None
-    seed: int | None
-    best_epoch: int | None
-    epochs: int
-    threshold_rule: str | None
-    training_seconds: float | None
-    val: dict[str, float | None]
-    test: dict[str, float | None]
+    A fact that an older run does not have is None.
+    """
+
+    data: str | None = None
+    train_size: int | None = None
+    val_sha256: str | None = None
+    test_sha256: str | None = None
+    seed: int | None = None
+    best_epoch: int | None = None
+    epochs: int | None = None
+    threshold_rule: str | None = None
+    training_seconds: float | None = None
+    val: dict[str, float | None] = Field(default_factory=dict)
+    test: dict[str, float | None] = Field(default_factory=dict)
+
+    def scores(self, split: str) -> dict[str, float | None]:
+        """The scores of val or test, by name; none for another name."""
+        return {"val": self.val, "test": self.test}.get(split, {})
+
+    @classmethod
+    def of(cls, metrics: Metrics) -> Self:
+        """The headline of a run; F1, precision and recall are by the run's own threshold rule."""
+        data = metrics.data
+        return cls(
+            data=data.name,
+            train_size=data.sizes.train,
+            val_sha256=data.split_sha256.val,
+            test_sha256=data.split_sha256.test,
+            seed=metrics.seed,
+            best_epoch=metrics.best_epoch,
+            epochs=len(metrics.history),
+            threshold_rule=metrics.threshold_rule,
+            training_seconds=metrics.training_seconds,
+            val=_headline_scores(metrics.val, metrics.threshold_rule),
+            test=_headline_scores(metrics.test, metrics.threshold_rule),
+        )
+
+
+def _headline_scores(split: SplitScores, rule: str) -> dict[str, float | None]:
+    by_rule = split.rule(rule)
+    return {key: (split if key in RANKING_KEYS else by_rule).value(key) for key in SCORE_KEYS}
 
 
 class Parents(Document):
@@ -290,11 +360,31 @@ class Manifest(Document):
 
     schema_version: int = SCHEMA_VERSION
     run: str
-    kind: Kind
-    created: str
+    kind: Kind = "transformer"
+    created: str | None = None
     labels: list[str] = Field(min_length=1)
     parents: Parents
     headline: Headline | None = None
     outputs: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the run's files outside the checkpoint, by path from the root."""
     files: dict[str, FileEntry]
+
+    @field_validator("run")
+    @classmethod
+    def _is_run_name(cls, run: str) -> str:
+        if RunName.parse(run) is None:
+            raise ValueError(f"is {run!r}, which is not the name of a run")
+        return run
+
+    @model_validator(mode="after")
+    def _ensemble_has_members(self) -> Self:
+        if self.kind == "ensemble" and not self.parents.members:
+            raise ValueError("parents.members is empty; an ensemble needs members")
+        return self
+
+    @property
+    def run_name(self) -> RunName:
+        """The run, parsed."""
+        run = RunName.parse(self.run)
+        assert run  # checked when the manifest was read
+        return run

@@ -16,7 +16,7 @@ from goemo_cli.commands.export_predictions import export_predictions
 from goemo_cli.commands.runs import runs
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.headline import headline_of
+from goemo_cli.core.documents import Headline
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
@@ -232,8 +232,8 @@ def test_the_headline_of_a_real_run_is_what_scikit_learn_says(trained: Checkpoin
         written = read_predictions(layout.split_predictions(trained.run, split))
         for average in ("macro", "micro", "weighted", "samples"):
             wanted = f1_score(written.y_true, written.y_pred, average=average, zero_division=0)
-            headline = headline_of(trained.metrics_json)
-            assert headline[split][f"f1_{average}"] == pytest.approx(wanted, abs=1e-12)
+            headline = Headline.of(trained.metrics)
+            assert headline.scores(split)[f"f1_{average}"] == pytest.approx(wanted, abs=1e-12)
 
 
 def test_a_real_run_can_be_shown_exported_and_scored_by_reference(trained: Checkpoint) -> None:
@@ -242,7 +242,7 @@ def test_a_real_run_can_be_shown_exported_and_scored_by_reference(trained: Check
     written = document("export-predictions", "-c", "@latest", "--root", root)
     assert written["paths"] == [str(Layout(root).split_predictions(trained.run, "test"))]
     scored = document("export-metrics", "--checkpoint", "tfidf-2", "--root", root)
-    assert scored["f1_macro"] == pytest.approx(headline_of(trained.metrics_json)["test"]["f1_macro"])
+    assert scored["f1_macro"] == pytest.approx(Headline.of(trained.metrics).test["f1_macro"])
 
 
 @pytest.mark.parametrize("command", ["export-predictions", "export-metrics"])

@@ -1,6 +1,5 @@
 """Checkpoints: claimed once, opened whole or not at all."""
 
-import dataclasses
 import json
 import shutil
 import subprocess
@@ -22,9 +21,11 @@ from goemo_cli.core.checkpoint import (
     claim_checkpoint,
     write_manifest,
 )
+from goemo_cli.core.documents import Headline
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file, write_json
 from goemo_cli.core.layout import Layout
+from tests.metrics_documents import EMPTY_METRICS, NO_SCORES, data_facts, label_scores
 
 Make = Callable[..., Checkpoint]
 MIDNIGHT = datetime(2025, 12, 31, 23, 59, 57, tzinfo=UTC)
@@ -145,36 +146,31 @@ def test_every_fault_is_reported_once(make_checkpoint: Make):
 
 
 @pytest.mark.parametrize(
-    "changes",
+    ("changes", "fault"),
     [
-        {"run": "not a run"},
-        {"run": None},
-        {"files": None},
-        {"files": ["weights.bin"]},
-        {"labels": []},
-        {"labels": None},
+        ({"run": "not a run"}, "run is 'not a run', which is not the name of a run"),
+        ({"run": None}, "run should be a valid string"),
+        ({"kind": "forest"}, "kind should be 'transformer', 'tiny', 'tfidf' or 'ensemble'"),
+        ({"files": None}, "files should be"),
+        ({"files": ["weights.bin"]}, "files should be"),
+        ({"files": {"weights.bin": {}}}, r"files\.weights\.bin\.sha256 is missing"),
+        ({"files": {"weights.bin": {"size": 7}}}, r"files\.weights\.bin\.sha256 is missing"),
+        ({"files": {"weights.bin": {"sha256": "0" * 64}}}, r"files\.weights\.bin\.size is missing"),
+        ({"files": {"weights.bin": 7}}, r"files\.weights\.bin should be"),
+        ({"parents": None}, "parents should be"),
+        ({"outputs": {"a.csv": 7}}, r"outputs\.a\.csv should be a valid string"),
+        ({"headline": {"val": {"f1_macro": "high"}}}, r"headline\.val\.f1_macro should be a valid number"),
+        ({"labels": []}, "labels .*at least 1 item"),
+        ({"labels": "joy"}, "labels should be a valid list"),
+        ({"labels": [1, 2]}, r"labels\[0\] should be a valid string"),
     ],
 )
-def test_a_manifest_that_says_too_little_is_corrupt(make_checkpoint: Make, changes: dict[str, Any]):
+def test_a_wrong_value_in_a_manifest_is_named_with_its_key(
+    make_checkpoint: Make, changes: dict[str, Any], fault: str
+):
     folder = make_checkpoint().path
     change_manifest(folder, **changes)
-    with pytest.raises(CorruptArtifactError, match="is not a goemo manifest"):
-        Checkpoint.open(folder)
-
-
-@pytest.mark.parametrize("entry", [{}, 7, None, {"size": 7}, {"sha256": "0" * 64}])
-def test_a_manifest_with_a_broken_file_entry_is_corrupt(make_checkpoint: Make, entry: Any):
-    folder = make_checkpoint().path
-    change_manifest(folder, files={"weights.bin": entry})
-    with pytest.raises(CorruptArtifactError):
-        Checkpoint.open(folder).require_intact()
-
-
-@pytest.mark.parametrize("labels", ["joy", {"joy": 1, "anger": 2}, [1, 2]])
-def test_labels_that_are_no_list_of_names_are_corrupt(make_checkpoint: Make, labels: Any):
-    folder = make_checkpoint().path
-    change_manifest(folder, labels=labels)
-    with pytest.raises(CorruptArtifactError):
+    with pytest.raises(CorruptArtifactError, match=rf"manifest\.json: {fault}"):
         Checkpoint.open(folder)
 
 
@@ -186,11 +182,34 @@ def test_a_damaged_manifest_is_corrupt(make_checkpoint: Make, content: bytes):
         Checkpoint.open(folder)
 
 
-def test_metrics_without_a_key_that_readers_rely_on_are_corrupt(make_checkpoint: Make):
+@pytest.mark.parametrize(
+    ("changes", "fault"),
+    [
+        ({"test": None}, "test should be"),
+        ({"test": {**NO_SCORES, "per_label": {}}}, r"test\.per_label\.f1_macro is missing"),
+        ({"history": [{"epoch": 1}]}, r"history\[0\]\.train_loss is missing"),
+        ({"training_seconds": "long"}, "training_seconds should be a valid number"),
+        ({"training_seconds": True}, "training_seconds should be a valid number"),
+        ({"data": {"name": 7}}, r"data\.name should be a valid string, data\.source is missing, .*, \.\.\."),
+        (
+            {"data": data_facts(sizes={"train": -1})},
+            r"data\.sizes\.train should be greater than or equal to 0",
+        ),
+        (
+            {"per_class": [label_scores("joy", support=0.5)]},
+            r"per_class\[0\]\.support should be a valid integer",
+        ),
+        ({"test": {**NO_SCORES, "lrap_ci": [0.1]}}, r"test\.lrap_ci\[1\] is missing"),
+        ({"taxonomies": {"ekman": {"max": 7}}}, r"taxonomies\.ekman\.max should be"),
+    ],
+)
+def test_a_wrong_value_in_metrics_is_named_with_its_key(
+    make_checkpoint: Make, changes: dict[str, Any], fault: str
+):
     made = make_checkpoint()
-    write_json(made.path / METRICS, {key: value for key, value in made.metrics_json.items() if key != "test"})
-    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: test is missing"):
-        _ = dataclasses.replace(made).metrics_json
+    write_json(made.path / METRICS, {**EMPTY_METRICS, **changes})
+    with pytest.raises(CorruptArtifactError, match=rf"metrics\.json: {fault}"):
+        _ = made.metrics
 
 
 def test_thresholds_of_other_labels_are_corrupt(make_checkpoint: Make):
@@ -209,16 +228,16 @@ def test_a_checkpoint_may_be_moved(make_checkpoint: Make, tmp_path: Path):
 def test_the_headline_is_kept_in_the_manifest(make_checkpoint: Make):
     made = make_checkpoint()
     again = write_manifest(
-        made.path, run=made.run, kind="tiny", labels=made.labels, parents={}, headline={"seed": 7}
+        made.path, run=made.run, kind="tiny", labels=made.labels, parents={}, headline=Headline(seed=7)
     )
-    assert again.manifest_json["headline"] == {"seed": 7}
-    assert Checkpoint.open(made.path).manifest_json["headline"] == {"seed": 7}
+    assert again.manifest.headline == Headline(seed=7)
+    assert json.loads((made.path / MANIFEST).read_text())["headline"] == {"seed": 7}
 
 
-def test_a_checkpoint_is_opened_without_loading_numpy_or_pydantic(make_checkpoint: Make):
+def test_a_checkpoint_is_opened_without_loading_numpy(make_checkpoint: Make):
     code = (
         "import sys; from pathlib import Path; from goemo_cli.core.checkpoint import Checkpoint;"
-        "Checkpoint.open(Path(sys.argv[1])); print(sorted({'numpy', 'pydantic', 'torch', 'yaml'} & set(sys.modules)))"
+        "Checkpoint.open(Path(sys.argv[1])); print(sorted({'numpy', 'torch', 'yaml'} & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, str(make_checkpoint().path)], capture_output=True, text=True, check=True

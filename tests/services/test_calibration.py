@@ -17,6 +17,7 @@ from goemo_cli.core.checkpoint import (
     remove_from_manifest,
     write_manifest,
 )
+from goemo_cli.core.documents import Headline
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import Event, FileWritten, Warning
 from goemo_cli.core.files import read_json_object, sha256_file, write_json
@@ -30,6 +31,7 @@ from goemo_cli.ml.metrics.calibrator import CALIBRATION
 from goemo_cli.ml.metrics.calibrators import cross_fitted, fit_calibrator
 from goemo_cli.services.evaluation.calibrate import calibrate, open_calibrator
 from goemo_cli.services.evaluation.calibration_files import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
+from tests.metrics_documents import data_facts
 
 LABELS = ("anger", "grief", "joy", "neutral")
 
@@ -54,15 +56,15 @@ def checkpoint(layout: Layout, make_checkpoint: Callable[..., Checkpoint]) -> Ch
         predictions = predictions_of(made, split, rows)
         write_predictions(layout.predictions / f"{split}_predictions_{made.run.file_stem}.csv", predictions)
         digests[split] = LabelledTexts(predictions.texts, predictions.y_true).sha256()
-    metrics = {**made.metrics_json, "data": {"split_sha256": digests}}
+    metrics = {**made.metrics_json, "data": data_facts(split_sha256=digests)}
     write_json(made.path / METRICS, metrics)
     return write_manifest(
         made.path,
         run=made.run,
         kind="tiny",
         labels=LABELS,
-        parents=made.manifest_json["parents"],
-        headline={"f1_macro": 0.5},
+        parents=made.manifest.parents,
+        headline=Headline(val={"f1_macro": 0.5}),
     )
 
 
@@ -133,7 +135,8 @@ def test_the_summary_names_what_it_came_from(checkpoint: Checkpoint, layout: Lay
     )
     paths = [layout.split_predictions(checkpoint.run, split) for split in SPLITS[1:]]
     assert summary["sources"] == {f"artifacts/predictions/{path.name}": sha256_file(path) for path in paths}
-    assert summary["split_sha256"] == checkpoint.metrics_json["data"]["split_sha256"]
+    hashes = checkpoint.metrics.data.split_sha256
+    assert summary["split_sha256"] == {"val": hashes.val, "test": hashes.test}
     kept = read_json_object(result.path)
     assert kept["source"] == {
         "file": paths[0].name,
@@ -243,7 +246,7 @@ def test_sealing_changes_one_entry_of_the_manifest(checkpoint: Checkpoint, layou
     entry = after["files"].pop(CALIBRATION)
     assert entry["sha256"] == sha256_file(checkpoint.path / CALIBRATION)
     assert after == before
-    assert after["headline"] == {"f1_macro": 0.5}
+    assert after["headline"] == {"val": {"f1_macro": 0.5}}
 
 
 def test_sealing_does_not_bless_a_damaged_file(checkpoint: Checkpoint, layout: Layout) -> None:

@@ -18,9 +18,9 @@ import pytest
 from safetensors.numpy import save
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint, write_manifest
+from goemo_cli.core.documents import Headline, Metrics
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
-from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.ml.models.weight_safety import require_plain_weights
@@ -180,7 +180,7 @@ def trained(root: Path, name: str = RUN, **scores: Any) -> Layout:
         kind="tiny",
         labels=LABELS,
         parents={"data": "0" * 64},
-        headline=headline_of(metrics),
+        headline=Headline.of(Metrics.model_validate(metrics)),
         outputs={layout.shown(path): sha256_file(path) for path in outside(layout, run)},
     )
     write_summaries(layout, models=[run.model])

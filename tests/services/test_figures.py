@@ -133,8 +133,7 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
     thresholds = Thresholds(
         labels, 0.3, rng.random(len(labels)), tuple(range(len(labels) - 1, -1, -1)), ThresholdSettings()
     )
-    manifest = {**checkpoint.manifest_json, "labels": list(labels)}
-    other = replace(checkpoint, manifest_json=manifest)
+    other = replace(checkpoint, manifest=checkpoint.manifest.model_copy(update={"labels": list(labels)}))
     other.__dict__["thresholds"] = thresholds  # as its cached property keeps it
     source = RunData(other, layout_of(checkpoint))
     source._kept["data"] = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]

@@ -117,7 +117,7 @@ def test_weights_that_are_not_those_of_the_manifest_are_damaged(layout: Layout, 
 def test_files_that_the_manifest_recorded_are_compared_with_it(layout: Layout, run: Checkpoint):
     test, val = (layout.split_predictions(run.run, split) for split in ("test", "val"))
     outputs = {layout.shown(test): sha256_file(test), layout.shown(val): sha256_file(val)}
-    recorded = Checkpoint(run.path, run.run, {**run.manifest_json, "outputs": outputs})
+    recorded = Checkpoint(run.path, run.run, run.manifest.model_copy(update={"outputs": outputs}))
     write_text(test, "changed\n")
     val.unlink()
     found = trace_lineage(recorded, layout=layout)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
+from goemo_cli.core.documents import Headline
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json, write_json, write_text
 from goemo_cli.core.layout import Layout
@@ -46,14 +47,14 @@ def test_runs_are_listed_newest_first_with_their_headline(layout: Layout) -> Non
     add_run(layout, "other-20260102-000000", val=0.7)
     found = list_runs(layout)
     assert [str(one.run) for one in found.runs] == ["other-20260102-000000", A]
-    assert found.runs[1].headline["data"] == "goemotions"
-    assert found.runs[1].headline["train_size"] == 100
+    assert found.runs[1].headline.data == "goemotions"
+    assert found.runs[1].headline.train_size == 100
     assert found.runs[1].score("val/f1_macro") == 0.6
 
 
 def test_a_manifest_without_headline_is_helped_out_by_its_metrics(layout: Layout) -> None:
     add_run(layout, A, val=0.6, test=0.3, with_headline=False)
-    with_headline = add_run(layout, B, val=0.6, test=0.3).manifest_json["headline"]
+    with_headline = add_run(layout, B, val=0.6, test=0.3).manifest.headline
     assert listed_runs(layout)[0].headline == with_headline
 
 
@@ -69,7 +70,7 @@ def test_unfinished_and_damaged_runs_are_shown_as_such(layout: Layout) -> None:
     write_text(add_run(layout, C).path / MANIFEST, "[")
     write_text(add_run(layout, D, with_headline=False).path / METRICS, "{")
     assert [one.state for one in listed_runs(layout)] == ["finished", "unfinished", "damaged", "finished"]
-    assert [one.headline == {} for one in listed_runs(layout)] == [False, True, True, True]
+    assert [one.headline == Headline() for one in listed_runs(layout)] == [False, True, True, True]
 
 
 def test_folders_and_files_that_are_no_runs_are_passed_over(layout: Layout) -> None:

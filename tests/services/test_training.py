@@ -127,7 +127,7 @@ def test_scoring_on_other_data_is_refused(finished: tuple[Layout, TrainResult], 
     layout, result = finished
     metrics = json.loads((result.checkpoint.path / "metrics.json").read_text(encoding="utf-8"))
     metrics["data"]["split_sha256"]["test"] = "0" * 64
-    odd = Checkpoint(result.checkpoint.path, result.run, result.checkpoint.manifest_json)
+    odd = Checkpoint(result.checkpoint.path, result.run, result.checkpoint.manifest)
     odd.__dict__["metrics_json"] = metrics
     with pytest.raises(DataError, match="test split is not the one"):
         export_predictions(odd, layout=layout, output=tmp_path)

@@ -363,7 +363,7 @@ def test_weights_with_nan_are_told_by_recomputing(root: Path) -> None:
 def test_labels_out_of_their_place_over_published_rows_are_named(root: Path) -> None:
     sound = Checkpoint.open(tiny(root))
     first, second, *others = sound.labels
-    moved = replace(sound, manifest_json={**sound.manifest_json, "labels": [second, first, *others]})
+    moved = replace(sound, manifest=sound.manifest.model_copy(update={"labels": [second, first, *others]}))
     found = []
     for checkpoint in (sound, moved):
         report = ValidationReport(root)

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.arrays import FloatArray
-from goemo_cli.core.checkpoint import Checkpoint, write_manifest
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, write_manifest
 from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.services.validation.ensembles import check_ensemble
@@ -132,7 +133,10 @@ def test_a_member_that_is_gone_is_a_warning(
 
 @pytest.mark.parametrize("names", [None, [], "all", [1], {"a": 1}])
 def test_an_ensemble_without_members_is_damaged(
-    ensemble: Callable[[object], Checkpoint], names: object
+    members: dict[str, Checkpoint], ensemble: Callable[[object], Checkpoint], names: object
 ) -> None:
-    with pytest.raises(CorruptArtifactError, match=r"parents\.members is not a list of runs"):
-        ensemble(names)
+    path = ensemble(list(members)).path
+    manifest = read_json_object(path / MANIFEST)
+    write_json(path / MANIFEST, {**manifest, "parents": {"members": names}})
+    with pytest.raises(CorruptArtifactError, match=r"manifest\.json: parents\.members"):
+        Checkpoint.open(path)

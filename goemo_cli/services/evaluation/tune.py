@@ -78,15 +78,13 @@ def _tuned(
         kind=checkpoint.kind,
         config=checkpoint.config.model_copy(update={"thresholds": settings}),
         other_settings=checkpoint.unknown_settings,
-        parents=checkpoint.manifest_json["parents"],
+        parents=checkpoint.manifest.parents.as_json(),
         facts={
             key: value
             for key, value in checkpoint.metrics_json.items()
             if key not in _FOLLOWS_FROM_PROBABILITIES
         },
-        kept={
-            name: entry for name, entry in checkpoint.manifest_json["files"].items() if name not in FOLLOWING
-        },
+        kept={name: entry for name, entry in checkpoint.manifest.files.items() if name not in FOLLOWING},
     )
     tuned = write_run(record, conclusion, layout=layout, on_event=on_event)
     for split, predictions in (("val", val), ("test", test)):
@@ -159,11 +157,11 @@ def _refuse_test_by_rows(
     digest = _digest(predictions)
     runs = [one for one in listed_runs(layout) if one.is_finished]
     for one in runs:
-        if digest == one.headline.get("test_sha256"):
+        if digest == one.headline.test_sha256:
             raise DataError(
                 f"{path}: these rows are the test split of {one.run}; thresholds are fitted on val only"
             )
-    if digest not in {one.headline.get("val_sha256") for one in runs}:
+    if digest not in {one.headline.val_sha256 for one in runs}:
         on_event(
             Warning(
                 f"{path}: no run below {layout.root} has these rows as val; be sure that they are no test split"

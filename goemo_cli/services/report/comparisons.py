@@ -60,13 +60,13 @@ def _standing(one: ListedRun, shown: set[str], test: str | None) -> LeaderboardR
     return LeaderboardRow(
         run=str(one.run),
         model=one.run.model,
-        data=line.get("data"),
-        same_test=test is not None and line.get("test_sha256") == test,
+        data=line.data,
+        same_test=test is not None and line.test_sha256 == test,
         shown=str(one.run) in shown,
-        rule=line.get("threshold_rule"),
+        rule=line.threshold_rule,
         val=one.score(BEST_METRIC),
         test={key: one.score(f"test/{key}") for key in ("f1_macro", "f1_micro", "auc_macro")},
-        seconds=line.get("training_seconds"),
+        seconds=line.training_seconds,
     )
 
 

@@ -1,16 +1,16 @@
 """The runs below a root as their manifests say: read anew every time, so that nothing can go stale."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, read_manifest
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.documents import Headline, Manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
-from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import LOWER_IS_BETTER, SCORE_KEYS, refuse_test_score
@@ -32,7 +32,7 @@ class ListedRun:
 
     path: Path
     run: RunName
-    manifest: Mapping[str, Any] | None
+    manifest: Manifest | None
     """None if the run is not finished or damaged."""
     state: State
     fault: str | None = None
@@ -49,23 +49,21 @@ class ListedRun:
         return self.path.parent.name
 
     @cached_property
-    def headline(self) -> Mapping[str, Any]:
-        """What lists show, by `core.headline`; empty where nothing is known."""
+    def headline(self) -> Headline:
+        """What lists show; without facts if nothing is known."""
         if self.manifest is None:
-            return {}
-        if (kept := self.manifest.get("headline")) is not None:
-            return dict(kept)
-        try:  # a manifest from before there were headlines
-            return headline_of(Checkpoint.read(self.path).metrics_json)
+            return Headline()
+        if self.manifest.headline is not None:
+            return self.manifest.headline
+        try:  # the manifest of an older version
+            return Headline.of(Checkpoint.read(self.path).metrics)
         except (OSError, CheckpointNotFoundError, CorruptArtifactError):
-            return {}
+            return Headline()
 
     def score(self, metric: str) -> float | None:
         """A score such as `val/f1_macro`; None where it is unknown or undefined."""
         split, _, key = metric.partition("/")
-        scores = self.headline.get(split)
-        value = scores.get(key) if isinstance(scores, Mapping) else None
-        return None if value is None else float(value)
+        return self.headline.scores(split).get(key)
 
 
 def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedRun]:
@@ -142,7 +140,7 @@ def _folders(path: str | Path, on_event: EventHandler) -> list[os.DirEntry[str]]
 
 def _listed(path: Path, run: RunName) -> ListedRun:
     try:
-        manifest = read_manifest(path)
+        manifest = Manifest.read(path / MANIFEST)
     except FileNotFoundError:
         return ListedRun(path, run, None, "running" if holder_of(path) else "unfinished")
     except OSError as error:

@@ -237,7 +237,7 @@ class _Tracer:
     def _children(self) -> None:
         """Runs that were made from this one, such as an ensemble."""
         for one in self._runs:
-            parents = one.manifest.get("parents") if one.manifest else None
+            parents = one.manifest.parents.as_json() if one.manifest else None
             if str(self.checkpoint.run) in _runs_in(parents) and one.path != self.checkpoint.path:
                 digest = self._hash(one.path / MANIFEST)
                 sources = [self._of_checkpoint()]

@@ -112,8 +112,8 @@ def choose_best(layout: Layout, metric: str | None = None, on_event: EventHandle
         raise NotFoundError(
             f"no run in {layout.models} has a {metric or f'{BEST_METRIC} or {OLD_BEST_METRIC}'}"
         )
-    split = scored[-1].headline.get("val_sha256")
-    among = [one for one in scored if one.headline.get("val_sha256") == split]
+    split = scored[-1].headline.val_sha256
+    among = [one for one in scored if one.headline.val_sha256 == split]
     ordered = _from_first_sound(ranked(among, metric) if metric else best_first(among), on_event)
     return BestRun(ordered[0], metric or best_metric(ordered[0]), ordered, len(scored) - len(among))
 

@@ -146,7 +146,7 @@ def _kept(runs: Sequence[ListedRun], keep: int | None, pinned: Sequence[str]) ->
     by_split: dict[tuple[str, Any], list[ListedRun]] = defaultdict(list)
     for one in runs:
         by_model[one.run.model].append(one)
-        by_split[one.run.model, one.headline.get("val_sha256")].append(one)
+        by_split[one.run.model, one.headline.val_sha256].append(one)
         if str(one.run) in pinned:
             kept[one.path] = "pinned"
     for alike in by_split.values():
@@ -165,7 +165,7 @@ def _with_parents(kept: Mapping[Path, str], runs: Sequence[ListedRun]) -> dict[P
     waiting = [by_path[path] for path in kept]
     while waiting:
         child = waiting.pop()
-        for name in _texts((child.manifest or {}).get("parents")):
+        for name in _texts(child.manifest.parents.as_json() if child.manifest else {}):
             parent = by_name.get(name)
             if parent and parent.path not in everything:
                 everything[parent.path] = f"{child.run} was made from it"

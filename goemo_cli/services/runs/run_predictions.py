@@ -43,7 +43,7 @@ def read_recorded(checkpoint: Checkpoint, split: Split, layout: Layout) -> Predi
     if predictions.labels != checkpoint.labels:
         raise DataFileError(path, f"its columns are not the labels of {checkpoint.run} in their order")
     digest = LabelledTexts(predictions.texts, predictions.y_true).sha256()
-    if digest != checkpoint.metrics_json["data"]["split_sha256"][split]:
+    if digest != checkpoint.metrics.data.split_sha256.of(split):
         raise DataFileError(
             path,
             f"its rows are not the {split} split: texts, gold labels or their order are not those of the {split} "

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
+from goemo_cli.core.documents import Headline
 from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, ignore
-from goemo_cli.core.headline import headline_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCORE_KEYS
 from goemo_cli.services.runs.files import run_files
@@ -94,9 +94,7 @@ def list_runs(
 
 def describe_run(checkpoint: Checkpoint, *, layout: Layout, on_event: EventHandler = ignore) -> RunDetails:
     """What `goemo runs show` tells of a run beyond metrics.json."""
-    inside = {
-        checkpoint.path / name: entry["size"] for name, entry in checkpoint.manifest_json["files"].items()
-    }
+    inside = {checkpoint.path / name: entry.size for name, entry in checkpoint.manifest.files.items()}
     every = {one.run for one in listed_runs(layout)} | {checkpoint.run}
     outside = {path: path.stat().st_size for path in run_files(layout, every)[checkpoint.run]}
     return RunDetails(
@@ -109,9 +107,9 @@ def describe_run(checkpoint: Checkpoint, *, layout: Layout, on_event: EventHandl
 
 def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
     """Settings that differ and scores side by side."""
-    headlines = headline_of(first.metrics_json), headline_of(second.metrics_json)
+    headlines = Headline.of(first.metrics), Headline.of(second.metrics)
     pairs = {
-        f"{split}/{key}": (headlines[0][split][key], headlines[1][split][key])
+        f"{split}/{key}": (headlines[0].scores(split)[key], headlines[1].scores(split)[key])
         for key in SCORE_KEYS
         for split in ("val", "test")
     }
@@ -119,23 +117,18 @@ def diff_runs(first: Checkpoint, second: Checkpoint) -> RunDiff:
         runs=(str(first.run), str(second.run)),
         settings=differing_settings(first, second),
         scores={name: pair for name, pair in pairs.items() if pair != (None, None)},
-        rules=(headlines[0]["threshold_rule"], headlines[1]["threshold_rule"]),
+        rules=(headlines[0].threshold_rule, headlines[1].threshold_rule),
         other_data=tuple(
             split
             for split in ("val", "test")
-            if headlines[0][f"{split}_sha256"] != headlines[1][f"{split}_sha256"]
+            if first.metrics.data.split_sha256.of(split) != second.metrics.data.split_sha256.of(split)
         ),
         without_positives={
             split: missing
             for split in ("val", "test")
-            if (missing := max(without_positives(run.metrics_json, split) for run in (first, second)))
+            if (missing := max(run.metrics.split(split).labels_without_positives for run in (first, second)))
         },
     )
-
-
-def without_positives(metrics: Mapping[str, Any], split: str) -> int:
-    """How many labels no comment of a split has; 0 if an older run does not say."""
-    return (metrics.get(split) or {}).get("labels_without_positives") or 0
 
 
 def differing_settings(first: Checkpoint, second: Checkpoint) -> dict[str, tuple[Any, Any]]:
@@ -155,11 +148,8 @@ TRAINING_SIZE, TRAINING_HASH = "training comments", "SHA-256 of training comment
 
 
 def _training_data(run: Checkpoint) -> dict[str, Any]:
-    data = run.metrics_json.get("data") or {}
-    return {
-        TRAINING_SIZE: (data.get("sizes") or {}).get("train"),
-        TRAINING_HASH: (data.get("split_sha256") or {}).get("train"),
-    }
+    data = run.metrics.data
+    return {TRAINING_SIZE: data.sizes.train, TRAINING_HASH: data.split_sha256.train}
 
 
 def _refuse_sort(sort: str) -> None:
@@ -178,7 +168,7 @@ def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
     if sort == "model":
         return sorted(runs, key=lambda one: one.run.model)
     if sort == "seconds":
-        return sorted(runs, key=lambda one: one.headline.get("training_seconds") or 0, reverse=True)
+        return sorted(runs, key=lambda one: one.headline.training_seconds or 0, reverse=True)
     ordered = best_first(runs) if sort == "best" else ranked(runs, sort)
     return ordered + [one for one in runs if one not in ordered]
 

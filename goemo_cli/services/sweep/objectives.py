@@ -179,5 +179,5 @@ def _score(checkpoint: Checkpoint, name: str, layout: Layout) -> float | None:
     if name == VAL_LOSS:
         kept = (epoch["val_loss"] for epoch in metrics["history"] if epoch["epoch"] == metrics["best_epoch"])
         return next(kept, None)
-    value = checkpoint.manifest_json["headline"]["val"].get(name.partition("/")[2])
-    return None if value is None else float(value)
+    headline = checkpoint.manifest.headline
+    return headline.val.get(name.partition("/")[2]) if headline else None

@@ -17,9 +17,9 @@ from goemo_cli.core.checkpoint import (
     remove_from_manifest,
     write_manifest,
 )
+from goemo_cli.core.documents import FileEntry, Headline, Metrics
 from goemo_cli.core.events import EventHandler, FileWritten, Warning
 from goemo_cli.core.files import sha256_file, write_json, write_text
-from goemo_cli.core.headline import headline_of
 from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -59,7 +59,7 @@ class RunRecord:
     """The rest of metrics.json."""
     other_settings: Mapping[str, Any] = field(default_factory=dict)
     """Settings of another version, which stay in train_config.yaml."""
-    kept: Mapping[str, Any] = field(default_factory=dict)
+    kept: Mapping[str, FileEntry] = field(default_factory=dict)
     """Manifest entries of files that are not written anew."""
 
 
@@ -143,7 +143,7 @@ def write_run(
         kind=record.kind,
         labels=conclusion.val.labels,
         parents=record.parents,
-        headline=headline_of(metrics),
+        headline=Headline.of(Metrics.model_validate(metrics)),
         outputs={layout.shown(path): sha256_file(path) for path in tables},
         kept=record.kept,
     )

@@ -17,7 +17,7 @@ def multiseed_rows(runs: Iterable[ListedRun]) -> list[dict[str, Any]]:
     by_name = {str(one.run): one for one in runs if one.is_finished}
     rows = []
     for one in by_name.values():
-        names = one.manifest["parents"].get("members", []) if one.manifest else []
+        names = one.manifest.parents.members if one.manifest else []
         members = [by_name[name] for name in names if name in by_name]
         if len(names) >= 2 and len(members) == len(names):
             rows += [

@@ -90,8 +90,8 @@ def write_ensemble(
             kind="ensemble",
             config=first.config,
             parents={
-                "data": first.manifest_json["parents"]["data"],
-                "base_model": first.manifest_json["parents"]["base_model"],
+                "data": first.manifest.parents.data,
+                "base_model": first.manifest.parents.base_model,
                 "members": [str(one.run) for one in members],
             },
             facts=_facts(run, members, started),

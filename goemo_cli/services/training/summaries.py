@@ -140,7 +140,7 @@ def _recorded_files(layout: Layout) -> list[Path]:
 def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[Path, str | None]:
     """The content of every table over all runs; None for one that has no rows and is not written."""
     seeds = multiseed_rows(
-        ListedRun(checkpoint.path, checkpoint.run, checkpoint.manifest_json, "finished")
+        ListedRun(checkpoint.path, checkpoint.run, checkpoint.manifest, "finished")
         for checkpoint in checkpoints
     )
     return {
