@@ -60,7 +60,6 @@ def add_run(
     folder.mkdir(parents=True)
     metrics = {
         **EMPTY_METRICS,
-        "schema_version": SCHEMA_VERSION,
         "run": str(run),
         "model": run.model,
         "seed": 3,

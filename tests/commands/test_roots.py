@@ -33,7 +33,9 @@ READING = [
 
 
 @pytest.mark.parametrize("command", READING)
-@pytest.mark.parametrize(("root", "said"), [("typo", "this folder does not exist"), ("file", "is not a folder")])
+@pytest.mark.parametrize(
+    ("root", "said"), [("typo", "this folder does not exist"), ("file", "is not a folder")]
+)
 def test_a_root_that_is_missing_is_an_error(tmp_path: Path, command: str, root: str, said: str) -> None:
     (tmp_path / "file").touch()
     done = CliRunner().invoke(app, [*command.split(), "--root", str(tmp_path / root)])
