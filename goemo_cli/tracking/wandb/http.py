@@ -440,4 +440,6 @@ def _shown(url: str) -> str:
 def _reason(error: Exception) -> str:
     if isinstance(error, (requests.Timeout, urllib3.exceptions.TimeoutError)):
         return "no answer in time"
+    if isinstance(error, urllib3.exceptions.ProtocolError):
+        return "the connection ended early"
     return "the connection failed" if isinstance(error, requests.ConnectionError) else type(error).__name__
