@@ -1,5 +1,6 @@
 import json
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -667,6 +668,7 @@ def test_nothing_that_is_sent_names_host_user_folder_or_program(wandb_server: Wa
 def test_a_server_that_dies_loses_nothing(wandb_server: WandbServer, tmp_path: Path):
     """Everything after the warning is in the local store, and the run ends well and soon."""
     wandb_server.faults.add(operation="CreateArtifact", after=1, status=403)
+    wandb_server.keeps_bodies = True
     body = """
     manager.save_model_artifact({"a": 1}, "one", save=lambda model, folder: (folder / "x").write_text("1"))
     lost = manager.save_model_artifact({"a": 1}, "two", save=lambda model, folder: (folder / "x").write_text("2"))
@@ -680,6 +682,8 @@ def test_a_server_that_dies_loses_nothing(wandb_server: WandbServer, tmp_path: P
     assert (said["two"], said["where_at_the_end"], len(said["warned"])) == ("2", "local", 1)
     assert "local store" in said["warned"][0]
     assert record_of(tmp_path, said["run_id"])["outputs"] == ["one:v0", "two:v0", "three:v0"]
+    staged = {path for body in wandb_server.sent for path in re.findall(rb'"local_path":"(.*?)"', body)}
+    assert [Path(os.fsdecode(path)).parent.exists() for path in staged] == [False]
 
 
 def test_wrong_bytes_are_refused_once_and_repaired_where_the_server_recovers(

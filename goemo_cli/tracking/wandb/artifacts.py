@@ -3,6 +3,7 @@
 import inspect
 import os
 import shutil
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
@@ -72,6 +73,9 @@ class WandbArtifacts:
                 reached_server(config.base_url)
                 _require_key(self._wandb, config.base_url)
                 self._scratch = neutral_folder()
+                weakref.finalize(
+                    self, shutil.rmtree, self._scratch, ignore_errors=True
+                )  # without `finish` too
             directory.mkdir(parents=True, exist_ok=True)
             return self._wandb.init(
                 project=config.project,
