@@ -96,26 +96,25 @@ def run(
 
     config = read_sweep_file(file, name=name)
     out = Console(as_json=as_json, quiet=quiet)
-    _require_optuna()
+    for doubt in config.doubts:
+        out.warn(doubt)
     if emit is not None:
         _emit(out, config, emit)
         return
-
-    from goemo_cli.core.layout import Layout
-
-    if config.ignored:
-        out.note(f"Not used here, since goemo trains: {', '.join(config.ignored)}")
     if wandb and (storage or workers > 1):
         raise typer.BadParameter("--wandb searches on W&B: --storage and --workers are for a local search")
+    if config.ignored:
+        out.note(f"Not used here, since goemo trains: {', '.join(config.ignored)}")
     if dry_run:
         _plan(out, config, trials)
         return
-
     if wandb:
         _search_on_wandb(out, config, root, trials=trials, count=count)
         return
 
+    _require_optuna()
     from goemo_cli.commands._progress import Screen
+    from goemo_cli.core.layout import Layout
     from goemo_cli.services.sweep import sweep as search
 
     with Screen(out) as screen:

@@ -119,7 +119,8 @@ def dotted_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             raise SettingError(
                 [f"{argument!r} is not a setting: write section.key=value, e.g. training.epochs=3"]
             )
-        values = merge_layers(values, nested(name.strip(), parse_yaml(text, name)))
+        value = None if text.strip() == "None" else parse_yaml(text, name)  # W&B's agents write null as None
+        values = merge_layers(values, nested(name.strip(), value))
     return values
 
 

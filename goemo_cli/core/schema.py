@@ -32,6 +32,9 @@ HISTORY_KEYS = (
     "learning_rate", "grad_norm", "epoch_seconds", "samples_per_second",
 )  # fmt: skip
 
+COMBINED = "combined_score"
+"""A weighted sum of scores, as sweeps search for it and as runs log it for W&B."""
+
 RULES = ("fixed_0.5", "fixed_0.3", "global", "per_label")
 """How probabilities become labels: the threshold rules, in the order they are shown."""
 

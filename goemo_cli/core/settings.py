@@ -264,12 +264,17 @@ DEFAULT_PROJECT = "goemo"
 """W&B's folder of runs if neither a flag, nor a file, nor WANDB_PROJECT names one."""
 
 
+EpochScore = Literal["val/loss", "val/auc", "val/f1_micro", "val/f1_macro"]
+
+
 class LoggingSettings(Section):
     """Mirrors of a run; its local files are always the same."""
 
     wandb: WandbSettings = WandbSettings()
     tensorboard: bool = False
     """Event files below output/tensorboard/."""
+    combined_score: dict[EpochScore, float] = {}
+    """Weights of val scores, whose weighted sum is logged after every epoch as `combined_score`; for sweeps on W&B."""
 
 
 class TrainConfig(Section):

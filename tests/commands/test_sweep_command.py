@@ -3,6 +3,9 @@
 import csv
 import io
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,8 @@ from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import objectives_of
 from goemo_cli.services.sweep.study import open_study
 from goemo_cli.services.sweep.sweep_file import parse_sweep, read_sweep_file
+from tests.conftest import REPOSITORY
+from tests.waiting import GUARD_SECONDS
 
 CONTENT = {
     "program": "train.py",
@@ -151,6 +156,47 @@ def test_what_is_emitted_is_the_same_sweep(file: Path, tmp_path: Path) -> None:
         before.metrics,
         before.method,
     )
+
+
+def test_a_sweep_for_wandb_needs_no_optuna(file: Path, tmp_path: Path) -> None:
+    program = "import sys; sys.modules['optuna'] = None; from goemo_cli.app import app; app(sys.argv[1:])"
+    for arguments, code in (
+        (["--emit", "wandb"], 0),
+        (["--dry-run"], 0),
+        (["--wandb", "--count", "1"], 7),
+        ([], 4),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "sweep", str(file), *arguments],
+            env={
+                **os.environ,
+                "PYTHONPATH": str(REPOSITORY),
+                "WANDB_API_KEY": "0" * 40,
+                "WANDB_BASE_URL": "http://127.0.0.1:9",
+                "WANDB_MODE": "online",
+            },
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=GUARD_SECONDS,
+            check=False,
+        )
+        assert done.returncode == code, done.stderr
+        assert ("optuna" in done.stderr) == (code == 4)
+
+
+def test_bounds_that_are_exponents_are_warned_of_and_the_project_is_used(tmp_path: Path) -> None:
+    rate = {"distribution": "log_uniform", "min": 1e-5, "max": 1e-3}
+    path = tmp_path / "exponents.yaml"
+    path.write_text(
+        yaml.safe_dump({**CONTENT, "method": "random", "project": "p", "parameters": {"training.lr": rate}})
+    )
+    for arguments in (["--dry-run"], ["--emit", "wandb"]):
+        shown = goemo(path, *arguments)
+        assert shown.exit_code == 0, shown.output
+        assert "Warning: training.lr: min and max of log_uniform are exponents" in shown.stderr
+        assert "project" not in shown.stderr
+    assert "1.00001 ... 1.001" in goemo(path, "--dry-run").stdout
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])

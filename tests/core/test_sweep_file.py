@@ -53,6 +53,12 @@ def test_defaults_are_those_of_the_schema() -> None:
     ("entry", "said"),
     [
         (3, "write `value: 3`"),
+        ([1e-4, 1e-3], "write `values: [0.0001, 0.001]`"),
+        ({"valeus": [1, 2]}, "unknown key 'valeus'; did you mean 'values'"),
+        (
+            {"rate": {"min": 0, "max": 1}},
+            "training.learning_rate: {parameters: {rate: ...}}; or write training.learning_rate.rate",
+        ),
         ({}, "neither value, values nor min and max"),
         ({"min": 1}, "needs max"),
         ({"min": 3, "max": 3}, "not below max"),
@@ -86,7 +92,7 @@ def test_all_problems_are_told_at_once() -> None:
                 "early_terminate": {"type": "x"},
             }
         )
-    assert len(error.value.problems) == 6
+    assert len(error.value.problems) == 5
 
 
 def test_an_unknown_setting_is_an_error_with_near_names() -> None:
@@ -165,12 +171,47 @@ def test_nothing_to_search_is_an_error() -> None:
         sweep(parameters={"training.seed": {"value": 1}})
 
 
-def test_keys_for_wandb_alone_are_taken_and_named() -> None:
-    assert sweep(program="train.py", command=["${env}"], project="p").ignored == (
-        "program",
-        "command",
-        "project",
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {"training.learning_rate": [1e-4, 1e-3]},
+        {"training.learning_rate": {"distribution": "log_uniform_values", "min": 0, "max": 1}},
+        {"training": {"learning_rate": {"values": [1e-4, 1e-3]}}},
+        {},
+    ],
+)
+def test_a_parameter_with_a_fault_is_not_also_called_nothing_to_search(parameters: Any) -> None:
+    with pytest.raises(SettingError) as error:
+        sweep(parameters=parameters)
+    assert len(error.value.problems) == 1
+    assert "nothing to search" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("distribution", "low", "high", "shown"),
+    [
+        ("log_uniform", 1e-5, 1e-3, "exp(1e-05) ... exp(0.001) = 1.00001 ... 1.001"),
+        ("log_uniform", 0, 0.5, "exp(0) ... exp(0.5) = 1 ... 1.64872"),
+        ("inv_log_uniform", 1e-5, 1e-3, "exp(-0.001) ... exp(-1e-05) = 0.999 ... 0.99999"),
+        ("log_uniform", -11.5, -7.6, "exp(-11.5) ... exp(-7.6) = 1.01301e-05 ... 0.000500451"),
+        ("log_uniform_values", 1e-5, 1e-3, "min 1e-05, max 0.001"),
+    ],
+)
+def test_bounds_that_are_exponents_are_shown_as_values_and_doubted_between_0_and_1(
+    distribution: str, low: float, high: float, shown: str
+) -> None:
+    found = sweep(
+        parameters={"training.learning_rate": {"distribution": distribution, "min": low, "max": high}}
     )
+    assert found.parameters[0].shown() == shown
+    is_doubted = "exp" in shown and low >= 0
+    assert [f"write {distribution}_values" in doubt for doubt in found.doubts] == [True] * is_doubted
+
+
+def test_keys_for_wandb_alone_are_taken_and_named() -> None:
+    found = sweep(program="train.py", command=["${env}"], project="p", entity="me")
+    assert found.ignored == ("program", "command")
+    assert found.wandb == {"logging.wandb.project": "p", "logging.wandb.entity": "me"}
 
 
 @pytest.mark.parametrize(

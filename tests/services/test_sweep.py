@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import signal
 import subprocess
@@ -14,13 +15,16 @@ from typing import Any
 
 import optuna
 import pytest
+import yaml
 from optuna.trial import TrialState
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, TrainingFailedError
 from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_json
+from goemo_cli.core.layering import dotted_overrides
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.services.sweep import SweepResult, open_sweep, sweep
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import objectives_of, scores_of
@@ -31,6 +35,7 @@ from goemo_cli.services.sweep.sweep_file import EarlyTerminate, SweepFile, parse
 from goemo_cli.services.sweep.translation import suggest
 from goemo_cli.services.sweep.wandb_file import wandb_text
 from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.tracking import epoch_values
 from tests.waiting import GUARD_SECONDS, wait_for
 
 FIXED = {
@@ -52,7 +57,7 @@ def file(method: str = "random", name: str = "s", searched: Any = None, **more: 
     return parse_sweep(content if "metrics" in content else {"metric": F1, **content}, name=name)
 
 
-SEVERAL = file(metrics=[F1, *COSTS])
+SEVERAL = file(metrics=[F1, *COSTS], project="emotions")
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +85,7 @@ def test_a_trial_is_a_run_like_any_other(done: tuple[Layout, SweepResult]) -> No
     assert values["checkpoint_mib"] == sum(one.stat().st_size for one in path.iterdir()) / 2**20
     assert 0 < values["latency_ms"] < 1000
     assert checkpoint.config.logging.wandb.tags == ["sweep-s", "s-trial-0"]
+    assert checkpoint.config.logging.wandb.project == "emotions"  # the file's
 
 
 def test_what_is_written_says_what_was_found(done: tuple[Layout, SweepResult]) -> None:
@@ -328,8 +334,67 @@ def test_the_file_for_wandb_names_what_goemo_logs() -> None:
     assert again.parameters == config.parameters
     assert (again.early_terminate, again.run_cap, again.method) == (config.early_terminate, 9, "bayes")
     assert again.content["command"] == ["${env}", "goemo", "train", "--wandb", "logging.wandb.project=goemo", "${args_no_hyphens}"]  # fmt: skip
+    assert "sweep-scheduler" not in wandb_text(config)
     with pytest.raises(SettingError, match="W&B cannot search for latency_ms"):
         wandb_text(file(metrics=[F1, {"name": "latency_ms"}]))
+
+
+def test_several_objectives_on_wandb_name_their_scheduler_and_what_it_knows() -> None:
+    searched = {
+        "training.learning_rate": {
+            "distribution": "log_uniform",
+            "min": math.log(1e-4),
+            "max": math.log(1e-2),
+        },
+        "training.weight_decay": {"distribution": "inv_log_uniform_values", "min": 1e-3, "max": 1e-1},
+        "training.epochs": {"min": 1, "max": 3},
+        "training.batch_size": {"distribution": "q_log_uniform_values", "min": 8, "max": 64},
+    }
+    metrics = [F1, {"name": "val_loss", "goal": "minimize"}]
+    content = yaml.safe_load(text := wandb_text(file("bayes", metrics=metrics, searched=searched)))
+    assert "wandb sweep-scheduler SWEEP_ID" in text.partition("program:")[0]
+    assert (content["method"], content["scheduler"]) == ("custom", {"engine": "optuna"})
+    assert content["metrics"] == [F1, {"name": "val/loss", "goal": "minimize"}]
+    # As the scheduler of the SDK reads it.
+    from wandb.sdk.sweeps.scheduler.optuna import search_space_from_sweep_config
+
+    space = search_space_from_sweep_config(content["parameters"])
+    log = optuna.distributions.FloatDistribution
+    rate = space["training.learning_rate"]
+    assert (rate.low, rate.high) == pytest.approx((1e-4, 1e-2))
+    assert space["training.weight_decay"] == log(1e-3, 1e-1, log=True)
+    assert space["training.epochs"] == optuna.distributions.IntDistribution(1, 3)
+    assert space["training.batch_size"] == optuna.distributions.IntDistribution(8, 64, log=True)
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        {"distribution": "normal", "mu": 0.1},
+        {"distribution": "beta"},
+        {"values": [0.1, 0.2], "probabilities": [0.5, 0.5]},
+        {"distribution": "q_log_uniform_values", "min": 0.1, "max": 0.9, "q": 0.1},
+    ],
+)
+def test_what_the_scheduler_of_wandb_would_read_otherwise_is_refused(entry: dict[str, Any]) -> None:
+    config = file(metrics=[F1, {"name": "val_loss"}], searched={"training.weight_decay": entry})
+    with pytest.raises(SettingError, match=r"training.weight_decay: W&B's scheduler does not know"):
+        wandb_text(config)
+
+
+def test_a_combined_score_is_logged_by_the_runs_that_wandb_starts(tmp_path: Path) -> None:
+    combined = {"name": "combined_score", "goal": "maximize"}
+    config = file("bayes", metric=combined, combined_score={"val_loss": -0.5, "val/auc_micro": 2})
+    content = yaml.safe_load(wandb_text(config))
+    assert content["metric"] == combined
+    [argument] = [part for part in content["command"] if part.startswith("logging.combined_score=")]
+    settings = resolve_settings(None, dotted_overrides([argument, "training.early_stopping.patience=None"]))
+    assert settings.training.early_stopping.patience is None  # as W&B's agents write it
+    history = {**dict.fromkeys(HISTORY_KEYS), "val_loss": 0.5, "val_auc_micro": 0.75}
+    assert epoch_values(history, settings.logging.combined_score)["combined_score"] == 2 * 0.75 - 0.5 * 0.5
+    assert "combined_score" not in epoch_values(dict.fromkeys(HISTORY_KEYS), settings.logging.combined_score)
+    with pytest.raises(SettingError, match="W&B cannot search for latency_ms"):
+        wandb_text(file(metric=combined, combined_score={"val_loss": -1, "latency_ms": -1}))
 
 
 def start(root: Path, config: Path, *more: str) -> subprocess.Popen[str]:

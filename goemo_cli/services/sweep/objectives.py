@@ -9,9 +9,9 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError, TrainingFailedError, did_you_mean
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.core.schema import LOWER_IS_BETTER
+from goemo_cli.core.schema import COMBINED, LOWER_IS_BETTER
 from goemo_cli.services.runs.index import VAL_METRICS, check_metric
-from goemo_cli.services.sweep.sweep_file import COMBINED, Goal, Metric, SweepFile
+from goemo_cli.services.sweep.sweep_file import Goal, Metric, SweepFile
 
 VAL_LOSS, LATENCY, SIZE, SECONDS = "val/loss", "latency_ms", "checkpoint_mib", "training_seconds"
 COSTS = (LATENCY, SIZE, SECONDS)

@@ -3,7 +3,6 @@
 from typing import Any
 
 from goemo_cli.services.sweep.objectives import objectives_of
-from goemo_cli.services.sweep.study import grid_size
 from goemo_cli.services.sweep.sweep_file import SweepFile
 
 
@@ -14,7 +13,7 @@ def plan_of(config: SweepFile, trials: int | None) -> dict[str, Any]:
         "method": config.method,
         "objectives": [f"{one.goal} {one.name}" for one in aims.objectives],
         "trials": total_trials(config, trials),
-        **({"grid_size": grid_size(config)} if config.method == "grid" else {}),
+        **({"grid_size": config.grid_size} if config.method == "grid" else {}),
     }
 
 
@@ -25,5 +24,5 @@ def total_trials(config: SweepFile, trials: int | None) -> int:
     """How many trials the whole sweep has: as asked, else the file's `run_cap`, else all of a grid, else 20."""
     wanted = trials or config.run_cap
     if config.method == "grid":
-        return min(grid_size(config), wanted or grid_size(config))
+        return min(config.grid_size, wanted or config.grid_size)
     return wanted or DEFAULT_TRIALS

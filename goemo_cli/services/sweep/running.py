@@ -162,7 +162,8 @@ class _Agent:
     def _train(self, trial: optuna.Trial, settings: Mapping[str, Any]) -> None:
         tag = f"{self.config.name}-trial-{trial.number}"
         try:
-            config = trial_config(settings, layout=self.layout, tags=[f"sweep-{self.config.name}", tag])
+            told = {**self.config.wandb, **settings}
+            config = trial_config(told, layout=self.layout, tags=[f"sweep-{self.config.name}", tag])
         except GoemoError as error:  # settings that fit each alone, but not together
             self._fail(trial, str(error))
             return

@@ -33,6 +33,13 @@ _KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 DISTRIBUTIONS = tuple(_KEYS)
 _DEFAULTS = {"mu": 0.0, "sigma": 1.0, "a": 1.0, "b": 1.0, "q": 1.0}
 _WHOLE_GRID = ("constant", "categorical", "int_uniform", "q_uniform")
+_EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
+"""Their bounds are logarithms of the values."""
+_ENTRY_KEYS = (
+    "distribution",
+    "parameters",
+    *dict.fromkeys(key for keys in _KEYS.values() for key in (*keys[0], *keys[1])),
+)
 
 
 @dataclass(frozen=True)
@@ -56,10 +63,34 @@ class Parameter:
         return self.distribution == "constant"
 
     def shown(self) -> str:
-        """The values for people."""
+        """The values for people; of bounds that are exponents, also the values they stand for."""
         if self.values:
             return ", ".join(map(str, self.values))
-        return ", ".join(f"{key} {value:g}" for key, value in (self.numbers or {}).items())
+        numbers = self.numbers or {}
+        if self.distribution in _EXPONENTS and (span := self.interval()):
+            low, high = numbers["min"], numbers["max"]
+            ends = f"exp({low:g}) ... exp({high:g})"
+            if self.distribution == "inv_log_uniform":
+                ends = f"exp({-high:g}) ... exp({-low:g})"
+            rest = [f"q {numbers['q']:g}"] if "q" in numbers else []
+            return ", ".join([f"{ends} = {span[0]:.6g} ... {span[1]:.6g}", *rest])
+        text = ", ".join(f"{key} {value:g}" for key, value in numbers.items())
+        if "log_normal" in self.distribution:
+            return f"{text}; median exp({numbers['mu']:g}) = {math.exp(numbers['mu']):.6g}"
+        return text
+
+    def doubt(self) -> str | None:
+        """What is probably meant in another way: bounds between 0 and 1 of a distribution whose bounds are exponents."""
+        span = self.interval()
+        if self.distribution not in _EXPONENTS or span is None or self.numbers is None:
+            return None
+        low, high = self.numbers["min"], self.numbers["max"]
+        if low < 0 or high > 1:
+            return None
+        return (
+            f"{self.name}: min and max of {self.distribution} are exponents, so the values are between "
+            f"{span[0]:.6g} and {span[1]:.6g}; for values between {low:g} and {high:g} write {self.distribution}_values"
+        )
 
     def interval(self) -> tuple[float, float, bool] | None:
         """(low, high, whether the logarithm is uniform) before rounding; None for every other law."""
@@ -124,7 +155,8 @@ def parse_parameters(section: Any, problems: list[str], prefix: str = "") -> Ite
     for key, entry in section.items():
         name = f"{prefix}{key}"
         if not isinstance(entry, Mapping):
-            problems.append(f"{name}: write `value: {entry}` below it, or `values:`, or a distribution")
+            which = "values" if isinstance(entry, list) else "value"
+            problems.append(f"{name}: write `{which}: {entry}` below it, or a distribution")
         elif set(entry) == {"parameters"}:
             yield from parse_parameters(entry["parameters"], problems, f"{name}.")
         else:
@@ -137,6 +169,8 @@ def parse_parameters(section: Any, problems: list[str], prefix: str = "") -> Ite
 
 def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter | str:
     """The parameter, or what is wrong with it."""
+    if entry and not set(entry) & set(_ENTRY_KEYS):
+        return _misplaced(name, entry)
     distribution = entry.get("distribution") or _implied(entry)
     if distribution == "categorical" and "probabilities" in entry:
         distribution = "categorical_w_probabilities"
@@ -161,6 +195,14 @@ def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter | str:
         **{key: entry[key] for key in entry if key != "distribution"},
     }
     return _numeric_problem(distribution, given) or Parameter(name, distribution, numbers=given)
+
+
+def _misplaced(name: str, entry: Mapping[str, Any]) -> str:
+    """What to write instead of an entry of unknown keys."""
+    first = str(next(iter(entry)))
+    if near := did_you_mean(first, _ENTRY_KEYS):
+        return f"unknown key {first!r}{near}"
+    return f"settings inside it go under `parameters:`, as in {name}: {{parameters: {{{first}: ...}}}}; or write {name}.{first}"
 
 
 def _implied(entry: Mapping[str, Any]) -> str | None:

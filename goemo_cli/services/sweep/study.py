@@ -1,7 +1,6 @@
 """The study of a sweep: what Optuna keeps of its trials, where several workers and machines meet, and who has died."""
 
 import logging
-import math
 import os
 import socket
 import time
@@ -166,18 +165,13 @@ def _pruner(file: SweepFile, aims: Objectives) -> optuna.pruners.BasePruner:
 
 
 def _check_grid_size(file: SweepFile) -> None:
-    if file.method == "grid" and (size := grid_size(file)) > _MOST_GRID_TRIALS:
+    if file.method == "grid" and (size := file.grid_size) > _MOST_GRID_TRIALS:
         raise SettingError(
             [
                 f"the grid has {size:,} trials, more than {_MOST_GRID_TRIALS:,}; fewer values, or `method: random`"
             ],
             file.source,
         )
-
-
-def grid_size(file: SweepFile) -> int:
-    """How many trials a grid has."""
-    return math.prod(len(one.grid() or ()) for one in file.parameters)
 
 
 def _grid(file: SweepFile) -> Iterator[dict[str, Any]]:

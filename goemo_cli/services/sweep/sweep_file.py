@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Any, Literal, cast
 from goemo_cli.core.errors import NotFoundError, SettingError, UnknownSettingError, did_you_mean
 from goemo_cli.core.layering import nested, read_yaml_mapping
 from goemo_cli.core.names import model_slug
+from goemo_cli.core.schema import COMBINED
 from goemo_cli.core.settings import TrainConfig, setting_names
 from goemo_cli.services.sweep.search_space import Parameter, is_number, parse_parameters
 
@@ -17,8 +19,8 @@ Method = Literal["bayes", "random", "grid", "custom"]
 Goal = Literal["minimize", "maximize"]
 METHODS = ("bayes", "random", "grid", "custom")
 
-COMBINED = "combined_score"
-_IGNORED = ("program", "command", "entity", "project", "controller", "scheduler", "apiVersion", "kind", "job", "image_uri")  # fmt: skip
+_IGNORED = ("program", "command", "controller", "scheduler", "apiVersion", "kind", "job", "image_uri")
+_OF_WANDB = ("project", "entity")
 _USED = (
     "name",
     "description",
@@ -29,8 +31,9 @@ _USED = (
     "early_terminate",
     "run_cap",
     COMBINED,
+    *_OF_WANDB,
 )
-_NO_PART_OF_THE_SEARCH = ("name", "description", "run_cap", *_IGNORED)
+_NO_PART_OF_THE_SEARCH = ("name", "description", "run_cap", *_OF_WANDB, *_IGNORED)
 
 
 @dataclass(frozen=True)
@@ -86,6 +89,25 @@ class SweepFile:
     """The file as it was read."""
 
     @property
+    def wandb(self) -> dict[str, str]:
+        """The settings that put runs into the sweep's W&B project and entity, as far as the file names them."""
+        return {
+            f"logging.wandb.{key}": str(self.content[key])
+            for key in _OF_WANDB
+            if self.content.get(key) is not None
+        }
+
+    @property
+    def doubts(self) -> list[str]:
+        """What is probably meant in another way."""
+        return [text for one in self.parameters if (text := one.doubt())]
+
+    @property
+    def grid_size(self) -> int:
+        """How many trials a grid has."""
+        return math.prod(len(one.grid() or ()) for one in self.parameters)
+
+    @property
     def sha256(self) -> str:
         """Of all that decides what is searched and how; not of the name, comments and what is ignored."""
         deciding = {key: value for key, value in self.content.items() if key not in _NO_PART_OF_THE_SEARCH}
@@ -126,7 +148,10 @@ def parse_sweep(
     if method not in METHODS:
         problems.append(f"method is one of {', '.join(METHODS)}, not {method!r}")
     metrics = _metrics(content, problems)
+    found = len(problems)
     parameters = tuple(parse_parameters(content.get("parameters"), problems))
+    if len(problems) == found and all(one.is_constant for one in parameters):
+        problems.append("parameters: every one has a single value, so there is nothing to search")
     early = _early_terminate(content.get("early_terminate"), problems)
     weights = _weights(content.get(COMBINED), problems)
     run_cap = _whole(content.get("run_cap"), "run_cap", problems)
@@ -218,8 +243,6 @@ def _whole(value: Any, name: str, problems: list[str]) -> int | None:
 
 
 def _check_grid(method: Any, parameters: tuple[Parameter, ...], problems: list[str]) -> None:
-    if all(one.is_constant for one in parameters):
-        problems.append("parameters: every one has a single value, so there is nothing to search")
     if method == "grid":
         endless = [one.name for one in parameters if one.grid() is None]
         if endless:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
@@ -16,8 +17,8 @@ from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.core.settings import TrainConfig, environment
+from goemo_cli.core.schema import COMBINED, SCHEMA_VERSION
+from goemo_cli.core.settings import EpochScore, TrainConfig, environment
 from goemo_cli.services.training.environment import environment_files, processor, versions
 from goemo_cli.services.training.tracker_tables import EmbeddedSample, result_tables
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
@@ -151,8 +152,15 @@ def logged_settings(config: TrainConfig) -> dict[str, Any]:
     return {name: part if name == "logging" else without_places(part) for name, part in told.items()}
 
 
-def epoch_values(history: Mapping[str, Any]) -> dict[str, float]:
-    """An epoch's numbers by the contract's names; those that a model does not have are left out."""
+def epoch_values(
+    history: Mapping[str, Any], combined: Mapping[EpochScore, float] = MappingProxyType({})
+) -> dict[str, float]:
+    """An epoch's numbers by the contract's names; those that a model does not have are left out.
+
+    Args:
+        history: of the epoch.
+        combined: weights of numbers, whose sum is `combined_score`; it is left out if one of them is.
+    """
     names = {
         "train/loss": "train_loss",
         "train/learning_rate": "learning_rate",
@@ -164,7 +172,10 @@ def epoch_values(history: Mapping[str, Any]) -> dict[str, float]:
         "val/f1_micro": "val_f1_micro",
         "val/f1_macro": "val_f1_macro",
     }
-    return {name: history[key] for name, key in names.items() if history[key] is not None}
+    values = {name: history[key] for name, key in names.items() if history[key] is not None}
+    if combined and combined.keys() <= values.keys():
+        values[COMBINED] = sum(weight * values[name] for name, weight in combined.items())
+    return values
 
 
 def data_artifact(data_facts: Mapping[str, Any], labels: tuple[str, ...]) -> Artifact:

@@ -155,7 +155,8 @@ class _Watch:
             self.written.append(path)
         self._epoch_seconds.append(history["epoch_seconds"])
         self.last_step = max(self.last_step, 1)  # a model without steps has one
-        self.tracker.log(epoch_values(history), step=self.last_step, epoch=history["epoch"])
+        values = epoch_values(history, self.config.logging.combined_score)
+        self.tracker.log(values, step=self.last_step, epoch=history["epoch"])
 
     def event(self, event: Event) -> None:
         """Of all that the screen is told, what mirrors are told too."""

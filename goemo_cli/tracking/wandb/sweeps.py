@@ -1,9 +1,13 @@
 """Sweeps on W&B through its SDK: create one, and run its agent as a process of its own."""
 
+import io
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, redirect_stdout
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +15,12 @@ from goemo_cli.core.errors import RemoteError
 from goemo_cli.tracking.wandb.sdk import load_wandb, reached_server, translated
 
 _PURPOSE = "goemo sweep --wandb"
+_STDERR = 2
+_POLL_SECONDS, _END_SECONDS = 0.5, 30.0
 
 
 def create_sweep(content: Mapping[str, Any]) -> str:
-    """Create a sweep from the content of its file, `project` and perhaps `entity` included; gives W&B's id of it.
+    """Create a sweep from the content of its file, `project` and perhaps `entity` included; gives its path on W&B.
 
     Raises:
         MissingPackageError: wandb.
@@ -24,18 +30,58 @@ def create_sweep(content: Mapping[str, Any]) -> str:
     wandb = load_wandb(_PURPOSE)
     reached_server()
     with translated(f"sweep {content['name']}", may_be_missing=False):
-        return str(wandb.sweep(dict(content), entity=content.get("entity"), project=content["project"]))
+        with redirect_stdout(io.StringIO()):  # the SDK prints what the caller says itself
+            id = wandb.sweep(dict(content), entity=content.get("entity"), project=content["project"])
+        # The SDK leaves in the environment where the sweep really is.
+        where = [os.environ.get("WANDB_ENTITY"), os.environ.get("WANDB_PROJECT") or content["project"], id]
+        return "/".join(str(part) for part in where if part)
 
 
-def run_agent(id: str, *, project: str, entity: str | None, count: int, directory: Path) -> None:
-    """Run an agent of a sweep to its end, where paths of its runs begin; its own files go to `directory`.
+def run_agent(path: str, *, count: int, directory: Path, is_scheduled: bool) -> None:
+    """Run an agent of a sweep to its end, in the current folder; W&B's own files go to `directory`.
+
+    Args:
+        path: entity/project/id of the sweep.
+        count: how many runs the agent makes.
+        directory: created if it is missing.
+        is_scheduled: also run the scheduler that suggests the runs, one at a time, as long as the agent runs.
 
     Raises:
-        RemoteError: the agent did not come to its end.
+        RemoteError: the agent or the scheduler failed.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    agent = [sys.executable, "-m", "wandb", "agent", "--count", str(count), "--project", project]
-    agent += ["--entity", entity] if entity else []
-    done = subprocess.run([*agent, id], env={"WANDB_DIR": str(directory)} | os.environ, check=False)
-    if done.returncode != 0:
-        raise RemoteError(f"the agent of sweep {id} ended with exit code {done.returncode}")
+    with _started(directory, "agent", "--count", str(count), path) as agent:
+        if not is_scheduled:
+            agent.wait()
+        else:
+            pace = ("--batch-size", "1", "--poll-interval", "3")
+            with _started(directory, "sweep-scheduler", *pace, path) as scheduler:
+                while agent.poll() is None and not scheduler.poll():
+                    time.sleep(_POLL_SECONDS)
+                if agent.returncode is None:
+                    raise RemoteError(
+                        f"the scheduler of sweep {path} ended with exit code {scheduler.returncode}"
+                    )
+        if agent.returncode != 0:
+            raise RemoteError(f"the agent of sweep {path} ended with exit code {agent.returncode}")
+
+
+@contextmanager
+def _started(directory: Path, *command: str) -> "Iterator[subprocess.Popen[bytes]]":
+    """A process of W&B's command line; it ends with the block."""
+    environment = {"WANDB_DIR": str(directory)} | os.environ
+    process = subprocess.Popen(
+        [sys.executable, "-m", "wandb", *command],
+        env=environment,
+        stdout=_STDERR,  # standard output is for the result of the whole
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)  # the scheduler finishes its step
+            try:
+                process.wait(_END_SECONDS)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
