@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,10 @@ if TYPE_CHECKING:
 from tests.metrics_documents import EMPTY_METRICS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# A shell that starts pytest with & has SIGINT ignored, also in the processes that tests send it to.
+with suppress(ValueError):  # not the main thread
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
 # At import, since libraries read these when they are first imported, which is after this file.

@@ -321,9 +321,12 @@ def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
         text=True,
     )  # fmt: skip
     models = tmp_path / "artifacts" / "models"
-    wait_for(lambda: list(models.rglob("model.safetensors")), process=process)
-    process.send_signal(sent)
-    process.communicate(timeout=GUARD_SECONDS)
+    try:
+        wait_for(lambda: list(models.rglob("model.safetensors")), process=process)
+        process.send_signal(sent)
+        process.communicate(timeout=GUARD_SECONDS)
+    finally:
+        process.kill()
     assert process.returncode == code
     assert list(tmp_path.rglob(".goemo-partial-*")) == []
     assert list(models.rglob("manifest.json")) == []
