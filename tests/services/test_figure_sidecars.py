@@ -18,7 +18,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.figures import check_figures, draw_figures
-from goemo_cli.services.figures.description import FORMATS, PictureFormat, Table
+from goemo_cli.services.figures.registry import FORMATS, PictureFormat, Table
 from goemo_cli.services.figures.sidecar import write_table
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts

@@ -33,7 +33,7 @@ from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.services.figures import FIGURES, draw_figures, figure_of, style
-from goemo_cli.services.figures.label_cooccurrence import cooccurrence
+from goemo_cli.services.figures.label_pairs import cooccurrence
 from goemo_cli.services.figures.style import (
     house_style,
     named,

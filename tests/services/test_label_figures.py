@@ -23,7 +23,6 @@ from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.services.figures import calibration_summary, embedding_projection, figure_of, style
 from goemo_cli.services.figures.calibration_summary import chance_errors, expected_over_observed
-from goemo_cli.services.figures.character_length_distributions import character_lengths, label_quantiles
 from goemo_cli.services.figures.embedding_projection import (
     densest,
     group_of_row,
@@ -32,9 +31,10 @@ from goemo_cli.services.figures.embedding_projection import (
     sample,
     spread,
 )
-from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_cooccurrence_clean import commoner_than_chance, similarity_order
-from goemo_cli.services.figures.reliability_diagram import LOWEST, bins_of
+from goemo_cli.services.figures.label_pairs import cooccurrence
+from goemo_cli.services.figures.lengths import character_lengths, label_quantiles
+from goemo_cli.services.figures.reliability import LOWEST, bins_of
 from goemo_cli.services.figures.style import house_style, save_figure
 from goemo_cli.services.runs.run_data import RunData
 

@@ -28,7 +28,7 @@ from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.services.evaluation.calibrate import calibrate
 from goemo_cli.services.evaluation.compare import compare
-from goemo_cli.services.figures.side_by_side import RUN_STYLES
+from goemo_cli.services.figures.several_runs import RUN_STYLES
 from goemo_cli.services.figures.style import THEMES, house_style
 from goemo_cli.services.report import predicted
 from goemo_cli.services.report.content import gather

@@ -24,10 +24,10 @@ from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
 from goemo_cli.services.figures.metric_correlations import MEASURES, by_chance, correlations, rank_correlation
 from goemo_cli.services.figures.paper_comparison import sides
 from goemo_cli.services.figures.precision_recall_curves import curve
-from goemo_cli.services.figures.robustness_confidence_intervals import SCORES
+from goemo_cli.services.figures.run_scores import SCORES
 from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_coverage import coverage
-from goemo_cli.services.figures.threshold_f1 import bars, good_cells
+from goemo_cli.services.figures.threshold_curves import bars, good_cells
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.training.train import train
 

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
-from goemo_cli.services.figures.description import Description, ResampledRanks
-from goemo_cli.services.figures.side_by_side import (
+from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.several_runs import (
     DIFFERENCES,
     RUN_STYLES,
     by_run,

@@ -12,8 +12,8 @@ from goemo_cli.ml.metrics.bootstrap import LEVEL, SEED
 from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess
 from goemo_cli.ml.metrics.confusions import clopper_pearson
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, ResampledRanks
-from goemo_cli.services.figures.reliability_diagram import STYLES, states_of_test
+from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.reliability import STYLES, states_of_test
 from goemo_cli.services.figures.style import FAINT, INK, MUTED, LabelRows, caption, counted, new_figure
 from goemo_cli.services.runs.run_data import RunData
 

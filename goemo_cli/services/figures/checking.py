@@ -14,8 +14,8 @@ from goemo_cli.core.files import read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.data.find import first_of_shuffle, load_data
-from goemo_cli.services.figures.description import FORMATS, Description
-from goemo_cli.services.figures.drawing import FIGURES, figure_of
+from goemo_cli.services.figures.draw import FIGURES, figure_of
+from goemo_cli.services.figures.registry import FORMATS, Description
 from goemo_cli.services.runs.references import open_run
 
 

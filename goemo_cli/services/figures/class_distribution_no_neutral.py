@@ -7,8 +7,8 @@ import numpy as np
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import SPLITS
-from goemo_cli.services.figures.class_distribution import draw_counts
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.class_counts import draw_counts
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import counted, named, percent, shown
 from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 

@@ -8,10 +8,10 @@ from matplotlib.colors import PowerNorm
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.metrics.confusions import pair_differences
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, ResampledRanks
-from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_cooccurrence_clean import similarity_order
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LabelGrid, coloured
+from goemo_cli.services.figures.label_pairs import cooccurrence
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import INK, PAPER, caption, counted, new_figure, percent, shown
 from goemo_cli.services.runs.run_data import RunData
 

@@ -10,7 +10,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import TAXONOMIES, applicable
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     GREEN,

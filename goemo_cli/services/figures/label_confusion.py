@@ -8,8 +8,8 @@ from matplotlib.colors import PowerNorm
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
 from goemo_cli.services.runs.run_data import RunData
 

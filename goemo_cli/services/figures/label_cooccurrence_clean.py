@@ -12,9 +12,9 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, ResampledRanks
-from goemo_cli.services.figures.label_cooccurrence import cooccurrence
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
+from goemo_cli.services.figures.label_pairs import cooccurrence
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import caption, counted, new_figure, percent, shown
 from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 

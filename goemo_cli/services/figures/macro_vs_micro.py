@@ -7,9 +7,9 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.schema import RULES
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.metric_correlations import rank_correlation
-from goemo_cli.services.figures.side_by_side import DIFFERENCES, by_run, highest, subtitle_of
+from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.several_runs import DIFFERENCES, by_run, highest, subtitle_of
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,

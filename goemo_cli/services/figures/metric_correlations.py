@@ -12,7 +12,7 @@ from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,

@@ -8,8 +8,8 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.ml.data.goemotions import is_published_test
-from goemo_cli.services.figures.description import Description, ResampledRanks
-from goemo_cli.services.figures.side_by_side import (
+from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.several_runs import (
     DIFFERENCES,
     RUN_STYLES,
     by_run,

@@ -3,7 +3,7 @@
 import numpy as np
 
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,

@@ -6,7 +6,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.ml.metrics.ranking import ranking_scores
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,

@@ -12,7 +12,7 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import read_json_object, sha256_file, write_sealed_json
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.services.figures.description import Table
+from goemo_cli.services.figures.registry import Table
 
 
 def write_table(path: Path, table: Table) -> None:

@@ -9,7 +9,7 @@ from goemo_cli.core.labels import Split
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.thresholds import GRID
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import SPLIT_COLOR, caption, new_figure, percent
 from goemo_cli.services.figures.threshold_macro import SPLIT_LINES, mark_thresholds, purpose
 from goemo_cli.services.runs.run_data import RunData

@@ -11,7 +11,7 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.metrics.scoring import f1_macro
 from goemo_cli.ml.metrics.thresholds import GRID
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     INK,
     MUTED,

@@ -6,7 +6,7 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.scoring import f1_micro
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.threshold_macro import draw_score
 from goemo_cli.services.runs.run_data import RunData
 

@@ -13,7 +13,7 @@ from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.confusions import RowOutcomes, confused_pairs, row_outcomes
 from goemo_cli.services.evaluation.error_tables import Confusion, confusions
-from goemo_cli.services.figures.reliability_diagram import bins_of, states_of_test
+from goemo_cli.services.figures.reliability import bins_of, states_of_test
 from goemo_cli.services.runs.run_data import RunData
 
 MOST_CONFUSIONS = 15

@@ -23,7 +23,7 @@ def result_pictures(
         on_event: called with each event.
     """
     from goemo_cli.services.figures import embedding_projection, label_confusion  # matplotlib loads late
-    from goemo_cli.services.figures.description import Description, ResampledRanks
+    from goemo_cli.services.figures.registry import Description, ResampledRanks
     from goemo_cli.services.figures.style import house_style, save_figure
     from goemo_cli.services.runs.run_data import RunData
 

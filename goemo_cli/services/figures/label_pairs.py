@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.colors import LogNorm
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
-from goemo_cli.services.figures.class_distribution import split_sizes
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.class_counts import split_sizes
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import caption, new_figure, percent, shown
 from goemo_cli.services.runs.run_data import RunData
 

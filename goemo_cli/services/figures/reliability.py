@@ -11,7 +11,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.calibration import assess, reliability
 from goemo_cli.ml.metrics.confusions import clopper_pearson
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     MUTED,

@@ -8,8 +8,8 @@ from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.labels import SPLITS, Split
-from goemo_cli.services.figures.class_distribution import split_sizes
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.class_counts import split_sizes
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,

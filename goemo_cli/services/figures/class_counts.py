@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.labels import SPLITS, Split
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     FAINT,
     SPLIT_COLOR,

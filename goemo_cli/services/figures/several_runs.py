@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from goemo_cli.core.arrays import DoubleArray
-from goemo_cli.services.figures.description import Table
+from goemo_cli.services.figures.registry import Table
 from goemo_cli.services.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, VERMILLION, shown
 from goemo_cli.services.runs.run_data import RunData
 

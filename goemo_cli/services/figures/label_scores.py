@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.services.figures.description import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     BLUE,
     INK,

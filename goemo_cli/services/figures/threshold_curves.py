@@ -9,8 +9,8 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.thresholds import Thresholds, decide
 from goemo_cli.ml.metrics.scoring import count
 from goemo_cli.ml.metrics.thresholds import GRID, counts_on_grid, reached_on_grid
-from goemo_cli.services.figures.description import Description, ResampledRanks
 from goemo_cli.services.figures.label_grid import ENOUGH
+from goemo_cli.services.figures.registry import Description, ResampledRanks
 from goemo_cli.services.figures.style import (
     INK,
     MUTED,
