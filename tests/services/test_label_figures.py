@@ -21,8 +21,7 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf
-from goemo_cli.services.figures import calibration_summary, embedding_projection, figure_of, style
-from goemo_cli.services.figures.calibration_summary import chance_errors, expected_over_observed
+from goemo_cli.services.figures import embedding_projection, figure_of, reliability, style
 from goemo_cli.services.figures.embedding_projection import (
     densest,
     group_of_row,
@@ -31,10 +30,9 @@ from goemo_cli.services.figures.embedding_projection import (
     sample,
     spread,
 )
-from goemo_cli.services.figures.label_cooccurrence_clean import commoner_than_chance, similarity_order
-from goemo_cli.services.figures.label_pairs import cooccurrence
+from goemo_cli.services.figures.label_pairs import commoner_than_chance, cooccurrence, similarity_order
 from goemo_cli.services.figures.lengths import character_lengths, label_quantiles
-from goemo_cli.services.figures.reliability import LOWEST, bins_of
+from goemo_cli.services.figures.reliability import LOWEST, bins_of, chance_errors, expected_over_observed
 from goemo_cli.services.figures.style import house_style, save_figure
 from goemo_cli.services.runs.run_data import RunData
 
@@ -526,7 +524,7 @@ class TestCalibrationSummary:
             errors = np.array([one.ece for one in found.per_label])
             return np.stack([errors, np.where(np.arange(len(errors)) == 0, 0, errors + 1)])
 
-        monkeypatch.setattr(calibration_summary, "chance_errors", ends)
+        monkeypatch.setattr(reliability, "chance_errors", ends)
         assert title_of(drawn("18", make_source())).startswith(
             "1 of 28 labels have a calibration error beyond chance, as many as chance puts there;"
         )

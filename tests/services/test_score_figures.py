@@ -20,14 +20,11 @@ from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.metrics.thresholds import GRID
-from goemo_cli.services.figures import FIGURES, draw_figures, figure_of
-from goemo_cli.services.figures.metric_correlations import MEASURES, by_chance, correlations, rank_correlation
-from goemo_cli.services.figures.paper_comparison import sides
-from goemo_cli.services.figures.precision_recall_curves import curve
-from goemo_cli.services.figures.run_scores import SCORES
+from goemo_cli.services.figures import draw_figures, figure_of, figures
+from goemo_cli.services.figures.label_scores import curve, sides
+from goemo_cli.services.figures.run_scores import MEASURES, SCORES, by_chance, correlations, rank_correlation
 from goemo_cli.services.figures.style import PAPER, house_style
-from goemo_cli.services.figures.threshold_coverage import coverage
-from goemo_cli.services.figures.threshold_curves import bars, good_cells
+from goemo_cli.services.figures.threshold_curves import bars, coverage, good_cells
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.training.train import train
 
@@ -148,7 +145,7 @@ def test_figures_of_one_run_say_so(runs: list[Checkpoint]) -> None:
     assert result.runs == tuple(run.run for run in runs), "a run that is named twice counts once"
     assert result.of_first == ("10_training_curves",)
     assert draw_figures(layout, runs=names[:1], only=["10"]).of_first == ()
-    assert {figure.number for figure in FIGURES if figure.several} == {"08", "09", "20", "23"}
+    assert {figure.number for figure in figures() if figure.several} == {"08", "09", "20", "23"}
 
 
 def test_macro_and_micro_are_those_of_scikit_learn(source: RunData) -> None:

@@ -1,6 +1,7 @@
-"""`goemo figures`: runs in pictures, one module per figure; `drawing` lists them, `description` says how to add one."""
+"""`goemo figures`: pictures of runs, one module per family of figures; `registry` says how to add a figure."""
 
 from goemo_cli.services.figures.checking import CheckResult, check_figures
-from goemo_cli.services.figures.draw import FIGURES, FiguresResult, draw_figures, figure_of
+from goemo_cli.services.figures.draw import FiguresResult, draw_figures
+from goemo_cli.services.figures.registry import figure_of, figures
 
-__all__ = ["FIGURES", "CheckResult", "FiguresResult", "check_figures", "draw_figures", "figure_of"]
+__all__ = ["CheckResult", "FiguresResult", "check_figures", "draw_figures", "figure_of", "figures"]

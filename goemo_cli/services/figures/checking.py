@@ -14,8 +14,7 @@ from goemo_cli.core.files import read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.data.find import first_of_shuffle, load_data
-from goemo_cli.services.figures.draw import FIGURES, figure_of
-from goemo_cli.services.figures.registry import FORMATS, Description
+from goemo_cli.services.figures.registry import FORMATS, FigureSpec, figure_of, figures
 from goemo_cli.services.runs.references import open_run
 
 
@@ -46,7 +45,7 @@ def check_figures(layout: Layout, *, only: Sequence[str] = (), data_dir: Path | 
     """
     today = _Today(layout, data_dir)
     fresh, stale, unknown = [], [], []
-    for figure in dict.fromkeys([figure_of(name) for name in only] or FIGURES):
+    for figure in dict.fromkeys([figure_of(name) for name in only] or figures()):
         for picture_format in FORMATS:
             path = layout.figures / figure.file_name(picture_format)
             if not path.exists():
@@ -103,7 +102,7 @@ class _Today:
         return {split: rows.sha256() for split, rows in {**found.splits, "train": train}.items()}
 
 
-def _faults(figure: Description, path: Path, layout: Layout, today: _Today) -> Iterator[str]:
+def _faults(figure: FigureSpec, path: Path, layout: Layout, today: _Today) -> Iterator[str]:
     """Why a picture and its numbers do not hold, the weightiest reason first.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Figure 00: how many comments of each split carry each label."""
+"""Figures 00 and 01: how many comments of each split carry each label."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +7,9 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import SPLITS, Split
-from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
     FAINT,
     SPLIT_COLOR,
@@ -21,19 +22,20 @@ from goemo_cli.services.figures.style import (
     percent,
     shown,
 )
-from goemo_cli.services.runs.run_data import RunData
+from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 
 
-def draw(source: RunData) -> ResampledRanks:
-    """All labels, commonest first: counts of each split, and shares that show whether the splits are alike."""
+@figure("00", "class_distribution", needs="the run's data set")
+def draw_class_distribution(source: RunData) -> Drawn:
+    """Figure 00: how many comments of each split carry each label.
+
+    All labels, commonest first: counts of each split, and shares that show whether the splits are alike.
+    """
     data = source.data()
     counts = {split: data.splits[split].y_true.sum(axis=0) for split in SPLITS}
     sizes = {split: len(data.splits[split]) for split in SPLITS}
-    title = _title(data.labels, counts["train"], sizes["train"])
+    title = _class_title(data.labels, counts["train"], sizes["train"])
     return draw_counts(title, source.subtitle(*split_sizes(source)), data.labels, counts, sizes)
-
-
-FIGURE = Description("00", "class_distribution", "the run's data set", draw)
 
 
 def draw_counts(
@@ -42,7 +44,7 @@ def draw_counts(
     labels: Sequence[str],
     counts: dict[Split, IntArray],
     sizes: dict[Split, int],
-) -> ResampledRanks:
+) -> Drawn:
     """Bars of train, numbers of all splits, and their shares of `sizes` on a log scale."""
     order = np.argsort(-counts["train"], kind="stable")
     rows = LabelRows.of(len(labels))
@@ -60,7 +62,7 @@ def draw_counts(
     _draw_shares(shares, order, counts, sizes, rows)
     if any((count == 0).any() for count in counts.values()):
         caption(figure, "Hollow, at the left edge: no comment of that split.")
-    return ResampledRanks(
+    return Drawn(
         figure,
         {"emotion": [labels[at] for at in order]}
         | {split: counts[split][order] for split in SPLITS}
@@ -76,7 +78,7 @@ def split_sizes(source: RunData) -> list[str]:
     return [f"data {shown(data.name)}", sizes]
 
 
-def _title(labels: Sequence[str], train: IntArray, size: int) -> str:
+def _class_title(labels: Sequence[str], train: IntArray, size: int) -> str:
     if absent := [labels[at] for at in np.flatnonzero(train == 0).tolist()]:
         return f"{len(absent)} of {len(labels)} labels never occur in train{named(absent)}"
     top, rarest = int(train.argmax()), int(train.argmin())
@@ -122,3 +124,42 @@ def _draw_shares(
         handles[::-1], names[::-1], loc="lower right", bbox_to_anchor=(1, 1), ncols=3,
         borderaxespad=2.2 if rows.count > 40 else 0.1, handletextpad=0.1, columnspacing=1.0,
     )  # fmt: skip
+
+
+@figure("01", "class_distribution_no_neutral", needs="the run's data set, with a label neutral")
+def draw_class_distribution_no_neutral(source: RunData) -> Drawn:
+    """Figure 01: how many comments of each split carry each emotion, neutral left out.
+
+    As figure 00 over the comments that carry an emotion: neutral no longer presses the others together.
+    """
+    data = source.data()
+    if NEUTRAL not in data.labels:
+        raise DataError(f"the data has no label {NEUTRAL!r} to leave out: figure 00 shows all labels")
+    keep = [at for at, label in enumerate(data.labels) if label != NEUTRAL]
+    labels = [data.labels[at] for at in keep]
+    gold = {split: data.splits[split].y_true[:, keep] for split in SPLITS}
+    counts = {split: gold[split].sum(axis=0) for split in SPLITS}
+    sizes = {split: int(gold[split].any(axis=1).sum()) for split in SPLITS}
+    return draw_counts(
+        _emotion_title(labels, counts["train"], sizes["train"]),
+        source.subtitle(
+            f"data {shown(data.name)}",
+            "comments with an emotion: " + ", ".join(f"{split} {sizes[split]:,}" for split in SPLITS),
+        ),
+        labels,
+        counts,
+        sizes,
+    )
+
+
+def _emotion_title(labels: Sequence[str], train: IntArray, size: int) -> str:
+    if absent := [labels[at] for at in np.flatnonzero(train == 0).tolist()]:
+        return f"{len(absent)} of {len(labels)} emotions never occur in train{named(absent)}"
+    top, rarest = int(train.argmax()), int(train.argmin())
+    times = train[top] / train[rarest]
+    if train[top] == train[rarest]:
+        return f"without neutral, the {len(labels)} emotions are equally common: {counted(int(train[top]), 'comment')} each"
+    return (
+        f"{shown(labels[top])} is on {percent(train[top] / size)} of the train comments with an emotion, "
+        f"{times:.{0 if times >= 10 else 1 if times >= 1.1 else 2}f} times as many as {shown(labels[rarest])}"
+    )

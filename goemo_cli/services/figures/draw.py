@@ -4,69 +4,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from goemo_cli.core.errors import DAMAGE, GoemoError, SettingError, StorageError, did_you_mean
+from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
 from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.figures import (
-    auc_vs_f1_tradeoff,
-    calibration_summary,
-    class_counts,
-    class_distribution_no_neutral,
-    cooccurrence_heatmap,
-    embedding_projection,
-    label_confusion,
-    label_cooccurrence_clean,
-    label_pairs,
-    label_scores,
-    lengths,
-    macro_vs_micro,
-    metric_correlations,
-    paper_comparison,
-    per_class_thresholds,
-    precision_recall_curves,
-    reliability,
-    run_scores,
-    threshold_coverage,
-    threshold_curves,
-    threshold_macro,
-    threshold_micro,
-    token_length_distributions,
-    training_curves,
-)
-from goemo_cli.services.figures.registry import FORMATS, Description, PictureFormat
+from goemo_cli.services.figures.registry import FigureSpec, PictureFormat, figure_of, figures
 from goemo_cli.services.figures.sidecar import write_record, write_table
 from goemo_cli.services.figures.style import Theme, house_style, save_figure
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.runs.run_data import RunData
-
-FIGURES: tuple[Description, ...] = (
-    class_counts.FIGURE,
-    class_distribution_no_neutral.FIGURE,
-    label_pairs.FIGURE,
-    label_cooccurrence_clean.FIGURE,
-    lengths.FIGURE,
-    token_length_distributions.FIGURE,
-    metric_correlations.FIGURE,
-    label_scores.FIGURE,
-    auc_vs_f1_tradeoff.FIGURE,
-    macro_vs_micro.FIGURE,
-    training_curves.FIGURE,
-    threshold_macro.FIGURE,
-    threshold_micro.FIGURE,
-    threshold_curves.FIGURE,
-    threshold_coverage.FIGURE,
-    per_class_thresholds.FIGURE,
-    label_confusion.FIGURE,
-    reliability.FIGURE,
-    calibration_summary.FIGURE,
-    cooccurrence_heatmap.FIGURE,
-    run_scores.FIGURE,
-    embedding_projection.FIGURE,
-    precision_recall_curves.FIGURE,
-    paper_comparison.FIGURE,
-)
-"""In the order of their numbers."""
 
 
 @dataclass(frozen=True)
@@ -112,7 +58,7 @@ def draw_figures(
         NoRunError: no finished run at all.
         OSError, StorageError: the disk is full, read-only or damaged; no further figure is tried.
     """
-    wanted = list(dict.fromkeys([figure_of(name) for name in only] or FIGURES))
+    wanted = list(dict.fromkeys([figure_of(name) for name in only] or figures()))
     source = _source([str(run) for run in runs] or ["@latest"], layout, data_dir, on_event)
     drawn: list[Path] = []
     skipped: list[tuple[str, str]] = []
@@ -141,23 +87,6 @@ def draw_figures(
     )
 
 
-def figure_of(name: str) -> Description:
-    """The figure of a number (`07`, `7`) or a name, with or without its number.
-
-    Raises:
-        SettingError: none of the figures.
-    """
-    asked = name.strip()
-    for picture_format in FORMATS:
-        asked = asked.removesuffix(f".{picture_format}")
-    number = asked.zfill(2) if asked.isdigit() else asked
-    for figure in FIGURES:
-        if number in (figure.number, figure.name, str(figure)):
-            return figure
-    near = did_you_mean(asked, [figure.name for figure in FIGURES])
-    raise SettingError([f"no figure {name!r}{near}; known: {', '.join(map(str, FIGURES))}"], "--only")
-
-
 def _source(
     references: Sequence[str], layout: Layout, data_dir: Path | None, on_event: EventHandler
 ) -> RunData:
@@ -175,7 +104,7 @@ def _source(
     )
 
 
-def _draw(figure: Description, source: RunData, path: Path, theme: Theme, layout: Layout) -> None:
+def _draw(figure: FigureSpec, source: RunData, path: Path, theme: Theme, layout: Layout) -> None:
     """Write the numbers, the picture, and last the record of what both were drawn from."""
     source.forget_use()
     with house_style(theme):

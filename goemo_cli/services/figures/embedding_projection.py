@@ -10,7 +10,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import TAXONOMIES, applicable
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
-from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
     BLUE,
     GREEN,
@@ -43,8 +43,16 @@ _ROOM = (9.2, 7.2)
 """Inches of the axes, about."""
 
 
-def draw(source: RunData) -> ResampledRanks:
-    """A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels."""
+@figure(
+    "21",
+    "embedding_projection",
+    needs="the checkpoint's weights and the predictions of test (their comments)",
+)
+def draw_embedding_projection(source: RunData) -> Drawn:
+    """Figure 21: where the model puts the test comments, in two dimensions.
+
+    A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels.
+    """
     from goemo_cli.ml.models.embedding import embed
 
     test = source.predictions("test")
@@ -53,7 +61,7 @@ def draw(source: RunData) -> ResampledRanks:
     return drawn(source, rows, embed(source.classifier(), [test.texts[row] for row in rows]))
 
 
-def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> ResampledRanks:
+def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> Drawn:
     """The figure of given comments.
 
     Args:
@@ -90,15 +98,7 @@ def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> ResampledR
     axes.spines[:].set_visible(False)
     _add_legend(axes)
     caption(figure, _caption(groups, missing))
-    return ResampledRanks(figure, _table(test, rows, points, [*names, SEVERAL, NONE], at))
-
-
-FIGURE = Description(
-    "21",
-    "embedding_projection",
-    "the checkpoint's weights and the predictions of test (their comments)",
-    draw,
-)
+    return Drawn(figure, _table(test, rows, points, [*names, SEVERAL, NONE], at))
 
 
 def _require_enough(source: RunData, n_comments: int) -> None:

@@ -1,26 +1,38 @@
-"""Figure 02: which gold labels are on the same comments."""
+"""Figures 02, 03, 16 and 19: heat maps of pairs of labels."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib.colors import LogNorm
+from matplotlib.colors import LogNorm, PowerNorm
+from scipy.cluster.hierarchy import leaves_list, linkage
+from scipy.spatial.distance import squareform
+from scipy.stats import hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
+from goemo_cli.core.errors import DataError
+from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs, pair_differences
+from goemo_cli.ml.metrics.significance import holm
+from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.class_counts import split_sizes
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
-from goemo_cli.services.figures.registry import Description, ResampledRanks
-from goemo_cli.services.figures.style import caption, new_figure, percent, shown
-from goemo_cli.services.runs.run_data import RunData
+from goemo_cli.services.figures.registry import Drawn, figure
+from goemo_cli.services.figures.style import INK, PAPER, caption, counted, new_figure, percent, shown
+from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 
 _LEAST_SHARE = 0.001
-_CAPTION = (
+_GOLD_CAPTION = (
     "Read along a row: of the train comments with that label (their number in brackets), the % that also carry the "
     f"column's label. Log colour scale; blank: never together; {FEW}; grey: the label itself."
 )
 
 
-def draw(source: RunData) -> ResampledRanks:
-    """Of the train comments with the row's label, the share that carries the column's label too."""
+@figure("02", "label_cooccurrence", needs="the run's data set")
+def draw_label_cooccurrence(source: RunData) -> Drawn:
+    """Figure 02: which gold labels are on the same comments.
+
+    Of the train comments with the row's label, the share that carries the column's label too.
+    """
     data = source.data()
     y_true = data.train.y_true
     counts = y_true.sum(axis=0)
@@ -32,7 +44,7 @@ def draw(source: RunData) -> ResampledRanks:
     names = [shown(name) for name in labels]
     grid = LabelGrid.of([f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)], names)
     figure = new_figure(
-        _title(labels, y_true, cooccurrence_counts),
+        _gold_title(labels, y_true, cooccurrence_counts),
         source.subtitle(
             *split_sizes(source)[:1], f"train, {len(data.train):,} comments, commonest label first"
         ),
@@ -48,8 +60,8 @@ def draw(source: RunData) -> ResampledRanks:
     grid.add_scale(axes)
     if grid.is_written:
         grid.mark(axes, cells, ~np.ma.getmaskarray(cells))
-    caption(figure, _CAPTION)
-    return ResampledRanks(
+    caption(figure, _GOLD_CAPTION)
+    return Drawn(
         figure,
         {
             "emotion": np.repeat(labels, len(labels)),
@@ -61,9 +73,6 @@ def draw(source: RunData) -> ResampledRanks:
     )
 
 
-FIGURE = Description("02", "label_cooccurrence", "the run's data set", draw)
-
-
 def cooccurrence(y_true: BoolArray) -> IntArray:
     """Comments that carry both labels, (n_labels, n_labels); the diagonal counts each label."""
     gold = y_true.astype(np.float64)  # exact far beyond any data set, and a fast product
@@ -71,7 +80,7 @@ def cooccurrence(y_true: BoolArray) -> IntArray:
     return counts
 
 
-def _title(labels: Sequence[str], y_true: BoolArray, cooccurrence_counts: IntArray) -> str:
+def _gold_title(labels: Sequence[str], y_true: BoolArray, cooccurrence_counts: IntArray) -> str:
     several = (y_true.sum(axis=1) > 1).mean()
     if not several:
         return "no comment of train carries more than one label"
@@ -95,3 +104,309 @@ def _norm(shares: DoubleArray) -> LogNorm:
     high = float(shares.max()) if shares.size else 1.0
     low = max(_LEAST_SHARE, min(float(shares.min()) if shares.size else 1.0, high / 5))
     return LogNorm(low, high, clip=True)
+
+
+_EMOTION_CAPTION = (
+    "Read along a row: of the train comments with that emotion (their number in brackets), the % that also carry the "
+    f"column's. Square-root colour scale; blank: never together; {FEW}; grey: the emotion itself. {{Marks}}: the pair is "
+    "commoner than chance among the comments with several emotions (Fisher's exact test, 5\u00a0%, Holm over all pairs). "
+    "Emotions that go together both ways (cosine) are neighbours."
+)
+
+
+@figure("03", "label_cooccurrence_clean", needs="the run's data set, with a label neutral")
+def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
+    """Figure 03: which emotions occur together, without neutral and without the pair of an emotion with itself.
+
+    Of the train comments with the row's emotion, the share that carries the column's too.
+    """
+    data = source.data()
+    if NEUTRAL not in data.labels:
+        raise DataError(f"the data has no label {NEUTRAL!r} to leave out: figure 02 shows all labels")
+    emotions = [at for at, label in enumerate(data.labels) if label != NEUTRAL]
+    gold = data.train.y_true[:, emotions]
+    order = similarity_order(cooccurrence(gold))
+    labels, gold = [data.labels[emotions[at]] for at in order], gold[:, order]
+    together, size = cooccurrence(gold), int(gold.any(axis=1).sum())
+    counts = together.diagonal()
+    share = together / np.maximum(counts, 1)[:, None]
+    p_value = commoner_than_chance(gold)
+
+    names = [shown(name) for name in labels]
+    grid = LabelGrid.of([f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)], names)
+    figure = new_figure(
+        _emotion_title(labels, together, p_value),
+        source.subtitle(
+            f"data {shown(data.name)}", f"train, {counted(size, 'comment')} with an emotion, neutral left out"
+        ),
+        height=grid.height + 1.0,
+        width=max(8.0, grid.width),
+    )
+    axes = figure.subplots()
+    itself = np.eye(len(labels), dtype=np.bool_)
+    apart, beyond = coloured(share, together, itself), p_value < SIGNIFICANT
+    grid.draw(axes, apart, PowerNorm(0.5, 0, float(apart.max()) if apart.count() else 1.0))
+    grid.shade(axes, itself)
+    grid.add_scale(axes)
+    grid.dot(axes, together, itself | beyond)
+    grid.mark(axes, apart, beyond)
+    caption(figure, _EMOTION_CAPTION.replace("{Marks}", grid.marks))
+    return Drawn(
+        figure,
+        {
+            "emotion": np.repeat(labels, len(labels)),
+            "other": labels * len(labels),
+            "comments": np.repeat(counts, len(labels)),
+            "together": together.ravel(),
+            "share": share.ravel(),
+            "p_holm": p_value.ravel(),
+        },
+    )
+
+
+def similarity_order(together: IntArray) -> IntArray:
+    """An order of labels in which those that go together are neighbours, (n_labels,).
+
+    Args:
+        together: comments that carry both labels, (n_labels, n_labels); the diagonal counts each label.
+
+    Source:
+        Bar-Joseph, Gifford and Jaakkola 2001, Fast optimal leaf ordering for hierarchical clustering,
+        Bioinformatics 17.
+    """
+    counts = together.diagonal()
+    if len(counts) < 3:
+        return np.arange(len(counts))
+    cosine = together / np.sqrt(np.maximum(np.outer(counts, counts), 1))
+    distance = squareform(1 - np.clip(cosine, 0, 1), checks=False)
+    order: IntArray = leaves_list(linkage(distance, "average", optimal_ordering=True)).astype(np.int64)
+    return order
+
+
+def commoner_than_chance(y_true: BoolArray) -> DoubleArray:
+    """P-values that two labels share comments by chance: Fisher's exact test, one-sided, Holm over all pairs.
+
+    Counted over the comments with several labels: most comments have one, which in itself keeps all labels apart.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+
+    Returns:
+        (n_labels, n_labels), symmetric; NaN on the diagonal and if a label is never on a comment with another.
+    """
+    several = y_true[y_true.sum(axis=1) > 1]
+    together = cooccurrence(several)
+    counts = together.diagonal()
+    p_value = hypergeom.sf(together - 1, len(several), counts[:, None], counts)
+    asked = np.triu(np.ones(together.shape, dtype=np.bool_), k=1) & (np.outer(counts, counts) > 0)
+    adjusted = holm(np.where(asked, p_value, np.nan))
+    return np.where(np.isnan(adjusted), adjusted.T, adjusted)
+
+
+def _emotion_title(labels: Sequence[str], together: IntArray, p_value: DoubleArray) -> str:
+    above = np.triu(np.ones(together.shape, dtype=np.bool_), k=1)
+    if not (together[above] > 0).any():
+        return "no comment of train carries two emotions"
+    found = int((p_value[above] < SIGNIFICANT).sum())
+    start = f"{found or 'none'} of {counted(int(above.sum()), 'pair')} of emotions {'is' if found == 1 else 'are'} "
+    start += "commoner than chance"
+    counts = together.diagonal()
+    known = above & (np.minimum.outer(counts, counts) >= ENOUGH) & (together >= LEAST)
+    if not known.any():
+        return start
+    cosine = together / np.sqrt(np.maximum(np.outer(counts, counts), 1))
+    cosine = np.where(known, cosine, 0)
+    row, column = divmod(int(cosine.argmax()), len(labels))
+    one, other = (row, column) if counts[row] <= counts[column] else (column, row)
+    return (
+        f"{start}; closest are {shown(labels[one])} and {shown(labels[other])}: "
+        f"{percent(together[one, other] / counts[one])} of {shown(labels[one])} is also {shown(labels[other])}"
+    )
+
+
+_CONFUSION_CAPTION = (
+    "Read along a row: of the comments that miss the row's gold label (in brackets: missed of gold) and do not carry the "
+    f"column's, the % on which the column's is predicted. Square-root colour scale; blank: never; {FEW}; grey: the label "
+    "itself, and rows without a miss. {Marks}: more often than chance, also among the comments with both a "
+    "missed and a false label (Fisher's exact test, 5\u00a0%, Holm over all pairs)."
+)
+
+
+@figure("16", "label_confusion", needs="the predictions of test")
+def draw_label_confusion(source: RunData) -> Drawn:
+    """Figure 16: which label is predicted when a gold label is missed.
+
+    Shares of the missed comments of the row's label on which the column's is falsely predicted, on test.
+    """
+    test = source.predictions("test")
+    order = np.argsort(-test.y_true.sum(axis=0), kind="stable")
+    labels = [test.labels[at] for at in order]
+    y_true, y_pred = test.y_true[:, order], test.y_pred[:, order]
+    pairs = confused_pairs(y_true, y_pred)
+    gold, missed = y_true.sum(axis=0), (y_true & ~y_pred).sum(axis=0)
+    share = pairs.count / np.maximum(pairs.missed, 1)
+    stands_out = outstanding(pairs)
+
+    names = [shown(name) for name in labels]
+    grid = LabelGrid.of(
+        [f"{name} ({m:,} of {n:,})" for name, m, n in zip(names, missed, gold, strict=True)], names
+    )
+    figure = new_figure(
+        _confusion_title(labels, share, missed, pairs, stands_out),
+        source.subtitle(
+            f"test, {counted(len(test), 'comment')}, {pairs.wrong_rows:,} with both a missed and a false label",
+            f"threshold rule {source.thresholds.rule}",
+            "commonest gold label first",
+        ),
+        height=grid.height + 1.2,
+        width=max(8.0, grid.width),
+    )
+    axes = figure.subplots()
+    silent = np.eye(len(labels), dtype=np.bool_) | (missed == 0)[:, None]
+    cells = coloured(share, pairs.count, silent)
+    grid.draw(axes, cells, PowerNorm(0.5, 0, float(cells.max()) if cells.count() else 1.0))
+    axes.set_ylabel("gold label, missed")
+    axes.set_xlabel("label predicted though not gold")
+    grid.shade(axes, silent)
+    grid.add_scale(axes)
+    grid.dot(axes, pairs.count, silent | stands_out)
+    grid.mark(axes, cells, stands_out)
+    caption(figure, _CONFUSION_CAPTION.replace("{Marks}", grid.marks))
+    return Drawn(
+        figure,
+        {
+            "gold": np.repeat(labels, len(labels)),
+            "predicted": labels * len(labels),
+            "count": pairs.count.ravel(),
+            "missed": pairs.missed.ravel(),
+            "share": np.where(pairs.missed > 0, share, np.nan).ravel(),
+            "lift": pairs.lift.ravel(),
+            "p_holm": pairs.p_holm.ravel(),
+            "p_holm_in_wrong_rows": pairs.p_holm_in_wrong_rows.ravel(),
+        },
+    )
+
+
+def outstanding(pairs: ConfusedPairs) -> BoolArray:
+    """Pairs that are confused beyond chance by the rule of `goemo errors`, bool, (n_labels, n_labels)."""
+    return (pairs.p_holm < SIGNIFICANT) & (pairs.p_holm_in_wrong_rows < SIGNIFICANT)
+
+
+def _confusion_title(
+    labels: Sequence[str], share: DoubleArray, missed: IntArray, pairs: ConfusedPairs, stands_out: BoolArray
+) -> str:
+    if not missed.any():
+        return "no gold label is missed"
+    n_pairs = len(labels) * (len(labels) - 1)
+    if not stands_out.any():
+        return f"none of {counted(n_pairs, 'pair')} of labels is confused more often than chance"
+    n = int(stands_out.sum())
+    start = f"{n} of {counted(n_pairs, 'pair')} of labels {'is' if n == 1 else 'are'} confused more often than chance"
+    known = stands_out & (pairs.missed >= ENOUGH) & (pairs.count >= LEAST)
+    if not known.any():
+        return start
+    highest = int(np.where(known, share, -1).argmax())
+    row, column = divmod(highest, len(labels))
+    return (
+        f"{start}; where {shown(labels[row])} is missed, {shown(labels[column])} is falsely predicted on "
+        f"{percent(share[row, column])}"
+    )
+
+
+_PREDICTED_CAPTION = (
+    "Read along a row: of the comments with that label, the % that also carry the column's; the number of such comments "
+    f"in brackets, gold | predicted. Square-root colour scale, the same for both; blank: never together; {FEW}; grey: the label "
+    "itself, and labels on no comment. Framed on the right: pairs that are predicted on more (solid) or fewer (dotted) "
+    "comments than are gold (exact McNemar test, 5\u00a0%, Holm over all pairs). Labels that go together are neighbours."
+)
+
+
+@figure("19", "cooccurrence_heatmap", needs="the predictions of test")
+def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
+    """Figure 19: which labels occur together, in the gold labels and in the predicted ones.
+
+    Of the test comments with the row's label, the share with the column's too: gold left, predicted right.
+    """
+    test = source.predictions("test")
+    order = similarity_order(cooccurrence(test.y_true))
+    labels, y_true, y_pred = [test.labels[at] for at in order], test.y_true[:, order], test.y_pred[:, order]
+    pairs = pair_differences(y_true, y_pred)
+    shares = {"gold": share_of_row(pairs.gold), "predicted": share_of_row(pairs.predicted)}
+    itself = np.eye(len(labels), dtype=np.bool_)
+
+    names = [shown(name) for name in labels]
+    counts = zip(names, pairs.gold.diagonal(), pairs.predicted.diagonal(), strict=True)
+    grid = LabelGrid.of([f"{name} ({n:,} | {m:,})" for name, n, m in counts], names, side=6.4)
+    figure = new_figure(
+        _predicted_title(pairs.gold, pairs.predicted, pairs.p_holm, y_true, y_pred),
+        source.subtitle(f"test, {counted(len(test), 'comment')}", f"threshold rule {source.thresholds.rule}"),
+        height=grid.height + 1.7,
+        width=max(10.0, grid.width + grid.side + 0.3),
+    )
+    silent = {what: itself | (getattr(pairs, what).diagonal() == 0)[:, None] for what in shares}
+    cells = {what: coloured(share, getattr(pairs, what), silent[what]) for what, share in shares.items()}
+    highest = max(_highest(cells[what], getattr(pairs, what).diagonal()) for what in shares) or 1.0
+    both = figure.subplots(1, 2)
+    for axes, what in zip(both, shares, strict=True):
+        grid.draw(
+            axes, np.minimum(cells[what], highest), PowerNorm(0.5, 0, highest), named_rows=what == "gold"
+        )
+        grid.shade(axes, silent[what])
+        grid.dot(axes, getattr(pairs, what), silent[what])
+        axes.set_title(f"{what.capitalize()} labels")
+        axes.set_anchor("N")  # square cells leave room: below, between names and caption
+    _frame(both[1], pairs.p_holm, pairs.predicted - pairs.gold)
+    grid.add_scale(both[1])
+    beyond = any(each.count() and each.max() > highest for each in cells.values())
+    caption(
+        figure,
+        _PREDICTED_CAPTION.replace("both;", f"both, {percent(highest)} or more at its end;")
+        if beyond
+        else _PREDICTED_CAPTION,
+    )
+    return Drawn(
+        figure,
+        {
+            "emotion": np.repeat(labels, len(labels)),
+            "other": labels * len(labels),
+            "gold": pairs.gold.ravel(),
+            "predicted": pairs.predicted.ravel(),
+            "gold_share": shares["gold"].ravel(),
+            "predicted_share": shares["predicted"].ravel(),
+            "p_holm": pairs.p_holm.ravel(),
+        },
+    )
+
+
+def share_of_row(cooccurrence_counts: IntArray) -> DoubleArray:
+    """Of the comments with the row's label, the share with the column's, (n_labels, n_labels); 0 for a label on none."""
+    share: DoubleArray = cooccurrence_counts / np.maximum(cooccurrence_counts.diagonal(), 1)[:, None]
+    return share
+
+
+def _highest(cells: Any, counts: IntArray) -> float:
+    """The largest coloured share, of labels with enough comments if there are any; 0 if none is coloured."""
+    known = cells[counts >= ENOUGH]
+    found = known if known.count() else cells
+    return float(found.max()) if found.count() else 0.0
+
+
+def _predicted_title(
+    gold: IntArray, predicted: IntArray, p_holm: DoubleArray, y_true: BoolArray, y_pred: BoolArray
+) -> str:
+    above = np.triu(p_holm < SIGNIFICANT, k=1)
+    more, fewer = int((above & (predicted > gold)).sum()), int((above & (predicted < gold)).sum())
+    n_pairs = len(gold) * (len(gold) - 1) // 2
+    start = f"{more or 'none'} of {counted(n_pairs, 'pair')} of labels {'is' if more == 1 else 'are'} predicted together"
+    return (
+        f"{start} more often than gold, {fewer or 'none'} less often; "
+        f"{y_pred.sum(axis=1).mean():.2f} labels per comment instead of {y_true.sum(axis=1).mean():.2f}"
+    )
+
+
+def _frame(axes: Any, p_holm: DoubleArray, difference: IntArray) -> None:
+    """Frame cells beyond chance: solid where there are more than gold, dotted where fewer."""
+    for row, column in np.argwhere(p_holm < SIGNIFICANT):
+        x, y = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5]), row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
+        axes.plot(x, y, color=PAPER, linewidth=3)  # seen on dark cells too
+        axes.plot(x, y, color=INK, linewidth=1.3, linestyle="-" if difference[row, column] > 0 else ":")

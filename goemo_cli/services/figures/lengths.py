@@ -1,4 +1,4 @@
-"""Figure 04: how many characters comments have, in each split and with each label."""
+"""Figures 04 and 05: how long comments are, in characters and in tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.services.figures.class_counts import split_sizes
-from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
     BLUE,
     FAINT,
@@ -20,7 +20,9 @@ from goemo_cli.services.figures.style import (
     LabelRows,
     caption,
     counted,
+    mark_places,
     new_figure,
+    percent,
     shown,
 )
 from goemo_cli.services.runs.run_data import RunData
@@ -28,13 +30,17 @@ from goemo_cli.services.runs.run_data import RunData
 ENOUGH = 20
 """Comments a label needs before its median may make the title."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_BARS = 60
+_CHARACTER_BARS = 60
 """At most so many."""
-_LINES: Mapping[Split, str] = {"val": "-", "test": "--"}
+_CHARACTER_LINES: Mapping[Split, str] = {"val": "-", "test": "--"}
 
 
-def draw(source: RunData) -> ResampledRanks:
-    """Shares of each split by length, and below them the usual lengths of the train comments with each label."""
+@figure("04", "character_length_distributions", needs="the run's data set")
+def draw_character_length_distributions(source: RunData) -> Drawn:
+    """Figure 04: how many characters comments have, in each split and with each label.
+
+    Shares of each split by length, and below them the usual lengths of the train comments with each label.
+    """
     data = source.data()
     lengths = {split: character_lengths(data.splits[split].texts) for split in SPLITS}
     usual = label_quantiles(lengths["train"], data.train.y_true)
@@ -42,23 +48,20 @@ def draw(source: RunData) -> ResampledRanks:
     order = np.argsort(-usual[:, 2], kind="stable")  # NaN, a label without comments, comes last
     labels = [data.labels[at] for at in order]
     usual, counts = usual[order], counts[order]
-    edges = _edges(lengths)
+    edges = _character_edges(lengths)
 
     rows = LabelRows.of(len(labels))
     figure = new_figure(
-        _title(labels, usual, counts, float(np.median(lengths["train"]))),
+        _character_title(labels, usual, counts, float(np.median(lengths["train"]))),
         source.subtitle(*split_sizes(source)),
         height=rows.height + 4.2,
     )
     above, below = figure.subplots(2, 1, height_ratios=(2.6, rows.height))
-    shares = _draw_splits(above, lengths, edges)
+    shares = _character_draw_splits(above, lengths, edges)
     _draw_labels(below, labels, usual, counts, rows)
     below.axvline(np.median(lengths["train"]), color=INK, linewidth=1.4, linestyle="--", zorder=1)
     caption(figure, _caption(lengths, edges, counts))
-    return ResampledRanks(figure, _table(labels, usual, counts, shares, edges))
-
-
-FIGURE = Description("04", "character_length_distributions", "the run's data set", draw)
+    return Drawn(figure, _table(labels, usual, counts, shares, edges))
 
 
 def character_lengths(texts: Sequence[str]) -> IntArray:
@@ -74,7 +77,7 @@ def label_quantiles(lengths: IntArray, y_true: BoolArray) -> DoubleArray:
     return found
 
 
-def _title(labels: Sequence[str], usual: DoubleArray, counts: IntArray, median: float) -> str:
+def _character_title(labels: Sequence[str], usual: DoubleArray, counts: IntArray, median: float) -> str:
     start = f"half of the train comments have at most {counted(round(median), 'character')}"
     known = np.flatnonzero(counts >= ENOUGH)
     if known.size < 2:
@@ -88,16 +91,16 @@ def _title(labels: Sequence[str], usual: DoubleArray, counts: IntArray, median: 
     )
 
 
-def _edges(lengths: Mapping[Split, IntArray]) -> DoubleArray:
+def _character_edges(lengths: Mapping[Split, IntArray]) -> DoubleArray:
     """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
     everything = np.concatenate(list(lengths.values()))
     last = min(float(everything.max()), 1.5 * float(np.percentile(everything, 99.5)))
-    width = max(1, int(np.ceil((last + 1) / _BARS)))
+    width = max(1, int(np.ceil((last + 1) / _CHARACTER_BARS)))
     edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5
     return edges
 
 
-def _draw_splits(
+def _character_draw_splits(
     axes: Any, lengths: Mapping[Split, IntArray], edges: DoubleArray
 ) -> dict[Split, DoubleArray]:
     """Histograms; returns the shares that are drawn, by split, (n_bars,)."""
@@ -108,7 +111,7 @@ def _draw_splits(
         if split == "train":
             axes.stairs(100 * shares[split], edges, fill=True, alpha=0.45, **style)
         else:
-            axes.stairs(100 * shares[split], edges, linewidth=1.7, linestyle=_LINES[split], **style)
+            axes.stairs(100 * shares[split], edges, linewidth=1.7, linestyle=_CHARACTER_LINES[split], **style)
     axes.set_xlim(-0.5, edges[-1])
     axes.set_ylim(0, axes.get_ylim()[1])
     axes.set_xlabel("characters per comment")
@@ -169,3 +172,101 @@ def _table(
         "to_characters": [*no_bar, *(edges[at + 1] - 0.5 for _, at in bars)],
         "share": [*no_bar, *(shares[split][at] for split, at in bars)],
     }
+
+
+_TOKEN_BARS = 70
+"""At most so many."""
+_TOKEN_LINES: dict[Split, str] = {"val": "-", "test": "--"}
+
+
+@figure("05", "token_length_distributions", needs="the run's data set and the checkpoint's tokenizer.json")
+def draw_token_length_distributions(source: RunData) -> Drawn:
+    """Figure 05: how many tokens comments have, and what `max_length` cuts.
+
+    Shares of each split by tokens, with the mean, the 95th percentile and max_length.
+    """
+    tokens = {split: source.token_counts(split) for split in SPLITS}
+    limit = source.checkpoint.config.model.max_length
+    figure = new_figure(
+        _token_title(tokens, limit),
+        source.subtitle(*split_sizes(source), "with special tokens"),
+        height=4.9,
+    )
+    axes = figure.subplots()
+    edges = _token_edges(tokens, limit)
+    shares = {split: _shares(counts, edges) for split, counts in tokens.items()}
+    _token_draw_splits(axes, shares, edges)
+    _mark(axes, tokens["train"], limit, last=float(edges[-1]))
+    beyond = sum(int((counts >= edges[-1]).sum()) for counts in tokens.values())
+    axes.set_xlabel("tokens per comment")
+    longest = max(int(counts.max()) for counts in tokens.values())
+    if beyond:
+        caption(figure, f"The last bar holds {counted(beyond, 'longer comment')}, up to {longest:,} tokens.")
+    elif limit > axes.get_xlim()[1]:
+        caption(
+            figure, f"max_length {limit} lies right of the axis: the longest comment has {longest} tokens."
+        )
+    first = np.ceil(edges[:-1]).astype(int)
+    last = [*(np.ceil(edges[1:-1]).astype(int) - 1), longest]
+    table: dict[str, Any] = {"tokens_from": first, "tokens_to": last}
+    table |= {f"{split}_percent": share for split, share in shares.items()}
+    return Drawn(figure, table)
+
+
+def _token_title(tokens: dict[Split, IntArray], limit: int) -> str:
+    everything = np.concatenate(list(tokens.values()))
+    n_cut = int((everything > limit).sum())
+    usual = int(np.percentile(tokens["train"], 95, method="inverted_cdf"))
+    start = f"95\u00a0% of train comments have at most {counted(usual, 'token')}; max_length {limit}"
+    if not n_cut:
+        return f"{start} cuts none"
+    return f"{start} cuts {counted(n_cut, 'comment')} of all splits ({percent(n_cut / len(everything))})"
+
+
+def _token_edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
+    """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
+    everything = np.concatenate(list(tokens.values()))
+    usual = 1.6 * float(np.percentile(everything, 99.5))
+    # max_length is worth showing where it is near: 512 beside comments of 20 tokens would only squeeze them.
+    last = min(float(everything.max()), max(usual, limit * 1.05 if limit <= 2 * usual else 0.0))
+    width = max(1, int(np.ceil((last + 1) / _TOKEN_BARS)))
+    edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5
+    return edges
+
+
+def _shares(counts: IntArray, edges: DoubleArray) -> DoubleArray:
+    """Percent of the comments in each bar; the last holds all that are longer."""
+    within = np.minimum(counts, edges[-1] - 0.5)
+    shares: DoubleArray = 100 * np.histogram(within, edges)[0] / len(counts)
+    return shares
+
+
+def _token_draw_splits(axes: Any, shares: dict[Split, DoubleArray], edges: DoubleArray) -> None:
+    for split, share in shares.items():
+        if split == "train":
+            axes.stairs(share, edges, fill=True, color=SPLIT_COLOR[split], alpha=0.45, label=split)
+        else:
+            axes.stairs(
+                share,
+                edges,
+                color=SPLIT_COLOR[split],
+                linewidth=1.7,
+                linestyle=_TOKEN_LINES[split],
+                label=split,
+            )
+    axes.set_ylabel("% of the split's comments")
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylim(0, axes.get_ylim()[1])
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+
+
+def _mark(axes: Any, train: IntArray, limit: int, *, last: float) -> None:
+    mean, usual = float(train.mean()), float(np.percentile(train, 95, method="inverted_cdf"))
+    marks = [
+        (mean, f"mean of train {mean:.1f}", ":", INK),
+        (usual, f"95th percentile {usual:.0f}", "--", INK),
+    ]
+    axes.set_xlim(-0.5, max(last, limit * 1.03 if limit <= 1.6 * last else last))
+    if limit <= axes.get_xlim()[1]:
+        marks.append((float(limit), f"max_length {limit}", "-", INK))
+    mark_places(axes, marks)

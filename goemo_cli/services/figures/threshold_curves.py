@@ -1,30 +1,178 @@
-"""Figure 13: F1 of every label at every threshold on val, with its own threshold."""
+"""Figures 11 to 15: scores at every threshold, and the thresholds of a run."""
 
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
+from goemo_cli.core.labels import Split
+from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds, decide
-from goemo_cli.ml.metrics.scoring import count
+from goemo_cli.ml.metrics.scoring import count, f1_macro, f1_micro
 from goemo_cli.ml.metrics.thresholds import GRID, counts_on_grid, reached_on_grid
 from goemo_cli.services.figures.label_grid import ENOUGH
-from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
+    BLUE,
+    FAINT,
     INK,
     MUTED,
     PAPER,
     SPLIT_COLOR,
+    SPLIT_MARKER,
     LabelRows,
     caption,
     counted,
+    mark_places,
     new_figure,
     percent,
+    round_limit,
     shown,
 )
-from goemo_cli.services.figures.threshold_macro import purpose
 from goemo_cli.services.runs.run_data import RunData
+
+FIXED = (0.3, 0.5)
+SPLIT_LINES: tuple[tuple[Split, str], ...] = (("val", "-"), ("test", "--"))
+
+_SAME = 1e-9
+Score = Callable[[Predictions, DoubleArray], DoubleArray]
+"""A score with each of some thresholds for all labels, (n_thresholds,)."""
+
+
+@figure("11", "threshold_macro", needs="the predictions of val and test, and thresholds.json")
+def draw_threshold_macro(source: RunData) -> Drawn:
+    """Figure 11: macro-F1 at every threshold, on val and on test.
+
+    One curve per split; vertical lines at the global threshold, fitted on val, and at the fixed ones.
+    """
+    return draw_score(source, "macro-F1", macro_f1)
+
+
+def macro_f1(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
+    """Macro-F1 with each threshold for all labels, (n_thresholds,)."""
+    return np.array([f1_macro(predictions.y_true, decide(predictions.y_prob, float(t))) for t in thresholds])
+
+
+def draw_score(source: RunData, name: str, score: Score) -> Drawn:
+    """A score over the thresholds, with its values at the global and the fixed ones, and at the best one on val."""
+    thresholds = source.thresholds
+    chosen = thresholds.global_threshold
+    places = np.union1d(GRID, [chosen, *FIXED])  # so that the marked points are on the curves
+    predictions = {split: source.predictions(split) for split, _ in SPLIT_LINES}
+    curves = {split: score(part, places) for split, part in predictions.items()}
+    best = float(places[curves["val"].argmax()])
+    marks = {"global": chosen} | {f"fixed {fixed:g}": fixed for fixed in FIXED}
+    if curves["val"][places == chosen] < curves["val"].max() - _SAME:
+        marks["best on val"] = best
+    at_marks = {
+        split: curve[np.searchsorted(places, list(marks.values()))] for split, curve in curves.items()
+    }
+    figure = new_figure(
+        _score_title(thresholds, name, dict(zip(marks, at_marks["test"], strict=True)), best),
+        source.subtitle(
+            ", ".join(f"{split} {len(part):,}" for split, part in predictions.items()) + " comments",
+            f"{len(source.labels)} labels",
+        ),
+        height=4.9,
+    )
+    axes, table = figure.subplots(1, 2, width_ratios=(3, 1))
+    for split, line in SPLIT_LINES:
+        color, marker = SPLIT_COLOR[split], SPLIT_MARKER[split]
+        axes.plot(places, curves[split], color=color, linestyle=line, label=split)
+        axes.plot(
+            list(marks.values()), at_marks[split], color=color, marker=marker, linestyle="", markersize=7,
+            zorder=4, clip_on=False,
+        )  # fmt: skip
+    mark_thresholds(axes, chosen, best=marks.get("best on val"))
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, axes.get_ylim()[1])
+    axes.set_xlabel("threshold for all labels")
+    axes.set_ylabel(name)
+    caption(
+        figure,
+        f"The global threshold was chosen on val alone, for {purpose(thresholds)}. The test curve is shown only for "
+        "comparison.",
+    )
+    _tabulate(table, name, list(marks), at_marks)
+    return Drawn(
+        figure,
+        {
+            "threshold": places,
+            "val": curves["val"],
+            "test": curves["test"],
+            "mark": [", ".join(mark for mark, place in marks.items() if place == one) for one in places],
+        },
+    )
+
+
+def purpose(thresholds: Thresholds) -> str:
+    """What the thresholds were chosen for on val: `macro-F1`."""
+    settings = thresholds.settings
+    if settings.objective == "f1_micro":
+        return "micro-F1"
+    if settings.objective == "precision_floor":
+        return f"recall with a precision of at least {settings.floor:g}"
+    if settings.objective == "recall_floor":
+        return f"precision with a recall of at least {settings.floor:g}"
+    return "macro-F1" if settings.beta == 1 else f"macro-F-beta (beta {settings.beta:g})"
+
+
+def mark_thresholds(axes: Any, chosen: float, *, best: float | None = None) -> None:
+    """Lines at the global threshold, at the fixed ones, and at the best one on val if that is another."""
+    marks = [
+        (chosen, f"global {chosen:g}", "-", INK),
+        *((fixed, f"fixed {fixed:g}", ":", MUTED) for fixed in FIXED),
+    ]
+    if best is not None:
+        marks.append((best, f"best on val {best:g}", "--", SPLIT_COLOR["val"]))
+    mark_places(axes, marks)
+
+
+def _score_title(thresholds: Thresholds, name: str, on_test: Mapping[str, float], best: float) -> str:
+    aim, value = purpose(thresholds), on_test["global"]
+    start = f"the global threshold {thresholds.global_threshold:g}, chosen on val for {aim}, gives "
+    if aim == name:
+        return f"{start}{value:.3f} on test; 0.5 gives {on_test['fixed 0.5']:.3f}"
+    start += f"{name} {value:.3f} on test"
+    if "best on val" not in on_test:
+        return f"{start}; no other threshold does better on val"
+    return f"{start}; {best:g}, the best on val for {name}, gives {on_test['best on val']:.3f}"
+
+
+def _tabulate(axes: Any, name: str, names: Sequence[str], scores: Mapping[Split, DoubleArray]) -> None:
+    """The marked values in numbers, which is also the legend."""
+    axes.axis("off")
+    words: dict[str, Any] = {"transform": axes.transAxes, "va": "center"}
+    axes.text(0, 0.93, name, color=MUTED, **words)
+    for column, (split, line) in enumerate(SPLIT_LINES):
+        right = 0.66 + 0.36 * column
+        axes.text(right, 0.93, split, ha="right", weight="bold", color=SPLIT_COLOR[split], **words)
+        axes.plot(
+            [right - 0.24, right - 0.12, right], [0.86] * 3, transform=axes.transAxes, color=SPLIT_COLOR[split],
+            linestyle=line, marker=SPLIT_MARKER[split], markevery=[1], clip_on=False,
+        )  # fmt: skip
+        for row, rule in enumerate(names):
+            height, weight = 0.77 - 0.09 * row, "normal" if row else "bold"
+            axes.text(right, height, f"{scores[split][row]:.3f}", ha="right", weight=weight, **words)
+            if column == 0:
+                axes.text(0, height, rule, weight=weight, **words)
+
+
+@figure("12", "threshold_micro", needs="the predictions of val and test, and thresholds.json")
+def draw_threshold_micro(source: RunData) -> Drawn:
+    """Figure 12: micro-F1 at every threshold, on val and on test.
+
+    As figure 11, over all cells together, so that common labels count most.
+    """
+    return draw_score(source, "micro-F1", micro_f1)
+
+
+def micro_f1(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
+    """Micro-F1 with each threshold for all labels, (n_thresholds,)."""
+    return np.array([f1_micro(predictions.y_true, decide(predictions.y_prob, float(t))) for t in thresholds])
+
 
 NEAR = 0.95
 """A threshold is good enough if F1 reaches this share of the label's best."""
@@ -35,8 +183,12 @@ _VISIBLE = 0.01
 """Two F1 that are nearer are the same in a title."""
 
 
-def draw(source: RunData) -> ResampledRanks:
-    """A row per label, by falling val positives; blank where F1 is 0, a bar over the good thresholds."""
+@figure("13", "threshold_f1", needs="the predictions of val and test, and thresholds.json")
+def draw_threshold_f1(source: RunData) -> Drawn:
+    """Figure 13: F1 of every label at every threshold on val, with its own threshold.
+
+    A row per label, by falling val positives; blank where F1 is 0, a bar over the good thresholds.
+    """
     thresholds, val, test = source.thresholds, source.predictions("val"), source.predictions("test")
     f1 = counts_on_grid(val.y_true, reached_on_grid(val.y_prob)).f_beta()  # (n_grid, n_labels)
     positives = val.y_true.sum(axis=0)
@@ -50,7 +202,7 @@ def draw(source: RunData) -> ResampledRanks:
     shared = decide(val.y_prob, thresholds.global_threshold)
     rows = LabelRows.of(len(labels))
     figure = new_figure(
-        _title(
+        _label_title(
             labels, f1, count(val.y_true, shared).f1[order], positives[order], thresholds.global_threshold
         ),
         source.subtitle(f"val, {len(val):,} comments, commonest label first"),
@@ -86,7 +238,7 @@ def draw(source: RunData) -> ResampledRanks:
         "All are chosen on val alone.",
     )
     n_grid = len(GRID)
-    return ResampledRanks(
+    return Drawn(
         figure,
         {
             "emotion": [label for label in labels for _ in range(n_grid)],
@@ -99,9 +251,6 @@ def draw(source: RunData) -> ResampledRanks:
             "val_positives": np.repeat(positives[order], n_grid),
         },
     )
-
-
-FIGURE = Description("13", "threshold_f1", "the predictions of val and test, and thresholds.json", draw)
 
 
 def good_cells(f1: DoubleArray, own: DoubleArray, reached: DoubleArray) -> BoolArray:
@@ -162,7 +311,7 @@ def _hollow(below: BoolArray, thresholds: Thresholds) -> str:
     return f"{text}: few val positives draw it to the global one" if thresholds.settings.shrinkage else text
 
 
-def _title(
+def _label_title(
     labels: list[str], f1: DoubleArray, f1_shared: DoubleArray, positives: IntArray, shared: float
 ) -> str:
     best = f1.max(axis=0)
@@ -178,3 +327,136 @@ def _title(
     if loss[worst] < _VISIBLE:
         return start
     return f"{start}; {shown(labels[worst])} loses most by it ({f1_shared[worst]:.2f} instead of {best[worst]:.2f})"
+
+
+@figure("14", "threshold_coverage", needs="the predictions of val and test, and thresholds.json")
+def draw_threshold_coverage(source: RunData) -> Drawn:
+    """Figure 14: how many comments get a label at every threshold, and how many labels each.
+
+    On the left the share of comments with a label, on the right labels per comment; thin lines: the gold labels.
+    """
+    chosen = source.thresholds.global_threshold
+    parts = {split: source.predictions(split) for split, _ in SPLIT_LINES}
+    curves = {split: coverage(part, GRID) for split, part in parts.items()}
+    gold = {
+        split: (part.y_true.any(axis=1).mean(), part.y_true.sum(axis=1).mean())
+        for split, part in parts.items()
+    }
+    covered, each = coverage(parts["test"], np.array([chosen]))[:, 0]
+    figure = new_figure(
+        f"at the global threshold {chosen:g}, {percent(covered)} of test comments get a label; there are {each:.2f} "
+        f"labels per comment, {gold['test'][1]:.2f} in gold",
+        source.subtitle(
+            ", ".join(f"{split} {len(part):,}" for split, part in parts.items()) + " comments",
+            f"{len(source.labels)} labels",
+        ),
+        height=4.9,
+    )
+    panels = figure.subplots(1, 2)
+    for at, (axes, name) in enumerate(
+        zip(panels, ("comments with a label, %", "labels per comment"), strict=True)
+    ):
+        factor = 1 if at else 100
+        for split, line in SPLIT_LINES:
+            color = SPLIT_COLOR[split]
+            axes.plot(GRID, factor * curves[split][at], color=color, linestyle=line, label=split)
+            axes.axhline(factor * gold[split][at], color=color, linestyle=line, linewidth=1.0, zorder=1)
+        _finish(axes, name, chosen, curves, at)
+    panels[0].legend(loc="lower left")
+    caption(
+        figure,
+        f"Thin: the gold labels. Global: chosen on val for {purpose(source.thresholds)}.{_own_rule(source, parts)}",
+    )
+    columns = [
+        (f"{split}_{name}", curves[split][at])
+        for at, name in enumerate(("coverage", "labels_per_comment"))
+        for split, _ in SPLIT_LINES
+    ]
+    return Drawn(figure, {"threshold": GRID, **dict(columns)})
+
+
+def coverage(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
+    """The share of comments with a label, and labels per comment, with each threshold for all labels, (2, n_thresholds)."""
+    counts = [decide(predictions.y_prob, float(t)).sum(axis=1) for t in thresholds]
+    return np.array([[(each > 0).mean() for each in counts], [each.mean() for each in counts]])
+
+
+def _finish(axes: Any, name: str, chosen: float, curves: dict[Split, DoubleArray], at: int) -> None:
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, None if at else 102)
+    if at:  # what happens below a threshold of 0.1 would press the rest to the floor
+        usual = max(float(curve[1][GRID >= 0.1].max()) for curve in curves.values())
+        axes.set_ylim(0, max(1.2 * usual, 1.0))
+    mark_thresholds(axes, chosen)
+    axes.set_xlabel("threshold for all labels")
+    axes.set_ylabel(name)
+
+
+def _own_rule(source: RunData, parts: dict[Split, Predictions]) -> str:
+    """What the run's own labels are like, which the curves cannot show where thresholds differ by label."""
+    own = parts["test"].y_pred
+    return (
+        f" The run's own labels, by {source.thresholds.rule}: {percent(own.any(axis=1).mean())} of test comments "
+        f"get one; {own.sum(axis=1).mean():.2f} labels per comment."
+    )
+
+
+@figure("15", "per_class_thresholds", needs="thresholds.json")
+def draw_per_class_thresholds(source: RunData) -> Drawn:
+    """Figure 15: the threshold of every label, the global one, and the val positives it was fitted on.
+
+    All labels by falling val positives: the fewer, the closer to the global threshold.
+    """
+    thresholds = source.thresholds
+    n_positives = np.array(thresholds.n_positives)
+    order = np.lexsort((-thresholds.per_label, -n_positives))
+    values, positives = thresholds.per_label[order], n_positives[order]
+    places = np.arange(len(order))
+    rows = LabelRows.of(len(order))
+    figure = new_figure(
+        _own_title(thresholds),
+        source.subtitle(
+            f"fitted on val, {source.metric('data')['sizes']['val']:,} comments",
+            f"the run's labels follow the rule {thresholds.rule}",
+        ),
+        height=rows.height + 1.3,
+    )
+    axes = figure.subplots()
+    shared = thresholds.global_threshold
+    axes.hlines(places, 0, 1, color=FAINT, linewidth=0.8, zorder=0)
+    axes.hlines(places, shared, values, color=BLUE, linewidth=2.2)
+    axes.plot(values, places, linestyle="", marker="o", markersize=min(7.0, rows.font * 0.62), color=BLUE)
+    without = positives == 0
+    axes.plot(
+        values[without], places[without], linestyle="", marker="o", markersize=min(7.0, rows.font * 0.62),
+        color=BLUE, markerfacecolor=PAPER,
+    )  # fmt: skip
+    axes.axvline(shared, color=INK, linewidth=1.4, linestyle="--", zorder=1)
+    rows.label(axes, [source.labels[at] for at in order])
+    axes.set_xlim(0, round_limit(max(shared, float(values.max()))))
+    rows.column(axes, "threshold", [f"{value:.3f}" for value in values], at=66, color=BLUE)
+    rows.column(axes, "val positives", [f"{n:,}" for n in positives], at=152, color=MUTED)
+    axes.set_xlabel("threshold")
+    hollow = " Hollow: no positives in val, so the global one is taken." if without.any() else ""
+    caption(figure, f"Dashed: the global threshold {shared:g}.{hollow}")
+    return Drawn(
+        figure,
+        {
+            "emotion": [source.labels[at] for at in order],
+            "threshold": values,
+            "n_positives": positives,
+            "global_threshold": np.full(len(order), shared),
+        },
+    )
+
+
+def _own_title(thresholds: Thresholds) -> str:
+    values, shared = thresholds.per_label, thresholds.global_threshold
+    below, above = int((values < shared).sum()), int((values > shared).sum())
+    if not below + above:
+        return f"every label keeps the global threshold of {shared:g}"
+    furthest = int(np.abs(values - shared).argmax())
+    return (
+        f"{above or 'none'} of {counted(len(values), 'label')} {'has' if above == 1 else 'have'} a higher threshold than the global "
+        f"{shared:g}, {below or 'none'} a lower one; {shown(thresholds.labels[furthest])} is furthest, at {values[furthest]:.2f}"
+    )

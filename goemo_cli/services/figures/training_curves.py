@@ -1,4 +1,4 @@
-"""Figure 10: losses and val scores of every epoch, and the epoch that was kept."""
+"""Figure 10: losses and scores of every epoch."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from matplotlib.ticker import MaxNLocator
 
 from goemo_cli.core.settings import SelectionMetric
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD
-from goemo_cli.services.figures.registry import Description, ResampledRanks
+from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
     BLUE,
     GREEN,
@@ -38,8 +38,12 @@ _WORDS: dict[SelectionMetric, str] = {
 }  # fmt: skip
 
 
-def draw(source: RunData) -> ResampledRanks:
-    """Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, its values stand above."""
+@figure("10", "training_curves", needs="the history in metrics.json")
+def draw_training_curves(source: RunData) -> Drawn:
+    """Figure 10: losses and val scores of every epoch, and the epoch that was kept.
+
+    Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, its values stand above.
+    """
     history, best = source.history(), int(source.metric("best_epoch"))
     sizes = source.metric("data")["sizes"]
     figure = new_figure(
@@ -72,15 +76,12 @@ def draw(source: RunData) -> ResampledRanks:
         axes.set_xlabel("epoch")
     caption(figure, f"Dashed: epoch {best}, the one that is kept; its values are next to the names.")
     keys = [key for *_, curves in _PANELS for key, *_ in curves]
-    return ResampledRanks(
+    return Drawn(
         figure,
         {"epoch": epochs}
         | {key: _values(history, key) for key in keys}
         | {"kept": (epochs == best).tolist()},
     )
-
-
-FIGURE = Description("10", "training_curves", "the history in metrics.json", draw)
 
 
 def _title(history: Sequence[Mapping[str, Any]], best: int, metric: SelectionMetric) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from goemo_cli.ml.metrics.calibrator import CALIBRATION
-from goemo_cli.services.figures.paper_comparison import sides
+from goemo_cli.services.figures.label_scores import sides
 from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.parts import Missing
 from goemo_cli.services.report.sweeps import STATES, Sweep

@@ -22,17 +22,16 @@ def result_pictures(
         layout: of the project.
         on_event: called with each event.
     """
-    from goemo_cli.services.figures import embedding_projection, label_confusion  # matplotlib loads late
-    from goemo_cli.services.figures.registry import Description, ResampledRanks
+    from goemo_cli.services.figures import figure_of  # matplotlib loads late
+    from goemo_cli.services.figures.embedding_projection import drawn
+    from goemo_cli.services.figures.registry import Drawn, FigureSpec
     from goemo_cli.services.figures.style import house_style, save_figure
     from goemo_cli.services.runs.run_data import RunData
 
     source = RunData(checkpoint, layout, on_event=on_event)
-    drawings: dict[Description, Callable[[], ResampledRanks]] = {
-        label_confusion.FIGURE: lambda: label_confusion.draw(source),
-        embedding_projection.FIGURE: lambda: embedding_projection.drawn(
-            source, embedded.rows, embedded.vectors
-        ),
+    drawings: dict[FigureSpec, Callable[[], Drawn]] = {
+        (confusion := figure_of("16")): lambda: confusion.draw(source),
+        figure_of("21"): lambda: drawn(source, embedded.rows, embedded.vectors),
     }
     on_event(PhaseStarted("Drawing pictures for the trackers", len(drawings)))
     with tempfile.TemporaryDirectory() as folder:
