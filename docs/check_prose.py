@@ -54,7 +54,7 @@ def faults(root: Path) -> Iterator[str]:
         for line, text in texts:
             shown = text
             for example in EXAMPLES:
-                shown = shown.replace(example, "")
+                shown = re.sub(re.escape(example), "", shown, flags=re.IGNORECASE)
             for pattern, better in PHRASES.items():
                 for found in re.findall(pattern, shown, re.IGNORECASE):
                     yield f"{path.relative_to(root)}:{line}: {found!r}: write {better}"

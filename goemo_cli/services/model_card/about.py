@@ -43,9 +43,7 @@ def intended_use(facts: Facts) -> str:
             "- Not for: other languages, or texts far from Reddit's, without scoring it on such texts first."
         )
     if facts.is_transformer:
-        lines.append(
-            f"- Texts are cut at {facts.config.model.max_length} tokens: what stands after them is not read."
-        )
+        lines.append(f"- Texts are cut at {facts.config.model.max_length} tokens: later tokens are not read.")
     return "\n".join(lines)
 
 

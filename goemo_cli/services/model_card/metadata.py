@@ -27,7 +27,7 @@ _OF_RANKING = (
 
 
 def front_matter(facts: Facts) -> str:
-    """The YAML between its dashes. No licence and, for data of one's own, no language is claimed: goemo knows neither."""
+    """The YAML between its dashes. It claims no licence and, for the user's data, no language: goemo does not know them."""
     found: dict[str, Any] = {}
     if facts.is_goemotions or facts.is_sample:
         found["language"] = ["en"]
@@ -52,7 +52,7 @@ def _result(facts: Facts) -> dict[str, Any]:
 
 
 def _dataset(facts: Facts) -> dict[str, Any]:
-    """Which comments were scored; their SHA-256 is of texts and labels, since data of one's own has no revision."""
+    """Which comments were scored; their SHA-256 is over texts and labels, because the user's data has no revision."""
     args = {"sha256": facts.data["split_sha256"]["test"]}
     if taxonomy := facts.data.get("taxonomy"):
         args["taxonomy"] = taxonomy
@@ -82,6 +82,6 @@ def _of_ranking(facts: Facts) -> Iterator[dict[str, Any]]:
 def _metric(
     scores: Any, hub_name: str, key: str, name: str, args: dict[str, str]
 ) -> Iterator[dict[str, Any]]:
-    """One metric; none where it is undefined."""
+    """One metric; none if it is undefined."""
     if scores[key] is not None:
         yield {"type": hub_name, "value": scores[key], "name": name, "args": args}

@@ -58,7 +58,7 @@ def by_label(facts: Facts) -> str:
 
 
 def taxonomies(facts: Facts) -> str:
-    """The same probabilities read as coarser labels, on GoEmotions beside the paper's models; empty if none apply."""
+    """The same probabilities as coarser labels, on GoEmotions next to the paper's models; empty if no taxonomy applies."""
     found: Mapping[str, Any] = facts.metrics["taxonomies"]
     if not found:
         return ""

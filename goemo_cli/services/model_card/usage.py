@@ -28,7 +28,7 @@ def usage(facts: Facts) -> str:
     if facts.is_transformer:
         return f"{ours}\n\nWith transformers alone, the same labels:\n\n```python\n{_plain_transformers(facts)}\n```"
     if facts.kind == "ensemble":
-        return f"{ours}\n\nIts members must lie beside it: they are loaded one by one."
+        return f"{ours}\n\nIts members must be in the same project: they are loaded one by one."
     return ours
 
 
@@ -94,7 +94,7 @@ def _fitted(facts: Facts) -> str:
     metrics = facts.metrics
     if facts.kind == "ensemble":
         members = ", ".join(f"{one['run']} (seed {one['seed']})" for one in metrics["members"])
-        return f"- The mean of the probabilities of {members}; it has no weights of its own"
+        return f"- The mean of the probabilities of {members}; it has no weights"
     if facts.kind == "tfidf":
         return f"- Seed {metrics['seed']}"
     return (

@@ -27,7 +27,7 @@ class LabelRule:
     taxonomy: TaxonomyName | None = None
     calibrator: Calibrator | None = None
     uncalibrated: DoubleArray | None = None
-    """The thresholds of the model's own probabilities that those of `decision` stand for, (n_labels,)."""
+    """The thresholds of the uncalibrated probabilities that correspond to those of `decision`, (n_labels,)."""
 
     def __call__(self, y_prob: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Shown probabilities and the labels that follow from them, both (n_examples, n_labels)."""
@@ -58,7 +58,7 @@ def label_rule(
         checkpoint: whose thresholds, fitted on val, decide.
         threshold: one for all labels, compared with the probabilities that are shown.
         rule: another threshold rule of the checkpoint.
-        top_k: at most so many labels per text.
+        top_k: maximum number of labels per text.
         calibrated: show the probabilities of the checkpoint's calibrator; its thresholds are translated, so that
             they mean the same labels.
         taxonomy: show its groups, each as probable as its most probable member.

@@ -52,7 +52,7 @@ class TextSource:
     columns: tuple[str, ...] | None
     """Names of the columns, where the format fixes them."""
     total: int | None
-    """About as many rows as there will be, for progress; None where nobody knows."""
+    """Approximate number of rows, for progress; None if unknown."""
     path: Path | None = None
     arrow_schema: Any = None
     """The types of the columns, where the source is Parquet."""

@@ -32,8 +32,8 @@ def predict_stream(
     Args:
         predictor: the model.
         source: rows; a window of them is read, predicted and written before the next is read.
-        write: told each window's rows and predictions.
-        sample: told of them too.
+        write: called with the rows and predictions of each window.
+        sample: receives them too.
         on_event: called with each event.
     """
     statistics = BatchStatistics()
@@ -70,8 +70,8 @@ def predict_to_file(
         source: rows.
         output: the file; an older one is replaced when all is done.
         format: jsonl, csv or parquet.
-        most: of each JSONL row only so many probabilities.
-        sample: told of every row too.
+        most: maximum number of probabilities per JSONL row.
+        sample: receives each row too.
         on_event: called with each event.
 
     Raises:

@@ -46,7 +46,7 @@ def text_writer(
         format: jsonl, csv, or json for one document with all rows.
         source: whose columns come first.
         predictor: whose labels and precision follow.
-        most: of each row in JSON only so many probabilities, the highest first; all if None.
+        most: maximum number of probabilities per row in JSON, the highest first; all if None.
     """
     table: TextTable = CsvText(source, predictor)
     if format != "csv":
@@ -189,7 +189,7 @@ def own_columns(source: TextSource, rows: Sequence[TextRow]) -> list[str]:
 
 
 def own_cells(row: TextRow, columns: Sequence[str]) -> list[str]:
-    """Cells of those columns as text; an empty one where the row lacks the column.
+    """Cells of those columns as text; an empty cell if the row does not have the column.
 
     Raises:
         DataError: the row has a column that the first one did not have.

@@ -1,4 +1,4 @@
-"""Runs beside each other: the leaderboard, and what `goemo compare` found out about them."""
+"""Comparisons of runs: the leaderboard, and the results of `goemo compare`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

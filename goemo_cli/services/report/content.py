@@ -1,4 +1,4 @@
-"""Everything that a report shows, for the page and for Markdown; a part that a run lacks is a `Missing`."""
+"""The content of a report, for the page and for Markdown. A part that is unavailable is a `Missing`."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields

@@ -34,7 +34,7 @@ class ReportResult:
     path: Path
     runs: tuple[str, ...]
     missing: tuple[tuple[str, str, str], ...]
-    """(run or sweep, part, reason) of what one lacks; it stands in the report too."""
+    """(run or sweep, part, reason) of each missing part; the report shows the reason too."""
     left_out: str | None
     damage: GoemoError | None = None
     """The first file that is here and cannot be used; its parts are among `missing`."""
@@ -102,7 +102,7 @@ def _named(references: Sequence[str], layout: Layout, on_event: EventHandler) ->
     opened = (open_run(reference, layout, on_event) for reference in references or ["@latest"])
     found = list({checkpoint.run: checkpoint for checkpoint in opened}.values())
     if len(found) > MOST_RUNS:
-        raise SettingError([f"{len(found)} runs; a report shows at most {MOST_RUNS} beside each other"])
+        raise SettingError([f"{len(found)} runs; a report shows at most {MOST_RUNS}"])
     return found
 
 

@@ -1,4 +1,4 @@
-"""The data set of a run: how many comments and labels, how long, and which texts stand in two splits."""
+"""The data set of a run: how many comments and labels, how long, and which texts are in two splits."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

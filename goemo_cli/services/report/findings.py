@@ -97,7 +97,7 @@ def data(report: Report) -> str:
         return "Shared texts not counted"
     leak = report.data.leaks[0]
     if not leak.comments:
-        return "No test comment stands in train"
+        return "No test comment is in train"
     shown = f"{leak.share:.1%}" if leak.share >= 0.001 else "<0.1%"
     verb = "stands" if leak.comments == 1 else "stand"
     return f"{leak.comments:,} of the test comments ({shown}) {verb} in train too"

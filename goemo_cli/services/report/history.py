@@ -18,7 +18,7 @@ def epochs(source: RunData) -> list[Mapping[str, Any]]:
     """What was recorded of each epoch.
 
     Raises:
-        GoemoError: the run has no epochs, or metrics.json lacks something of one.
+        GoemoError: the run has no epochs, or an entry of an epoch is missing in metrics.json.
     """
     members = source.checkpoint.metrics_json.get("members")
     if members:
@@ -34,7 +34,7 @@ class Line:
     depth: int
     node: Node
     made_from: tuple[str, ...]
-    """Parent runs that stand elsewhere in the tree."""
+    """Parent runs at other places in the tree."""
 
     @property
     def is_faulty(self) -> bool:

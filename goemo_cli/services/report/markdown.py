@@ -14,7 +14,7 @@ from goemo_cli.services.report.sweeps import Sweep, Sweeps
 
 
 def markdown(report: Report) -> str:
-    """The whole document; every number stands in metrics.json or follows from the predictions."""
+    """The whole document; all numbers are in metrics.json or are computed from the predictions."""
     sections = [
         f"# {plain(findings.summary(report))}",
         *([report.left_out] if report.left_out else []),
@@ -138,7 +138,7 @@ def _data(report: Report) -> str:
     return "\n".join(
         lines
         + [
-            f"- {leak.comments:,} comments of {leak.split} ({leak.share:.2%}) stand in {leak.other} too, "
+            f"- {leak.comments:,} comments of {leak.split} ({leak.share:.2%}) are in {leak.other} too, "
             f"{leak.other_labels:,} of them with other labels"
             for leak in report.data.leaks
         ]

@@ -11,7 +11,7 @@ _MEANS_SOMETHING = re.compile(r"([\\`*\[\]|~])")
 
 
 def plain(text: str) -> str:
-    """Any text as it stands, on one line: nothing in it is read as Markdown or HTML."""
+    """A text on one line, escaped so that nothing in it is Markdown or HTML."""
     line = "".join(char for char in " ".join(text.split()) if unicodedata.category(char)[0] != "C")
     escaped = _MEANS_SOMETHING.sub(r"\\\1", line.replace("&", "&amp;").replace("<", "&lt;"))
     return escaped or "(no name)"
@@ -24,7 +24,7 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
 
 
 def score(scores: Mapping[str, Any], key: str) -> str:
-    """A score with its interval, `0.525 (0.497 to 0.547)`; `undefined` where it is null, alone where it has no interval."""
+    """A score with its interval, `0.525 (0.497 to 0.547)`; `undefined` if it is null, without interval if none is known."""
     value, interval = scores.get(key), scores.get(f"{key}_ci")
     if value is None:
         return "undefined"

@@ -81,7 +81,7 @@ def _environment() -> Environment:
 
 
 def number(value: float | None, digits: int = 3) -> str:
-    """A number for people; a dash where it is undefined, and a minus that is one."""
+    """A number for people; a dash if it is undefined, and a real minus sign."""
     return "–" if value is None else f"{value:.{digits}f}".replace("-", "\u2212")
 
 

@@ -24,7 +24,7 @@ _T = TypeVar("_T")
 
 
 def page_data(report: Report) -> str:
-    """The data of a page as JSON that may stand within a script element; texts are made harmless.
+    """The data of a page as JSON for a script element; texts are escaped.
 
     Probabilities are little-endian float32 and labels bits, row by row, both in base64: the page computes with the
     numbers that Python has.

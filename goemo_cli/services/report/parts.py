@@ -1,4 +1,4 @@
-"""What a report does with something that a run lacks: the reason stands in its place."""
+"""Missing parts of a report: the report shows the reason instead."""
 
 import unicodedata
 from collections.abc import Callable, Mapping
@@ -35,13 +35,13 @@ def part(make: Callable[[], _T]) -> _T | Missing:
 
 
 def require(values: Mapping[str, Any], key: str, where: str) -> Any:
-    """An entry that an older or foreign file may lack, or hold nothing in.
+    """An entry that may be missing or empty in a file of an older version or of another tool.
 
     Raises:
         GoemoError: it is not there.
     """
     if values.get(key) in (None, [], {}):
-        raise GoemoError(f"{where} lacks {key}")
+        raise GoemoError(f"{where} has no {key}")
     return values[key]
 
 

@@ -105,7 +105,7 @@ class Confusions:
     """Which label is predicted where a gold one is missed."""
 
     shown: tuple[Confusion, ...]
-    """Those that stand out, highest lift first, at most `MOST_CONFUSIONS`."""
+    """The significant ones, highest lift first, at most `MOST_CONFUSIONS`."""
     standing_out: int
     share: list[list[float | None]]
     """Row i, column j: of the comments that miss gold i and do not carry j, the share on which j is predicted."""

@@ -165,7 +165,7 @@ def _read(path: Path, n_objectives: int) -> tuple[list[str], list[Trial]]:
     with open_csv(path) as (header, rows):
         middle = len(header) - len(_FIRST) - len(_LAST)
         if header[:2] != _FIRST or header[-len(_LAST) :] != _LAST or middle < n_objectives:
-            raise DataFileError(path, "is no table of trials", 1)
+            raise DataFileError(path, "is not a table of trials", 1)
         trials = []
         for line, fields in rows:
             if len(fields) != len(header):
@@ -181,7 +181,7 @@ def _trial(fields: Sequence[str], n_objectives: int) -> Trial:
     number, state, *middle = fields[: -len(_LAST)]
     run, seconds, duplicate_of, reason = fields[-len(_LAST) :]
     if state not in STATES:
-        raise ValueError(f"{state!r} is no state of a trial: {', '.join(STATES)}")
+        raise ValueError(f"{state!r} is not a state of a trial: {', '.join(STATES)}")
     return Trial(
         number=int(number),
         state=state,
@@ -197,7 +197,7 @@ def _trial(fields: Sequence[str], n_objectives: int) -> Trial:
 def _number(text: str) -> float:
     value = float(text)
     if not math.isfinite(value):
-        raise ValueError(f"{text!r} is no finite number")
+        raise ValueError(f"{text!r} is not a finite number")
     return value
 
 

@@ -1,6 +1,6 @@
-"""`goemo sweep`: search for settings, each trial a training of its own, from one file in W&B's sweep syntax.
+"""`goemo sweep`: search for settings from one file in W&B's sweep syntax; each trial is a separate training.
 
-`sweep`, `open_sweep` and `SweepResult` load Optuna when they are first asked for; a sweep on W&B does without it.
+`sweep`, `open_sweep` and `SweepResult` load Optuna when they are first used; a sweep on W&B does not need it.
 """
 
 from importlib import import_module

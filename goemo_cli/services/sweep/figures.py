@@ -31,12 +31,12 @@ from goemo_cli.services.sweep.results import SweepResult, TrialRow
 
 _COLUMNS = 3
 _LOG_RATIO = 20.0
-"""A setting whose largest value is so many times its smallest is shown by its logarithm."""
+"""Ratio of the largest to the smallest value from which a setting is shown by its logarithm."""
 _LONGEST = 22
 _WORDS_PER_PANEL = 26
 """Characters that fit below one panel of several in a row."""
 _LEAST_GAP = 0.06
-"""Of an axis, between two values that are both written beside it."""
+"""Share of an axis between two values with labels."""
 
 Importances = Mapping[str, Mapping[str, float]]
 
@@ -248,7 +248,7 @@ _FIGURES: dict[str, Callable[[SweepResult, Sequence[TrialRow], Importances], Fig
 
 
 class _Scale:
-    """Where values of a setting stand between 0 and 1: numbers, also by their logarithm, or names one above the other."""
+    """Positions of the values of a setting between 0 and 1: numbers, also by their logarithm, or names in a column."""
 
     def __init__(self, names: list[str], numbers: list[float], *, is_log: bool) -> None:
         self.names, self.numbers, self.is_log = names, numbers, is_log
@@ -271,7 +271,7 @@ class _Scale:
         return float((cell - self.low) / (self.high - self.low))
 
     def label(self, axes: Any, *, room: int) -> None:
-        """Put the scale on the x axis; names that need more than `room` characters stand aslant."""
+        """Put the scale on the x axis; names that need more than `room` characters are rotated."""
         places, texts = zip(*self.marks(), strict=True)
         aslant = sum(len(text) + 2 for text in texts) > room
         axes.set_xticks(places, texts, rotation=25 if aslant else 0, ha="right" if aslant else "center")
@@ -335,7 +335,7 @@ def _better(aim: Objective) -> str:
 def _number_points(
     axes: Any, points: Sequence[tuple[float, float, int]], others: Sequence[tuple[float, float]]
 ) -> None:
-    """Trial numbers beside their points: on the first side where neither a point nor another number is.
+    """Write trial numbers next to their points: on the first side without a point or another number.
 
     Args:
         axes: where.

@@ -55,13 +55,13 @@ class TrialRow:
         return self.state in ("finished", "pruned", "failed")
 
     def shown_values(self) -> str:
-        """The objectives for a line of text; the state where there are none."""
+        """The objectives for a line of text; the state if there are none."""
         return ", ".join(f"{name} {value:.4g}" for name, value in self.values.items()) or self.state
 
 
 @dataclass(frozen=True)
 class SweepResult:
-    """A sweep as it stands."""
+    """The present state of a sweep."""
 
     name: str
     folder: Path
@@ -111,7 +111,7 @@ class SweepResult:
         )
 
     def rows(self) -> list[dict[str, Any]]:
-        """One mapping per trial by number, by `columns`; None where there is nothing."""
+        """One mapping per trial by number, by `columns`; None for empty cells."""
         return [
             dict.fromkeys(self.columns())
             | {"trial": one.number, "state": one.state, "run": one.run, "seconds": one.seconds}
@@ -122,7 +122,7 @@ class SweepResult:
 
 
 def open_sweep(name: str, *, layout: Layout, storage: str | None = None) -> tuple[SweepResult, optuna.Study]:
-    """A sweep that has been begun, as it stands, and its study.
+    """The present state of a sweep, and its study.
 
     Raises:
         NotFoundError: there is none of that name.

@@ -42,14 +42,14 @@ def sweep(
     storage: str | None = None,
     on_event: EventHandler = ignore,
 ) -> SweepResult:
-    """Search for settings; a sweep that exists is continued, also beside others who run the same.
+    """Search for settings. An existing sweep is continued, also while other processes work on it.
 
     Args:
         config: what is searched, from `core.sweep_file`.
         layout: where runs and the sweep go.
         trials: of the whole sweep; by default the file's `run_cap`, a grid's size, or 20.
-        count: at most so many of them in this call.
-        workers: trainings at a time; each computes with its share of the cores, or OMP_NUM_THREADS where that is set.
+        count: maximum number of trials in this call.
+        workers: trainings at a time; each computes with its share of the cores, or OMP_NUM_THREADS if that is set.
         storage: URL of a database that holds the study; by default a journal in the sweep's folder.
         on_event: called with each event.
 
@@ -177,7 +177,7 @@ class _Agent:
         self.active.append(_Active(trial, process, time.monotonic(), time.monotonic()))
 
     def _run_left(self, trial: optuna.Trial) -> str | None:
-        """The run that an abandoned trial with these settings had finished, though nobody was there to record it."""
+        """The run that an abandoned trial with these settings had finished before it could be recorded."""
         before = trial.user_attrs.get(kept.REPEATS)
         return None if before is None else finished_run(self._folder(before))
 
@@ -207,7 +207,7 @@ class _Agent:
             self._look_after_twin(*entry)
 
     def _is_ours(self, trial: optuna.Trial) -> bool:
-        """Whether nobody took the trial for dead, as happens to a machine that was asleep."""
+        """Whether the trial is still ours; other workers take it over if this machine was asleep."""
         return bool(self.study.get_trials(deepcopy=False)[trial.number].state == TrialState.RUNNING)
 
     def _leave(self, one: _Active) -> None:
@@ -303,7 +303,7 @@ class _Agent:
         eta = f"; about {seconds_text(left)} left" if left else ""
         return f"{over}/{self.total}  trial {number}: {own.shown_values()}{best}{eta}"
 
-    # Whoever dies
+    # Workers that died
 
     def _take_over_abandoned(self, *, at_once: bool = False) -> bool:
         """Give back what dead workers left, now and then or at once; whether there was anything."""

@@ -113,7 +113,7 @@ class Parameter:
         return multiple * int(q) if float(q).is_integer() else float(f"{multiple * q:.12g}")
 
     def grid(self) -> tuple[Any, ...] | None:
-        """All values, in their order, as W&B's grid has them; None where there are endlessly many or they have weights."""
+        """All values, in their order, as in W&B's grid; None if they are infinitely many or have weights."""
         if self.distribution not in _WHOLE_GRID:
             return None
         if self.numbers is None:
@@ -125,10 +125,10 @@ class Parameter:
         return tuple(_tidy(low + at * q) for at in range(math.ceil((high - low) / q)))
 
     def probes(self) -> tuple[Any, ...]:
-        """Values that must be possible settings: all that are named, else both ends; none where it has no ends.
+        """Values that must be possible settings: all named values, else both ends; none if there are no ends.
 
         Without rounding the ends themselves are as good as never drawn, so that `min: 0` of what must be above 0 is
-        fine: what is probed lies a hair inside.
+        fine: the probes are slightly inside.
         """
         if self.values:
             return self.values
@@ -145,9 +145,9 @@ def parse_parameters(section: Any, problems: list[str], prefix: str = "") -> Ite
     """The parameters of a sweep file, nested ones (`parameters:` within a parameter) by their dotted names.
 
     Args:
-        section: what stands under `parameters:`.
+        section: the content of `parameters:`.
         problems: takes a sentence for everything that is wrong.
-        prefix: of the names, where they are nested.
+        prefix: of the names, if they are nested.
     """
     if not isinstance(section, Mapping) or not section:
         problems.append(f"{prefix}parameters: a mapping from settings to their values is wanted")

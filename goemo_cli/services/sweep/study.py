@@ -24,7 +24,7 @@ from goemo_cli.services.sweep.translation import choice
 
 optuna.logging.set_verbosity(optuna.logging.WARNING)
 
-# What goemo keeps of a trial beside Optuna's own record.
+# What goemo stores about a trial in addition to Optuna's record.
 SETTINGS, RUN, SCORES, REASON, WORKER, HEARTBEAT, DUPLICATE_OF, SECONDS, REPEATS = (
     "settings", "run", "scores", "reason", "worker", "heartbeat", "duplicate_of", "seconds", "repeats",
 )  # fmt: skip
@@ -33,7 +33,7 @@ CONTENT, READY = "file", "ready"
 
 HEARTBEAT_SECONDS = 60.0
 SILENT_SECONDS = 600.0
-"""A trial on another machine without a sign of life for so long is taken over."""
+"""A trial on another machine is taken over after this time without a heartbeat."""
 _MOST_GRID_TRIALS = 10_000
 _READY_SECONDS = 60.0
 
@@ -41,7 +41,7 @@ _READY_SECONDS = 60.0
 def open_study(
     file: SweepFile, aims: Objectives, *, layout: Layout, storage: str | None = None
 ) -> optuna.Study:
-    """The study of a sweep, created where there is none.
+    """The study of a sweep, created if it does not exist.
 
     Args:
         file: what is searched.
@@ -108,10 +108,10 @@ def abandoned(study: optuna.Study) -> Iterator[FrozenTrial]:
 
 
 def give_back(study: optuna.Study, trial: FrozenTrial | optuna.Trial) -> bool:
-    """End a trial that came to no result through no fault of its own, and have its settings tried again.
+    """End a trial that was interrupted from outside, and let its settings be tried again.
 
     Returns:
-        Whether it was still running: somebody else may have been quicker.
+        Whether it was still running: another worker may have been faster.
     """
     if not finish(study, trial.number, state=TrialState.FAIL):
         return False
@@ -126,7 +126,7 @@ def finish(
     values: Sequence[float] | None = None,
     state: TrialState | None = None,
 ) -> bool:
-    """Record how a trial ended; False where that has been recorded already, by whoever took it for dead."""
+    """Record how a trial ended; False if another worker that considered it dead has recorded that already."""
     try:
         study.tell(number, values, state)
     except (ValueError, RuntimeError):
@@ -140,7 +140,7 @@ def _storage(folder: Path, url: str | None) -> BaseStorage:
     logging.getLogger("alembic").setLevel(logging.WARNING)
     try:
         return optuna.storages.get_storage(url)
-    except Exception as error:  # every database has errors of its own, and their texts may hold the password
+    except Exception as error:  # each database has different errors, and their texts may contain the password
         raise SettingError(
             [f"this database cannot be used ({type(error).__name__}); a URL is like sqlite:///sweep.db"],
             "--storage",
@@ -181,7 +181,7 @@ def _grid(file: SweepFile) -> Iterator[dict[str, Any]]:
 
 
 def _prepare(study: optuna.Study, file: SweepFile) -> None:
-    """Put a new grid's trials in; whoever comes while another does so waits, and does it himself if that one died."""
+    """Add the trials of a new grid. A second process waits meanwhile, and adds them itself if the first one died."""
     if study.user_attrs.get(READY):
         return
     if len(study.get_trials(deepcopy=False)):

@@ -205,7 +205,7 @@ def _early_terminate(entry: Any, problems: list[str]) -> EarlyTerminate | None:
     if entry is None:
         return None
     if not isinstance(entry, Mapping) or entry.get("type") != "hyperband":
-        problems.append("early_terminate: type is hyperband, there is no other")
+        problems.append("early_terminate: the only type is hyperband")
         return None
     if strange := set(entry) - {"type", "min_iter", "max_iter", "s", "eta", "strict"}:
         problems.append(f"early_terminate has no key {', '.join(sorted(map(str, strange)))}")
@@ -276,6 +276,6 @@ def _check_settings(parameters: tuple[Parameter, ...], source: str) -> None:
 
 
 def _is_of_one_setting(problem: str) -> bool:
-    """Whether a problem begins with the name of a setting: how settings fit together is told of a section or of none."""
+    """Whether a problem begins with the name of a setting: problems of combinations of settings name a section or nothing."""
     place = problem.partition(": ")[0]
     return any(place == name or place.startswith(f"{name}.") for name in setting_names())

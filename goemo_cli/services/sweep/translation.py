@@ -44,7 +44,7 @@ def suggest(trial: optuna.trial.BaseTrial, parameter: Parameter) -> Any:
 
 
 def quantile(parameter: Parameter, share: float) -> Any:
-    """The value below which a share of all draws lies, of a law that Optuna has not: normal, beta, weighted choice."""
+    """The value below which a share of all draws is, for distributions that Optuna does not have: normal, beta, weighted choice."""
     numbers = parameter.numbers or {}
     if parameter.weights:
         sums = list(accumulate(parameter.weights))

@@ -1,4 +1,4 @@
-"""One trial as a `goemo train` process of its own, so that whatever happens to it happens to nobody else."""
+"""One trial as a separate `goemo train` process, so that trials are isolated from each other."""
 
 import contextlib
 import ctypes
@@ -95,7 +95,7 @@ class TrialProcess:
 
 
 def finished_run(folder: Path) -> str | None:
-    """The run that a trial's process has finished; None where it has not."""
+    """The run that a trial's process has finished; None if it has not."""
     try:
         return str(read_json_object(folder / RESULT)["run"])
     except (OSError, CorruptArtifactError, KeyError):
@@ -141,6 +141,6 @@ def _written(path: Path) -> Iterator[int]:
 
 
 def _end_with_parent() -> None:
-    """On Linux a killed sweep takes its trainings along, which would otherwise compute on for nobody."""
+    """End the training if the sweep is killed (Linux only); otherwise it would continue without a sweep."""
     if _LIBC is not None:
         _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -75,7 +75,7 @@ function addZoom(id, figure) {
   figure.append(box);
   const plot = figure.querySelector(".plot");
   plot.setAttribute("role", "img");
-  plot.setAttribute("aria-label", `Chart: ${name}. Its numbers stand in the tables of this section.`);
+  plot.setAttribute("aria-label", `Chart: ${name}. Its numbers are in the tables of this section.`);
 }
 
 /* The first axis of a chart is zoomed about its middle. */
