@@ -24,12 +24,11 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
     """Check the pictures, their tables and their records, and that there is nothing else."""
     if not layout.figures.is_dir():
         return
-    from goemo_cli.services.figures.description import FORMATS
-    from goemo_cli.services.figures.drawing import FIGURES  # takes most of two seconds
+    from goemo_cli.services.figures.registry import FORMATS, figures  # takes most of two seconds
 
     downloaded = {layout.root / name for record in read_records(layout) for name in record.files}
     known: set[Path] = {layout.figure_data}
-    for figure in FIGURES:
+    for figure in figures():
         pictures = [layout.figures / figure.file_name(one) for one in FORMATS]
         table, record = layout.figure_data / figure.table_name, layout.figure_data / figure.record_name
         known |= {*pictures, table, record}
