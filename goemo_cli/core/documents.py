@@ -54,6 +54,20 @@ class Document(BaseModel):
             more = ", ..." if found[_MAX_FAULTS:] else ""
             raise CorruptArtifactError(path, ", ".join(found[:_MAX_FAULTS]) + more) from error
 
+    @classmethod
+    def faults_in(cls, path: Path) -> list[str]:
+        """Every fault of a document in a file; none if `read` accepts it.
+
+        Raises:
+            CorruptArtifactError: the file is not a JSON object.
+            OSError: the file cannot be read.
+        """
+        try:
+            cls.model_validate(read_json_object(path))
+        except ValidationError as error:
+            return faults(error)
+        return []
+
     def write(self, path: Path) -> None:
         """Write the values that were set, atomically and in the order of the fields."""
         write_json(path, self.as_json())

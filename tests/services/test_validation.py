@@ -26,8 +26,7 @@ from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
-from goemo_cli.services.validation.checkpoints import check_checkpoint
-from goemo_cli.services.validation.splits import check_recorded_splits
+from goemo_cli.services.validation.checkpoints import check_checkpoint, check_recorded_splits
 
 
 @pytest.fixture(scope="module")

@@ -1,22 +1,24 @@
-"""Checkpoint folders: files, hashes, labels, and that everything in them can be read."""
+"""Checkpoint folders: files, hashes, labels, metrics.json, and the recorded splits."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoint
+from goemo_cli.core.documents import Headline, Manifest, Metrics, Parents
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
-from goemo_cli.core.headline import headline_of
+from goemo_cli.core.labels import SPLITS
+from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS
+from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
 from goemo_cli.services.runs.show import flat
-from goemo_cli.services.validation.metrics import check_metrics, is_ensemble
 from goemo_cli.services.validation.report import ValidationReport, reason_of
-from goemo_cli.services.validation.splits import check_recorded_splits
 
 _TRANSFORMER_FILES = (
     "config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", CARD
 )  # fmt: skip
 _FILES_OF_KIND = {"tfidf": ("tfidf.json", "tfidf.safetensors", CARD), "ensemble": (CARD,)}
+_FRACTIONS = {*RULE_KEYS, *RANKING_KEYS, "val_f1_macro", "val_f1_micro", "val_auc_micro"}
 _WEIGHTS_OF = {
     "both": ("pytorch_model.bin", "model.safetensors"),
     "bin": ("pytorch_model.bin",),
@@ -25,7 +27,7 @@ _WEIGHTS_OF = {
 
 
 def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | None:
-    """Check one folder; the opened checkpoint, or None where the rest makes no sense."""
+    """Check one folder; the opened checkpoint, or None if it cannot be checked further."""
     try:
         (folder / MANIFEST).lstat()
     except FileNotFoundError:
@@ -46,12 +48,18 @@ def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | Non
 def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
     report.checks.append(("opens", folder))
     try:
-        checkpoint = Checkpoint.read(folder)
-        if checkpoint.is_half_tuned:
+        found = [(folder / MANIFEST, fault) for fault in Manifest.faults_in(folder / MANIFEST)]
+        checkpoint = None if found else Checkpoint.read(folder)
+        if checkpoint and checkpoint.is_half_tuned:
             raise CorruptArtifactError(
                 folder,
                 f"goemo tune was killed while it wrote this run; repeat: goemo tune --checkpoint {folder}",
             )
+        found += [(folder / METRICS, fault) for fault in Metrics.faults_in(folder / METRICS)]
+        for fault in found:
+            report.problem(*fault)
+        if checkpoint is None or found:
+            return None
         checkpoint.require_readable()
     except CheckpointNotFoundError as error:
         for name in error.missing or [folder.name]:
@@ -66,7 +74,7 @@ def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
 def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     """Whether the rest may rely on it."""
     folder = checkpoint.path
-    inside = [name for name in checkpoint.manifest_json["files"] if not _is_inside(name)]
+    inside = [name for name in checkpoint.manifest.files if not _is_inside(name)]
     if not report.check(
         "names only its own files",
         folder / MANIFEST,
@@ -81,7 +89,7 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
         "name",
         folder,
         holds=folder.name == str(checkpoint.run),
-        otherwise=f"holds the run {checkpoint.run}, not the one of its name",
+        otherwise=f"contains the run {checkpoint.run}, not the one of its name",
     )
     _check_kind(checkpoint, report)
     _check_files(checkpoint, report)
@@ -91,13 +99,13 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     if (folder / "config.json").is_file():
         with report.guard(folder / "config.json"):
             _check_model_config(checkpoint, report)
-    if not check_metrics(folder / METRICS, checkpoint.metrics_json, checkpoint, report):
+    if not _check_metrics(checkpoint, report):
         return False
-    if "headline" in checkpoint.manifest_json:
+    if checkpoint.manifest.headline is not None:
         report.check(
             "headline",
             folder / MANIFEST,
-            holds=checkpoint.manifest_json["headline"] == headline_of(checkpoint.metrics_json),
+            holds=checkpoint.manifest.headline == Headline.of(checkpoint.metrics),
             otherwise="its headline is not what metrics.json says",
         )
     check_recorded_splits(checkpoint, report)
@@ -111,30 +119,29 @@ def _is_inside(name: str) -> bool:
 
 def _check_kind(checkpoint: Checkpoint, report: ValidationReport) -> None:
     """The manifest's kind against what the run was made from, as manifest and metrics.json say."""
-    expected = {
-        _kind_in(facts) for facts in (checkpoint.manifest_json["parents"], checkpoint.metrics_json)
-    } - {None}
+    documents = (checkpoint.manifest.parents, checkpoint.metrics)
+    expected = {kind for document in documents if (kind := _kind_in(document))}
     report.check(
         "kind",
         checkpoint.path / MANIFEST,
         holds=not expected or expected == {checkpoint.kind},
-        otherwise=f"kind is {checkpoint.kind}, the run was made as {' and '.join(sorted(filter(None, expected)))}",
+        otherwise=f"kind is {checkpoint.kind}, the run was made as {' and '.join(sorted(expected))}",
     )
 
 
-def _kind_in(facts: Mapping[str, Any]) -> str | None:
-    """What kind of run has these parents or metrics; None if they do not say it."""
-    if "members" in facts:
+def _kind_in(document: Parents | Metrics) -> str | None:
+    """The kind of run that has these parents or metrics; None if they do not say it."""
+    if document.members:
         return "ensemble"
-    base = facts.get("base_model")
-    return str(base["kind"]) if isinstance(base, dict) and "kind" in base else None
+    kind = document.base_model.get("kind")
+    return None if kind is None else str(kind)
 
 
 def _check_files(checkpoint: Checkpoint, report: ValidationReport) -> None:
-    wanted = _FILES_OF_KIND.get(str(checkpoint.manifest_json.get("kind")))
+    wanted = _FILES_OF_KIND.get(checkpoint.kind)
     if wanted is None:
         wanted = _TRANSFORMER_FILES + _WEIGHTS_OF[checkpoint.config.output.weights]
-    listed = set(checkpoint.manifest_json["files"])
+    listed = set(checkpoint.manifest.files)
     for name in wanted:
         report.check(
             "present",
@@ -143,8 +150,8 @@ def _check_files(checkpoint: Checkpoint, report: ValidationReport) -> None:
             otherwise="is missing from checkpoint and manifest",
         )
     weights = {name for name in listed if name.endswith((".bin", ".safetensors"))}
-    if is_ensemble(checkpoint) and weights:
-        report.warn(checkpoint.path, f"an ensemble has no weights of its own, but here: {', '.join(weights)}")
+    if checkpoint.kind == "ensemble" and weights:
+        report.warn(checkpoint.path, f"an ensemble has no weights, but this has {', '.join(weights)}")
     on_disk = {
         path.relative_to(checkpoint.path).as_posix() for path in checkpoint.path.rglob("*") if path.is_file()
     }
@@ -172,5 +179,80 @@ def _check_model_config(checkpoint: Checkpoint, report: ValidationReport) -> Non
         otherwise=f"problem_type is {problem_type!r} instead of 'multi_label_classification'",
     )
     report.check(
-        "no foreign code", path, holds="auto_map" not in config, otherwise="auto_map asks for code of its own"
+        "no foreign code",
+        path,
+        holds="auto_map" not in config,
+        otherwise="auto_map asks for code in the folder",
+    )
+
+
+def _check_metrics(checkpoint: Checkpoint, report: ValidationReport) -> bool:
+    """Whether metrics.json fits the run, and its values are possible."""
+    path, metrics, before = checkpoint.path / METRICS, checkpoint.metrics, len(report.problems)
+    report.check("run", path, holds=metrics.run == str(checkpoint.run), otherwise=f"is of run {metrics.run}")
+    for key in RANKING_KEYS:
+        if key not in metrics.test.model_fields_set:
+            report.problem(path, f"test.{key} is missing")
+    report.check(
+        "label order",
+        path,
+        holds=tuple(row.emotion for row in metrics.per_class) == checkpoint.labels,
+        otherwise="per_class has other labels, or another order",
+    )
+    for place, value in _numbers(metrics.as_json()):
+        if place.rpartition(".")[2] in _FRACTIONS and not 0 <= value <= 1:
+            report.problem(path, f"{place} is {value:g}, not between 0 and 1")
+    if checkpoint.kind != "ensemble":  # an ensemble was not trained
+        epochs = [entry.epoch for entry in metrics.history]
+        report.check(
+            "epochs",
+            path,
+            holds=epochs == list(range(1, len(epochs) + 1)),
+            otherwise=f"history counts epochs {epochs}",
+        )
+        report.check(
+            "best epoch",
+            path,
+            holds=metrics.best_epoch in epochs,
+            otherwise=f"best_epoch {metrics.best_epoch} is not in history",
+        )
+    return len(report.problems) == before
+
+
+def _numbers(value: Any, place: str = "") -> Iterator[tuple[str, int | float]]:
+    """Every number in a JSON value, with its key path."""
+    if isinstance(value, dict):
+        for key, entry in value.items():
+            yield from _numbers(entry, f"{place}.{key}" if place else str(key))
+    elif isinstance(value, list):
+        for i, entry in enumerate(value):
+            yield from _numbers(entry, f"{place}[{i}]")
+    elif isinstance(value, (int, float)) and not isinstance(value, bool):
+        yield place, value
+
+
+def check_recorded_splits(checkpoint: Checkpoint, report: ValidationReport) -> None:
+    """Compare the splits that a run on GoEmotions recorded with the published ones.
+
+    Train is compared only if it was not cut, and nothing if labels were rolled up. The user's own data has no such
+    second source: its predictions are compared with what the run recorded.
+    """
+    data, settings = checkpoint.metrics.data, checkpoint.config.data
+    published = [split for split in SPLITS if data.split_sha256.of(split) == SPLIT_SHA256[split]]
+    moved = moved_label(checkpoint.labels) if published else None
+    report.check(
+        "label names as published",
+        checkpoint.path / METRICS,
+        holds=moved is None,
+        otherwise=f"{', '.join(published)} has the rows of GoEmotions, but the label {moved!r} is not in its published place",
+    )
+    if settings.name != "goemotions" or data.name != "goemotions" or settings.taxonomy:
+        return
+    complete = [split for split in SPLITS if split != "train" or settings.max_train_samples is None]
+    differing = [split for split in complete if data.split_sha256.of(split) != SPLIT_SHA256[split]]
+    report.check(
+        "splits as published",
+        checkpoint.path / METRICS,
+        holds=not differing,
+        otherwise=f"texts, gold labels or order of {', '.join(differing)} are not those of the published GoEmotions files",
     )

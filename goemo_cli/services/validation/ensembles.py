@@ -28,7 +28,7 @@ def check_ensemble(
         layout: where their predictions lie.
         report: told what was checked and found.
     """
-    names = checkpoint.manifest_json["parents"]["members"]
+    names = checkpoint.manifest.parents.members
     if missing := [name for name in names if name not in opened]:
         report.warn(checkpoint.path, f"members are not here or not sound: {', '.join(missing)}")
         return

@@ -53,7 +53,7 @@ def expected_rows(path: Path, split: str, checkpoint: Checkpoint | None) -> int:
     """How many rows a file should have, by its run; where there is none, about how many, by its size."""
     if checkpoint is None:
         return max(1, path.stat().st_size // TYPICAL_ROW_BYTES)
-    return int(checkpoint.metrics_json["data"]["sizes"][_split_of(split)])
+    return checkpoint.metrics.data.sizes.of(_split_of(split))
 
 
 def check_predictions(
@@ -173,8 +173,8 @@ class _Reading:
 
 def _check_rows(reading: _Reading, checkpoint: Checkpoint, report: ValidationReport) -> bool:
     """Whether there are as many rows as the run recorded; also checks that they are the same."""
-    split, data = _split_of(reading.split), checkpoint.metrics_json["data"]
-    size = data["sizes"][split]
+    split, data = _split_of(reading.split), checkpoint.metrics.data
+    size = data.sizes.of(split)
     if not report.check(
         "row count",
         reading.path,
@@ -185,7 +185,7 @@ def _check_rows(reading: _Reading, checkpoint: Checkpoint, report: ValidationRep
     report.check(
         "texts, gold labels and order",
         reading.path,
-        holds=reading.digest.hexdigest() == data["split_sha256"][split],
+        holds=reading.digest.hexdigest() == data.split_sha256.of(split),
         otherwise=f"texts, gold labels or their order are not those of the {split} split that the run recorded",
     )
     return True

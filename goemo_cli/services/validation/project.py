@@ -3,6 +3,7 @@
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
@@ -18,15 +19,17 @@ from goemo_cli.services.validation.derived import check_derived
 from goemo_cli.services.validation.ensembles import check_ensemble
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
-from goemo_cli.services.validation.metrics import is_ensemble
-from goemo_cli.services.validation.moving import is_about, state_of
 from goemo_cli.services.validation.predictions import check_predictions, expected_rows
-from goemo_cli.services.validation.recompute import check_weights
 from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.validation.reports import check_reports
-from goemo_cli.services.validation.scores import check_test, check_val
-from goemo_cli.services.validation.sources import SourceChecker, check_statistics
-from goemo_cli.services.validation.taxonomies import GroupThresholds, check_taxonomies, fit_groups
+from goemo_cli.services.validation.scores import (
+    GroupThresholds,
+    check_taxonomies,
+    check_test,
+    check_val,
+    check_weights,
+    fit_groups,
+)
+from goemo_cli.services.validation.sources import SourceChecker, check_reports, check_statistics
 
 
 def validate_artifacts(
@@ -114,9 +117,8 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
     )
     _check_runs(layout, opened, _names(holders), recompute, report, on_event)
     for checkpoint in opened.values():
-        if is_ensemble(checkpoint) and not {*checkpoint.manifest_json["parents"]["members"]} & {
-            *_names(holders)
-        }:
+        members = checkpoint.manifest.parents.members
+        if checkpoint.kind == "ensemble" and not {*members} & {*_names(holders)}:
             with report.guard(checkpoint.path):
                 check_ensemble(checkpoint, opened, layout, report)
     with report.guard(layout.stats):
@@ -241,10 +243,58 @@ def _check_file(
     with report.guard(checkpoint.path):
         if file.split == "val":
             check_val(checkpoint, evidence, report)
-            if "taxonomies" in checkpoint.metrics_json:
+            if checkpoint.metrics.taxonomies:
                 fitted[str(checkpoint.run)] = fit_groups(checkpoint, evidence)
         else:
             check_test(checkpoint, evidence, layout, report)
             check_taxonomies(checkpoint, evidence, fitted.get(str(checkpoint.run), {}), report)
-            if recompute and not is_ensemble(checkpoint):
+            if recompute and checkpoint.kind != "ensemble":
                 check_weights(checkpoint, evidence, report)
+
+
+@dataclass(frozen=True)
+class State:
+    """A root at one moment."""
+
+    signs: dict[Path, Any]
+    """By folder: something that is another one after a change."""
+
+    def changes(self, later: "State") -> list[Path]:
+        """Folders of runs, statistics, figures and reports that came, went or changed between two moments."""
+        return [
+            path for path in {**self.signs, **later.signs} if self.signs.get(path) != later.signs.get(path)
+        ]
+
+
+def state_of(layout: Layout) -> State:
+    """The state of a root now."""
+    runs = [one.path for one in listed_runs(layout)]
+    folders = (
+        layout.stats,
+        layout.threshold_sweep,
+        layout.calibration,
+        layout.cooccurrence,
+        layout.figures,
+        layout.figure_data,
+        layout.report_page.parent,
+    )
+    return State(
+        {path: (str(holder_of(path)), _time(path / MANIFEST)) for path in runs}
+        | {path: _time(path) for path in folders}
+    )
+
+
+def is_about(path: Path, folders: Iterable[Path]) -> bool:
+    """Whether a file is in one of some folders, or belongs to a run whose folder is one of them."""
+    names = [folder.name for folder in folders]
+    runs = [run.file_stem for name in names if (run := RunName.parse(name))]
+    return any(folder == path or folder in path.parents for folder in folders) or path.stem.endswith(
+        tuple(runs)
+    )
+
+
+def _time(path: Path) -> int | None:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return None

@@ -1,17 +1,21 @@
-"""Numbers of a run, computed again: thresholds and val scores from val predictions, test scores from test's."""
+"""Numbers of a run, computed again: thresholds, scores, scores on coarser taxonomies, and probabilities."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RANKING_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.ml.metrics.scoring import rule_scores, score_split
+from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
 from goemo_cli.ml.metrics.thresholds import fit_thresholds
 from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics, write_per_class_metrics
 from goemo_cli.services.validation.predictions import Evidence
@@ -39,17 +43,17 @@ def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -
         holds=not odd,
         otherwise=f"thresholds do not follow from the val predictions: {', '.join(odd[:5])}",
     )
-    if "val" in checkpoint.metrics_json:
-        scores = scores_of(val.y_true, val.y_prob, written)
-        compare(checkpoint.path / METRICS, "val", scores, checkpoint.metrics_json["val"], "val", report)
+    scores = scores_of(val.y_true, val.y_prob, written)
+    compare(checkpoint.path / METRICS, "val", scores, checkpoint.metrics.val.as_json(), "val", report)
 
 
 def check_test(checkpoint: Checkpoint, test: Evidence, layout: Layout, report: ValidationReport) -> None:
     """Score test again: metrics.json and the per-class table follow from the test predictions alone."""
     scores = score_split(test.y_true, test.y_prob, checkpoint.thresholds)
-    path, metrics = checkpoint.path / METRICS, checkpoint.metrics_json
-    compare(path, "test", scores.summary, metrics["test"], "test", report)
-    agreed = compare(path, "per_class", scores.per_class, metrics["per_class"], "test", report)
+    path, metrics = checkpoint.path / METRICS, checkpoint.metrics
+    compare(path, "test", scores.summary, metrics.test.as_json(), "test", report)
+    written = [row.as_json() for row in metrics.per_class]
+    agreed = compare(path, "per_class", scores.per_class, written, "test", report)
     table = layout.per_class_metrics(checkpoint.run)
     if not _check_table(table, scores.per_class, report) and agreed and report.sound(test.path):
         report.can_be_rebuilt(table, lambda: write_per_class_metrics(table, scores.per_class))
@@ -109,3 +113,69 @@ def _differences(again: Any, written: Any, place: str) -> Iterator[str]:
 def _same(again: float, written: float) -> bool:
     """Whether two numbers are equal but for rounding; NaN never is."""
     return math.isclose(again, written, rel_tol=0, abs_tol=TOLERANCE)
+
+
+GroupThresholds = Mapping[tuple[TaxonomyName, RollUp], Thresholds]
+"""What was fitted on val, by taxonomy and way of rolling up: small, so that val itself can be let go."""
+
+
+def fit_groups(checkpoint: Checkpoint, val: Evidence) -> GroupThresholds:
+    """The thresholds of every taxonomy that the run's labels have."""
+    settings = checkpoint.thresholds.settings
+    return {
+        (taxonomy, how): fit_thresholds(
+            tuple(TAXONOMIES[taxonomy]),
+            roll_up_labels(val.y_true, val.labels, taxonomy),
+            roll_up_probabilities(val.y_prob, val.labels, taxonomy, how),
+            settings,
+            resamples=0,
+        )
+        for taxonomy in applicable(val.labels)
+        for how in ROLL_UPS
+    }
+
+
+def check_taxonomies(
+    checkpoint: Checkpoint, test: Evidence, fitted: GroupThresholds, report: ValidationReport
+) -> None:
+    """Compare what metrics.json says of coarser taxonomies, but for intervals, with the test predictions."""
+    for (taxonomy, how), thresholds in fitted.items():
+        scores = scores_of(
+            roll_up_labels(test.y_true, test.labels, taxonomy),
+            roll_up_probabilities(test.y_prob, test.labels, taxonomy, how),
+            thresholds,
+        )
+        place = f"taxonomies.{taxonomy}.{how}"
+        compare(
+            checkpoint.path / METRICS,
+            place,
+            scores,
+            checkpoint.metrics.taxonomies[taxonomy][how].as_json(),
+            "test",
+            report,
+        )
+
+
+RECOMPUTE_TOLERANCE = 1e-5
+"""Of probabilities in fp32: other batches and other processors round otherwise, by less."""
+
+
+def check_weights(checkpoint: Checkpoint, test: Evidence, report: ValidationReport) -> None:
+    """Compare the file's probabilities of its sampled rows with what the weights say now, in fp32."""
+    if not report.sound(checkpoint.path) or not len(test.sample.texts):
+        return  # damaged weights are not run
+    # Here and not above: nothing else of a validation loads torch.
+    from goemo_cli.ml.models.classifier import load_classifier
+
+    with report.guard(checkpoint.path):
+        y_prob = load_classifier(checkpoint).predict_proba(test.sample.texts)
+        off = np.abs(y_prob - test.y_prob[test.sample.rows])
+        largest, n_off = float(off.max()), int((~(off <= RECOMPUTE_TOLERANCE)).any(axis=1).sum())
+        report.recomputed[str(checkpoint.run)] = largest
+        report.check(
+            f"{len(off)} rows recomputed, largest difference {largest:.1e}",
+            test.path,
+            holds=n_off == 0,
+            otherwise=f"is not what the weights of {checkpoint.run} say: probabilities of {n_off} of {len(off)} "
+            f"recomputed rows differ, by up to {largest:.1e}",
+        )

@@ -1,4 +1,4 @@
-"""Statistics and figures against the files they were made from: a source that changed makes them stale."""
+"""Statistics, figures and reports against the files they were made from: a source that changed makes them stale."""
 
 from collections.abc import Collection, Mapping
 from pathlib import Path, PurePosixPath
@@ -9,6 +9,8 @@ from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.files import PARTIAL_PREFIX, is_as_sealed, read_json_object, sha256_file
 from goemo_cli.core.layout import Layout
+from goemo_cli.services.report.sources import is_as_sealed as is_report_as_sealed
+from goemo_cli.services.report.sources import report_sources
 from goemo_cli.services.validation.report import ValidationReport
 
 _COMPARED_COLUMNS = (("a_source", "a_sha256"), ("b_source", "b_sha256"))
@@ -100,7 +102,7 @@ class SourceChecker:
                 self._layout.per_class_metrics(checkpoint.run),
             )
         }
-        for name, digest in checkpoint.manifest_json.get("outputs", {}).items():
+        for name, digest in checkpoint.manifest.outputs.items():
             path = own.get(self._layout.shown(self._layout.root / name))
             if path is None:
                 self._report.problem(
@@ -178,3 +180,18 @@ def _texts(path: Path, value: Mapping[str, Any], key: str) -> dict[str, str]:
     if not isinstance(found, dict) or not all(isinstance(one, str) for one in found.values()):
         raise CorruptArtifactError(path, f"{key} is not an object of texts")
     return found
+
+
+def check_reports(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
+    """Compare reports with their own SHA-256 and with the files that they were made from."""
+    for path in (layout.report_page, layout.report_results):
+        if path.is_file():
+            with report.guard(path):
+                recorded = report_sources(path)
+                report.check(
+                    "as it was written",
+                    path,
+                    holds=is_report_as_sealed(path),
+                    otherwise="was edited, or is of an earlier version; renew: goemo report",
+                )
+                sources.check(path, recorded, "goemo report")
