@@ -1,7 +1,7 @@
 """The JSON files of a run as typed documents: one reader, one writer, one kind of error for a wrong value."""
 
 from pathlib import Path
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
 
@@ -402,3 +402,70 @@ class Manifest(Document):
         run = RunName.parse(self.run)
         assert run  # checked when the manifest was read
         return run
+
+
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class ThresholdValues(Document):
+    """thresholds.json: the thresholds of a run, and the settings they were fitted with."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    fitted_on: Literal["val"]
+    """Thresholds that were fitted on test would spoil its scores."""
+    rule: str
+    objective: str
+    beta: float
+    floor: float | None
+    shrinkage: float
+    never_empty: bool
+    top_k: int | None
+    global_: Fraction = Field(alias="global")
+    global_ci: Annotated[tuple[Fraction, Fraction], Strict(False)]
+    per_label: dict[str, Fraction]
+    per_label_ci: dict[str, Annotated[tuple[Fraction, Fraction], Strict(False)]] | None
+    n_positives: dict[str, int]
+
+
+class LabelCalibration(Document):
+    """How the probabilities of one label are calibrated."""
+
+    intercept: float
+    slope: float = Field(gt=0)
+    """Positive, so that the ranking of a label stays."""
+    n_positives: int
+
+
+class CalibrationValues(Document):
+    """calibration.json: two numbers per label, and what they were fitted on."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    method: Literal["platt", "temperature"]
+    fitted_on: Literal["val"]
+    source: dict[str, str] = Field(default_factory=dict)
+    """The predictions file: file, sha256, split_sha256."""
+    per_label: dict[str, LabelCalibration]
+    kept: dict[str, str]
+    """Labels whose probabilities stay as they are, with the reason."""
+
+
+class Pins(Document):
+    """pinned.json: runs that are never removed, in the order in which they were pinned."""
+
+    schema_version: int = SCHEMA_VERSION
+    pinned: list[str]
+
+
+class LockHolder(Document):
+    """The lock file of a run: the process that changes it."""
+
+    pid: int
+    host: str
+    started: float
+    """When the process was started, in seconds since 1970, since process numbers are used again."""
+    command: str
+
+    def __str__(self) -> str:
+        return f"{self.command} (process {self.pid} on {self.host})"

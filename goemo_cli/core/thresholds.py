@@ -2,14 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
 from pydantic import ValidationError
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
+from goemo_cli.core.documents import ThresholdValues, faults
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
-from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.schema import RULES, SCHEMA_VERSION
 from goemo_cli.core.settings import ThresholdSettings
 
@@ -81,7 +81,7 @@ class Thresholds:
     global_ci: tuple[float, float] = (0.0, 1.0)
     """95 % interval of the global threshold over resampled rows of val."""
     per_label_ci: DoubleArray | None = None
-    """The same of each label's, (2, n_labels); None where unknown."""
+    """The same of each label's, (2, n_labels); None if unknown."""
     fitted_on: str = "val"
 
     @property
@@ -117,20 +117,17 @@ class Thresholds:
     def write(self, path: Path, *, run: str) -> None:
         """Write thresholds.json."""
         intervals = None if self.per_label_ci is None else self.per_label_ci.T.tolist()
-        write_json(
-            path,
-            {
-                "schema_version": SCHEMA_VERSION,
-                "run": run,
-                "fitted_on": self.fitted_on,
-                **self.settings.model_dump(),
-                "global": self.global_threshold,
-                "global_ci": list(self.global_ci),
-                "per_label": dict(zip(self.labels, self.per_label.tolist(), strict=True)),
-                "per_label_ci": intervals and dict(zip(self.labels, intervals, strict=True)),
-                "n_positives": dict(zip(self.labels, self.n_positives, strict=True)),
-            },
-        )
+        ThresholdValues(
+            schema_version=SCHEMA_VERSION,
+            run=run,
+            fitted_on="val",
+            **self.settings.model_dump(),
+            global_=self.global_threshold,
+            global_ci=self.global_ci,
+            per_label=dict(zip(self.labels, self.per_label.tolist(), strict=True)),
+            per_label_ci=intervals and dict(zip(self.labels, intervals, strict=True)),
+            n_positives=dict(zip(self.labels, self.n_positives, strict=True)),
+        ).write(path)
 
     @classmethod
     def read(cls, path: Path, labels: tuple[str, ...]) -> Self:
@@ -140,40 +137,25 @@ class Thresholds:
             CorruptArtifactError: keys are missing, labels differ, a threshold is outside [0, 1], a rule or an
                 objective is unknown, or it was fitted on something other than val.
         """
-        values = read_json_object(path)
+        values = ThresholdValues.read(path)
+        for by_label in (values.per_label, values.n_positives, values.per_label_ci or dict.fromkeys(labels)):
+            if tuple(by_label) != labels:
+                raise CorruptArtifactError(
+                    path, "names other labels than the checkpoint, or in another order"
+                )
         try:
-            intervals = values["per_label_ci"]
-            found = cls(
-                labels=labels,
-                global_threshold=_fraction(values["global"]),
-                per_label=np.asarray([_fraction(values["per_label"][label]) for label in labels]),
-                n_positives=tuple(int(values["n_positives"][label]) for label in labels),
-                settings=ThresholdSettings(**{name: values[name] for name in ThresholdSettings.model_fields}),
-                global_ci=_interval(values["global_ci"]),
-                per_label_ci=intervals and np.asarray([_interval(intervals[label]) for label in labels]).T,
-                fitted_on=str(values["fitted_on"]),
+            settings = ThresholdSettings(
+                **{name: getattr(values, name) for name in ThresholdSettings.model_fields}
             )
-            same_order = tuple(values["per_label"]) == labels
         except ValidationError as error:
-            wrong = error.errors()[0]
-            where = ".".join(map(str, wrong["loc"])) or "its settings"
-            raise CorruptArtifactError(path, f"{where}: {wrong['msg']}") from error
-        except (KeyError, TypeError, ValueError) as error:
-            raise CorruptArtifactError(path, f"is not a thresholds file ({error!r})") from error
-        if not same_order:
-            raise CorruptArtifactError(path, "names other labels than the checkpoint, or in another order")
-        if found.fitted_on != "val":
-            raise CorruptArtifactError(path, f"was fitted on {found.fitted_on!r}; only val is honest")
-        return found
-
-
-def _fraction(value: Any) -> float:
-    number = float(value)
-    if not 0 <= number <= 1:
-        raise ValueError(f"{number} is not between 0 and 1")
-    return number
-
-
-def _interval(values: Any) -> tuple[float, float]:
-    low, high = values
-    return _fraction(low), _fraction(high)
+            raise CorruptArtifactError(path, faults(error)[0]) from error
+        intervals = values.per_label_ci
+        return cls(
+            labels=labels,
+            global_threshold=values.global_,
+            per_label=np.asarray(list(values.per_label.values())),
+            n_positives=tuple(values.n_positives.values()),
+            settings=settings,
+            global_ci=values.global_ci,
+            per_label_ci=None if intervals is None else np.asarray(list(intervals.values())).T,
+        )

@@ -168,12 +168,12 @@ def test_the_file_says_what_it_was_fitted_on(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"fitted_on": "test"}, "fitted on 'test'; only val is honest"),
-        ({"method": "isotonic"}, "unknown method 'isotonic'"),
+        ({"fitted_on": "test"}, "fitted_on should be 'val'"),
+        ({"method": "isotonic"}, "method should be 'platt' or 'temperature'"),
         ({"run": "tiny-20250101-000001"}, "is of run tiny-20250101-000001"),
-        ({"per_label": {}}, "is not a calibration file"),
-        ({"per_label": []}, "is not a calibration file"),
-        ({"kept": None}, "is not a calibration file"),
+        ({"per_label": {}}, "other labels than the checkpoint"),
+        ({"per_label": []}, "per_label should be a valid dictionary"),
+        ({"kept": None}, "kept should be a valid dictionary"),
     ],
 )
 def test_a_file_that_cannot_be_trusted_is_refused(tmp_path: Path, change: dict[str, Any], reason: str):
@@ -184,7 +184,8 @@ def test_a_file_that_cannot_be_trusted_is_refused(tmp_path: Path, change: dict[s
 
 
 @pytest.mark.parametrize(
-    ("slope", "reason"), [(0, "slope of joy is not positive"), (-1, "slope of joy"), ("1e999", "not finite")]
+    ("slope", "reason"),
+    [(0, r"joy\.slope should be greater than 0"), (-1, r"joy\.slope should be"), ("1e999", "valid number")],
 )
 def test_a_slope_that_would_turn_the_ranking_is_refused(tmp_path: Path, slope: object, reason: str):
     path = written(tmp_path)

@@ -7,17 +7,19 @@ import socket
 import subprocess
 import sys
 import time
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import psutil
 import pytest
 
+from goemo_cli.core.documents import LockHolder
 from goemo_cli.core.errors import BusyError
-from goemo_cli.services.runs.locks import UNKNOWN, UNSEEN_HOURS, Holder, held, holder_of
+from goemo_cli.services.runs.locks import UNKNOWN, UNSEEN_HOURS, held, holder_of
 
-HERE = Holder(os.getpid(), socket.gethostname(), psutil.Process().create_time(), "goemo test")
+HERE = LockHolder(
+    pid=os.getpid(), host=socket.gethostname(), started=psutil.Process().create_time(), command="goemo test"
+)
 
 
 @pytest.fixture
@@ -57,14 +59,14 @@ def test_a_lock_names_its_holder_and_leaves_no_file(folder: Path) -> None:
 def test_a_released_lock_counts_if_its_process_may_live(
     folder: Path, change: dict[str, Any], is_held: bool
 ) -> None:
-    holder = replace(HERE, **change)
-    left_behind(folder, json.dumps(asdict(holder)))
+    holder = HERE.model_copy(update=change)
+    left_behind(folder, json.dumps(holder.as_json()))
     assert holder_of(folder) == (holder if is_held else None)
 
 
 def test_a_process_on_another_machine_counts_while_its_run_changes(folder: Path) -> None:
-    holder = replace(HERE, host="elsewhere")
-    path = left_behind(folder, json.dumps(asdict(holder)))
+    holder = HERE.model_copy(update={"host": "elsewhere"})
+    path = left_behind(folder, json.dumps(holder.as_json()))
     (folder / "weights.bin").touch()
     old = time.time() - UNSEEN_HOURS * 3600 - 1
     os.utime(path, (old, old))

@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, Self, cast, get_args
+from typing import Literal, Self, get_args
 
 import numpy as np
 
 from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatArray
+from goemo_cli.core.documents import CalibrationValues, LabelCalibration
 from goemo_cli.core.errors import CorruptArtifactError
-from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.schema import SCHEMA_VERSION
 
 CALIBRATION = "calibration.json"
@@ -105,27 +105,19 @@ class Calibrator:
             run: whose probabilities it is for.
             source: the predictions file it was fitted on: file, sha256, split_sha256.
         """
-        write_json(
-            path,
-            {
-                "schema_version": SCHEMA_VERSION,
-                "run": run,
-                "method": self.method,
-                "fitted_on": self.fitted_on,
-                "source": dict(source),
-                "per_label": {
-                    label: {"intercept": intercept, "slope": slope, "n_positives": positives}
-                    for label, intercept, slope, positives in zip(
-                        self.labels,
-                        self.intercept.tolist(),
-                        self.slope.tolist(),
-                        self.n_positives,
-                        strict=True,
-                    )
-                },
-                "kept": dict(self.kept),
+        rows = zip(self.labels, self.intercept.tolist(), self.slope.tolist(), self.n_positives, strict=True)
+        CalibrationValues(
+            schema_version=SCHEMA_VERSION,
+            run=run,
+            method=self.method,
+            fitted_on="val",
+            source=dict(source),
+            per_label={
+                label: LabelCalibration(intercept=intercept, slope=slope, n_positives=positives)
+                for label, intercept, slope, positives in rows
             },
-        )
+            kept=dict(self.kept),
+        ).write(path)
 
     @classmethod
     def read(cls, path: Path, labels: tuple[str, ...], *, run: str) -> Self:
@@ -135,42 +127,17 @@ class Calibrator:
             CorruptArtifactError: keys are missing, labels or run differ, a number is not finite, a slope is not
                 positive, or it was fitted on something other than val.
         """
-        values = read_json_object(path)
-        try:
-            rows = values["per_label"]
-            found = cls(
-                labels=labels,
-                method=cast(Method, values["method"]),
-                intercept=_finite(rows[label]["intercept"] for label in labels),
-                slope=_finite(rows[label]["slope"] for label in labels),
-                n_positives=tuple(int(rows[label]["n_positives"]) for label in labels),
-                kept={str(label): str(reason) for label, reason in values["kept"].items()},
-                fitted_on=str(values["fitted_on"]),
-            )
-            same_order, of_run = tuple(rows) == labels, str(values["run"])
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise CorruptArtifactError(path, f"is not a calibration file ({error!r})") from error
-        if fault := _fault(found, same_order=same_order, of_run=of_run, run=run):
-            raise CorruptArtifactError(path, fault)
-        return found
-
-
-def _fault(found: Calibrator, *, same_order: bool, of_run: str, run: str) -> str | None:
-    if not same_order:
-        return "names other labels than the checkpoint, or in another order"
-    if of_run != run:
-        return f"is of run {of_run}, not {run}"
-    if found.method not in METHODS:
-        return f"unknown method {found.method!r}"
-    if found.fitted_on != "val":
-        return f"was fitted on {found.fitted_on!r}; only val is honest"
-    if (found.slope <= 0).any():
-        return f"the slope of {found.labels[int((found.slope <= 0).argmax())]} is not positive"
-    return None
-
-
-def _finite(values: Any) -> DoubleArray:
-    numbers = np.asarray([float(value) for value in values], dtype=np.float64)
-    if not np.isfinite(numbers).all():
-        raise ValueError("a number is not finite")
-    return numbers
+        values = CalibrationValues.read(path)
+        if tuple(values.per_label) != labels:
+            raise CorruptArtifactError(path, "names other labels than the checkpoint, or in another order")
+        if values.run != run:
+            raise CorruptArtifactError(path, f"is of run {values.run}, not {run}")
+        rows = values.per_label.values()
+        return cls(
+            labels=labels,
+            method=values.method,
+            intercept=np.asarray([row.intercept for row in rows], dtype=np.float64),
+            slope=np.asarray([row.slope for row in rows], dtype=np.float64),
+            n_positives=tuple(row.n_positives for row in rows),
+            kept=values.kept,
+        )

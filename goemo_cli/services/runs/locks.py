@@ -12,11 +12,12 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
+from pydantic import ValidationError
 
+from goemo_cli.core.documents import LockHolder
 from goemo_cli.core.errors import BusyError
 from goemo_cli.core.files import write_into
 from goemo_cli.services.runs.files import last_change
@@ -31,21 +32,7 @@ _NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
 """What file systems without locks answer."""
 
 
-@dataclass(frozen=True)
-class Holder:
-    """The process that holds a lock."""
-
-    pid: int
-    host: str
-    started: float
-    """When the process was started, in seconds since 1970: numbers of processes are used again."""
-    command: str
-
-    def __str__(self) -> str:
-        return f"{self.command} (process {self.pid} on {self.host})"
-
-
-UNKNOWN = Holder(0, "this machine", 0.0, "another process")
+UNKNOWN = LockHolder(pid=0, host="this machine", started=0.0, command="another process")
 
 
 @contextmanager
@@ -75,7 +62,7 @@ def held(folder: Path, command: str, *, wait: float = _WAIT_SECONDS) -> Iterator
         if holder := holder_of(folder):
             raise _busy(folder, holder) from error
     try:
-        write_into(path, json.dumps(asdict(_this_process(command))))
+        write_into(path, json.dumps(_this_process(command).as_json()))
         yield
     finally:
         with suppress(OSError):
@@ -83,7 +70,7 @@ def held(folder: Path, command: str, *, wait: float = _WAIT_SECONDS) -> Iterator
         lock.release()
 
 
-def holder_of(folder: Path) -> Holder | None:
+def holder_of(folder: Path) -> LockHolder | None:
     """The process that changes a run now; None if there is none, or it was killed."""
     path = _lock_path(folder)
     try:
@@ -101,7 +88,7 @@ def holder_of(folder: Path) -> Holder | None:
     return None
 
 
-def _busy(folder: Path, holder: Holder) -> BusyError:
+def _busy(folder: Path, holder: LockHolder) -> BusyError:
     return BusyError(f"{folder.name} is in use by {holder}; try again when it is done")
 
 
@@ -109,21 +96,21 @@ def _lock_path(folder: Path) -> Path:
     return folder.with_name(f".goemo-lock-{folder.name}")
 
 
-def _parsed(text: str) -> Holder | None:
+def _parsed(text: str) -> LockHolder | None:
     try:
-        return Holder(**json.loads(text))
-    except (ValueError, TypeError):
+        return LockHolder.model_validate_json(text)
+    except ValidationError:
         return None  # it is being written
 
 
-def _this_process(command: str) -> Holder:
+def _this_process(command: str) -> LockHolder:
     import psutil
 
     started = psutil.Process().create_time()
-    return Holder(os.getpid(), socket.gethostname(), started, command)
+    return LockHolder(pid=os.getpid(), host=socket.gethostname(), started=started, command=command)
 
 
-def _lives(holder: Holder) -> bool:
+def _lives(holder: LockHolder) -> bool:
     import psutil
 
     try:

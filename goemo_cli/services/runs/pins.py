@@ -1,8 +1,8 @@
-"""Runs that are to stay whatever is cleaned up: one small file below artifacts/models/."""
+"""Pinned runs, which are never removed: one small file below artifacts/models/."""
 
+from goemo_cli.core.documents import Pins
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.events import EventHandler, Warning, ignore
-from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
 
@@ -11,17 +11,14 @@ def pinned_runs(layout: Layout) -> tuple[str, ...]:
     """Names of the pinned runs, in the order in which they were pinned; also of runs that are no longer there.
 
     Raises:
-        CorruptArtifactError: the file is damaged. Nobody then knows what is pinned, so nothing may be removed.
+        CorruptArtifactError: the file is damaged. It is then unknown which runs are pinned, so nothing may be removed.
     """
     try:
-        names = read_json_object(layout.pins).get("pinned")
+        return tuple(Pins.read(layout.pins).pinned)
     except FileNotFoundError:
         return ()
     except OSError as error:
         raise CorruptArtifactError(layout.pins, f"cannot be read ({error.strerror})") from error
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise CorruptArtifactError(layout.pins, "is no list of pinned runs")
-    return tuple(names)
 
 
 def pinned_or_none(layout: Layout, on_event: EventHandler = ignore) -> frozenset[str]:
@@ -52,4 +49,4 @@ def unpin(run: str, *, layout: Layout) -> bool:
 
 
 def _write(layout: Layout, names: tuple[str, ...]) -> None:
-    write_json(layout.pins, {"schema_version": SCHEMA_VERSION, "pinned": list(names)})
+    Pins(schema_version=SCHEMA_VERSION, pinned=list(names)).write(layout.pins)
