@@ -1,7 +1,11 @@
 """metrics.json of runs that were never trained: complete, with scores of 0 or those that a test gives."""
 
+import copy
+from collections.abc import Callable
 from typing import Any
 
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents import Metrics
 from goemo_cli.core.schema import HISTORY_KEYS, PER_CLASS_COLUMNS, RANKING_KEYS, RULE_KEYS, RULES
 
 NO_SCORES: dict[str, Any] = {
@@ -51,3 +55,10 @@ def label_scores(emotion: str, **scores: Any) -> dict[str, Any]:
     """A row of the per-class metrics: 0 everywhere but for the scores that are given."""
     counts = dict.fromkeys(("support", "tp", "fp", "fn", "tn"), 0)
     return {**dict.fromkeys(PER_CLASS_COLUMNS, 0.0), **counts, "emotion": emotion, **scores}
+
+
+def change_metrics(checkpoint: Checkpoint, change: Callable[[dict[str, Any]], object]) -> None:
+    """Change the metrics of an opened checkpoint, not those of its file."""
+    values = copy.deepcopy(checkpoint.metrics.as_json())
+    change(values)
+    checkpoint.__dict__["metrics"] = Metrics.model_validate(values)

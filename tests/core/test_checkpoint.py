@@ -63,7 +63,7 @@ def test_a_finished_checkpoint_opens_and_says_what_it_is(make_checkpoint: Make):
     assert opened.labels == ("anger", "joy")
     assert opened.kind == "tiny"
     assert opened.config.model.name == "tiny"
-    assert opened.metrics_json["run"] == str(opened.run)
+    assert opened.metrics.run == str(opened.run)
     assert opened.thresholds.per_label.tolist() == [0.25, 0.25]
     assert list(opened.hash_faults()) == []
     opened.require_intact()
@@ -88,7 +88,7 @@ def test_leftovers_of_a_killed_write_are_not_in_the_manifest(make_checkpoint: Ma
     (made.path / "deep").mkdir()
     (made.path / "deep" / "kept.json").write_text("{}")
     again = write_manifest(made.path, run=made.run, kind="tiny", labels=made.labels, parents={})
-    assert set(again.manifest_json["files"]) == {*made.manifest_json["files"], "deep/kept.json"}
+    assert set(again.manifest.files) == {*made.manifest.files, "deep/kept.json"}
 
 
 def test_no_folder_is_no_checkpoint(tmp_path: Path):

@@ -27,6 +27,7 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
 from goemo_cli.services.validation.checkpoints import check_checkpoint, check_recorded_splits
+from tests.metrics_documents import change_metrics
 
 
 @pytest.fixture(scope="module")
@@ -352,7 +353,7 @@ def test_weights_with_nan_are_told_by_recomputing(root: Path) -> None:
         name = next(key for key in weights if key in ("classifier.bias", "intercepts"))
         weights[name][3] = float("nan")
         save_file(weights, path, metadata={"format": "pt"})
-        parents, labels = checkpoint.manifest_json["parents"], checkpoint.labels
+        parents, labels = checkpoint.manifest.parents, checkpoint.labels
         write_manifest(path.parent, run=checkpoint.run, kind=checkpoint.kind, labels=labels, parents=parents)
     report = validate_artifacts(Layout(root), recompute=20)
     assert sorted(one.path.name for one in report.problems) == ["model.safetensors", "tfidf.safetensors"]
@@ -366,7 +367,7 @@ def test_labels_out_of_their_place_over_published_rows_are_named(root: Path) -> 
     found = []
     for checkpoint in (sound, moved):
         report = ValidationReport(root)
-        checkpoint.metrics_json["data"]["split_sha256"]["val"] = SPLIT_SHA256["val"]
+        change_metrics(checkpoint, lambda it: it["data"]["split_sha256"].update(val=SPLIT_SHA256["val"]))
         check_recorded_splits(checkpoint, report)
         found.append([problem.message for problem in report.problems])
     assert found[0] == []

@@ -17,6 +17,7 @@ from goemo_cli.services.validation import predictions as reading
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.services.validation.predictions import Evidence, check_predictions
 from goemo_cli.services.validation.report import ValidationReport
+from tests.metrics_documents import change_metrics
 
 LABELS = ("anger", "joy")
 ROWS = 50
@@ -112,7 +113,7 @@ def test_a_recorded_size_that_the_file_cannot_hold_takes_no_memory(
     run: tuple[Checkpoint, Predictions, Path],
 ) -> None:
     checkpoint, _, path = run
-    checkpoint.metrics_json["data"]["sizes"]["test"] = 10**15
+    change_metrics(checkpoint, lambda it: it["data"]["sizes"].update(test=10**15))
     problems, evidence = checked(path, checkpoint, sampled=100)
     assert problems == [f"has {ROWS} rows, the test split {10**15}"]
     assert evidence is None
