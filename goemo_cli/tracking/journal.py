@@ -1,7 +1,7 @@
-"""The local journal of a run: one JSON line for everything a mirror is told, so that any mirror can be told again.
+"""The local journal of a run: one JSON line for every call of a tracker, so that a run can be sent to a tracker later.
 
-Lines are appended, each by one write, to a file that only ever grows; a line that a crash tore is not read. Whoever
-writes holds a lock that the kernel releases when the process ends, however it ends.
+Lines are appended, each by one write, to a file that only grows; an incomplete last line is skipped. The writer holds a
+lock that the kernel releases when the process ends, however it ends.
 """
 
 import base64
@@ -13,21 +13,187 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Literal
 
+from pydantic import Field, InstanceOf, TypeAdapter, ValidationError
+
+from goemo_cli.core.documents import Document, faults
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
 from goemo_cli.core.events import Histogram
 from goemo_cli.core.files import path_from_root
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
+from goemo_cli.tracking.base import Artifact, Chart, Picture, Table, Tracker
 
-Record = Mapping[str, Any]
-"""A line: `kind` and what belongs to it."""
+Numbers = dict[str, int | float | None]
+Text = InstanceOf[str]
+"""May contain the surrogates of bytes that are not UTF-8, which pydantic's own check of texts refuses."""
+
+
+class StartLine(Document):
+    """The first line: the run and its settings."""
+
+    kind: Literal["start"]
+    run: str
+    mirror_id: str
+    settings: dict[str, Any]
+    facts: dict[str, Any]
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Start a tracker."""
+        if run := RunName.parse(self.run):
+            tracker.start(run, self.settings, self.facts)
+
+
+class LogLine(Document):
+    """Numbers of a step or an epoch."""
+
+    kind: Literal["log"]
+    step: int
+    epoch: int | None
+    values: dict[str, int | float]
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Log the numbers."""
+        tracker.log(self.values, step=self.step, epoch=self.epoch)
+
+
+class EventLine(Document):
+    """Something that happened, with its numbers."""
+
+    kind: Literal["event"]
+    name: str
+    values: Numbers
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Log the event."""
+        tracker.event(self.name, self.values)  # type: ignore[arg-type]
+
+
+class TableLine(Document):
+    """A table with its rows."""
+
+    kind: Literal["table"]
+    step: int
+    name: str
+    columns: list[str]
+    rows: list[list[Any]]
+    chart: Chart | None
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Show the table."""
+        tracker.table(Table(self.name, tuple(self.columns), self.rows, self.chart), step=self.step)
+
+
+class PictureLine(Document):
+    """An image."""
+
+    kind: Literal["picture"]
+    step: int
+    name: str
+    png: str
+    """Base64."""
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Show the image."""
+        tracker.picture(Picture(self.name, base64.b64decode(self.png)), step=self.step)
+
+
+class HistogramsLine(Document):
+    """Distributions by name: the fields of `Histogram`."""
+
+    kind: Literal["histograms"]
+    step: int
+    values: dict[str, dict[str, Any]]
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Show the distributions."""
+        histograms = {name: Histogram(**fields) for name, fields in self.values.items()}
+        tracker.histograms(histograms, step=self.step)
+
+
+class TextLine(Document):
+    """A piece of a text."""
+
+    kind: Literal["text"]
+    name: str
+    text: Text
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Append to the text."""
+        tracker.write(self.name, self.text)
+
+
+class FileLine(Document):
+    """A file, by its path from the root."""
+
+    kind: Literal["file"]
+    name: str
+    path: Text
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Copy the file."""
+        tracker.save(root / self.path, name=self.name)
+
+
+class ArtifactLine(Document):
+    """An artifact, with the paths of its files from the root."""
+
+    kind: Literal["artifact"]
+    name: str
+    type: str
+    files: dict[str, Text]
+    texts: dict[str, Text]
+    metadata: dict[str, Any]
+    aliases: list[str]
+    is_input: bool
+
+    def artifact(self, root: Path) -> Artifact:
+        """The artifact below a root."""
+        return Artifact(
+            name=self.name,
+            type=self.type,
+            files={name: root / path for name, path in self.files.items()},
+            texts=self.texts,
+            metadata=self.metadata,
+            aliases=tuple(self.aliases),
+            is_input=self.is_input,
+        )
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Copy the artifact."""
+        tracker.artifact(self.artifact(root))
+
+
+class FinishLine(Document):
+    """The last line: the final numbers."""
+
+    kind: Literal["finish"]
+    summary: Numbers
+    exit_code: int
+
+    def send(self, tracker: Tracker, root: Path) -> None:
+        """Finish the tracker."""
+        tracker.finish(self.summary, exit_code=self.exit_code)  # type: ignore[arg-type]
+
+
+Line = (
+    StartLine
+    | LogLine
+    | EventLine
+    | TableLine
+    | PictureLine
+    | HistogramsLine
+    | TextLine
+    | FileLine
+    | ArtifactLine
+    | FinishLine
+)
+_LINE: TypeAdapter[Line] = TypeAdapter(Annotated[Line, Field(discriminator="kind")])
 
 
 def journal_path(folder: Path, run: RunName) -> Path:
-    """Where the journal of a run lies in a folder of journals."""
+    """The path of a run's journal in a folder of journals."""
     return folder / f"{run}.jsonl"
 
 
@@ -35,9 +201,9 @@ class JournalTracker(Tracker):
     """Writes the journal.
 
     Args:
-        folder: of all journals.
+        folder: for all journals.
         root: files below it are recorded relative to it, so that a moved project stays readable.
-        mirror_id: what a W&B run of this journal is or will be called.
+        mirror_id: the id of the W&B run, which may be created later.
     """
 
     def __init__(self, folder: Path, *, root: Path, mirror_id: str) -> None:
@@ -45,7 +211,7 @@ class JournalTracker(Tracker):
         self._handle: int | None = None
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Create the file; an OSError if that cannot be. A file of that name is of a run that is gone: names are claimed."""
+        """Create the file, or raise an OSError. An existing one is from a removed run, since each run claims its name."""
         self.folder.mkdir(parents=True, exist_ok=True)
         path = journal_path(self.folder, run)
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
@@ -68,7 +234,7 @@ class JournalTracker(Tracker):
         self._write("event", name=name, values=values)
 
     def table(self, table: Table, *, step: int) -> None:
-        """Write a table, rows and all."""
+        """Write a table with its rows."""
         rows = [list(row) for row in table.rows]
         self._write("table", step=step, name=table.name, columns=table.columns, rows=rows, chart=table.chart)
 
@@ -79,18 +245,22 @@ class JournalTracker(Tracker):
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
         """Write counts and edges."""
-        self._write("histograms", step=step, values={name: asdict(one) for name, one in histograms.items()})
+        self._write(
+            "histograms",
+            step=step,
+            values={name: asdict(histogram) for name, histogram in histograms.items()},
+        )
 
     def write(self, name: str, text: str) -> None:
         """Write a piece of a text."""
         self._write("text", name=name, text=text)
 
     def save(self, path: Path, *, name: str) -> None:
-        """Write where a file lies."""
+        """Write the path of a file."""
         self._write("file", name=name, path=self._shown(path))
 
     def artifact(self, artifact: Artifact) -> None:
-        """Write where the files of an artifact lie."""
+        """Write the paths of an artifact's files."""
         self._write(
             "artifact",
             name=artifact.name,
@@ -103,7 +273,7 @@ class JournalTracker(Tracker):
         )
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
-        """Write the last line and let go of the file."""
+        """Write the last line and release the file."""
         if self._handle is None:
             return
         try:
@@ -126,7 +296,7 @@ class JournalTracker(Tracker):
             if os.write(self._handle, line) < len(line):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(self.folder))
         except OSError:
-            self._close()  # whoever completes the run later must be able to hold the file
+            self._close()  # so that `goemo sync` can hold the file
             raise
 
     def _shown(self, path: Path) -> str:
@@ -135,157 +305,98 @@ class JournalTracker(Tracker):
 
 @dataclass(frozen=True)
 class Journal:
-    """A journal as it was read."""
+    """The content of a journal."""
 
     path: Path
     run: RunName
     mirror_id: str
     settings: Mapping[str, Any]
     facts: Mapping[str, Any]
-    records: tuple[Record, ...]
-    """All lines but the first."""
+    lines: tuple[Line, ...]
+    """All lines after the first."""
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run came to its end, good or bad."""
-        return bool(self.records) and self.records[-1]["kind"] == "finish"
+        """Whether the run ended and recorded it, as finished or failed."""
+        return bool(self.lines) and isinstance(self.lines[-1], FinishLine)
 
     @property
-    def summary(self) -> Mapping[str, float]:
-        """The final numbers; empty where the run did not come to its end."""
-        return self.records[-1]["summary"] if self.is_finished else {}
+    def summary(self) -> Numbers:
+        """The final numbers; empty if the run did not record its end."""
+        last = self.lines[-1] if self.lines else None
+        return last.summary if isinstance(last, FinishLine) else {}
 
     @property
     def last_step(self) -> int:
-        """The last step with numbers; -1 if there are none."""
-        return max((record["step"] for record in self.records if "step" in record), default=-1)
+        """The last step with numbers; -1 if there is none."""
+        stepped = (LogLine, TableLine, PictureLine, HistogramsLine)
+        return max((line.step for line in self.lines if isinstance(line, stepped)), default=-1)
 
     def files(self, root: Path) -> dict[str, Path]:
-        """Mirrored files by the name they have there."""
-        return {one["name"]: root / one["path"] for one in self.records if one["kind"] == "file"}
+        """Copied files by their name in the tracker."""
+        return {line.name: root / line.path for line in self.lines if isinstance(line, FileLine)}
 
     @property
     def texts(self) -> dict[str, str]:
-        """Whole texts by the name they have in the mirror."""
+        """Complete texts by their name in the tracker."""
         found: dict[str, str] = {}
-        for one in self.records:
-            if one["kind"] == "text":
-                found[one["name"]] = found.get(one["name"], "") + one["text"]
+        for line in self.lines:
+            if isinstance(line, TextLine):
+                found[line.name] = found.get(line.name, "") + line.text
         return found
 
     def artifacts(self, root: Path) -> list[Artifact]:
-        """Mirrored artifacts in their order."""
-        return [artifact_of(one, root) for one in self.records if one["kind"] == "artifact"]
+        """Artifacts in their order."""
+        return [line.artifact(root) for line in self.lines if isinstance(line, ArtifactLine)]
 
 
 def read_journal(path: Path) -> Journal:
-    """A journal from its file; a torn last line is left out.
+    """Read a journal without an incomplete last line.
 
     Raises:
         NotFoundError: there is no such file.
-        CorruptArtifactError: a line is not what a journal holds.
+        CorruptArtifactError: a line is not a journal line.
     """
     if not path.is_file():
         raise NotFoundError(f"{path}: no journal; only runs of `goemo train` have one")
-    records = [parse_line(path, line) for line in complete_lines(path)]
-    start: Record = records[0] if records else {}
-    run = RunName.parse(str(start.get("run")))
-    if start.get("kind") != "start" or run is None or not isinstance(start.get("mirror_id"), str):
+    lines = [parse_line(path, line) for line in complete_lines(path)]
+    start = lines[0] if lines else None
+    run = RunName.parse(start.run) if isinstance(start, StartLine) else None
+    if not isinstance(start, StartLine) or run is None:
         raise CorruptArtifactError(path, "does not begin as a journal begins")
-    return Journal(path, run, start["mirror_id"], start["settings"], start["facts"], tuple(records[1:]))
+    return Journal(path, run, start.mirror_id, start.settings, start.facts, tuple(lines[1:]))
 
 
 def complete_lines(path: Path, start: int = 0) -> list[bytes]:
-    """The whole lines from a byte position on, with their line ends."""
+    """The complete lines from a byte position on, with their line ends."""
     with path.open("rb") as stream:
         stream.seek(start)
         lines = stream.read().splitlines(keepends=True)
     return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
 
 
-def parse_line(path: Path, line: bytes) -> Record:
-    """One record.
+def parse_line(path: Path, line: bytes) -> Line:
+    """One line of a journal.
 
     Raises:
-        CorruptArtifactError: the line holds none.
+        CorruptArtifactError: it is not a journal line.
     """
     try:
-        record = json.loads(line.decode("utf-8", "surrogatepass"))
+        return _LINE.validate_python(json.loads(line.decode("utf-8", "surrogatepass")))
+    except ValidationError as error:
+        raise CorruptArtifactError(
+            path, f"has a line that is not a journal line ({faults(error)[0]})"
+        ) from error
     except (ValueError, RecursionError) as error:
         raise CorruptArtifactError(path, f"has a line that is not JSON ({error})") from error
-    if not isinstance(record, dict) or not _KEYS.get(str(record.get("kind")), {""}) <= set(record):
-        raise CorruptArtifactError(path, "has a line that belongs to no journal")
-    return record
-
-
-_KEYS = {
-    "start": {"run", "mirror_id", "settings", "facts"},
-    "log": {"step", "epoch", "values"},
-    "event": {"name", "values"},
-    "table": {"step", "name", "columns", "rows", "chart"},
-    "picture": {"step", "name", "png"},
-    "histograms": {"step", "values"},
-    "text": {"name", "text"},
-    "file": {"name", "path"},
-    "artifact": {"name", "type", "files", "texts", "metadata", "aliases", "is_input"},
-    "finish": {"summary", "exit_code"},
-}
-
-
-def tell(tracker: Tracker, record: Record, *, root: Path) -> None:
-    """Tell a tracker what a record says.
-
-    Args:
-        tracker: told by the call that the record was made of.
-        record: as `parse_line` gives it.
-        root: what the record's paths are relative to.
-    """
-    kind = record["kind"]
-    if kind == "start":
-        run = RunName.parse(record["run"])
-        if run is not None:
-            tracker.start(run, record["settings"], record["facts"])
-    elif kind == "log":
-        tracker.log(record["values"], step=record["step"], epoch=record["epoch"])
-    elif kind == "event":
-        tracker.event(record["name"], record["values"])
-    elif kind == "table":
-        table = Table(record["name"], tuple(record["columns"]), record["rows"], record["chart"])
-        tracker.table(table, step=record["step"])
-    elif kind == "picture":
-        tracker.picture(Picture(record["name"], base64.b64decode(record["png"])), step=record["step"])
-    elif kind == "histograms":
-        found = {name: Histogram(**one) for name, one in record["values"].items()}
-        tracker.histograms(found, step=record["step"])
-    elif kind == "text":
-        tracker.write(record["name"], record["text"])
-    elif kind == "file":
-        tracker.save(root / record["path"], name=record["name"])
-    elif kind == "artifact":
-        tracker.artifact(artifact_of(record, root))
-    else:
-        tracker.finish(record["summary"], exit_code=record["exit_code"])
-
-
-def artifact_of(record: Record, root: Path) -> Artifact:
-    """The artifact that a record of that kind describes."""
-    return Artifact(
-        name=record["name"],
-        type=record["type"],
-        files={name: root / path for name, path in record["files"].items()},
-        texts=record["texts"],
-        metadata=record["metadata"],
-        aliases=tuple(record["aliases"]),
-        is_input=record["is_input"],
-    )
 
 
 @contextmanager
 def held(path: Path) -> Iterator[None]:
-    """Hold a journal, so that nobody else writes or mirrors it meanwhile.
+    """Hold a journal, so that no other process writes or uploads it.
 
     Raises:
-        BusyError: its run is still going, or somebody mirrors it.
+        BusyError: its run is still in training, or is being uploaded.
     """
     handle = os.open(path, os.O_RDONLY)
     try:
@@ -293,7 +404,7 @@ def held(path: Path) -> Iterator[None]:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise BusyError(
-                f"{path.stem} is still being trained or mirrored; try again when it is done"
+                f"{path.stem} is still being trained or uploaded; try again when it is done"
             ) from error
         yield
     finally:
@@ -301,5 +412,5 @@ def held(path: Path) -> Iterator[None]:
 
 
 def _plain(value: Any) -> Any:
-    """Numbers of numpy, and paths."""
+    """A number of numpy or a path as JSON."""
     return value.item() if hasattr(value, "item") else str(value)

@@ -1,6 +1,5 @@
 """The journal: what is written is told again word for word, and no crash makes it unreadable."""
 
-import json
 import subprocess
 import sys
 from pathlib import Path
@@ -9,9 +8,10 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
+from goemo_cli.core.events import Histogram
 from goemo_cli.core.names import RunName
-from goemo_cli.tracking.base import Artifact, Table
-from goemo_cli.tracking.journal import JournalTracker, held, journal_path, read_journal, tell
+from goemo_cli.tracking.base import Artifact, Picture, Table
+from goemo_cli.tracking.journal import JournalTracker, LogLine, held, journal_path, parse_line, read_journal
 
 RUN = RunName("tiny", "20260101-000000")
 
@@ -23,6 +23,9 @@ def written(root: Path, *, folder: str = "output/journal", finish: bool = True) 
     journal.log({"val/f1_macro": 0.1 + 0.2, "train/loss": float(np.float32(0.7))}, step=7, epoch=1)
     journal.log({"step/loss": 0.5}, step=8)
     journal.event("early_stopping", {"epoch": 1, "best_value": 0.3})
+    journal.write("output.log", "a line \udce9\n")
+    journal.picture(Picture("p", b"\x89PNG"), step=8)
+    journal.histograms({"gradients/a": Histogram((1, 2), 0.0, 1.0, 1.5, 1.25)}, step=8)
     journal.table(
         Table("t", ("text", "n"), [["a \u2028 line\n \udce9", None], ["b", 2]], "confusion"), step=9
     )
@@ -51,11 +54,13 @@ def test_what_is_written_is_read_and_told_again_word_for_word(tmp_path: Path) ->
         True,
         9,
     )
-    assert journal.records[0]["values"]["val/f1_macro"] == 0.1 + 0.2
+    first = journal.lines[0]
+    assert isinstance(first, LogLine)
+    assert first.values["val/f1_macro"] == 0.1 + 0.2
     assert journal.summary == {"best_epoch": 1}
     again = JournalTracker(tmp_path / "again", root=tmp_path, mirror_id="abcd1234")
     for line in path.read_bytes().splitlines():
-        tell(again, json.loads(line.decode("utf-8", "surrogatepass")), root=tmp_path)
+        parse_line(path, line).send(again, tmp_path)
     assert journal_path(tmp_path / "again", RUN).read_bytes() == path.read_bytes()
 
 
@@ -75,14 +80,21 @@ def test_a_journal_cut_anywhere_reads_as_what_was_whole(tmp_path: Path) -> None:
     for kept in range(len(lines[0]), len(whole), 97):
         path.write_bytes(whole[:kept])
         journal = read_journal(path)
-        assert len(journal.records) == whole[:kept].count(b"\n") - 1
+        assert len(journal.lines) == whole[:kept].count(b"\n") - 1
         assert not journal.is_finished
         assert journal.summary == {}
 
 
 @pytest.mark.parametrize(
     "line",
-    [b"no json\n", b"[1]\n", b'{"kind": "other"}\n', b'{"kind": "log", "step": 1}\n', b"\xff\xfe\n"],
+    [
+        b"no json\n",
+        b"[1]\n",
+        b'{"kind": "other"}\n',
+        b'{"kind": "log", "step": 1}\n',
+        b'{"kind": "log", "step": "1", "epoch": null, "values": {}}\n',
+        b"\xff\xfe\n",
+    ],
 )
 def test_a_line_that_no_journal_holds_is_named(tmp_path: Path, line: bytes) -> None:
     path = written(tmp_path)
@@ -133,7 +145,7 @@ def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         journal.log({"train/loss": float("nan")}, step=1)
     journal.finish({})
-    assert len(read_journal(journal_path(tmp_path, RUN)).records) == 1
+    assert len(read_journal(journal_path(tmp_path, RUN)).lines) == 1
 
 
 def test_a_full_disk_is_an_error_of_the_journal_and_of_nobody_else(tmp_path: Path) -> None:

@@ -19,7 +19,16 @@ from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import TrainResult, train
 from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
-from goemo_cli.tracking.journal import journal_path, read_journal
+from goemo_cli.tracking.journal import (
+    EventLine,
+    FinishLine,
+    HistogramsLine,
+    LogLine,
+    PictureLine,
+    TableLine,
+    journal_path,
+    read_journal,
+)
 from goemo_cli.tracking.redaction import without_places
 
 
@@ -47,20 +56,19 @@ def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path) -> No
     result, warnings = run(tmp_path, "logging.wandb.log_every=1", "training.early_stopping.min_delta=0.9",
                            "training.early_stopping.patience=1", epochs=5)  # fmt: skip
     journal = read_journal(journal_path(Layout(tmp_path).journals, result.run))
-    history, by_kind = result.metrics["history"], dict[str, list[Mapping[str, Any]]]()
-    for record in journal.records:
-        by_kind.setdefault(record["kind"], []).append(record)
+    history = result.metrics["history"]
+    logged = [line for line in journal.lines if isinstance(line, LogLine)]
     assert warnings == []
     assert result.metrics["wandb_run_id"] is None
-    epochs = [record for record in by_kind["log"] if record["epoch"]]
-    assert [record["values"]["val/f1_macro"] for record in epochs] == [one["val_f1_macro"] for one in history]
-    assert [record["step"] for record in epochs] == [2, 4]  # 64 comments in batches of 32
-    steps = [record["step"] for record in by_kind["log"] if "step/loss" in record["values"]]
+    epochs = [line for line in logged if line.epoch]
+    assert [line.values["val/f1_macro"] for line in epochs] == [one["val_f1_macro"] for one in history]
+    assert [line.step for line in epochs] == [2, 4]  # 64 comments in batches of 32
+    steps = [line.step for line in logged if "step/loss" in line.values]
     assert steps == [1, 2, 3, 4]
-    (stopped,) = by_kind["event"]
+    (stopped,) = (line for line in journal.lines if isinstance(line, EventLine))
     mean = sum(one["epoch_seconds"] for one in history) / 2
-    assert stopped["name"] == "early_stopping"
-    assert stopped["values"] == {
+    assert stopped.name == "early_stopping"
+    assert stopped.values == {
         "epoch": 2, "best_epoch": 1, "best_value": history[0]["val_f1_macro"], "epochs_saved": 3,
         "seconds_saved": pytest.approx(3 * mean),
     }  # fmt: skip
@@ -80,16 +88,16 @@ def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path) -> No
 def test_a_model_that_is_fitted_at_once_has_embeddings_and_nothing_to_watch(tmp_path: Path) -> None:
     asked = ("log_gradients", "watch_model", "log_embeddings")
     result, warnings = run(tmp_path, *(f"logging.wandb.{name}=true" for name in asked), model="tfidf")
-    records = read_journal(journal_path(Layout(tmp_path).journals, result.run)).records
+    lines = read_journal(journal_path(Layout(tmp_path).journals, result.run)).lines
     assert warnings == [
         "a model that is fitted at once has no gradients or weights to watch; none are logged"
     ]
-    assert not [record for record in records if record["kind"] == "histograms"]
-    pictures = {record["name"]: record["png"] for record in records if record["kind"] == "picture"}
+    assert not [line for line in lines if isinstance(line, HistogramsLine)]
+    pictures = {line.name: line.png for line in lines if isinstance(line, PictureLine)}
     assert list(pictures) == ["label_confusion", "embedding_projection"]
     assert all(base64.b64decode(png).startswith(b"\x89PNG") for png in pictures.values())
-    (embeddings,) = (record for record in records if record.get("chart") == "projector")
-    assert len(embeddings["rows"]) == len(result.predictions.read_text(encoding="utf-8").splitlines()) - 1
+    (embeddings,) = (line for line in lines if isinstance(line, TableLine) and line.chart == "projector")
+    assert len(embeddings.rows) == len(result.predictions.read_text(encoding="utf-8").splitlines()) - 1
 
 
 def test_a_picture_that_cannot_be_drawn_costs_a_warning(tmp_path: Path) -> None:
@@ -98,8 +106,8 @@ def test_a_picture_that_cannot_be_drawn_costs_a_warning(tmp_path: Path) -> None:
         rows = "".join(f"so {label} {split} {at},{label}\n" for at in range(4) for label in ("joy", "fear"))
         (tmp_path / f"{split}.csv").write_text(f"text,labels\n{rows}", encoding="utf-8")
     result, warnings = run(tmp_path, "logging.wandb.log_embeddings=true", model="tfidf", data=str(tmp_path))
-    records = read_journal(journal_path(Layout(tmp_path).journals, result.run)).records
-    assert [record["name"] for record in records if record["kind"] == "picture"] == ["label_confusion"]
+    lines = read_journal(journal_path(Layout(tmp_path).journals, result.run)).lines
+    assert [line.name for line in lines if isinstance(line, PictureLine)] == ["label_confusion"]
     (said,) = (one for one in warnings if "picture" in one)
     assert said.startswith("picture embedding_projection is not logged")
 
@@ -134,7 +142,7 @@ def test_a_run_that_does_not_end_is_told_of_with_its_exit_code(tmp_path: Path, s
         train(config(), layout=layout, tracker=open_tracker(config(), layout=layout), on_event=on_event)
     (path,) = layout.journals.iterdir()
     codes = {KeyboardInterrupt: 130, SystemExit: 143, RuntimeError: 1}
-    assert read_journal(path).records[-1] == {"kind": "finish", "summary": {}, "exit_code": codes[type(stop)]}
+    assert read_journal(path).lines[-1] == FinishLine(kind="finish", summary={}, exit_code=codes[type(stop)])
 
 
 def same_results(one: TrainResult, other: TrainResult) -> bool:

@@ -16,7 +16,7 @@ from goemo_cli.core.files import read_json_object, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.tracking.journal import complete_lines, parse_line
+from goemo_cli.tracking.journal import LogLine, StartLine, complete_lines, parse_line
 
 CONFIG, RESULT, LOG = "config.yaml", "result.json", "log.txt"
 _END_SECONDS = 20.0
@@ -65,11 +65,11 @@ class TrialProcess:
             self._journal = self._find_journal()
         if self._journal is None:
             return {}
-        records = [parse_line(self._journal, line) for line in complete_lines(self._journal)]
+        lines = [parse_line(self._journal, line) for line in complete_lines(self._journal)]
         return {
-            record["epoch"]: record["values"][key]
-            for record in records
-            if record["kind"] == "log" and record["epoch"] and key in record["values"]
+            line.epoch: line.values[key]
+            for line in lines
+            if isinstance(line, LogLine) and line.epoch and key in line.values
         }
 
     def stop(self) -> None:
@@ -87,7 +87,8 @@ class TrialProcess:
             if path.stat().st_mtime < self.started - 1:
                 self._passed_by.add(path)
             elif lines := complete_lines(path):
-                settings = parse_line(path, lines[0]).get("settings") or {}
+                start = parse_line(path, lines[0])
+                settings = start.settings if isinstance(start, StartLine) else {}
                 if self.tag in settings.get("logging", {}).get("wandb", {}).get("tags", ()):
                     return path
                 self._passed_by.add(path)

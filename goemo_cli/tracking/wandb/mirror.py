@@ -18,7 +18,15 @@ from typing import Any
 
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
 from goemo_cli.tracking.base import Artifact
-from goemo_cli.tracking.journal import Journal, Record, complete_lines, parse_line, read_journal, tell
+from goemo_cli.tracking.journal import (
+    FinishLine,
+    Journal,
+    Line,
+    StartLine,
+    complete_lines,
+    parse_line,
+    read_journal,
+)
 from goemo_cli.tracking.wandb.client import RunReference, WandbClient, algorithm_of, newest
 from goemo_cli.tracking.wandb.http import RemoteFile, digest_of, digest_of_text, is_same
 from goemo_cli.tracking.wandb.process import Job
@@ -68,15 +76,15 @@ def _mirror(job: Job) -> None:
         return
     run = WandbRun(
         job.target,
-        run_id=_first(job)["mirror_id"],
+        run_id=read_journal(job.journal).mirror_id,
         directory=job.directory,
         links=Path(wandb.env.get_data_dir()) / "links",
         process=job.process,
         going_on=lambda: _answer(job, "going on"),
     )
-    for record in _records(job):
-        tell(run, record, root=job.root)
-        if record["kind"] == "start":
+    for line in _lines(job):
+        line.send(run, job.root)
+        if isinstance(line, StartLine):
             where = {"directory": str(job.directory), "server": server}
             _answer(job, "started", url=run.url, mode=run.mode, **where)
     _answer(job, "going on")
@@ -90,26 +98,22 @@ def _lacking(job: Job, path: str | None) -> list[str]:
     return missing_remotely(read_journal(job.journal), root=job.root, project=project, entity=entity)
 
 
-def _first(job: Job) -> Record:
-    return parse_line(job.journal, complete_lines(job.journal)[0])
-
-
-def _records(job: Job) -> Iterator[Record]:
-    """Every record, the last of them `finish`; one is made up for a run that was killed."""
-    at, growing = 0, job.follow
+def _lines(job: Job) -> Iterator[Line]:
+    """Every line up to `finish`, which is added for a training that was killed."""
+    position, growing = 0, job.follow
     while True:
-        lines = complete_lines(job.journal, at)
-        for line in lines:
-            at += len(line)
-            record = parse_line(job.journal, line)
-            yield record
-            if record["kind"] == "finish":
+        lines = complete_lines(job.journal, position)
+        for text in lines:
+            position += len(text)
+            line = parse_line(job.journal, text)
+            yield line
+            if isinstance(line, FinishLine):
                 return
         if growing:
-            growing = bool(lines) or _is_watched()  # when it ends, what came meanwhile is still read
+            growing = bool(lines) or _is_watched()  # the last lines are read even if the training has ended
         elif not lines:
-            signal.alarm(_ORPHAN_SECONDS if job.follow else 0)  # nobody is left to end this process
-            yield {"kind": "finish", "summary": {}, "exit_code": 1}
+            signal.alarm(_ORPHAN_SECONDS if job.follow else 0)  # no other process can end this one
+            yield FinishLine(kind="finish", summary={}, exit_code=1)
             return
 
 
