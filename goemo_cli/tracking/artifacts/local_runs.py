@@ -7,16 +7,49 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from pydantic import ConfigDict, Field
+
+from goemo_cli.core.documents import Document
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
-from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.schema import SCHEMA_VERSION
 
 RUN, METRICS = "run.json", "metrics.jsonl"
 _OWN = ("step", "time")
 """What a line of metrics.jsonl has besides the values."""
-_LISTS = ("inputs", "outputs", "links", "collections")
+
+
+class RunRecord(Document):
+    """run.json of a run; it changes while the run is open."""
+
+    model_config = ConfigDict(frozen=False)
+
+    name: str | None = None
+    project: str | None = None
+    entity: str | None = None
+    tags: list[str] = Field(default_factory=list)
+    notes: str | None = None
+    job_type: str | None = None
+    config: dict[str, Any] = Field(default_factory=dict)
+    versions: dict[str, str] = Field(default_factory=dict)
+    url: str | None = None
+    schema_version: int = SCHEMA_VERSION
+    id: str
+    state: str
+    """running, finished or failed."""
+    started: str
+    inputs: list[str] = Field(default_factory=list)
+    """References of artifacts that the run used."""
+    outputs: list[str] = Field(default_factory=list)
+    """References of artifacts that the run made."""
+    links: list[tuple[str, str]] = Field(default_factory=list)
+    """Artifact and parent, as `link_artifacts` linked them on W&B."""
+    collections: list[tuple[str, str]] = Field(default_factory=list)
+    """Artifact and registry collection."""
+    exit_code: int | None = None
+    finished: str | None = None
+    summary: dict[str, Any] = Field(default_factory=dict)
 
 
 @dataclass
@@ -24,7 +57,7 @@ class LocalRun:
     """One run: `runs/{id}/run.json` and, a line per call, `metrics.jsonl`."""
 
     folder: Path
-    record: dict[str, Any]
+    record: RunRecord
     lowest_step: int = 0
     """The lowest step that can be logged now: the last one again, or after a resume the one after it."""
     next_step: int = 0
@@ -45,17 +78,22 @@ class LocalRun:
             CorruptArtifactError: an earlier record is damaged.
         """
         folder = registry / "runs" / run_id
-        earlier = read_json_object(folder / RUN) if (folder / RUN).is_file() else {}
-        record: dict[str, Any] = {
-            **earlier,
-            **{key: value for key, value in facts.items() if value is not None or key not in earlier},
-            "schema_version": SCHEMA_VERSION,
-            "id": run_id,
-            "state": "running",
-            "started": earlier.get("started") or _now(),
-            "config": {**earlier.get("config", {}), **facts.get("config", {})},
-            **{key: earlier.get(key, []) for key in _LISTS},
-        }
+        earlier = RunRecord.read(folder / RUN) if (folder / RUN).is_file() else None
+        known: dict[str, Any] = earlier.model_dump(exclude_unset=True) if earlier else {}
+        record = RunRecord.model_validate(
+            {
+                **known,
+                **{key: value for key, value in facts.items() if value is not None or key not in known},
+                "schema_version": SCHEMA_VERSION,
+                "id": run_id,
+                "state": "running",
+                "started": (earlier and earlier.started) or _now(),
+                "config": {**(earlier.config if earlier else {}), **facts.get("config", {})},
+                **{
+                    name: getattr(earlier, name, []) for name in ("inputs", "outputs", "links", "collections")
+                },
+            }
+        )
         _drop_cut_line(folder / METRICS)
         steps = [int(line.get("step", -1)) for line in read_metrics(folder / METRICS)]
         step = max(max(steps, default=-1) + 1, first_step)
@@ -65,12 +103,23 @@ class LocalRun:
 
     def write(self) -> None:
         """Write the record, whole or not at all."""
-        write_json(self.folder / RUN, self.record)
+        self.record.write(self.folder / RUN)
 
-    def note(self, what: str, entry: object) -> None:
-        """Add an artifact to `inputs` or `outputs`, or an entry to another list of the record; once."""
-        if entry not in self.record[what]:
-            self.record[what].append(entry)
+    def note(self, what: Literal["inputs", "outputs"], reference: str) -> None:
+        """Add an artifact to those that the run used or made; once."""
+        self._add(getattr(self.record, what), reference)
+
+    def note_link(self, child: str, parent: str) -> None:
+        """Add a link between artifacts on W&B; once."""
+        self._add(self.record.links, (child, parent))
+
+    def note_collection(self, reference: str, collection: str) -> None:
+        """Add a link to a registry collection; once."""
+        self._add(self.record.collections, (reference, collection))
+
+    def _add(self, entries: list[Any], entry: object) -> None:
+        if entry not in entries:
+            entries.append(entry)
             self.write()
 
     def log(self, values: Mapping[str, Any], step: int) -> None:
@@ -85,9 +134,9 @@ class LocalRun:
 
     def finish(self, *, exit_code: int, summary: Mapping[str, Any]) -> None:
         """Write how it ended; a summary is added to that of an earlier part of the run."""
-        state = "finished" if exit_code == 0 else "failed"
-        numbers = {**self.record.get("summary", {}), **summary}
-        self.record |= {"state": state, "exit_code": exit_code, "finished": _now(), "summary": numbers}
+        self.record.state = "finished" if exit_code == 0 else "failed"
+        self.record.exit_code, self.record.finished = exit_code, _now()
+        self.record.summary = {**self.record.summary, **summary}
         self.write()
 
 
@@ -98,8 +147,7 @@ def earlier_name(registry: Path, run_id: str) -> str | None:
         CorruptArtifactError: its record is damaged.
     """
     path = registry / "runs" / run_id / RUN
-    name = read_json_object(path).get("name") if path.is_file() else None
-    return name if isinstance(name, str) else None
+    return RunRecord.read(path).name if path.is_file() else None
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
@@ -128,10 +176,7 @@ def linked_parents(registry: Path, child: str) -> list[str]:
     """The parents that runs in a store linked an artifact of W&B to, the oldest link of a run first."""
     found: dict[str, None] = {}
     for path in sorted(registry.glob(f"runs/*/{RUN}")):
-        links = read_json_object(path).get("links")
-        for link in links if isinstance(links, list) else []:
-            if isinstance(link, list) and link[:1] == [child] and len(link) == 2:
-                found[str(link[1])] = None
+        found |= {parent: None for linked, parent in RunRecord.read(path).links if linked == child}
     return list(found)
 
 

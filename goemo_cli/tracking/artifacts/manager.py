@@ -147,7 +147,7 @@ class ArtifactManager:
     @property
     def run_id(self) -> str | None:
         """The id of the run, here and on W&B; None before `init_run` and after `finish_run`."""
-        return str(self._local.record["id"]) if self._local else None
+        return self._local.record.id if self._local else None
 
     @property
     def where(self) -> Where:
@@ -407,7 +407,7 @@ class ArtifactManager:
             return
         made = self._on_wandb(lambda wandb: wandb.get(child))
         used = self._on_wandb(lambda wandb: wandb.use(parent)) or parent
-        run.note("links", [made.reference if made else child, used])
+        run.note_link(made.reference if made else child, used)
         run.note("inputs", used)
 
     def link_to_registry(self, reference: str, collection: str, *, aliases: Iterable[str] = ()) -> None:
@@ -430,7 +430,7 @@ class ArtifactManager:
             except (AuthenticationError, RemoteError) as error:
                 self.warn(f"{reference} is not linked to {collection}: {error}")
                 return
-        run.note("collections", [linked, target])
+        run.note_collection(linked, target)
 
     def lineage(self, reference: str) -> LineageNode:
         """An artifact with everything that it was made from, as far back as it is known. Needs no run.

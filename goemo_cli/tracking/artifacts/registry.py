@@ -19,6 +19,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
+from goemo_cli.core.documents import Document
 from goemo_cli.core.errors import (
     BusyError,
     CorruptArtifactError,
@@ -31,28 +34,46 @@ from goemo_cli.core.files import (
     PARTIAL_PREFIX,
     atomic_path,
     dump_json,
-    read_json_object,
     sha256_file,
     staged_files,
-    write_json,
 )
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.tracking.artifacts.versions import (
     LATEST,
     StoredFile,
     Version,
+    VersionRecord,
     check_alias,
     check_file_names,
     check_name,
     digest_of,
     parse_reference,
+    read_version,
     record_of,
-    version_of,
 )
 
 FOLDER = Path("artifacts/registry")
 """The place of the store below a project root."""
 _VERSION = re.compile(r"v(0|[1-9]\d{0,8})")
+
+
+class _Alias(Document):
+    """Which version an alias means."""
+
+    version: str = Field(pattern=f"^{_VERSION.pattern}$")
+
+
+class _Link(Document):
+    """A parent that was named later."""
+
+    schema_version: int = SCHEMA_VERSION
+    parent: str
+
+
+class _CollectionAlias(Document):
+    """Which version an alias of a registry collection means."""
+
+    artifact: str
 
 
 class Registry:
@@ -111,7 +132,7 @@ class Registry:
         for parent in parents:
             self.link(version.reference, parent)
         for alias in wanted:
-            write_json(self._artifact(name) / "aliases" / alias, {"version": f"v{version.number}"})
+            _Alias(version=f"v{version.number}").write(self._artifact(name) / "aliases" / alias)
         return version
 
     def get(self, reference: str) -> Version:
@@ -138,17 +159,14 @@ class Registry:
         """The version (`v3`) of every alias."""
         folder = self._artifact(check_name(name)) / "aliases"
         paths = sorted(path for path in folder.glob("*") if not path.name.startswith(PARTIAL_PREFIX))
-        return {path.name: _version_text(path) for path in paths}
+        return {path.name: _Alias.read(path).version for path in paths}
 
     def parents(self, version: Version) -> tuple[str, ...]:
         """What a version was made from: as it was logged, and as it was linked later."""
         found = dict.fromkeys(version.parents)
         folder = self._artifact(version.name) / "links"
         for path in sorted(folder.glob(f"v{version.number}-*.json")):
-            link = read_json_object(path)
-            if not isinstance(parent := link.get("parent"), str):
-                raise CorruptArtifactError(path, "names no parent")
-            found[parent] = None
+            found[_Link.read(path).parent] = None
         return tuple(found)
 
     def link(self, child: str, parent: str) -> Version:
@@ -171,7 +189,7 @@ class Registry:
                 )
             key = sha256(resolved.encode()).hexdigest()[:12]
             path = self._artifact(version.name) / "links" / f"v{version.number}-{key}.json"
-            write_json(path, {"schema_version": SCHEMA_VERSION, "parent": resolved})
+            _Link(schema_version=SCHEMA_VERSION, parent=resolved).write(path)
         return version
 
     def link_to_collection(self, reference: str, target: str, aliases: Iterable[str] = ()) -> str:
@@ -189,14 +207,14 @@ class Registry:
         wanted = [check_alias(alias) for alias in dict.fromkeys([LATEST, *aliases])]
         linked = self.get(reference).reference
         for alias in wanted:
-            write_json(self.folder / "collections" / target / alias, {"artifact": linked})
+            _CollectionAlias(artifact=linked).write(self.folder / "collections" / target / alias)
         return linked
 
     def collection(self, target: str) -> dict[str, str]:
         """The artifact (`net:v3`) of every alias of a collection."""
         folder = self.folder / "collections" / target
         paths = [path for path in sorted(folder.glob("*")) if not path.name.startswith(PARTIAL_PREFIX)]
-        return {path.name: str(read_json_object(path).get("artifact")) for path in paths}
+        return {path.name: _CollectionAlias.read(path).artifact for path in paths}
 
     def fetch(self, reference: str, folder: Path) -> Version:
         """Copy a version into a folder, each file verified; those that are right there already stay.
@@ -264,7 +282,7 @@ class Registry:
     def _aliased(self, name: str, alias: str, numbers: Sequence[int]) -> int:
         path = self._artifact(name) / "aliases" / check_alias(alias)
         if path.is_file():
-            return int(_version_text(path)[1:])
+            return int(_Alias.read(path).version[1:])
         if alias == LATEST:  # a writer was killed between its version and the alias
             return max(numbers)
         known = [*self.aliases(name), f"v{max(numbers)}"]
@@ -295,8 +313,7 @@ class Registry:
                     yield parent
 
     def _read(self, name: str, number: int) -> Version:
-        path = self._artifact(name) / f"v{number}.json"
-        return version_of(path, name, number, read_json_object(path))
+        return read_version(self._artifact(name) / f"v{number}.json", name, number)
 
     def _artifact(self, name: str) -> Path:
         return self.folder / "artifacts" / name
@@ -347,12 +364,12 @@ def _is_in_place(path: Path, entry: StoredFile) -> bool:
     return path.is_file() and path.stat().st_size == entry.size and sha256_file(path) == entry.sha256
 
 
-def _create(path: Path, record: Mapping[str, Any]) -> bool:
+def _create(path: Path, record: VersionRecord) -> bool:
     """Write a new file, complete from its first moment; False if it exists, since another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
     try:
-        write_json(stage / path.name, record)
+        record.write(stage / path.name)
         os.link(stage / path.name, path)
     except FileExistsError:
         return False
@@ -365,13 +382,6 @@ def _create(path: Path, record: Mapping[str, Any]) -> bool:
     finally:
         shutil.rmtree(stage, ignore_errors=True)
     return True
-
-
-def _version_text(path: Path) -> str:
-    version = read_json_object(path).get("version")
-    if not isinstance(version, str) or not _VERSION.fullmatch(version):
-        raise CorruptArtifactError(path, "names no version")
-    return version
 
 
 def check_metadata(metadata: Mapping[str, Any]) -> None:

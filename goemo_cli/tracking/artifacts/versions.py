@@ -8,6 +8,9 @@ from hashlib import sha256
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from pydantic import Field
+
+from goemo_cli.core.documents import Document
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.schema import SCHEMA_VERSION
@@ -21,7 +24,6 @@ _VERSION = re.compile(r"v\d+")
 _CONTROLS = re.compile("[\x00-\x1f\x7f\ud800-\udfff]")
 _LONGEST_PART = 255
 _LONGEST_NAME = 1_000
-_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -65,54 +67,71 @@ def digest_of(files: Mapping[str, StoredFile]) -> str:
     return sha256("".join(lines).encode()).hexdigest()
 
 
-def record_of(version: Version) -> dict[str, Any]:
-    """What is written down of a version."""
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "name": version.name,
-        "version": f"v{version.number}",
-        "type": version.type,
-        "digest": version.digest,
-        "created": version.created,
-        "run": version.run,
-        "parents": list(version.parents),
-        "description": version.description,
-        "metadata": dict(version.metadata),
-        "files": {
-            name: {"sha256": entry.sha256, "size": entry.size} for name, entry in version.files.items()
-        },
-    }
+class FileRecord(Document):
+    """A file in the record of a version. Its hash becomes a path in the store, so its form is checked."""
+
+    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
+    size: int = Field(ge=0)
 
 
-def version_of(path: Path, name: str, number: int, record: Mapping[str, Any]) -> Version:
-    """A version from its record, every part of it checked: it may have been copied from anywhere.
+class VersionRecord(Document):
+    """The JSON file of a version."""
+
+    schema_version: int = SCHEMA_VERSION
+    name: str
+    version: str
+    type: str
+    digest: str
+    created: str
+    run: str | None = None
+    parents: list[str]
+    description: str | None = None
+    metadata: dict[str, Any]
+    files: dict[str, FileRecord] = Field(min_length=1)
+
+
+def record_of(version: Version) -> VersionRecord:
+    """The record of a version."""
+    return VersionRecord(
+        schema_version=SCHEMA_VERSION,
+        name=version.name,
+        version=f"v{version.number}",
+        type=version.type,
+        digest=version.digest,
+        created=version.created,
+        run=version.run,
+        parents=list(version.parents),
+        description=version.description,
+        metadata=dict(version.metadata),
+        files={name: FileRecord(sha256=file.sha256, size=file.size) for name, file in version.files.items()},
+    )
+
+
+def read_version(path: Path, name: str, number: int) -> Version:
+    """A version from its record, which is checked completely: it may have been copied from anywhere.
 
     Raises:
         CorruptArtifactError: it is not a record of this version, or names files outside.
     """
-    files, metadata, parents = (record.get(key) for key in ("files", "metadata", "parents"))
-    sound = (
-        (record.get("name"), record.get("version")) == (name, f"v{number}")
-        and isinstance(record.get("type"), str)
-        and isinstance(files, dict)
-        and bool(files)
-        and all(_is_entry(entry) for entry in files.values())
-        and isinstance(metadata, dict)
-        and isinstance(parents, list)
-        and all(isinstance(parent, str) for parent in parents)
-    )
-    if not sound:
+    record = VersionRecord.read(path)
+    if (record.name, record.version) != (name, f"v{number}"):
         raise CorruptArtifactError(path, "is not a record of this version")
-    check_file_names(files or {}, path)
-    stored = {inside: StoredFile(entry["sha256"], entry["size"]) for inside, entry in (files or {}).items()}
-    if record.get("digest") != digest_of(stored):
+    check_file_names(record.files, path)
+    files = {inside: StoredFile(file.sha256, file.size) for inside, file in record.files.items()}
+    if record.digest != digest_of(files):
         raise CorruptArtifactError(path, "its digest is not that of its files")
-    run, description = record.get("run"), record.get("description")
     return Version(
-        name, number, str(record["type"]), digest_of(stored), stored, metadata or {}, tuple(parents or ()),
-        str(record.get("created")), run if isinstance(run, str) else None,
-        description if isinstance(description, str) else None,
-    )  # fmt: skip
+        name=name,
+        number=number,
+        type=record.type,
+        digest=record.digest,
+        files=files,
+        metadata=record.metadata,
+        parents=tuple(record.parents),
+        created=record.created,
+        run=record.run,
+        description=record.description,
+    )
 
 
 def check_name(name: str) -> str:
@@ -219,13 +238,3 @@ def _fault(name: str) -> str | None:
 
 def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
-
-
-def _is_entry(entry: object) -> bool:
-    return (
-        isinstance(entry, dict)
-        and isinstance(entry.get("sha256"), str)
-        and bool(_DIGEST.fullmatch(entry["sha256"]))
-        and isinstance(entry.get("size"), int)
-        and entry["size"] >= 0
-    )
