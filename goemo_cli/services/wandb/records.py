@@ -40,7 +40,7 @@ class DownloadRecord(Document):
     """`ENTITY/PROJECT/ID`, or `ENTITY/PROJECT/NAME:VERSION` of an artifact."""
     downloaded: str
     """The time, in UTC."""
-    what: tuple[str, ...]
+    what: list[str]
     files: dict[str, RecordedFile]
     """By path from the root."""
 
@@ -95,7 +95,7 @@ def write_record(
         schema_version=SCHEMA_VERSION,
         source=source,
         downloaded=datetime.now(UTC).isoformat(timespec="seconds"),
-        what=tuple(sorted({*(older.what if older else ()), *what})),
+        what=sorted({*(older.what if older else ()), *what}),
         files=dict(sorted((kept | new).items())),
     )
     record.write(layout.downloads / f"{slug_of(source)}.json")

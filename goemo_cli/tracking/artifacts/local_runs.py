@@ -43,9 +43,9 @@ class RunRecord(Document):
     """References of artifacts that the run used."""
     outputs: list[str] = Field(default_factory=list)
     """References of artifacts that the run made."""
-    links: list[tuple[str, str]] = Field(default_factory=list)
+    links: list[list[str]] = Field(default_factory=list)
     """Artifact and parent, as `link_artifacts` linked them on W&B."""
-    collections: list[tuple[str, str]] = Field(default_factory=list)
+    collections: list[list[str]] = Field(default_factory=list)
     """Artifact and registry collection."""
     exit_code: int | None = None
     finished: str | None = None
@@ -111,11 +111,11 @@ class LocalRun:
 
     def note_link(self, child: str, parent: str) -> None:
         """Add a link between artifacts on W&B; once."""
-        self._add(self.record.links, (child, parent))
+        self._add(self.record.links, [child, parent])
 
     def note_collection(self, reference: str, collection: str) -> None:
         """Add a link to a registry collection; once."""
-        self._add(self.record.collections, (reference, collection))
+        self._add(self.record.collections, [reference, collection])
 
     def _add(self, entries: list[Any], entry: object) -> None:
         if entry not in entries:
