@@ -34,7 +34,7 @@ class ModelEntry:
     kind: Kind = "transformer"
     hub_id: str | None = None
     revision: str | None = None
-    """Hub commit; None where it is not pinned."""
+    """Hub commit; None if it is not pinned."""
     parameters: str = ""
     """Size for people, such as 22.7M."""
     package: PackagedWeights | None = None
@@ -71,7 +71,7 @@ def model_entry(name: str) -> ModelEntry:
     is_hub_id = name.count("/") == 1 and not name.startswith((".", "/", "~", "-"))
     if not name or not (is_hub_id or Path(name).expanduser().is_dir()):
         raise ModelNotFoundError(
-            name, f"is no folder and not in the catalogue{did_you_mean(name, catalogue())}"
+            name, f"is not a folder and not in the catalogue{did_you_mean(name, catalogue())}"
         )
     slug = model_slug(name)
     return ModelEntry(name=slug, family=family_of(slug), hub_id=name)

@@ -72,7 +72,7 @@ class Checkpoint:
 
     @property
     def kind(self) -> Kind:
-        """What sort of model lies here."""
+        """The kind of model."""
         return self.manifest.kind
 
     @cached_property
@@ -180,7 +180,7 @@ class Checkpoint:
 def claim_checkpoint(
     layout: Layout, model: str, family: str, now: datetime | None = None
 ) -> tuple[RunName, Path]:
-    """A run name that is nobody else's, claimed by creating its checkpoint folder.
+    """A unique run name, claimed by creating its checkpoint folder.
 
     Where a run of the same model started in the same second, the next free second is taken.
     """

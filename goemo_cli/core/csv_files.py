@@ -25,7 +25,7 @@ class _LineFeeds:
     """Ends rows with a line feed, though the csv module was configured with two characters.
 
     It quotes a field only for the line-end characters that it knows of; a lone carriage return in a text would
-    otherwise stand unquoted and be read as the end of the row.
+    otherwise be unquoted and be read as the end of the row.
     """
 
     def __init__(self, stream: TextIO) -> None:

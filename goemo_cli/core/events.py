@@ -95,7 +95,7 @@ EventHandler = Callable[[Event], None]
 
 
 def line_of(event: Event) -> str | None:
-    """An event as a line of a log, without a time; None for one that is no news by itself."""
+    """An event as a line of a log, without a time; None for an event that is not worth a line."""
     if isinstance(event, Warning):
         return f"Warning: {event.message}"
     if isinstance(event, Info):
@@ -149,7 +149,7 @@ def progress(on_event: EventHandler, name: str, total: int, unit: str = "comment
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts between two values; bin i holds what lies in [edges[i], edges[i + 1]), the last one its upper edge too."""
+    """Counts between two values. Bin i counts [edges[i], edges[i + 1]); the last bin includes its upper edge."""
 
     counts: tuple[int, ...]
     low: float

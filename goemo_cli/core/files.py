@@ -1,4 +1,4 @@
-"""Files that are whole or absent: write beside, fsync, rename. Nothing else in goemo writes a final file."""
+"""Files that are complete or missing: write next to the place, fsync, rename. All final files are written here."""
 
 import errno
 import hashlib
@@ -92,7 +92,7 @@ def require_no_dangling_link(path: Path) -> None:
 
 
 def descriptor_of(path: Path) -> int | None:
-    """The number of this process's open file that a path stands for: 1 for /dev/stdout; None for any other path."""
+    """The file descriptor of this process that a path means: 1 for /dev/stdout; None for any other path."""
     folders = ("/dev/fd", f"/proc/{os.getpid()}/fd")
     for _ in range(_MAX_LINKS):
         if path.name.isdigit() and os.path.realpath(path.parent) in folders:
@@ -244,13 +244,13 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _name_file(error: BaseException, path: Path) -> None:
-    """A failed write does not know its file; whoever reads the message wants to."""
+    """Add the file to the error of a failed write, which does not contain it."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = str(path)
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path is no file that can be replaced: a device, a pipe, or an open file of this process."""
+    """Whether a path cannot be replaced: a device, a pipe, or an open file of this process."""
     if descriptor_of(path) is not None:
         return True
     return path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()

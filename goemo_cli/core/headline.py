@@ -10,7 +10,7 @@ def headline_of(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """The headline of a run.
 
     Args:
-        metrics: metrics.json. What an older one lacks is None here.
+        metrics: metrics.json. Values that an older file does not have are None.
 
     Returns:
         `data`, `train_size`, `val_sha256` and `test_sha256` (which comments were scored), `seed`, `best_epoch`,

@@ -15,7 +15,7 @@ _PREDICTIONS = re.compile(r"(?P<split>test|val(?:_epoch\d+)?|train)_predictions_
 
 @dataclass(frozen=True)
 class Layout:
-    """Where everything lies, relative to one root.
+    """All paths of a project, relative to its root.
 
     Nothing is created by asking for a path.
     """
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def journals(self) -> Path:
-        """What mirrors are told of each run: {run}.jsonl."""
+        """Event logs of runs, which trackers read: {run}.jsonl."""
         return self.root / "output" / "journal"
 
     @property
@@ -156,7 +156,7 @@ class Layout:
 
     @property
     def cooccurrence(self) -> Path:
-        """Which labels stand together and which are confused: tables of `goemo errors`."""
+        """Which labels occur together and which are confused: tables of `goemo errors`."""
         return self.stats / "cooccurrence"
 
     def cooccurrence_table(self, table: str, stem: str) -> Path:
@@ -202,7 +202,7 @@ class Layout:
         yield from sorted(found, key=lambda path: (_run_of(path).stamp, path.name))
 
     def find_checkpoint(self, run: RunName) -> Path | None:
-        """The checkpoint folder of a run, whatever its family; None where there is none."""
+        """The checkpoint folder of a run of any family; None if there is none."""
         for path in self.models.glob(f"*/{run}"):
             return path
         return None

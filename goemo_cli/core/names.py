@@ -52,7 +52,7 @@ class RunName:
 
     @classmethod
     def parse(cls, text: str) -> Self | None:
-        """The run that a name stands for, also in the older form; None where it is no run name."""
+        """The run of a name, also in the older form; None if it is not a run name."""
         for pattern, form in ((_RUN, _STAMP), (_OLD_RUN, _OLD_STAMP)):
             if match := pattern.fullmatch(text):
                 try:

@@ -38,7 +38,7 @@ class Predictions:
         y_true: gold labels, bool, (n_examples, n_labels).
         y_pred: predicted labels, bool, (n_examples, n_labels).
         y_prob: probabilities in [0, 1], float32, (n_examples, n_labels).
-        ids: the data's own ids, or None where it has none.
+        ids: the ids of the data, or None if it has none.
     """
 
     labels: tuple[str, ...]
@@ -92,7 +92,7 @@ def read_predictions(path: Path) -> Predictions:
     """A whole predictions CSV.
 
     Raises:
-        DataFileError: wrong columns, a row of another length, or a cell that is no label list or probability.
+        DataFileError: wrong columns, a row of another length, or a cell that is not a list of labels or a probability.
     """
     return Predictions.joined(list(iter_predictions(path)))
 
@@ -109,8 +109,8 @@ def iter_predictions(
     Args:
         path: the file.
         rows: rows per chunk.
-        on_problem: told of every bad cell, which then reads as no label or as NaN; without it the first raises.
-        longest_field: characters; a longer field is an error, which bounds memory where a quote is never closed.
+        on_problem: called for each bad cell, which is then read as no label or as NaN; without it the first one raises.
+        longest_field: characters; a longer field is an error, which limits memory if a quote is never closed.
 
     Raises:
         DataFileError: columns that are not those of a predictions file, or broken CSV; without `on_problem` any
@@ -150,7 +150,9 @@ def _labels_of(path: Path, header: list[str]) -> tuple[tuple[str, ...], bool]:
     missing = [column for column in PREDICTION_LEADING_COLUMNS if column not in header]
     if missing:
         separator = "; its columns are separated by ';', not by ','" if ";" in "".join(header[:1]) else ""
-        raise DataFileError(path, f"is no predictions file: column {missing[0]!r} is missing{separator}", 1)
+        raise DataFileError(
+            path, f"is not a predictions file: column {missing[0]!r} is missing{separator}", 1
+        )
     if not labels or header != prediction_columns(labels, with_ids=with_ids):
         raise DataFileError(
             path,
@@ -233,7 +235,7 @@ def _probabilities(
         numbers = np.asarray(cells, dtype=np.float64)
     except ValueError:
         numbers = np.asarray([[_number(cell) for cell in row] for row in cells], dtype=np.float64)
-    with np.errstate(over="ignore"):  # 1e300 becomes infinity, which is no probability either
+    with np.errstate(over="ignore"):  # 1e300 becomes infinity, which is not a probability either
         y_prob = numbers.astype(np.float32)
     for row, column in not_probabilities(y_prob):
         report(
@@ -252,5 +254,5 @@ def _number(cell: str) -> float:
 
 
 def _shown(cell: str) -> str:
-    """A cell for a message: quoted, and cut where it is long."""
+    """A cell for a message: quoted, and cut if it is long."""
     return repr(cell if len(cell) <= _SHOWN_CHARACTERS else cell[:_SHOWN_CHARACTERS] + "…")

@@ -6,7 +6,7 @@ from typing import Literal
 from goemo_cli.core.errors import SettingError
 
 SCHEMA_VERSION = 1
-"""Stands in every JSON; raised when a key changes its meaning."""
+"""Version in each JSON file; incremented when a key changes its meaning."""
 
 Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
 """The kinds of models; an ensemble has no weights, only members."""
@@ -44,10 +44,10 @@ RULE_KEYS = (
     "recall_macro", "recall_micro", "recall_weighted", "recall_samples",
     "subset_accuracy", "hamming_loss",
 )  # fmt: skip
-"""Scores of one threshold rule; beside each stands its 95 % interval, `{key}_ci`."""
+"""Scores of one threshold rule; `{key}_ci` is the 95 % interval of each."""
 
 RANKING_KEYS = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")
-"""Scores that need no threshold; `{key}_ci` beside each, but on very large splits."""
+"""Scores that need no threshold; `{key}_ci` is the interval of each, except on very large splits."""
 
 SWEEP_COLUMNS = ("threshold", *RULE_KEYS, "coverage", "labels_per_comment")
 """threshold_sweep/threshold_sweep_*.csv: scores on val with one threshold for all labels; coverage is the share of
@@ -117,4 +117,4 @@ def check_val_metric(metric: str) -> None:
     refuse_test_score(metric)
     split, _, key = metric.partition("/")
     if split != "val" or not key:
-        raise SettingError([f"{metric!r} is no score of the val split, such as val/f1_macro or val/auc"])
+        raise SettingError([f"{metric!r} is not a score of the val split, such as val/f1_macro or val/auc"])

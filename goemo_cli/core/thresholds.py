@@ -24,13 +24,13 @@ def decide(
     never_empty: bool = False,
     top_k: int | None = None,
 ) -> BoolArray:
-    """The labels that probabilities stand for: `probability >= threshold`, everywhere in goemo.
+    """The labels of probabilities: `probability >= threshold`, everywhere in goemo.
 
     Args:
         y_prob: probabilities, float32, (n_examples, n_labels).
         thresholds: one for all labels, or (n_labels,).
         never_empty: a row without any label gets its most probable one; of equals the first.
-        top_k: at most so many labels per row, the most probable ones; of equals the first.
+        top_k: maximum number of labels per row, the most probable ones; of equals the first.
 
     Returns:
         bool, (n_examples, n_labels). Compared in float64, so that a threshold is the number that is written.

@@ -99,7 +99,7 @@ def test_a_file_that_is_no_predictions_file_is_exit_3(tmp_path: Path):
     (tmp_path / "p.csv").write_text("text,label\na,b\n", encoding="utf-8")
     done = goemo(tmp_path / "p.csv", "--root", tmp_path)
     assert done.exit_code == 3
-    assert "is no predictions file" in done.stderr
+    assert "is not a predictions file" in done.stderr
 
 
 @pytest.mark.parametrize(

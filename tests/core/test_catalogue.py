@@ -86,14 +86,14 @@ def test_a_hub_id_or_folder_gets_an_entry_of_its_own(
 )
 def test_an_unknown_name_is_an_error_with_near_names(name: str, near: str):
     with pytest.raises(
-        ModelNotFoundError, match=f"is no folder and not in the catalogue; did you mean .*{near}"
+        ModelNotFoundError, match=f"is not a folder and not in the catalogue; did you mean .*{near}"
     ):
         model_entry(name)
 
 
 @pytest.mark.parametrize("name", ["./nowhere", "../a/b", "/nowhere", "a/b/c", "~/nowhere", "zzz", "-x/y", ""])
 def test_what_is_neither_folder_nor_hub_id_is_an_error(name: str):
-    with pytest.raises(ModelNotFoundError, match="is no folder and not in the catalogue"):
+    with pytest.raises(ModelNotFoundError, match="is not a folder and not in the catalogue"):
         model_entry(name)
 
 

@@ -233,7 +233,7 @@ def test_files_without_rows_or_gold_labels_are_refused(layout: Layout, tmp_path:
     with pytest.raises(DataFileError, match="holds no rows"):
         compared(layout, path, path)
     path.write_text("text,label\nhello,joy\n", encoding="utf-8")
-    with pytest.raises(DataFileError, match="is no predictions file"):
+    with pytest.raises(DataFileError, match="is not a predictions file"):
         compared(layout, path, path)
 
 

@@ -339,10 +339,10 @@ def test_predictions_of_other_labels_are_refused(moved: Callable[..., Layout]) -
 def test_a_damaged_metrics_json_leaves_what_does_not_need_it(tfidf: Checkpoint) -> None:
     source = source_of(Checkpoint.open(tfidf.path))
     del source.checkpoint.metrics_json["history"][0]["val_loss"]
-    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: an epoch of history lacks val_loss"):
+    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: an epoch of history has no val_loss"):
         drawn("10", source)
     source.checkpoint.metrics_json.pop("history")
-    with pytest.raises(CorruptArtifactError, match="lacks history"):
+    with pytest.raises(CorruptArtifactError, match="has no history"):
         drawn("10", source)
     drawn("07", source)
 
@@ -473,7 +473,7 @@ def test_a_broken_tokenizer_is_named(tiny: Checkpoint, tmp_path: Path) -> None:
     shutil.copytree(tiny.path, tmp_path / "c")
     (tmp_path / "c" / "tokenizer.json").write_text("{}", "utf-8")
     source = RunData(replace(tiny, path=tmp_path / "c"), layout_of(tiny))
-    with pytest.raises(CorruptArtifactError, match=r"tokenizer\.json: is no tokenizer"):
+    with pytest.raises(CorruptArtifactError, match=r"tokenizer\.json: is not a tokenizer"):
         source.token_counts("test")
 
 

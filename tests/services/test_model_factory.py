@@ -114,7 +114,7 @@ def test_tracking_records_the_settings_and_the_model_itself(tmp_path: Path, monk
     ("name", "settings", "error", "said"),
     [
         ("minilmm", {}, ModelNotFoundError, "did you mean .*'minilm'"),
-        ("./nowhere", {}, ModelNotFoundError, "is no folder"),
+        ("./nowhere", {}, ModelNotFoundError, "is not a folder"),
         ("@latest", {}, NoRunError, "no finished run"),
         ("tiny-20200101-000000", {}, RunNotFoundError, "no run"),
         ("tfidf", {}, SettingError, "before it is fitted"),

@@ -166,10 +166,10 @@ def test_macro_and_micro_are_those_of_scikit_learn(source: RunData) -> None:
 
 def test_a_score_that_metrics_lack_is_named(source: RunData) -> None:
     del source.checkpoint.metrics_json["test"]["global"]["f1_micro"]
-    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: test lacks global, f1_micro"):
+    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: test has no global, f1_micro"):
         drawn("09", source)
     del source.checkpoint.metrics_json["test"]["lrap"]
-    with pytest.raises(CorruptArtifactError, match="test lacks lrap"):
+    with pytest.raises(CorruptArtifactError, match="test has no lrap"):
         drawn("20", source)
 
 

@@ -20,7 +20,7 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
     """Predictions of every split and epoch, tables named after one run, and event files.
 
     Args:
-        layout: where they lie.
+        layout: of the project.
         runs: all runs below the root, not only those that are asked for: a name may end in another's.
 
     Returns:
@@ -44,7 +44,7 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
 
 
 def files_below(folder: Path) -> Iterator[Path]:
-    """Every file below a folder; links to folders are not followed. None where there is no folder."""
+    """Every file below a folder; links to folders are not followed. None if the folder does not exist."""
     for parent, _, names in os.walk(folder):
         yield from (Path(parent, name) for name in names)
 

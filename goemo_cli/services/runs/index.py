@@ -45,7 +45,7 @@ class ListedRun:
 
     @property
     def family(self) -> str:
-        """The folder it lies in."""
+        """The name of its parent folder."""
         return self.path.parent.name
 
     @cached_property
@@ -61,7 +61,7 @@ class ListedRun:
             return Headline()
 
     def score(self, metric: str) -> float | None:
-        """A score such as `val/f1_macro`; None where it is unknown or undefined."""
+        """A score such as `val/f1_macro`; None if it is unknown or undefined."""
         split, _, key = metric.partition("/")
         return self.headline.scores(split).get(key)
 

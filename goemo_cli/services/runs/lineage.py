@@ -1,7 +1,7 @@
 """`goemo lineage`: what a run was made from and what was made from it, read from the artifacts themselves.
 
-Edges are what files say of their own sources: the manifest's parents and outputs, `sources` in summaries, the
-`goemo-sources` text in pictures. A name alone ties a file to its run where nothing is recorded.
+Edges are read from the records of sources in the files: the manifest's parents and outputs, `sources` in summaries, the
+`goemo-sources` text in pictures. If nothing is recorded, the name alone connects a file with its run.
 """
 
 from collections import defaultdict
@@ -30,7 +30,7 @@ def trace_lineage(checkpoint: Checkpoint, *, layout: Layout) -> Lineage:
 
     Args:
         checkpoint: of the run.
-        layout: where its other files lie; recorded paths are relative to this root.
+        layout: of its other files; recorded paths are relative to this root.
 
     Raises:
         CorruptArtifactError: the run's metrics.json is damaged.
@@ -136,7 +136,7 @@ class _Tracer:
             self._file(path, "predictions", [*members, self._of_checkpoint()], recorded.get(name))
 
     def _statistics(self, files: list[Path]) -> None:
-        """Tables and summaries named after the run; what stands beside a summary shares its sources."""
+        """Tables and summaries named after the run; the tables next to a summary have the same sources."""
         recorded = self._outputs()
         stats = [path for path in files if path.is_relative_to(self.layout.stats)]
         said: dict[tuple[Path, str], Mapping[str, Any]] = {}
@@ -162,7 +162,7 @@ class _Tracer:
         self._comparisons()
 
     def _tail(self, path: Path) -> str:
-        """The end of a name that a table and its summary share: the run, and the split where it is named."""
+        """The end of a name that a table and its summary share: the run, and the split if it is named."""
         stem = self.checkpoint.run.file_stem
         tails = [f"{split}_{stem}" for split in SPLITS]
         return next((tail for tail in tails if path.stem.endswith(f"_{tail}")), stem)
@@ -204,7 +204,7 @@ class _Tracer:
             inside = name in self._own() and name not in self.nodes
             node.sources.append(self._of_checkpoint() if inside else name)
             if not _is_inside(name):
-                node.reasons.append(f"{name} lies outside the root and was not looked at")
+                node.reasons.append(f"{name} is outside the root and was not checked")
                 continue
             source = self.layout.root / name
             if not source.is_file():

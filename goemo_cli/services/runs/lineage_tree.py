@@ -30,7 +30,7 @@ class Node:
     """One thing of a run's history."""
 
     id: str
-    """Its path from the root; `data`, `base model`, or a registry reference where it is no file."""
+    """Its path from the root; `data`, `base model`, or a registry reference if it is not a file."""
     kind: Kind
     name: str
     sha256: str | None = None
@@ -64,10 +64,10 @@ class Lineage:
     def tree(self) -> Iterator[tuple[int, Node]]:
         """(depth, node) from the data down; each node once, below the nearest of its sources.
 
-        The base model stands below the data though it was not made from it: a run needs both.
+        The base model is shown below the data, although it was not made from it: a run needs both.
         """
         by_parent: dict[str | None, list[Node]] = {}
-        # Members stand beside their ensemble: below one of them it would seem to be made from that one alone.
+        # Members are shown next to their ensemble: below one member it would seem to be made from that one only.
         at = {node.id: place for place, node in enumerate(self.nodes) if node.kind != "parent run"}
         for node in self.nodes:
             sources = ["data"] if node.kind == "base model" else node.sources

@@ -22,7 +22,7 @@ PICTURES = (".png", ".svg", ".pdf")
 
 @dataclass(frozen=True)
 class FigureOrigin:
-    """What a picture was drawn from, as it and the record beside it say; what cannot be read says nothing."""
+    """The sources of a picture, by the picture and the record next to it; unreadable records are ignored."""
 
     sources: Mapping[str, str]
     """SHA-256 of artifacts by path from the root."""

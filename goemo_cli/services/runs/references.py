@@ -33,7 +33,7 @@ _MOST_NAMED = 5
 
 
 def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Checkpoint:
-    """The checkpoint that a reference stands for.
+    """The checkpoint of a reference.
 
     Args:
         reference: a checkpoint folder; a run's name or the beginning of one that no other run shares; `@latest`;
@@ -51,7 +51,7 @@ def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
 
 
 def find_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Path:
-    """The folder that a reference stands for, as `open_run` understands it; it may be unfinished if it is named."""
+    """The folder of a reference, as in `open_run`; a run that is named may be unfinished."""
     if not reference:
         raise SettingError(["the name of a run is empty"])
     if reference.startswith("@"):

@@ -72,13 +72,13 @@ def find_removable(
 
     Args:
         layout: whose runs.
-        keep: finished runs beyond so many newest of each model are garbage; None keeps all of them.
+        keep: number of newest finished runs of each model to keep; None keeps all.
         unfinished_after: hours since the last change of a run without manifest, or of a partial file; such a file stays
             for ten minutes in any case, since what writes it holds no lock.
         on_event: called with each event.
 
     Raises:
-        CorruptArtifactError: nobody can tell which runs are pinned.
+        CorruptArtifactError: it is unknown which runs are pinned.
     """
     runs = listed_runs(layout, on_event)
     files = run_files(layout, {one.run for one in runs})

@@ -29,7 +29,7 @@ if TYPE_CHECKING:  # torch loads for the one figure that needs a model
 NEUTRAL = EMOTIONS[-1]
 TOKENIZER = "tokenizer.json"
 MOST_RUNS = 6
-"""Side by side in one figure: so many colours are told apart."""
+"""Maximum number of runs in one figure: readers distinguish as many colours."""
 _BATCH = 2_000
 _T = TypeVar("_T")
 
@@ -95,7 +95,7 @@ class RunData:
             return str(self.metric("data")["split_sha256"]["test"])
         except (KeyError, TypeError) as error:
             raise CorruptArtifactError(
-                self.checkpoint.path / METRICS, "data lacks split_sha256 of test"
+                self.checkpoint.path / METRICS, "data has no split_sha256 of test"
             ) from error
 
     @property
@@ -114,7 +114,7 @@ class RunData:
 
         Raises:
             DataError: not the data that the run recorded.
-            DataNotFoundError, RemoteError: data that is no longer here.
+            DataNotFoundError, RemoteError: the data is unavailable.
         """
         self._used_data = True
         return self._once("data", self._read_data)
@@ -130,7 +130,7 @@ class RunData:
         return self._once("per_class", self._read_per_class)
 
     def by_label(self, column: str) -> DoubleArray:
-        """A column of the per-class metrics CSV in the order of `labels`, (n_labels,); NaN where it is empty.
+        """A column of the per-class metrics CSV in the order of `labels`, (n_labels,); NaN if it is empty.
 
         Raises:
             NotFoundError: no such file.
@@ -148,7 +148,7 @@ class RunData:
         )
 
     def score(self, key: str, rule: str | None = None) -> tuple[float, float, float]:
-        """A score of test in metrics.json, and its 95 % interval; NaN where it is undefined or has none.
+        """A score of test in metrics.json, and its 95 % interval; NaN if it is undefined or has none.
 
         Args:
             key: one of `RANKING_KEYS`, or with a rule one of `RULE_KEYS`.
@@ -161,7 +161,7 @@ class RunData:
         found = scores.get(rule) if rule else scores
         if not isinstance(found, Mapping) or key not in found:
             raise CorruptArtifactError(
-                self.checkpoint.path / METRICS, f"test lacks {f'{rule}, ' if rule else ''}{key}"
+                self.checkpoint.path / METRICS, f"test has no {f'{rule}, ' if rule else ''}{key}"
             )
         low, high = found.get(f"{key}_ci") or (None, None)
         value, low, high = (np.nan if number is None else float(number) for number in (found[key], low, high))
@@ -218,7 +218,7 @@ class RunData:
         """What metrics.json recorded of each epoch, with all of `HISTORY_KEYS`.
 
         Raises:
-            CorruptArtifactError: no epoch, or one that lacks a key.
+            CorruptArtifactError: no epoch, or one without a required key.
         """
         epochs: list[Mapping[str, Any]] = self.metric("history")
         if not epochs:
@@ -226,7 +226,7 @@ class RunData:
         for epoch in epochs:
             if missing := [key for key in HISTORY_KEYS if key not in epoch]:
                 raise CorruptArtifactError(
-                    self.checkpoint.path / METRICS, f"an epoch of history lacks {missing[0]}"
+                    self.checkpoint.path / METRICS, f"an epoch of history has no {missing[0]}"
                 )
         return epochs
 
@@ -238,7 +238,7 @@ class RunData:
         """
         self._used.add(self.checkpoint.path / METRICS)
         if key not in self.checkpoint.metrics_json:
-            raise CorruptArtifactError(self.checkpoint.path / METRICS, f"lacks {key}")
+            raise CorruptArtifactError(self.checkpoint.path / METRICS, f"has no {key}")
         return self.checkpoint.metrics_json[key]
 
     def test_size(self) -> str:
@@ -309,7 +309,7 @@ def _tokenizer(path: Path) -> Any:
     try:
         tokenizer = Tokenizer.from_file(str(path))
     except Exception as error:  # the library raises nothing narrower
-        raise CorruptArtifactError(path, f"is no tokenizer ({error})") from error
+        raise CorruptArtifactError(path, f"is not a tokenizer ({error})") from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer

@@ -1,4 +1,4 @@
-"""A run's written predictions of a split: where they lie, the command that makes them, and whether they are its own."""
+"""Predictions files of a run: the path of a split, the command that creates it, and whether it belongs to the run."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:
 
 
 def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) -> Path:
-    """Where a run's predictions of a split lie.
+    """The file with a run's predictions of a split.
 
     Raises:
         NotFoundError: there are none; the sentence says how to make them.
