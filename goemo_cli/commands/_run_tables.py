@@ -1,12 +1,12 @@
 """How runs, scores and sizes look in the tables of `goemo runs`."""
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.events import decimal, span
 from goemo_cli.core.schema import RULES
 
 if TYPE_CHECKING:
+    from goemo_cli.core.documents import EpochScores, Metrics, Score
     from goemo_cli.services.runs.index import ListedRun
     from goemo_cli.services.runs.show import RunDetails, RunDiff
 
@@ -43,18 +43,17 @@ def run_facts(one: "ListedRun", pinned: frozenset[str]) -> dict[str, Any]:
 
 def detail_facts(details: "RunDetails") -> dict[str, Any]:
     """Facts of a run that are shown next to its tables."""
-    checkpoint, metrics = details.checkpoint, details.checkpoint.metrics_json
-    data = metrics["data"] or {}
+    checkpoint, metrics = details.checkpoint, details.checkpoint.metrics
     return {
         "path": checkpoint.path,
-        "model": metrics["model"],
+        "model": metrics.model,
         "kind": checkpoint.kind,
-        "data": data.get("name"),
-        "comments": data.get("sizes") or {},
-        "seed": metrics.get("seed"),
-        "best_epoch": metrics["best_epoch"],
-        "threshold_rule": metrics.get("threshold_rule"),
-        "training_seconds": metrics["training_seconds"],
+        "data": metrics.data.name,
+        "comments": metrics.data.sizes.as_json(),
+        "seed": metrics.seed,
+        "best_epoch": metrics.best_epoch,
+        "threshold_rule": metrics.threshold_rule,
+        "training_seconds": metrics.training_seconds,
         "pinned": details.is_pinned,
     }
 
@@ -80,26 +79,24 @@ def duration_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def score_rows(metrics: Mapping[str, Any], split: str) -> list[list[object]]:
+def score_rows(metrics: "Metrics", split: str) -> list[list[object]]:
     """One row per threshold rule; the run's own has a star."""
-    scores = metrics.get(split) or {}
-    chosen = metrics.get("threshold_rule")
     return [
         [
-            rule + (" *" if rule == chosen else ""),
-            *_with_interval(scores[rule], "f1_macro"),
-            *_with_interval(scores[rule], "f1_micro"),
-            scores[rule].get("subset_accuracy"),
+            rule + (" *" if rule == metrics.threshold_rule else ""),
+            *_with_interval(scores.score("f1_macro")),
+            *_with_interval(scores.score("f1_micro")),
+            scores.subset_accuracy,
         ]
         for rule in RULES
-        if rule in scores
+        for scores in [metrics.split(split).rule(rule)]
     ]
 
 
-def epoch_row(epoch: Mapping[str, Any]) -> list[object]:
+def epoch_row(epoch: "EpochScores") -> list[object]:
     """The cells of an epoch, by `EPOCH_COLUMNS`."""
     keys = ("epoch", "train_loss", "val_loss", "val_f1_macro", "val_f1_micro", "val_auc_micro")
-    return [*(epoch.get(key) for key in keys), duration_text(epoch.get("epoch_seconds") or 0)]
+    return [*(getattr(epoch, key) for key in keys), duration_text(epoch.epoch_seconds)]
 
 
 def exact(value: Any) -> Any:
@@ -132,6 +129,7 @@ def _short(score: float | None, sign: str = "") -> str | None:
     return None if score is None else decimal(score, 3, sign=sign)
 
 
-def _with_interval(scores: Mapping[str, Any], key: str) -> tuple[object, object]:
-    interval = scores.get(f"{key}_ci")
-    return scores.get(key), span(*interval) if interval else None
+def _with_interval(score: "Score") -> tuple[object, object]:
+    if score.low is None or score.high is None:
+        return score.value, None
+    return score.value, span(score.low, score.high)

@@ -116,18 +116,19 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
     details = describe_run(open_run(run, layout, screen), layout=layout, on_event=screen)
-    metrics, name = details.checkpoint.metrics_json, str(details.checkpoint.run)
+    metrics, name = details.checkpoint.metrics, str(details.checkpoint.run)
     if as_json:
-        more = {key: metrics.get(key) for key in ("val", "test", "history")}
+        written = metrics.as_json()
+        more = {key: written.get(key) for key in ("val", "test", "history")}
         files = {str(path): size for path, size in details.files.items()}
         out.result("", run=name, **detail_facts(details), settings=details.settings, **more, files=files)
         return
     out.result(name, **detail_facts(details))
     for split in ("val", "test"):
         out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
-        if missing := details.checkpoint.metrics.split(split).labels_without_positives:
+        if missing := metrics.split(split).labels_without_positives:
             out.warn(_count_as_zero(missing, split))
-    out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics["history"] or ()])
+    out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics.history])
     out.table(
         "Settings other than the model's defaults",
         ["setting", ""],

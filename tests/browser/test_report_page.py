@@ -139,8 +139,8 @@ def test_the_explorer_begins_with_what_val_chose(
         assert explored(fresh) == pytest.approx(expected, abs=1e-9)
         assert fresh.is_visible("text=never_empty") == checkpoint.thresholds.settings.never_empty
         if not checkpoint.thresholds.settings.never_empty:
-            own = checkpoint.metrics_json["test"][checkpoint.thresholds.rule]
-            assert explored(fresh)["macro-F1"] == pytest.approx(own["f1_macro"], abs=1e-9)
+            own = checkpoint.metrics.test_rule
+            assert explored(fresh)["macro-F1"] == pytest.approx(own.f1_macro, abs=1e-9)
 
 
 @pytest.mark.parametrize("threshold", [0.0, 0.035, 0.25, 0.3, 1.0])

@@ -82,7 +82,7 @@ def test_weights_that_the_manifest_does_not_name_are_refused(make_checkpoint):
     for name in ("config.json", "pytorch_model.bin"):
         (made.path / name).write_text("{}")
     run = write_manifest(made.path, run=made.run, kind="transformer", labels=made.labels, parents={})
-    assert require_listed_weights(run) == run.manifest_json["files"]["pytorch_model.bin"]["sha256"]
+    assert require_listed_weights(run) == run.manifest.files["pytorch_model.bin"].sha256
     (made.path / "model.safetensors").write_text("transformers would read this file instead")
     with pytest.raises(CorruptArtifactError, match=r"model\.safetensors: is not in manifest\.json"):
         require_listed_weights(run)

@@ -56,7 +56,7 @@ def checkpoint(layout: Layout, make_checkpoint: Callable[..., Checkpoint]) -> Ch
         predictions = predictions_of(made, split, rows)
         write_predictions(layout.predictions / f"{split}_predictions_{made.run.file_stem}.csv", predictions)
         digests[split] = LabelledTexts(predictions.texts, predictions.y_true).sha256()
-    metrics = {**made.metrics_json, "data": data_facts(split_sha256=digests)}
+    metrics = {**made.metrics.as_json(), "data": data_facts(split_sha256=digests)}
     write_json(made.path / METRICS, metrics)
     return write_manifest(
         made.path,
@@ -318,8 +318,8 @@ def test_a_changed_calibrator_is_not_opened(checkpoint: Checkpoint, layout: Layo
 def test_seal_names_a_file_that_was_not_there(checkpoint: Checkpoint) -> None:
     (checkpoint.path / "notes.txt").write_text("seen", encoding="utf-8")
     sealed = add_to_manifest(checkpoint, "notes.txt")
-    assert sealed.manifest_json["files"]["notes.txt"] == {
+    assert sealed.manifest.files["notes.txt"].as_json() == {
         "sha256": sha256_file(checkpoint.path / "notes.txt"),
         "size": 4,
     }
-    assert list(sealed.manifest_json["files"]) == sorted(sealed.manifest_json["files"])
+    assert list(sealed.manifest.files) == sorted(sealed.manifest.files)

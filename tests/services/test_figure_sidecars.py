@@ -82,7 +82,7 @@ def test_the_numbers_of_a_picture_stand_beside_it(moved: Callable[[], Layout]) -
     assert {name: sha256_file(layout.figures / name) for name in record["files"]} == record["files"]
     of_data = json.loads((layout.figures / "data" / "00_class_distribution.json").read_text("utf-8"))
     checkpoint = Checkpoint.open(next(layout.checkpoints()))
-    assert of_data["data"] == checkpoint.metrics_json["data"]["split_sha256"]
+    assert of_data["data"] == checkpoint.metrics.data.split_sha256.as_json()
 
 
 def test_undefined_numbers_are_empty_cells(tmp_path: Path) -> None:

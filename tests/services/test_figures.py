@@ -46,6 +46,7 @@ from goemo_cli.services.figures.style import (
 )
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.training.train import train
+from tests.metrics_documents import change_metrics
 
 ODD_LABELS = (
     "a$b_c$", "under_score", "$\\frac{$", "\\alpha", "喜び", "радость", "tab\tand\nline", "bell\x07\x1b[31m",
@@ -338,11 +339,8 @@ def test_predictions_of_other_labels_are_refused(moved: Callable[..., Layout]) -
 
 def test_a_damaged_metrics_json_leaves_what_does_not_need_it(tfidf: Checkpoint) -> None:
     source = source_of(Checkpoint.open(tfidf.path))
-    del source.checkpoint.metrics_json["history"][0]["val_loss"]
-    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: an epoch of history has no val_loss"):
-        drawn("10", source)
-    source.checkpoint.metrics_json.pop("history")
-    with pytest.raises(CorruptArtifactError, match="has no history"):
+    change_metrics(source.checkpoint, lambda it: it["history"].clear())
+    with pytest.raises(CorruptArtifactError, match=r"metrics\.json: history has no epoch"):
         drawn("10", source)
     drawn("07", source)
 
@@ -351,7 +349,7 @@ def test_other_data_than_the_runs_is_refused_and_read_once(
     tfidf: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = source_of(Checkpoint.open(tfidf.path))
-    source.checkpoint.metrics_json["data"]["split_sha256"]["train"] = "0" * 64
+    change_metrics(source.checkpoint, lambda it: it["data"]["split_sha256"].update(train="0" * 64))
     calls, read = [], source._read_data
 
     def counted() -> Dataset:
@@ -493,19 +491,19 @@ def test_f1_is_drawn_as_the_csv_says(tfidf: Checkpoint) -> None:
 
 def test_one_epoch_still_gives_curves(tfidf: Checkpoint) -> None:
     figure = drawn("10", source_of(tfidf))
-    (history,) = tfidf.metrics_json["history"]
+    (history,) = tfidf.metrics.history
     assert title_of(figure).startswith("One epoch: loss")
-    assert figure.axes[0].lines[1].get_ydata().tolist() == [history["val_loss"]]
+    assert figure.axes[0].lines[1].get_ydata().tolist() == [history.val_loss]
 
 
 def test_curves_name_the_kept_epoch(tfidf: Checkpoint, tmp_path: Path) -> None:
     source = source_of(Checkpoint.open(tfidf.path))
-    (first,) = source.checkpoint.metrics_json["history"]
-    source.checkpoint.metrics_json["history"] = [
-        {**first, "epoch": epoch, "val_f1_macro": value}
+    (first,) = source.checkpoint.metrics.history
+    history = [
+        {**first.as_json(), "epoch": epoch, "val_f1_macro": value}
         for epoch, value in enumerate((0.2, 0.4, 0.3), start=1)
     ]
-    source.checkpoint.metrics_json["best_epoch"] = 2
+    change_metrics(source.checkpoint, lambda it: it.update(history=history, best_epoch=2))
     figure = drawn("10", source)
     assert title_of(figure) == "Epoch 2 of 3 is kept, with a val macro-F1 of 0.4000; no later one beat it"
     assert figure.axes[1].lines[0].get_ydata().tolist() == [0.2, 0.4, 0.3]
@@ -519,9 +517,9 @@ def test_threshold_curves_meet_the_recorded_scores(tfidf: Checkpoint) -> None:
     assert lines["val"].get_xdata().max() >= 0.95
     marks = [line for line in figure.axes[0].lines if line.get_linestyle() == "None"]
     for split, mark in zip(("val", "test"), marks, strict=True):
-        scores = tfidf.metrics_json[split]
+        scores = tfidf.metrics.split(split)
         assert mark.get_xdata().tolist() == [tfidf.thresholds.global_threshold, 0.3, 0.5]
-        expected = [scores[rule]["f1_macro"] for rule in ("global", "fixed_0.3", "fixed_0.5")]
+        expected = [scores.rule(rule).f1_macro for rule in ("global", "fixed_0.3", "fixed_0.5")]
         assert mark.get_ydata().tolist() == pytest.approx(expected)
     assert "chosen on val" in title_of(figure)
 

@@ -45,6 +45,7 @@ from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.training.train import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
+from tests.metrics_documents import change_metrics
 from tests.synthetic_runs import add_run
 
 WEB = files("goemo_cli.services.report") / "web"
@@ -260,11 +261,11 @@ def test_the_papers_scores_are_shown_for_its_own_test_comments_alone(tmp_path: P
     own = page_of(gather([RunData(checkpoint, layout)]))
     assert "Coarser emotions" in own
     assert "paper" not in re.sub(r"<(script|style).*?</\1>", "", own, flags=re.DOTALL)
-    checkpoint.metrics_json["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
+    change_metrics(checkpoint, lambda it: it["data"]["split_sha256"].update(test=SPLIT_SHA256["test"]))
     report = gather([RunData(checkpoint, layout)])
     assert "paper, trained on it" in page_of(report)
     assert "paper's F1" in markdown(report)
-    checkpoint.manifest_json["labels"].reverse()
+    checkpoint.manifest.labels.reverse()
     assert gather([RunData(checkpoint, layout)]).paper is None, "other columns have other names"
 
 

@@ -19,6 +19,7 @@ import yaml
 from optuna.trial import TrialState
 
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents import Headline
 from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, TrainingFailedError
 from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_json
@@ -80,8 +81,8 @@ def test_a_trial_is_a_run_like_any_other(done: tuple[Layout, SweepResult]) -> No
     [path] = layout.models.glob(f"tfidf/{run}")
     checkpoint = Checkpoint.open(path)
     values = result.require_best().values
-    assert values["val/f1_macro"] == checkpoint.manifest_json["headline"]["val"]["f1_macro"]
-    assert values["training_seconds"] == checkpoint.metrics_json["training_seconds"]
+    assert values["val/f1_macro"] == Headline.of(checkpoint.metrics).val["f1_macro"]
+    assert values["training_seconds"] == checkpoint.metrics.training_seconds
     assert values["checkpoint_mib"] == sum(one.stat().st_size for one in path.iterdir()) / 2**20
     assert 0 < values["latency_ms"] < 1000
     assert checkpoint.config.logging.wandb.tags == ["sweep-s", "s-trial-0"]
@@ -246,8 +247,8 @@ def test_a_combined_score_is_the_weighted_sum(done: tuple[Layout, SweepResult]) 
     scores = scores_of(checkpoint, aims.needed, layout)
     [value] = aims.values(scores)
     expected = (
-        checkpoint.manifest_json["headline"]["val"]["f1_macro"]
-        - 0.001 * checkpoint.metrics_json["training_seconds"]
+        checkpoint.metrics.val.rule(checkpoint.metrics.threshold_rule).f1_macro
+        - 0.001 * checkpoint.metrics.training_seconds
     )
     assert value == pytest.approx(expected)
 

@@ -317,7 +317,7 @@ def checkpoint_data(
     Raises:
         DataError: labels or rows of a wanted split are not what the run recorded.
     """
-    recorded = checkpoint.metrics_json["data"]
+    recorded = checkpoint.metrics.data
     data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, on_event=on_event)
     on_event(Info(f"Data: {data.source}"))
     if data.labels != checkpoint.labels:
@@ -326,7 +326,7 @@ def checkpoint_data(
     train = first_of_shuffle(data.train, config.data.max_train_samples, config.training.seed)
     data = replace(data, splits={**data.splits, "train": train})
     for split in splits:
-        if data.splits[split].sha256() != recorded["split_sha256"][split]:
+        if data.splits[split].sha256() != recorded.split_sha256.of(split):
             raise DataError(
                 f"{data.source}: the {split} split is not the one {checkpoint.run} was trained with"
             )
@@ -336,7 +336,7 @@ def checkpoint_data(
 def _data_settings(checkpoint: Checkpoint, data_dir: Path | None) -> DataSettings:
     settings = checkpoint.config.data
     # A bare `goemo train` may have taken the sample; the same data is meant now, whatever has been downloaded since.
-    name = checkpoint.metrics_json["data"]["name"] if settings.name is None else settings.name
+    name = checkpoint.metrics.data.name if settings.name is None else settings.name
     if data_dir is None:
         return settings.model_copy(update={"name": name})
     return settings.model_copy(update={"name": name, "dir": data_dir})

@@ -105,12 +105,12 @@ def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
         NotFoundError: it has none, or a calibration was killed before the manifest named it.
         CorruptArtifactError: the file is not what the manifest says.
     """
-    path, entry = checkpoint.path / CALIBRATION, checkpoint.manifest_json["files"].get(CALIBRATION)
+    path, entry = checkpoint.path / CALIBRATION, checkpoint.manifest.files.get(CALIBRATION)
     if entry is None:
         raise NotFoundError(
             f"{checkpoint.run} has no calibrator; make one with: goemo calibrate --checkpoint {checkpoint.path}"
         )
-    if sha256_file(path) != entry["sha256"]:
+    if sha256_file(path) != entry.sha256:
         raise CorruptArtifactError(path, "differs from the SHA-256 in the manifest")
     return Calibrator.read(path, checkpoint.labels, run=str(checkpoint.run))
 
@@ -135,7 +135,7 @@ def _source(checkpoint: Checkpoint, layout: Layout, split: Split) -> _Source:
         facts={
             "file": path.name,
             "sha256": sha256_file(path),
-            "split_sha256": checkpoint.metrics_json["data"]["split_sha256"][split],
+            "split_sha256": checkpoint.metrics.data.split_sha256.of(split),
         },
     )
 

@@ -416,7 +416,7 @@ def draw_per_class_thresholds(source: RunData) -> Drawn:
     figure = new_figure(
         _own_title(thresholds),
         source.subtitle(
-            f"fitted on val, {source.metric('data')['sizes']['val']:,} comments",
+            f"fitted on val, {source.metrics.data.sizes.val:,} comments",
             f"the run's labels follow the rule {thresholds.rule}",
         ),
         height=rows.height + 1.3,

@@ -1,11 +1,12 @@
 """Figure 10: losses and scores of every epoch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from goemo_cli.core.documents import EpochScores
 from goemo_cli.core.settings import SelectionMetric
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD
 from goemo_cli.services.figures.registry import Drawn, figure
@@ -44,14 +45,14 @@ def draw_training_curves(source: RunData) -> Drawn:
 
     Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, its values stand above.
     """
-    history, best = source.history(), int(source.metric("best_epoch"))
-    sizes = source.metric("data")["sizes"]
+    history = source.history()
+    best, sizes = source.metrics.best_epoch or len(history), source.metrics.data.sizes
     figure = new_figure(
         _title(history, best, source.checkpoint.config.training.early_stopping.metric),
-        source.subtitle(f"train {sizes['train']:,}, val {sizes['val']:,} comments"),
+        source.subtitle(f"train {sizes.train:,}, val {sizes.val:,} comments"),
         height=4.4,
     )
-    epochs = np.array([epoch["epoch"] for epoch in history])
+    epochs = np.array([epoch.epoch for epoch in history])
     for axes, (what, span, curves) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         for key, name, color, marker in curves:
             values = _values(history, key)
@@ -84,22 +85,23 @@ def draw_training_curves(source: RunData) -> Drawn:
     )
 
 
-def _title(history: Sequence[Mapping[str, Any]], best: int, metric: SelectionMetric) -> str:
-    kept = next((epoch for epoch in history if epoch["epoch"] == best), history[-1])
+def _title(history: Sequence[EpochScores], best: int, metric: SelectionMetric) -> str:
+    kept = next((epoch for epoch in history if epoch.epoch == best), history[-1])
     if len(history) == 1:
         return (
-            f"one epoch: loss {kept['train_loss']:.3f} on train and {kept['val_loss']:.3f} on val, "
-            f"val macro-F1 {kept['val_f1_macro']:.3f}"
+            f"one epoch: loss {kept.train_loss:.3f} on train and {kept.val_loss:.3f} on val, "
+            f"val macro-F1 {kept.val_f1_macro:.3f}"
         )
-    text = f"epoch {best} of {len(history)} is kept, with a {_WORDS[metric]} of {kept[metric]:.4f}"
+    text = f"epoch {best} of {len(history)} is kept, with a {_WORDS[metric]} of {getattr(kept, metric):.4f}"
     sign = -1 if metric == "val_loss" else 1
-    later = [sign * epoch[metric] for epoch in history if epoch["epoch"] > best]
+    later = [sign * getattr(epoch, metric) for epoch in history if epoch.epoch > best]
     # A gain below min_delta does not count as one, so that a later epoch may be a little better.
-    return f"{text}; no later one beat it" if later and max(later) <= sign * kept[metric] else text
+    return f"{text}; no later one beat it" if later and max(later) <= sign * getattr(kept, metric) else text
 
 
-def _values(history: Sequence[Mapping[str, Any]], key: str) -> Any:
-    return np.array([np.nan if epoch[key] is None else epoch[key] for epoch in history], dtype=np.float64)
+def _values(history: Sequence[EpochScores], key: str) -> Any:
+    values = [getattr(epoch, key) for epoch in history]
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
 
 
 def _marker(n_epochs: int) -> float:

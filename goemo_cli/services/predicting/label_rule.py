@@ -157,10 +157,10 @@ def _known_taxonomy(checkpoint: Checkpoint, wanted: str) -> TaxonomyName:
 def _fitted_for(checkpoint: Checkpoint, taxonomy: TaxonomyName) -> DoubleArray:
     """The thresholds of the groups that training or tuning fitted on val for the run's own rule, (n_groups,)."""
     try:
-        rows = checkpoint.metrics_json["taxonomies"][taxonomy]["max"]["per_class"]
-        by_group = {row["emotion"]: float(row["threshold"]) for row in rows}
+        rows = checkpoint.metrics.taxonomies[taxonomy]["max"].per_class
+        by_group = {row.emotion: row.threshold for row in rows}
         return np.asarray([by_group[group] for group in TAXONOMIES[taxonomy]])
-    except (KeyError, TypeError, ValueError) as error:
+    except KeyError as error:
         raise CorruptArtifactError(
             checkpoint.path / METRICS, f"has no thresholds for the groups of {taxonomy}"
         ) from error

@@ -49,7 +49,7 @@ def leaderboard(sources: Sequence[RunData]) -> Leaderboard:
     ordered = best_first(finished)
     every = ordered + [one for one in finished if one not in ordered]
     shown = {str(source.checkpoint.run) for source in sources}
-    test = ((first.checkpoint.metrics_json.get("data") or {}).get("split_sha256") or {}).get("test")
+    test = first.checkpoint.metrics.data.split_sha256.test
     rows = [_standing(one, shown, test) for one in every]
     rows.sort(key=lambda row: not row.same_test)
     return Leaderboard(tuple(rows[:MOST_LISTED]), len(rows))

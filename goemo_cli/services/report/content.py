@@ -116,11 +116,11 @@ def _compared_file(source: RunData, compared: object) -> dict[str, str]:
 
 
 def _run(source: RunData) -> RunContent:
-    metrics = source.checkpoint.metrics_json
+    metrics = source.checkpoint.metrics
     return RunContent(
         name=str(source.checkpoint.run),
         model=source.checkpoint.run.model,
-        rule=part(lambda: str(source.metric("threshold_rule"))),
+        rule=metrics.threshold_rule,
         headline=part(lambda: scores.headline(metrics)),
         rules=part(lambda: scores.rules(metrics)),
         emotions=part(lambda: scores.emotions(metrics)),

@@ -132,10 +132,8 @@ def _opened(runs: Sequence[ListedRun], on_event: EventHandler) -> Iterator[Check
 
 
 def _compares(first: Checkpoint, other: Checkpoint) -> bool:
-    def scored_on(checkpoint: Checkpoint) -> object:
-        return ((checkpoint.metrics_json.get("data") or {}).get("split_sha256") or {}).get("test")
-
-    return first.labels == other.labels and scored_on(first) == scored_on(other)
+    first_test, other_test = (one.metrics.data.split_sha256.test for one in (first, other))
+    return first.labels == other.labels and first_test == other_test
 
 
 def _sources(

@@ -11,7 +11,6 @@ from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.leaks import Leak, leaks, normalised
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
-from goemo_cli.services.report.parts import require
 from goemo_cli.services.runs.run_data import RunData
 
 
@@ -39,13 +38,8 @@ class DataFacts:
 
 
 def recorded(source: RunData) -> Mapping[str, Any]:
-    """What metrics.json says of the data: name, sha256, split_sha256 and sizes.
-
-    Raises:
-        GoemoError: it says nothing.
-    """
-    data: Mapping[str, Any] = require(source.checkpoint.metrics_json, "data", "metrics.json")
-    return data
+    """What metrics.json says of the data: name, sha256, split_sha256 and sizes."""
+    return source.checkpoint.metrics.data.as_json()
 
 
 def data_facts(source: RunData) -> DataFacts:
@@ -65,7 +59,7 @@ def facts_of(data: Dataset) -> DataFacts:
 
 
 def _require_at_hand(source: RunData) -> None:
-    name = recorded(source).get("name")
+    name = source.checkpoint.metrics.data.name
     settings = source.checkpoint.config.data
     if source.data_dir:
         settings = settings.model_copy(update={"dir": source.data_dir})

@@ -7,7 +7,6 @@ from typing import Any
 from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.services.model_card.usage import repeating
-from goemo_cli.services.report.parts import require
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.lineage_tree import Node
 from goemo_cli.services.runs.run_data import RunData
@@ -20,11 +19,10 @@ def epochs(source: RunData) -> list[Mapping[str, Any]]:
     Raises:
         GoemoError: the run has no epochs, or an entry of an epoch is missing in metrics.json.
     """
-    members = source.checkpoint.metrics_json.get("members")
-    if members:
-        names = ", ".join(str(one["run"]) for one in members)
+    if members := source.checkpoint.metrics.members:
+        names = ", ".join(one.run for one in members)
         raise GoemoError(f"an ensemble was not trained itself; its members were: {names}")
-    return source.history()
+    return [epoch.as_json() for epoch in source.history()]
 
 
 @dataclass(frozen=True)
@@ -66,16 +64,18 @@ def environment(source: RunData) -> Environment:
     Raises:
         GoemoError: metrics.json does not say.
     """
-    metrics = source.checkpoint.metrics_json
-    device = require(metrics, "device", "metrics.json")
+    metrics = source.checkpoint.metrics
+    device, memory = metrics.device, metrics.peak_memory_bytes
+    if device is None or memory is None or not metrics.versions:
+        raise GoemoError("metrics.json has no device, peak_memory_bytes or versions")
     facts = {
-        "finished": str(metrics.get("finished") or "–"),
-        "processor": f"{device.get('processor')} ({device.get('type')}, {device.get('precision')})",
-        "training": f"{require(metrics, 'training_seconds', 'metrics.json'):,.0f} s",
-        "memory at peak": f"{require(metrics, 'peak_memory_bytes', 'metrics.json') / 2**30:.2f} GiB",
-        "W&B run": str(metrics.get("wandb_run_id") or "none"),
+        "finished": metrics.finished or "–",
+        "processor": f"{device.processor} ({device.type}, {device.precision})",
+        "training": f"{metrics.training_seconds:,.0f} s",
+        "memory at peak": f"{memory / 2**30:.2f} GiB",
+        "W&B run": metrics.wandb_run_id or "none",
     }
-    return Environment(facts, dict(require(metrics, "versions", "metrics.json")))
+    return Environment(facts, metrics.versions)
 
 
 @dataclass(frozen=True)
@@ -98,8 +98,8 @@ def repeat(source: RunData) -> Repeating:
     checkpoint = source.checkpoint
     folder = source.layout.shown(checkpoint.path)
     return Repeating(
-        command=repeating(checkpoint.metrics_json).replace(CONFIG, f"{folder}/{CONFIG}"),
+        command=repeating(checkpoint.metrics.as_json()).replace(CONFIG, f"{folder}/{CONFIG}"),
         settings=describe_run(checkpoint, layout=source.layout).settings,
-        data_sha256=(checkpoint.metrics_json.get("data") or {}).get("sha256"),
-        seed=checkpoint.metrics_json.get("seed"),
+        data_sha256=checkpoint.metrics.data.sha256,
+        seed=checkpoint.metrics.seed,
     )

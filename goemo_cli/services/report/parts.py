@@ -1,9 +1,9 @@
 """Missing parts of a report: the report shows the reason instead."""
 
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
 
@@ -32,17 +32,6 @@ def part(make: Callable[[], _T]) -> _T | Missing:
         raise
     except GoemoError as error:
         return Missing(visible(str(error)), error if isinstance(error, DAMAGE) else None)
-
-
-def require(values: Mapping[str, Any], key: str, where: str) -> Any:
-    """An entry that may be missing or empty in a file of an older version or of another tool.
-
-    Raises:
-        GoemoError: it is not there.
-    """
-    if values.get(key) in (None, [], {}):
-        raise GoemoError(f"{where} has no {key}")
-    return values[key]
 
 
 def visible(text: str) -> str:

@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents import Metrics
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.core.schema import RULES
 from goemo_cli.ml.data.goemotions import is_published_test
 from goemo_cli.services.evaluation.compare import DISPLAY_NAMES
-from goemo_cli.services.report.parts import require
 
-_METRICS = "metrics.json"
 NAMES: Mapping[str, str] = DISPLAY_NAMES | {
     "average_precision_macro": "mean average precision",
     "lrap": "ranking precision (LRAP)",
@@ -48,40 +47,23 @@ class Score:
         return NAMES.get(self.key, self.key)
 
 
-def headline(metrics: Mapping[str, Any]) -> tuple[Score, ...]:
-    """The scores of test: `BY_RULE` by the run's own rule, then `RANKING`.
-
-    Raises:
-        GoemoError: metrics.json does not hold them.
-    """
-    test = require(metrics, "test", _METRICS)
-    rule = require(metrics, "threshold_rule", _METRICS)
-    by_rule = require(test, rule, f"{_METRICS}, test,")
-    return tuple(
-        _score(scores, key) for scores, keys in ((by_rule, BY_RULE), (test, RANKING)) for key in keys
+def headline(metrics: Metrics) -> tuple[Score, ...]:
+    """The scores of test: `BY_RULE` by the run's own rule, then `RANKING`."""
+    return (
+        *(Score(key, *metrics.test_rule.score(key)) for key in BY_RULE),
+        *(Score(key, *metrics.test.score(key)) for key in RANKING),
     )
 
 
-def rules(metrics: Mapping[str, Any]) -> dict[str, tuple[Score, ...]]:
-    """Macro-F1, micro-F1 and subset accuracy of test by every threshold rule.
-
-    Raises:
-        GoemoError: metrics.json does not hold them.
-    """
-    test = require(metrics, "test", _METRICS)
+def rules(metrics: Metrics) -> dict[str, tuple[Score, ...]]:
+    """Macro-F1, micro-F1 and subset accuracy of test by every threshold rule."""
     keys = ("f1_macro", "f1_micro", "subset_accuracy")
-    return {
-        rule: tuple(_score(require(test, rule, f"{_METRICS}, test,"), key) for key in keys) for rule in RULES
-    }
+    return {rule: tuple(Score(key, *metrics.test.rule(rule).score(key)) for key in keys) for rule in RULES}
 
 
-def emotions(metrics: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """The per-class rows of metrics.json, in label order.
-
-    Raises:
-        GoemoError: metrics.json does not hold them.
-    """
-    return list(require(metrics, "per_class", _METRICS))
+def emotions(metrics: Metrics) -> list[dict[str, Any]]:
+    """The per-class rows of metrics.json, in label order."""
+    return [row.as_json() for row in metrics.per_class]
 
 
 @dataclass(frozen=True)
@@ -95,16 +77,15 @@ class TaxonomyScore:
     """Of the paper's model trained on it; compares only if the report has the paper's F1 of each emotion too."""
 
 
-def taxonomies(metrics: Mapping[str, Any]) -> list[TaxonomyScore]:
+def taxonomies(metrics: Metrics) -> list[TaxonomyScore]:
     """The same probabilities read as coarser labels.
 
     Raises:
         GoemoError: the labels have no coarser reading.
     """
-    found = metrics.get("taxonomies") or {}
     rows = [
-        TaxonomyScore(name, how, _score(scores["per_label"], "f1_macro"), PAPER_F1_MACRO[name])
-        for name, ways in found.items()
+        TaxonomyScore(name, how, Score("f1_macro", *scores.per_label.score("f1_macro")), PAPER_F1_MACRO[name])
+        for name, ways in metrics.taxonomies.items()
         for how, scores in ways.items()
     ]
     if not rows:
@@ -114,10 +95,5 @@ def taxonomies(metrics: Mapping[str, Any]) -> list[TaxonomyScore]:
 
 def paper_f1(checkpoint: Checkpoint) -> Mapping[str, float] | None:
     """The paper's F1 of each emotion if the run was scored on the paper's test comments; else None."""
-    hashes = (checkpoint.metrics_json.get("data") or {}).get("split_sha256") or {}
-    return PAPER_F1 if is_published_test(checkpoint.labels, hashes.get("test")) else None
-
-
-def _score(scores: Mapping[str, Any], key: str) -> Score:
-    low, high = scores.get(f"{key}_ci") or (None, None)
-    return Score(key, scores.get(key), low, high)
+    test = checkpoint.metrics.data.split_sha256.test
+    return PAPER_F1 if is_published_test(checkpoint.labels, test) else None

@@ -65,13 +65,11 @@ class _Tracer:
         parents, found = _parents_of(checkpoint), []
         if data := parents.get("data"):
             node = self._add(Node("data", "data", "data", _digest_in(data)))
-            recorded = checkpoint.metrics_json.get("data")
-            if isinstance(recorded, Mapping):
-                sizes = recorded.get("sizes")
-                shown = ", ".join(f"{count:,} {split}" for split, count in sizes.items()) if sizes else ""
-                node.name = f"{recorded.get('name') or 'data'}{f' ({shown})' if shown else ''}"
-                if recorded.get("sha256") not in (None, node.sha256):
-                    node.fault("stale", "metrics.json names other data than the manifest")
+            recorded = checkpoint.metrics.data
+            shown = ", ".join(f"{recorded.sizes.of(split):,} {split}" for split in SPLITS)
+            node.name = f"{recorded.name} ({shown})"
+            if recorded.sha256 != node.sha256:
+                node.fault("stale", "metrics.json names other data than the manifest")
             found.append(node.id)
         if base := parents.get("base_model"):
             name = base if isinstance(base, str) else base.get("id") or base.get("kind") or "base model"
@@ -191,7 +189,7 @@ class _Tracer:
     def _drawn_from_data(self, path: Path, splits: Mapping[str, str]) -> None:
         above = ["data"] if "data" in self.nodes else [self._of_checkpoint()]
         node = Node(self.layout.shown(path), "figure", path.name, self._hash(path), sources=above)
-        recorded = (self.checkpoint.metrics_json.get("data") or {}).get("split_sha256") or {}
+        recorded = self.checkpoint.metrics.data.split_sha256.as_json()
         for split, digest in splits.items():
             if recorded.get(split, digest) != digest:
                 node.fault("stale", f"was drawn from other {split} data")
@@ -251,8 +249,8 @@ class _Tracer:
         by_hash: dict[str, set[str]] = defaultdict(set)
         for node in self.nodes.values():
             by_hash[node.sha256 or ""].add(node.id)
-        for entry in self.checkpoint.manifest_json["files"].values():
-            by_hash[entry["sha256"]].add(self._of_checkpoint())
+        for entry in self.checkpoint.manifest.files.values():
+            by_hash[entry.sha256].add(self._of_checkpoint())
         for name in registry.names():
             try:
                 versions = registry.versions(name)
@@ -270,19 +268,14 @@ class _Tracer:
                     self._add(node)
 
     def _outputs(self) -> Mapping[str, str]:
-        outputs = self.checkpoint.manifest_json.get("outputs")
-        if not isinstance(outputs, Mapping):
-            return {}
-        return {name: digest for name, digest in outputs.items() if _is_inside(name)}
+        return {name: digest for name, digest in self.checkpoint.manifest.outputs.items() if _is_inside(name)}
 
     def _of_checkpoint(self) -> str:
         return self.layout.shown(self.checkpoint.path)
 
     def _own(self) -> set[str]:
         """Paths by which a derived file may name this run."""
-        inside = {
-            self.layout.shown(self.checkpoint.path / name) for name in self.checkpoint.manifest_json["files"]
-        }
+        inside = {self.layout.shown(self.checkpoint.path / name) for name in self.checkpoint.manifest.files}
         return inside | {
             node.id for node in self.nodes.values() if node.kind in ("predictions", "stats", "metrics")
         }
@@ -297,8 +290,7 @@ class _Tracer:
 
 
 def _parents_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
-    parents = checkpoint.manifest_json.get("parents")
-    return parents if isinstance(parents, Mapping) else {}
+    return checkpoint.manifest.parents.as_json()
 
 
 def _is_inside(name: str) -> bool:

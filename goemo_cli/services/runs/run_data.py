@@ -1,6 +1,6 @@
 """What figures are drawn from: a run's files and its data set, each read when first wanted, and once."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -9,13 +9,13 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.documents import EpochScores, Metrics
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS, SPLITS, Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
@@ -65,7 +65,7 @@ class RunData:
 
     def data_used(self) -> dict[str, str]:
         """SHA-256 of each split of the data set, as the run recorded them; nothing where no figure asked for it."""
-        return dict(self.checkpoint.metrics_json["data"]["split_sha256"]) if self._used_data else {}
+        return self.checkpoint.metrics.data.split_sha256.as_json() if self._used_data else {}
 
     def comparable(self) -> "tuple[RunData, ...]":
         """This run and the others, all with the same labels and scored on the same test comments.
@@ -86,17 +86,8 @@ class RunData:
         return runs
 
     def test_sha256(self) -> str:
-        """SHA-256 of the test split that the run was scored on.
-
-        Raises:
-            CorruptArtifactError: metrics.json does not say.
-        """
-        try:
-            return str(self.metric("data")["split_sha256"]["test"])
-        except (KeyError, TypeError) as error:
-            raise CorruptArtifactError(
-                self.checkpoint.path / METRICS, "data has no split_sha256 of test"
-            ) from error
+        """SHA-256 of the test split that the run was scored on."""
+        return self.metrics.data.split_sha256.test
 
     @property
     def thresholds(self) -> Thresholds:
@@ -153,18 +144,10 @@ class RunData:
         Args:
             key: one of `RANKING_KEYS`, or with a rule one of `RULE_KEYS`.
             rule: a threshold rule.
-
-        Raises:
-            CorruptArtifactError: it is not there.
         """
-        scores = self.metric("test")
-        found = scores.get(rule) if rule else scores
-        if not isinstance(found, Mapping) or key not in found:
-            raise CorruptArtifactError(
-                self.checkpoint.path / METRICS, f"test has no {f'{rule}, ' if rule else ''}{key}"
-            )
-        low, high = found.get(f"{key}_ci") or (None, None)
-        value, low, high = (np.nan if number is None else float(number) for number in (found[key], low, high))
+        test = self.metrics.test
+        found = test.rule(rule).score(key) if rule else test.score(key)
+        value, low, high = (np.nan if number is None else number for number in found)
         return value, low, high
 
     def predictions(self, split: Split) -> Predictions:
@@ -183,7 +166,7 @@ class RunData:
         Raises:
             CorruptArtifactError: calibration.json is not what the manifest says.
         """
-        if CALIBRATION not in self.checkpoint.manifest_json["files"]:
+        if CALIBRATION not in self.checkpoint.manifest.files:
             return None
         self._used.add(self.checkpoint.path / CALIBRATION)
         return self._once("calibrator", lambda: open_calibrator(self.checkpoint))
@@ -198,7 +181,7 @@ class RunData:
 
         self._used.update(
             self.checkpoint.path / name
-            for name in self.checkpoint.manifest_json["files"]
+            for name in self.checkpoint.manifest.files
             if name.endswith((".safetensors", ".bin"))
         )
         return load_classifier(self.checkpoint)
@@ -214,36 +197,29 @@ class RunData:
         self._used_data = True
         return self._once(f"{split} tokens", lambda: self._count_tokens(split))
 
-    def history(self) -> list[Mapping[str, Any]]:
-        """What metrics.json recorded of each epoch, with all of `HISTORY_KEYS`.
+    def history(self) -> list[EpochScores]:
+        """What metrics.json recorded of each epoch.
 
         Raises:
-            CorruptArtifactError: no epoch, or one without a required key.
+            CorruptArtifactError: it recorded none.
         """
-        epochs: list[Mapping[str, Any]] = self.metric("history")
-        if not epochs:
-            raise CorruptArtifactError(self.checkpoint.path / METRICS, "history holds no epoch")
-        for epoch in epochs:
-            if missing := [key for key in HISTORY_KEYS if key not in epoch]:
-                raise CorruptArtifactError(
-                    self.checkpoint.path / METRICS, f"an epoch of history has no {missing[0]}"
-                )
-        return epochs
+        if not self.metrics.history:
+            raise CorruptArtifactError(self.checkpoint.path / METRICS, "history has no epoch")
+        return self.metrics.history
 
-    def metric(self, key: str) -> Any:
-        """One entry of metrics.json.
+    @property
+    def metrics(self) -> Metrics:
+        """metrics.json, which then counts as used.
 
         Raises:
-            CorruptArtifactError: it is not there.
+            CorruptArtifactError: a value is missing or has the wrong type.
         """
         self._used.add(self.checkpoint.path / METRICS)
-        if key not in self.checkpoint.metrics_json:
-            raise CorruptArtifactError(self.checkpoint.path / METRICS, f"has no {key}")
-        return self.checkpoint.metrics_json[key]
+        return self.checkpoint.metrics
 
     def test_size(self) -> str:
         """`test, 5,427 comments`."""
-        return f"test, {self.metric('data')['sizes']['test']:,} comments"
+        return f"test, {self.metrics.data.sizes.test:,} comments"
 
     def subtitle(self, *facts: str) -> str:
         """The line below a title: the run, and what the figure adds."""

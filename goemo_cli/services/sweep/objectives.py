@@ -168,16 +168,16 @@ def _is_cost(name: str) -> bool:
 
 
 def _score(checkpoint: Checkpoint, name: str, layout: Layout) -> float | None:
-    metrics = checkpoint.metrics_json
+    metrics = checkpoint.metrics
     if name == LATENCY:
         return latency(checkpoint, layout)
     if name == SIZE:
         files = [*checkpoint.path.iterdir()]
         return sum(path.stat().st_size for path in files if path.is_file()) / 2**20
     if name == SECONDS:
-        return float(metrics["training_seconds"])
+        return metrics.training_seconds
     if name == VAL_LOSS:
-        kept = (epoch["val_loss"] for epoch in metrics["history"] if epoch["epoch"] == metrics["best_epoch"])
+        kept = (epoch.val_loss for epoch in metrics.history if epoch.epoch == metrics.best_epoch)
         return next(kept, None)
     headline = checkpoint.manifest.headline
     return headline.val.get(name.partition("/")[2]) if headline else None
