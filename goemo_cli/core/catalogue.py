@@ -27,7 +27,7 @@ class PackagedWeights:
 
 @dataclass(frozen=True)
 class ModelEntry:
-    """One model: where its weights are and which settings suit it."""
+    """One model: the place of its weights and the settings that suit it."""
 
     name: str
     family: str

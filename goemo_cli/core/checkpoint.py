@@ -180,7 +180,7 @@ class Checkpoint:
 def claim_checkpoint(
     layout: Layout, model: str, family: str, now: datetime | None = None
 ) -> tuple[RunName, Path]:
-    """A unique run name, claimed by creating its checkpoint folder.
+    """A run name that no other run has, claimed by creating its checkpoint folder.
 
     Where a run of the same model started in the same second, the next free second is taken.
     """

@@ -25,7 +25,7 @@ class _LineFeeds:
     """Ends rows with a line feed, though the csv module was configured with two characters.
 
     It quotes a field only for the line-end characters that it knows of; a lone carriage return in a text would
-    otherwise be unquoted and be read as the end of the row.
+    otherwise be written unquoted and be read as the end of the row.
     """
 
     def __init__(self, stream: TextIO) -> None:
@@ -147,7 +147,7 @@ _FIELDS = re.compile(rb"(?:%s)*+" % _FIELD.pattern)
 
 @dataclass(frozen=True)
 class Dialect:
-    """How the fields of a file are told apart."""
+    """The delimiter of a file, and whether its fields are quoted."""
 
     delimiter: str
     quoted: bool

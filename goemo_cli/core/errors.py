@@ -6,14 +6,14 @@ GoemoError
 ├── DataError               a data file that cannot be used as it is
 │   ├── DataFileError       with the file, the line and the reason
 │   └── UnknownLabelError
-├── NotFoundError           something named is not there
+├── NotFoundError           something named does not exist
 │   ├── DataNotFoundError
 │   ├── ModelNotFoundError
 │   ├── CheckpointNotFoundError
 │   ├── RunNotFoundError
 │   ├── NoRunError
 │   └── MissingPackageError
-├── CorruptArtifactError    an artifact that is damaged or unsafe
+├── CorruptArtifactError    a damaged or unsafe artifact
 │   └── ModelFolderError    a model folder of another tool that cannot be used
 ├── AuthenticationError     a key that is missing or refused
 ├── RemoteError             a network or a server that failed
@@ -33,17 +33,17 @@ def near_names(wanted: str, known: Iterable[str], limit: int = 3) -> list[str]:
 
 
 def did_you_mean(wanted: str, known: Iterable[str]) -> str:
-    """`; did you mean 'x' or 'y'?`, or nothing where no known name is near."""
+    """`; did you mean 'x' or 'y'?`, or nothing if no known name is near."""
     near = near_names(wanted, known)
     return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
 class GoemoError(Exception):
-    """Base of everything goemo raises on purpose; its text is one or two sentences for a person."""
+    """Base of all errors that goemo raises itself; the text is one or two sentences for the user."""
 
 
 class SettingError(GoemoError):
-    """One or several settings that cannot be used; all of them are listed."""
+    """One or more settings that cannot be used; all are listed."""
 
     def __init__(self, problems: Sequence[str], source: str | Path = "command line") -> None:
         self.problems = list(problems)
@@ -79,11 +79,11 @@ class UnknownLabelError(DataFileError):
 
 
 class NotFoundError(GoemoError):
-    """Something the user named is not there."""
+    """Something that the user named does not exist."""
 
 
 class DataNotFoundError(NotFoundError):
-    """No data where it was looked for."""
+    """No data in the places that were searched."""
 
     def __init__(self, name: str, looked_in: Sequence[str]) -> None:
         self.name, self.looked_in = name, list(looked_in)
@@ -148,7 +148,7 @@ DAMAGE = (CorruptArtifactError, DataFileError)
 
 
 class AuthenticationError(GoemoError):
-    """A server that wants a key, and has none or refused the one it got."""
+    """A server needs a key, and the key is missing or was refused."""
 
 
 class RemoteError(GoemoError):

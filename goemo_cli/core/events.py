@@ -95,7 +95,7 @@ EventHandler = Callable[[Event], None]
 
 
 def line_of(event: Event) -> str | None:
-    """An event as a line of a log, without a time; None for an event that is not worth a line."""
+    """An event as a line of a log, without a time; None if the event is not a line by itself."""
     if isinstance(event, Warning):
         return f"Warning: {event.message}"
     if isinstance(event, Info):
@@ -149,13 +149,13 @@ def progress(on_event: EventHandler, name: str, total: int, unit: str = "comment
 
 @dataclass(frozen=True)
 class Histogram:
-    """Counts between two values. Bin i counts [edges[i], edges[i + 1]); the last bin includes its upper edge."""
+    """Counts between two values; bin i counts the values in [edges[i], edges[i + 1]); the last bin includes its upper edge."""
 
     counts: tuple[int, ...]
     low: float
     """The least value; the lower edge of the first bin."""
     high: float
-    """The greatest value; where it equals `low` there is one bin."""
+    """The greatest value; if it equals `low`, there is one bin."""
     total: float
     """Sum of all values."""
     total_squares: float

@@ -1,4 +1,4 @@
-"""Files that are complete or missing: write next to the place, fsync, rename. All final files are written here."""
+"""Atomic writes: write to a temporary file, fsync, rename. Only this module writes final files."""
 
 import errno
 import hashlib
@@ -16,7 +16,7 @@ from typing import Any
 from goemo_cli.core.errors import CorruptArtifactError, SettingError, StorageError
 
 PARTIAL_PREFIX = ".goemo-partial-"
-"""How unfinished files and folders are named, so that leftovers of a killed run can be told."""
+"""Beginning of the names of unfinished files and folders, so that leftovers of a killed run are recognised."""
 
 # safetensors and torch raise their own types, which tell a full disk only in words.
 _WRITE_FAILURES = ("No space left", "os error", "file write failed", "unexpected pos")
@@ -34,7 +34,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
     leads to is replaced. What is not a file (a device, a pipe, standard output) gets the bytes at the end.
 
     Raises:
-        SettingError: a symbolic link that leads nowhere.
+        SettingError: a symbolic link without a target.
     """
     require_no_dangling_link(path)
     if _is_stream(path):
@@ -81,10 +81,10 @@ def staged_files(directory: Path) -> Iterator[Path]:
 
 
 def require_no_dangling_link(path: Path) -> None:
-    """Refuse a path through a symbolic link that leads nowhere: writing would replace the link, or fail late.
+    """Refuse a path through a symbolic link without a target: writing would replace the link, or fail late.
 
     Raises:
-        SettingError: with the link and where it leads.
+        SettingError: with the link and its target.
     """
     for part in (path, *path.parents):
         if part.is_symlink() and not part.exists():
@@ -92,7 +92,7 @@ def require_no_dangling_link(path: Path) -> None:
 
 
 def descriptor_of(path: Path) -> int | None:
-    """The file descriptor of this process that a path means: 1 for /dev/stdout; None for any other path."""
+    """The number of this process's open file that a path means: 1 for /dev/stdout; None for any other path."""
     folders = ("/dev/fd", f"/proc/{os.getpid()}/fd")
     for _ in range(_MAX_LINKS):
         if path.name.isdigit() and os.path.realpath(path.parent) in folders:
@@ -244,13 +244,13 @@ def _refuse_constant(name: str) -> Any:
 
 
 def _name_file(error: BaseException, path: Path) -> None:
-    """Add the file to the error of a failed write, which does not contain it."""
+    """Add the file to the error of a failed write, which does not name it."""
     if isinstance(error, OSError) and error.filename is None:
         error.filename = str(path)
 
 
 def _is_stream(path: Path) -> bool:
-    """Whether a path cannot be replaced: a device, a pipe, or an open file of this process."""
+    """Whether a path cannot be replaced like a file: a device, a pipe, or an open file of this process."""
     if descriptor_of(path) is not None:
         return True
     return path.exists() and not stat.S_ISREG(path.stat().st_mode) and not path.is_dir()

@@ -15,7 +15,7 @@ _PREDICTIONS = re.compile(r"(?P<split>test|val(?:_epoch\d+)?|train)_predictions_
 
 @dataclass(frozen=True)
 class Layout:
-    """All paths of a project, relative to its root.
+    """The place of every file, relative to one root.
 
     Nothing is created by asking for a path.
     """
@@ -24,12 +24,12 @@ class Layout:
 
     @property
     def artifacts(self) -> Path:
-        """All that belongs to runs."""
+        """Everything that belongs to runs."""
         return self.root / "artifacts"
 
     @property
     def output(self) -> Path:
-        """All that is drawn or mirrored from them."""
+        """Everything that is drawn from runs or logged to trackers."""
         return self.root / "output"
 
     @property
@@ -84,7 +84,7 @@ class Layout:
 
     @property
     def journals(self) -> Path:
-        """Event logs of runs, which trackers read: {run}.jsonl."""
+        """The event log of each run, which trackers read: {run}.jsonl."""
         return self.root / "output" / "journal"
 
     @property
@@ -104,7 +104,7 @@ class Layout:
 
     @property
     def summary_record(self) -> Path:
-        """What the tables over all runs were made from, so that one that is behind can be told from an edited one."""
+        """What the tables over all runs were made from, to distinguish an old table from an edited one."""
         return self.stats / "summaries.json"
 
     @property
@@ -156,7 +156,7 @@ class Layout:
 
     @property
     def cooccurrence(self) -> Path:
-        """Which labels occur together and which are confused: tables of `goemo errors`."""
+        """Labels that occur together and labels that are confused: tables of `goemo errors`."""
         return self.stats / "cooccurrence"
 
     def cooccurrence_table(self, table: str, stem: str) -> Path:
@@ -202,7 +202,7 @@ class Layout:
         yield from sorted(found, key=lambda path: (_run_of(path).stamp, path.name))
 
     def find_checkpoint(self, run: RunName) -> Path | None:
-        """The checkpoint folder of a run of any family; None if there is none."""
+        """The checkpoint folder of a run, of any family; None if there is none."""
         for path in self.models.glob(f"*/{run}"):
             return path
         return None

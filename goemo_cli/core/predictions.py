@@ -38,7 +38,7 @@ class Predictions:
         y_true: gold labels, bool, (n_examples, n_labels).
         y_pred: predicted labels, bool, (n_examples, n_labels).
         y_prob: probabilities in [0, 1], float32, (n_examples, n_labels).
-        ids: the ids of the data, or None if it has none.
+        ids: the data's own ids, or None if it has none.
     """
 
     labels: tuple[str, ...]
@@ -92,7 +92,7 @@ def read_predictions(path: Path) -> Predictions:
     """A whole predictions CSV.
 
     Raises:
-        DataFileError: wrong columns, a row of another length, or a cell that is not a list of labels or a probability.
+        DataFileError: wrong columns, a row of another length, or a cell that is not a label list or a probability.
     """
     return Predictions.joined(list(iter_predictions(path)))
 
@@ -109,8 +109,8 @@ def iter_predictions(
     Args:
         path: the file.
         rows: rows per chunk.
-        on_problem: called for each bad cell, which is then read as no label or as NaN; without it the first one raises.
-        longest_field: characters; a longer field is an error, which limits memory if a quote is never closed.
+        on_problem: called for every bad cell, which is then read as no label or as NaN; by default the first raises.
+        longest_field: characters; a longer field is an error, which bounds memory if a quote is never closed.
 
     Raises:
         DataFileError: columns that are not those of a predictions file, or broken CSV; without `on_problem` any
@@ -254,5 +254,5 @@ def _number(cell: str) -> float:
 
 
 def _shown(cell: str) -> str:
-    """A cell for a message: quoted, and cut if it is long."""
+    """A cell for a message: quoted, and shortened if it is long."""
     return repr(cell if len(cell) <= _SHOWN_CHARACTERS else cell[:_SHOWN_CHARACTERS] + "…")

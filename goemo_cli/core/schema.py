@@ -6,7 +6,7 @@ from typing import Literal
 from goemo_cli.core.errors import SettingError
 
 SCHEMA_VERSION = 1
-"""Version in each JSON file; incremented when a key changes its meaning."""
+"""Written to every JSON; increased when a key changes its meaning."""
 
 Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
 """The kinds of models; an ensemble has no weights, only members."""
@@ -22,7 +22,7 @@ PER_CLASS_COLUMNS = (
     "emotion", "f1_score", "precision", "recall", "support", "tp", "fp", "fn", "tn",
     "threshold", "roc_auc", "average_precision", "f1_ci_low", "f1_ci_high",
 )  # fmt: skip
-"""Per-class metrics, one row per label in label order. Empty where undefined (no positives)."""
+"""Per-class metrics, one row per label in label order. Empty if undefined (no positives)."""
 
 OLD_PER_CLASS_COLUMNS = ("rank", "emotion", "precision", "recall", "f1", "support")
 """Read, never written."""
@@ -44,10 +44,10 @@ RULE_KEYS = (
     "recall_macro", "recall_micro", "recall_weighted", "recall_samples",
     "subset_accuracy", "hamming_loss",
 )  # fmt: skip
-"""Scores of one threshold rule; `{key}_ci` is the 95 % interval of each."""
+"""Scores of one threshold rule; each has its 95 % interval next to it, `{key}_ci`."""
 
 RANKING_KEYS = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")
-"""Scores that need no threshold; `{key}_ci` is the interval of each, except on very large splits."""
+"""Scores that need no threshold; each has `{key}_ci` next to it, except on very large splits."""
 
 SWEEP_COLUMNS = ("threshold", *RULE_KEYS, "coverage", "labels_per_comment")
 """threshold_sweep/threshold_sweep_*.csv: scores on val with one threshold for all labels; coverage is the share of

@@ -24,7 +24,7 @@ def decide(
     never_empty: bool = False,
     top_k: int | None = None,
 ) -> BoolArray:
-    """The labels of probabilities: `probability >= threshold`, everywhere in goemo.
+    """The predicted labels: `probability >= threshold`, everywhere in goemo.
 
     Args:
         y_prob: probabilities, float32, (n_examples, n_labels).

@@ -122,7 +122,7 @@ def test_a_recorded_size_that_the_file_cannot_hold_takes_no_memory(
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "is no predictions file"),
+        (b"", "is not a predictions file"),
         (b"\x00\xff\xfe", "not UTF-8"),
         (b"a,b\n1,2\n", "column 'text' is missing"),
         (b"text,true_labels,pred_labels\n", "columns are not"),

@@ -110,7 +110,7 @@ def test_a_source_outside_the_root_is_not_read(layout: Layout, name: str) -> Non
     summary(layout, "calibration", {name: "0" * 64})
     problems, warnings = found(layout)
     assert problems == []
-    assert warnings == [f"was made from {name}, which lies outside the root and was not checked"]
+    assert warnings == [f"was made from {name}, which is outside the root and was not checked"]
 
 
 @pytest.mark.parametrize(

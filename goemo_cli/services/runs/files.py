@@ -1,4 +1,4 @@
-"""Which files outside its checkpoint belong to a run: told by their names, as core/layout.py makes them."""
+"""The files of a run outside its checkpoint, found by their names, as core/layout.py makes them."""
 
 import os
 import time
@@ -20,7 +20,7 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
     """Predictions of every split and epoch, tables named after one run, and event files.
 
     Args:
-        layout: of the project.
+        layout: of the files.
         runs: all runs below the root, not only those that are asked for: a name may end in another's.
 
     Returns:

@@ -101,7 +101,7 @@ def check_metric(metric: str) -> None:
 
 
 def ranked(runs: list[ListedRun], metric: str) -> list[ListedRun]:
-    """Runs that have a score, best first; the newer one first where two are equal."""
+    """Runs that have a score, best first; the newer one first if two are equal."""
     sign = -1 if metric.partition("/")[2] in LOWER_IS_BETTER else 1
     scored = [(sign * score, one.run.stamp, one) for one in runs if (score := one.score(metric)) is not None]
     return [one for *_, one in sorted(scored, key=lambda entry: entry[:2], reverse=True)]

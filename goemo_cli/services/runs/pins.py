@@ -8,7 +8,7 @@ from goemo_cli.core.schema import SCHEMA_VERSION
 
 
 def pinned_runs(layout: Layout) -> tuple[str, ...]:
-    """Names of the pinned runs, in the order in which they were pinned; also of runs that are no longer there.
+    """Names of the pinned runs, in the order in which they were pinned; also of runs that no longer exist.
 
     Raises:
         CorruptArtifactError: the file is damaged. It is then unknown which runs are pinned, so nothing may be removed.

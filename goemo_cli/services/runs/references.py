@@ -33,12 +33,12 @@ _MOST_NAMED = 5
 
 
 def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Checkpoint:
-    """The checkpoint of a reference.
+    """The checkpoint that a reference names.
 
     Args:
         reference: a checkpoint folder; a run's name or the beginning of one that no other run shares; `@latest`;
             `@best` or `@best:val/METRIC`, among the runs scored on the same val split as the newest; `@NAME`, the
-            newest run of that model, or of that family where no model has the name.
+            newest run of that model, or of that family if no model has the name.
         layout: whose runs are meant.
         on_event: called with each event.
 
@@ -51,7 +51,7 @@ def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
 
 
 def find_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Path:
-    """The folder of a reference, as in `open_run`; a run that is named may be unfinished."""
+    """The folder that a reference names, as `open_run` understands it; it may be unfinished if it is named."""
     if not reference:
         raise SettingError(["the name of a run is empty"])
     if reference.startswith("@"):
@@ -175,10 +175,10 @@ def _only(reference: str, runs: Sequence[ListedRun]) -> Path:
     if len(runs) == 1:
         return runs[0].path
     names = _names(runs)
-    told = names if len(set(names)) == len(names) else [str(one.path) for one in runs]  # a copied folder
-    older = f" and {len(told) - _MOST_NAMED} older" if len(told) > _MOST_NAMED else ""
+    shown = names if len(set(names)) == len(names) else [str(one.path) for one in runs]  # a copied folder
+    older = f" and {len(shown) - _MOST_NAMED} older" if len(shown) > _MOST_NAMED else ""
     raise SettingError(
-        [f"{reference!r} fits {len(told)} runs: {', '.join(told[: -_MOST_NAMED - 1 : -1])}{older}"]
+        [f"{reference!r} fits {len(shown)} runs: {', '.join(shown[: -_MOST_NAMED - 1 : -1])}{older}"]
     )
 
 

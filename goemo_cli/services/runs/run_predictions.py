@@ -1,4 +1,4 @@
-"""Predictions files of a run: the path of a split, the command that creates it, and whether it belongs to the run."""
+"""A run's written predictions of a split: their file, the command that writes them, and a check that they are its own."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:
 
 
 def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) -> Path:
-    """The file with a run's predictions of a split.
+    """The file of a run's predictions of a split.
 
     Raises:
         NotFoundError: there are none; the sentence says how to make them.

@@ -77,7 +77,7 @@ def list_runs(
         layout: whose runs.
         model: only those of this model or family.
         sort: one of `SORTS`; by a score the best comes first, and runs without it last; `best` is the order of `@best`.
-        limit: maximum number of rows; None for all.
+        limit: maximum number of runs; None for all.
         on_event: called with each event.
 
     Raises:
@@ -190,7 +190,7 @@ def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 
 def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The content of the file, not what this version would read: older runs have settings that no longer exist."""
+    """The settings in the file, not as this version reads them: older runs have settings that no longer exist."""
     from goemo_cli.core.layering import read_yaml_mapping
 
     return flat(read_yaml_mapping(checkpoint.path / CONFIG))

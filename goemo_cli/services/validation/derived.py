@@ -35,22 +35,22 @@ def check_derived(
         layout: whose files.
         runs: all runs below the root.
         in_use: folders of runs that another process changes.
-        report: told what was checked and found.
+        report: records checks and problems.
     """
     every = list(finished_checkpoints(layout))
-    told = [checkpoint for checkpoint in every if checkpoint.path not in in_use]
-    if not told:
+    checkpoints = [checkpoint for checkpoint in every if checkpoint.path not in in_use]
+    if not checkpoints:
         return
-    others = {str(one.run) for one in runs} - {str(checkpoint.run) for checkpoint in told}
-    expected = {**summary_tables(layout, told), **test_metrics_files(layout, told)}
+    others = {str(one.run) for one in runs} - {str(checkpoint.run) for checkpoint in checkpoints}
+    expected = {**summary_tables(layout, checkpoints), **test_metrics_files(layout, checkpoints)}
     differing = [path for path, content in expected.items() if not _agrees(path, content, others)]
     is_sound = all(
         report.sound(checkpoint.path / name)
-        for checkpoint in told
+        for checkpoint in checkpoints
         for name in (MANIFEST, METRICS, THRESHOLDS)
     )
     if differing and is_sound and are_behind(layout, every):
-        if not _renewed(layout, told, differing, report):
+        if not _renewed(layout, checkpoints, differing, report):
             return
         differing = [path for path in differing if not _agrees(path, expected[path], others)]
     for path, content in expected.items():
@@ -65,10 +65,10 @@ def check_derived(
 
 
 def _renewed(
-    layout: Layout, told: Iterable[Checkpoint], behind: Iterable[Path], report: ValidationReport
+    layout: Layout, checkpoints: Iterable[Checkpoint], behind: Iterable[Path], report: ValidationReport
 ) -> bool:
     try:
-        write_summaries(layout, models={checkpoint.run.model for checkpoint in told})
+        write_summaries(layout, models={checkpoint.run.model for checkpoint in checkpoints})
     except OSError as error:
         for path in behind:
             report.warn(path, f"is behind the checkpoints and cannot be renewed ({error.strerror})")

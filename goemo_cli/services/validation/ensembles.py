@@ -25,8 +25,8 @@ def check_ensemble(
     Args:
         checkpoint: of the ensemble.
         opened: every sound run, by name.
-        layout: where their predictions lie.
-        report: told what was checked and found.
+        layout: of their predictions.
+        report: records checks and problems.
     """
     names = checkpoint.manifest.parents.members
     if missing := [name for name in names if name not in opened]:
@@ -35,7 +35,7 @@ def check_ensemble(
     for split in _SPLITS:
         path = layout.split_predictions(checkpoint.run, split)
         members = [layout.split_predictions(opened[name].run, split) for name in names]
-        # What is wrong with a file by itself has been said, and its mean would only say it again.
+        # A file that is faulty by itself was reported already.
         if all(file.is_file() and report.sound(file) for file in (path, *members)):
             with report.guard(path):
                 _check_mean(path, members, report)

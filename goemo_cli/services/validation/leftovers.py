@@ -18,12 +18,12 @@ _TEST_METRICS = re.compile(r"test_metrics_(?P<model>.+)\.json")
 
 
 def check_leftovers(layout: Layout, runs: Collection[RunName], report: ValidationReport) -> None:
-    """Warn of what lies about.
+    """Warn about leftovers.
 
     Args:
-        layout: where to look.
+        layout: of the root.
         runs: every run whose manifest is there, sound or not.
-        report: told what was found.
+        report: records warnings and repairs.
     """
     for path in _orphans(layout, runs):
         report.warn(path, "belongs to no finished run")

@@ -39,7 +39,7 @@ class Evidence:
         labels: label names in column order.
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
-        sample: some of its texts, where they were asked for.
+        sample: some of its texts, if requested.
     """
 
     path: Path
@@ -50,7 +50,7 @@ class Evidence:
 
 
 def expected_rows(path: Path, split: str, checkpoint: Checkpoint | None) -> int:
-    """How many rows a file should have, by its run; where there is none, about how many, by its size."""
+    """How many rows a file should have, by its run; without a run a guess from its size."""
     if checkpoint is None:
         return max(1, path.stat().st_size // TYPICAL_ROW_BYTES)
     return checkpoint.metrics.data.sizes.of(_split_of(split))
@@ -65,18 +65,18 @@ def check_predictions(
     sampled: int = 0,
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Evidence | None:
-    """Check one file in one pass; against its run where that is finished. Memory does not grow with its texts.
+    """Check one file in one pass; against its run if that is finished. Memory does not grow with its texts.
 
     Args:
         path: the file.
         split: as its name says: test, val, train or val_epoch{N}.
-        checkpoint: of the run in its name; None where there is none.
-        report: told what was checked and found.
+        checkpoint: of the run in its name; None if there is none.
+        report: records checks and problems.
         sampled: rows whose texts are kept, drawn by a fixed seed.
         on_progress: called with the number of rows done since the last call.
 
     Returns:
-        What scores are computed from; None where the file cannot be scored, or no score follows from it.
+        What scores are computed from; None if the file cannot be scored, or no score follows from it.
     """
     cells = CellProblems()
     reading = _Reading(path, split, checkpoint, sampled)
@@ -202,7 +202,7 @@ def _check_decisions(reading: _Reading, report: ValidationReport) -> None:
 
 
 def _credible(rows: int, path: Path, checkpoint: Checkpoint) -> int:
-    """The recorded number, which may be anybody's, or 0 where the file has not even the bytes for so many rows."""
+    """The recorded number of rows, or 0 if the file is too small for that number."""
     return rows if rows * 2 * len(checkpoint.labels) <= path.stat().st_size else 0
 
 

@@ -46,7 +46,7 @@ def validate_artifacts(
     Args:
         layout: what to check.
         recompute: test rows of each run, drawn by a fixed seed, that go through the weights again.
-        fix: rebuild derived files that are wrong or missing, where what they derive from is sound, remove what
+        fix: rebuild derived files that are wrong or missing if their sources are sound, remove what
             killed runs left behind, and validate once more. Predictions and checkpoints are never touched.
         on_event: called with each event.
     """

@@ -11,7 +11,7 @@ from goemo_cli.core.errors import DataFileError, GoemoError
 MOST_CELLS = 100_000
 """Bad cells of one file that are described one by one, which bounds memory; the rest is counted."""
 
-# What Python raises where a document's content is not of the shape that code expects.
+# What Python raises if a document does not have the expected form.
 _OTHER_SHAPE = (
     ArithmeticError, AttributeError, LookupError, MemoryError, RecursionError, SyntaxError, TypeError, ValueError
 )  # fmt: skip
@@ -59,7 +59,7 @@ class ValidationReport:
         return not self.problems
 
     def check(self, what: str, path: Path, *, holds: bool = True, otherwise: str = "") -> bool:
-        """Record a check; where it does not hold, `otherwise` says what is wrong. Gives `holds` back."""
+        """Record a check; if it does not hold, `otherwise` says what is wrong. Returns `holds`."""
         self.checks.append((what, path))
         if not holds:
             self.problem(path, otherwise or f"{what}: no")
@@ -96,7 +96,7 @@ class ValidationReport:
 
 
 def reason_of(error: GoemoError) -> str:
-    """What is wrong, without the path that stands beside it."""
+    """What is wrong, without the path, which is shown next to it."""
     reason = getattr(error, "reason", None)
     if reason is None:
         return str(error)

@@ -26,7 +26,7 @@ TOLERANCE = 1e-9
 
 
 def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -> None:
-    """Fit the thresholds again, and score val where the run says its scores."""
+    """Fit the thresholds again, and score val."""
     written = checkpoint.thresholds
     again = fit_thresholds(val.labels, val.y_true, val.y_prob, written.settings, resamples=0)
     odd = [

@@ -20,8 +20,8 @@ class SourceChecker:
     """Compares recorded sources with the files of today; each file is hashed once.
 
     Args:
-        layout: where the files are.
-        report: told what was checked and found.
+        layout: of the files.
+        report: records checks and problems.
         in_use: names of runs that another process changes, as their files spell them; these are not looked at.
     """
 
@@ -43,7 +43,7 @@ class SourceChecker:
                 continue  # it is just being changed
             if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
                 self._report.warn(
-                    path, f"was made from {name}, which lies outside the root and was not checked"
+                    path, f"was made from {name}, which is outside the root and was not checked"
                 )
                 continue
             source = self._layout.root / name
@@ -63,7 +63,7 @@ class SourceChecker:
         Args:
             record: a JSON document with `files`: SHA-256 by path from `folder`.
             value: what it holds.
-            folder: where the files are.
+            folder: of the files.
             renew: the command that writes them again.
 
         Returns:
@@ -92,7 +92,7 @@ class SourceChecker:
         return named
 
     def check_outputs(self, checkpoint: Checkpoint) -> None:
-        """Compare a run's files outside its checkpoint with the hashes in its manifest; a missing one is told elsewhere."""
+        """Compare a run's files outside its checkpoint with the hashes in its manifest; a missing one is reported elsewhere."""
         manifest = checkpoint.path / MANIFEST
         own = {
             self._layout.shown(path): path
