@@ -27,7 +27,7 @@ def goemo(layout: Layout):
 
 
 def test_the_tree_is_indented_with_short_hashes(goemo, layout: Layout):
-    add_run(layout, RUN, parents={"data": "d" * 64, "base_model": "some/base"})
+    add_run(layout, RUN, parents={"data": "d" * 64, "base_model": {"id": "some/base"}})
     done = goemo("@latest")
     assert done.exit_code == 0, done.output
     lines = done.stdout.splitlines()
