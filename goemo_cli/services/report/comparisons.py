@@ -5,10 +5,10 @@ from dataclasses import dataclass
 
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError, NotFoundError
-from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.evaluation.compare import DISPLAY_NAMES, SIGNIFICANCE_COLUMNS
 from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, best_first, listed_runs
+from goemo_cli.services.runs.provenance import FilesNow
 from goemo_cli.services.runs.run_data import RunData
 
 MOST_LISTED = 100
@@ -114,7 +114,8 @@ def comparisons(sources: Sequence[RunData]) -> list[Pair]:
             by_pair.setdefault((row["a"], row["b"]), []).append(row)
     if not by_pair:
         raise NotFoundError(f"the last goemo compare was of other runs: {command}")
-    if stale := [pair for pair, rows in by_pair.items() if _is_stale(layout, rows[0])]:
+    now = FilesNow(layout.root)
+    if stale := [pair for pair, rows in by_pair.items() if _is_stale(now, rows[0])]:
         raise NotFoundError(f"the comparison of {' and '.join(stale[0])} is stale: {command}")
     return [_pair(*pair, rows) for pair, rows in by_pair.items()]
 
@@ -129,9 +130,9 @@ def _rows(layout: Layout) -> Iterator[Mapping[str, str]]:
             yield dict(zip(header, fields, strict=True))
 
 
-def _is_stale(layout: Layout, row: Mapping[str, str]) -> bool:
-    files = ((layout.root / row[f"{side}_source"], row[f"{side}_sha256"]) for side in "ab")
-    return any(not path.is_file() or sha256_file(path) != digest for path, digest in files)
+def _is_stale(now: FilesNow, row: Mapping[str, str]) -> bool:
+    files = ((now.root / row[f"{side}_source"], row[f"{side}_sha256"]) for side in "ab")
+    return any(now.state_of(path, digest) != "current" for path, digest in files)
 
 
 def _pair(a: str, b: str, rows: Sequence[Mapping[str, str]]) -> Pair:

@@ -6,19 +6,25 @@ Edges are read from the records of sources in the files: the manifest's parents 
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoError
-from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
+from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order
-from goemo_cli.services.runs.provenance import PICTURES, comparison_sources, figure_origin
+from goemo_cli.services.runs.provenance import (
+    PICTURES,
+    FilesNow,
+    comparison_sources,
+    figure_origin,
+    is_inside,
+)
 from goemo_cli.services.training.summaries import test_metrics
 from goemo_cli.tracking.artifacts.registry import Registry
 
@@ -42,7 +48,7 @@ class _Tracer:
     def __init__(self, checkpoint: Checkpoint, layout: Layout) -> None:
         self.checkpoint, self.layout = checkpoint, layout
         self.nodes: dict[str, Node] = {}
-        self._hashes: dict[Path, str] = {}
+        self._now = FilesNow(layout.root)
         self._runs = listed_runs(layout)
 
     def trace(self) -> Lineage:
@@ -90,7 +96,7 @@ class _Tracer:
         except GoemoError as error:
             node.fault("damaged", str(error))
             return self._add(node).id
-        node.sha256 = self._hash(folder / MANIFEST)
+        node.sha256 = self._now.sha256(folder / MANIFEST)
         # A run that was trained on from may have seen other data; members of an ensemble must not.
         is_base = name in _runs_in(_parents_of(self.checkpoint).get("base_model"))
         if not is_base and _parents_of(parent).get("data") != _parents_of(self.checkpoint).get("data"):
@@ -101,7 +107,7 @@ class _Tracer:
     def _checkpoint(self, checkpoint: Checkpoint, sources: list[str]) -> None:
         folder = checkpoint.path
         node = Node(self.layout.shown(folder), "checkpoint", str(checkpoint.run), sources=sources)
-        node.sha256 = self._hash(folder / MANIFEST)
+        node.sha256 = self._now.sha256(folder / MANIFEST)
         for path, fault in checkpoint.hash_faults():
             node.fault("damaged", f"{path.name} {fault}")
         self._add(node)
@@ -111,7 +117,7 @@ class _Tracer:
         path = self.layout.test_metrics(self.checkpoint.run.model)
         if not path.is_file():
             return
-        node = Node(self.layout.shown(path), "metrics", path.name, self._hash(path))
+        node = Node(self.layout.shown(path), "metrics", path.name, self._now.sha256(path))
         node.sources = [self.layout.shown(self.checkpoint.path / METRICS)]
         try:
             summary = read_json_object(path)
@@ -170,7 +176,7 @@ class _Tracer:
         if not path.is_file():
             return
         try:
-            sources = comparison_sources(path)
+            sources = dict(comparison_sources(path))
         except DataFileError:
             return  # `goemo validate` names it
         if set(sources) & set(self.nodes):
@@ -188,7 +194,7 @@ class _Tracer:
 
     def _drawn_from_data(self, path: Path, splits: Mapping[str, str]) -> None:
         above = ["data"] if "data" in self.nodes else [self._of_checkpoint()]
-        node = Node(self.layout.shown(path), "figure", path.name, self._hash(path), sources=above)
+        node = Node(self.layout.shown(path), "figure", path.name, self._now.sha256(path), sources=above)
         recorded = self.checkpoint.metrics.data.split_sha256.as_json()
         for split, digest in splits.items():
             if recorded.get(split, digest) != digest:
@@ -197,18 +203,14 @@ class _Tracer:
 
     def _derived(self, path: Path, kind: Kind, sources: Mapping[str, Any]) -> None:
         """A file that names its sources: each is compared with what it is now."""
-        node = Node(self.layout.shown(path), kind, path.name, self._hash(path))
-        for name, digest in sources.items():
+        node = Node(self.layout.shown(path), kind, path.name, self._now.sha256(path))
+        for name, state in self._now.states(sources):
             inside = name in self._own() and name not in self.nodes
             node.sources.append(self._of_checkpoint() if inside else name)
-            if not _is_inside(name):
+            if state == "outside":
                 node.reasons.append(f"{name} is outside the root and was not checked")
-                continue
-            source = self.layout.root / name
-            if not source.is_file():
-                node.fault("stale", f"{name} is gone")
-            elif self._hash(source) != digest:
-                node.fault("stale", f"{name} has changed since")
+            elif state != "current":
+                node.fault("stale", f"{name} {'is gone' if state == 'gone' else 'has changed since'}")
         self._add(node)
 
     def _file(self, path: Path, kind: Kind, sources: list[str], digest: str | None = None) -> Node:
@@ -217,7 +219,7 @@ class _Tracer:
         if not path.is_file():
             node.fault("gone", "is named by the manifest and missing")
         else:
-            node.sha256 = self._hash(path)
+            node.sha256 = self._now.sha256(path)
             if digest and node.sha256 != digest:
                 node.fault("stale", "has changed since the run was concluded")
             elif not digest and kind in ("predictions", "stats"):
@@ -237,7 +239,7 @@ class _Tracer:
         for one in self._runs:
             parents = one.manifest.parents.as_json() if one.manifest else None
             if str(self.checkpoint.run) in _runs_in(parents) and one.path != self.checkpoint.path:
-                digest = self._hash(one.path / MANIFEST)
+                digest = self._now.sha256(one.path / MANIFEST)
                 sources = [self._of_checkpoint()]
                 self._add(
                     Node(self.layout.shown(one.path), "child run", str(one.run), digest, sources=sources)
@@ -268,7 +270,7 @@ class _Tracer:
                     self._add(node)
 
     def _outputs(self) -> Mapping[str, str]:
-        return {name: digest for name, digest in self.checkpoint.manifest.outputs.items() if _is_inside(name)}
+        return {name: digest for name, digest in self.checkpoint.manifest.outputs.items() if is_inside(name)}
 
     def _of_checkpoint(self) -> str:
         return self.layout.shown(self.checkpoint.path)
@@ -280,22 +282,12 @@ class _Tracer:
             node.id for node in self.nodes.values() if node.kind in ("predictions", "stats", "metrics")
         }
 
-    def _hash(self, path: Path) -> str:
-        if path not in self._hashes:
-            self._hashes[path] = sha256_file(path)
-        return self._hashes[path]
-
     def _add(self, node: Node) -> Node:
         return self.nodes.setdefault(node.id, node)
 
 
 def _parents_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
     return checkpoint.manifest.parents.as_json()
-
-
-def _is_inside(name: str) -> bool:
-    """Whether a recorded path stays below the root."""
-    return not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
 
 
 def _runs_in(value: Any) -> Iterator[str]:

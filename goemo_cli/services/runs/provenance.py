@@ -1,70 +1,129 @@
-"""What derived files say that they were made from: SHA-256 by path from the root."""
+"""What a derived file says of its sources, and what became of them. These are facts: callers word them.
+
+Derived files are figures, summaries and tables of statistics, comparisons, and files that a run writes outside its
+checkpoint. Each records the SHA-256 of its sources by path from the root.
+"""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
 
 from PIL import Image
 
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
-from goemo_cli.core.files import read_json_object
+from goemo_cli.core.files import read_json_object, sha256_file
 from goemo_cli.core.schema import SOURCES_KEY
 
+PICTURES = (".png", ".svg", ".pdf")
 _COMPARED = (("a_source", "a_sha256"), ("b_source", "b_sha256"))
 
+SourceState = Literal["current", "changed", "gone", "outside"]
+"""current: as recorded. outside: its path leaves the root, so it was not read."""
 
-PICTURES = (".png", ".svg", ".pdf")
+
+class FilesNow:
+    """The SHA-256 of files as they are now; each file is hashed once.
+
+    Args:
+        root: recorded paths are relative to it.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._hashes: dict[Path, str] = {}
+
+    def sha256(self, path: Path) -> str:
+        """SHA-256 of a file."""
+        if path not in self._hashes:
+            self._hashes[path] = sha256_file(path)
+        return self._hashes[path]
+
+    def state_of(self, path: Path, digest: Any) -> SourceState:
+        """What became of a file whose digest was recorded."""
+        if not path.is_file():
+            return "gone"
+        return "current" if self.sha256(path) == digest else "changed"
+
+    def states(self, sources: Mapping[str, Any]) -> Iterator[tuple[str, SourceState]]:
+        """(name, state) of each recorded source; a path that leaves the root is not read."""
+        for name, digest in sources.items():
+            yield name, self.state_of(self.root / name, digest) if is_inside(name) else "outside"
+
+
+def is_inside(name: str) -> bool:
+    """Whether a recorded path stays below the root."""
+    return not PurePosixPath(name).is_absolute() and ".." not in PurePosixPath(name).parts
 
 
 @dataclass(frozen=True)
-class FigureOrigin:
-    """The sources of a picture, by the picture and the record next to it; unreadable records are ignored."""
+class FigureRecord:
+    """What a figure was drawn from, as its picture and the JSON file next to its table say."""
 
     sources: Mapping[str, str]
     """SHA-256 of artifacts by path from the root."""
     data: Mapping[str, str]
     """SHA-256 of the splits of the data set that were drawn."""
     runs: tuple[str, ...]
+    files: Mapping[str, str]
+    """SHA-256 of the picture and its table by path from output/figures."""
 
 
-def figure_origin(path: Path) -> FigureOrigin:
-    """The origin of a picture: a PNG carries its sources itself, others have them in data/NAME.json only."""
+def read_figure_record(picture: Path) -> FigureRecord | None:
+    """What a picture and its record say; None if the record is missing. A PNG names its sources itself.
+
+    Raises:
+        CorruptArtifactError: the picture or its record is damaged.
+    """
+    path = _record_of(picture)
+    record = read_json_object(path) if path.is_file() else {}
+    own = _sources_in(picture)
+    sources, files, data = (_mapping(path, record, key) for key in ("sources", "files", "data"))
+    runs = record.get("runs")
+    if not record:
+        return None
+    return FigureRecord(own or sources, data, tuple(map(str, runs)) if isinstance(runs, list) else (), files)
+
+
+def figure_origin(picture: Path) -> FigureRecord:
+    """What a picture and its record say, read separately; a part that cannot be read is empty."""
     record: dict[str, Any] = {}
     with suppress(OSError, CorruptArtifactError):  # `goemo validate` names a damaged one
-        record = read_json_object(path.parent / "data" / f"{path.stem}.json")
+        record = read_json_object(_record_of(picture))
+    own: Mapping[str, Any] = {}
+    with suppress(OSError, RecursionError, CorruptArtifactError):
+        own = _sources_in(picture)
     runs = record.get("runs")
-    return FigureOrigin(
-        sources=_own_sources(path) or _texts(record.get("sources")),
+    return FigureRecord(
+        sources=_texts(own) or _texts(record.get("sources")),
         data=_texts(record.get("data")),
         runs=tuple(map(str, runs)) if isinstance(runs, list) else (),
+        files=_texts(record.get("files")),
     )
 
 
-def _own_sources(path: Path) -> dict[str, str]:
-    if path.suffix != ".png":
-        return {}
-    try:
-        with Image.open(path) as picture:
-            return _texts(json.loads(str(picture.info.get(SOURCES_KEY, "{}"))))
-    except (OSError, SyntaxError, ValueError, RecursionError, Image.DecompressionBombError):
-        return {}
-
-
-def _texts(value: Any) -> dict[str, str]:
-    return {str(name): str(digest) for name, digest in value.items()} if isinstance(value, dict) else {}
-
-
-def comparison_sources(path: Path) -> dict[str, str]:
-    """What significance_tests.csv was computed from.
+def sources_in_text(text: str) -> dict[str, Any]:
+    """The sources in the text that a PNG carries.
 
     Raises:
-        DataFileError: no such columns, or broken rows.
+        ValueError: not a JSON object.
     """
-    found: dict[str, str] = {}
+    value = json.loads(text)
+    if not isinstance(value, dict):
+        raise ValueError(f"{SOURCES_KEY} is not an object")
+    return value
+
+
+def comparison_sources(path: Path) -> list[tuple[str, str]]:
+    """(name, SHA-256) of each file that significance_tests.csv was computed from, once each.
+
+    Raises:
+        DataFileError: a column is missing, or a row has another number of fields.
+    """
+    found: dict[tuple[str, str], None] = {}
     with open_csv(path) as (header, rows):
         if missing := [name for pair in _COMPARED for name in pair if name not in header]:
             raise DataFileError(path, f"column {missing[0]!r} is missing", 1)
@@ -72,5 +131,38 @@ def comparison_sources(path: Path) -> dict[str, str]:
             if len(fields) != len(header):
                 raise DataFileError(path, f"has {len(fields)} fields instead of {len(header)}", line)
             row = dict(zip(header, fields, strict=True))
-            found.update({row[name]: row[digest] for name, digest in _COMPARED})
-    return found
+            found.update(dict.fromkeys((row[name], row[digest]) for name, digest in _COMPARED))
+    return list(found)
+
+
+def _record_of(picture: Path) -> Path:
+    return picture.parent / "data" / f"{picture.stem}.json"
+
+
+def _sources_in(picture: Path) -> dict[str, Any]:
+    """The sources in a PNG; empty for other formats, and for a figure of the data set alone.
+
+    Raises:
+        CorruptArtifactError: not a PNG, or another text than goemo writes.
+    """
+    if picture.suffix != ".png":
+        return {}
+    try:
+        with Image.open(picture) as image:
+            text = image.info.get(SOURCES_KEY)
+        return {} if text is None else sources_in_text(text)
+    except (OSError, SyntaxError, TypeError, ValueError, Image.DecompressionBombError) as error:
+        if isinstance(error, OSError) and error.errno:
+            raise  # of the disk; Pillow's own errors about a damaged picture have no number
+        raise CorruptArtifactError(picture, f"is damaged ({error})") from error
+
+
+def _mapping(path: Path, record: Mapping[str, Any], key: str) -> dict[str, Any]:
+    value = record.get(key, {})
+    if not isinstance(value, dict):
+        raise CorruptArtifactError(path, f"{key} is not an object")
+    return value
+
+
+def _texts(value: Any) -> dict[str, str]:
+    return {str(name): str(digest) for name, digest in value.items()} if isinstance(value, dict) else {}

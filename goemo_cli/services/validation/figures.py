@@ -1,6 +1,5 @@
 """Figures: complete pictures with names of the contract, and the records of what they were drawn from."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
+from goemo_cli.services.runs.provenance import sources_in_text
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.sources import SourceChecker
 from goemo_cli.services.wandb.records import read_records
@@ -68,7 +68,7 @@ def _check_picture(path: Path, sources: SourceChecker, report: ValidationReport,
         return
     if SOURCES_KEY in texts:  # a figure of the data alone has none
         with report.guard(path):
-            sources.check(path, _mapping(texts[SOURCES_KEY]), renew)
+            sources.check(path, sources_in_text(texts[SOURCES_KEY]), renew)
 
 
 def _check_record(
@@ -107,10 +107,3 @@ def _decoded(path: Path) -> dict[Any, Any]:
     with Image.open(path) as picture:
         picture.load()
         return dict(picture.info)
-
-
-def _mapping(text: Any) -> dict[str, Any]:
-    value = json.loads(text)
-    if not isinstance(value, dict):
-        raise ValueError(f"{SOURCES_KEY} is not an object")
-    return value

@@ -1,19 +1,17 @@
 """Statistics, figures and reports against the files they were made from: a source that changed makes them stale."""
 
 from collections.abc import Collection, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
-from goemo_cli.core.csv_files import open_csv
-from goemo_cli.core.errors import CorruptArtifactError, DataFileError
-from goemo_cli.core.files import PARTIAL_PREFIX, is_as_sealed, read_json_object, sha256_file
+from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.files import PARTIAL_PREFIX, is_as_sealed, read_json_object
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.report.sources import is_as_sealed as is_report_as_sealed
 from goemo_cli.services.report.sources import report_sources
+from goemo_cli.services.runs.provenance import FilesNow, comparison_sources, is_inside
 from goemo_cli.services.validation.report import ValidationReport
-
-_COMPARED_COLUMNS = (("a_source", "a_sha256"), ("b_source", "b_sha256"))
 
 
 class SourceChecker:
@@ -28,7 +26,7 @@ class SourceChecker:
     def __init__(self, layout: Layout, report: ValidationReport, in_use: Collection[str] = ()) -> None:
         self._layout, self._report = layout, report
         self._in_use = in_use
-        self._hashes: dict[Path, str] = {}
+        self._now = FilesNow(layout.root)
 
     def check(self, path: Path, sources: Mapping[str, Any], renew: str) -> None:
         """Check what a derived file says it was made from.
@@ -38,23 +36,21 @@ class SourceChecker:
             sources: SHA-256 by file name, relative to the root.
             renew: the command that makes the file again.
         """
-        for name, digest in sources.items():
-            if any(run in name for run in self._in_use):
-                continue  # it is just being changed
-            if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts:
+        for name, state in self._now.states(
+            {
+                name: digest
+                for name, digest in sources.items()
+                if not any(run in name for run in self._in_use)  # it is just being changed
+            }
+        ):
+            if state == "outside":
                 self._report.warn(
                     path, f"was made from {name}, which is outside the root and was not checked"
                 )
                 continue
-            source = self._layout.root / name
-            if not source.is_file():
-                self._report.check("sources", path, holds=False, otherwise=f"{name} is gone; renew: {renew}")
-                continue
+            fault = f"{name} is gone" if state == "gone" else f"is stale: {name} has changed since"
             self._report.check(
-                "sources",
-                path,
-                holds=self._hash(source) == digest,
-                otherwise=f"is stale: {name} has changed since; renew: {renew}",
+                "sources", path, holds=state == "current", otherwise=f"{fault}; renew: {renew}"
             )
 
     def check_files(self, record: Path, value: Mapping[str, Any], folder: Path, renew: str) -> set[Path]:
@@ -78,7 +74,7 @@ class SourceChecker:
         named = set()
         for name, digest in _texts(record, value, "files").items():
             path = folder / name
-            if ".." in PurePosixPath(name).parts or PurePosixPath(name).is_absolute():
+            if not is_inside(name):
                 self._report.problem(record, f"names {name}, which is not one of its files")
                 continue
             named.add(path)
@@ -86,7 +82,7 @@ class SourceChecker:
             self._report.check(
                 "as its record says",
                 path,
-                holds=here and self._hash(path) == digest,
+                holds=here and self._now.sha256(path) == digest,
                 otherwise=f"{'is not as' if here else 'is missing:'} {record.name} says; renew: {renew}",
             )
         return named
@@ -112,14 +108,9 @@ class SourceChecker:
                 self._report.check(
                     "as its run wrote it",
                     path,
-                    holds=self._hash(path) == digest,
+                    holds=self._now.sha256(path) == digest,
                     otherwise=f"differs from the SHA-256 in the manifest of {checkpoint.run}",
                 )
-
-    def _hash(self, path: Path) -> str:
-        if path not in self._hashes:
-            self._hashes[path] = sha256_file(path)
-        return self._hashes[path]
 
 
 def check_statistics(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
@@ -161,16 +152,7 @@ def _check_comparisons(layout: Layout, sources: SourceChecker, report: Validatio
             sources.check_files(record, read_json_object(record), path.parent, renew)
     if not path.is_file():
         return
-    pairs: dict[tuple[str, str], None] = {}
-    with open_csv(path) as (header, rows):
-        if missing := [name for pair in _COMPARED_COLUMNS for name in pair if name not in header]:
-            raise DataFileError(path, f"column {missing[0]!r} is missing", 1)
-        for line, fields in rows:
-            if len(fields) != len(header):
-                raise DataFileError(path, f"has {len(fields)} fields instead of {len(header)}", line)
-            row = dict(zip(header, fields, strict=True))
-            pairs.update(dict.fromkeys((row[name], row[digest]) for name, digest in _COMPARED_COLUMNS))
-    for name, digest in pairs:
+    for name, digest in comparison_sources(path):
         sources.check(path, {name: digest}, renew)
 
 
