@@ -33,7 +33,7 @@ def embed(
         on_progress: called with the number of rows done since the last call.
 
     Raises:
-        NotFoundError: an ensemble, which has no embeddings of its own.
+        NotFoundError: an ensemble, which has no embeddings.
     """
     from sklearn.preprocessing import normalize
 
@@ -45,7 +45,7 @@ def embed(
         found = _reduced_tfidf(classifier, texts)
         on_progress(len(texts))
     else:
-        raise NotFoundError("an ensemble has no embeddings of its own: take one of its members")
+        raise NotFoundError("an ensemble has no embeddings: use one of its members")
     unit: FloatArray = normalize(found).astype(np.float32)
     return unit
 

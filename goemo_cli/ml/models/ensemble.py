@@ -38,7 +38,7 @@ class Ensemble:
         Args:
             texts: n_examples texts.
             on_progress: called with the number of rows done since the last call.
-            cut: told the number of texts that were longer than the last member reads.
+            cut: called with the number of texts that were longer than the last member's maximum.
         """
         *first, last = self.members
         y_prob = [load().predict_proba(texts) for load in first]

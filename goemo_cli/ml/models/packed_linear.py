@@ -17,8 +17,8 @@ def packed_linears(model: nn.Module, n_texts: int) -> Iterator[None]:
     """Inside the block the model's linear layers compute in fp32 on reordered copies of their weights.
 
     PyTorch multiplies through MKL, which keeps to AVX2 on processors that are not Intel's; oneDNN uses AVX-512
-    everywhere. Probabilities agree to about 2e-6. Needs no gradients. The weights are not touched, so the block may
-    lie inside training; while it lasts, they stand in memory twice.
+    everywhere. Probabilities agree to about 2e-6. Needs no gradients. The weights do not change, so the block can be
+    used during training; inside it they are in memory twice.
 
     Args:
         model: as it is outside the block again afterwards. Only on CPUs and in fp32 anything changes.

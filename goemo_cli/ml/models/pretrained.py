@@ -68,7 +68,7 @@ def load_tokenizer(folder: Path) -> Any:
     if not words:
         raise ModelFolderError(found[0], "the tokenizer has no words, only special tokens")
     if not tokenizer.is_fast:
-        raise ModelFolderError(found[0], "there is no fast version of this tokenizer; goemo needs one")
+        raise ModelFolderError(found[0], "this tokenizer has no fast version; goemo needs one")
     return tokenizer
 
 

@@ -71,7 +71,7 @@ class TransformerClassifier:
         Args:
             texts: n_examples texts.
             on_progress: called with the number of rows done since the last call.
-            cut: told the number of texts that were longer than the model reads.
+            cut: called with the number of texts that were longer than the model's maximum.
 
         Returns:
             float32, (n_examples, n_labels). Independent of the order of the texts but for batches of other lengths.

@@ -23,7 +23,7 @@ _SAFE = {"model.safetensors", "model.safetensors.index.json"}
 
 @dataclass(frozen=True)
 class FoundWeights:
-    """Where the weights of a model lie on this machine."""
+    """The place of a model's weights on this machine."""
 
     folder: Path
     origin: str
@@ -57,7 +57,7 @@ def find_weights(
         may_fetch: whether the network may be used.
 
     Raises:
-        ModelNotFoundError: no such name, or it cannot be had without a network.
+        ModelNotFoundError: no such name, or it is unavailable without a network.
         CorruptArtifactError: packaged weights that are not the published ones, a run's that have changed, or a folder's
             that are not complete.
         RemoteError: the Hub could not be reached.

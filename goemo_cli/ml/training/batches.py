@@ -77,7 +77,7 @@ class EncodedTexts:
             start = end
 
     def _width(self, longest: int) -> int:
-        """Tokens of a padded row in a batch whose longest text has so many."""
+        """Tokens of a padded row in a batch with this longest text."""
         return min(max(-(-longest // PAD_TO), 1) * PAD_TO, self.max_length)
 
     def training_batches(self, size: int, rng: np.random.Generator) -> list[IntArray]:
@@ -146,7 +146,7 @@ def _beginning(tokenizer: Any, text: str, max_length: int) -> str:
     while characters < len(text):
         end = max(text.rfind(space, 0, characters) for space in " \n\t")
         if end > 0:
-            # Whatever the tokenizer adds, so many more tokens are cut off.
+            # The tokenizer adds tokens; as many more are cut off.
             found = tokenizer(text[:end], truncation=True, max_length=max_length, return_attention_mask=False)
             if found.encodings[0].overflowing:
                 return text[:end]

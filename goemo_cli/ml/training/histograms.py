@@ -42,7 +42,7 @@ def model_histograms(model: Any, watched: Watched) -> dict[str, Histogram]:
 
 
 def histogram(tensor: Tensor) -> Histogram | None:
-    """The finite values of a tensor in at most `BINS` bins; None where there are none.
+    """The finite values of a tensor in at most `BINS` bins; None if there are none.
 
     The zeros that a sparse tensor does not hold are counted as zeros. Counted on the processor, since a GPU has no
     deterministic way.

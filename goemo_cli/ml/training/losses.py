@@ -38,7 +38,7 @@ def make_loss(settings: TrainingSettings, y_train: BoolArray, device: torch.devi
 
 
 def positive_weights(y_train: BoolArray, ceiling: float) -> DoubleArray:
-    """Negatives per positive of each label, in label order, at most `ceiling`; 1 where there is no positive."""
+    """Negatives per positive of each label, in label order, at most `ceiling`; 1 without positives."""
     positives = y_train.sum(axis=0)
     weights: DoubleArray = np.where(positives > 0, (len(y_train) - positives) / np.maximum(positives, 1), 1.0)
     return np.clip(weights, 1.0, ceiling)

@@ -63,7 +63,7 @@ class Parameter:
         return self.distribution == "constant"
 
     def shown(self) -> str:
-        """The values for people; of bounds that are exponents, also the values they stand for."""
+        """The values for people; of bounds that are exponents, also the values that they mean."""
         if self.values:
             return ", ".join(map(str, self.values))
         numbers = self.numbers or {}
