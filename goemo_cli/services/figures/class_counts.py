@@ -102,7 +102,7 @@ def _draw_shares(
         share, style = shares[split], {"color": SPLIT_COLOR[split], "marker": SPLIT_MARKER[split]}
         axes.plot(np.where(share > 0, share, np.nan), places, linestyle="", label=split, **style)
         lacking = places[share == 0]
-        if lacking.size:  # a log scale has no zero: they stand hollow at its edge
+        if lacking.size:  # a log scale has no zero: they are hollow at its edge
             axes.plot(
                 np.full(lacking.size, low), lacking, linestyle="", fillstyle="none", clip_on=False, **style
             )

@@ -1,4 +1,4 @@
-"""`goemo figures`: which figures there are, and drawing those of one run or of several beside each other."""
+"""`goemo figures`: draw the figures of one run, or of several runs together."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -40,10 +40,10 @@ def draw_figures(
     data_dir: Path | None = None,
     on_event: EventHandler = ignore,
 ) -> FiguresResult:
-    """Draw figures into output/figures, each with its numbers below data/; one that lacks something stops no other.
+    """Draw figures into output/figures, each with its numbers in data/. A figure that cannot be drawn does not stop the others.
 
     Args:
-        layout: where the runs lie and where the pictures go.
+        layout: of the runs and the pictures.
         runs: which runs, as `services.runs.references` understands them; the newest finished one by default. Figures
             that compare show all of them, the others the first.
         only: numbers or names of figures; all by default.
@@ -90,7 +90,7 @@ def draw_figures(
 def _source(
     references: Sequence[str], layout: Layout, data_dir: Path | None, on_event: EventHandler
 ) -> RunData:
-    """The first run, with the others beside it; a run that is named twice counts once."""
+    """The first run, with the others; a run that is named twice counts once."""
     opened = {
         checkpoint.run: checkpoint for checkpoint in (open_run(one, layout, on_event) for one in references)
     }

@@ -168,7 +168,9 @@ def _what(kind: str, embeddings: FloatArray) -> str:
 def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray) -> str:
     alone = at < len(names)
     if alone.sum() <= NEIGHBOURS:
-        return f"{counted(int(alone.sum()), 'comment')} of one group: too few to say whether groups lie apart"
+        return (
+            f"{counted(int(alone.sum()), 'comment')} of one group: too few to say whether groups are separate"
+        )
     found, chance = neighbour_agreement(embeddings[alone], at[alone])
     return (
         f"of the {NEIGHBOURS} comments nearest to a comment, {percent(found)} are of its group; "
@@ -177,7 +179,7 @@ def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray) -> str:
 
 
 def _draw_points(axes: Any, points: FloatArray, at: IntArray, names: Sequence[str]) -> None:
-    """Small marks, the largest group first, so that the others lie on top."""
+    """Small marks, the largest group first, so that the others are on top."""
     size = 4.5 if len(points) > 500 else 6.0
     styles = [
         (MUTED, ".") if name == "neutral" or name.endswith("other labels") else _STYLES[number]

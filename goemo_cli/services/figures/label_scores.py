@@ -179,7 +179,7 @@ def _auc_legend(low: DoubleArray, auc: DoubleArray) -> str:
 
 _MOST_POINTS = 101
 _MOST_COLUMNS, _PANEL, _TALLEST = 5, 1.9, 110.0
-"""Panels beside each other; inches of one; inches of all."""
+"""Panels in a row; inches of one; inches of all."""
 _LONGEST = 22
 
 

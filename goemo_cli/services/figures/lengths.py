@@ -31,7 +31,7 @@ ENOUGH = 20
 """Comments a label needs before its median may make the title."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _CHARACTER_BARS = 60
-"""At most so many."""
+"""Maximum number of bars."""
 _CHARACTER_LINES: Mapping[Split, str] = {"val": "-", "test": "--"}
 
 
@@ -175,7 +175,7 @@ def _table(
 
 
 _TOKEN_BARS = 70
-"""At most so many."""
+"""Maximum number of bars."""
 _TOKEN_LINES: dict[Split, str] = {"val": "-", "test": "--"}
 
 
@@ -203,9 +203,7 @@ def draw_token_length_distributions(source: RunData) -> Drawn:
     if beyond:
         caption(figure, f"The last bar holds {counted(beyond, 'longer comment')}, up to {longest:,} tokens.")
     elif limit > axes.get_xlim()[1]:
-        caption(
-            figure, f"max_length {limit} lies right of the axis: the longest comment has {longest} tokens."
-        )
+        caption(figure, f"max_length {limit} is right of the axis: the longest comment has {longest} tokens.")
     first = np.ceil(edges[:-1]).astype(int)
     last = [*(np.ceil(edges[1:-1]).astype(int) - 1), longest]
     table: dict[str, Any] = {"tokens_from": first, "tokens_to": last}
@@ -227,7 +225,7 @@ def _token_edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
     """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
     everything = np.concatenate(list(tokens.values()))
     usual = 1.6 * float(np.percentile(everything, 99.5))
-    # max_length is worth showing where it is near: 512 beside comments of 20 tokens would only squeeze them.
+    # Show max_length only if it is near: 512 would compress the bars of comments of 20 tokens.
     last = min(float(everything.max()), max(usual, limit * 1.05 if limit <= 2 * usual else 0.0))
     width = max(1, int(np.ceil((last + 1) / _TOKEN_BARS)))
     edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5

@@ -103,7 +103,7 @@ class Bins:
 
 
 def states_of_test(source: RunData) -> tuple[Any, dict[str, FloatArray]]:
-    """The predictions of test, and their probabilities `before` calibration and, where there is one, `after` it.
+    """The predictions of test, and their probabilities `before` calibration and, if there is one, `after` it.
 
     Raises:
         NotFoundError, DataFileError: no predictions that can be used.
@@ -119,7 +119,7 @@ def states_of_test(source: RunData) -> tuple[Any, dict[str, FloatArray]]:
 
 
 def bins_of(y_true: BoolArray, y_prob: FloatArray) -> Bins:
-    """One bin below `LOWEST`, and bins of equal mass above it; all in one where there is next to nothing above.
+    """One bin below `LOWEST`, and bins of equal mass above it; all in one if there is almost nothing above.
 
     Args:
         y_true: gold labels, bool, (n_cells,); at least two.
@@ -275,7 +275,7 @@ def draw_calibration_summary(source: RunData) -> Drawn:
 
 
 def chance_errors(y_prob: FloatArray, found: Assessment, *, draws: int = DRAWS) -> DoubleArray:
-    """Where the ECE of each label would lie if its probabilities were perfectly calibrated, (2, n_labels).
+    """The interval of each label's ECE if its probabilities were perfectly calibrated, (2, n_labels).
 
     Gold labels are drawn from the probabilities themselves; the middle 95 % of their calibration errors.
 

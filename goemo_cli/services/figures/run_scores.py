@@ -418,7 +418,7 @@ def _draw_scores(axes: Any, rows: LabelRows, runs: Sequence[RunData], values: Do
 def _draw_widths(
     axes: Any, rows: LabelRows, labels: Sequence[str], widths: DoubleArray, support: DoubleArray
 ) -> None:
-    """A line from 0 to each half width, (n_runs, n_labels), beside the support, (n_labels,)."""
+    """A line from 0 to each half width, (n_runs, n_labels), against the support, (n_labels,)."""
     places = np.arange(rows.count)
     for at, offset in enumerate(offsets(len(widths))):
         color, marker = RUN_STYLES[at]

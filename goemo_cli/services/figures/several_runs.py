@@ -21,12 +21,12 @@ _LONGEST = 48
 
 
 def subtitle_of(runs: Sequence[RunData], *facts: str) -> str:
-    """The line below the title; several runs stand beside their colours instead."""
+    """The line below the title; several runs are named next to their colours instead."""
     return runs[0].subtitle(*facts) if len(runs) == 1 else " · ".join([f"{len(runs)} runs", *facts])
 
 
 def offsets(n_runs: int) -> list[float]:
-    """Where each run stands within a row, so that none covers another."""
+    """The position of each run within a row, so that none covers another."""
     return [0.0] if n_runs == 1 else np.linspace(-0.27, 0.27, n_runs).tolist()
 
 
@@ -36,7 +36,7 @@ def legend_height(runs: Sequence[RunData]) -> float:
 
 
 def name_runs(figure: Figure, axes: Any, runs: Sequence[RunData]) -> None:
-    """Which colour and marker is which run, between subtitle and panels; nothing where there is one."""
+    """Which colour and marker is which run, between subtitle and panels; nothing for one run."""
     if len(runs) == 1:
         return
     layout: Any = figure.get_layout_engine()

@@ -31,7 +31,7 @@ WIDTH = 10.0
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
-# Names, not values: what they stand for follows from the theme that a figure is drawn in.
+# Names, not values: the theme of a figure gives their values.
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE = (
     "goemo:blue", "goemo:vermillion", "goemo:green", "goemo:orange", "goemo:purple",
 )  # fmt: skip
@@ -64,7 +64,7 @@ _TALLEST = 120.0
 LONGEST = 30
 """Characters of a label that are shown."""
 
-# Tried in this order where they are installed, for scripts that DejaVu Sans does not draw.
+# Tried in this order if they are installed, for scripts that DejaVu Sans does not draw.
 _MORE_FONTS = (
     "Noto Sans", "Noto Sans CJK JP", "Noto Sans CJK SC", "Noto Sans JP", "Noto Sans SC", "Noto Sans KR",
     "Noto Sans Arabic", "Noto Sans Hebrew", "Noto Sans Devanagari", "Noto Sans Thai", "WenQuanYi Zen Hei",
@@ -74,7 +74,7 @@ _MORE_FONTS = (
 
 
 def _name_colors(values: Mapping[str, str]) -> None:
-    """Tell matplotlib what names of colours stand for."""
+    """Set the values of colour names in matplotlib."""
     known = matplotlib_colors.get_named_colors_mapping()
     for name, value in values.items():
         known[name] = value  # one by one: `update` would leave what it remembers of the old ones
@@ -195,7 +195,7 @@ def _settle(figure: Figure) -> None:
 
 @dataclass(frozen=True)
 class LabelRows:
-    """How many labels stand below each other, and what fits them."""
+    """The number of label rows, and sizes that fit them."""
 
     count: int
     font: float
@@ -217,16 +217,16 @@ class LabelRows:
         return min(7.0 if n_runs == 1 else 5.5, self.font * 0.62)
 
     def label(self, axes: Any, names: Sequence[str], *, longest: int = LONGEST) -> None:
-        """Put the labels on the y axis, first on top, each on a line of its own."""
+        """Put the labels on the y axis, first on top, one per line."""
         axes.set_yticks(range(self.count), [shown(name, longest) for name in names], fontsize=self.font)
         axes.set_ylim(self.count - 0.4, -0.6)
         axes.tick_params(axis="y", length=0, pad=8)
         axes.grid(visible=False, axis="y")
-        if self.count > 40:  # whoever looks at the top should not have to scroll for the scale
+        if self.count > 40:  # the scale is also at the top, so that readers need not scroll
             axes.tick_params(axis="x", top=True, labeltop=True)
 
     def column(self, axes: Any, heading: str, cells: Sequence[str], *, at: float, color: str = INK) -> None:
-        """A column of numbers beside the rows, right-aligned `at` points right of the axes."""
+        """A column of numbers next to the rows, right-aligned `at` points right of the axes."""
         style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "annotation_clip": False}
         raised = 22 if self.count > 40 else 4
         axes.annotate(
@@ -247,7 +247,7 @@ class LabelRows:
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
-    """A name as it may stand in a picture: one line, no control characters, its middle left out if it is long.
+    """A name for a picture: one line, no control characters, its middle left out if it is long.
 
     Characters that no installed font draws are written as their code points.
     """
@@ -378,7 +378,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """`: grief, pride and relief`; nothing where they are too many for a title."""
+    """`: grief, pride and relief`; nothing if they are too many for a title."""
     if len(names) > 3:
         return ""
     *first, last = (shown(name) for name in names)
