@@ -252,9 +252,9 @@ def _print(result: Any, rows: Any, form: str, title: str) -> None:
     elif form == "json":
         typer.echo(json.dumps(records, ensure_ascii=False, indent=2, allow_nan=False, default=str))
     elif form == "csv":
-        from goemo_cli.core.csv_files import csv_text
+        from goemo_cli.services.data.result_tables import table_text
 
-        typer.echo(csv_text(columns, records), nl=False)
+        typer.echo(table_text(columns, records), nl=False)
     elif form == "md":
         shown = [column for column in columns if any(record[column] is not None for record in records)]
         lines = [shown, ["---"] * len(shown), *([_cell(record[one]) for one in shown] for record in records)]

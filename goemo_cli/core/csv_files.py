@@ -6,12 +6,11 @@ include the following rows. A TSV file is read as quoted only if its quoting is 
 """
 
 import csv
-import io
 import re
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,32 +20,27 @@ from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.files import atomic_path
 
 
-class _LineFeeds:
+class LineFeeds:
     """Ends rows with a line feed, though the csv module was configured with two characters.
 
     It quotes a field only for the line-end characters that it knows of; a lone carriage return in a text would
     otherwise be written unquoted and be read as the end of the row.
     """
 
+    configured = "\r\n"
+    """The line end that the csv module is to be configured with."""
+
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
     def write(self, row: str) -> int:
-        return self._stream.write(row.removesuffix("\r\n") + "\n")
+        """Write a row, with a line feed instead of the configured line end."""
+        return self._stream.write(row.removesuffix(self.configured) + "\n")
 
 
 def csv_writer(stream: TextIO) -> Any:
     """A csv writer that quotes what needs it and ends rows with a line feed."""
-    return csv.writer(_LineFeeds(stream), lineterminator="\r\n")
-
-
-def csv_text(columns: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> str:
-    """A whole table: a header, and of each row the cells of these columns."""
-    stream = io.StringIO()
-    writer = csv_writer(stream)
-    writer.writerow(columns)
-    writer.writerows([row[column] for column in columns] for row in rows)
-    return stream.getvalue()
+    return csv.writer(LineFeeds(stream), lineterminator=LineFeeds.configured)
 
 
 @contextmanager

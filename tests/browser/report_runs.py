@@ -4,11 +4,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.training.train import train
 
 LABELS = ("</script><script>window.hacked=1</script>", "a|b & \u202ec", "joy", "zeal")
@@ -63,7 +63,7 @@ def add_sweep(layout: Layout, name: str, values: Sequence[float | None], *, reas
     ]
     folder = layout.sweeps / name
     write_text(folder / "sweep.yaml", dump_yaml(content))
-    write_text(folder / "trials.csv", csv_text(list(rows[0]), rows))
+    write_table(folder / "trials.csv", list(rows[0]), rows)
     write_text(folder / "best.yaml", f"# {reason}\nmodel:\n  dropout: 0.2\n")
     return folder
 

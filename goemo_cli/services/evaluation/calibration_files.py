@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.csv_files import atomic_csv
+from goemo_cli.services.data.result_tables import write_table
 
 MEASURES = ("brier", "log_loss", "ece", "ece_debiased")
 STATES = ("before", "after")
@@ -22,15 +22,9 @@ RELIABILITY_COLUMNS = ("split", "state", "emotion", "bin", "count", "mean_predic
 
 def write_calibration_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write the calibration of each label with `CALIBRATION_COLUMNS`; what is missing is an empty cell."""
-    _write(path, CALIBRATION_COLUMNS, rows)
+    write_table(path, CALIBRATION_COLUMNS, rows)
 
 
 def write_reliability_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
     """Write bins with `RELIABILITY_COLUMNS`."""
-    _write(path, RELIABILITY_COLUMNS, rows)
-
-
-def _write(path: Path, columns: tuple[str, ...], rows: Iterable[Mapping[str, Any]]) -> None:
-    with atomic_csv(path) as writer:
-        writer.writerow(columns)
-        writer.writerows([row.get(column) for column in columns] for row in rows)
+    write_table(path, RELIABILITY_COLUMNS, rows)

@@ -10,7 +10,6 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.events import (
     Advanced,
     EventHandler,
@@ -35,6 +34,7 @@ from goemo_cli.ml.metrics.comparison import (
 )
 from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.data.checks import macro_doubt
+from goemo_cli.services.data.result_tables import table_text
 from goemo_cli.services.evaluation.compared_models import ComparedModel, open_sources
 from goemo_cli.services.runs.show import differing_settings
 
@@ -136,7 +136,7 @@ def _differing(a: Checkpoint | None, b: Checkpoint | None) -> Mapping[str, tuple
 
 def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:
     """The content of significance_tests.csv."""
-    return csv_text(SIGNIFICANCE_COLUMNS, rows)
+    return table_text(SIGNIFICANCE_COLUMNS, rows)
 
 
 def _pairs(

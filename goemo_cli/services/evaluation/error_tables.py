@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import IntArray
-from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -21,6 +20,7 @@ from goemo_cli.ml.metrics.confusions import (
     label_balance,
     pair_differences,
 )
+from goemo_cli.services.data.result_tables import write_table
 
 SIGNIFICANT = 0.05
 """Of p-values already adjusted for how many there are."""
@@ -144,9 +144,7 @@ def write_tables(
     paths = []
     for table, (columns, rows) in tables.items():
         paths.append(layout.cooccurrence_table(table, stem))
-        with atomic_csv(paths[-1]) as writer:
-            writer.writerow(columns)
-            writer.writerows(rows)
+        write_table(paths[-1], columns, rows)
     return tuple(paths)
 
 

@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.csv_files import atomic_csv, open_csv
+from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.schema import OLD_PER_CLASS_COLUMNS, PER_CLASS_COLUMNS
+from goemo_cli.services.data.result_tables import write_table
 
 _COUNT_COLUMNS = ("support", "tp", "fp", "fn", "tn")
 _NAME_TODAY = {"f1": "f1_score"}
@@ -15,9 +16,7 @@ _NAME_TODAY = {"f1": "f1_score"}
 
 def write_per_class_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write per-class metrics with `PER_CLASS_COLUMNS`; what is undefined is an empty cell."""
-    with atomic_csv(path) as writer:
-        writer.writerow(PER_CLASS_COLUMNS)
-        writer.writerows([row[column] for column in PER_CLASS_COLUMNS] for row in rows)
+    write_table(path, PER_CLASS_COLUMNS, rows)
 
 
 def read_per_class_metrics(path: Path) -> list[dict[str, Any]]:

@@ -8,7 +8,6 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.errors import DataError, NotFoundError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
@@ -21,6 +20,7 @@ from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.data.checks import macro_doubt
+from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.runs.run_predictions import read_recorded
@@ -189,12 +189,8 @@ def _write_sweep(
         folder / f"per_class_thresholds_{stem}.csv",
         folder / f"threshold_summary_{stem}.json",
     )
-    with atomic_csv(sweep) as writer:
-        writer.writerow(SWEEP_COLUMNS)
-        writer.writerows(_sweep_row(float(threshold), val) for threshold in SWEEP)
-    with atomic_csv(table) as writer:
-        writer.writerow(THRESHOLD_COLUMNS)
-        writer.writerows(_threshold_rows(thresholds, val))
+    write_table(sweep, SWEEP_COLUMNS, (_sweep_row(float(threshold), val) for threshold in SWEEP))
+    write_table(table, THRESHOLD_COLUMNS, _threshold_rows(thresholds, val))
     write_sealed_json(
         summary,
         {

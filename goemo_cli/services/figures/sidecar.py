@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.csv_files import atomic_csv
 from goemo_cli.core.errors import CorruptArtifactError, GoemoError, NotFoundError, RemoteError
 from goemo_cli.core.files import read_json_object, sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.data.find import first_of_shuffle, load_data
+from goemo_cli.services.data.result_tables import write_table as write_csv
 from goemo_cli.services.figures.registry import FORMATS, FigureSpec, Table, figure_of, figures
 from goemo_cli.services.runs.provenance import FilesNow, read_figure_record
 from goemo_cli.services.runs.references import open_run
@@ -30,9 +30,7 @@ def write_table(path: Path, table: Table) -> None:
         ValueError: columns of different lengths.
     """
     columns = [[_cell(value) for value in column] for column in table.values()]
-    with atomic_csv(path) as writer:
-        writer.writerow(table)
-        writer.writerows(zip(*columns, strict=True))
+    write_csv(path, list(table), zip(*columns, strict=True))
 
 
 def write_record(

@@ -8,11 +8,11 @@ from typing import Any, Literal
 import optuna
 from optuna.trial import FrozenTrial, TrialState
 
-from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import EventHandler, FileWritten, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
+from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import Objective, Objectives, objectives_of
 from goemo_cli.services.sweep.sweep_file import parse_sweep
@@ -163,9 +163,8 @@ def importances(study: optuna.Study, result: SweepResult) -> dict[str, dict[str,
 
 def write_tables(result: SweepResult, *, layout: Layout, on_event: EventHandler = ignore) -> None:
     """Write trials.csv, and best.yaml where a trial has finished."""
-    columns = result.columns()
     table = result.folder / "trials.csv"
-    write_text(table, csv_text(columns, result.rows()))
+    write_table(table, result.columns(), result.rows())
     on_event(FileWritten(table))
     if result.best:
         path = result.folder / "best.yaml"

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.csv_files import csv_text
 from goemo_cli.core.errors import BusyError, CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import dump_json, read_json_object, sha256_file, write_json, write_text
@@ -19,6 +18,7 @@ from goemo_cli.core.schema import (
     SCHEMA_VERSION,
     SUMMARY_COLUMNS,
 )
+from goemo_cli.services.data.result_tables import table_text
 from goemo_cli.services.runs.index import ListedRun, damage, listed_runs
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.multiseed import multiseed_rows
@@ -144,11 +144,11 @@ def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[
         for checkpoint in checkpoints
     )
     return {
-        layout.metric_summary: csv_text(SUMMARY_COLUMNS, map(_summary_row, checkpoints)),
-        layout.per_emotion_scores: csv_text(
+        layout.metric_summary: table_text(SUMMARY_COLUMNS, map(_summary_row, checkpoints)),
+        layout.per_emotion_scores: table_text(
             EMOTION_SCORE_COLUMNS, (row for checkpoint in checkpoints for row in _emotion_rows(checkpoint))
         ),
-        layout.multiseed_summary: csv_text(MULTISEED_COLUMNS, seeds) if seeds else None,
+        layout.multiseed_summary: table_text(MULTISEED_COLUMNS, seeds) if seeds else None,
     }
 
 
