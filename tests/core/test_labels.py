@@ -1,6 +1,8 @@
-"""The label list of GoEmotions."""
+"""The label list of GoEmotions, and the names of splits."""
 
-from goemo_cli.core.labels import EMOTIONS
+import pytest
+
+from goemo_cli.core.labels import EMOTIONS, parse_split
 from goemo_cli.core.schema import prediction_columns
 
 
@@ -19,3 +21,14 @@ def test_the_columns_of_a_predictions_file_are_the_contracts():
     assert columns[-2:] == ["pred_prob_neutral", "id"]
     assert len(columns) == 32
     assert prediction_columns(EMOTIONS, with_ids=False) == columns[:-1]
+
+
+@pytest.mark.parametrize(
+    ("text", "split"),
+    [
+        ("train", "train"), ("val", "val"), ("test", "test"), ("dev", "val"), ("validation", "val"),
+        ("valid", "val"), ("TEST", "test"), ("Dev", "val"), ("all", None), ("", None), ("val ", None),
+    ],
+)  # fmt: skip
+def test_split_names_and_their_other_names(text: str, split: str | None):
+    assert parse_split(text) == split

@@ -480,10 +480,12 @@ def test_an_edited_headline_is_named(root: Path) -> None:
 ODD: tuple[Any, ...] = (None, True, -1, 1.5, 10**400, "", "x", [], {}, [[]], {"a": None})
 
 
+@pytest.mark.parametrize(
+    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 25))]
+)
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "thresholds.json"])
-@pytest.mark.parametrize("seed", range(25))
 def test_no_value_of_another_kind_makes_it_raise(root: Path, name: str, seed: int) -> None:
-    """One place after another of a JSON document, drawn at random, holds something else."""
+    """A random place of a JSON document has a value of another type, or is missing."""
     rng = random.Random(f"{name}{seed}")
     path = tiny(root) / name
     value = json.loads(path.read_text(encoding="utf-8"))
@@ -504,15 +506,33 @@ def test_no_value_of_another_kind_makes_it_raise(root: Path, name: str, seed: in
         assert any(problem.path == path for problem in report.problems)  # its hash at least
 
 
-@pytest.mark.parametrize(
-    "content", [b"", b"\xff\xfe", b"[", b"[]", b"a: [", b"model: 5\n", b"- x\n", b"&a [*a]"]
-)
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "thresholds.json", "train_config.yaml"])
-def test_no_content_makes_it_raise(root: Path, name: str, content: bytes) -> None:
-    (tiny(root) / name).write_bytes(content)
+def test_no_content_makes_it_raise(root: Path, name: str) -> None:
+    for content in (b"", b"\xff\xfe", b"[", b"[]", b"a: [", b"model: 5\n", b"- x\n", b"&a [*a]"):
+        (tiny(root) / name).write_bytes(content)
+        report = ValidationReport(root)
+        check_checkpoint(tiny(root), report)
+        assert report.problems, content
+
+
+def test_every_fault_of_a_document_is_listed(root: Path) -> None:
+    def spoil(metrics: dict[str, Any]) -> None:
+        metrics["history"][0].pop("val_loss")
+        metrics["test"]["global"]["f1_micro"] = "high"
+        metrics["data"]["sizes"]["val"] = -1
+        metrics.update(seed=True, best_epoch=[], wandb_run_id=7)
+
+    edit_json(tiny(root) / "metrics.json", spoil)
     report = ValidationReport(root)
     check_checkpoint(tiny(root), report)
-    assert report.problems
+    assert {problem.message.split()[0] for problem in report.problems} == {
+        "history[0].val_loss",
+        "test.global.f1_micro",
+        "data.sizes.val",
+        "seed",
+        "best_epoch",
+        "wandb_run_id",
+    }
 
 
 def goemo(*arguments: object) -> Any:

@@ -180,7 +180,9 @@ def test_what_is_no_regular_file_is_a_problem(
     assert any(one.path == path and one.message == "is not a regular file" for one in report.problems)
 
 
-@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize(
+    "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 30))]
+)
 def test_no_damage_makes_it_raise(run: tuple[Checkpoint, Predictions, Path], seed: int) -> None:
     """Bytes replaced, removed and doubled at random: always problems, never an exception."""
     checkpoint, _, path = run
