@@ -83,5 +83,5 @@ class GuardedTrackers(Tracker):
                 del self._trackers[name]
                 first_line = (str(error).strip().splitlines() or [""])[0]
                 self._warn(
-                    f"{name} stopped mirroring this run ({type(error).__name__}: {first_line}); local files are complete"
+                    f"{name} is disabled for this run ({type(error).__name__}: {first_line}); local files are complete"
                 )

@@ -135,7 +135,7 @@ def test_a_server_that_refuses_a_file_leaves_an_error_that_names_it(
 ) -> None:
     journalled(layout)
     server.faults.add(method="PUT", path=r"test_predictions", status=403)
-    with pytest.raises(RemoteError, match="still lacks the file predictions/test_predictions"):
+    with pytest.raises(RemoteError, match="is still missing the file predictions/test_predictions"):
         sync_run(str(RUN), layout=layout)
 
 

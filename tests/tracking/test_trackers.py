@@ -125,8 +125,8 @@ def test_a_journal_that_cannot_be_written_is_said_once_and_ends_the_mirror_that_
         tracker.log({"val/auc": 0.5}, step=epoch, epoch=epoch)
     tracker.finish({})
     assert [event.message.split(" (")[0] for event in said if isinstance(event, Warning)] == [
-        "The journal stopped mirroring this run",
-        "W&B mirrors the journal, and there is none; this run is not mirrored",
+        "The journal is disabled for this run",
+        "W&B reads the journal, which is missing; this run is not uploaded",
     ]
 
 
@@ -184,7 +184,7 @@ def test_a_tracker_that_fails_is_warned_of_once_and_left_out() -> None:
     assert failing.calls == 1
     assert trackers.names == ["Good"]
     assert said == [
-        "Bad stopped mirroring this run (ConnectionError: the server is gone); local files are complete"
+        "Bad is disabled for this run (ConnectionError: the server is gone); local files are complete"
     ]
 
 

@@ -523,7 +523,7 @@ def test_a_folder_that_cannot_be_written_costs_one_warning(server: WandbServer, 
 def test_a_refused_upload_is_noticed_though_the_sdk_is_silent(server: WandbServer, tmp_path: Path) -> None:
     refusal = server.faults.add(method="PUT", path="x.csv", status=403)
     (warning,) = mirror_briefly(tmp_path, *WANTED).warnings
-    assert "W&B lacks the file predictions/x.csv" in warning
+    assert "W&B is missing the file predictions/x.csv" in warning
     server.faults.remove(refusal)
     assert sync_run(str(RUN), layout=Layout(tmp_path)).sent == ("the file predictions/x.csv",)
 

@@ -1,4 +1,4 @@
-"""`goemo validate --wandb RUN`: whether everything a run must have is on W&B, and equal to what is here."""
+"""`goemo validate --wandb RUN`: whether W&B has every required file of a run, equal to the local one."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
@@ -27,18 +27,18 @@ def validate_remote(run: str, *, layout: Layout, on_event: EventHandler = ignore
     """Compare a finished run with its copy on W&B: names, sizes and digests; nothing is downloaded.
 
     Args:
-        run: a local run as any command takes it, or the W&B run that it is.
-        layout: where the local run is.
+        run: a reference to a local run, or its W&B run.
+        layout: of the local run.
         on_event: called with each event.
 
     Raises:
         NotFoundError: no such run here, it has no W&B run, or W&B has no such run.
         AuthenticationError, RemoteError: as they say.
     """
-    checkpoint, told = _local(run, layout)
+    checkpoint, expected = _local(run, layout)
     report = ValidationReport(layout.root)
-    client = open_client(str(told), base_url=checkpoint.config.logging.wandb.base_url)
-    reference = client.complete(told)
+    client = open_client(str(expected), base_url=checkpoint.config.logging.wandb.base_url)
+    reference = client.complete(expected)
     remote = client.run(reference)
     on_event(Info(f"Comparing {checkpoint.run} with {reference}"))
     report.check(
@@ -56,7 +56,7 @@ def validate_remote(run: str, *, layout: Layout, on_event: EventHandler = ignore
 
 
 def _local(run: str, layout: Layout) -> tuple[Checkpoint, RunReference]:
-    """The checkpoint that is meant, and its W&B run."""
+    """The checkpoint and its W&B run."""
     if "://" in run or (run.count("/") in (1, 2) and not find_run(run, layout).is_dir()):
         reference = RunReference.parse(run)
         return _by_run_id(reference, layout), reference
@@ -71,7 +71,7 @@ def _local(run: str, layout: Layout) -> tuple[Checkpoint, RunReference]:
 
 
 def _by_run_id(reference: RunReference, layout: Layout) -> Checkpoint:
-    """The local run that was logged as this W&B run, or came from it."""
+    """The local run that was logged as this W&B run, or downloaded from it."""
     came = {path for record in read_records(layout) if record.is_of(reference) for path in record.files}
     for one in reversed(listed_runs(layout)):
         if one.is_finished:
@@ -86,7 +86,7 @@ def _by_run_id(reference: RunReference, layout: Layout) -> Checkpoint:
 
 
 def reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
-    """Where a run went: where it was downloaded from, else its own settings."""
+    """A run's W&B run: the one it was downloaded from, else the one in its settings."""
     run_id = _logged_id(checkpoint, layout)
     manifest = layout.shown(checkpoint.path / MANIFEST)
     for record in read_records(layout):
@@ -99,7 +99,7 @@ def reference_of(checkpoint: Checkpoint, layout: Layout) -> RunReference:
 
 
 def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
-    """What W&B calls a run: as its metrics say, or for one that was sent there later, its journal."""
+    """W&B's id of a run: from its metrics or, if it was uploaded later, from its journal."""
     if run_id := checkpoint.metrics.wandb_run_id:
         return str(run_id)
     journal = layout.journals / f"{checkpoint.run}.jsonl"
@@ -107,7 +107,7 @@ def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
 
 
 def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
-    """The files of a run that a mirror has, and whether it must; those that are not here are told by `goemo validate`."""
+    """The files of a run that W&B may have, and whether it must; `goemo validate` reports those that are missing here."""
     outputs = {layout.root / name for name in checkpoint.manifest.outputs}
     if not outputs:  # an older manifest
         outputs = {
@@ -175,7 +175,7 @@ def _compare_artifacts(
     layout: Layout,
     report: ValidationReport,
 ) -> None:
-    """The newest versions of the run's W&B artifacts, where it logged any: they hold the same files."""
+    """Compare the newest versions of the run's W&B artifacts, if there are any."""
     by_name = {_name(path, checkpoint, layout): path for path in here if path.is_file()}
     for artifact in client.artifacts_of(reference):
         kind = ArtifactName.parse(artifact.name)
@@ -195,7 +195,7 @@ def _lacking(by_name: Mapping[str, Path], there: set[str]) -> Iterator[str]:
 
 
 def _name(path: Path, checkpoint: Checkpoint, layout: Layout) -> str:
-    """What a local file is called in the Files tab."""
+    """The name of a local file in the Files tab."""
     for folder, name in (
         (checkpoint.path, f"checkpoint/{checkpoint.run}"),
         (layout.predictions, "predictions"),

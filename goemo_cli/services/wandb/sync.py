@@ -1,4 +1,4 @@
-"""`goemo sync`: bring runs to W&B that were trained without it, or that it lost half of; what is there already stays."""
+"""`goemo sync`: upload runs to W&B that were trained without it, or only partly uploaded."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -18,15 +18,15 @@ from goemo_cli.tracking.wandb.sdk import require_wandb
 
 @dataclass(frozen=True)
 class SyncedRun:
-    """A run that W&B has all of now."""
+    """A run that is complete on W&B."""
 
     run: RunName
     mirror_id: str
-    """W&B's id of it."""
+    """W&B's id of the run."""
     url: str | None
-    """Its page, where it was opened."""
+    """Its page, if it was opened."""
     sent: tuple[str, ...]
-    """What W&B lacked, as phrases; empty where nothing was sent."""
+    """What was missing on W&B, as phrases; empty if nothing was sent."""
 
 
 def sync_run(
@@ -38,13 +38,13 @@ def sync_run(
     base_url: str | None = None,
     on_event: EventHandler = ignore,
 ) -> SyncedRun:
-    """Bring a run to W&B as its journal tells it, under the id that was made up when it started.
+    """Upload a run from its journal, under the id that was chosen when it started.
 
-    W&B is asked first, and told only what it lacks: a second call changes nothing there. It is asked again at the end.
+    Only what is missing on W&B is sent, so a second call changes nothing. The result is checked at the end.
 
     Args:
-        reference: a run, as `open_run` understands it; one that never finished has a journal too.
-        layout: whose runs are meant.
+        reference: a run, as `open_run` understands it; also one that did not finish.
+        layout: of the runs.
         project: W&B project instead of the run's own setting.
         entity: W&B entity, likewise.
         base_url: W&B server, likewise.
@@ -53,14 +53,14 @@ def sync_run(
     Raises:
         NotFoundError: no such run or journal, a file of it is gone, or wandb is not installed.
         CorruptArtifactError: the journal is damaged.
-        BusyError: the run is still going, or another sync of it.
-        AuthenticationError, RemoteError, SettingError: W&B refused, or did not answer, or still lacks something.
+        BusyError: the run is still in training, or another sync of it is running.
+        AuthenticationError, RemoteError, SettingError: W&B refused, did not answer, or is still incomplete.
     """
     require_wandb("goemo sync")
     path = journal_path(layout.journals, _named(reference, layout))
     journal = read_journal(path)
     with held(path):
-        journal = read_journal(path)  # whole, now that nobody writes
+        journal = read_journal(path)  # complete, since no process writes it now
         _require_files(journal, layout)
         given = {"project": project, "entity": entity, "base_url": base_url, "mode": "online"}
         recorded = _settings(journal)
@@ -72,11 +72,11 @@ def sync_run(
             target=wandb_target(settings),
             follow=False,
         )
-        return _mirrored(journal, job, settings.upload_timeout, on_event)
+        return _uploaded(journal, job, settings.upload_timeout, on_event)
 
 
 def wandb_target(settings: WandbSettings) -> WandbTarget:
-    """Where the settings, and what they leave to the environment, send a run on W&B."""
+    """The W&B project, entity and so on of a run, by its settings and the environment."""
     wanted = settings.resolved()
     return WandbTarget(
         project=wanted.project or DEFAULT_PROJECT,
@@ -91,18 +91,18 @@ def wandb_target(settings: WandbSettings) -> WandbTarget:
 
 
 def sync_command(layout: Layout) -> str:
-    """What mirrors a run of this root later, without the run."""
+    """The command that uploads a run of this root later, without the run."""
     return "goemo sync" if layout.root == Path() else f"goemo sync --root {layout.root}"
 
 
 def _named(reference: str, layout: Layout) -> RunName:
     run = RunName.parse(reference)
     if run and journal_path(layout.journals, run).is_file():
-        return run  # also where its checkpoint is gone
+        return run  # also if its checkpoint is gone
     found = find_run(reference, layout)
     if run := RunName.parse(found.name):
         return run
-    raise NotFoundError(f"{found} is no run: its name is not MODEL-YYYYMMDD-HHMMSS")
+    raise NotFoundError(f"{found} is not a run: its name is not MODEL-YYYYMMDD-HHMMSS")
 
 
 def _settings(journal: Journal) -> WandbSettings:
@@ -123,7 +123,7 @@ def _require_files(journal: Journal, layout: Layout) -> None:
         raise NotFoundError(f"{gone[0]}{more} belongs to {journal.run} and is gone; nothing was sent")
 
 
-def _mirrored(journal: Journal, job: Job, patience: float, on_event: EventHandler) -> SyncedRun:
+def _uploaded(journal: Journal, job: Job, patience: float, on_event: EventHandler) -> SyncedRun:
     url: str | None = None
 
     def hear(answer: Mapping[str, Any]) -> None:
@@ -133,7 +133,7 @@ def _mirrored(journal: Journal, job: Job, patience: float, on_event: EventHandle
             on_event(Info(f"W&B: {url}"))
 
     mirror = Mirror(job)
-    on_event(PhaseStarted(f"Mirroring {journal.run}", 1, "runs"))
+    on_event(PhaseStarted(f"Uploading {journal.run}", 1, "runs"))
     try:
         answer = mirror.wait(patience, hear, "finished")
     finally:
@@ -143,6 +143,6 @@ def _mirrored(journal: Journal, job: Job, patience: float, on_event: EventHandle
         raise as_error(answer)
     if answer["missing"]:
         raise RemoteError(
-            f"{journal.run}: W&B took everything and still lacks {', '.join(answer['missing'])}"
+            f"{journal.run}: W&B accepted everything and is still missing {', '.join(answer['missing'])}"
         )
     return SyncedRun(journal.run, journal.mirror_id, url, tuple(answer["sent"]))

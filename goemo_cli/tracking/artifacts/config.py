@@ -1,4 +1,4 @@
-"""Where and how a pipeline of one's own logs: one frozen value, with no wandb in it."""
+"""Settings of the artifact library: one frozen value, which does not import wandb."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -40,7 +40,7 @@ class LoggerConfig:
     """online: W&B. offline: W&B's own files, for `wandb sync`, and the local store. local: the local store alone,
     nothing leaves this machine; disabled, the SDK's word, is the same. None: WANDB_MODE, else online."""
     resume: str | None = None
-    """Id of a run to go on with; a run of that id begins where there is none."""
+    """Id of a run to continue; an unknown id begins a new run."""
     log_every_n_steps: int = 1
     """Of the values that the callback is given at every step; epochs are always logged."""
 

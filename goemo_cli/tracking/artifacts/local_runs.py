@@ -102,7 +102,7 @@ class LocalRun:
         return run
 
     def write(self) -> None:
-        """Write the record, whole or not at all."""
+        """Write the record atomically."""
         self.record.write(self.folder / RUN)
 
     def note(self, what: Literal["inputs", "outputs"], reference: str) -> None:

@@ -222,7 +222,7 @@ class Registry:
         Raises:
             NotFoundError: no such version, or a file that the store has lost.
             CorruptArtifactError: a file is not what was stored, or a name leads out of the folder.
-            SettingError: the folder holds other files; they would seem to belong to the artifact.
+            SettingError: the folder contains other files, which would seem to belong to the artifact.
         """
         version = self.get(reference)
         require_own_folder(folder, version.files)
@@ -346,7 +346,7 @@ def require_own_folder(folder: Path, names: Iterable[str]) -> None:
     """Refuse a folder into which files of an artifact must not go.
 
     Raises:
-        SettingError: it holds other files, or is none.
+        SettingError: it contains other files, or is a file.
         CorruptArtifactError: a link inside it leads elsewhere.
     """
     if folder.exists() and not folder.is_dir():

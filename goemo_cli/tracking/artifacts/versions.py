@@ -37,7 +37,7 @@ class StoredFile:
 
 @dataclass(frozen=True)
 class Version:
-    """One version of an artifact: what it holds never changes."""
+    """One version of an artifact; it never changes."""
 
     name: str
     number: int
@@ -48,7 +48,7 @@ class Version:
     """By path inside the artifact."""
     metadata: Mapping[str, Any]
     parents: tuple[str, ...]
-    """What it was made from: references such as `goemotions:v0`, of this store or of another."""
+    """Its parents: references such as `goemotions:v0`, of this store or of another."""
     created: str
     run: str | None
     """The run that logged it first."""
@@ -189,7 +189,7 @@ def parse_collection(collection: str) -> str:
 
 
 def check_file_names(names: Iterable[str], source: Path | None = None) -> None:
-    """Refuse names that lead out of a folder, or that some file system cannot tell apart.
+    """Refuse names that lead out of a folder, or that are the same on some file systems.
 
     Args:
         names: of the files of one folder, relative, with `/`.
@@ -197,7 +197,7 @@ def check_file_names(names: Iterable[str], source: Path | None = None) -> None:
 
     Raises:
         CorruptArtifactError: with the first such name, if the names come from `source`.
-        SettingError: the same if the caller chose them; also if there is no name at all.
+        SettingError: the same if the caller chose them; also if the list is empty.
     """
     names = list(names)
     reason = _first_fault(names)

@@ -1,4 +1,4 @@
-"""W&B for pipelines of one's own: a run with metrics, artifacts up and down, each file verified. Imports wandb late."""
+"""W&B for the artifact library: a run with metrics and artifacts, each file verified. Imports wandb late."""
 
 import inspect
 import os
@@ -149,10 +149,10 @@ class WandbArtifacts:
         parents: Sequence[str],
         description: str | None = None,
     ) -> Version | None:
-        """Upload files as a version and wait until it is there; offline it is only put down for later, hence None.
+        """Upload files as a version and wait until it is there; offline it is stored for a later upload, and None is returned.
 
         Raises:
-            SettingError: a name that is none.
+            SettingError: an invalid name.
             RemoteError: it did not arrive.
         """
         check_name(name)
@@ -200,7 +200,7 @@ class WandbArtifacts:
         """Note that this run used an artifact: W&B draws what the run logs as made from it.
 
         Returns:
-            The reference with its version; as it was where W&B does not know it.
+            The reference with its version; unchanged if W&B does not know it.
 
         Raises:
             RemoteError: no answer.
@@ -266,7 +266,7 @@ class WandbArtifacts:
             shutil.rmtree(self._scratch, ignore_errors=True)
 
     def _staging(self) -> AbstractContextManager[None]:
-        """Online, the SDK stages tables in a folder whose path, which it uploads, tells nothing."""
+        """Online, the SDK stages tables in a neutral folder, since it uploads the path."""
         return _environment({"WANDB_DATA_DIR": str(self._scratch)}) if self._scratch else nullcontext()
 
     @cached_property

@@ -1,4 +1,4 @@
-"""Finished runs on W&B: what they hold, and under which URLs."""
+"""The W&B client: runs, artifacts and their files, as the server lists them."""
 
 import math
 import re
@@ -31,7 +31,7 @@ _LOWER_IS_BETTER = LOWER_IS_BETTER | {"loss"}
 
 @dataclass(frozen=True)
 class RunReference:
-    """A W&B run, as far as it is named."""
+    """A W&B run; project and entity may be open."""
 
     run_id: str
     project: str | None = None
@@ -45,17 +45,17 @@ class RunReference:
         """`id`, `project/id`, `entity/project/id` or the URL of a run.
 
         Args:
-            text: as it was typed.
-            entity: where the text names none.
-            project: where the text names none.
+            text: user input.
+            entity: used if the text names none.
+            project: used if the text names none.
 
         Raises:
-            SettingError: none of these, or a name that W&B does not allow.
+            SettingError: another form, or a name that W&B does not allow.
         """
         parts = _parts_of_url(text) if "://" in text else text.strip().split("/")
         if not 1 <= len(parts) <= 3:
             raise SettingError(
-                [f"{text!r} is no W&B run: write ID, PROJECT/ID, ENTITY/PROJECT/ID or the run's URL"]
+                [f"{text!r} is not a W&B run: write ID, PROJECT/ID, ENTITY/PROJECT/ID or the run's URL"]
             )
         names = [entity, project, None][: 3 - len(parts)] + list(parts)
         for name in names:
@@ -66,7 +66,7 @@ class RunReference:
 
 @dataclass(frozen=True)
 class RemoteRun:
-    """One run of a server, as it is now."""
+    """A run on the server, at the time of the request."""
 
     reference: RunReference
     """With project and entity."""
@@ -103,11 +103,11 @@ class BestRemoteRun:
     reference: RunReference
     score: float
     among: int
-    """How many runs have the score."""
+    """Number of runs with the score."""
 
 
 class WandbClient:
-    """A W&B server, asked through the SDK with the key that the SDK finds.
+    """A W&B server, accessed through the SDK with the API key that the SDK finds.
 
     Args:
         timeout: seconds for one question.
@@ -123,7 +123,7 @@ class WandbClient:
         wandb = load_wandb("asking W&B")
         reached_server(base_url)
         where = {"base_url": base_url} if base_url else {}
-        # An answer such as "not found" is about the server here, not about a run.
+        # "Not found" is about the server here, not about a run.
         self.api = asked(
             lambda: wandb.Api(overrides=where, timeout=timeout), "your account", may_be_missing=False
         )
@@ -132,7 +132,7 @@ class WandbClient:
         self._files: dict[str, Callable[[], RemoteFile]] = {}
 
     def fetcher(self, limits: Limits | None = None, **options: Any) -> Fetcher:
-        """Something that downloads what this server lists."""
+        """Downloads files that this server lists."""
         return Fetcher(self.base_url, self.api.api_key, limits=limits, **options)
 
     def complete(self, reference: RunReference) -> RunReference:
@@ -225,10 +225,10 @@ class WandbClient:
         return BestRemoteRun(RunReference(run_id, project, entity), score, len(scored))
 
     def renewed(self, file: RemoteFile) -> RemoteFile:
-        """The file with a new URL, for one that expired; the same file where it has another content by now.
+        """The file with a new URL, for one that expired; the content must be the same.
 
         Raises:
-            RemoteError: it is no longer listed.
+            RemoteError: it has disappeared from the list.
         """
         new = self._files[file.url]() if file.url in self._files else file
         if (new.size, new.digest) != (file.size, file.digest):
@@ -248,7 +248,7 @@ class WandbClient:
         def again() -> RemoteFile:
             listed = asked(lambda: list(run.files(names=[found.name])), found.name)
             if len(listed) != 1:
-                raise RemoteError(f"{found.name} is no longer listed; try again")
+                raise RemoteError(f"{found.name} has disappeared from the server's list; try again")
             return self._file(listed[0], run)
 
         self._files[found.url] = again
@@ -322,20 +322,20 @@ def open_client(subject: str, *, base_url: str | None = None) -> WandbClient:
 
 
 def check_remote_name(name: str | None) -> None:
-    """Refuse what can be no name of an entity, project or run; None passes.
+    """Refuse invalid names of entities, projects and runs; None passes.
 
     Raises:
         SettingError: with the name.
     """
     if name is not None and (not _NAME.fullmatch(name) or name in (".", "..")):
-        raise SettingError([f"{name!r} is no name of a W&B entity, project or run"])
+        raise SettingError([f"{name!r} is not a valid name of a W&B entity, project or run"])
 
 
 def _parts_of_url(text: str) -> list[str]:
     """Entity, project and id of `https://host/ENTITY/PROJECT/runs/ID...`."""
     parts = [unquote(part) for part in urlsplit(text.strip()).path.split("/") if part]
     if len(parts) < 4 or parts[2] != "runs":
-        raise SettingError([f"{text!r} is no URL of a W&B run: it ends in /ENTITY/PROJECT/runs/ID"])
+        raise SettingError([f"{text!r} is not the URL of a W&B run: it ends in /ENTITY/PROJECT/runs/ID"])
     return [parts[0], parts[1], parts[3]]
 
 
@@ -349,7 +349,7 @@ def _full_name(artifact: Any) -> str:
 
 
 def _score(run: Any, metric: str) -> float | None:
-    """The score of the epoch whose weights were kept; the last one where no epoch is known as the best."""
+    """The score of the epoch whose weights were kept; the last score if the best epoch is unknown."""
     summary = dict(run.summary_metrics)
     best_epoch = summary.get("best_epoch")
     if best_epoch is not None:
@@ -380,7 +380,7 @@ def _number(version: str) -> int:
 
 @contextmanager
 def _tidied(reference: RunReference) -> Iterator[None]:
-    """The SDK makes an empty folder for every run that is asked for; away with it, and with empty ones above."""
+    """Removes the empty folders that the SDK makes for every run that is requested."""
     from wandb import env
 
     above = Path(env.get_dir(tempfile.gettempdir()))

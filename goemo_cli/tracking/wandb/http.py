@@ -32,7 +32,7 @@ _CHUNK = 1 << 18
 _REDIRECTS = 5
 _TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 507, 520, 521, 522, 523, 524})
 _WRONG_BODIES = 2
-"""How often a whole body may be wrong before it is believed to be so on the server."""
+"""Number of complete but wrong bodies after which the file is considered wrong on the server."""
 _WORKERS = 8
 """Files fetched at once: runs are many small files and a few large ones."""
 _POLL_SECONDS = 0.1
@@ -44,31 +44,31 @@ Algorithm = Literal["md5", "xxh128"]
 
 @dataclass(frozen=True)
 class RemoteFile:
-    """One file as a server lists it; nothing of it has been checked."""
+    """One file as a server lists it, unchecked."""
 
     name: str
     """Relative, with `/`: as in the Files tab of a run."""
     size: int
     """Declared bytes."""
     digest: str | None
-    """Base64 of the digest; None where the server has none."""
+    """Base64 of the digest; None if the server has none."""
     url: str
     algorithm: Algorithm = "md5"
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When a server is given up."""
+    """When to give up on a server."""
 
     attempts: int = 6
-    """Tries per file without progress."""
+    """Attempts per file without progress."""
     connect_seconds: float = 10.0
     silence_seconds: float = 20.0
     """Time without progress after which a try ends."""
     patience_seconds: float = 35.0
     """Time without progress over all tries of a file after which it is given up; pauses between tries are not counted."""
     slowest: float = 1_000.0
-    """Bytes per second; a slower transfer is no progress."""
+    """Bytes per second; a slower transfer does not count as progress."""
     first_wait: float = 0.4
     """Seconds before the second try; doubled each time, with jitter."""
     longest_wait: float = 30.0
@@ -90,14 +90,14 @@ class _WrongBodyError(Exception):
 
 
 class _ExpiredError(Exception):
-    """A signed URL that is no longer good."""
+    """A signed URL that has expired."""
 
 
 class Fetcher:
     """Fetches files of one server; its methods may be called from several threads.
 
     Args:
-        base_url: of the W&B server. The key goes there and nowhere else, not even where it redirects to.
+        base_url: of the W&B server. The API key is sent to this server only, never to the target of a redirect.
         key: API key, or None.
         limits: when to give up.
     """
@@ -123,21 +123,21 @@ class Fetcher:
         arrived: Callable[[int], None] = lambda amount: None,
         renew: Callable[[RemoteFile], RemoteFile] | None = None,
     ) -> None:
-        """Bring a file to `target`, which appears whole and checked or not at all.
+        """Download a file to `target`, which appears complete and checked or not at all.
 
-        What arrived of it stays in `target` + ".part" when this fails, and is gone on with the next time.
+        After a failure the received bytes stay in `target` + ".part", and the next attempt continues there.
 
         Args:
             file: what to fetch.
-            target: where to; its folder exists.
-            arrived: told of new bytes.
-            renew: gives the file a new URL where the old one has expired.
+            target: its path; the folder exists.
+            arrived: called with the number of new bytes.
+            renew: gives the file a new URL after the old one has expired.
 
         Raises:
             AuthenticationError: the server refuses the key.
-            NotFoundError: the file is listed and not there.
+            NotFoundError: the file is listed but missing.
             CorruptArtifactError: the body has another size or digest than declared.
-            RemoteError: no answer, or none that helps, in the time and tries allowed.
+            RemoteError: no useful answer within the limits.
             StoppedError: `stop` was set.
         """
         part = target.with_name(target.name + ".part")
@@ -151,7 +151,7 @@ class Fetcher:
                 return
             except _WrongBodyError as error:
                 part.unlink(missing_ok=True)
-                wrong += before == 0  # what was gone on with may have been of another version
+                wrong += before == 0  # the earlier part may be from another version
                 if wrong >= _WRONG_BODIES:
                     raise CorruptArtifactError(Path(file.name), f"the server's copy {error}") from error
             except _ExpiredError as error:
@@ -278,7 +278,7 @@ class Fetcher:
 
 
 class _Progress:
-    """Tells of bytes once, however often a file is begun anew."""
+    """Reports each byte once, also if a file is downloaded again from its start."""
 
     def __init__(self, arrived: Callable[[int], None]) -> None:
         self._arrived, self._most = arrived, 0
@@ -296,7 +296,7 @@ def fetch_all(
     renew: Callable[[RemoteFile], RemoteFile],
     arrived: Callable[[int], None] = lambda amount: None,
 ) -> None:
-    """Bring every file to its path, largest first; files that are already there, and right, are kept.
+    """Download every file to its path, largest first; correct files that exist already are kept.
 
     Args:
         files: what to fetch, and the paths; folders are created.
@@ -305,7 +305,7 @@ def fetch_all(
         arrived: called with the number of new bytes, in the caller's thread.
 
     Raises:
-        GoemoError: the first file that failed; the others stop. Finished files and parts stay where they are.
+        GoemoError: the first file that failed; the others stop. Finished files and parts are kept.
     """
     waiting: queue.SimpleQueue[tuple[RemoteFile, Path]] = queue.SimpleQueue()
     news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()

@@ -1,8 +1,8 @@
-"""The mirror's own process: reads a journal, while it grows or when it is whole, and tells W&B what it says.
+"""The upload process: reads a journal, while it grows or when it is complete, and sends it to W&B.
 
-`python -m goemo_cli.tracking.wandb.mirror JOB`, started by `wandb_process.Mirror`. It answers in JSON lines on a pipe:
-`started`, `going on`, and in the end `finished` or `failed`. When its standard input closes, whoever started it is gone:
-the run is closed as failed.
+`python -m goemo_cli.tracking.wandb.mirror JOB`, started by `process.Mirror`. It answers in JSON lines on a pipe:
+`started`, `going on`, and in the end `finished` or `failed`. When its standard input closes, the process that
+started it is gone: the run is closed as failed.
 """
 
 import json
@@ -41,10 +41,10 @@ _WHY: dict[type[GoemoError], str] = {
 
 
 def main(job: Job) -> None:
-    """Mirror, and answer; a failure is an answer too."""
+    """Upload, and answer; a failure is an answer too."""
     try:
         _mirror(job)
-    except BaseException as error:  # whatever it is, the answer is what counts
+    except BaseException as error:  # whatever it is, the answer is needed in any case
         _answer(job, "failed", **reason(error), directory=str(job.directory))
     finally:
         if job.scratch:
@@ -118,27 +118,27 @@ def _lines(job: Job) -> Iterator[Line]:
 
 
 def _is_watched() -> bool:
-    """Whether whoever started this process is still there; waits a moment."""
+    """Whether the process that started this one is still alive; waits a moment."""
     ready, _, _ = select.select([0], [], [], _PAUSE_SECONDS)
     return not ready or bool(os.read(0, 1))
 
 
 def _answer(job: Job, what: str, **values: Any) -> None:
-    with suppress(OSError):  # nobody listens any more
+    with suppress(OSError):  # the other process is gone
         os.write(job.answers, (json.dumps({"what": what, **values}) + "\n").encode())
 
 
 def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str | None) -> list[str]:
-    """What the journal holds and W&B does not have, each as a phrase; empty if the mirror is complete.
+    """Everything in the journal that is missing on W&B, each as a phrase; empty if the upload is complete.
 
     Args:
         journal: of the run.
-        root: what its paths are relative to.
-        project: W&B's folder of runs.
-        entity: its owner; that of the environment or of the key if None.
+        root: its paths are relative to it.
+        project: W&B project.
+        entity: W&B entity; that of the environment or of the API key if None.
 
     Raises:
-        GoemoError: as `WandbClient`; or whatever the SDK raises if the server fails later.
+        GoemoError: as `WandbClient`; or an error of the SDK if the server fails later.
     """
     source = WandbClient()
     reference = source.complete(RunReference(journal.mirror_id, project, entity))

@@ -1,4 +1,4 @@
-"""The process that mirrors a journal to W&B: started, listened to, and ended by whoever wants the mirror. Imports no wandb."""
+"""Starts, follows and ends the process that uploads a journal to W&B. Does not import wandb."""
 
 import json
 import os
@@ -26,7 +26,7 @@ from goemo_cli.core.files import remove_if_empty
 from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder, reachable
 
 LOST_SECONDS = 6.0
-"""How long a server may be silent before a mirror that waits for it is given up."""
+"""The maximum time that a server may be silent before the upload is given up."""
 _ASK_SECONDS = 1.0
 _DATA = "data"
 """Folder of W&B's own data below that of its run files."""
@@ -48,7 +48,7 @@ class WandbTarget:
 
 @dataclass(frozen=True)
 class Job:
-    """What to mirror, and where."""
+    """What to upload, and to which run."""
 
     journal: Path
     root: Path
@@ -57,16 +57,16 @@ class Job:
     """For W&B's own local files."""
     target: WandbTarget
     follow: bool
-    """Wait for more lines until the run is finished; else the journal is whole, and only what lacks is sent."""
+    """Wait for more lines until the run is finished; otherwise the journal is complete, and only what is missing is sent."""
     scratch: Path | None = None
     """For what W&B stages while it uploads; removed at the end."""
     process: int = 0
-    """Who trains."""
+    """Id of the training process."""
     answers: int = 0
     """The file descriptor to answer on."""
 
     def dumps(self) -> str:
-        """As a command line argument; there is no secret in it."""
+        """As a command line argument; it contains no secrets."""
         return json.dumps(asdict(self), default=str)
 
     @classmethod
@@ -82,7 +82,7 @@ class Job:
 
 
 def as_error(failed: Mapping[str, Any]) -> GoemoError:
-    """The error that a `failed` answer stands for."""
+    """The error for a `failed` answer."""
     why, message = failed["why"], failed["message"]
     if why == "setting":
         return SettingError([message], "W&B")
@@ -93,7 +93,7 @@ def as_error(failed: Mapping[str, Any]) -> GoemoError:
 
 
 _SHARED_SERVICE = "WANDB_SERVICE"
-"""Where the SDK of this process has its service; a mirror has its own, which nobody's dead server or run can hold up."""
+"""The SDK's service of this process. The upload uses another one, which a dead server or run cannot block."""
 
 
 class Mirror:
@@ -140,14 +140,14 @@ class Mirror:
             os.close(theirs)
 
     def answers(self, seconds: float = 0.0) -> list[dict[str, Any]]:
-        """What it has said since, waiting at most so long for the first word; ends with `failed` when it has died."""
+        """New answers, after waiting at most this long for the first one; ends with `failed` if the process has died."""
         found: list[dict[str, Any]] = []
         while select.select([self._answers], [], [], 0.0 if found else seconds)[0]:
             chunk = os.read(self._answers, 65536)
             if not chunk and any(one["what"] in ("failed", "finished") for one in found):
                 break
             if not chunk:
-                message = f"the W&B mirror ended by itself (status {self._process.poll()})"
+                message = f"the W&B upload process ended unexpectedly (status {self._process.poll()})"
                 return [*found, {"what": "failed", "why": "other", "message": message}]
             *lines, self._text = (self._text + chunk).split(b"\n")
             found += [json.loads(line) for line in lines]
@@ -191,7 +191,7 @@ class Mirror:
     def _clear(self) -> None:
         if self._scratch:
             shutil.rmtree(self._scratch, ignore_errors=True)
-        if self._server is None:  # nothing was begun, so the folders of `__init__` may still be empty
+        if self._server is None:  # nothing was started, so the folders of `__init__` may still be empty
             remove_if_empty(self._directory / _DATA, self._directory)
 
 

@@ -26,7 +26,7 @@ class Comparison:
     text: str
     """Markdown above the panels."""
     runs: tuple[RunReference, ...]
-    """With project and entity. The report lies in the project of the first."""
+    """With project and entity. The report is stored in the project of the first."""
     labels: tuple[str, ...]
     """Whose F1 on test is drawn."""
 

@@ -1,4 +1,4 @@
-"""One W&B run, told what training tells any tracker; for the mirror's own process, since wandb's calls may block."""
+"""The tracker that calls wandb. It runs in the upload process only, since calls of wandb may block."""
 
 import glob
 import re
@@ -34,21 +34,21 @@ _CHARTS: dict[str, tuple[str, dict[str, str]]] = {
         {"Actual": "gold", "Predicted": "predicted", "nPredictions": "comments"},
     ),
 }
-"""W&B's own drawings, and which of their fields is which column."""
+"""W&B's chart presets, and the column for each of their fields."""
 _REFUSALS = (wandb.Error, ValueError)
-"""What a refused artifact raises. The rest of the run goes up all the same; what lacks is told by `wandb_check`."""
+"""Errors of a refused artifact. The rest of the run is uploaded, and `mirror.missing_remotely` names what is missing."""
 
 
 class WandbRun(Tracker):
     """A tracker that calls wandb.
 
     Args:
-        target: where the run goes.
-        run_id: what it is called there. An unknown one is created, a known one continued where it ended.
-        directory: of W&B's own local files; it stays.
+        target: project, entity and so on.
+        run_id: its id on W&B. An unknown run is created, a known one is continued after its last step.
+        directory: for W&B's local files, which are kept.
         links: folder for links to the files of artifacts, since the SDK uploads their paths.
-        process: whose use of the machine is measured.
-        going_on: called whenever a long call has come back, and while bytes are uploaded.
+        process: the training process, whose resource use is measured.
+        going_on: called after each long call, and while bytes are uploaded.
     """
 
     run_id: str
@@ -85,7 +85,7 @@ class WandbRun(Tracker):
             config={**settings, **facts, "run": str(run)},
             settings=run_settings(x_stats_pid=self._process, init_timeout=INIT_SECONDS),
         )
-        self._staged = Path(self._run.dir).parent / "staged"  # W&B takes another folder where it cannot write
+        self._staged = Path(self._run.dir).parent / "staged"  # W&B uses another folder if it cannot write
         self._run.define_metric("epoch", hidden=True)
         for part in ("train", "val"):
             self._run.define_metric(f"{part}/*", step_metric="epoch")
@@ -102,12 +102,12 @@ class WandbRun(Tracker):
 
     @property
     def path(self) -> str | None:
-        """entity/project/id; None offline, where W&B knows no entity."""
+        """entity/project/id; None offline, since the entity is unknown."""
         online = self._run is not None and self._run.url
         return f"{self._run.entity}/{self._run.project}/{self._run.id}" if online else None
 
     def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
-        """Log numbers; rows that an earlier mirror has already sent are left out."""
+        """Log numbers; rows that were uploaded earlier are left out."""
         self._log({**values, **({} if epoch is None else {"epoch": epoch})}, step)
 
     def event(self, name: str, values: Mapping[str, float]) -> None:
@@ -137,7 +137,7 @@ class WandbRun(Tracker):
         self._log(shown, step)
 
     def write(self, name: str, text: str) -> None:
-        """Show lines of the log at once; at the end the whole text is uploaded as a file."""
+        """Show lines of the log at once; at the end the complete text is uploaded as a file."""
         self._texts[name] = self._texts.get(name, "") + text
         if name == LOG:
             self._run.write_logs(text)
@@ -201,11 +201,11 @@ def build_artifact(artifact: Artifact, run_id: str, links: Path) -> Any:
 def _report_progress(going_on: Callable[[], None]) -> None:
     """Have `going_on` called while `finish` uploads: at each new file, and at new bytes of one.
 
-    The SDK has no public way to ask. Its own progress display, which is silent here, is told twice a second.
+    The SDK has no public way to ask. Its own progress display, which is silent here, is updated twice a second.
     """
     try:
         from wandb.sdk.lib.progress import ProgressPrinter
-    except ImportError:  # another SDK: nothing is heard before the end
+    except ImportError:  # another SDK: no progress is reported before the end
         return
     most: dict[str, float] = {}
 
@@ -236,4 +236,4 @@ def _sent(progress: str) -> float:
 
 def _require(path: Path) -> None:
     if not path.is_file():
-        raise NotFoundError(f"{path}: the file is gone, so it cannot be mirrored")
+        raise NotFoundError(f"{path}: the file is gone, so it cannot be uploaded")

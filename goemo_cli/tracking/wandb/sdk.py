@@ -1,4 +1,4 @@
-"""The wandb package: whether it can be used, what it may upload, and what its many exceptions mean. Imports it late."""
+"""The wandb package: whether it is usable, which settings it gets, and what its exceptions mean. Imports it late."""
 
 import importlib.metadata
 import importlib.util
@@ -104,7 +104,7 @@ def reachable(server: str, seconds: float = _REACH_SECONDS) -> bool:
     except urllib.error.HTTPError as error:
         error.close()
     except (OSError, ValueError) as error:
-        # A certificate that Python does not know may be one that wandb was told of.
+        # A certificate that Python does not know may be one that wandb is configured for.
         return "CERTIFICATE_VERIFY_FAILED" in str(error)
     return True
 
@@ -150,10 +150,10 @@ def link_into(folder: Path, path: Path) -> Path:
 
 @contextmanager
 def translated(subject: str, *, may_be_missing: bool = True) -> Iterator[None]:
-    """Whatever the SDK raises as one of goemo's errors; a full disk stays an OSError.
+    """Turns exceptions of the SDK into goemo's errors; a full disk stays an OSError.
 
     Args:
-        subject: what was asked for or done, for the message.
+        subject: of the request, for the message.
         may_be_missing: whether "not found" is about the subject; else it is W&B's failure.
     """
     try:
@@ -205,7 +205,7 @@ def _within(seconds: float, question: Callable[[], _T], subject: str) -> _T:
 
 
 def translation(error: BaseException, subject: str, *, may_be_missing: bool = True) -> BaseException:
-    """What an exception of the SDK is among goemo's; the exception itself where it is no matter of W&B's."""
+    """The goemo error for an exception of the SDK; the exception itself if it is not about W&B."""
     if isinstance(error, GoemoError) or not isinstance(error, Exception) or _is_local(error):
         return error
     line, text, status = _line(error), str(error).lower(), _status(error)
@@ -249,7 +249,7 @@ def _line(error: Exception) -> str:
     """The first line of an SDK message, of a JSON or HTML answer in it only what it says."""
     text = _without_documents(str(error).strip())
     first = (text.splitlines() or [""])[0].strip() or type(error).__name__
-    if "did not respond in time" in first:  # of its own service process, which waits for the server
+    if "did not respond in time" in first:  # from the SDK's service process, which waits for the server
         return "no answer in time"
     return first if len(first) <= _LONGEST_LINE else first[:_LONGEST_LINE] + "…"
 

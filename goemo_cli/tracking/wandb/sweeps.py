@@ -1,4 +1,4 @@
-"""Sweeps on W&B through its SDK: create one, and run its agent as a process of its own."""
+"""Sweeps on W&B through its SDK: create one, and run its agent as a separate process."""
 
 import io
 import os

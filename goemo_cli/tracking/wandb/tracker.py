@@ -1,4 +1,4 @@
-"""Weights & Biases as a mirror: a process of its own reads the run's journal, so that no call to W&B can hurt the run."""
+"""Weights & Biases as a tracker. A separate process reads the run's journal, so no call to W&B can block the training."""
 
 import shutil
 from collections.abc import Callable, Mapping
@@ -13,25 +13,25 @@ from goemo_cli.tracking.journal import journal_path
 from goemo_cli.tracking.wandb.process import Job, Mirror, WandbTarget, as_error
 
 START_SECONDS = 60.0
-"""The maximum time for a required mirror to begin."""
+"""The maximum time for a required upload to start."""
 FAILED_RUN_SECONDS = 15.0
-"""How long the end of a run that failed waits for W&B without progress."""
+"""The maximum time without progress that the end of a failed run waits for W&B."""
 
 
 class WandbTracker(Tracker):
-    """Starts the mirror, passes on what it says, and waits for it at the end; what to mirror stands in the journal.
+    """Starts the upload process, passes on its messages, and waits for it at the end. The process reads the journal.
 
     Args:
-        target: where the run goes.
-        run_id: what W&B calls it.
-        journals: folder with the journal, which another tracker writes before this one is told.
-        root: what the journal's paths are relative to.
-        directory: of W&B's own local files.
-        required: whether a mirror that cannot begin is an error.
-        patience: seconds that the end of the run waits for W&B without progress.
+        target: project, entity and so on.
+        run_id: W&B's id of the run.
+        journals: folder with the journal, which another tracker has begun before this one starts.
+        root: the journal's paths are relative to it.
+        directory: for W&B's local files.
+        required: whether it is an error if the upload cannot start.
+        patience: seconds without progress that the end of the run waits for W&B.
         later: `goemo sync` with its options, without the run.
-        note: told the run's address.
-        warn: told once if the mirror does not come about.
+        note: called with the run's address.
+        warn: called once if the upload fails.
     """
 
     def __init__(
@@ -54,17 +54,17 @@ class WandbTracker(Tracker):
         self._mirror: Mirror | None = None
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Start the mirror; only a required one is waited for.
+        """Start the upload process, and wait for it if it is required.
 
         Raises:
-            AuthenticationError, RemoteError, SettingError, StorageError: it is required and cannot begin.
+            AuthenticationError, RemoteError, SettingError, StorageError: it is required and cannot start.
         """
         journal = journal_path(self.journals, run)
         self._later = f"{self._later} {run}"
         if not journal.is_file():
             if self.required:
-                raise StorageError(journal, "cannot be written, and the W&B mirror reads it")
-            self._warn("W&B mirrors the journal, and there is none; this run is not mirrored")
+                raise StorageError(journal, "cannot be written, and the W&B upload reads it")
+            self._warn("W&B reads the journal, which is missing; this run is not uploaded")
             return
         was_there = self.directory.exists()
         job = Job(journal.resolve(), self.root.resolve(), self.directory, self.target, follow=True)
@@ -85,26 +85,26 @@ class WandbTracker(Tracker):
             self._hear(answer)
 
     def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
-        """Pass on what the mirror has said."""
+        """Pass on new messages of the upload process."""
         self._listen()
 
     def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
-        """Pass on what the mirror has said."""
+        """Pass on new messages of the upload process."""
         self._listen()
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
-        """Wait until all is uploaded, as long as there is progress."""
+        """Wait until everything is uploaded, while there is progress."""
         self._listen()
         if self._mirror is None:
             return
         patience = self.patience if exit_code == 0 else min(self.patience, FAILED_RUN_SECONDS)
         try:
             if exit_code == 0 and self.target.mode != "offline":
-                self._note("Waiting until W&B has everything")
+                self._note("Waiting for W&B to receive everything")
             self._hear(self._mirror.wait(patience, self._hear, "finished"))
         except BaseException as error:
             if not isinstance(error, Exception):  # Ctrl-C or SIGTERM
-                self._give_up("Stopped before W&B had everything")
+                self._give_up("Stopped before W&B received everything")
             raise
         finally:
             self._stop()
@@ -122,14 +122,14 @@ class WandbTracker(Tracker):
             help = " (`wandb login`, or set WANDB_API_KEY)" if answer["why"] == "key" else ""
             self._give_up(answer["message"] + help)
         elif answer["what"] == "finished" and answer["missing"]:
-            self._give_up(f"W&B lacks {_some(answer['missing'])}")
+            self._give_up(f"W&B is missing {_some(answer['missing'])}")
 
     def _give_up(self, reason: str) -> None:
         self._warn(f"{reason}; nothing is lost: `{self._later}` uploads the run later")
         self._stop()
 
     def _clear(self, was_there: bool) -> None:
-        """Remove what W&B wrote of a run that there will not be."""
+        """Remove W&B's files of a run that was not started."""
         own = self.directory.glob(f"wandb/*-{self.run_id}") if was_there else (self.directory,)
         for folder in own:
             shutil.rmtree(folder, ignore_errors=True)
