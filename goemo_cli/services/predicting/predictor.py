@@ -25,6 +25,8 @@ from goemo_cli.services.runs.references import open_run
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 
 if TYPE_CHECKING:
+    from pandas import DataFrame
+
     from goemo_cli.ml.models.devices import Precision
 
 
@@ -240,6 +242,45 @@ class Predictor:
         if self.log is not None:
             self.log.add(predictions)
         return predictions
+
+    def predict_frame(self, texts: "Sequence[str] | DataFrame", *, text_column: str = "text") -> "DataFrame":
+        """Predict labels of texts, as a data frame of pandas.
+
+        Example:
+            >>> comments = pandas.read_csv("comments.csv", dtype=str, keep_default_na=False)
+            >>> predictor.predict_frame(comments, text_column="comment").to_parquet("labelled.parquet")
+
+        Args:
+            texts: strings, or a data frame with a column of strings; fill or drop missing values first.
+            text_column: the column of the data frame that is predicted.
+
+        Returns:
+            The columns and the index of the data frame (for a list: one column `text`), then `pred_labels` (a tuple of
+            names) and `pred_prob_{label}` (float32) of each label.
+
+        Raises:
+            TypeError: a single string, or a text that is not a string.
+            SettingError: the text column is missing or occurs twice, or a column already has the name of a result.
+        """
+        import pandas
+
+        if isinstance(texts, str):
+            raise TypeError("predict_frame takes a list of texts or a data frame; predict_one takes one text")
+        if isinstance(texts, pandas.DataFrame):
+            given = texts
+        else:
+            given, text_column = pandas.DataFrame({"text": [*texts]}, dtype=object), "text"
+        columns = [*given.columns]
+        if columns.count(text_column) != 1:
+            fault = "occurs twice" if text_column in columns else "is missing"
+            raise SettingError([f"column {text_column!r} {fault}; there are {', '.join(map(repr, columns))}"])
+        added = ["pred_labels", *(f"{PROBABILITY_PREFIX}{label}" for label in self.labels)]
+        if taken := [name for name in added if name in columns]:
+            raise SettingError([f"column {taken[0]!r} has the name of a result; rename it first"])
+        found = self.predict(given[text_column].tolist())
+        labels = [found.label_names(row) for row in range(len(found))]
+        results = dict(zip(added, [labels, *found.y_prob.T], strict=True))
+        return pandas.concat([given, pandas.DataFrame(results, index=given.index)], axis=1)
 
     def predict_one(self, text: str) -> TextPrediction:
         """Predict labels of one text."""

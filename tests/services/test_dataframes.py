@@ -1,0 +1,118 @@
+"""The parts of the Python API that take and return data frames of pandas."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pandas
+import pytest
+
+import goemo_cli
+from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.core.schema import PER_CLASS_COLUMNS
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics
+from goemo_cli.services.runs.dataframes import RUN_COLUMNS
+from goemo_cli.services.training.train import TrainResult, train
+
+TEXTS = ["I am so happy", "", "NA", "this makes me angry"]
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("dataframes")
+
+
+@pytest.fixture(scope="module")
+def result(root: Path) -> TrainResult:
+    settings = {
+        "model": {"name": "tiny"},
+        "data": {"name": "sample", "max_train_samples": 64},
+        "training": {"epochs": 1},
+    }
+    return train(TrainConfig.from_layers(("test", settings)), layout=Layout(root))
+
+
+@pytest.fixture(scope="module")
+def predictor(result: TrainResult, root: Path) -> goemo_cli.Predictor:
+    return goemo_cli.Predictor.load("@latest", root=root)
+
+
+def test_a_frame_gets_the_predictions_of_its_texts(predictor: goemo_cli.Predictor):
+    given = pandas.DataFrame({"comment": TEXTS, "n": [1, 2, 3, 4]}, index=[7, 5, 3, 1])
+    found, expected = predictor.predict_frame(given, text_column="comment"), predictor.predict(TEXTS)
+    probabilities = [f"pred_prob_{label}" for label in predictor.labels]
+    assert [*found.columns] == ["comment", "n", "pred_labels", *probabilities]
+    assert [*found.index] == [7, 5, 3, 1]
+    assert [*found.pred_labels] == [expected.label_names(row) for row in range(len(TEXTS))]
+    assert np.array_equal(found[probabilities].to_numpy(), expected.y_prob)
+    assert {str(found[name].dtype) for name in probabilities} == {"float32"}
+    assert [*given.columns] == ["comment", "n"], "the given frame is not changed"
+    of_list = predictor.predict_frame(TEXTS, text_column="ignored")
+    assert [*of_list.text] == TEXTS
+    assert np.array_equal(of_list[probabilities].to_numpy(), expected.y_prob)
+    assert len(predictor.predict_frame([])) == 0
+
+
+@pytest.mark.parametrize(
+    ("frame", "error", "message"),
+    [
+        (pandas.DataFrame({"txt": TEXTS}), SettingError, "column 'text' is missing; there are 'txt'"),
+        (pandas.DataFrame([TEXTS[:2]], columns=["text", "text"]), SettingError, "column 'text' occurs twice"),
+        (pandas.DataFrame({"text": TEXTS, "pred_labels": ""}), SettingError, "'pred_labels' has the name"),
+        (pandas.DataFrame({"text": ["a", None]}, dtype=object), TypeError, "text 1 is None"),
+        ("a text", TypeError, "takes a list of texts or a data frame"),
+    ],
+)
+def test_a_frame_that_cannot_be_predicted_is_refused(
+    predictor: goemo_cli.Predictor, frame: pandas.DataFrame | str, error: type[Exception], message: str
+):
+    with pytest.raises(error, match=message):
+        predictor.predict_frame(frame)
+
+
+def test_predictions_are_read_as_a_frame(tmp_path: Path, make_predictions: Callable[..., Predictions]):
+    written = make_predictions(4)
+    written.texts[:] = ["NA", "", 'a "quote", and\r\na line', "lone\rreturn"]
+    write_predictions(tmp_path / "p.csv", written)
+    found = goemo_cli.read_predictions(tmp_path / "p.csv")
+    assert [*found.columns] == (tmp_path / "p.csv").read_text().splitlines()[0].split(",")
+    assert [*found.text] == written.texts
+    for column, decided in (("true_labels", written.y_true), ("pred_labels", written.y_pred)):
+        names = [tuple(np.array(written.labels)[row]) for row in decided]
+        assert [*found[column]] == names
+    assert np.array_equal(found.iloc[:, 3:].to_numpy(), written.y_prob)
+    (tmp_path / "p.csv").write_text("text,labels\na,b\n")
+    with pytest.raises(DataFileError, match="is missing"):
+        goemo_cli.read_predictions(str(tmp_path / "p.csv"))
+
+
+def test_runs_are_a_table(result: TrainResult, root: Path, tmp_path: Path):
+    table, headline = goemo_cli.runs_table(root), result.checkpoint.manifest.headline
+    assert headline is not None
+    assert [*table.columns] == [*RUN_COLUMNS]
+    assert [*goemo_cli.runs_table(tmp_path).columns] == [*RUN_COLUMNS]
+    row = table.iloc[0]
+    assert (len(table), row.run, row.state, row.pinned) == (1, str(result.checkpoint.run), "finished", False)
+    assert (row.model, row.data, row.train_size) == ("tiny", "sample", 64)
+    assert row["test/f1_macro"] == headline.test["f1_macro"]
+    assert Path(row.path).samefile(result.checkpoint.path)
+
+
+def test_scores_of_each_label_are_a_table(result: TrainResult, root: Path):
+    found = goemo_cli.per_class_metrics("@latest", root)
+    written = read_per_class_metrics(Layout(root).per_class_metrics(result.checkpoint.run))
+    assert [*found.columns] == [*PER_CLASS_COLUMNS]
+    pandas.testing.assert_frame_equal(found, pandas.DataFrame(written), check_dtype=False)
+    with pytest.raises(NotFoundError):
+        goemo_cli.per_class_metrics("@minilm", root)
+
+
+def test_importing_the_package_loads_neither_pandas_nor_torch():
+    code = "import sys, goemo_cli; print(sorted({'pandas', 'torch', 'numpy'} & set(sys.modules)))"
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
