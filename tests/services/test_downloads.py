@@ -491,7 +491,7 @@ def add_artifacts(server: WandbServer, layout: Layout, run: Run, algorithm: str 
         )
 
 
-@pytest.mark.parametrize("algorithm", ["MD5", "XXH128"])
+@pytest.mark.parametrize("algorithm", [pytest.param("MD5", marks=pytest.mark.slow), "XXH128"])
 def test_artifacts_stand_in_for_files(
     goemo: Goemo, server: WandbServer, origin: Layout, here: Layout, algorithm: str
 ):

@@ -575,6 +575,7 @@ def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(tmp_
     assert (line["val"], line["h"]) == ({"f1": 0.5, "h": histogram}, histogram)
 
 
+@pytest.mark.slow  # as one run, twice
 def test_runs_that_are_open_at_once_stay_apart(wandb_server: WandbServer, tmp_path: Path):
     """Also next to one of the user's."""
     body = """
@@ -710,7 +711,7 @@ def test_wrong_bytes_are_refused_once_and_repaired_where_the_server_recovers(
     assert (said["left"], said["right"]) == ([], True)
 
 
-@pytest.mark.parametrize("algorithm", ["MD5", "XXH128"])
+@pytest.mark.parametrize("algorithm", [pytest.param("MD5", marks=pytest.mark.slow), "XXH128"])
 def test_digests_are_compared_by_the_algorithm_of_the_manifest(
     wandb_server: WandbServer, tmp_path: Path, algorithm: str
 ):

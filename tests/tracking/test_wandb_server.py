@@ -78,6 +78,7 @@ def ask(server: WandbServer, query: str, **variables: Any) -> Any:
 # --- the SDK, end to end ---
 
 
+@pytest.mark.slow  # goemo's own tests meet the same
 def test_a_run_arrives_and_is_read_back(wandb_server: WandbServer, sdk: Any, tmp_path: Path) -> None:
     (tmp_path / "checkpoint").mkdir()
     (tmp_path / "checkpoint" / "a b#é.bin").write_bytes(bytes(range(256)))

@@ -448,7 +448,12 @@ def goemo_train(root: Path, *arguments: str) -> Result:
         ({"WANDB_API_KEY": ""}, 6, "wandb login"),
         ({"WANDB_BASE_URL": "http://127.0.0.1:9"}, 7, "W&B does not answer at http://127.0.0.1:9"),
         ({"no package": ""}, 4, "needs the package wandb: pip install 'goemo[wandb]'"),
-        ({"broken package": ""}, 4, "failed with TypeError: no descriptors: pip install 'goemo[wandb]'"),
+        pytest.param(
+            {"broken package": ""},
+            4,
+            "failed with TypeError: no descriptors: pip install 'goemo[wandb]'",
+            marks=pytest.mark.slow,
+        ),
     ],
     ids=[
         "wrong key",
