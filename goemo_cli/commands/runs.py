@@ -281,7 +281,7 @@ def gc(
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
     plan = find_removable(layout, keep=keep, unfinished_after=unfinished_after, on_event=screen)
-    removed = remove_planned(plan, layout=layout, on_event=screen) if yes else plan.garbage
+    removed = remove_planned(plan, layout=layout, on_event=screen) if yes else plan.candidates
     rows = [
         [piece.run or piece.path, piece.kind, len(piece.outside), size_text(piece.size)] for piece in removed
     ]

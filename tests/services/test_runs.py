@@ -215,7 +215,7 @@ def test_where_pins_cannot_be_read_nothing_is_garbage(layout: Layout, content: s
 
 
 def collected(layout: Layout, **options: float | None) -> list[str]:
-    return [piece.path.name for piece in find_removable(layout, **options).garbage]  # type: ignore[arg-type]
+    return [piece.path.name for piece in find_removable(layout, **options).candidates]  # type: ignore[arg-type]
 
 
 def test_finished_runs_stay_unless_a_number_is_given(layout: Layout) -> None:
@@ -275,7 +275,7 @@ def test_damaged_runs_and_links_are_left_for_people(layout: Layout, tmp_path: Pa
     shutil.move(layout.models / "tiny" / B, tmp_path / "far")
     (layout.models / "tiny" / B).symlink_to(tmp_path / "far")
     plan = find_removable(layout, keep=0)
-    assert plan.garbage == ()
+    assert plan.candidates == ()
     assert (plan.kept[A], plan.kept[B]) == ("damaged", "a link")
 
 
@@ -307,7 +307,7 @@ def test_leftovers_of_killed_writes_are_garbage_once_they_are_old(layout: Layout
     age(old, 25)
     age(inside, 25)
     plan = find_removable(layout)
-    assert [piece.path for piece in plan.garbage] == [inside.parent, old]
+    assert [piece.path for piece in plan.candidates] == [inside.parent, old]
     remove_planned(plan, layout=layout)
     assert not old.exists()
     assert not inside.parent.exists()
@@ -365,7 +365,7 @@ def test_an_interrupted_removal_leaves_an_unfinished_run_that_the_next_one_takes
             remove_planned(find_removable(layout, keep=1), layout=layout)
     assert [one.state for one in listed_runs(layout)] == ["unfinished", "finished"]
     plan = find_removable(layout)
-    assert [piece.kind for piece in plan.garbage] == ["unfinished"]
+    assert [piece.kind for piece in plan.candidates] == ["unfinished"]
     remove_planned(plan, layout=layout)
     assert names(layout) == [B]
 
@@ -374,7 +374,7 @@ def test_a_run_that_went_on_since_the_plan_stays(layout: Layout) -> None:
     goes_on = add_unfinished(layout, A, hours=25)
     finishes = add_unfinished(layout, B, hours=25)
     plan = find_removable(layout)
-    assert len(plan.garbage) == 2
+    assert len(plan.candidates) == 2
     write_text(goes_on / "weights.bin", "more")
     write_json(finishes / MANIFEST, {})
     age(finishes / MANIFEST, 25)

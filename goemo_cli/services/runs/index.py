@@ -74,10 +74,10 @@ def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedR
         on_event: called with each event.
     """
     found = [_listed(Path(path), run) for path, run in _run_folders(layout, on_event)]
-    found.sort(key=lambda one: (one.run.stamp, one.run.model, str(one.path)))
-    for one in found:
-        if one.fault:
-            on_event(Warning(damage(one.run, one.fault)))
+    found.sort(key=lambda listed: (listed.run.stamp, listed.run.model, str(listed.path)))
+    for listed in found:
+        if listed.fault:
+            on_event(Warning(damage(listed.run, listed.fault)))
     return found
 
 
@@ -103,13 +103,17 @@ def check_metric(metric: str) -> None:
 def ranked(runs: list[ListedRun], metric: str) -> list[ListedRun]:
     """Runs that have a score, best first; the newer one first if two are equal."""
     sign = -1 if metric.partition("/")[2] in LOWER_IS_BETTER else 1
-    scored = [(sign * score, one.run.stamp, one) for one in runs if (score := one.score(metric)) is not None]
-    return [one for *_, one in sorted(scored, key=lambda entry: entry[:2], reverse=True)]
+    scored = [
+        (sign * score, listed.run.stamp, listed)
+        for listed in runs
+        if (score := listed.score(metric)) is not None
+    ]
+    return [listed for *_, listed in sorted(scored, key=lambda entry: entry[:2], reverse=True)]
 
 
 def best_first(runs: list[ListedRun]) -> list[ListedRun]:
     """Runs by `BEST_METRIC`, then those without it by `OLD_BEST_METRIC`; runs without val scores are left out."""
-    older = [one for one in runs if one.score(BEST_METRIC) is None]
+    older = [listed for listed in runs if listed.score(BEST_METRIC) is None]
     return ranked(runs, BEST_METRIC) + ranked(older, OLD_BEST_METRIC)
 
 

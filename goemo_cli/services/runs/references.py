@@ -60,12 +60,12 @@ def find_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
     if path.name != reference:  # a/b, ./a, a/, ~
         return path
     runs = listed_runs(layout)
-    finished = [one for one in runs if one.is_finished]
+    finished = [listed for listed in runs if listed.is_finished]
     if exact := _named(reference, finished) or _named(reference, runs):
         return _only(reference, exact)
     if path.is_dir():
         return path
-    if begun := [one for one in finished if str(one.run).startswith(reference)]:
+    if begun := [listed for listed in finished if str(listed.run).startswith(reference)]:
         return _only(reference, begun)
     raise RunNotFoundError(reference, layout.root, _names(finished))
 
@@ -83,7 +83,7 @@ class BestRun:
     """How many runs have the score on other comments."""
 
     def __str__(self) -> str:
-        older = sum(one.score(self.metric) is None for one in self.among)
+        older = sum(listed.score(self.metric) is None for listed in self.among)
         by = f"{self.run.run} is the best of {len(self.among):,} by {self.metric}"
         return f"{by}; {older:,} without it rank below, by {OLD_BEST_METRIC}" if older else by
 
@@ -107,13 +107,13 @@ def choose_best(layout: Layout, metric: str | None = None, on_event: EventHandle
     if metric is not None:
         check_metric(metric)
     finished = _finished(layout, on_event)
-    scored = [one for one in finished if one.score(metric or best_metric(one)) is not None]
+    scored = [listed for listed in finished if listed.score(metric or best_metric(listed)) is not None]
     if not scored:
         raise NotFoundError(
             f"no run in {layout.models} has a {metric or f'{BEST_METRIC} or {OLD_BEST_METRIC}'}"
         )
     split = scored[-1].headline.val_sha256
-    among = [one for one in scored if one.headline.val_sha256 == split]
+    among = [listed for listed in scored if listed.headline.val_sha256 == split]
     ordered = _from_first_sound(ranked(among, metric) if metric else best_first(among), on_event)
     return BestRun(ordered[0], metric or best_metric(ordered[0]), ordered, len(scored) - len(among))
 
@@ -132,7 +132,7 @@ def _special(reference: str, layout: Layout, on_event: EventHandler) -> Path:
 
 
 def _finished(layout: Layout, on_event: EventHandler) -> list[ListedRun]:
-    finished = [one for one in listed_runs(layout, on_event) if one.is_finished]
+    finished = [listed for listed in listed_runs(layout, on_event) if listed.is_finished]
     if not finished:
         raise NoRunError(layout.models)
     return finished
@@ -145,12 +145,12 @@ def _from_first_sound(runs: Sequence[ListedRun], on_event: EventHandler) -> tupl
         CorruptArtifactError, NotFoundError, OSError: all are damaged; what is wrong with the first.
     """
     first: Exception | None = None
-    for i, one in enumerate(runs):
+    for i, listed in enumerate(runs):
         try:
-            Checkpoint.open(one.path).require_readable()
+            Checkpoint.open(listed.path).require_readable()
         except (CorruptArtifactError, CheckpointNotFoundError, OSError) as error:
             first = first or error
-            on_event(Warning(damage(one.run, error)))
+            on_event(Warning(damage(listed.run, error)))
         else:
             return tuple(runs[i:])
     assert first  # there are runs
@@ -158,24 +158,26 @@ def _from_first_sound(runs: Sequence[ListedRun], on_event: EventHandler) -> tupl
 
 
 def _of_model(name: str, finished: Sequence[ListedRun], layout: Layout) -> list[ListedRun]:
-    of_model = [one for one in finished if one.run.model == name]
-    found = of_model or [one for one in finished if one.family == name]
+    of_model = [listed for listed in finished if listed.run.model == name]
+    found = of_model or [listed for listed in finished if listed.family == name]
     if not found:
-        models = {f"@{known}" for one in finished for known in (one.run.model, one.family)}
+        models = {f"@{known}" for listed in finished for known in (listed.run.model, listed.family)}
         raise RunNotFoundError(f"@{name}", layout.root, sorted(models | {"@latest", "@best"}))
     return found
 
 
 def _named(reference: str, runs: Sequence[ListedRun]) -> list[ListedRun]:
     wanted = RunName.parse(reference)  # also in the older form
-    return [one for one in runs if wanted == one.run] if wanted else []
+    return [listed for listed in runs if wanted == listed.run] if wanted else []
 
 
 def _only(reference: str, runs: Sequence[ListedRun]) -> Path:
     if len(runs) == 1:
         return runs[0].path
     names = _names(runs)
-    shown = names if len(set(names)) == len(names) else [str(one.path) for one in runs]  # a copied folder
+    shown = (
+        names if len(set(names)) == len(names) else [str(listed.path) for listed in runs]
+    )  # a copied folder
     older = f" and {len(shown) - _MOST_NAMED} older" if len(shown) > _MOST_NAMED else ""
     raise SettingError(
         [f"{reference!r} fits {len(shown)} runs: {', '.join(shown[: -_MOST_NAMED - 1 : -1])}{older}"]
@@ -183,4 +185,4 @@ def _only(reference: str, runs: Sequence[ListedRun]) -> Path:
 
 
 def _names(runs: Sequence[ListedRun]) -> list[str]:
-    return [str(one.run) for one in runs]
+    return [str(listed.run) for listed in runs]

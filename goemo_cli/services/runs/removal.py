@@ -47,7 +47,7 @@ class RemovalCandidate:
 class RemovalPlan:
     """What `goemo runs gc` would do."""
 
-    garbage: tuple[RemovalCandidate, ...]
+    candidates: tuple[RemovalCandidate, ...]
     kept: Mapping[str, str]
     """Finished and damaged runs that stay, and why."""
     unfinished_after: float
@@ -55,7 +55,7 @@ class RemovalPlan:
     @property
     def size(self) -> int:
         """Bytes that it frees."""
-        return sum(piece.size for piece in self.garbage)
+        return sum(piece.size for piece in self.candidates)
 
 
 def find_removable(
@@ -81,28 +81,29 @@ def find_removable(
         CorruptArtifactError: it is unknown which runs are pinned.
     """
     runs = listed_runs(layout, on_event)
-    files = run_files(layout, {one.run for one in runs})
-    kept = _kept([one for one in runs if one.is_finished], keep, pinned_runs(layout))
-    kept |= {one.path: "damaged" for one in runs if one.state == "damaged"}
-    kept |= {one.path: "a link" for one in runs if one.path.is_symlink()}
-    kept |= {one.path: f"in use by {holder}" for one in runs if (holder := holder_of(one.path))}
+    files = run_files(layout, {listed.run for listed in runs})
+    kept = _kept([listed for listed in runs if listed.is_finished], keep, pinned_runs(layout))
+    kept |= {listed.path: "damaged" for listed in runs if listed.state == "damaged"}
+    kept |= {listed.path: "a link" for listed in runs if listed.path.is_symlink()}
+    kept |= {listed.path: f"in use by {holder}" for listed in runs if (holder := holder_of(listed.path))}
     before = time.time() - unfinished_after * 3600
-    for one in runs:
-        if one.path in kept:
-            files[one.run] = []  # though a copy of its folder may go
-    garbage = [
-        _garbage("run" if one.is_finished else "unfinished", one.path, one.run, files[one.run])
-        for one in runs
-        if one.path not in kept and (one.is_finished or last_change([one.path, *files[one.run]]) < before)
+    for listed in runs:
+        if listed.path in kept:
+            files[listed.run] = []  # though a copy of its folder may go
+    candidates = [
+        _candidate("run" if listed.is_finished else "unfinished", listed.path, listed.run, files[listed.run])
+        for listed in runs
+        if listed.path not in kept
+        and (listed.is_finished or last_change([listed.path, *files[listed.run]]) < before)
     ]
-    gone = {piece.path for piece in garbage}
-    garbage += [
-        _garbage("leftover", path, None, [])
+    gone = {piece.path for piece in candidates}
+    candidates += [
+        _candidate("leftover", path, None, [])
         for path in _leftovers(layout)
         if not gone & set(path.parents)
         and last_change([path]) < min(before, time.time() - STILL_WRITTEN_SECONDS)
     ]
-    return RemovalPlan(tuple(garbage), {path.name: why for path, why in kept.items()}, unfinished_after)
+    return RemovalPlan(tuple(candidates), {path.name: why for path, why in kept.items()}, unfinished_after)
 
 
 def remove_planned(
@@ -118,8 +119,8 @@ def remove_planned(
     before = time.time() - plan.unfinished_after * 3600
     removed: list[RemovalCandidate] = []
     try:
-        for piece in plan.garbage:
-            if piece.kind == "run" or _is_still_garbage(piece, before):
+        for piece in plan.candidates:
+            if piece.kind == "run" or _is_still_removable(piece, before):
                 try:
                     with held(piece.path, "goemo runs gc") if piece.run else nullcontext():
                         _remove(piece)
@@ -140,28 +141,28 @@ def remove_planned(
 def _kept(runs: Sequence[ListedRun], keep: int | None, pinned: Sequence[str]) -> dict[Path, str]:
     """Finished runs that stay, with the reason; `runs` are the oldest first."""
     if keep is None:
-        return {one.path: "finished" for one in runs}
+        return {listed.path: "finished" for listed in runs}
     kept: dict[Path, str] = {}
     by_model: dict[str, list[ListedRun]] = defaultdict(list)
     by_split: dict[tuple[str, Any], list[ListedRun]] = defaultdict(list)
-    for one in runs:
-        by_model[one.run.model].append(one)
-        by_split[one.run.model, one.headline.val_sha256].append(one)
-        if str(one.run) in pinned:
-            kept[one.path] = "pinned"
+    for listed in runs:
+        by_model[listed.run.model].append(listed)
+        by_split[listed.run.model, listed.headline.val_sha256].append(listed)
+        if str(listed.run) in pinned:
+            kept[listed.path] = "pinned"
     for alike in by_split.values():
         best = next(iter(best_first(alike)), alike[-1])
         kept.setdefault(best.path, f"best {best_metric(best)} of {best.run.model}")
     for of_model in by_model.values():
-        for one in of_model[max(0, len(of_model) - keep) :]:
-            kept.setdefault(one.path, f"among the newest {keep} of {one.run.model}")
+        for listed in of_model[max(0, len(of_model) - keep) :]:
+            kept.setdefault(listed.path, f"among the newest {keep} of {listed.run.model}")
     return _with_parents(kept, runs)
 
 
 def _with_parents(kept: Mapping[Path, str], runs: Sequence[ListedRun]) -> dict[Path, str]:
     """Also the runs that kept runs were made from, and what those were made from."""
     everything = dict(kept)
-    by_name, by_path = {str(one.run): one for one in runs}, {one.path: one for one in runs}
+    by_name, by_path = {str(listed.run): listed for listed in runs}, {listed.path: listed for listed in runs}
     waiting = [by_path[path] for path in kept]
     while waiting:
         child = waiting.pop()
@@ -185,7 +186,7 @@ def _texts(value: Any) -> Iterator[str]:
             yield from _texts(entry)
 
 
-def _garbage(
+def _candidate(
     kind: Literal["run", "unfinished", "leftover"], path: Path, run: RunName | None, outside: Sequence[Path]
 ) -> RemovalCandidate:
     inside = files_below(path) if path.is_dir() else [path]
@@ -204,7 +205,7 @@ def _leftovers(layout: Layout) -> list[Path]:
     return sorted(path for base in (layout.artifacts, layout.output) for path in partial_paths(base))
 
 
-def _is_still_garbage(piece: RemovalCandidate, before: float) -> bool:
+def _is_still_removable(piece: RemovalCandidate, before: float) -> bool:
     return not (piece.path / MANIFEST).exists() and last_change([piece.path, *piece.outside]) < before
 
 

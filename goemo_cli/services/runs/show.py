@@ -86,7 +86,9 @@ def list_runs(
     if sort not in SORTS:
         _refuse_sort(sort)
     runs = [
-        one for one in listed_runs(layout, on_event) if model is None or model in (one.run.model, one.family)
+        listed
+        for listed in listed_runs(layout, on_event)
+        if model is None or model in (listed.run.model, listed.family)
     ]
     ordered = _ordered(runs[::-1], sort)
     return RunList(tuple(ordered[:limit]), len(runs), pinned_or_none(layout, on_event))
@@ -95,7 +97,7 @@ def list_runs(
 def describe_run(checkpoint: Checkpoint, *, layout: Layout, on_event: EventHandler = ignore) -> RunDetails:
     """What `goemo runs show` tells of a run beyond metrics.json."""
     inside = {checkpoint.path / name: entry.size for name, entry in checkpoint.manifest.files.items()}
-    every = {one.run for one in listed_runs(layout)} | {checkpoint.run}
+    every = {listed.run for listed in listed_runs(layout)} | {checkpoint.run}
     outside = {path: path.stat().st_size for path in run_files(layout, every)[checkpoint.run]}
     return RunDetails(
         checkpoint,
@@ -166,11 +168,11 @@ def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
     if sort == "oldest":
         return runs[::-1]
     if sort == "model":
-        return sorted(runs, key=lambda one: one.run.model)
+        return sorted(runs, key=lambda listed: listed.run.model)
     if sort == "seconds":
-        return sorted(runs, key=lambda one: one.headline.training_seconds or 0, reverse=True)
+        return sorted(runs, key=lambda listed: listed.headline.training_seconds or 0, reverse=True)
     ordered = best_first(runs) if sort == "best" else ranked(runs, sort)
-    return ordered + [one for one in runs if one not in ordered]
+    return ordered + [listed for listed in runs if listed not in ordered]
 
 
 def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:

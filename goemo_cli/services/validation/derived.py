@@ -41,7 +41,7 @@ def check_derived(
     checkpoints = [checkpoint for checkpoint in every if checkpoint.path not in in_use]
     if not checkpoints:
         return
-    others = {str(one.run) for one in runs} - {str(checkpoint.run) for checkpoint in checkpoints}
+    others = {str(listed.run) for listed in runs} - {str(checkpoint.run) for checkpoint in checkpoints}
     expected = {**summary_tables(layout, checkpoints), **test_metrics_files(layout, checkpoints)}
     differing = [path for path, content in expected.items() if not _agrees(path, content, others)]
     is_sound = all(

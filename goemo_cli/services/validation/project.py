@@ -103,11 +103,11 @@ class _File:
 def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> ValidationReport:
     report = ValidationReport(layout.root)
     runs = listed_runs(layout)
-    holders = {one.path: holder for one in runs if (holder := holder_of(one.path))}
+    holders = {listed.path: holder for listed in runs if (holder := holder_of(listed.path))}
     for path, holder in holders.items():
         report.warn(path, f"{'running' if not (path / MANIFEST).exists() else 'not checked'}: {holder}")
     opened = _check_checkpoints(
-        layout, [one.path for one in runs if one.path not in holders], report, on_event
+        layout, [listed.path for listed in runs if listed.path not in holders], report, on_event
     )
     report.check(
         "at least one finished run",
@@ -130,7 +130,7 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
     check_reports(layout, sources, report)
-    known = [one.run for one in runs if one.state != "unfinished"]
+    known = [listed.run for listed in runs if listed.state != "unfinished"]
     check_leftovers(layout, known, report)
     if layout.pins.exists():
         with report.guard(layout.pins):
@@ -268,7 +268,7 @@ class State:
 
 def state_of(layout: Layout) -> State:
     """The state of a root now."""
-    runs = [one.path for one in listed_runs(layout)]
+    runs = [listed.path for listed in listed_runs(layout)]
     folders = (
         layout.stats,
         layout.threshold_sweep,
