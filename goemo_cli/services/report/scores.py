@@ -62,7 +62,13 @@ def rules(metrics: Metrics) -> dict[str, tuple[Score, ...]]:
 
 
 def emotions(metrics: Metrics) -> list[dict[str, Any]]:
-    """The per-class rows of metrics.json, in label order."""
+    """The per-class rows of metrics.json, in label order.
+
+    Raises:
+        GoemoError: there are none.
+    """
+    if not metrics.per_class:
+        raise GoemoError("metrics.json has no per_class")
     return [row.as_json() for row in metrics.per_class]
 
 
