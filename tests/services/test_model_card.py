@@ -1,6 +1,5 @@
 """The card of a checkpoint: every number is one of the run's, its metadata is the Hub's, its program gives goemo's labels."""
 
-import copy
 import re
 import shutil
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from goemo_cli.core.checkpoint import CARD, Checkpoint
+from goemo_cli.core.documents import Metrics
 from goemo_cli.core.labels import PAPER_F1_MACRO
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RULES
@@ -37,14 +37,14 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
 
 def card_of(checkpoint: Checkpoint, **changed: Any) -> str:
     """The card with other facts in metrics.json: `data__name="mine"` sets metrics["data"]["name"]."""
-    metrics = copy.deepcopy(checkpoint.metrics_json)
+    metrics = checkpoint.metrics.as_json()
     for path, value in changed.items():
         *above, last = path.split("__")
         target = metrics
         for key in above:
             target = target[key]
         target[last] = value
-    return model_card(metrics, checkpoint.thresholds, checkpoint.config)
+    return model_card(Metrics.model_validate(metrics), checkpoint.thresholds, checkpoint.config)
 
 
 def as_goemotions(checkpoint: Checkpoint) -> str:
@@ -77,7 +77,7 @@ def tables_of(card: str) -> list[list[list[str]]]:
     ]
 
 
-def test_the_papers_scores_stand_beside_those_on_its_own_test_comments_alone(tiny: Checkpoint) -> None:
+def test_the_papers_scores_are_shown_only_on_its_own_test_comments(tiny: Checkpoint) -> None:
     assert "the paper's BERT-base" in as_goemotions(tiny)
     card = card_of(tiny, data__name="goemotions")
     assert "## Coarser labels" in card
@@ -88,9 +88,11 @@ def test_the_papers_scores_stand_beside_those_on_its_own_test_comments_alone(tin
 def test_every_number_is_one_of_the_runs(tiny: Checkpoint, card: Any) -> None:
     _, _, body = card(tiny).partition("\n---\n")
     prose = re.sub(r"```.*?```|`[^`]*`|\]\([^)]*\)|[0-9a-f]{40}|SHA-256", " ", body, flags=re.S)
-    prose = re.sub(re.escape(tiny.metrics_json["run"]), " ", prose)
-    versions = " ".join(tiny.metrics_json["versions"].values())
-    own = set(numbers_in([tiny.metrics_json, tiny.thresholds.per_label.tolist(), tiny.config.model_dump()]))
+    prose = re.sub(re.escape(tiny.metrics.run), " ", prose)
+    versions = " ".join(tiny.metrics.versions.values())
+    own = set(
+        numbers_in([tiny.metrics.as_json(), tiny.thresholds.per_label.tolist(), tiny.config.model_dump()])
+    )
     own |= {tiny.thresholds.global_threshold, *tiny.thresholds.global_ci}
     found = re.findall(r"(?<![\w.+])\d[\d,]*(?:\.\d+)*(?!\w)", prose)
     assert len(found) > 200
@@ -109,21 +111,23 @@ def test_every_number_is_one_of_the_runs(tiny: Checkpoint, card: Any) -> None:
 
 def test_tables_hold_what_metrics_and_thresholds_say(tiny: Checkpoint) -> None:
     splits, rules, labels, *coarser = tables_of(card_of(tiny))
-    data, test = tiny.metrics_json["data"], tiny.metrics_json["test"]
+    sizes, test = tiny.metrics.data.sizes, tiny.metrics.test
     assert [row[:2] for row in splits[2:]] == [
-        [split, f"{data['sizes'][split]:,}"] for split in ("train", "val", "test")
+        [split, f"{sizes.of(split):,}"] for split in ("train", "val", "test")
     ]
     for row, rule in zip(rules[2:], RULES, strict=True):
-        low, high = test[rule]["f1_macro_ci"]
-        assert row[:2] == [rule, f"{test[rule]['f1_macro']:.3f} ({low:.3f} to {high:.3f})"]
+        value, low, high = test.rule(rule).score("f1_macro")
+        assert row[:2] == [rule, f"{value:.3f} ({low:.3f} to {high:.3f})"]
     fitted = dict(zip(tiny.labels, tiny.thresholds.per_label.tolist(), strict=True))
-    for row, expected in zip(labels[2:], tiny.metrics_json["per_class"], strict=True):
+    for row, expected in zip(labels[2:], tiny.metrics.per_class, strict=True):
         label, f1, _, precision, recall, _, support, threshold = row
-        assert label == expected["emotion"]
-        assert (f1, precision, recall) == tuple(
-            f"{expected[key]:.3f}" for key in ("f1_score", "precision", "recall")
+        assert label == expected.emotion
+        assert (f1, precision, recall) == (
+            f"{expected.f1_score:.3f}",
+            f"{expected.precision:.3f}",
+            f"{expected.recall:.3f}",
         )
-        assert support == str(expected["support"])
+        assert support == str(expected.support)
         assert threshold == f"{fitted[label]:.4g}"
     assert len(coarser[0]) == 2 + 4
 
@@ -149,12 +153,12 @@ def test_the_hubs_library_reads_the_metadata(tiny: Checkpoint) -> None:
         rule = (result.metric_args or {}).get("threshold_rule")
         if rule:
             assert f"({rule} thresholds)" in str(result.metric_name)
-        (own if rule == tiny.metrics_json["threshold_rule"] else others).append(result)
-    test = tiny.metrics_json["test"]
-    assert own[0].metric_value == test["per_label"]["f1_macro"]
+        (own if rule == tiny.metrics.threshold_rule else others).append(result)
+    test = tiny.metrics.test
+    assert own[0].metric_value == test.per_label.f1_macro
     assert {one.metric_value for one in others if one.metric_type == "roc_auc"} == {
-        test["auc_micro"],
-        test["auc_macro"],
+        test.auc_micro,
+        test.auc_macro,
     }
     assert len(own) == 5
     assert len(others) == 3 * 2 + 3
@@ -209,10 +213,14 @@ def test_models_that_transformers_cannot_load_say_so(tiny: Checkpoint) -> None:
 
 
 def test_labels_with_wide_intervals_are_named(tiny: Checkpoint) -> None:
-    wide = [row for row in tiny.metrics_json["per_class"] if row["f1_ci_high"] - row["f1_ci_low"] > 0.2]
+    wide = [
+        row.emotion
+        for row in tiny.metrics.per_class
+        if row.f1_ci_low is not None and row.f1_ci_high is not None and row.f1_ci_high - row.f1_ci_low > 0.2
+    ]
     card = card_of(tiny)
     (line,) = [line for line in card.splitlines() if "known only roughly" in line or "No label's" in line]
-    assert [row["emotion"] for row in wide] == re.findall(r"([a-z]+) [\d.]+ to", line)
+    assert wide == re.findall(r"([a-z]+) [\d.]+ to", line)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +237,8 @@ def test_the_program_for_transformers_gives_our_labels(
     tiny: Checkpoint, monkeypatch: pytest.MonkeyPatch, settings: dict[str, Any]
 ) -> None:
     thresholds = replace(tiny.thresholds, settings=ThresholdSettings(**settings))
-    card = model_card({**tiny.metrics_json, "threshold_rule": settings["rule"]}, thresholds, tiny.config)
+    metrics = tiny.metrics.model_copy(update={"threshold_rule": settings["rule"]})
+    card = model_card(metrics, thresholds, tiny.config)
     (program,) = re.findall(r"transformers alone.*?```python\n(.*?)```", card, flags=re.S)
     monkeypatch.chdir(tiny.path)
     names: dict[str, Any] = {"print": lambda labels: None}
@@ -253,4 +262,4 @@ def test_tuning_writes_the_card_anew(tiny: Checkpoint, tmp_path: Path) -> None:
     after = (folder / CARD).read_text("utf-8")
     assert after == card_of(tuned)
     assert "The rule in force is `global` (at most 3 labels, the most probable ones)" in after
-    assert metadata_of(after).eval_results[0].metric_value == tuned.metrics_json["test"]["global"]["f1_macro"]
+    assert metadata_of(after).eval_results[0].metric_value == tuned.metrics.test.global_.f1_macro

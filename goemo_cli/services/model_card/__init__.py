@@ -1,6 +1,5 @@
-"""The README.md of a checkpoint: `card` puts it together; every number in it is read from the run's own files."""
+"""The README.md of a checkpoint; every number in it is read from the run's own files."""
 
-from goemo_cli.services.model_card.card import model_card
-from goemo_cli.services.model_card.usage import repeating
+from goemo_cli.services.model_card.card import model_card, repeating
 
 __all__ = ["model_card", "repeating"]

@@ -6,7 +6,7 @@ from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.services.model_card.usage import repeating
+from goemo_cli.services.model_card.card import repeating
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.lineage_tree import Node
 from goemo_cli.services.runs.run_data import RunData
@@ -98,7 +98,7 @@ def repeat(source: RunData) -> Repeating:
     checkpoint = source.checkpoint
     folder = source.layout.shown(checkpoint.path)
     return Repeating(
-        command=repeating(checkpoint.metrics.as_json()).replace(CONFIG, f"{folder}/{CONFIG}"),
+        command=repeating(checkpoint.metrics).replace(CONFIG, f"{folder}/{CONFIG}"),
         settings=describe_run(checkpoint, layout=source.layout).settings,
         data_sha256=checkpoint.metrics.data.sha256,
         seed=checkpoint.metrics.seed,

@@ -1,11 +1,8 @@
-"""Markdown that cards and reports are made of: tables, numbers with intervals, texts that stay texts."""
+"""Markdown of cards and reports: tables, and texts that are escaped."""
 
 import re
 import unicodedata
-from collections.abc import Mapping, Sequence
-from typing import Any
-
-from goemo_cli.core.events import decimal
+from collections.abc import Sequence
 
 _MEANS_SOMETHING = re.compile(r"([\\`*\[\]|~])")
 
@@ -21,13 +18,3 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """A table of cells that are Markdown themselves: pass what others wrote through `plain` first."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
-
-
-def score(scores: Mapping[str, Any], key: str) -> str:
-    """A score with its interval, `0.525 (0.497 to 0.547)`; `undefined` if it is null, without interval if none is known."""
-    value, interval = scores.get(key), scores.get(f"{key}_ci")
-    if value is None:
-        return "undefined"
-    if interval is None:
-        return decimal(value, 3)
-    return f"{decimal(value, 3)} ({decimal(interval[0], 3)} to {decimal(interval[1], 3)})"

@@ -121,6 +121,7 @@ def write_run(
     """Write everything that follows from probabilities; the manifest comes last in the checkpoint, then the summaries."""
     run, folder = record.run, record.folder
     metrics = {**record.facts, **conclusion.metrics}
+    document = Metrics.model_validate(metrics)
     if record.kept:
         remove_from_manifest(
             Checkpoint.open(folder), *FOLLOWING
@@ -134,16 +135,16 @@ def write_run(
     write_predictions(tables[1], conclusion.test)
     write_per_class_metrics(tables[2], metrics["per_class"])
     conclusion.thresholds.write(folder / THRESHOLDS, run=str(run))
-    write_text(folder / CONFIG, _config_text(metrics, record.config.to_yaml(record.other_settings)))
+    write_text(folder / CONFIG, _config_text(document, record.config.to_yaml(record.other_settings)))
     write_json(folder / METRICS, metrics)
-    write_text(folder / CARD, model_card(metrics, conclusion.thresholds, record.config))
+    write_text(folder / CARD, model_card(document, conclusion.thresholds, record.config))
     checkpoint = write_manifest(
         folder,
         run=run,
         kind=record.kind,
         labels=conclusion.val.labels,
         parents=record.parents,
-        headline=Headline.of(Metrics.model_validate(metrics)),
+        headline=Headline.of(document),
         outputs={layout.shown(path): sha256_file(path) for path in tables},
         kept=record.kept,
     )
@@ -154,5 +155,5 @@ def write_run(
     return checkpoint
 
 
-def _config_text(metrics: Mapping[str, Any], settings: str) -> str:
-    return f"# Every setting of {metrics['run']}. Repeat the run:\n#   {repeating(metrics)}\n{settings}"
+def _config_text(metrics: Metrics, settings: str) -> str:
+    return f"# Every setting of {metrics.run}. Repeat the run:\n#   {repeating(metrics)}\n{settings}"
