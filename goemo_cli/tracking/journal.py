@@ -354,7 +354,7 @@ def read_journal(path: Path) -> Journal:
     """Read a journal without an incomplete last line.
 
     Raises:
-        NotFoundError: there is no such file.
+        NotFoundError: the file is missing.
         CorruptArtifactError: a line is not a journal line.
     """
     if not path.is_file():
