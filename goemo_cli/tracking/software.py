@@ -20,5 +20,7 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
 
 def all_installed_versions() -> dict[str, str]:
     """Version by name of every installed package, sorted; no path or URL of where it came from."""
-    found = {one.metadata["Name"]: one.version for one in distributions() if one.metadata["Name"]}
-    return dict(sorted(found.items(), key=lambda one: one[0].lower()))
+    found = {
+        package.metadata["Name"]: package.version for package in distributions() if package.metadata["Name"]
+    }
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))

@@ -73,13 +73,13 @@ def _local(run: str, layout: Layout) -> tuple[Checkpoint, RunReference]:
 def _by_run_id(reference: RunReference, layout: Layout) -> Checkpoint:
     """The local run that was logged as this W&B run, or downloaded from it."""
     came = {path for record in read_records(layout) if record.is_of(reference) for path in record.files}
-    for one in reversed(listed_runs(layout)):
-        if one.is_finished:
+    for listed in reversed(listed_runs(layout)):
+        if listed.is_finished:
             try:
-                checkpoint = Checkpoint.open(one.path)
+                checkpoint = Checkpoint.open(listed.path)
             except (CheckpointNotFoundError, CorruptArtifactError, OSError):
                 continue  # `goemo validate` without --wandb names it
-            is_copy = layout.shown(one.path / MANIFEST) in came
+            is_copy = layout.shown(listed.path / MANIFEST) in came
             if is_copy or _logged_id(checkpoint, layout) == reference.run_id:
                 return checkpoint
     raise NotFoundError(f"no finished run below {layout.root} is the W&B run {reference}")
@@ -117,7 +117,7 @@ def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
         }
     has_model = checkpoint.config.logging.wandb.log_model
     files = {checkpoint.path / name: has_model for name in (*checkpoint.manifest.files, MANIFEST)}
-    others = run_files(layout, [one.run for one in listed_runs(layout)]).get(checkpoint.run, [])
+    others = run_files(layout, [listed.run for listed in listed_runs(layout)]).get(checkpoint.run, [])
     below = (layout.predictions, layout.stats)
     others = [path for path in others if any(folder in path.parents for folder in below)]
     return files | dict.fromkeys(others, False) | dict.fromkeys(sorted(outputs), True)

@@ -179,7 +179,7 @@ def plan_download(
     check_file_names((file.name for file in files), Path(where))
     planned: list[PlannedFile] = []
     left_out: list[str] = []
-    for file in sorted(files, key=lambda one: one.name):
+    for file in sorted(files, key=lambda file: file.name):
         first, _, rest = file.name.partition("/")
         kind = _KIND_OF.get(first)
         if kind is None or kind not in what or not rest:

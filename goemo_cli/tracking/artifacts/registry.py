@@ -255,10 +255,14 @@ class Registry:
         description: str | None,
     ) -> Version:
         """The version that has this content, or a new one; of two writers one gets the number, the other looks again."""
-        digest, known, resolved = digest_of(files), set[int](), tuple(self._resolved(one) for one in parents)
+        digest, known, resolved = (
+            digest_of(files),
+            set[int](),
+            tuple(self._resolved(parent) for parent in parents),
+        )
         while True:
             numbers = self._numbers(name)
-            for number in [one for one in numbers if one not in known]:
+            for number in [number for number in numbers if number not in known]:
                 there = self._read(name, number)
                 if (there.digest, there.type) == (digest, type):
                     return there
@@ -333,10 +337,10 @@ def files_of(path: Path) -> dict[str, Path]:
         return {path.name: path}
     if not path.is_dir():
         raise NotFoundError(f"{path}: no such file or folder")
-    found = [one for one in sorted(path.rglob("*")) if PARTIAL_PREFIX not in str(one.relative_to(path))]
-    if links := [one for one in found if one.is_symlink()]:
+    found = [inner for inner in sorted(path.rglob("*")) if PARTIAL_PREFIX not in str(inner.relative_to(path))]
+    if links := [inner for inner in found if inner.is_symlink()]:
         raise SettingError([f"{links[0]} is a link; store the files themselves"])
-    files = {one.relative_to(path).as_posix(): one for one in found if one.is_file()}
+    files = {inner.relative_to(path).as_posix(): inner for inner in found if inner.is_file()}
     if not files:
         raise NotFoundError(f"{path}: an empty folder")
     return files

@@ -164,7 +164,7 @@ class WandbArtifacts:
         }
         used = tuple(self.use(parent) for parent in parents) if self.is_online else tuple(parents)
         own = {
-            "files": {inside: {"sha256": one.sha256, "size": one.size} for inside, one in stored.items()},
+            "files": {inside: {"sha256": file.sha256, "size": file.size} for inside, file in stored.items()},
             "parents": list(used),
         }
         with translated(name, may_be_missing=False):
@@ -180,7 +180,7 @@ class WandbArtifacts:
             logged = self._run.log_artifact(artifact, aliases=list(dict.fromkeys(wanted)))
             if not self.is_online:
                 return None
-            logged.wait(timeout=_ANSWER_SECONDS + sum(one.size for one in stored.values()) // _SLOWEST)
+            logged.wait(timeout=_ANSWER_SECONDS + sum(file.size for file in stored.values()) // _SLOWEST)
         return self._version(logged)
 
     def get(self, reference: str) -> Version:
@@ -301,7 +301,7 @@ class WandbArtifacts:
                 for path, entry in entries.items()
             },
             metadata=metadata,
-            parents=tuple(str(one) for one in parents) if isinstance(parents, list) else (),
+            parents=tuple(str(parent) for parent in parents) if isinstance(parents, list) else (),
             created=str(artifact.created_at),
             run=None,
             description=artifact.description,

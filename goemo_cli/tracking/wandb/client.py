@@ -172,7 +172,7 @@ class WandbClient:
                 reference,
                 str(run.name or run.id),
                 str(run.state),
-                tuple(self._file(one, run) for one in found),
+                tuple(self._file(file, run) for file in found),
             )
 
     def artifacts_of(self, reference: RunReference) -> list[RemoteArtifact]:
@@ -184,7 +184,7 @@ class WandbClient:
         with _tidied(reference):
             run = self.sdk_run(reference)
             logged = asked(lambda: list(run.logged_artifacts()), str(reference))
-        return [self._artifact(one) for _, one in sorted(newest(logged).items())]
+        return [self._artifact(artifact) for _, artifact in sorted(newest(logged).items())]
 
     def artifact(self, name: str) -> RemoteArtifact:
         """A version of a W&B artifact.
@@ -221,7 +221,7 @@ class WandbClient:
         if not scored:
             raise NotFoundError(f"no finished run of {where} on W&B has a {metric}")
         choose = min if metric.rpartition("/")[2] in _LOWER_IS_BETTER else max
-        score, run_id = choose(scored, key=lambda one: one[0])
+        score, run_id = choose(scored, key=lambda pair: pair[0])
         return BestRemoteRun(RunReference(run_id, project, entity), score, len(scored))
 
     def renewed(self, file: RemoteFile) -> RemoteFile:
@@ -282,7 +282,7 @@ class WandbClient:
         """
         name = _full_name(artifact)
         entries = asked(lambda: dict(artifact.manifest.entries), name, seconds=self._timeout)
-        if ref := next(((path, one.ref) for path, one in entries.items() if one.ref is not None), None):
+        if ref := next(((path, entry.ref) for path, entry in entries.items() if entry.ref is not None), None):
             reason = f"refused: {ref[0]!r} is a reference to {str(ref[1])[:80]!r}, not a file"
             raise CorruptArtifactError(Path(name), reason)
         return {str(path): entry for path, entry in entries.items()}
@@ -304,7 +304,7 @@ class WandbClient:
 
     @staticmethod
     def _urls(artifact: Any, whole: str) -> dict[str, str]:
-        return asked(lambda: {str(one.name): _url_of(one) for one in artifact.files(per_page=500)}, whole)
+        return asked(lambda: {str(file.name): _url_of(file) for file in artifact.files(per_page=500)}, whole)
 
 
 def open_client(subject: str, *, base_url: str | None = None) -> WandbClient:
@@ -370,8 +370,8 @@ def _url_of(file: Any) -> str:
 
 def newest(artifacts: Iterable[Any]) -> dict[str, Any]:
     """The newest version of each artifact of the SDK, by its name without version."""
-    by_version = sorted(artifacts, key=lambda one: _number(str(one.version)))
-    return {str(one.name).partition(":")[0]: one for one in by_version}
+    by_version = sorted(artifacts, key=lambda artifact: _number(str(artifact.version)))
+    return {str(artifact.name).partition(":")[0]: artifact for artifact in by_version}
 
 
 def _number(version: str) -> int:

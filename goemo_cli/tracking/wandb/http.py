@@ -309,7 +309,7 @@ def fetch_all(
     """
     waiting: queue.SimpleQueue[tuple[RemoteFile, Path]] = queue.SimpleQueue()
     news: queue.SimpleQueue[int | BaseException | None] = queue.SimpleQueue()
-    for file, target in sorted(files, key=lambda one: -one[0].size):
+    for file, target in sorted(files, key=lambda pair: -pair[0].size):
         target.parent.mkdir(parents=True, exist_ok=True)
         waiting.put((file, target))
 

@@ -165,8 +165,8 @@ def _missing(journal: Journal, source: WandbClient, run: Any, root: Path) -> Ite
         if name not in there or there[name].digest != digest_of_text(text):
             yield f"the file {name}"
     artifacts = journal.artifacts(root)
-    logged = newest(run.logged_artifacts()) if any(not one.is_input for one in artifacts) else {}
-    used = newest(run.used_artifacts()) if any(one.is_input for one in artifacts) else {}
+    logged = newest(run.logged_artifacts()) if any(not artifact.is_input for artifact in artifacts) else {}
+    used = newest(run.used_artifacts()) if any(artifact.is_input for artifact in artifacts) else {}
     for artifact in artifacts:
         found = (used if artifact.is_input else logged).get(artifact.named(journal.mirror_id))
         if found is None or _differs(artifact, source.entries_of(found)):

@@ -144,14 +144,16 @@ class Mirror:
         found: list[dict[str, Any]] = []
         while select.select([self._answers], [], [], 0.0 if found else seconds)[0]:
             chunk = os.read(self._answers, 65536)
-            if not chunk and any(one["what"] in ("failed", "finished") for one in found):
+            if not chunk and any(answer["what"] in ("failed", "finished") for answer in found):
                 break
             if not chunk:
                 message = f"the W&B upload process ended unexpectedly (status {self._process.poll()})"
                 return [*found, {"what": "failed", "why": "other", "message": message}]
             *lines, self._text = (self._text + chunk).split(b"\n")
             found += [json.loads(line) for line in lines]
-        self._server = next((one["server"] for one in found if one["what"] == "started"), self._server)
+        self._server = next(
+            (answer["server"] for answer in found if answer["what"] == "started"), self._server
+        )
         return found
 
     def wait(
