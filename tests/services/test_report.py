@@ -30,16 +30,15 @@ from goemo_cli.services.evaluation.calibrate import calibrate
 from goemo_cli.services.evaluation.compare import compare
 from goemo_cli.services.figures.several_runs import RUN_STYLES
 from goemo_cli.services.figures.style import THEMES, house_style
-from goemo_cli.services.report import predicted
+from goemo_cli.services.report import sections
 from goemo_cli.services.report.content import gather
 from goemo_cli.services.report.create import create_report
-from goemo_cli.services.report.data_facts import facts_of
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import LIBRARY, SCRIPTS, resource
 from goemo_cli.services.report.page import page as page_of
 from goemo_cli.services.report.parts import Missing, visible
-from goemo_cli.services.report.scores import BY_RULE, RANKING
-from goemo_cli.services.report.sources import report_sources
+from goemo_cli.services.report.seal import report_sources
+from goemo_cli.services.report.sections import BY_RULE, RANKING, facts_of
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.sweep.sweep_file import parse_sweep
@@ -215,7 +214,7 @@ def test_what_a_run_lacks_is_said_and_the_page_is_made(moved: Callable[..., Layo
 def test_more_probabilities_than_a_browser_holds_are_left_out(
     whole: Layout, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(predicted, "MOST_CELLS", 60 * len(LABELS) * 2 - 1)
+    monkeypatch.setattr(sections, "MOST_CELLS", 60 * len(LABELS) * 2 - 1)
     result = create_report(names(whole), layout=whole, output=tmp_path / "r.html")
     assert [part for _, part, _ in result.missing if part != "taxonomies"] == ["predictions"] * 2
     text = result.path.read_text(encoding="utf-8")

@@ -1,1 +1,1 @@
-"""`goemo report`: runs on one page. `making` writes it, `content` gathers what it shows, `page` and `markdown` lay it out."""
+"""`goemo report`: `content` gathers what a report shows, `page` and `markdown` lay it out, `create` writes it."""

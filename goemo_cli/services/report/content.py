@@ -10,7 +10,7 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.confusions import RowOutcomes
-from goemo_cli.services.report import comparisons, data_facts, history, predicted, scores
+from goemo_cli.services.report import comparisons, sections
 from goemo_cli.services.report.parts import Missing, part
 from goemo_cli.services.report.sweeps import Sweeps, all_sweeps
 from goemo_cli.services.runs.run_data import RunData
@@ -23,19 +23,19 @@ class RunContent:
     name: str
     model: str
     rule: str | Missing
-    headline: tuple[scores.Score, ...] | Missing
-    rules: Mapping[str, tuple[scores.Score, ...]] | Missing
+    headline: tuple[sections.Score, ...] | Missing
+    rules: Mapping[str, tuple[sections.Score, ...]] | Missing
     emotions: list[dict[str, Any]] | Missing
-    taxonomies: list[scores.TaxonomyScore] | Missing
+    taxonomies: list[sections.TaxonomyScore] | Missing
     thresholds: Thresholds | Missing
     predictions: Predictions | Missing
     outcomes: RowOutcomes | Missing
-    calibration: predicted.Calibration | Missing
-    confusions: predicted.Confusions | Missing
+    calibration: sections.Calibration | Missing
+    confusions: sections.Confusions | Missing
     epochs: list[Mapping[str, Any]] | Missing
-    lineage: list[history.Line] | Missing
-    environment: history.Environment | Missing
-    repeat: history.Repeating | Missing
+    lineage: list[sections.Line] | Missing
+    environment: sections.Environment | Missing
+    repeat: sections.Repeating | Missing
 
     def missing(self) -> Iterator[tuple[str, Missing]]:
         """The parts that cannot be shown, by name."""
@@ -56,7 +56,7 @@ class Report:
     paper: Mapping[str, float] | None
     """The paper's F1 of each emotion, where it compares."""
     recorded_data: Mapping[str, Any] | Missing
-    data: data_facts.DataFacts | Missing
+    data: sections.DataFacts | Missing
     left_out: str | None
     """Which runs are not shown, and why."""
     sources: Mapping[str, str]
@@ -102,9 +102,9 @@ def gather(
         leaderboard=comparisons.leaderboard(sources),
         sweeps=sweeps,
         comparisons=compared,
-        paper=scores.paper_f1(first.checkpoint),
-        recorded_data=part(lambda: data_facts.recorded(first)),
-        data=part(lambda: data_facts.data_facts(first)),
+        paper=sections.paper_f1(first.checkpoint),
+        recorded_data=part(lambda: sections.recorded(first)),
+        data=part(lambda: sections.data_facts(first)),
         left_out=left_out,
         sources=first.files_used() | _compared_file(first, compared) | sweeps.sources,
     )
@@ -121,17 +121,17 @@ def _run(source: RunData) -> RunContent:
         name=str(source.checkpoint.run),
         model=source.checkpoint.run.model,
         rule=metrics.threshold_rule,
-        headline=part(lambda: scores.headline(metrics)),
-        rules=part(lambda: scores.rules(metrics)),
-        emotions=part(lambda: scores.emotions(metrics)),
-        taxonomies=part(lambda: scores.taxonomies(metrics)),
+        headline=part(lambda: sections.headline(metrics)),
+        rules=part(lambda: sections.rules(metrics)),
+        emotions=part(lambda: sections.emotions(metrics)),
+        taxonomies=part(lambda: sections.taxonomies(metrics)),
         thresholds=part(lambda: source.thresholds),
-        predictions=part(lambda: predicted.page_predictions(source)),
-        outcomes=part(lambda: predicted.outcomes(source)),
-        calibration=part(lambda: predicted.calibration(source)),
-        confusions=part(lambda: predicted.confusions_of(source)),
-        epochs=part(lambda: history.epochs(source)),
-        lineage=part(lambda: history.lineage(source)),
-        environment=part(lambda: history.environment(source)),
-        repeat=part(lambda: history.repeat(source)),
+        predictions=part(lambda: sections.page_predictions(source)),
+        outcomes=part(lambda: sections.outcomes(source)),
+        calibration=part(lambda: sections.calibration(source)),
+        confusions=part(lambda: sections.confusions_of(source)),
+        epochs=part(lambda: sections.epochs(source)),
+        lineage=part(lambda: sections.lineage(source)),
+        environment=part(lambda: sections.environment(source)),
+        repeat=part(lambda: sections.repeat(source)),
     )

@@ -19,7 +19,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.services.report.content import Report, gather
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
-from goemo_cli.services.report.sources import sealed
+from goemo_cli.services.report.seal import sealed
 from goemo_cli.services.runs.index import ListedRun, damage
 from goemo_cli.services.runs.references import choose_best, open_run
 from goemo_cli.services.runs.run_data import MOST_RUNS, RunData

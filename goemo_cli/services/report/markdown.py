@@ -8,8 +8,8 @@ from goemo_cli.services.report.content import Report, RunContent
 from goemo_cli.services.report.markdown_text import plain, table
 from goemo_cli.services.report.page import compact, number, signed
 from goemo_cli.services.report.parts import Missing
-from goemo_cli.services.report.scores import Score
-from goemo_cli.services.report.sources import sources_comment
+from goemo_cli.services.report.seal import sources_comment
+from goemo_cli.services.report.sections import Score
 from goemo_cli.services.report.sweeps import Sweep, Sweeps
 
 
