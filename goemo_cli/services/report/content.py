@@ -54,7 +54,7 @@ class Report:
     sweeps: Sweeps
     comparisons: list[comparisons.Pair] | Missing
     paper: Mapping[str, float] | None
-    """The paper's F1 of each emotion, where it compares."""
+    """The paper's F1 of each emotion, if it can be compared."""
     recorded_data: Mapping[str, Any] | Missing
     data: sections.DataFacts | Missing
     left_out: str | None

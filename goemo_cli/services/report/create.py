@@ -54,7 +54,7 @@ def create_report(
 
     Args:
         references: one run or up to `MOST_RUNS` that compare, as `open_run` understands them; the newest by default.
-        layout: whose runs, and where to write.
+        layout: of the runs and of the report.
         every: instead of named runs, the best ones, in the order of `@best`, among those that compare with the newest.
         report_format: one HTML page, or Markdown for a repository or a pull request.
         output: the file to write instead of the usual one.

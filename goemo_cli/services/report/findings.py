@@ -99,7 +99,7 @@ def data(report: Report) -> str:
     if not leak.comments:
         return "No test comment is in train"
     shown = f"{leak.share:.1%}" if leak.share >= 0.001 else "<0.1%"
-    verb = "stands" if leak.comments == 1 else "stand"
+    verb = "is" if leak.comments == 1 else "are"
     return f"{leak.comments:,} of the test comments ({shown}) {verb} in train too"
 
 

@@ -50,7 +50,7 @@ RANKING = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")
 
 @dataclass(frozen=True)
 class Score:
-    """A score with its 95 % interval; None where undefined or unknown."""
+    """A score with its 95 % interval; None if undefined or unknown."""
 
     key: str
     value: float | None
@@ -142,7 +142,7 @@ def test_predictions(source: RunData) -> Predictions:
 
 
 def page_predictions(source: RunData) -> Predictions:
-    """The same, where a page can hold those of every run.
+    """The same, if a page can hold those of every run.
 
     Raises:
         NotFoundError, DataFileError: as `test_predictions`.
@@ -207,7 +207,7 @@ def _bins(y_true: BoolArray, y_prob: FloatArray) -> list[list[float]]:
 
 @dataclass(frozen=True)
 class Confusions:
-    """Which label is predicted where a gold one is missed."""
+    """Which label is predicted if a gold one is missed."""
 
     shown: tuple[Confusion, ...]
     """The significant ones, highest lift first, at most `MOST_CONFUSIONS`."""
@@ -347,7 +347,7 @@ class SplitFacts:
     per_label: tuple[int, ...]
     """Gold positives, in label order."""
     repeated: int
-    """Comments whose text stood earlier in the same split."""
+    """Comments whose text appears earlier in the same split."""
 
 
 @dataclass(frozen=True)
@@ -375,7 +375,7 @@ def data_facts(source: RunData) -> DataFacts:
 
 
 def facts_of(data: Dataset) -> DataFacts:
-    """The facts of a data set; texts are the same where `ml.leaks.normalised` makes them so."""
+    """The facts of a data set; two texts are the same if `ml.leaks.normalised` gives the same text."""
     return DataFacts({split: _split_facts(data.splits[split]) for split in SPLITS}, leaks(data))
 
 

@@ -106,7 +106,7 @@ def _sweep_or_reason(folder: Path, layout: Layout) -> Sweep | Missing:
 
 def _last_start(one: Sweep | Missing) -> str:
     if isinstance(one, Missing):
-        return "now"  # after every date: it has just begun, or wants to be looked at
+        return "now"  # after every date: it has just begun, or needs attention
     runs = [RunName.parse(trial.run) for trial in one.trials if trial.run]
     return max((run.stamp for run in runs if run), default="")
 
@@ -138,7 +138,7 @@ def _sweep(folder: Path, layout: Layout) -> Sweep:
 def _best(path: Path) -> str:
     if not path.is_file():
         raise NotFoundError("no trial has finished")
-    read_yaml_mapping(path)  # whatever is wrong with it is told in one line
+    read_yaml_mapping(path)  # its error describes any fault in one line
     return path.read_text(encoding="utf-8")
 
 

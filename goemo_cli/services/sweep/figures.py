@@ -44,7 +44,7 @@ Importances = Mapping[str, Mapping[str, float]]
 def draw_sweep(
     result: SweepResult, importances: Importances, *, on_event: EventHandler = ignore
 ) -> list[Path]:
-    """Draw what can be drawn of a sweep into its folder; nothing where no trial has finished.
+    """Draw what can be drawn of a sweep into its folder; nothing if no trial has finished.
 
     Args:
         result: the sweep.
@@ -297,7 +297,7 @@ def _text(value: Any) -> str:
 
 
 def _short(name: str, names: Sequence[str]) -> str:
-    """The last part of a setting's name where that is clear enough."""
+    """The last part of a setting's name if that is clear enough."""
     if "." not in name:
         return shown(name)
     last = name.rpartition(".")[2]
@@ -338,7 +338,7 @@ def _number_points(
     """Write trial numbers next to their points: on the first side without a point or another number.
 
     Args:
-        axes: where.
+        axes: the axes to draw on.
         points: (place, value, number) of those that get one.
         others: (place, value) of the other points.
     """

@@ -37,7 +37,7 @@ class Hyperband(optuna.pruners.BasePruner):  # type: ignore[misc]  # optuna is n
         return own is not None and own > at_band[int(len(at_band) / self._rule.eta)]
 
     def _value(self, trial: FrozenTrial, band: int) -> float | None:
-        """The lower the better: at the band, or the best up to it; None where the trial has not come so far."""
+        """The lower the better: at the band, or the best up to it; None if the trial has not reached it."""
         values = trial.intermediate_values
         if band not in values:
             return None

@@ -162,7 +162,7 @@ def importances(study: optuna.Study, result: SweepResult) -> dict[str, dict[str,
 
 
 def write_tables(result: SweepResult, *, layout: Layout, on_event: EventHandler = ignore) -> None:
-    """Write trials.csv, and best.yaml where a trial has finished."""
+    """Write trials.csv, and best.yaml if a trial has finished."""
     table = result.folder / "trials.csv"
     write_table(table, result.columns(), result.rows())
     on_event(FileWritten(table))

@@ -162,8 +162,8 @@ class _Agent:
     def _train(self, trial: optuna.Trial, settings: Mapping[str, Any]) -> None:
         tag = f"{self.config.name}-trial-{trial.number}"
         try:
-            told = {**self.config.wandb, **settings}
-            config = trial_config(told, layout=self.layout, tags=[f"sweep-{self.config.name}", tag])
+            given = {**self.config.wandb, **settings}
+            config = trial_config(given, layout=self.layout, tags=[f"sweep-{self.config.name}", tag])
         except GoemoError as error:  # settings that fit each alone, but not together
             self._fail(trial, str(error))
             return
@@ -227,10 +227,10 @@ class _Agent:
 
     def _falls_behind(self, one: _Active) -> bool:
         known = one.process.epochs(EPOCH_KEYS[self.aims.objectives[0].name])
-        told = self.study.get_trials(deepcopy=False)[one.trial.number]
-        if told.state != TrialState.RUNNING:
+        recorded = self.study.get_trials(deepcopy=False)[one.trial.number]
+        if recorded.state != TrialState.RUNNING:
             return False
-        new = [epoch for epoch in sorted(known) if epoch not in told.intermediate_values]
+        new = [epoch for epoch in sorted(known) if epoch not in recorded.intermediate_values]
         for epoch in new:
             one.trial.report(known[epoch], epoch)
         return bool(new) and one.trial.should_prune()

@@ -104,12 +104,12 @@ class Parameter:
         return low, high, "log" in self.distribution
 
     def rounded(self, number: float) -> float | int:
-        """`round(X / q) * q`, as W&B rounds; whole numbers stay whole. As it is where the distribution has no q."""
+        """`round(X / q) * q`, as W&B rounds; whole numbers stay whole. Unchanged if the distribution has no q."""
         q = (self.numbers or {}).get("q")
         if q is None:
             return number
         multiple = round(number / q)
-        # 3 * 0.05 is 0.15000000000000002: people and duplicates want 0.15.
+        # 3 * 0.05 is 0.15000000000000002: readers and the search for duplicates expect 0.15.
         return multiple * int(q) if float(q).is_integer() else float(f"{multiple * q:.12g}")
 
     def grid(self) -> tuple[Any, ...] | None:

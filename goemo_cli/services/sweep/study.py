@@ -1,4 +1,4 @@
-"""The study of a sweep: what Optuna keeps of its trials, where several workers and machines meet, and who has died."""
+"""The study of a sweep: Optuna's record of its trials, shared by workers and machines, and which of them have died."""
 
 import logging
 import os

@@ -128,7 +128,7 @@ def read_sweep_file(path: Path, *, name: str | None = None) -> SweepFile:
 
     Raises:
         NotFoundError: no such file.
-        SettingError: what is wrong with it, all at once; UnknownSettingError for parameters that are no settings.
+        SettingError: what is wrong with it, all at once; UnknownSettingError for parameters that are not settings.
     """
     if not path.is_file():
         raise NotFoundError(f"{path}: no such sweep file")

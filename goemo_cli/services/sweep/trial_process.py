@@ -104,12 +104,12 @@ def finished_run(folder: Path) -> str | None:
 
 
 def reason(folder: Path, code: int) -> str:
-    """Why a process ended without a run: the error it told, or the signal."""
+    """Why a process ended without a run: the error it printed, or the signal."""
     with contextlib.suppress(OSError):
         text = (folder / LOG).read_bytes()[-_LAST_BYTES:].decode("utf-8", "replace")
-        told = [line.removeprefix("Error: ") for line in text.splitlines() if line.startswith("Error: ")]
-        if told:
-            return told[-1].strip()
+        errors = [line.removeprefix("Error: ") for line in text.splitlines() if line.startswith("Error: ")]
+        if errors:
+            return errors[-1].strip()
     if code < 0:
         name = signal.Signals(-code).name
         return f"ended by {name}" + ("; out of memory?" if -code == signal.SIGKILL else "")

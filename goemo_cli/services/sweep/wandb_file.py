@@ -63,7 +63,7 @@ def wandb_content(file: SweepFile, program: Sequence[str], *more: str) -> dict[s
     entries = _scheduled_entries(file) if is_custom else {one.name: _entry(one) for one in file.parameters}
     project = _project(file)
     return {
-        "program": "goemo",  # W&B wants one to be named; the command counts
+        "program": "goemo",  # W&B requires a name; only the command is used
         "command": [
             "${env}", *program, "train", "--wandb", f"logging.wandb.project={project}", *_combined(aims), *more,
             "${args_no_hyphens}",
