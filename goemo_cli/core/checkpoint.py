@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from goemo_cli.core.documents import FileEntry, Headline, Manifest, Metrics, Parents
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError
-from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
+from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION, Kind
-from goemo_cli.core.shapes import Document, metrics_faults
 
 if TYPE_CHECKING:  # numpy and yaml load when settings or thresholds are first used
     from goemo_cli.core.settings import TrainConfig
@@ -110,16 +109,8 @@ class Checkpoint:
 
     @cached_property
     def metrics_json(self) -> dict[str, Any]:
-        """metrics.json, in the form that readers rely on; looking up a key that is missing in it says so.
-
-        Raises:
-            CorruptArtifactError: a key is missing, or a value is of another kind.
-        """
-        path = self.path / METRICS
-        metrics = read_json_object(path)
-        if faults := list(metrics_faults(metrics)):
-            raise CorruptArtifactError(path, ", ".join(faults[:3]) + (", ..." if faults[3:] else ""))
-        return Document(metrics, path)
+        """metrics.json as JSON values."""
+        return self.metrics.as_json()
 
     @cached_property
     def thresholds(self) -> "Thresholds":

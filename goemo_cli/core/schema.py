@@ -70,11 +70,6 @@ SCORE_KEYS = (*RANKING_KEYS, *RULE_KEYS)
 
 LOWER_IS_BETTER = frozenset({"hamming_loss"})
 
-METRICS_KEYS = (
-    "schema_version", "run", "model", "best_epoch", "history", "test", "per_class", "data",
-    "training_seconds", "wandb_run_id",
-)  # fmt: skip
-
 SUMMARY_COLUMNS = (
     "run", "model", "data", "train_size", "seed", "best_epoch", "threshold_rule", "auc_micro", "auc_macro",
     "average_precision_macro", "lrap", *(f"{key}_{rule}" for rule in RULES for key in ("f1_macro", "f1_micro")),

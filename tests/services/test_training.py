@@ -26,6 +26,7 @@ from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import TrainResult, train
 from goemo_cli.services.validation import validate_artifacts
+from tests.metrics_documents import change_metrics
 
 
 def settings(model: str, *overrides: str, **flags: object) -> TrainConfig:
@@ -125,10 +126,8 @@ def test_metrics_hold_no_nan_and_the_card_shows_their_numbers(finished: tuple[La
 
 def test_scoring_on_other_data_is_refused(finished: tuple[Layout, TrainResult], tmp_path: Path) -> None:
     layout, result = finished
-    metrics = json.loads((result.checkpoint.path / "metrics.json").read_text(encoding="utf-8"))
-    metrics["data"]["split_sha256"]["test"] = "0" * 64
     odd = Checkpoint(result.checkpoint.path, result.run, result.checkpoint.manifest)
-    odd.__dict__["metrics_json"] = metrics
+    change_metrics(odd, lambda it: it["data"]["split_sha256"].update(test="0" * 64))
     with pytest.raises(DataError, match="test split is not the one"):
         export_predictions(odd, layout=layout, output=tmp_path)
 
