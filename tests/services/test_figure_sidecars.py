@@ -165,7 +165,7 @@ def test_data_that_changed_makes_its_figures_stale(tmp_path: Path) -> None:
     [
         ("data/10_training_curves.csv", b"epoch\n1\n", "is of another drawing"),
         ("data/10_training_curves.csv", None, "csv is gone"),
-        ("data/10_training_curves.json", None, "is missing, which says what it was drawn from"),
+        ("data/10_training_curves.json", None, "is missing, which records what it was drawn from"),
         ("data/10_training_curves.json", b"[]", "instead of an object"),
         ("data/10_training_curves.json", b'{"files": 1}', "files is not an object"),
         ("10_training_curves.png", b"no picture", "is damaged"),

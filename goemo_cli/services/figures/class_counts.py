@@ -71,7 +71,7 @@ def draw_counts(
 
 
 def split_sizes(source: RunData) -> list[str]:
-    """`train 1,427`, `val 304`, `test 309 comments`; a cut train says so."""
+    """`train 1,427`, `val 304`, `test 309 comments`; and whether train was cut."""
     data, limit = source.data(), source.checkpoint.config.data.max_train_samples
     cut = " (cut by max_train_samples)" if limit is not None and limit == len(data.train) else ""
     sizes = f"train {len(data.train):,}{cut}, val {len(data.val):,}, test {len(data.test):,} comments"
@@ -101,10 +101,10 @@ def _draw_shares(
     for split in reversed(SPLITS):
         share, style = shares[split], {"color": SPLIT_COLOR[split], "marker": SPLIT_MARKER[split]}
         axes.plot(np.where(share > 0, share, np.nan), places, linestyle="", label=split, **style)
-        lacking = places[share == 0]
-        if lacking.size:  # a log scale has no zero: they are hollow at its edge
+        absent = places[share == 0]
+        if absent.size:  # a log scale has no zero: hollow marks at its edge
             axes.plot(
-                np.full(lacking.size, low), lacking, linestyle="", fillstyle="none", clip_on=False, **style
+                np.full(absent.size, low), absent, linestyle="", fillstyle="none", clip_on=False, **style
             )
     high = float(present.max()) * 1.6 if present.size else 1.0
     axes.set_xscale("log")
@@ -130,7 +130,7 @@ def _draw_shares(
 def draw_class_distribution_no_neutral(source: RunData) -> Drawn:
     """Figure 01: how many comments of each split carry each emotion, neutral left out.
 
-    As figure 00 over the comments that carry an emotion: neutral no longer presses the others together.
+    Like figure 00, over the comments with an emotion: without neutral, the other bars use the whole width.
     """
     data = source.data()
     if NEUTRAL not in data.labels:

@@ -1,4 +1,4 @@
-"""`goemo figures`: draw the figures of one run, or of several runs together."""
+"""`goemo figures`: draw the figures of one run, or of several runs next to each other."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ from goemo_cli.services.runs.run_data import RunData
 
 @dataclass(frozen=True)
 class FiguresResult:
-    """What was drawn of which runs, and what could not be."""
+    """The figures that were drawn, of which runs, and those that failed."""
 
     runs: tuple[RunName, ...]
     """At least one, in the order they were named."""
@@ -25,9 +25,9 @@ class FiguresResult:
     skipped: tuple[tuple[str, str], ...]
     """(figure, why it was not drawn)."""
     of_first: tuple[str, ...]
-    """Figures that show the first run alone although several were named."""
+    """Figures that show only the first run although several were named."""
     damage: GoemoError | None = None
-    """The first file that is here and cannot be used; its figures are among `skipped`."""
+    """The first file that exists and cannot be used; its figures are in `skipped`."""
 
 
 def draw_figures(
@@ -40,10 +40,10 @@ def draw_figures(
     data_dir: Path | None = None,
     on_event: EventHandler = ignore,
 ) -> FiguresResult:
-    """Draw figures into output/figures, each with its numbers in data/. A figure that cannot be drawn does not stop the others.
+    """Draw figures into output/figures, each with its numbers below data/. One that fails does not stop the others.
 
     Args:
-        layout: of the runs and the pictures.
+        layout: of the project.
         runs: which runs, as `services.runs.references` understands them; the newest finished one by default. Figures
             that compare show all of them, the others the first.
         only: numbers or names of figures; all by default.
@@ -55,7 +55,7 @@ def draw_figures(
     Raises:
         SettingError: no such figure.
         RunNotFoundError: no run of that name.
-        NoRunError: no finished run at all.
+        NoRunError: no run is finished.
         OSError, StorageError: the disk is full, read-only or damaged; no further figure is tried.
     """
     wanted = list(dict.fromkeys([figure_of(name) for name in only] or figures()))
@@ -90,7 +90,7 @@ def draw_figures(
 def _source(
     references: Sequence[str], layout: Layout, data_dir: Path | None, on_event: EventHandler
 ) -> RunData:
-    """The first run, with the others; a run that is named twice counts once."""
+    """The first run, with the other runs in `others`; a run that is named twice counts once."""
     opened = {
         checkpoint.run: checkpoint for checkpoint in (open_run(one, layout, on_event) for one in references)
     }
@@ -124,5 +124,5 @@ def _draw(figure: FigureSpec, source: RunData, path: Path, theme: Theme, layout:
 
 
 def _left_behind(path: Path) -> str:
-    """An older picture may be of another run: it is not ours to delete, but to be told apart."""
+    """An older picture may be of another run: it is kept, and the message says that it is older."""
     return f"; {path} is from an earlier drawing" if path.exists() else ""

@@ -168,9 +168,7 @@ def _what(kind: str, embeddings: FloatArray) -> str:
 def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray) -> str:
     alone = at < len(names)
     if alone.sum() <= NEIGHBOURS:
-        return (
-            f"{counted(int(alone.sum()), 'comment')} of one group: too few to say whether groups are separate"
-        )
+        return f"{counted(int(alone.sum()), 'comment')} of one group: too few to say whether groups are apart"
     found, chance = neighbour_agreement(embeddings[alone], at[alone])
     return (
         f"of the {NEIGHBOURS} comments nearest to a comment, {percent(found)} are of its group; "
@@ -200,7 +198,7 @@ def _draw_points(axes: Any, points: FloatArray, at: IntArray, names: Sequence[st
 
 
 def _add_legend(axes: Any) -> None:
-    """Above the points, in one line where it fits: the groups in their order, then the rest."""
+    """Above the points, in one line if it fits: the groups in their order, then the rest."""
     drawn = sorted(axes.lines, key=lambda line: line.get_gid())
     widths = [text_width(line.get_label(), 10) + 34 for line in drawn]
     room = _ROOM[0] * 72
@@ -237,7 +235,7 @@ def _name_labels(axes: Any, labels: Sequence[str], points: FloatArray, y_true: B
 
 
 def densest(points: FloatArray) -> DoubleArray:
-    """The point with the nearest neighbours, where about a third of all count as neighbours, (2,)."""
+    """The point that is closest to its neighbours, about a third of all points, (2,)."""
     distance = np.linalg.norm(points[:, None].astype(np.float64) - points[None], axis=2)
     near = np.sort(distance, axis=1)[:, : max(2, len(points) // 3)]
     middle: DoubleArray = points[int(near.mean(axis=1).argmin())].astype(np.float64)

@@ -14,7 +14,7 @@ from goemo_cli.services.figures.style import FAINT, INK, MUTED, ink_on, text_wid
 ANNOTATED = 40
 """Up to this number of labels the cells hold their numbers."""
 LEAST = 5
-"""Comments that a cell needs before it is coloured: the share of fewer says little."""
+"""Comments that a cell needs before it is coloured: a share of fewer is not reliable."""
 ENOUGH = 20
 """Comments that a row needs before its shares may make a title."""
 FEW = f"small dot: fewer than {LEAST} comments, too few for a colour"
@@ -93,8 +93,8 @@ class LabelGrid:
         image = axes.images[0]
         if not image.get_array().count():
             return
-        beside = axes.inset_axes((1.015, 0.2, 0.2 / self.side, 0.6))
-        bar = axes.figure.colorbar(image, cax=beside)
+        place = axes.inset_axes((1.015, 0.2, 0.2 / self.side, 0.6))
+        bar = axes.figure.colorbar(image, cax=place)
         is_log = isinstance(image.norm, LogNorm)
         steps = MaxNLocator(6 if self.side > 4 else 3)
         bar.ax.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=12) if is_log else steps)

@@ -405,7 +405,7 @@ def _predicted_title(
 
 
 def _frame(axes: Any, p_holm: DoubleArray, difference: IntArray) -> None:
-    """Frame cells beyond chance: solid for more than gold, dotted for fewer."""
+    """Frame cells beyond chance: solid if there are more than gold, dotted if fewer."""
     for row, column in np.argwhere(p_holm < SIGNIFICANT):
         x, y = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5]), row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         axes.plot(x, y, color=PAPER, linewidth=3)  # seen on dark cells too

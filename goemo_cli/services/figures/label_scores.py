@@ -179,7 +179,7 @@ def _auc_legend(low: DoubleArray, auc: DoubleArray) -> str:
 
 _MOST_POINTS = 101
 _MOST_COLUMNS, _PANEL, _TALLEST = 5, 1.9, 110.0
-"""Panels in a row; inches of one; inches of all."""
+"""Panels in a row; inches of one panel; inches of all."""
 _LONGEST = 22
 
 
@@ -217,9 +217,7 @@ def draw_precision_recall_curves(source: RunData) -> Drawn:
         axes.axhline(support[at] / len(test), color=MUTED, linewidth=1.2, linestyle=":")
         _finish(axes, is_left=place % n_columns == 0, is_lowest=place + n_columns >= len(order))
         if place < (n_rows - 1) * n_columns:
-            axes.xaxis.set_in_layout(
-                False
-            )  # where a blank panel is below, the words of the axis hang into it
+            axes.xaxis.set_in_layout(False)  # the axis label may reach into a blank panel below
         if not support[at]:
             continue
         y_true, y_prob, y_pred = test.y_true[:, at], test.y_prob[:, at], test.y_pred[:, at]
@@ -386,7 +384,7 @@ def sides(ours: DoubleArray, paper: DoubleArray) -> tuple[int, int]:
     """How many labels have their whole interval above the paper's F1, and below it.
 
     Args:
-        ours: value, low and high end, (3, n_labels); NaN if no interval is recorded. One without a width says nothing.
+        ours: value, low and high end, (3, n_labels); NaN if no interval is recorded. One without a width is ignored.
         paper: F1 of two decimals, (n_labels,)
     """
     _, low, high = ours

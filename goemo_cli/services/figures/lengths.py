@@ -225,7 +225,7 @@ def _token_edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
     """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
     everything = np.concatenate(list(tokens.values()))
     usual = 1.6 * float(np.percentile(everything, 99.5))
-    # Show max_length only if it is near: 512 would compress the bars of comments of 20 tokens.
+    # Show max_length only if it is near: an axis up to 512 would squeeze comments of 20 tokens.
     last = min(float(everything.max()), max(usual, limit * 1.05 if limit <= 2 * usual else 0.0))
     width = max(1, int(np.ceil((last + 1) / _TOKEN_BARS)))
     edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5

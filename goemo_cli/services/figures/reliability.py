@@ -47,9 +47,7 @@ _BINS_CAPTION = (
 )
 
 
-@figure(
-    "17", "reliability_diagram", needs="the predictions of test, and calibration.json where the run has one"
-)
+@figure("17", "reliability_diagram", needs="the predictions of test, and calibration.json if the run has one")
 def draw_reliability_diagram(source: RunData) -> Drawn:
     """Figure 17: of the comments given a probability, the share that carries the label, over all labels and for each.
 
@@ -103,7 +101,7 @@ class Bins:
 
 
 def states_of_test(source: RunData) -> tuple[Any, dict[str, FloatArray]]:
-    """The predictions of test, and their probabilities `before` calibration and, if there is one, `after` it.
+    """The predictions of test, and their probabilities `before` calibration and, if the run is calibrated, `after` it.
 
     Raises:
         NotFoundError, DataFileError: no predictions that can be used.
@@ -119,7 +117,7 @@ def states_of_test(source: RunData) -> tuple[Any, dict[str, FloatArray]]:
 
 
 def bins_of(y_true: BoolArray, y_prob: FloatArray) -> Bins:
-    """One bin below `LOWEST`, and bins of equal mass above it; all in one if there is almost nothing above.
+    """One bin below `LOWEST`, and bins of equal mass above it; one bin for all if fewer than two are above.
 
     Args:
         y_true: gold labels, bool, (n_cells,); at least two.
@@ -231,9 +229,7 @@ _ECE_CAPTION = (
 )
 
 
-@figure(
-    "18", "calibration_summary", needs="the predictions of test, and calibration.json where the run has one"
-)
+@figure("18", "calibration_summary", needs="the predictions of test, and calibration.json if the run has one")
 def draw_calibration_summary(source: RunData) -> Drawn:
     """Figure 18: the calibration error of every label, and whether its probabilities are too high or too low.
 
@@ -269,13 +265,13 @@ def draw_calibration_summary(source: RunData) -> Drawn:
         heading = f"{_SHAPES[marker]} {state}" if len(errors) > 1 else "error"
         rows.column(right, heading, [f"{value:.4f}" for value in values], at=54 + 62 * at, color=color)
     rows.column(right, "support", [f"{n:,}" for n in support], at=60 + 62 * len(errors), color=MUTED)
-    lacking = " Hollow, at the edge: no gold comment." if (support == 0).any() else ""
-    caption(figure, _ECE_CAPTION + lacking)
+    hollow = " Hollow, at the edge: no gold comment." if (support == 0).any() else ""
+    caption(figure, _ECE_CAPTION + hollow)
     return Drawn(figure, {"emotion": labels, "support": support} | _columns(errors, chance, ratios))
 
 
 def chance_errors(y_prob: FloatArray, found: Assessment, *, draws: int = DRAWS) -> DoubleArray:
-    """The interval of each label's ECE if its probabilities were perfectly calibrated, (2, n_labels).
+    """The range of each label's ECE if its probabilities were perfectly calibrated, (2, n_labels).
 
     Gold labels are drawn from the probabilities themselves; the middle 95 % of their calibration errors.
 
@@ -311,7 +307,7 @@ def _drawn_errors(y_prob: FloatArray, bins: Reliability, rng: np.random.Generato
 def expected_over_observed(y_true: BoolArray, y_prob: FloatArray) -> DoubleArray:
     """The sum of each label's probabilities over its gold comments, and the ends of its 95 % interval, (3, n_labels).
 
-    NaN where a label is never gold.
+    NaN if a label is never gold.
     """
     gold = y_true.sum(axis=0)
     expected = y_prob.sum(axis=0, dtype=np.float64)
@@ -374,9 +370,11 @@ def _draw_ratios(axes: Any, ratios: Mapping[str, DoubleArray], rows: LabelRows) 
             places + offset, np.maximum(ends[0], low), np.minimum(ends[1], high), color=color, linewidth=1.2
         )
         axes.plot(ratio, places + offset, **style)
-        lacking = places[np.isnan(ratio)]
-        if lacking.size:
-            axes.plot(np.full(lacking.size, low), lacking + offset, fillstyle="none", clip_on=False, **style)
+        undefined = places[np.isnan(ratio)]
+        if undefined.size:
+            axes.plot(
+                np.full(undefined.size, low), undefined + offset, fillstyle="none", clip_on=False, **style
+            )
     axes.axvline(1, color=INK, linewidth=1.4, linestyle="--", zorder=1)
     axes.hlines(places, low, high, color=FAINT, linewidth=0.8, zorder=0)
     axes.set_xscale("log")

@@ -113,10 +113,10 @@ def draw_metric_correlations(source: RunData) -> Drawn:
 
 
 def correlations(values: DoubleArray) -> tuple[DoubleArray, IntArray]:
-    """Spearman's rank correlation of every two rows, and over how many columns; NaN where a row does not vary.
+    """Spearman's rank correlation of every two rows, and over how many columns; NaN if a row does not vary.
 
     Args:
-        values: (n_measures, n_labels); columns where one of the two is NaN are left out of that pair.
+        values: (n_measures, n_labels); a pair leaves out the columns in which one of its two rows is NaN.
     """
     n = len(values)
     rho: DoubleArray = np.full((n, n), np.nan)
@@ -181,7 +181,7 @@ def _correlation_title(values: DoubleArray, names: Sequence[str], rho: DoubleArr
 
 
 def _p_value(one: DoubleArray, other: DoubleArray) -> float:
-    """Of their rank correlation, over the labels where both are known."""
+    """Of their rank correlation, over the labels for which both are known."""
     known = np.isfinite(one) & np.isfinite(other)
     return rank_correlation(one[known], other[known])[1]
 
@@ -384,7 +384,7 @@ def draw_robustness_confidence_intervals(source: RunData) -> Drawn:
 
 
 def half_width(values: DoubleArray) -> DoubleArray:
-    """Half the width of each interval; NaN if there is none, or one without a width, which says nothing.
+    """Half the width of each interval; NaN if there is none, or if it has no width.
 
     Args:
         values: value, low and high end, (..., 3).
@@ -418,7 +418,7 @@ def _draw_scores(axes: Any, rows: LabelRows, runs: Sequence[RunData], values: Do
 def _draw_widths(
     axes: Any, rows: LabelRows, labels: Sequence[str], widths: DoubleArray, support: DoubleArray
 ) -> None:
-    """A line from 0 to each half width, (n_runs, n_labels), against the support, (n_labels,)."""
+    """A line from 0 to each half width, (n_runs, n_labels), and the support of each label, (n_labels,)."""
     places = np.arange(rows.count)
     for at, offset in enumerate(offsets(len(widths))):
         color, marker = RUN_STYLES[at]

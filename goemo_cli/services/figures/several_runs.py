@@ -1,4 +1,4 @@
-"""What figures of several runs share: colours and markers, the highest scores, and their tables below each other."""
+"""What figures of several runs share: colours and markers, the highest scores, and one table of all runs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,7 +12,7 @@ from goemo_cli.services.figures.style import BLUE, GREEN, INK, ORANGE, PURPLE, V
 from goemo_cli.services.runs.run_data import RunData
 
 RUN_STYLES = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (ORANGE, "D"), (PURPLE, "v"), (INK, "P"))
-"""Colour and marker of each run, at most `source.MOST_RUNS`."""
+"""Colour and marker of each run, at most `run_data.MOST_RUNS`."""
 DIFFERENCES = " Whether runs differ by more than chance: goemo compare."
 """For captions of figures that compare."""
 _LINE = 0.24
@@ -21,12 +21,12 @@ _LONGEST = 48
 
 
 def subtitle_of(runs: Sequence[RunData], *facts: str) -> str:
-    """The line below the title; several runs are named next to their colours instead."""
+    """The line below the title; the legend names several runs instead."""
     return runs[0].subtitle(*facts) if len(runs) == 1 else " · ".join([f"{len(runs)} runs", *facts])
 
 
 def offsets(n_runs: int) -> list[float]:
-    """The position of each run within a row, so that none covers another."""
+    """The offset of each run within a row, so that none covers another."""
     return [0.0] if n_runs == 1 else np.linspace(-0.27, 0.27, n_runs).tolist()
 
 
@@ -36,7 +36,7 @@ def legend_height(runs: Sequence[RunData]) -> float:
 
 
 def name_runs(figure: Figure, axes: Any, runs: Sequence[RunData]) -> None:
-    """Which colour and marker is which run, between subtitle and panels; nothing for one run."""
+    """A legend of the runs between subtitle and panels; none for one run."""
     if len(runs) == 1:
         return
     layout: Any = figure.get_layout_engine()
@@ -58,7 +58,7 @@ def _columns(runs: Sequence[RunData]) -> int:
 def highest(runs: Sequence[RunData], scores: Mapping[str, Sequence[float] | DoubleArray]) -> str:
     """Which run has the highest scores: `highest macro-F1: a (0.512); highest macro-AUC: a and b (0.931)`.
 
-    Scores are equal if they are as written; whether a difference is more than chance is not said, see `DIFFERENCES`.
+    Scores are equal if they are written alike. This is not a test of chance, see `DIFFERENCES`.
 
     Args:
         runs: two or more.

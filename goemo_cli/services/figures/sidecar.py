@@ -24,7 +24,7 @@ _STATES = {"gone": "is gone", "changed": "has changed since"}
 
 
 def write_table(path: Path, table: Table) -> None:
-    """Write what a figure shows: a column for each entry, the shortest decimals that read back, empty where undefined.
+    """Write what a figure shows: a column for each entry, the shortest decimals that read back, empty if undefined.
 
     Raises:
         ValueError: columns of different lengths.
@@ -168,7 +168,7 @@ def _faults(spec: FigureSpec, path: Path, layout: Layout, now: FilesNow, data: _
         yield str(error)
         return
     if record is None:
-        yield f"{layout.shown(record_path)} is missing, which says what it was drawn from"
+        yield f"{layout.shown(record_path)} is missing, which records what it was drawn from"
         return
     for name, state in now.states(record.sources):
         if state == "outside" and ".." not in PurePosixPath(name).parts:  # of a run outside the root

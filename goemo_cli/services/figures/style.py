@@ -31,13 +31,13 @@ WIDTH = 10.0
 
 Theme = Literal["light", "dark"]
 THEMES: tuple[Theme, ...] = ("light", "dark")
-# Names, not values: the theme of a figure gives their values.
+# Names, not values: the theme that a figure is drawn in gives the values.
 BLUE, VERMILLION, GREEN, ORANGE, PURPLE = (
     "goemo:blue", "goemo:vermillion", "goemo:green", "goemo:orange", "goemo:purple",
 )  # fmt: skip
 INK, MUTED, FAINT, PAPER = "goemo:ink", "goemo:muted", "goemo:faint", "goemo:paper"
 """Text and marks; axes and small print; grids; the background."""
-# Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: told apart with every common colour blindness. On dark the same
+# Okabe and Ito 2008, https://jfly.uni-koeln.de/color/: distinct with every common colour blindness. On dark the same
 # hues, lighter.
 _COLORS: dict[Theme, dict[str, str]] = {
     "light": {
@@ -53,7 +53,7 @@ _COLORMAPS: dict[Theme, str] = {"light": "viridis_r", "dark": "viridis"}
 """Little is near the background, much is far from it."""
 SPLIT_COLOR: dict[Split, str] = {"train": BLUE, "val": VERMILLION, "test": GREEN}
 SPLIT_MARKER: dict[Split, str] = {"train": "o", "val": "s", "test": "^"}
-"""Shape says the same as colour."""
+"""Shape and colour both tell the split."""
 
 _TITLE, _SUBTITLE, _TEXT, _LEAST = 15.0, 10.5, 11.0, 8.0
 """Font sizes in points."""
@@ -74,7 +74,7 @@ _MORE_FONTS = (
 
 
 def _name_colors(values: Mapping[str, str]) -> None:
-    """Set the values of colour names in matplotlib."""
+    """Give matplotlib the values of the colour names."""
     known = matplotlib_colors.get_named_colors_mapping()
     for name, value in values.items():
         known[name] = value  # one by one: `update` would leave what it remembers of the old ones
@@ -85,7 +85,7 @@ _name_colors(_COLORS["light"])
 
 @contextmanager
 def house_style(theme: Theme = "light") -> Iterator[None]:
-    """Matplotlib's defaults with goemo's on top, whatever the user's matplotlibrc says.
+    """Matplotlib's defaults with goemo's on top, independent of the user's matplotlibrc.
 
     A figure is drawn and saved in the same theme: some of its colours are looked up when it is saved.
     """
@@ -155,14 +155,14 @@ def new_figure(title: str, subtitle: str, *, height: float, width: float = WIDTH
 
 
 def save_figure(figure: Figure, path: Path, sources: Mapping[str, str]) -> None:
-    """Write a figure, whole or not at all; the same figure of the same files gives the same bytes.
+    """Write a figure atomically; the same figure of the same files gives the same bytes.
 
     Call it within the `house_style` that the figure was drawn in.
 
     Args:
         figure: what to write.
         path: where; its suffix says how: .png, .svg or .pdf.
-        sources: SHA-256 of the files it was drawn from, kept in a PNG so that `goemo validate` knows a stale one.
+        sources: SHA-256 of the files it was drawn from, kept in a PNG so that `goemo validate` recognizes a stale one.
     """
     kind = path.suffix.removeprefix(".")
     # Times and matplotlib's version would be the only things in the file that are not the picture.
@@ -195,7 +195,7 @@ def _settle(figure: Figure) -> None:
 
 @dataclass(frozen=True)
 class LabelRows:
-    """The number of label rows, and sizes that fit them."""
+    """The sizes that fit a number of labels in rows."""
 
     count: int
     font: float
@@ -217,12 +217,12 @@ class LabelRows:
         return min(7.0 if n_runs == 1 else 5.5, self.font * 0.62)
 
     def label(self, axes: Any, names: Sequence[str], *, longest: int = LONGEST) -> None:
-        """Put the labels on the y axis, first on top, one per line."""
+        """Put the labels on the y axis, first on top, each on a separate line."""
         axes.set_yticks(range(self.count), [shown(name, longest) for name in names], fontsize=self.font)
         axes.set_ylim(self.count - 0.4, -0.6)
         axes.tick_params(axis="y", length=0, pad=8)
         axes.grid(visible=False, axis="y")
-        if self.count > 40:  # the scale is also at the top, so that readers need not scroll
+        if self.count > 40:  # readers at the top should not have to scroll for the scale
             axes.tick_params(axis="x", top=True, labeltop=True)
 
     def column(self, axes: Any, heading: str, cells: Sequence[str], *, at: float, color: str = INK) -> None:
@@ -247,7 +247,7 @@ class LabelRows:
 
 
 def shown(text: str, longest: int = LONGEST) -> str:
-    """A name for a picture: one line, no control characters, its middle left out if it is long.
+    """A name as a picture shows it: one line, no control characters, its middle left out if it is long.
 
     Characters that no installed font draws are written as their code points.
     """
@@ -378,7 +378,7 @@ def counted(number: int, noun: str) -> str:
 
 
 def named(names: Sequence[str]) -> str:
-    """`: grief, pride and relief`; nothing if they are too many for a title."""
+    """`: grief, pride and relief`; empty if they are too many for a title."""
     if len(names) > 3:
         return ""
     *first, last = (shown(name) for name in names)
@@ -398,7 +398,7 @@ def padded_limits(
 
 
 def _sentence(text: str) -> str:
-    """With a capital where it begins with a word; a label such as `a$b` stays as it is."""
+    """With a capital if it begins with a word; a label such as `a$b` stays as it is."""
     return text[:1].upper() + text[1:] if text.split(" ", 1)[0].isalpha() else text
 
 

@@ -393,7 +393,7 @@ def _finish(axes: Any, name: str, chosen: float, curves: dict[Split, DoubleArray
 
 
 def _own_rule(source: RunData, parts: dict[Split, Predictions]) -> str:
-    """What the run's own labels are like, which the curves cannot show where thresholds differ by label."""
+    """What the run's own labels are like, which the curves cannot show if thresholds differ by label."""
     own = parts["test"].y_pred
     return (
         f" The run's own labels, by {source.thresholds.rule}: {percent(own.any(axis=1).mean())} of test comments "

@@ -43,7 +43,7 @@ _WORDS: dict[SelectionMetric, str] = {
 def draw_training_curves(source: RunData) -> Drawn:
     """Figure 10: losses and val scores of every epoch, and the epoch that was kept.
 
-    Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, with its values above.
+    Three panels over the epochs: loss, F1 and AUC; the kept epoch is marked, its values are above.
     """
     history = source.history()
     best, sizes = source.metrics.best_epoch or len(history), source.metrics.data.sizes

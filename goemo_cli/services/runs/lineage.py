@@ -127,7 +127,7 @@ class _Tracer:
             if summary.get("run") != str(self.checkpoint.run):
                 return  # of another run of the model
             if summary != test_metrics(self.checkpoint):
-                node.fault("stale", f"is not what {METRICS} says now")
+                node.fault("stale", f"differs from {METRICS}")
         self._add(node)
 
     def _predictions(self, files: list[Path]) -> None:
@@ -143,7 +143,7 @@ class _Tracer:
         """Tables and summaries named after the run; the tables next to a summary have the same sources."""
         recorded = self._outputs()
         stats = [path for path in files if path.is_relative_to(self.layout.stats)]
-        said: dict[tuple[Path, str], Mapping[str, Any]] = {}
+        recorded_by: dict[tuple[Path, str], Mapping[str, Any]] = {}
         for path in [one for one in stats if one.suffix == ".json"]:
             try:
                 sources = read_json_object(path).get("sources")
@@ -151,13 +151,13 @@ class _Tracer:
                 self._file(path, "stats", [self._of_checkpoint()]).fault("damaged", error.reason)
                 continue
             if isinstance(sources, Mapping):
-                said[path.parent, self._tail(path)] = sources
+                recorded_by[path.parent, self._tail(path)] = sources
         test = self.layout.shown(self.layout.split_predictions(self.checkpoint.run, "test"))
         for path in stats:
             name = self.layout.shown(path)
             if name in self.nodes:
                 continue
-            sources = said.get((path.parent, self._tail(path)))
+            sources = recorded_by.get((path.parent, self._tail(path)))
             if sources:
                 self._derived(path, "stats", sources)
             else:

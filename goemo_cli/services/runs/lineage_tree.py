@@ -19,7 +19,7 @@ Kind = Literal[
     "registry",
 ]
 State = Literal["ok", "stale", "gone", "damaged", "unrecorded"]
-"""stale: a source changed since, or a source is stale. gone: named and not here. unrecorded: nothing says what its
+"""stale: a source changed since, or a source is stale. gone: named and not here. unrecorded: no file records what its
 content was when the run was concluded, so it is tied to the run by its name alone."""
 
 _ORDER: tuple[Kind, ...] = get_args(Kind)

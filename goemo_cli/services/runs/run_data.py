@@ -64,7 +64,7 @@ class RunData:
         return {self.layout.shown(path): sha256_file(path) for path in sorted(used) if path.is_file()}
 
     def data_used(self) -> dict[str, str]:
-        """SHA-256 of each split of the data set, as the run recorded them; nothing where no figure asked for it."""
+        """SHA-256 of each split of the data set, as the run recorded them; empty if no figure asked for it."""
         return self.checkpoint.metrics.data.split_sha256.as_json() if self._used_data else {}
 
     def comparable(self) -> "tuple[RunData, ...]":
@@ -161,7 +161,7 @@ class RunData:
         return self._once(f"{split} predictions", lambda: self._read_predictions(split))
 
     def calibrator(self) -> Calibrator | None:
-        """What `goemo calibrate` fitted on val; None where the run has none.
+        """What `goemo calibrate` fitted on val; None if the run has none.
 
         Raises:
             CorruptArtifactError: calibration.json is not what the manifest says.
@@ -172,7 +172,7 @@ class RunData:
         return self._once("calibrator", lambda: open_calibrator(self.checkpoint))
 
     def classifier(self) -> "Classifier":
-        """The run's model, loaded at every call: hardly a figure wants it.
+        """The run's model, loaded at every call: few figures use it.
 
         Raises:
             CorruptArtifactError: a file of the checkpoint differs from the manifest, or the weights do not fit.
