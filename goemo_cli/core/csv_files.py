@@ -149,22 +149,26 @@ class Dialect:
 
 
 @contextmanager
-def open_table(path: Path, format: TableFormat) -> Iterator[tuple[list[str], Rows]]:
+def open_table(
+    path: Path, format: TableFormat, *, named: Path | None = None
+) -> Iterator[tuple[list[str], Rows]]:
     """The header and the rows of a CSV or TSV file; an empty file has an empty header.
 
-    Reading raises `DataFileError` with the line for broken quoting and for bytes that are not UTF-8.
+    Reading raises `DataFileError` with the line for broken quoting and for bytes that are not UTF-8. It names the file
+    `named`, if that is given.
     """
+    named = named or path
     with _readable_twice(path) as file:
         dialect = table_dialect(file, format)
         if dialect.quoted:
-            with open_csv(file, dialect.delimiter, named=path, most_line_ends=MOST_LINE_ENDS) as (
+            with open_csv(file, dialect.delimiter, named=named, most_line_ends=MOST_LINE_ENDS) as (
                 header,
                 rows,
             ):
                 yield header, rows
         else:
             with file.open(encoding="utf-8-sig", newline=_line_end(file)) as stream:
-                plain = _plain_rows(path, file, stream, dialect.delimiter)
+                plain = _plain_rows(named, file, stream, dialect.delimiter)
                 yield next(plain, (0, []))[1], plain
 
 

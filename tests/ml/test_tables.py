@@ -1,13 +1,17 @@
 """The user's own texts, in four formats."""
 
+import bz2
 import csv
+import gzip
 import json
+import lzma
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.services.data.frames import RawRows, read_rows
 
@@ -249,7 +253,67 @@ def test_what_is_no_parquet_is_an_error(tmp_path: Path):
         read_text(tmp_path, b"PAR1", ".parquet")
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".json", ""])
+def compressed(content: bytes, compression: str) -> bytes:
+    if compression == ".zst":
+        zstandard = pytest.importorskip("zstandard")
+        frames = [
+            zstandard.ZstdCompressor(write_checksum=True).compress(content[at:]) for at in (0, len(content))
+        ]
+        return b"".join(frames)
+    if compression == ".gz":
+        return gzip.compress(content)
+    return bz2.compress(content) if compression == ".bz2" else lzma.compress(content)
+
+
+@pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+def test_a_compressed_file_gives_the_same_rows(tmp_path: Path, suffix: str, compression: str):
+    plain = write(tmp_path / f"plain{suffix}")
+    expected = read(plain)
+    rows = read_text(tmp_path, compressed(plain.read_bytes(), compression), f"{suffix}{compression}")
+    assert (rows.texts, rows.names, rows.lines) == (expected.texts, expected.names, expected.lines)
+    assert rows.path == tmp_path / f"data{suffix}{compression}"
+
+
+@pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize(
+    ("suffix", "content", "reason"),
+    [
+        (".csv", b"text,labels\na,joy\nb\n", ":3: has 1 fields, the header 2"),
+        (".csv", b"text,text\na,b\n", "column 'text' occurs twice"),
+        (".tsv", b"text\tlabels\na\xff\tjoy\n", ":2: not UTF-8"),
+        (".jsonl", b'{"text": "a", "labels": []}\nx\n', ":2: not a JSON line"),
+    ],
+)
+def test_errors_name_the_compressed_file_and_the_line(
+    tmp_path: Path, suffix: str, compression: str, content: bytes, reason: str
+):
+    with pytest.raises(DataFileError, match=reason) as error:
+        read_text(tmp_path, compressed(content, compression), f"{suffix}{compression}")
+    assert f"data{suffix}{compression}" in str(error.value)
+
+
+@pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
+@pytest.mark.parametrize("fault", ["another format", "cut off", "changed"])
+def test_damaged_compression_is_an_error(tmp_path: Path, compression: str, fault: str):
+    whole = bytearray(compressed(b"text,labels\n" + b"a,joy\n" * 200, compression))
+    if fault == "another format":
+        whole = bytearray(b"text,labels\na,joy\n")
+    elif fault == "cut off":
+        del whole[-12:]
+    else:
+        whole[len(whole) // 2] ^= 0xFF
+    with pytest.raises(DataFileError, match="cannot be decompressed"):
+        read_text(tmp_path, bytes(whole), f".csv{compression}")
+
+
+def test_zst_without_its_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "zstandard", None)
+    with pytest.raises(MissingPackageError, match=r"goemo\[zstd\]"):
+        read_text(tmp_path, b"", ".csv.zst")
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".json", "", ".gz", ".txt.gz", ".parquet.gz"])
 def test_an_unknown_format_names_the_known_ones(tmp_path: Path, suffix: str):
     with pytest.raises(DataFileError, match=r"unknown format .*known: \.csv, \.tsv, \.jsonl, \.parquet"):
         read_text(tmp_path, "x", suffix)

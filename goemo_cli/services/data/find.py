@@ -21,8 +21,16 @@ from goemo_cli.ml.data import goemotions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, joined
 from goemo_cli.ml.data.splits import stratified_split
 from goemo_cli.ml.metrics.taxonomy import in_taxonomy
+from goemo_cli.services.data.compressed import plain_name
 from goemo_cli.services.data.download import cache_folder, fetch_goemotions
-from goemo_cli.services.data.frames import SUFFIXES, RawRows, feature_names, read_rows, rows_of, sorted_labels
+from goemo_cli.services.data.frames import (
+    RawRows,
+    data_suffix,
+    feature_names,
+    read_rows,
+    rows_of,
+    sorted_labels,
+)
 
 GOEMOTIONS, SAMPLE = "goemotions", "sample"
 _PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)")
@@ -71,7 +79,7 @@ def _load(settings: DataSettings, root: Path, *, may_fetch: bool, on_event: Even
     path = Path(name).expanduser()
     if path.is_file() or path.is_dir():
         return _from_path(path, settings)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and path.suffix not in SUFFIXES:
+    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and data_suffix(path) is None:
         return _from_hub(name, settings, may_fetch=may_fetch)
     raise DataNotFoundError(name, [f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}"])
 
@@ -152,7 +160,7 @@ def _from_path(path: Path, settings: DataSettings) -> Dataset:
     _require_different(sources)
     listed = _listed_labels(settings)
     rows = {split: [read_rows(file, settings, listed) for file in files] for split, files in sources.items()}
-    return _completed(path.stem, str(path), rows, listed, settings)
+    return _completed(plain_name(path).stem, str(path), rows, listed, settings)
 
 
 def _require_different(sources: Mapping[Split, Sequence[Path]]) -> None:
@@ -167,9 +175,10 @@ def _split_files(folder: Path) -> dict[Split, list[Path]]:
     found: dict[Split, list[Path]] = {}
     n_parts: dict[Split, int] = {}
     for file in sorted(folder.iterdir()):
-        named = _PART.fullmatch(file.stem)
-        split = parse_split(named["split"] if named else file.stem)
-        if not split or file.suffix.lower() not in SUFFIXES:
+        stem = plain_name(file).stem
+        named = _PART.fullmatch(stem)
+        split = parse_split(named["split"] if named else stem)
+        if not split or data_suffix(file) is None:
             continue
         count = int(named["count"]) if named else 1
         if split in found and (n_parts[split] != count or count == 1):

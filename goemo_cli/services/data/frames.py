@@ -1,8 +1,13 @@
-"""The user's own texts: CSV, TSV, JSONL or Parquet with a text column and a label column."""
+"""The user's own texts: CSV, TSV, JSONL or Parquet with a text column and a label column.
+
+CSV, TSV and JSONL may be compressed. The readers are our own, not those of pandas: pandas splits a row at a lone carriage
+return, fills short rows, renames duplicate columns and names no lines in errors. In JSONL and Parquet it turns integers
+into floats if a cell of the column is empty, so that the label 3 would become 3.0.
+"""
 
 import json
 import shlex
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -20,8 +25,10 @@ from goemo_cli.ml.data.label_cells import (
     separator_into,
     shown,
 )
+from goemo_cli.services.data.compressed import COMPRESSIONS, plain_name, uncompressed
 from goemo_cli.services.data.json_lines import json_object
 
+_COMPRESSED = (".csv", ".tsv", ".jsonl")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 Record = Mapping[str, Any]
 _HEAD = 1000
@@ -83,28 +90,38 @@ def read_rows(path: Path, settings: DataSettings, names: Sequence[str] | None = 
     """All rows of a data file.
 
     Args:
-        path: a file with one of `SUFFIXES`.
+        path: a file with one of `SUFFIXES`; CSV, TSV and JSONL may be compressed.
         settings: names of the columns and the separator of labels within a cell.
         names: the list of labels, if there is one: it says what numbers mean, unless the file says it itself.
 
     Raises:
-        DataFileError: unknown format, a missing column, a broken row, labels that cannot be read, or no rows.
-        MissingPackageError: Parquet without pyarrow.
+        DataFileError: unknown format, damaged compression, a missing column, a broken row, labels that cannot be read, or no rows.
+        MissingPackageError: Parquet without pyarrow, or .zst without zstandard.
     """
-    suffix = path.suffix.lower()
+    suffix = data_suffix(path)
     if suffix == ".parquet":
         table = _parquet_table(path)
         own = feature_names(_features(table.schema.metadata).get(settings.label_column))
         return rows_of(path, enumerate(_parquet_records(table), start=1), settings, names, own=own)
-    readers: dict[str, Callable[[Path], Iterator[tuple[int, Record]]]] = {
-        ".csv": lambda file: _delimited(file, "csv"),
-        ".tsv": lambda file: _delimited(file, "tsv"),
-        ".jsonl": _json_lines,
-    }
-    reader = readers.get(suffix)
-    if reader is None:
-        raise DataFileError(path, f"unknown format {path.suffix!r}; known: {', '.join(SUFFIXES)}")
-    return rows_of(path, reader(path), settings, names)
+    if suffix is None:
+        found = "".join(path.suffixes[-2:]) if path.suffix.lower() in COMPRESSIONS else path.suffix
+        raise DataFileError(
+            path,
+            f"unknown format {found!r}; known: {', '.join(SUFFIXES)}, and {', '.join(_COMPRESSED)} with "
+            f"{', '.join(COMPRESSIONS)}",
+        )
+    with uncompressed(path) as file:
+        if suffix == ".jsonl":
+            records = _json_lines(file, path)
+        else:
+            records = _delimited(file, path, "tsv" if suffix == ".tsv" else "csv")
+        return rows_of(path, records, settings, names)
+
+
+def data_suffix(path: Path) -> str | None:
+    """The suffix that says the format of a data file, without that of its compression; None for any other file."""
+    suffix = plain_name(path).suffix.lower()
+    return suffix if suffix in (SUFFIXES if plain_name(path) == path else _COMPRESSED) else None
 
 
 def rows_of(
@@ -177,8 +194,8 @@ def feature_names(feature: Any) -> list[str] | None:
     return names if isinstance(names, list) and all(isinstance(name, str) for name in names) else None
 
 
-def _delimited(path: Path, format: TableFormat) -> Iterator[tuple[int, Record]]:
-    with open_table(path, format) as (header, lines):
+def _delimited(file: Path, path: Path, format: TableFormat) -> Iterator[tuple[int, Record]]:
+    with open_table(file, format, named=path) as (header, lines):
         for name in header:
             if header.count(name) > 1:
                 raise DataFileError(path, f"column {name!r} occurs twice", 1)
@@ -190,8 +207,8 @@ def _delimited(path: Path, format: TableFormat) -> Iterator[tuple[int, Record]]:
             yield line, dict(zip(header, fields, strict=True))
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, Record]]:
-    with path.open("rb") as stream:
+def _json_lines(file: Path, path: Path) -> Iterator[tuple[int, Record]]:
+    with file.open("rb") as stream:
         for number, line in enumerate(stream, start=1):
             if not line.strip():
                 continue
