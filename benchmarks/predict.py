@@ -21,7 +21,7 @@ from transformers import pipeline
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.ml.data.goemotions import read_goemotions
-from goemo_cli.ml.models.quiet import quiet_transformers
+from goemo_cli.ml.models.pretrained import quiet_transformers
 from goemo_cli.services.predicting.predictor import Predictor
 
 

@@ -32,7 +32,7 @@ from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.models.devices import pick_device, pick_precision
-from goemo_cli.ml.models.quiet import quiet_transformers
+from goemo_cli.ml.models.pretrained import quiet_transformers
 from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, label_settings
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.loop import Examples, Step, fit

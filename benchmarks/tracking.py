@@ -111,7 +111,7 @@ def measure(config: TrainConfig, root: Path) -> tuple[float, float, float, float
     with patch.object(loop, "model_histograms", timed.timed("histograms counted", model_histograms)):
         result = train(config, layout=layout, tracker=cast(Tracker, timed), on_event=on_event)
     end = timed.seconds.pop("finish")
-    return result.metrics["training_seconds"], sum(timed.seconds.values()), timed.elsewhere, end
+    return result.metrics.training_seconds, sum(timed.seconds.values()), timed.elsewhere, end
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ def main(folder: Path, model: str) -> None:
     write_reviews(data, 1500)
 
     settings = resolve_settings(None, {"model.name": model, "data.name": str(data), **COLUMNS})
-    run = train(settings, layout=layout, on_event=say).checkpoint
+    run = train(settings, layout=layout, on_event=say)
     print(f"{run.run} has learnt {', '.join(run.labels)}")
 
     wanted = ThresholdSettings(objective="precision_floor", floor=0.9)

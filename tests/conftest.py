@@ -152,7 +152,7 @@ def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., Transform
     def make(*, seed: int = 0, dropout: float = 0.0) -> "TransformerClassifier":
         from goemo_cli.core.settings import ModelSettings
         from goemo_cli.ml.models.tiny import build_tiny
-        from goemo_cli.ml.training.seeding import seed_everything
+        from goemo_cli.ml.training.loop import seed_everything
 
         seed_everything(seed)
         settings = ModelSettings(name="tiny", max_length=32, dropout=dropout)

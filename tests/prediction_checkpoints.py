@@ -26,7 +26,7 @@ from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.ml.models.tiny import build_tiny
-from goemo_cli.ml.training.seeding import seed_everything
+from goemo_cli.ml.training.loop import seed_everything
 from tests.metrics_documents import EMPTY_METRICS, NO_SCORES, label_scores
 
 MAX_LENGTH = 32

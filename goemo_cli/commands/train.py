@@ -1,13 +1,18 @@
 """goemo train."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goemo_cli.commands import _settings as flag
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DataDirOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
 from goemo_cli.core.events import decimal, span
+
+if TYPE_CHECKING:
+    from goemo_cli.core.documents import Metrics
+
+_FALLBACK = "Trained on the embedded sample because GoEmotions was unavailable."
 
 
 def train(
@@ -117,20 +122,20 @@ def _train(out: Console, settings: Any, root: Path) -> None:
 
     with Screen(out) as screen:
         tracker = open_tracker(settings, layout=Layout(root), on_event=screen)
-        result = train_model(settings, layout=Layout(root), tracker=tracker, on_event=screen)
-    show_scores(out, result.metrics)
-    if result.is_fallback:
-        out.warn("Trained on the embedded sample because GoEmotions was unavailable.")
-    folder = result.checkpoint.path
+        checkpoint = train_model(settings, layout=Layout(root), tracker=tracker, on_event=screen)
+    metrics = checkpoint.metrics
+    show_scores(out, metrics)
+    if metrics.data.is_fallback:
+        out.warn(_FALLBACK)
     out.result(
-        f"Trained {result.run}",
-        run=str(result.run),
-        checkpoint=folder,
-        predictions=result.predictions,
-        best_epoch=result.metrics["best_epoch"],
-        training_seconds=round(result.metrics["training_seconds"], 1),
-        peak_memory_mib=result.metrics["peak_memory_bytes"] // 2**20,
-        **({"data": result.metrics["data"], "test": result.metrics["test"]} if out.as_json else {}),
+        f"Trained {checkpoint.run}",
+        run=str(checkpoint.run),
+        checkpoint=checkpoint.path,
+        predictions=Layout(root).split_predictions(checkpoint.run, "test"),
+        best_epoch=metrics.best_epoch,
+        training_seconds=round(metrics.training_seconds, 1),
+        peak_memory_mib=(metrics.peak_memory_bytes or 0) // 2**20,
+        **({"data": metrics.data.as_json(), "test": metrics.test.as_json()} if out.as_json else {}),
     )
     at_root = "" if root == Path() else f" --root {root}"
     out.hint(f"goemo figures{at_root}", f"goemo validate{at_root}")
@@ -151,7 +156,7 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
             open_tracker=lambda one: open_tracker(one, layout=layout, on_event=screen),
             on_event=screen,
         )
-    show_scores(out, result.ensemble.metrics_json)
+    show_scores(out, result.ensemble.metrics)
     shown = ("f1_macro", "f1_micro", "auc_micro", "auc_macro", "subset_accuracy")
     out.table(
         f"{seeds} seeds, test",
@@ -163,8 +168,8 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
             if row["metric"] == f"test/{key}"
         ],
     )
-    if result.runs[0].is_fallback:
-        out.warn("Trained on the embedded sample because GoEmotions was unavailable.")
+    if result.ensemble.metrics.data.is_fallback:
+        out.warn(_FALLBACK)
     out.result(
         f"Trained {seeds} seeds and their ensemble {result.ensemble.run}",
         runs=[str(run.run) for run in result.runs],
@@ -177,31 +182,32 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
     out.hint(f"goemo compare {result.runs[0].run} {result.ensemble.run}{at_root}", f"goemo validate{at_root}")
 
 
-def show_scores(out: Console, metrics: dict[str, Any]) -> None:
+def show_scores(out: Console, metrics: "Metrics") -> None:
     """The table at the end of a run: every threshold rule, then the best and worst labels."""
     from goemo_cli.core.schema import RULES
 
-    test = metrics["test"]
+    test = metrics.test
+    by_rule = {rule: test.rule(rule) for rule in RULES}
     out.table(
-        f"Test scores of {metrics['run']}  (AUC micro {_short(test['auc_micro'])}, macro {_short(test['auc_macro'])})",
+        f"Test scores of {metrics.run}  (AUC micro {_short(test.auc_micro)}, macro {_short(test.auc_macro)})",
         ["thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc."],
         [
             [
-                rule + (" *" if rule == metrics["threshold_rule"] else ""),
-                test[rule]["f1_macro"],
-                span(*test[rule]["f1_macro_ci"]),
-                test[rule]["f1_micro"],
-                span(*test[rule]["f1_micro_ci"]),
-                test[rule]["subset_accuracy"],
+                rule + (" *" if rule == metrics.threshold_rule else ""),
+                scores.f1_macro,
+                _interval(scores.f1_macro_ci),
+                scores.f1_micro,
+                _interval(scores.f1_micro_ci),
+                scores.subset_accuracy,
             ]
-            for rule in RULES
+            for rule, scores in by_rule.items()
         ],
     )
-    ranked = sorted(metrics["per_class"], key=lambda row: -row["f1_score"])
+    ranked = sorted(metrics.per_class, key=lambda row: -row.f1_score)
     out.table(
         "Best and worst labels",
         LABEL_COLUMNS,
-        [label_row(row) for row in [*ranked[:5], *ranked[5:][-5:]]],
+        [label_row(row.as_json()) for row in [*ranked[:5], *ranked[5:][-5:]]],
     )
 
 
@@ -222,6 +228,10 @@ def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
     if not out.as_json:
         out.text(settings.to_yaml())
     out.result("Plan (nothing was written)", **({"runs": seeds} if seeds else {}), **plan.values())
+
+
+def _interval(interval: tuple[float, float] | None) -> str:
+    return "–" if interval is None else span(*interval)
 
 
 def _short(value: float | None) -> str:

@@ -136,7 +136,7 @@ def _show(out: Console, result: Any, run: str | None) -> None:
         ],
     )
     shown = ("f1_macro", "f1_micro", "precision_macro", "recall_macro", "subset_accuracy")
-    test = result.test and result.test[fitted.rule]
+    test = result.test and result.test.rule(fitted.rule).as_json()
     columns = {"val before": result.before, "val after": result.after, "test after": test}
     present = {name: scores for name, scores in columns.items() if scores}
     out.table(
@@ -155,7 +155,7 @@ def _show(out: Console, result: Any, run: str | None) -> None:
                 "per_label": dict(zip(fitted.labels, fitted.per_label.tolist(), strict=True)),
                 "val_before": result.before,
                 "val_after": result.after,
-                "test": result.test,
+                "test": result.test and result.test.as_json(),
                 "below_floor": result.below_floor,
             }
             if out.as_json

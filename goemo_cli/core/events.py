@@ -4,7 +4,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:  # pydantic loads only if a document is used
+    from goemo_cli.core.documents import EpochScores
 
 
 @dataclass(frozen=True)
@@ -44,34 +47,13 @@ class PhaseEnded:
 
 
 @dataclass(frozen=True)
-class EpochScores:
-    """What is known of one pass over train and the look at val that follows it; metrics.json keeps it as history."""
+class EpochEnded:
+    """An epoch is over, and val was scored."""
 
-    epoch: int
-    """Counted from 1."""
-    train_loss: float
-    val_loss: float
-    """Binary cross-entropy per cell, whatever the training loss was."""
-    val_f1_macro: float
-    """At a fixed threshold of 0.3, as val_f1_micro, so that epochs compare without any fitting."""
-    val_f1_micro: float
-    val_auc_micro: float
-    learning_rate: float
-    """At the epoch's last step, of the encoder."""
-    grad_norm: float
-    """Mean over the epoch's steps, before clipping."""
-    epoch_seconds: float
-    """Training only, without the look at val."""
-    samples_per_second: float
-    is_best: bool
-
-
-@dataclass(frozen=True)
-class EpochEnded(EpochScores):
-    """An epoch is over and val was looked at."""
-
+    scores: "EpochScores"
     epochs: int
-    """As many as there will be, unless stopped early."""
+    """The number of epochs of the training, unless it stops early."""
+    is_best: bool
 
 
 @dataclass(frozen=True)
@@ -103,10 +85,11 @@ def line_of(event: Event) -> str | None:
     if isinstance(event, PhaseStarted):
         return event.name
     if isinstance(event, EpochEnded):
+        scores = event.scores
         return (
-            f"Epoch {event.epoch}/{event.epochs}  loss {event.train_loss:.4f}  val loss {event.val_loss:.4f}  "
-            f"macro-F1 {event.val_f1_macro:.4f}  micro-F1 {event.val_f1_micro:.4f}  AUC {event.val_auc_micro:.4f}  "
-            f"{event.samples_per_second:,.0f} comments/s  {event.epoch_seconds:.0f} s"
+            f"Epoch {scores.epoch}/{event.epochs}  loss {scores.train_loss:.4f}  val loss {scores.val_loss:.4f}  "
+            f"macro-F1 {scores.val_f1_macro:.4f}  micro-F1 {scores.val_f1_micro:.4f}  AUC {scores.val_auc_micro:.4f}  "
+            f"{scores.samples_per_second:,.0f} comments/s  {scores.epoch_seconds:.0f} s"
             f"{'  *best' if event.is_best else ''}"
         )
     if isinstance(event, StoppedEarly):

@@ -24,6 +24,7 @@ SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_
 ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
 ThresholdObjective = Literal["f1_macro", "f1_micro", "f_beta", "precision_floor", "recall_floor"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric"]
+WeightFiles = Literal["both", "bin", "safetensors"]
 
 
 _MAY_BE_EMPTY = ("notes",)
@@ -201,7 +202,7 @@ class ThresholdSettings(Section):
 class OutputSettings(Section):
     """Optional output files."""
 
-    weights: Literal["both", "bin", "safetensors"] = "both"
+    weights: WeightFiles = "both"
     """pytorch_model.bin, model.safetensors, or both."""
     epoch_predictions: bool = True
     """Write val predictions of every epoch."""

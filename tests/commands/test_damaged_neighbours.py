@@ -134,7 +134,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
         as_user = ["setpriv", f"--inh-caps={WITHOUT_OVERRIDE}", f"--bounding-set={WITHOUT_OVERRIDE}"]
     root = tmp_path_factory.mktemp("neighbours")
     flags = {"model.name": "tfidf", "data.name": "sample", "data.max_train_samples": 100}
-    made = train(resolve_settings(None, flags), layout=Layout(root)).checkpoint
+    made = train(resolve_settings(None, flags), layout=Layout(root))
     for i, damage in enumerate({**ALLOWED, **UNSCORED, **UNSOUND, **UNLISTED}.values()):
         year = 2000 if damage in ALLOWED.values() or damage in UNSCORED.values() else 2090
         neighbour(made, f"tfidf-{year}0101-0000{i:02}", damage)

@@ -38,7 +38,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for model, seed in (("tfidf", 0), ("tiny", 0), ("tiny", 1)):
         flags = {"model.name": model, "data.name": str(root / "german.csv"), "training.seed": seed}
         runs[model, seed] = train(resolve_settings(None, flags, ["training.epochs=1"]), layout=Layout(root))
-    write_ensemble([runs["tiny", 0].checkpoint, runs["tiny", 1].checkpoint], layout=Layout(root))
+    write_ensemble([runs["tiny", 0], runs["tiny", 1]], layout=Layout(root))
     return root
 
 

@@ -56,7 +56,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
         ("tfidf", catalogue()["tfidf"].defaults),
         ("test", {"model": {"name": "tfidf"}, "data": {"name": "sample"}}),
     )
-    return train(config, layout=Layout(tmp_path_factory.mktemp("root"))).checkpoint
+    return train(config, layout=Layout(tmp_path_factory.mktemp("root")))
 
 
 def test_list_shows_the_newest_first(root: Path, layout: Layout) -> None:

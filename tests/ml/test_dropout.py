@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from goemo_cli.ml.models.dropout import ATTENTION, CheapDropout, cheap_dropout, use_cheap_dropout
+from goemo_cli.ml.models.cpu import ATTENTION, CheapDropout, cheap_dropout, use_cheap_dropout
 
 
 @pytest.mark.parametrize("p", [0.05, 0.1, 0.5])

@@ -35,7 +35,7 @@ def trained(comments: tuple[list[str], BoolArray]) -> TransformerClassifier:
     """The tiny model after it has learnt that `happy` means joy, `angry` anger and `sad` sadness."""
     from goemo_cli.core.settings import ModelSettings
     from goemo_cli.ml.models.tiny import build_tiny
-    from goemo_cli.ml.training.seeding import seed_everything
+    from goemo_cli.ml.training.loop import seed_everything
 
     texts, y_true = comments
     seed_everything(0)

@@ -10,8 +10,17 @@ from sklearn import metrics
 
 from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.settings import LossName, TrainingSettings
-from goemo_cli.ml.training.loop import Epoch, Examples, Fact, Step, Stopped, fit, steps_per_epoch, val_scores
-from goemo_cli.ml.training.seeding import seed_everything
+from goemo_cli.ml.training.loop import (
+    Epoch,
+    Examples,
+    Fact,
+    Step,
+    Stopped,
+    fit,
+    seed_everything,
+    steps_per_epoch,
+    val_scores,
+)
 
 CPU = torch.device("cpu")
 
@@ -44,9 +53,9 @@ def weights(classifier: Any) -> torch.Tensor:
 def test_it_learns_32_comments_by_heart(run):
     facts, _ = run(epochs=60)
     epochs = of_kind(facts, Epoch)
-    assert epochs[-1].train_loss < 0.2 * epochs[0].train_loss
-    assert epochs[-1].val_loss < 0.2 * epochs[0].val_loss
-    assert epochs[-1].val_f1_macro == 1.0
+    assert epochs[-1].scores.train_loss < 0.2 * epochs[0].scores.train_loss
+    assert epochs[-1].scores.val_loss < 0.2 * epochs[0].scores.val_loss
+    assert epochs[-1].scores.val_f1_macro == 1.0
 
 
 def test_every_step_and_epoch_is_a_fact_in_order(run):
@@ -55,16 +64,18 @@ def test_every_step_and_epoch_is_a_fact_in_order(run):
     assert [type(fact) for fact in facts] == [Step, Step, Step, Epoch] * 2
     assert [fact.step for fact in of_kind(facts, Step)] == [1, 2, 3, 4, 5, 6]
     assert sorted(fact.comments for fact in of_kind(facts, Step)[:3]) == [8, 12, 12]
-    assert [epoch.epoch for epoch in of_kind(facts, Epoch)] == [1, 2]
+    assert [epoch.scores.epoch for epoch in of_kind(facts, Epoch)] == [1, 2]
 
 
 def test_an_epochs_numbers_are_those_of_its_steps(run):
     facts, _ = run(epochs=1, batch_size=12, warmup=0)
     steps, (epoch,) = of_kind(facts, Step), of_kind(facts, Epoch)
-    assert epoch.train_loss == pytest.approx(sum(step.loss * step.comments for step in steps) / 32)
-    assert epoch.grad_norm == pytest.approx(np.mean([step.grad_norm for step in steps]))
-    assert epoch.learning_rate == steps[-1].learning_rate == pytest.approx(1e-3)  # a third of the way is left
-    assert epoch.samples_per_second == pytest.approx(32 / epoch.epoch_seconds)
+    assert epoch.scores.train_loss == pytest.approx(sum(step.loss * step.comments for step in steps) / 32)
+    assert epoch.scores.grad_norm == pytest.approx(np.mean([step.grad_norm for step in steps]))
+    assert (
+        epoch.scores.learning_rate == steps[-1].learning_rate == pytest.approx(1e-3)
+    )  # a third of the way is left
+    assert epoch.scores.samples_per_second == pytest.approx(32 / epoch.scores.epoch_seconds)
 
 
 def test_an_epochs_scores_are_those_of_its_model(run, comments):
@@ -72,9 +83,9 @@ def test_an_epochs_scores_are_those_of_its_model(run, comments):
     (epoch,) = of_kind(facts, Epoch)
     assert np.array_equal(epoch.classifier.predict_proba(comments[0]), epoch.val_prob)
     assert epoch.classifier.model is classifier.model
-    assert {name: getattr(epoch, name) for name in val_scores(comments[1], epoch.val_prob)} == val_scores(
-        comments[1], epoch.val_prob
-    )
+    assert {
+        name: getattr(epoch.scores, name) for name in val_scores(comments[1], epoch.val_prob)
+    } == val_scores(comments[1], epoch.val_prob)
 
 
 def test_val_scores_are_scikit_learns_at_the_papers_threshold():
@@ -165,7 +176,7 @@ def test_early_stopping_says_where_and_at_what(run):
     (stopped,) = of_kind(facts, Stopped)
     assert facts[-1] is stopped
     assert (stopped.epoch, stopped.best_epoch) == (3, 1)
-    assert stopped.best_value == of_kind(facts, Epoch)[0].val_loss
+    assert stopped.best_value == of_kind(facts, Epoch)[0].scores.val_loss
 
 
 def test_the_last_epoch_is_no_early_stop(run):
@@ -178,7 +189,7 @@ def test_the_last_epoch_is_no_early_stop(run):
 def test_the_last_epoch_marked_best_is_the_best_of_all(run, metric: str):
     facts, _ = run(epochs=6, lr=2e-2, early_stopping={"metric": metric, "patience": None})
     epochs = of_kind(facts, Epoch)
-    values = [getattr(epoch, metric) * (-1 if metric == "val_loss" else 1) for epoch in epochs]
+    values = [getattr(epoch.scores, metric) * (-1 if metric == "val_loss" else 1) for epoch in epochs]
     assert [epoch.is_best for epoch in epochs] == [
         value > max(values[:at], default=float("-inf")) for at, value in enumerate(values)
     ]
@@ -190,7 +201,7 @@ def test_the_average_of_the_weights_is_what_is_scored(run, comments):
     assert last.classifier.model is not classifier.model
     assert np.array_equal(last.classifier.predict_proba(comments[0]), last.val_prob)
     assert not np.array_equal(classifier.predict_proba(comments[0]), last.val_prob)
-    assert last.val_loss < of_kind(facts, Epoch)[0].val_loss
+    assert last.scores.val_loss < of_kind(facts, Epoch)[0].scores.val_loss
 
 
 def test_a_run_of_few_steps_with_an_average_scores_weights_that_have_learnt(run, make_tiny, comments):
@@ -215,14 +226,14 @@ def test_the_model_ends_up_with_all_parameters_and_no_gradients(run):
 def test_every_loss_falls(run, loss: str):
     facts, _ = run(epochs=25, loss=loss)
     epochs = of_kind(facts, Epoch)
-    assert epochs[-1].train_loss < 0.75 * epochs[0].train_loss
+    assert epochs[-1].scores.train_loss < 0.75 * epochs[0].scores.train_loss
 
 
 def test_bf16_trains_fp32_weights_and_is_scored_in_fp32(run):
     facts, classifier = run(epochs=2, precision="bf16")
     assert {parameter.dtype for parameter in classifier.model.parameters()} == {torch.float32}
     assert of_kind(facts, Epoch)[-1].val_prob.dtype == np.float32
-    assert of_kind(facts, Epoch)[-1].train_loss < of_kind(facts, Epoch)[0].train_loss
+    assert of_kind(facts, Epoch)[-1].scores.train_loss < of_kind(facts, Epoch)[0].scores.train_loss
 
 
 def test_facts_cannot_be_changed(run):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from goemo_cli.ml.models.packed_linear import WORTH_PACKING, packed_linears
+from goemo_cli.ml.models.cpu import WORTH_PACKING, packed_linears
 
 
 def model() -> nn.Sequential:

@@ -22,7 +22,7 @@ from goemo_cli.ml.models.folders import open_checkpoint
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.models.weight_safety import require_sound_weights
 from goemo_cli.ml.training.batches import encode, unknown_share
-from goemo_cli.services.training.fitting import encode_examples, start_model
+from goemo_cli.services.training.build import encode_examples, start_model
 
 LABELS = ("joy", "anger", "sadness")
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"

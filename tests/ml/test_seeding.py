@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from goemo_cli.ml.training.seeding import seed_everything
+from goemo_cli.ml.training.loop import seed_everything
 
 
 def draws() -> tuple[float, float, float]:

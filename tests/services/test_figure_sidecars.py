@@ -29,7 +29,7 @@ def tfidf(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     config = TrainConfig.from_layers(
         ("test", {"model": {"name": "tfidf"}, "data": {"name": "sample", "max_train_samples": 300}})
     )
-    return train(config, layout=Layout(tmp_path_factory.mktemp("tfidf"))).checkpoint
+    return train(config, layout=Layout(tmp_path_factory.mktemp("tfidf")))
 
 
 @pytest.fixture

@@ -57,7 +57,7 @@ ODD_LABELS = (
 def run_of(root: Path, model: str, **sections: dict[str, Any]) -> Checkpoint:
     settings = {"model": {"name": model}, "data": {"name": "sample"}} | sections
     config = TrainConfig.from_layers((model, catalogue()[model].defaults), ("test", settings))
-    return train(config, layout=Layout(root)).checkpoint
+    return train(config, layout=Layout(root))
 
 
 @pytest.fixture(scope="module")

@@ -20,7 +20,7 @@ from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.training.settings import model_folder, resolve_settings
-from goemo_cli.services.training.train import TrainResult, train
+from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 from tests.generated_texts import german_emotions, write_rows
 
@@ -31,7 +31,7 @@ def settings(model: str, layout: Layout, *overrides: str, data: str = "german.cs
 
 
 @pytest.fixture(scope="module")
-def parent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, TrainResult]:
+def parent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Checkpoint]:
     """A root with German texts and a run on them, trained on length 24."""
     layout = Layout(tmp_path_factory.mktemp("fine_tuning"))
     rows = german_emotions(300)
@@ -42,7 +42,7 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, TrainResul
 
 
 @pytest.fixture(scope="module")
-def child(parent: tuple[Layout, TrainResult]) -> tuple[TrainResult, list[Event]]:
+def child(parent: tuple[Layout, Checkpoint]) -> tuple[Checkpoint, list[Event]]:
     """The same run trained on at a rate that changes nothing."""
     layout, _ = parent
     said: list[Event] = []
@@ -50,57 +50,57 @@ def child(parent: tuple[Layout, TrainResult]) -> tuple[TrainResult, list[Event]]
 
 
 def test_with_the_same_labels_training_goes_on(
-    parent: tuple[Layout, TrainResult], child: tuple[TrainResult, list[Event]]
+    parent: tuple[Layout, Checkpoint], child: tuple[Checkpoint, list[Event]]
 ):
     layout, first = parent
     second, said = child
     before, after = (read_predictions(layout.split_predictions(one.run, "test")) for one in (first, second))
     np.testing.assert_allclose(after.y_prob, before.y_prob, atol=1e-6)
     assert Info("Classifier: 11 of 11 label heads reused") in said
-    assert second.checkpoint.config.model.max_length == 24
+    assert second.config.model.max_length == 24
 
 
 def test_the_run_is_named_after_the_model_and_records_its_parent(
-    parent: tuple[Layout, TrainResult], child: tuple[TrainResult, list[Event]]
+    parent: tuple[Layout, Checkpoint], child: tuple[Checkpoint, list[Event]]
 ):
     layout, first = parent
     second, _ = child
-    assert (second.run.model, second.checkpoint.path.parent.name) == ("tiny", "tiny")
-    weights = first.checkpoint.manifest_json["files"]["model.safetensors"]["sha256"]
+    assert (second.run.model, second.path.parent.name) == ("tiny", "tiny")
+    weights = first.manifest.files["model.safetensors"].sha256
     base = {"kind": "transformer", "id": str(first.run), "revision": None, "sha256": weights, "origin": "run"}
-    assert second.metrics["base_model"] == second.checkpoint.manifest_json["parents"]["base_model"] == base
+    assert second.metrics.base_model == second.manifest.parents.base_model == base
     assert validate_artifacts(layout).ok
 
 
 def test_lineage_shows_parent_and_child(
-    parent: tuple[Layout, TrainResult], child: tuple[TrainResult, list[Event]]
+    parent: tuple[Layout, Checkpoint], child: tuple[Checkpoint, list[Event]]
 ):
     layout, first = parent
-    up = trace_lineage(child[0].checkpoint, layout=layout)
-    down = trace_lineage(first.checkpoint, layout=layout)
+    up = trace_lineage(child[0], layout=layout)
+    down = trace_lineage(first, layout=layout)
     assert [node.name for node in up.nodes if node.kind == "parent run"] == [str(first.run)]
     assert [node.name for node in down.nodes if node.kind == "child run"] == [str(child[0].run)]
     assert up.faulty == down.faulty == ()
 
 
-def test_its_config_repeats_it(parent: tuple[Layout, TrainResult], child: tuple[TrainResult, list[Event]]):
+def test_its_config_repeats_it(parent: tuple[Layout, Checkpoint], child: tuple[Checkpoint, list[Event]]):
     """@tiny means another run by then, so the folder is what is written."""
-    config = child[0].checkpoint.config
-    assert Path(config.model.name) == parent[1].checkpoint.path
-    assert TrainConfig.from_file(child[0].checkpoint.path / "train_config.yaml") == config
+    config = child[0].config
+    assert Path(config.model.name) == parent[1].path
+    assert TrainConfig.from_file(child[0].path / "train_config.yaml") == config
 
 
-def test_labels_in_common_go_on_and_others_are_new(parent: tuple[Layout, TrainResult]):
+def test_labels_in_common_go_on_and_others_are_new(parent: tuple[Layout, Checkpoint]):
     layout, first = parent
     said: list[Event] = []
     config = settings(str(first.run), layout, data="other.csv")
     result = train(config, layout=layout, on_event=said.append)
-    assert "Stolz" in result.checkpoint.labels
+    assert "Stolz" in result.labels
     assert Info("Classifier: 10 of 11 label heads reused, new: Stolz") in said
-    assert trace_lineage(result.checkpoint, layout=layout).faulty == ()  # other data is no fault of a parent
+    assert trace_lineage(result, layout=layout).faulty == ()  # other data is no fault of a parent
 
 
-def test_what_cannot_be_trained_on_is_refused(parent: tuple[Layout, TrainResult], tmp_path: Path):
+def test_what_cannot_be_trained_on_is_refused(parent: tuple[Layout, Checkpoint], tmp_path: Path):
     layout, _ = parent
     with pytest.raises(RunNotFoundError, match="did you mean '@tiny'"):
         model_folder("@tinny", layout)
@@ -108,7 +108,7 @@ def test_what_cannot_be_trained_on_is_refused(parent: tuple[Layout, TrainResult]
         model_folder("tiny-20200101-000000", layout)
     with pytest.raises(ModelNotFoundError, match="did you mean 'minilm'"):
         settings("minilmm", layout)
-    tfidf = train(settings("tfidf", layout), layout=Layout(tmp_path)).checkpoint
+    tfidf = train(settings("tfidf", layout), layout=Layout(tmp_path))
     with pytest.raises(SettingError, match="only transformers can be trained on"):
         settings(str(tfidf.path), layout)
     (layout.models / "tiny" / "tiny-20200101-000000").mkdir()
@@ -116,10 +116,10 @@ def test_what_cannot_be_trained_on_is_refused(parent: tuple[Layout, TrainResult]
         model_folder("tiny-20200101-000000", layout)
 
 
-def test_damaged_weights_are_refused(parent: tuple[Layout, TrainResult], tmp_path: Path):
+def test_damaged_weights_are_refused(parent: tuple[Layout, Checkpoint], tmp_path: Path):
     layout, first = parent
-    folder = tmp_path / first.checkpoint.path.name
-    shutil.copytree(first.checkpoint.path, folder)
+    folder = tmp_path / first.path.name
+    shutil.copytree(first.path, folder)
     weights = folder / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"x")
     assert Checkpoint.open(folder).run == first.run

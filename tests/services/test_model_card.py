@@ -32,7 +32,7 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     data = {"name": "sample", "max_train_samples": 64}
     settings = {"model": {"name": "tiny"}, "data": data, "training": {"epochs": 1}}
     layout = Layout(tmp_path_factory.mktemp("root"))
-    return train(TrainConfig.from_layers(("test", settings)), layout=layout).checkpoint
+    return train(TrainConfig.from_layers(("test", settings)), layout=layout)
 
 
 def card_of(checkpoint: Checkpoint, **changed: Any) -> str:

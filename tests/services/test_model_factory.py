@@ -10,6 +10,7 @@ import pytest
 
 import goemo_cli
 from goemo_cli.core.catalogue import catalogue
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
     ModelNotFoundError,
     NoRunError,
@@ -22,7 +23,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.training.model_factory import CreatedModel, create_model, model_names
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.train import TrainResult, train
+from goemo_cli.services.training.train import train
 from goemo_cli.tracking import LoggerConfig, TrackingWarning
 
 
@@ -32,7 +33,7 @@ def model() -> CreatedModel:
 
 
 @pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TrainResult]:
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint]:
     root = tmp_path_factory.mktemp("factory")
     flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 1}
     return root, train(resolve_settings(None, flags), layout=Layout(root))
@@ -59,13 +60,13 @@ def test_the_names_are_those_of_the_catalogue_that_are_transformers():
 
 
 @pytest.mark.parametrize("reference", ["@latest", "@tiny", "NAME", "FOLDER"])
-def test_a_run_is_a_model_that_goes_on(run: tuple[Path, TrainResult], reference: str):
+def test_a_run_is_a_model_that_goes_on(run: tuple[Path, Checkpoint], reference: str):
     root, result = run
-    named = {"NAME": str(result.run), "FOLDER": str(result.checkpoint.path)}.get(reference, reference)
+    named = {"NAME": str(result.run), "FOLDER": str(result.path)}.get(reference, reference)
     said: list[Event] = []
     model = create_model(named, root=root, on_event=said.append)
     assert (model.name, model.base["id"], model.base["origin"]) == ("tiny", str(result.run), "run")
-    assert model.continued == result.checkpoint.labels
+    assert model.continued == result.labels
     assert Info("Classifier: 28 of 28 label heads reused") in said
 
 

@@ -256,7 +256,7 @@ def test_leaks_are_counted_as_by_hand() -> None:
 def test_the_papers_scores_are_shown_for_its_own_test_comments_alone(tmp_path: Path) -> None:
     config = TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": {"name": "sample"}}))
     layout = Layout(tmp_path)
-    checkpoint = train(config, layout=layout).checkpoint
+    checkpoint = train(config, layout=layout)
     own = page_of(gather([RunData(checkpoint, layout)]))
     assert "Coarser emotions" in own
     assert "paper" not in re.sub(r"<(script|style).*?</\1>", "", own, flags=re.DOTALL)

@@ -36,7 +36,7 @@ SEVERAL = ("08", "09", "20")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Checkpoint]:
     """Two tfidf runs of one root, on other parts of the sample's train split."""
     layout = Layout(tmp_path_factory.mktemp("runs"))
-    return [train(config_of(limit), layout=layout).checkpoint for limit in (None, 300)]
+    return [train(config_of(limit), layout=layout) for limit in (None, 300)]
 
 
 def config_of(limit: int | None) -> TrainConfig:

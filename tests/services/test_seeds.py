@@ -12,9 +12,9 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.training.multiseed import multiseed_rows
 from goemo_cli.services.training.seeds import SeedsResult, train_seeds
 from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.tracking.base import Tracker
 
@@ -33,7 +33,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SeedsResult
 
 def test_each_seed_is_a_run_of_its_own(group: tuple[Layout, SeedsResult]) -> None:
     _, result = group
-    assert [run.metrics["seed"] for run in result.runs] == [5, 6, 7]
+    assert [run.metrics.seed for run in result.runs] == [5, 6, 7]
     assert len({str(run.run) for run in result.runs}) == 3
 
 
@@ -45,8 +45,8 @@ def test_the_ensemble_is_the_mean_and_is_scored_like_any_model(group: tuple[Layo
         members = [read_predictions(layout.split_predictions(run.run, split)).y_prob for run in result.runs]
         mean = read_predictions(layout.split_predictions(ensemble.run, split)).y_prob
         assert mean == pytest.approx(np.mean(np.array(members, dtype=np.float64), axis=0), abs=1e-7)
-    assert 0 <= ensemble.metrics_json["test"]["per_label"]["f1_macro"] <= 1
-    assert ensemble.manifest_json["parents"]["members"] == [str(run.run) for run in result.runs]
+    assert 0 <= ensemble.metrics.test.per_label.f1_macro <= 1
+    assert ensemble.manifest.parents.members == [str(run.run) for run in result.runs]
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])
 
@@ -64,12 +64,12 @@ def test_the_summary_says_mean_and_spread_of_every_score(group: tuple[Layout, Se
     _, result = group
     with result.summary.open(newline="") as file:
         rows = {row["metric"]: row for row in csv.DictReader(file)}
-    values = [run.metrics["test"]["auc_micro"] for run in result.runs]
+    values = [run.metrics.test.auc_micro or 0.0 for run in result.runs]
     row = rows["test/auc_micro"]
     assert float(row["mean"]) == pytest.approx(statistics.mean(values))
     assert float(row["sd"]) == pytest.approx(np.std(values, ddof=1))
     assert (float(row["min"]), float(row["max"])) == (min(values), max(values))
-    assert float(row["ensemble"]) == result.ensemble.metrics_json["test"]["auc_micro"]
+    assert float(row["ensemble"]) == result.ensemble.metrics.test.auc_micro
     assert row["group"] == str(result.ensemble.run)
     assert {"val/f1_macro", "test/f1_macro", "test/lrap"} <= set(rows)
 
@@ -83,7 +83,7 @@ def test_a_group_without_one_of_its_members_is_left_out(group: tuple[Layout, See
 
 def test_an_ensemble_without_a_member_says_which(group: tuple[Layout, SeedsResult], tmp_path) -> None:
     layout, result = group
-    folder = result.runs[2].checkpoint.path
+    folder = result.runs[2].path
     hidden = folder.rename(tmp_path / "hidden")
     try:
         with pytest.raises(CheckpointNotFoundError, match=folder.name):

@@ -19,7 +19,7 @@ import yaml
 from optuna.trial import TrialState
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents import EpochScores, Headline
 from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, TrainingFailedError
 from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_json
@@ -36,7 +36,7 @@ from goemo_cli.services.sweep.sweep_file import EarlyTerminate, SweepFile, parse
 from goemo_cli.services.sweep.translation import suggest
 from goemo_cli.services.sweep.wandb_file import wandb_text
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.tracking import epoch_values
+from goemo_cli.services.training.tracker_results import epoch_values
 from tests.waiting import GUARD_SECONDS, wait_for
 
 FIXED = {
@@ -391,9 +391,10 @@ def test_a_combined_score_is_logged_by_the_runs_that_wandb_starts(tmp_path: Path
     [argument] = [part for part in content["command"] if part.startswith("logging.combined_score=")]
     settings = resolve_settings(None, dotted_overrides([argument, "training.early_stopping.patience=None"]))
     assert settings.training.early_stopping.patience is None  # as W&B's agents write it
-    history = {**dict.fromkeys(HISTORY_KEYS), "val_loss": 0.5, "val_auc_micro": 0.75}
-    assert epoch_values(history, settings.logging.combined_score)["combined_score"] == 2 * 0.75 - 0.5 * 0.5
-    assert "combined_score" not in epoch_values(dict.fromkeys(HISTORY_KEYS), settings.logging.combined_score)
+    values = {**dict.fromkeys(HISTORY_KEYS, 0.25), "epoch": 1, "val_loss": 0.5, "val_auc_micro": 0.75}
+    scores = EpochScores.model_validate(values)
+    assert epoch_values(scores, settings.logging.combined_score)["combined_score"] == 2 * 0.75 - 0.5 * 0.5
+    assert "combined_score" not in epoch_values(scores)
     with pytest.raises(SettingError, match="W&B cannot search for latency_ms"):
         wandb_text(file(metric=combined, combined_score={"val_loss": -1, "latency_ms": -1}))
 

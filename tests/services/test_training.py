@@ -24,7 +24,7 @@ from goemo_cli.core.settings import LossName, TrainConfig
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.train import TrainResult, train
+from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 from tests.metrics_documents import change_metrics
 
@@ -36,13 +36,13 @@ def settings(model: str, *overrides: str, **flags: object) -> TrainConfig:
 @pytest.fixture(scope="module", params=["tiny", "tfidf"])
 def finished(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Layout, TrainResult]:
+) -> tuple[Layout, Checkpoint]:
     """A finished run of each kind of model, with its root."""
     layout = Layout(tmp_path_factory.mktemp(request.param))
     return layout, train(settings(request.param, "data.max_train_samples=300"), layout=layout)
 
 
-def test_a_run_writes_every_file_of_the_contract(finished: tuple[Layout, TrainResult]) -> None:
+def test_a_run_writes_every_file_of_the_contract(finished: tuple[Layout, Checkpoint]) -> None:
     layout, result = finished
     run, family = str(result.run), result.run.model
     stem = f"{family}_{result.run.stamp}"
@@ -55,7 +55,7 @@ def test_a_run_writes_every_file_of_the_contract(finished: tuple[Layout, TrainRe
         layout.predictions / f"val_predictions_{stem}.csv",
         *(
             layout.predictions / f"val_epoch{at}_predictions_{stem}.csv"
-            for at in range(1, len(result.metrics["history"]) + 1)
+            for at in range(1, len(result.metrics.history) + 1)
         ),
         layout.stats / f"per_class_metrics_{stem}.csv",
         layout.stats / f"test_metrics_{family}.json",
@@ -65,7 +65,7 @@ def test_a_run_writes_every_file_of_the_contract(finished: tuple[Layout, TrainRe
     assert [path for path in expected if not path.is_file()] == []
 
 
-def test_a_finished_run_validates(finished: tuple[Layout, TrainResult]) -> None:
+def test_a_finished_run_validates(finished: tuple[Layout, Checkpoint]) -> None:
     report = validate_artifacts(finished[0])
     assert report.problems == []
     assert report.warnings == []
@@ -73,60 +73,59 @@ def test_a_finished_run_validates(finished: tuple[Layout, TrainResult]) -> None:
 
 
 def test_exports_repeat_what_training_wrote_to_the_byte(
-    finished: tuple[Layout, TrainResult], tmp_path: Path
+    finished: tuple[Layout, Checkpoint], tmp_path: Path
 ) -> None:
     layout, result = finished
-    exported = export_predictions(result.checkpoint, layout=layout, splits=("test", "val"), output=tmp_path)
+    exported = export_predictions(result, layout=layout, splits=("test", "val"), output=tmp_path)
     for split, path in exported.paths.items():
         assert path.read_bytes() == layout.split_predictions(result.run, split).read_bytes()
     table = layout.per_class_metrics(result.run).read_bytes()
-    again = metrics_of_checkpoint(result.checkpoint, layout=layout, output=tmp_path / "a.csv")
+    again = metrics_of_checkpoint(result, layout=layout, output=tmp_path / "a.csv")
     assert again.path.read_bytes() == table
-    from_file = metrics_of_predictions(result.predictions, layout=layout, output=tmp_path / "b.csv")
+    from_file = metrics_of_predictions(
+        layout.split_predictions(result.run, "test"), layout=layout, output=tmp_path / "b.csv"
+    )
     assert from_file.path.read_bytes() == table
 
 
-def test_a_threshold_override_decides_the_labels(
-    finished: tuple[Layout, TrainResult], tmp_path: Path
-) -> None:
+def test_a_threshold_override_decides_the_labels(finished: tuple[Layout, Checkpoint], tmp_path: Path) -> None:
     layout, result = finished
     said: list[Event] = []
     exported = export_predictions(
-        result.checkpoint, layout=layout, threshold=0.05, output=tmp_path, on_event=said.append
+        result, layout=layout, threshold=0.05, output=tmp_path, on_event=said.append
     )
     predictions = read_predictions(exported.paths["test"])
     np.testing.assert_array_equal(predictions.y_pred, predictions.y_prob.astype(np.float64) >= 0.05)
     assert any("0.05" in str(event) for event in said)
 
 
-def test_the_written_config_repeats_the_run(finished: tuple[Layout, TrainResult], tmp_path: Path) -> None:
-    _, result = finished
-    again = train(
-        TrainConfig.from_file(result.checkpoint.path / "train_config.yaml"), layout=Layout(tmp_path)
-    )
-    assert again.predictions.read_bytes() == result.predictions.read_bytes()
-    assert again.metrics["test"] == result.metrics["test"]
-
-
-def test_best_epoch_predictions_are_the_final_val_predictions(finished: tuple[Layout, TrainResult]) -> None:
+def test_the_written_config_repeats_the_run(finished: tuple[Layout, Checkpoint], tmp_path: Path) -> None:
     layout, result = finished
-    best = read_predictions(layout.epoch_predictions(result.run, result.metrics["best_epoch"]))
+    again = train(TrainConfig.from_file(result.path / "train_config.yaml"), layout=Layout(tmp_path))
+    repeated = Layout(tmp_path).split_predictions(again.run, "test")
+    assert repeated.read_bytes() == layout.split_predictions(result.run, "test").read_bytes()
+    assert again.metrics.test == result.metrics.test
+
+
+def test_best_epoch_predictions_are_the_final_val_predictions(finished: tuple[Layout, Checkpoint]) -> None:
+    layout, result = finished
+    best = read_predictions(layout.epoch_predictions(result.run, result.metrics.best_epoch or 0))
     final = read_predictions(layout.split_predictions(result.run, "val"))
     np.testing.assert_array_equal(best.y_prob, final.y_prob)
 
 
-def test_metrics_hold_no_nan_and_the_card_shows_their_numbers(finished: tuple[Layout, TrainResult]) -> None:
+def test_metrics_hold_no_nan_and_the_card_shows_their_numbers(finished: tuple[Layout, Checkpoint]) -> None:
     _, result = finished
-    text = (result.checkpoint.path / "metrics.json").read_text(encoding="utf-8")
+    text = (result.path / "metrics.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=lambda name: pytest.fail(name))
-    card = (result.checkpoint.path / "README.md").read_text(encoding="utf-8")
+    card = (result.path / "README.md").read_text(encoding="utf-8")
     for rule in ("fixed_0.5", "fixed_0.3", "global", "per_label"):
-        assert f"{result.metrics['test'][rule]['f1_macro']:.3f} (" in card
+        assert f"{result.metrics.test.rule(rule).f1_macro:.3f} (" in card
 
 
-def test_scoring_on_other_data_is_refused(finished: tuple[Layout, TrainResult], tmp_path: Path) -> None:
+def test_scoring_on_other_data_is_refused(finished: tuple[Layout, Checkpoint], tmp_path: Path) -> None:
     layout, result = finished
-    odd = Checkpoint(result.checkpoint.path, result.run, result.checkpoint.manifest)
+    odd = Checkpoint(result.path, result.run, result.manifest)
     change_metrics(odd, lambda it: it["data"]["split_sha256"].update(test="0" * 64))
     with pytest.raises(DataError, match="test split is not the one"):
         export_predictions(odd, layout=layout, output=tmp_path)
@@ -147,7 +146,7 @@ answers = pipeline("text-classification", model=folder, top_k=None)(["thank you 
 print(len(answers), max(answer["score"] for answer in answers) <= 1)
 """
     done = subprocess.run(
-        [sys.executable, "-c", program, str(result.checkpoint.path)],
+        [sys.executable, "-c", program, str(result.path)],
         capture_output=True,
         text=True,
         check=False,
@@ -164,8 +163,11 @@ def test_two_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
         for seed in (1, 1, 2)
     )
     assert len({first.run, again.run, other.run}) == 3
-    assert first.predictions.read_bytes() == again.predictions.read_bytes()
-    assert first.predictions.read_bytes() != other.predictions.read_bytes()
+    predictions = [
+        Layout(tmp_path).split_predictions(result.run, "test").read_bytes()
+        for result in (first, again, other)
+    ]
+    assert predictions[0] == predictions[1] != predictions[2]
 
 
 def test_an_absurd_learning_rate_fails_at_its_step_and_leaves_no_run(tmp_path: Path) -> None:
@@ -219,7 +221,7 @@ def test_early_stopping_and_events(tmp_path: Path) -> None:
     epochs = [event for event in said if isinstance(event, EpochEnded)]
     assert len(epochs) == 2
     assert [event.is_best for event in epochs] == [True, False]
-    assert result.metrics["best_epoch"] == 1
+    assert result.metrics.best_epoch == 1
 
 
 @pytest.mark.slow
@@ -228,16 +230,16 @@ def test_weights_can_be_one_file_only(tmp_path: Path, weights: str) -> None:
     layout = Layout(tmp_path)
     config = settings("tiny", "data.max_train_samples=64", "training.epochs=1", f"output.weights={weights}")
     result = train(config, layout=layout)
-    files = {path.name for path in result.checkpoint.path.iterdir()} & {
+    files = {path.name for path in result.path.iterdir()} & {
         "pytorch_model.bin",
         "model.safetensors",
     }
     assert files == {"pytorch_model.bin" if weights == "bin" else "model.safetensors"}
-    assert export_predictions(result.checkpoint, layout=layout, output=tmp_path).rows["test"] == 309
+    assert export_predictions(result, layout=layout, output=tmp_path).rows["test"] == 309
     assert validate_artifacts(layout).ok
 
 
 @pytest.mark.parametrize("loss", get_args(LossName)[1:])
 def test_every_loss_trains(tmp_path: Path, loss: str) -> None:
     config = settings("tiny", "data.max_train_samples=64", "training.epochs=1", f"training.loss={loss}")
-    assert train(config, layout=Layout(tmp_path)).metrics["history"][0]["train_loss"] > 0
+    assert train(config, layout=Layout(tmp_path)).metrics.history[0].train_loss > 0

@@ -52,10 +52,10 @@ def test_everything_that_follows_from_thresholds_follows(run: Checkpoint, layout
     assert set(test.y_pred.sum(axis=1).tolist()) <= {1, 2}
     assert np.array_equal(test.y_pred, again.thresholds.decide(test.y_prob))
     expected = f1_score(test.y_true, test.y_pred, average="macro", zero_division=0)
-    assert again.metrics_json["test"]["per_label"]["f1_macro"] == pytest.approx(expected, abs=1e-12)
+    assert again.metrics.test.per_label.f1_macro == pytest.approx(expected, abs=1e-12)
     assert again.manifest_json["headline"]["test"]["f1_macro"] == pytest.approx(expected, abs=1e-12)
-    assert result.test == again.metrics_json["test"]
-    assert again.metrics_json["history"] == run.metrics_json["history"]
+    assert result.test == again.metrics.test
+    assert again.metrics.history == run.metrics.history
     assert again.manifest_json["parents"] == run.manifest_json["parents"]
     assert (run.path / "tfidf.safetensors").read_bytes() == weights
     report = validate_artifacts(layout)

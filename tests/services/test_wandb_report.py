@@ -11,14 +11,14 @@ import pytest
 
 from goemo_cli.core.errors import MissingPackageError, NotFoundError, RemoteError
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training.tracking import epoch_values, logged_settings, test_values
+from goemo_cli.services.training.tracker_results import epoch_values, test_values
+from goemo_cli.services.training.tracking import logged_settings
 from goemo_cli.services.wandb.report import create_wandb_report, headline_table
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.wandb.reports import ON_TEST, PER_EPOCH
 from tests.conftest import REPOSITORY
-from tests.synthetic_runs import add_run, scores
+from tests.synthetic_runs import add_run
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server.reports import ReportServer
 
@@ -101,9 +101,10 @@ def test_the_report_holds_exactly_these_runs_with_their_scores(server: ReportSer
             assert x + w <= x2 or x2 + w2 <= x or y + h <= y2 or y2 + h2 <= y, "panels overlap"
 
 
-def test_the_panels_speak_of_metrics_that_training_logs() -> None:
-    assert set(PER_EPOCH) <= set(epoch_values(dict.fromkeys(HISTORY_KEYS, 0.5)))
-    assert set(ON_TEST) <= set(test_values({"test": scores(0.5), "threshold_rule": "per_label"}))
+def test_the_panels_show_metrics_that_training_logs(tmp_path: Path) -> None:
+    metrics = add_run(Layout(tmp_path), "tiny-20260101-000000").metrics
+    assert set(PER_EPOCH) <= set(epoch_values(metrics.history[0]))
+    assert set(ON_TEST) <= set(test_values(metrics))
 
 
 def test_a_run_that_is_not_on_wandb_is_named_with_the_way_there(server: ReportServer, tmp_path: Path) -> None:

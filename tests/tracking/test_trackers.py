@@ -1,7 +1,6 @@
 """Mirrors without a network: the journal, real event files, the real wandb SDK offline; none can hurt or change a run."""
 
 import base64
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import GoemoError, MissingPackageError, RemoteError
 from goemo_cli.core.events import EpochEnded, Event, Warning
 from goemo_cli.core.layout import Layout
@@ -16,7 +16,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker
-from goemo_cli.services.training.train import TrainResult, train
+from goemo_cli.services.training.train import train
 from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import (
@@ -42,7 +42,7 @@ def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: str = "s
     return resolve_settings(None, flags, overrides)
 
 
-def run(root: Path, *overrides: str, **choices: Any) -> tuple[TrainResult, list[str]]:
+def run(root: Path, *overrides: str, **choices: Any) -> tuple[Checkpoint, list[str]]:
     said: list[Event] = []
     settings, layout = config(*overrides, **choices), Layout(root)
     tracker = open_tracker(settings, layout=layout, on_event=said.append)
@@ -56,27 +56,27 @@ def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path) -> No
     result, warnings = run(tmp_path, "logging.wandb.log_every=1", "training.early_stopping.min_delta=0.9",
                            "training.early_stopping.patience=1", epochs=5)  # fmt: skip
     journal = read_journal(journal_path(Layout(tmp_path).journals, result.run))
-    history = result.metrics["history"]
+    history = result.metrics.history
     logged = [line for line in journal.lines if isinstance(line, LogLine)]
     assert warnings == []
-    assert result.metrics["wandb_run_id"] is None
+    assert result.metrics.wandb_run_id is None
     epochs = [line for line in logged if line.epoch]
-    assert [line.values["val/f1_macro"] for line in epochs] == [one["val_f1_macro"] for one in history]
+    assert [line.values["val/f1_macro"] for line in epochs] == [scores.val_f1_macro for scores in history]
     assert [line.step for line in epochs] == [2, 4]  # 64 comments in batches of 32
     steps = [line.step for line in logged if "step/loss" in line.values]
     assert steps == [1, 2, 3, 4]
     (stopped,) = (line for line in journal.lines if isinstance(line, EventLine))
-    mean = sum(one["epoch_seconds"] for one in history) / 2
+    mean = sum(scores.epoch_seconds for scores in history) / 2
     assert stopped.name == "early_stopping"
     assert stopped.values == {
-        "epoch": 2, "best_epoch": 1, "best_value": history[0]["val_f1_macro"], "epochs_saved": 3,
+        "epoch": 2, "best_epoch": 1, "best_value": history[0].val_f1_macro, "epochs_saved": 3,
         "seconds_saved": pytest.approx(3 * mean),
     }  # fmt: skip
-    assert journal.facts["data_facts"]["sha256"] == result.metrics["data"]["sha256"]
+    assert journal.facts["data_facts"]["sha256"] == result.metrics.data.sha256
     assert journal.facts["versions"]["torch"]
     assert journal.settings["training"]["seed"] == 0
     assert journal.summary["test/f1_joy"] == next(
-        row["f1_score"] for row in result.metrics["per_class"] if row["emotion"] == "joy"
+        row.f1_score for row in result.metrics.per_class if row.emotion == "joy"
     )
     assert {"best_epoch", "final_epoch", "total_training_time"} <= set(journal.summary)
     files = journal.files(tmp_path)
@@ -89,15 +89,13 @@ def test_a_model_that_is_fitted_at_once_has_embeddings_and_nothing_to_watch(tmp_
     asked = ("log_gradients", "watch_model", "log_embeddings")
     result, warnings = run(tmp_path, *(f"logging.wandb.{name}=true" for name in asked), model="tfidf")
     lines = read_journal(journal_path(Layout(tmp_path).journals, result.run)).lines
-    assert warnings == [
-        "a model that is fitted at once has no gradients or weights to watch; none are logged"
-    ]
+    assert warnings == ["tfidf has no gradients or weights to watch; none are logged"]
     assert not [line for line in lines if isinstance(line, HistogramsLine)]
     pictures = {line.name: line.png for line in lines if isinstance(line, PictureLine)}
     assert list(pictures) == ["label_confusion", "embedding_projection"]
     assert all(base64.b64decode(png).startswith(b"\x89PNG") for png in pictures.values())
     (embeddings,) = (line for line in lines if isinstance(line, TableLine) and line.chart == "projector")
-    assert len(embeddings.rows) == len(result.predictions.read_text(encoding="utf-8").splitlines()) - 1
+    assert len(embeddings.rows) == result.metrics.data.sizes.test
 
 
 def test_a_picture_that_cannot_be_drawn_costs_a_warning(tmp_path: Path) -> None:
@@ -145,23 +143,18 @@ def test_a_run_that_does_not_end_is_told_of_with_its_exit_code(tmp_path: Path, s
     assert read_journal(path).lines[-1] == FinishLine(kind="finish", summary={}, exit_code=codes[type(stop)])
 
 
-def same_results(one: TrainResult, other: TrainResult) -> bool:
+def same_results(one: Checkpoint, other: Checkpoint) -> bool:
     """Weights, predictions and scores are the same to the byte."""
-    weights = [
-        [
-            result.checkpoint.manifest_json["files"][name]["sha256"]
-            for name in ("model.safetensors", "pytorch_model.bin")
-        ]
-        for result in (one, other)
-    ]
-    scores = [
-        json.dumps([result.metrics[key] for key in ("val", "test", "per_class")]) for result in (one, other)
-    ]
-    return (
-        weights[0] == weights[1]
-        and scores[0] == scores[1]
-        and one.predictions.read_bytes() == other.predictions.read_bytes()
-    )
+
+    def results(run: Checkpoint) -> tuple[object, ...]:
+        files, metrics = run.manifest.files, run.metrics
+        return (
+            [files[name].sha256 for name in ("model.safetensors", "pytorch_model.bin")],
+            (metrics.val, metrics.test, metrics.per_class),
+            [digest for path, digest in run.manifest.outputs.items() if "predictions" in path],
+        )
+
+    return results(one) == results(other)
 
 
 class _Failing(Tracker):
@@ -209,8 +202,8 @@ def test_a_missing_package_costs_a_warning_or_where_it_is_required_the_run(
     tracker = open_tracker(config("logging.wandb.enabled=true"), layout=Layout(), on_event=said.append)
     assert said == [
         Warning(
-            "--wandb needs the package wandb: pip install 'goemo[wandb]'; going on without, and "
-            "`goemo sync RUN` mirrors the run later"
+            "--wandb needs the package wandb: pip install 'goemo[wandb]'; the run continues without W&B, and "
+            "`goemo sync RUN` sends it later"
         )
     ]
     assert isinstance(tracker, GuardedTrackers)

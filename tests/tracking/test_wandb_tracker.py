@@ -27,10 +27,10 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.ml.models.embedding import embed
-from goemo_cli.ml.training.seeding import seed_everything
-from goemo_cli.services.training.fitting import prepare
+from goemo_cli.ml.training.loop import seed_everything
+from goemo_cli.services.training.build import build_model, pick_hardware
 from goemo_cli.services.training.tracking import logged_settings, open_tracker
-from goemo_cli.services.training.train import TrainResult, train, training_data
+from goemo_cli.services.training.train import train, training_data
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking.journal import JournalTracker, journal_path
 from goemo_cli.tracking.wandb import process as wandb_process
@@ -65,7 +65,7 @@ class Said:
         return [one.message for one in self.events if isinstance(one, Info)]
 
 
-def run(root: Path, *overrides: str, on_epoch: Any = lambda: None) -> tuple[TrainResult, Said]:
+def run(root: Path, *overrides: str, on_epoch: Any = lambda: None) -> tuple[Checkpoint, Said]:
     settings, layout, said = config(*overrides), Layout(root), Said([])
 
     def on_event(event: Event) -> None:
@@ -101,7 +101,7 @@ def mirror_briefly(
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
+def plain(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """The run without any mirror."""
     return run(tmp_path_factory.mktemp("plain"))[0]
 
@@ -110,15 +110,15 @@ def plain(tmp_path_factory: pytest.TempPathFactory) -> TrainResult:
 class Mirrored:
     server: WandbServer
     layout: Layout
-    result: TrainResult
+    result: Checkpoint
     said: Said
 
     @property
     def path(self) -> str:
-        return f"tester/emotions/{self.result.metrics['wandb_run_id']}"
+        return f"tester/emotions/{self.result.metrics.wandb_run_id}"
 
     def artifact(self, what: str) -> Any:
-        return self.server.artifacts[f"tester/emotions/tiny-{what}-{self.result.metrics['wandb_run_id']}"]
+        return self.server.artifacts[f"tester/emotions/tiny-{what}-{self.result.metrics.wandb_run_id}"]
 
 
 @pytest.fixture(scope="module")
@@ -154,12 +154,13 @@ def event_files(mirrored: Mirrored) -> Any:
 
 def first_model(mirrored: Mirrored) -> Any:
     """The model as the run began with it."""
-    settings = mirrored.result.checkpoint.config
+    settings = mirrored.result.config
     data = training_data(settings, mirrored.layout, ignore)
     seed_everything(settings.training.seed)
-    prepared = prepare(settings, model_entry(settings.model.name), data, ignore)
-    assert prepared.classifier is not None
-    return prepared.classifier.model
+    entry = model_entry(settings.model.name)
+    model, _ = build_model(settings, entry, data, *pick_hardware(settings, entry), on_event=ignore)
+    assert model is not None
+    return model.model
 
 
 def tables(mirrored: Mirrored, name: str) -> list[Any]:
@@ -179,7 +180,7 @@ def test_nothing_is_warned_of_and_the_address_is_said(mirrored: Mirrored) -> Non
     assert mirrored.server.unanswered == []
 
 
-def test_mirroring_changes_no_weight_prediction_or_score(mirrored: Mirrored, plain: TrainResult) -> None:
+def test_mirroring_changes_no_weight_prediction_or_score(mirrored: Mirrored, plain: Checkpoint) -> None:
     assert same_results(mirrored.result, plain)
 
 
@@ -188,22 +189,22 @@ def test_settings_and_circumstances_are_the_runs_config(mirrored: Mirrored) -> N
     assert (there.name, there.tags, there.notes) == ("first", ["a", "b"], "why")
     assert there.config["training"] == config().training.model_dump(mode="json")
     assert there.config["run"] == str(mirrored.result.run)
-    assert there.config["data_facts"]["split_sha256"] == metrics["data"]["split_sha256"]
-    assert there.config["versions"] == metrics["versions"]
+    assert there.config["data_facts"]["split_sha256"] == metrics.data.split_sha256.as_json()
+    assert there.config["versions"] == metrics.versions
     assert "git_commit" in there.config
 
 
 def test_every_metric_of_the_contract_is_in_the_history(mirrored: Mirrored) -> None:
     rows, metrics = mirrored.server.runs[mirrored.path].history, mirrored.result.metrics
     epochs = [row for row in rows if "epoch" in row]
-    assert [row["val/f1_macro"] for row in epochs] == [one["val_f1_macro"] for one in metrics["history"]]
+    assert [row["val/f1_macro"] for row in epochs] == [scores.val_f1_macro for scores in metrics.history]
     assert {
         "train/loss", "train/learning_rate", "train/epoch_time", "train/samples_per_sec", "train/grad_norm",
         "val/loss", "val/auc", "val/f1_micro", "val/f1_macro",
     } <= set(epochs[0])  # fmt: skip
     assert [row["_step"] for row in rows if "step/loss" in row] == [1, 2, 3, 4]
     (final,) = (row for row in rows if "test/auc_micro" in row)
-    assert final["test/f1_macro"] == metrics["test"]["per_label"]["f1_macro"]
+    assert final["test/f1_macro"] == metrics.test.per_label.f1_macro
     assert {"test/auc_macro", "test/f1_micro", "test/precision_macro", "test/recall_macro"} <= set(final)
     assert {"tables/per_emotion", "charts/gold_and_predicted_table", "charts/precision_recall_table"} <= set(
         final
@@ -232,13 +233,13 @@ def test_histograms_are_those_of_the_weights_wherever_they_are_shown(
 
 def test_embeddings_are_those_of_the_saved_model_with_its_labels(mirrored: Mirrored) -> None:
     (shown,) = tables(mirrored, "embeddings")
-    test = read_predictions(mirrored.result.predictions)
+    test = read_predictions(mirrored.layout.split_predictions(mirrored.result.run, "test"))
     assert shown["columns"][:4] == ["text", "gold", "predicted", "d1"]
     assert [row[0] for row in shown["data"]] == test.texts
     for column, labels in ((1, test.y_true), (2, test.y_pred)):
         told = [[label in row[column].split(",") for label in test.labels] for row in shown["data"]]
         assert np.array_equal(told, labels)
-    vectors = embed(load_classifier(mirrored.result.checkpoint, device="cpu"), test.texts)
+    vectors = embed(load_classifier(mirrored.result, device="cpu"), test.texts)
     assert np.allclose([row[3:] for row in shown["data"]], vectors, atol=1e-5)
     projector = mirrored.layout.tensorboard / str(mirrored.result.run)
     (tensors,) = projector.rglob("tensors.tsv")
@@ -261,9 +262,11 @@ def test_confusions_and_embeddings_are_pictures_wherever_they_are_shown(
 
 
 def test_tensorboard_has_the_same_numbers_beside_it(mirrored: Mirrored, event_files: Any) -> None:
-    history = mirrored.result.metrics["history"]
+    history = mirrored.result.metrics.history
     scalars = event_files.Scalars("val/f1_macro")
-    assert [one.value for one in scalars] == pytest.approx([one["val_f1_macro"] for one in history], abs=1e-6)
+    assert [one.value for one in scalars] == pytest.approx(
+        [scores.val_f1_macro for scores in history], abs=1e-6
+    )
     assert [one.step for one in scalars] == [1, 2]
     assert [one.step for one in event_files.Scalars("step/loss")] == [1, 2, 3, 4]
     for page, words in (("facts", b"git_commit"), ("tables/per_emotion", b"f1_score")):
@@ -272,21 +275,21 @@ def test_tensorboard_has_the_same_numbers_beside_it(mirrored: Mirrored, event_fi
 
 def test_the_summary_has_every_label(mirrored: Mirrored) -> None:
     summary, metrics = mirrored.server.runs[mirrored.path].summary, mirrored.result.metrics
-    assert summary["best_epoch"] == metrics["best_epoch"]
+    assert summary["best_epoch"] == metrics.best_epoch
     assert summary["final_epoch"] == 2
-    assert summary["total_training_time"] == pytest.approx(metrics["training_seconds"])
-    for row in metrics["per_class"]:
+    assert summary["total_training_time"] == pytest.approx(metrics.training_seconds)
+    for row in metrics.per_class:
         for name, key in (
             ("f1", "f1_score"),
             ("precision", "precision"),
             ("recall", "recall"),
             ("support", "support"),
         ):
-            assert summary[f"test/{name}_{row['emotion']}"] == row[key]
+            assert summary[f"test/{name}_{row.emotion}"] == getattr(row, key)
 
 
 def test_the_files_tab_has_the_layout_of_the_contract_to_the_byte(mirrored: Mirrored) -> None:
-    run, folder = mirrored.result.run, mirrored.result.checkpoint.path
+    run, folder = mirrored.result.run, mirrored.result.path
     expected = {f"checkpoint/{run}/{path.name}": path for path in folder.iterdir()}
     for part in (mirrored.layout.predictions, mirrored.layout.stats):
         expected |= {f"{part.name}/{path.name}": path for path in part.iterdir()}
@@ -308,14 +311,14 @@ def test_artifacts_and_their_lineage_are_complete(mirrored: Mirrored) -> None:
         assert set(collection.aliases) == {"latest", "best"}
         (version,) = collection.versions
         assert version.logged_by is run
-        assert version.metadata["data_sha256"] == metrics["data"]["sha256"]
+        assert version.metadata["data_sha256"] == metrics.data.sha256
     weights = mirrored.artifact("checkpoint").versions[0].files
-    folder = mirrored.result.checkpoint.path
+    folder = mirrored.result.path
     assert weights == {path.name: path.read_bytes() for path in folder.iterdir()}
     assert len(mirrored.artifact("val-predictions").versions[0].files) == 3  # two epochs and the final one
     (data,) = run.used
     assert data.name == "sample-data:v0"
-    assert data.metadata["sha256"] == metrics["data"]["sha256"]
+    assert data.metadata["sha256"] == metrics.data.sha256
     assert list(data.files) == ["data.json"]
 
 
@@ -359,7 +362,7 @@ def test_the_files_tab_has_a_log_the_packages_and_the_machine(mirrored: Mirrored
     shown = "".join(line.partition(" ")[2] + "\n" for line in run.lines["output.log"])
     assert shown == log  # the Logs tab, as the run went on
     packages = dict(line.split("==") for line in run.files["requirements.txt"].decode().splitlines())
-    assert packages["torch"] == mirrored.result.metrics["versions"]["torch"]
+    assert packages["torch"] == mirrored.result.metrics.versions["torch"]
     assert len(packages) > 20
     machine = json.loads(run.files["wandb-metadata.json"])
     assert {"os", "python", "startedAt", "cpu", "cpu_count_logical", "memory"} <= set(machine)
@@ -405,7 +408,7 @@ def server(wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
-    server: WandbServer, tmp_path: Path, plain: TrainResult, monkeypatch: pytest.MonkeyPatch
+    server: WandbServer, tmp_path: Path, plain: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb_process, "LOST_SECONDS", 0.5)
     epochs = iter((1, 2))
@@ -421,16 +424,16 @@ def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
     assert warning.startswith(f"W&B no longer answers at {server.url}; nothing is lost: `goemo sync")
     assert f"{result.run}`" in warning
     assert same_results(result, plain)
-    assert server.runs[f"tester/emotions/{result.metrics['wandb_run_id']}"].state == "running"
+    assert server.runs[f"tester/emotions/{result.metrics.wandb_run_id}"].state == "running"
     server.start()
     synced = sync_run("@latest", layout=Layout(tmp_path))
     there = server.runs[f"tester/emotions/{synced.mirror_id}"]
-    assert synced.mirror_id == result.metrics["wandb_run_id"]
+    assert synced.mirror_id == result.metrics.wandb_run_id
     assert synced.sent
     assert there.state == "finished"
     assert [row["epoch"] for row in there.history if "epoch" in row] == [1, 2]
-    assert there.summary["best_epoch"] == result.metrics["best_epoch"]
-    weights = result.checkpoint.path / "model.safetensors"
+    assert there.summary["best_epoch"] == result.metrics.best_epoch
+    weights = result.path / "model.safetensors"
     assert there.files[f"checkpoint/{result.run}/model.safetensors"] == weights.read_bytes()
     assert len(server.artifacts[f"tester/emotions/tiny-checkpoint-{synced.mirror_id}"].versions) == 1
 
@@ -464,7 +467,7 @@ def goemo_train(root: Path, *arguments: str) -> Result:
     ],
 )
 def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
-    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: TrainResult,
+    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Checkpoint,
     variables: dict[str, str], code: int, text: str,
 ) -> None:  # fmt: skip
     for name, value in variables.items():
@@ -484,10 +487,7 @@ def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
     assert "f" * 40 not in warned.output
     found = json.loads(warned.stdout)
     checkpoint = Checkpoint.open(Path(found["checkpoint"]))
-    result = TrainResult(
-        checkpoint.run, checkpoint, checkpoint.metrics_json, Path(found["predictions"]), is_fallback=False
-    )
-    assert same_results(result, plain)
+    assert same_results(checkpoint, plain)
     required = goemo_train(tmp_path / "required", "--wandb-required")
     assert required.exit_code == code, required.output
     assert text in required.stderr

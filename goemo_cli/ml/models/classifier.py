@@ -87,6 +87,6 @@ def _member_loaders(
     ensemble: Checkpoint, device: str, precision: "Precision"
 ) -> Iterator[Callable[[], Classifier]]:
     """How to load each member, whose folder is next to the ensemble's; a missing one fails now."""
-    for run in ensemble.manifest_json["parents"]["members"]:
+    for run in ensemble.manifest.parents.members:
         member = Checkpoint.open(ensemble.path.resolve().parent / run)
         yield partial(load_classifier, member, device=device, precision=precision)

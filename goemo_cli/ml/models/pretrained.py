@@ -19,7 +19,6 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.files import read_json_object
 from goemo_cli.ml.models.devices import is_out_of_memory
 from goemo_cli.ml.models.folders import CONFIG, weight_files
-from goemo_cli.ml.models.quiet import quiet_transformers
 from goemo_cli.ml.models.weight_safety import require_finite, require_sound_weights
 from goemo_cli.ml.training.batches import encode
 
@@ -232,6 +231,23 @@ def head_layers(model: Any) -> list[tuple[str, nn.Linear]]:
         for name, module in model.named_modules()
         if isinstance(module, nn.Linear) and not name.startswith(prefix)
     ]
+
+
+@contextmanager
+def quiet_transformers() -> Iterator[None]:
+    """No progress bars and no log lines below errors from transformers inside the block."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    had_bars = logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if had_bars:
+            logging.enable_progress_bar()
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from sklearn.linear_model import LogisticRegression
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
 from goemo_cli.core.files import atomic_path, library_writes, read_json_object, write_json
+from goemo_cli.core.settings import WeightFiles
 
 VOCABULARY = "tfidf.json"
 ARRAYS = "tfidf.safetensors"
@@ -60,8 +61,13 @@ class TfidfClassifier:
         require_probabilities(y_prob, self.labels, self.folder)
         return y_prob
 
-    def save(self, folder: Path) -> None:
-        """Write tfidf.json (terms and settings) and tfidf.safetensors (numbers)."""
+    def save(self, folder: Path, files: WeightFiles = "safetensors") -> None:
+        """Write tfidf.json (terms and settings) and tfidf.safetensors (numbers).
+
+        Args:
+            folder: of the checkpoint.
+            files: has no effect; this model has one format.
+        """
         vocabulary = self.vectorizer.vocabulary_
         write_json(folder / VOCABULARY, {"terms": sorted(vocabulary, key=lambda term: vocabulary[term])})
         with library_writes(folder), atomic_path(folder / ARRAYS) as partial:

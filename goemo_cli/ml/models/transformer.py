@@ -12,23 +12,22 @@ from torch import nn
 from goemo_cli.core.arrays import DoubleArray, FloatArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
-from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.models.dropout import use_cheap_dropout
+from goemo_cli.core.settings import ModelSettings, WeightFiles
+from goemo_cli.ml.models.cpu import packed_linears, use_cheap_dropout
 from goemo_cli.ml.models.folders import CONFIG, weight_files
-from goemo_cli.ml.models.packed_linear import packed_linears
 from goemo_cli.ml.models.pretrained import (
     has_whole_head,
     head_layers,
     load_config,
     load_model,
     load_tokenizer,
+    quiet_transformers,
     require_all,
     require_encoder,
     require_matching_tokenizer,
     require_running,
     usable_length,
 )
-from goemo_cli.ml.models.quiet import quiet_transformers
 from goemo_cli.ml.training.batches import EncodedTexts, encode
 
 _DROPOUT_NAMES = (
@@ -111,6 +110,14 @@ class TransformerClassifier:
         new = [row for row, label in enumerate(self.labels) if label not in self.continued]
         with torch.no_grad():
             bias[new] = torch.tensor(np.log(clipped / (1 - clipped)), dtype=bias.dtype)[new]
+
+    def save(self, folder: Path, files: WeightFiles) -> None:
+        """Write config.json and the weights: model.safetensors, pytorch_model.bin, or both."""
+        self.save_weights(folder)
+        if files != "safetensors":
+            self.save_pickled_weights(folder)
+        if files == "bin":
+            (folder / "model.safetensors").unlink()
 
     def save_weights(self, folder: Path) -> None:
         """Write model.safetensors and config.json, each whole."""

@@ -105,11 +105,11 @@ def require_listed_weights(checkpoint: Checkpoint) -> str:
     Raises:
         CorruptArtifactError: a file with weights that the manifest does not name.
     """
-    files, listed = weight_files(checkpoint.path), checkpoint.manifest_json["files"]
+    files, listed = weight_files(checkpoint.path), checkpoint.manifest.files
     for path in files:
         if path.name not in listed:
             raise CorruptArtifactError(path, f"is not in {MANIFEST}, but would be loaded")
-    return str(listed[files[0].name]["sha256"])
+    return listed[files[0].name].sha256
 
 
 def _packaged(entry: ModelEntry, package: PackagedWeights) -> FoundWeights | None:

@@ -1,9 +1,12 @@
-"""The training loop: a generator that yields facts and leaves talking, saving and drawing to whoever listens."""
+"""The training loop: a generator that yields facts. The caller saves, logs and shows progress."""
 
 import math
+import random
 import time
 from collections.abc import Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -12,9 +15,10 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
+from goemo_cli.core.documents import EpochScores
 from goemo_cli.core.errors import TrainingFailedError
-from goemo_cli.core.events import EpochScores, Histogram
-from goemo_cli.core.settings import TrainingSettings
+from goemo_cli.core.events import Histogram
+from goemo_cli.core.settings import EarlyStopping, TrainingSettings, WeightFiles
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.metrics.ranking import roc_auc_micro
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, f1_macro, f1_micro
@@ -24,7 +28,14 @@ from goemo_cli.ml.training.batches import EncodedTexts
 from goemo_cli.ml.training.histograms import Watched, model_histograms
 from goemo_cli.ml.training.losses import make_loss
 from goemo_cli.ml.training.optim import Optimizers, WeightAverage
-from goemo_cli.ml.training.stopping import BestEpoch
+
+
+class Saveable(Protocol):
+    """A model with weights that can be saved."""
+
+    def save(self, folder: Path, files: WeightFiles) -> None:
+        """Write the weights into a checkpoint folder."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -41,6 +52,10 @@ class Step:
 
     step: int
     """Counted from 1 over the whole run."""
+    epoch: int
+    """Counted from 1."""
+    is_first: bool
+    """Whether it is the first step of its epoch."""
     loss: float
     grad_norm: float
     """Before clipping."""
@@ -48,17 +63,21 @@ class Step:
     """Of the encoder."""
     comments: int
     histograms: Mapping[str, Histogram] | None = None
-    """Of the gradients before clipping and of the parameters that they belong to, where this step is watched."""
+    """Of the gradients before clipping and of their parameters, if this step is watched."""
 
 
 @dataclass(frozen=True)
-class Epoch(EpochScores):
-    """One pass over train, and the weights it ended with scored on val."""
+class Epoch:
+    """One pass over train, and val scored with the weights after it."""
 
+    scores: EpochScores
+    epochs: int
+    """The number of epochs of the training, unless it stops early."""
+    is_best: bool
     val_prob: FloatArray
     """(n_val, n_labels)"""
-    classifier: TransformerClassifier
-    """What was scored: the moving average where there is one. Changes when the generator goes on: save it before."""
+    classifier: Saveable
+    """The model that was scored: the moving average, if there is one. Save it before the next fact: it changes then."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +90,47 @@ class Stopped:
 
 
 Fact = Step | Epoch | Stopped
+
+
+class BestEpoch:
+    """Finds the best epoch by one val metric, and decides when to stop."""
+
+    def __init__(self, settings: EarlyStopping) -> None:
+        self.settings = settings
+        self.epoch = 0
+        """Of the best value; 0 before the first finite one."""
+        self.value = math.nan
+        self._waited = 0
+
+    def update(self, epoch: int, value: float) -> bool:
+        """Whether this epoch is the best so far. A value that is not finite never is."""
+        sign = -1.0 if self.settings.metric == "val_loss" else 1.0
+        improved = math.isfinite(value) and (
+            self.epoch == 0 or sign * (value - self.value) > self.settings.min_delta
+        )
+        if improved:
+            self.epoch, self.value, self._waited = epoch, value, 0
+        else:
+            self._waited += 1
+        return improved
+
+    @property
+    def should_stop(self) -> bool:
+        """Whether `patience` epochs have passed without an improvement."""
+        return self.settings.patience is not None and self._waited >= self.settings.patience
+
+
+def seed_everything(seed: int, *, deterministic: bool = False) -> None:
+    """Start the random generators of Python, NumPy and torch from the same seed.
+
+    Args:
+        seed: 0 to 2**32 - 1.
+        deterministic: allow only algorithms that repeat to the bit on the same machine.
+    """
+    random.seed(seed)
+    np.random.seed(seed)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def steps_per_epoch(n_train: int, settings: TrainingSettings) -> int:
@@ -88,10 +148,10 @@ def fit(
     precision: Precision,
     watched: Watched | None = None,
 ) -> Generator[Fact]:
-    """Train, and yield a fact after every step and every epoch; what is watched changes none of them.
+    """Train, and yield a fact after every step and every epoch; `watched` does not change them.
 
     Raises:
-        TrainingFailedError: a loss or gradient that is not finite, or no memory left; nothing is scored after that.
+        TrainingFailedError: a loss or gradient that is not finite, or out of memory; nothing is scored after that.
     """
     steps = _Steps(classifier, train, settings, device, precision, watched)
     best = BestEpoch(settings.early_stopping)
@@ -99,25 +159,24 @@ def fit(
         taken: list[Step] = []
         started = time.perf_counter()
         for step in steps.one_pass(epoch):
-            taken.append(replace(step, histograms=None))  # an epoch of them would fill the memory
+            taken.append(replace(step, histograms=None))  # the histograms of an epoch would fill the memory
             yield step
         seconds = time.perf_counter() - started
         val_prob = predict_encoded(steps.scored.model, val.texts)
         if not np.isfinite(val_prob).all():
             raise TrainingFailedError(f"epoch {epoch}: the model's probabilities are not finite")
-        scores = val_scores(val.y_true, val_prob)
-        yield Epoch(
+        on_val = val_scores(val.y_true, val_prob)
+        scores = EpochScores(
             epoch=epoch,
             train_loss=sum(step.loss * step.comments for step in taken) / len(train.texts),
             learning_rate=taken[-1].learning_rate,
             grad_norm=float(np.mean([step.grad_norm for step in taken])),
             epoch_seconds=seconds,
             samples_per_second=len(train.texts) / seconds,
-            is_best=best.update(epoch, scores[settings.early_stopping.metric]),
-            val_prob=val_prob,
-            classifier=steps.scored,
-            **scores,
+            **on_val,
         )
+        is_best = best.update(epoch, on_val[settings.early_stopping.metric])
+        yield Epoch(scores, settings.epochs, is_best, val_prob, steps.scored)
         if best.should_stop and epoch < settings.epochs:
             yield Stopped(epoch, best.epoch, best.value)
             return
@@ -142,7 +201,7 @@ class _Steps:
         self.optimizers = Optimizers(classifier, settings, total, sparse=device.type != "mps")
         self.average = WeightAverage(self.model, settings.averaging) if settings.averaging else None
         self.scored = replace(classifier, model=self.average.model) if self.average else classifier
-        """What is scored after a pass: the moving average where there is one."""
+        """The model that is scored after a pass: the moving average, if there is one."""
         AcceleratorState._reset_state(reset_partial_state=True)  # a process may train more than once
         self.accelerator = Accelerator(
             cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
@@ -153,19 +212,19 @@ class _Steps:
         """Every comment of train once, in batches shuffled by seed and epoch."""
         self.model.train()
         rng = np.random.default_rng([self.settings.seed, epoch])
-        for rows in self.train.texts.training_batches(self.settings.batch_size, rng):
+        for i, rows in enumerate(self.train.texts.training_batches(self.settings.batch_size, rng)):
             self._done += 1
             learning_rate = self.optimizers.learning_rate
             loss, norm, histograms = self._gradient(rows)
             self.optimizers.step()
             if self.average:
                 self.average.update(self.model, self._done)
-            yield Step(self._done, loss, norm, learning_rate, len(rows), histograms)
+            yield Step(self._done, epoch, i == 0, loss, norm, learning_rate, len(rows), histograms)
         if self.average:
             self.average.catch_up(self.model, self._done)
 
     def _gradient(self, rows: IntArray) -> tuple[float, float, Mapping[str, Histogram] | None]:
-        """Loss (mean over the batch's cells) and gradient norm before clipping, both finite; histograms where watched."""
+        """Loss (mean over the batch's cells) and gradient norm before clipping, both finite; histograms if the step is watched."""
         watched = self.watched if self.watched and self.watched.is_due(self._done) else None
         try:
             loss = sum(self._backward(piece, len(rows)) for piece in self._pieces(rows))

@@ -1,6 +1,6 @@
 """Losses over logits and multi-hot labels, (batch, n_labels) each; all return the mean over every cell."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -9,9 +9,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.core.settings import TrainingSettings
+from goemo_cli.core.settings import LossName, TrainingSettings
 
 Loss = Callable[[Tensor, Tensor], Tensor]
+LossFactory = Callable[[TrainingSettings, BoolArray, torch.device], Loss]
+"""Makes a loss from its settings, the gold labels of train and the device of the logits."""
 
 
 def make_loss(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
@@ -19,22 +21,19 @@ def make_loss(settings: TrainingSettings, y_train: BoolArray, device: torch.devi
 
     Args:
         settings: `loss` and its parameters.
-        y_train: gold labels of train, bool, (n_examples, n_labels); weights are counted on them.
-        device: where logits will be.
+        y_train: gold labels of train, bool, (n_examples, n_labels); weights are computed from them.
+        device: of the logits.
     """
-    if settings.loss == "weighted_bce":
-        weights = positive_weights(y_train, settings.max_positive_weight)
-        return partial(bce, positive_weight=torch.tensor(weights, dtype=torch.float32, device=device))
-    if settings.loss == "focal":
-        return partial(focal, gamma=settings.focal_gamma)
-    if settings.loss == "asymmetric":
-        return partial(
-            asymmetric,
-            gamma_positive=settings.asymmetric_gamma_positive,
-            gamma_negative=settings.asymmetric_gamma_negative,
-            clip=settings.asymmetric_clip,
-        )
-    return bce
+    return LOSSES[settings.loss](settings, y_train, device)
+
+
+def describe_loss(settings: TrainingSettings, y_train: BoolArray, labels: Sequence[str]) -> str | None:
+    """The weight of each label; None for a loss without weights. A weight on the wrong label is a common mistake."""
+    if settings.loss != "weighted_bce":
+        return None
+    weights = positive_weights(y_train, settings.max_positive_weight)
+    pairs = ", ".join(f"{label} {weight:.1f}" for label, weight in zip(labels, weights, strict=True))
+    return f"Weight of positives: {pairs}"
 
 
 def positive_weights(y_train: BoolArray, ceiling: float) -> DoubleArray:
@@ -88,3 +87,30 @@ def asymmetric(
     # A constant to the gradient, as with the reference's disable_torch_grad_focal_loss.
     weight = torch.pow(1 - p_true, gamma).detach()
     return -(log_likelihood * weight).mean()
+
+
+def _weighted_bce(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
+    weights = positive_weights(y_train, settings.max_positive_weight)
+    return partial(bce, positive_weight=torch.tensor(weights, dtype=torch.float32, device=device))
+
+
+def _focal(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
+    return partial(focal, gamma=settings.focal_gamma)
+
+
+def _asymmetric(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
+    return partial(
+        asymmetric,
+        gamma_positive=settings.asymmetric_gamma_positive,
+        gamma_negative=settings.asymmetric_gamma_negative,
+        clip=settings.asymmetric_clip,
+    )
+
+
+LOSSES: dict[LossName, LossFactory] = {
+    "bce": lambda settings, y_train, device: bce,
+    "weighted_bce": _weighted_bce,
+    "focal": _focal,
+    "asymmetric": _asymmetric,
+}
+"""Every loss by its name in the settings. A new loss needs an entry here, and its name in `core.settings.LossName`."""

@@ -8,6 +8,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents import SplitScores
 from goemo_cli.core.errors import DataError, NotFoundError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
@@ -24,11 +25,11 @@ from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.runs.run_predictions import read_recorded
-from goemo_cli.services.training.evaluate import FOLLOWING, RunRecord, evaluate, floor_warning, write_run
+from goemo_cli.services.training.evaluate import evaluate, floor_warning
+from goemo_cli.services.training.write_run import rewrite_run
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)
 """The thresholds of the sweep, one for all labels."""
-_FOLLOWS_FROM_PROBABILITIES = ("threshold_rule", "val", "test", "per_class", "taxonomies")
 
 
 @dataclass(frozen=True)
@@ -40,8 +41,8 @@ class TuneResult:
     """Scores of val by the labels as they were, `RULE_KEYS`; None for a file that belongs to no run."""
     after: dict[str, float]
     """By the new ones. Fitted on the same rows: a little too good."""
-    test: dict[str, Any] | None
-    """What metrics.json now says of test; None for a predictions file."""
+    test: SplitScores | None
+    """The new test scores; None for a predictions file."""
     below_floor: dict[str, float | None]
     """What misses the floor on val, see `ml.tuning.below_floor`."""
     written: tuple[Path, ...]
@@ -71,32 +72,19 @@ def _tuned(
     checkpoint: Checkpoint, settings: ThresholdSettings, layout: Layout, on_event: EventHandler
 ) -> TuneResult:
     val, test = (read_recorded(checkpoint, split, layout) for split in ("val", "test"))
-    conclusion = evaluate(val, test, settings)
-    record = RunRecord(
-        run=checkpoint.run,
-        folder=checkpoint.path,
-        kind=checkpoint.kind,
-        config=checkpoint.config.model_copy(update={"thresholds": settings}),
-        other_settings=checkpoint.unknown_settings,
-        parents=checkpoint.manifest.parents.as_json(),
-        facts={
-            key: value
-            for key, value in checkpoint.metrics_json.items()
-            if key not in _FOLLOWS_FROM_PROBABILITIES
-        },
-        kept={name: entry for name, entry in checkpoint.manifest.files.items() if name not in FOLLOWING},
-    )
-    tuned = write_run(record, conclusion, layout=layout, on_event=on_event)
+    config = checkpoint.config.model_copy(update={"thresholds": settings})
+    evaluation = evaluate(val, test, settings)
+    tuned = rewrite_run(checkpoint, config, evaluation, layout=layout, on_event=on_event)
     for split, predictions in (("val", val), ("test", test)):
         _warn_of_averages(predictions, split, on_event)
     return TuneResult(
-        thresholds=conclusion.thresholds,
+        thresholds=evaluation.thresholds,
         before=rule_scores(val.y_true, val.y_pred),
-        after=rule_scores(val.y_true, conclusion.val.y_pred),
-        test=tuned.metrics_json["test"],
-        below_floor=below_floor(conclusion.thresholds, val.y_true, conclusion.val.y_pred),
+        after=rule_scores(val.y_true, evaluation.val.y_pred),
+        test=tuned.metrics.test,
+        below_floor=below_floor(evaluation.thresholds, val.y_true, evaluation.val.y_pred),
         written=_write_sweep(
-            conclusion.thresholds,
+            evaluation.thresholds,
             val,
             layout.split_predictions(checkpoint.run, "val"),
             str(checkpoint.run),

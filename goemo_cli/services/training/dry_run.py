@@ -1,4 +1,4 @@
-"""`goemo train --dry-run`: what a run would do, its steps, and time and memory measured on a few real ones."""
+"""`goemo train --dry-run`: data, weights and steps of a run; time and memory estimated from a few real steps."""
 
 import statistics
 import time
@@ -10,11 +10,10 @@ from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.ml.training.loop import fit, steps_per_epoch
-from goemo_cli.ml.training.seeding import seed_everything
+from goemo_cli.ml.training.loop import fit, seed_everything, steps_per_epoch
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
+from goemo_cli.services.training.build import build_model, encode_examples, pick_hardware
 from goemo_cli.services.training.environment import peak_memory_bytes
-from goemo_cli.services.training.fitting import encode_examples, prepare
 from goemo_cli.services.training.train import training_data
 
 _WARM_UP, _TIMED = 3, 8
@@ -29,17 +28,17 @@ class Plan:
     data: str
     sizes: dict[str, int]
     labels: dict[str, int]
-    """How many texts have each label, the most common first."""
+    """The number of texts with each label, the most common first."""
     without_label: int
-    """Texts."""
+    """The number of texts without any label."""
     steps_per_epoch: int
     steps: int
     estimated_seconds: float | None
-    """Of training, from a few timed steps; None for models that have none."""
+    """Of training, from a few timed steps; None for models without steps."""
     estimated_peak_mib: int | None
 
     def values(self) -> dict[str, Any]:
-        """By name, in the order of showing."""
+        """By name, in the order of the output."""
         return {
             "model": self.model,
             "weights": self.weights,
@@ -58,27 +57,21 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
     """Resolve data and model as `train` would, and time a few steps; nothing is written or downloaded.
 
     Raises:
-        DataNotFoundError: data that would first have to be downloaded.
-        ModelNotFoundError: no such model, or its weights would first have to be downloaded.
+        DataNotFoundError: the data is not downloaded yet.
+        ModelNotFoundError: no such model, or its weights are not downloaded yet.
     """
     data = training_data(config, layout, on_event, may_fetch=False)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
-    prepared = prepare(config, entry, data, on_event, may_fetch=False)
+    device, precision = pick_hardware(config, entry)
+    model, base = build_model(config, entry, data, device, precision, on_event=on_event, may_fetch=False)
     per_epoch = steps_per_epoch(len(data.train), config.training)
     seconds = peak = None
     steps = 1
-    if prepared.classifier:
+    if model:
         steps = per_epoch * config.training.epochs
-        train, val = encode_examples(prepared.classifier, data, on_event)
-        facts = fit(
-            prepared.classifier,
-            train,
-            val,
-            config.training,
-            device=prepared.device,
-            precision=prepared.precision,
-        )
+        train, val = encode_examples(model, data, on_event)
+        facts = fit(model, train, val, config.training, device=device, precision=precision)
         ends = [time.perf_counter()]
         ends += [time.perf_counter() for _ in islice(facts, min(_WARM_UP + _TIMED, per_epoch))]
         facts.close()
@@ -87,12 +80,12 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         peak = peak_memory_bytes() // 2**20
     return Plan(
         model=entry.name,
-        weights=str(prepared.base.get("id", prepared.base["kind"])),
+        weights=str(base.get("id", base["kind"])),
         data=data.source,
         sizes={"train": len(data.train), "val": len(data.val), "test": len(data.test)},
         labels=texts_by_label(data),
         without_label=texts_without_label(data),
-        steps_per_epoch=per_epoch if prepared.classifier else 1,
+        steps_per_epoch=per_epoch if model else 1,
         steps=steps,
         estimated_seconds=seconds,
         estimated_peak_mib=peak,

@@ -13,7 +13,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.devices import pick_device
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.data.find import load_sample
-from goemo_cli.services.training.fitting import start_model
+from goemo_cli.services.training.build import start_model
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.tracking.artifacts.callback import LoggerCallback
 from goemo_cli.tracking.artifacts.config import LoggerConfig

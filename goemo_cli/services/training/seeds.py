@@ -17,9 +17,10 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
-from goemo_cli.services.training.evaluate import RunRecord, evaluate, write_run
-from goemo_cli.services.training.multiseed import multiseed_rows
-from goemo_cli.services.training.train import TrainResult, claimed, train
+from goemo_cli.services.training.evaluate import evaluate
+from goemo_cli.services.training.summaries import multiseed_rows
+from goemo_cli.services.training.train import claimed, train
+from goemo_cli.services.training.write_run import utc_now, write_run
 from goemo_cli.tracking.base import Tracker
 
 
@@ -27,7 +28,7 @@ from goemo_cli.tracking.base import Tracker
 class SeedsResult:
     """A finished group of runs."""
 
-    runs: tuple[TrainResult, ...]
+    runs: tuple[Checkpoint, ...]
     ensemble: Checkpoint
     spread: tuple[Mapping[str, Any], ...]
     """One row per score of this group, by `MULTISEED_COLUMNS`."""
@@ -47,21 +48,22 @@ def train_seeds(
 
     Args:
         config: resolved settings.
-        n_seeds: runs, at least two.
+        n_seeds: number of runs, at least two.
         layout: where to write.
-        open_tracker: makes the mirror of each run.
+        open_tracker: makes the tracker of each run.
         on_event: called with each event.
 
     Raises:
-        As `services.training.train`; runs that had finished by then stay as they are.
+        As `services.training.train.train`; runs that are finished by then stay.
     """
     runs = []
-    for at in range(n_seeds):
-        seed = config.training.seed + at
-        on_event(Info(f"Seed {seed}, run {at + 1} of {n_seeds}"))
-        one = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
-        runs.append(train(one, layout=layout, tracker=open_tracker(one), on_event=on_event))
-    ensemble = write_ensemble([run.checkpoint for run in runs], layout=layout, on_event=on_event)
+    for i in range(n_seeds):
+        seed = config.training.seed + i
+        on_event(Info(f"Seed {seed}, run {i + 1} of {n_seeds}"))
+        training = config.training.model_copy(update={"seed": seed})
+        settings = config.model_copy(update={"training": training})
+        runs.append(train(settings, layout=layout, tracker=open_tracker(settings), on_event=on_event))
+    ensemble = write_ensemble(runs, layout=layout, on_event=on_event)
     spread = [row for row in multiseed_rows(listed_runs(layout)) if row["group"] == str(ensemble.run)]
     return SeedsResult(tuple(runs), ensemble, tuple(spread), layout.multiseed_summary)
 
@@ -69,11 +71,11 @@ def train_seeds(
 def write_ensemble(
     members: list[Checkpoint], *, layout: Layout, on_event: EventHandler = ignore
 ) -> Checkpoint:
-    """Write the mean of several runs' probabilities as a run of its own: everything but weights.
+    """Write the mean of the probabilities of several runs as a run without weights.
 
     Args:
         members: runs of one model on the same data.
-        layout: where their predictions lie.
+        layout: of the project with their predictions.
         on_event: called with each event.
     """
     first = members[0]
@@ -81,48 +83,49 @@ def write_ensemble(
     started = time.monotonic()
     with claimed(layout, f"{entry.name}-ensemble", entry.family) as (run, folder):
         val, test = (
-            _mean([read_predictions(layout.split_predictions(one.run, split)) for one in members])
+            _mean([read_predictions(layout.split_predictions(member.run, split)) for member in members])
             for split in ("val", "test")
         )
-        record = RunRecord(
-            run=run,
-            folder=folder,
-            kind="ensemble",
-            config=first.config,
+        return write_run(
+            run,
+            folder,
+            "ensemble",
+            first.config,
+            _facts(run, members, started),
+            evaluate(val, test, first.config.thresholds),
             parents={
                 "data": first.manifest.parents.data,
                 "base_model": first.manifest.parents.base_model,
-                "members": [str(one.run) for one in members],
+                "members": [str(member.run) for member in members],
             },
-            facts=_facts(run, members, started),
-        )
-        return write_run(
-            record, evaluate(val, test, first.config.thresholds), layout=layout, on_event=on_event
+            layout=layout,
+            on_event=on_event,
         )
 
 
 def _mean(members: list[Predictions]) -> Predictions:
     first = members[0]
-    y_prob = mean_probability([one.y_prob for one in members])
+    y_prob = mean_probability([member.y_prob for member in members])
     return Predictions(first.labels, first.texts, first.y_true, first.y_pred, y_prob, first.ids)
 
 
 def _facts(run: RunName, members: list[Checkpoint], started: float) -> dict[str, Any]:
-    metrics = [one.metrics_json for one in members]
+    first = members[0].metrics.as_json()
+    metrics = [member.metrics for member in members]
     return {
         "schema_version": SCHEMA_VERSION,
         "run": str(run),
         "model": run.model,
-        "base_model": metrics[0]["base_model"],
+        "base_model": first["base_model"],
         "seed": None,
         "best_epoch": None,
         "history": [],
-        "data": metrics[0]["data"],
-        "members": [{"run": one["run"], "seed": one["seed"]} for one in metrics],
-        "training_seconds": sum(one["training_seconds"] for one in metrics) + time.monotonic() - started,
+        "data": first["data"],
+        "members": [{"run": member.run, "seed": member.seed} for member in metrics],
+        "training_seconds": sum(member.training_seconds for member in metrics) + time.monotonic() - started,
         "peak_memory_bytes": peak_memory_bytes(),
-        "device": {**metrics[0]["device"], "processor": processor()},
+        "device": {**first["device"], "processor": processor()},
         "versions": versions(),
-        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+        "finished": utc_now(),
         "wandb_run_id": None,
     }

@@ -1,5 +1,6 @@
-"""Tables derived from the checkpoints below a root: rebuilt whole, never edited."""
+"""Tables derived from all runs below a root: rebuilt whole, never edited."""
 
+import statistics
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import ExitStack, suppress
 from pathlib import Path
@@ -16,61 +17,58 @@ from goemo_cli.core.schema import (
     RANKING_KEYS,
     RULES,
     SCHEMA_VERSION,
+    SCORE_KEYS,
     SUMMARY_COLUMNS,
 )
 from goemo_cli.services.data.result_tables import table_text
 from goemo_cli.services.runs.index import ListedRun, damage, listed_runs
 from goemo_cli.services.runs.locks import held
-from goemo_cli.services.training.multiseed import multiseed_rows
 
 _WAIT_SECONDS = 60.0
-"""For another process that writes the summaries, which takes a moment."""
+"""Maximum wait for another process that writes the summaries."""
 
 
 def finished_checkpoints(layout: Layout, on_event: EventHandler = ignore) -> Iterator[Checkpoint]:
-    """Every run below the root that summaries tell of, oldest first; unfinished ones are left out.
+    """Every finished run below the root, oldest first; damaged ones are left out with a warning.
 
     Args:
-        layout: whose runs.
+        layout: of the project.
         on_event: called with each event.
     """
-    for one in listed_runs(layout, on_event):
-        if one.is_finished:
+    for listed in listed_runs(layout, on_event):
+        if listed.is_finished:
             try:
-                checkpoint = Checkpoint.open(one.path)
+                checkpoint = Checkpoint.open(listed.path)
                 require_scores(checkpoint)
             except (CheckpointNotFoundError, CorruptArtifactError, OSError) as error:
-                on_event(Warning(damage(one.run, error)))
+                on_event(Warning(damage(listed.run, error)))
             else:
                 yield checkpoint
 
 
 def require_scores(checkpoint: Checkpoint) -> None:
-    """Check that metrics.json and thresholds.json hold what summaries are made of.
+    """Read metrics.json and thresholds.json, the sources of the summaries.
 
     Raises:
-        CorruptArtifactError: scores are missing.
+        CorruptArtifactError: one of them is damaged, or scores are missing.
     """
-    _summary_row(checkpoint)
-    for row in _emotion_rows(checkpoint):
-        if missing := [column for column in EMOTION_SCORE_COLUMNS if column not in row]:
-            raise CorruptArtifactError(checkpoint.path / METRICS, f"per_class: {missing[0]} is missing")
+    _ = checkpoint.metrics, checkpoint.thresholds
 
 
 def write_summaries(
     layout: Layout, *, models: Collection[str], on_event: EventHandler = ignore
 ) -> list[Path]:
-    """Bring every file that is derived from all runs up to date; the tables, and the files of some models.
+    """Bring every file that is derived from all runs up to date. A file without runs is removed.
 
-    Another process that does the same is waited for. A file that tells of no run any more is removed.
+    This waits for another process that does the same.
 
     Args:
-        layout: whose runs.
+        layout: of the project.
         models: whose test_metrics_{model}.json is returned, and removed if none of their runs is left.
         on_event: called with each event.
     """
     with ExitStack() as lock:
-        with suppress(BusyError):  # it hangs; what it leaves behind is found and renewed
+        with suppress(BusyError):  # the other process hangs; outdated summaries are renewed later
             lock.enter_context(held(layout.stats / "summaries", "another goemo command", wait=_WAIT_SECONDS))
         checkpoints = list(finished_checkpoints(layout, on_event))
         tables = summary_tables(layout, checkpoints)
@@ -89,9 +87,9 @@ def write_summaries(
 
 
 def are_behind(layout: Layout, checkpoints: Collection[Checkpoint]) -> bool:
-    """Whether runs came, went or changed since the summaries were written, as after a killed training."""
+    """Whether runs were added, removed or changed since the summaries were written."""
     record = _record(layout)
-    if record is None:  # of an earlier version, or there never were any
+    if record is None:  # summaries of an earlier version, or none
         return not layout.metric_summary.exists() and not layout.per_emotion_scores.exists()
     return record.get("sources") != _sources(layout, checkpoints)
 
@@ -101,7 +99,7 @@ def _holds(path: Path, content: str) -> bool:
 
 
 def _write_record(layout: Layout, checkpoints: Collection[Checkpoint], files: Iterable[Path]) -> None:
-    """Written last: a kill before it leaves summaries that are known to be behind."""
+    """Written last: if the process is killed before, the summaries count as outdated."""
     record = {
         "schema_version": SCHEMA_VERSION,
         "sources": _sources(layout, checkpoints),
@@ -112,12 +110,12 @@ def _write_record(layout: Layout, checkpoints: Collection[Checkpoint], files: It
 
 
 def _sources(layout: Layout, checkpoints: Iterable[Checkpoint]) -> dict[str, str]:
-    """SHA-256 of what the summaries read of every run, as its manifest says; none of a file that is being rewritten."""
+    """SHA-256 of each file that the summaries read, from the manifests; a file that is being rewritten has none."""
     return {
-        layout.shown(checkpoint.path / name): entry["sha256"]
+        layout.shown(checkpoint.path / name): entry.sha256
         for checkpoint in checkpoints
         for name in (METRICS, THRESHOLDS)
-        if (entry := checkpoint.manifest_json["files"].get(name))
+        if (entry := checkpoint.manifest.files.get(name))
     }
 
 
@@ -131,14 +129,14 @@ def _record(layout: Layout) -> dict[str, Any] | None:
 
 
 def _recorded_files(layout: Layout) -> list[Path]:
-    """Files in the record that a model without runs may have left."""
+    """Files of models in the record; some may have no runs any more."""
     files = (_record(layout) or {}).get("files")
     names = map(str, files) if isinstance(files, dict) else ()
     return [layout.stats / name for name in names if name.startswith("test_metrics_") and "/" not in name]
 
 
 def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[Path, str | None]:
-    """The content of every table over all runs; None for one that has no rows and is not written."""
+    """The content of every table over all runs; None for a table without rows, which is not written."""
     seeds = multiseed_rows(
         ListedRun(checkpoint.path, checkpoint.run, checkpoint.manifest, "finished")
         for checkpoint in checkpoints
@@ -155,51 +153,88 @@ def summary_tables(layout: Layout, checkpoints: Collection[Checkpoint]) -> dict[
 def test_metrics_files(layout: Layout, checkpoints: Iterable[Checkpoint]) -> dict[Path, str]:
     """The content of test_metrics_{model}.json for the newest run of every model; the oldest runs come first."""
     newest = {checkpoint.run.model: checkpoint for checkpoint in checkpoints}
-    return {layout.test_metrics(model): dump_json(test_metrics(one)) for model, one in newest.items()}
+    return {layout.test_metrics(model): dump_json(test_metrics(run)) for model, run in newest.items()}
 
 
-test_metrics_files.__test__ = False  # type: ignore[attr-defined]  # no test for pytest
+test_metrics_files.__test__ = False  # type: ignore[attr-defined]  # not a test for pytest
 
 
 def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
-    metrics = checkpoint.metrics_json
-    for row in metrics["per_class"]:
+    metrics = checkpoint.metrics
+    for row in metrics.per_class:
         yield {
-            "run": metrics["run"],
-            "model": metrics["model"],
-            "data": metrics["data"]["name"],
+            "run": metrics.run,
+            "model": metrics.model,
+            "data": metrics.data.name,
             "threshold_rule": checkpoint.thresholds.rule,
-            **row,
+            **row.as_json(),
         }
 
 
 def _summary_row(checkpoint: Checkpoint) -> dict[str, Any]:
-    metrics = checkpoint.metrics_json
-    test, data = metrics["test"], metrics["data"]
+    metrics = checkpoint.metrics
+    test = metrics.test
     return {
-        "run": metrics["run"],
-        "model": metrics["model"],
-        "data": data["name"],
-        "train_size": data["sizes"]["train"],
-        "seed": metrics["seed"],
-        "best_epoch": metrics["best_epoch"],
+        "run": metrics.run,
+        "model": metrics.model,
+        "data": metrics.data.name,
+        "train_size": metrics.data.sizes.train,
+        "seed": metrics.seed,
+        "best_epoch": metrics.best_epoch,
         "threshold_rule": checkpoint.thresholds.rule,
-        **{key: test.get(key) for key in RANKING_KEYS},
-        **{f"{key}_{rule}": test[rule][key] for rule in RULES for key in ("f1_macro", "f1_micro")},
-        "training_seconds": metrics["training_seconds"],
+        **{key: test.value(key) for key in RANKING_KEYS},
+        **{f"{key}_{rule}": test.rule(rule).value(key) for rule in RULES for key in ("f1_macro", "f1_micro")},
+        "training_seconds": metrics.training_seconds,
     }
 
 
 def test_metrics(checkpoint: Checkpoint) -> dict[str, Any]:
     """The content of test_metrics_{model}.json for a run."""
-    metrics = checkpoint.metrics_json
+    metrics = checkpoint.metrics
     return {
         "schema_version": SCHEMA_VERSION,
-        "run": metrics["run"],
-        "model": metrics["model"],
+        "run": metrics.run,
+        "model": metrics.model,
         "threshold_rule": checkpoint.thresholds.rule,
-        **metrics["test"],
+        **metrics.test.as_json(),
     }
 
 
-test_metrics.__test__ = False  # type: ignore[attr-defined]  # metrics of the test split, no test for pytest
+test_metrics.__test__ = False  # type: ignore[attr-defined]  # metrics of the test split, not a test for pytest
+
+
+def multiseed_rows(runs: Iterable[ListedRun]) -> list[dict[str, Any]]:
+    """Mean, spread and ensemble of every score of every group, by `MULTISEED_COLUMNS`.
+
+    A group is an ensemble and its members; a group with missing members is left out. Scores follow each run's own
+    threshold rule; sd is that of the sample (n - 1).
+    """
+    by_name = {str(run.run): run for run in runs if run.is_finished}
+    rows = []
+    for run in by_name.values():
+        names = run.manifest.parents.members if run.manifest else []
+        members = [by_name[name] for name in names if name in by_name]
+        if len(names) >= 2 and len(members) == len(names):
+            rows += [
+                row
+                for split in ("val", "test")
+                for key in SCORE_KEYS
+                if (row := _spread(run, members, f"{split}/{key}"))
+            ]
+    return rows
+
+
+def _spread(ensemble: ListedRun, members: list[ListedRun], metric: str) -> dict[str, Any] | None:
+    values = [value for member in members if (value := member.score(metric)) is not None]
+    if len(values) < len(members):
+        return None  # undefined for a member, for example because labels have no positives
+    return {
+        "group": str(ensemble.run),
+        "metric": metric,
+        "n_seeds": len(values),
+        "mean": statistics.fmean(values),
+        "sd": statistics.stdev(values),
+        "min": min(values),
+        "max": max(values),
+        "ensemble": ensemble.score(metric),
+    }

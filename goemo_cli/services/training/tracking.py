@@ -1,28 +1,28 @@
-"""What mirrors of a run are told, and the mirrors that the settings ask for, as one that cannot hurt the run."""
+"""The experiment trackers of a run: which ones the settings ask for, and what they log while it trains."""
 
 import secrets
 import string
 import subprocess
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
-from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.errors import MissingPackageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, ignore, line_of
 from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.names import RunName, model_slug
-from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.schema import COMBINED, SCHEMA_VERSION
-from goemo_cli.core.settings import EpochScore, TrainConfig, environment
+from goemo_cli.core.names import model_slug
+from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.settings import TrainConfig, environment
+from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.training.histograms import model_structure
+from goemo_cli.ml.training.loop import Step
+from goemo_cli.services.training.build import Run
 from goemo_cli.services.training.environment import environment_files, processor, versions
-from goemo_cli.services.training.tracker_tables import EmbeddedSample, result_tables
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
-from goemo_cli.tracking.base import Artifact, Picture, Tracker
+from goemo_cli.tracking.base import Artifact, Table, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.redaction import without_places, without_secrets
@@ -34,12 +34,12 @@ _GIT_SECONDS = 5
 
 
 def open_tracker(config: TrainConfig, *, layout: Layout, on_event: EventHandler = ignore) -> Tracker:
-    """The mirrors of a run: always the local journal, others as the settings ask.
+    """The trackers of a run as one: always the local journal, others if the settings ask for them.
 
-    A package that is missing costs a warning, not the run.
+    A missing package costs a warning, not the run. A tracker that fails is disabled.
 
     Raises:
-        MissingPackageError: wandb, where W&B is required.
+        MissingPackageError: wandb is missing, and W&B is required.
     """
     # An agent of a W&B sweep has named the run already; otherwise an id that looks like W&B's own.
     given = environment("WANDB_RUN_ID") if environment("WANDB_SWEEP_ID") else None
@@ -57,7 +57,9 @@ def open_tracker(config: TrainConfig, *, layout: Layout, on_event: EventHandler 
             if wanted.wandb.required:
                 raise
             on_event(
-                Warning(f"{error}; going on without, and `{sync_command(layout)} RUN` mirrors the run later")
+                Warning(
+                    f"{error}; the run continues without W&B, and `{sync_command(layout)} RUN` sends it later"
+                )
             )
         else:
             trackers["W&B"] = WandbTracker(
@@ -79,14 +81,16 @@ def open_tracker(config: TrainConfig, *, layout: Layout, on_event: EventHandler 
             trackers["TensorBoard"] = TensorboardTracker(layout.tensorboard)
         except ImportError:
             on_event(
-                Warning("TensorBoard is not installed: pip install 'goemo[tensorboard]'; going on without")
+                Warning(
+                    "TensorBoard is not installed: pip install 'goemo[tensorboard]'; the run continues without it"
+                )
             )
     return GuardedTrackers(trackers, lambda message: on_event(Warning(message)))
 
 
 @contextmanager
 def failures_logged(tracker: Tracker) -> Iterator[None]:
-    """Tell the tracker of a run that does not come to its end, by Ctrl-C, a signal or an error."""
+    """Log the exit code of a run that is ended by Ctrl-C, a signal or an error."""
     try:
         yield
     except BaseException as error:
@@ -97,9 +101,9 @@ def failures_logged(tracker: Tracker) -> Iterator[None]:
 
 
 class RunLog:
-    """goemo's own log of a run: a listener that also writes a line per event, from the tracker's start on.
+    """The log of a run: an event handler that also writes one line per event to the tracker.
 
-    Lines of earlier events are kept until then.
+    Lines of events before the start of the tracker are kept until then.
 
     Args:
         on_event: called with each event.
@@ -107,13 +111,13 @@ class RunLog:
     """
 
     def __init__(self, on_event: EventHandler, root: Path) -> None:
-        self._listen, self._root = on_event, f"{root.resolve()}/"
+        self._on_event, self._root = on_event, f"{root.resolve()}/"
         self._early: list[str] = []
         self._tracker: Tracker | None = None
 
     def __call__(self, event: Event) -> None:
         """Pass an event on, and write its line."""
-        self._listen(event)
+        self._on_event(event)
         if (line := line_of(event)) is None:
             return
         shown = without_places(line.replace(self._root, ""))
@@ -124,7 +128,7 @@ class RunLog:
             self._tracker.write("output.log", text)
 
     def begin(self, tracker: Tracker) -> None:
-        """Write to a tracker that was started: the lines so far, the versions of packages, the machine."""
+        """Write to a tracker that has started: the lines so far, the versions of packages, the machine."""
         for name, text in environment_files(commit=_git_commit()).items():
             tracker.write(name, text)
         self._tracker = tracker
@@ -132,54 +136,55 @@ class RunLog:
             tracker.write("output.log", "".join(self._early))
 
 
-def start_facts(
-    data_facts: Mapping[str, Any], base: Mapping[str, Any], device: str, precision: str
-) -> dict[str, Any]:
-    """What else is known of a run at its start, as mirrors show it beside the settings."""
-    return {
-        "data_facts": without_places(data_facts),
-        "base_model": without_places(base),
-        "device": {"type": device, "precision": precision, "processor": processor()},
+def start_tracker(tracker: Tracker, run: Run) -> None:
+    """Start the log of a run with its settings, data, base model, device and versions.
+
+    Raises:
+        GoemoError: a required tracker cannot start.
+    """
+    facts = {
+        "data_facts": without_places(run.data_facts),
+        "base_model": without_places(run.base),
+        "device": {"type": run.device.type, "precision": run.precision, "processor": processor()},
         "versions": versions(),
         "git_commit": _git_commit(),
     }
+    tracker.start(run.name, logged_settings(run.config), facts)
+
+
+def log_inputs(tracker: Tracker, run: Run, model: TransformerClassifier | None, log: RunLog) -> None:
+    """Log what the training starts from: the machine, the data set, and the structure of the model."""
+    wandb = run.config.logging.wandb
+    if wandb.environment:
+        log.begin(tracker)
+    tracker.artifact(data_artifact(run.data_facts, run.data.labels))
+    if wandb.watch_model and model:
+        rows = list(model_structure(model.model))
+        tracker.table(Table("model", ("parameter", "shape", "count"), rows), step=0)
+
+
+def log_step(tracker: Tracker, step: Step, *, every: int | None) -> None:
+    """Log an optimizer step: its numbers at every n-th step, its histograms if it has some."""
+    if every and step.step % every == 0:
+        values = {
+            "step/loss": step.loss,
+            "step/learning_rate": step.learning_rate,
+            "step/grad_norm": step.grad_norm,
+        }
+        tracker.log(values, step=step.step)
+    if step.histograms:
+        tracker.histograms(step.histograms, step=step.step)
 
 
 def logged_settings(config: TrainConfig) -> dict[str, Any]:
-    """Every resolved setting as mirrors may have it."""
-    told = without_secrets(config.model_dump(mode="json"))
-    # Notes and the like are for others to read, and `goemo sync` reads them back.
-    return {name: part if name == "logging" else without_places(part) for name, part in told.items()}
-
-
-def epoch_values(
-    history: Mapping[str, Any], combined: Mapping[EpochScore, float] = MappingProxyType({})
-) -> dict[str, float]:
-    """An epoch's numbers by the contract's names; those that a model does not have are left out.
-
-    Args:
-        history: of the epoch.
-        combined: weights of numbers, whose sum is `combined_score`; it is left out if one of them is.
-    """
-    names = {
-        "train/loss": "train_loss",
-        "train/learning_rate": "learning_rate",
-        "train/epoch_time": "epoch_seconds",
-        "train/samples_per_sec": "samples_per_second",
-        "train/grad_norm": "grad_norm",
-        "val/loss": "val_loss",
-        "val/auc": "val_auc_micro",
-        "val/f1_micro": "val_f1_micro",
-        "val/f1_macro": "val_f1_macro",
-    }
-    values = {name: history[key] for name, key in names.items() if history[key] is not None}
-    if combined and combined.keys() <= values.keys():
-        values[COMBINED] = sum(weight * values[name] for name, weight in combined.items())
-    return values
+    """Every resolved setting without secrets and local paths."""
+    sections = without_secrets(config.model_dump(mode="json"))
+    # Notes are for others to read, and `goemo sync` reads them back.
+    return {name: part if name == "logging" else without_places(part) for name, part in sections.items()}
 
 
 def data_artifact(data_facts: Mapping[str, Any], labels: tuple[str, ...]) -> Artifact:
-    """The data set as what a run used: its name, hashes, sizes and labels; no sentence of it."""
+    """The data set as an input of the run: its name, hashes, sizes and labels, without its texts."""
     described = {"schema_version": SCHEMA_VERSION, **without_places(data_facts), "labels": list(labels)}
     name = f"{model_slug(str(data_facts['name']))}-data"
     return Artifact(
@@ -187,127 +192,8 @@ def data_artifact(data_facts: Mapping[str, Any], labels: tuple[str, ...]) -> Art
     )
 
 
-def log_results(
-    tracker: Tracker,
-    checkpoint: Checkpoint,
-    test: Predictions,
-    written: list[Path],
-    *,
-    layout: Layout,
-    step: int,
-    embedded: EmbeddedSample | None = None,
-    pictures: Iterable[Picture] = (),
-) -> None:
-    """Tell a tracker all that a finished run left behind: numbers, tables, files, artifacts; then close it.
-
-    Args:
-        tracker: told.
-        checkpoint: of the run.
-        test: predictions of test with the run's labels.
-        written: files outside the checkpoint.
-        layout: where they lie.
-        step: the last optimizer step; numbers of the end stand one step after it.
-        embedded: some comments of test as vectors, if they are to be shown.
-        pictures: shown too.
-    """
-    metrics, wandb = checkpoint.metrics_json, checkpoint.config.logging.wandb
-    tracker.log(test_values(metrics), step=step + 1)
-    for table in result_tables(metrics, test, with_comments=wandb.log_predictions, embedded=embedded):
-        tracker.table(table, step=step + 1)
-    for picture in pictures:
-        tracker.picture(picture, step=step + 1)
-    saved = _checkpoint_files(checkpoint) if wandb.log_model else {}
-    for name, path in saved.items():
-        tracker.save(path, name=f"checkpoint/{checkpoint.run}/{name}")
-    for path in written:
-        tracker.save(path, name=f"{path.parent.name}/{path.name}")
-    for artifact in _artifacts(checkpoint, saved, written, layout):
-        tracker.artifact(artifact)
-    tracker.finish(summary_values(metrics))
-
-
-def test_values(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """The final test scores by the contract's names; F1, precision and recall by the run's own threshold rule."""
-    test, rule = metrics["test"], metrics["test"][metrics["threshold_rule"]]
-    values = {f"test/{key}": test[key] for key in ("auc_micro", "auc_macro")}
-    values |= {
-        f"test/{key}": rule[key] for key in ("f1_macro", "f1_micro", "precision_macro", "recall_macro")
-    }
-    return {key: value for key, value in values.items() if value is not None}
-
-
-test_values.__test__ = False  # type: ignore[attr-defined]  # values of the test split, no test for pytest
-
-
-def summary_values(metrics: Mapping[str, Any]) -> dict[str, float]:
-    """All final numbers of a run by the contract's names."""
-    per_label = {
-        f"test/{name}_{row['emotion']}": row[key]
-        for row in metrics["per_class"]
-        for name, key in (
-            ("f1", "f1_score"),
-            ("precision", "precision"),
-            ("recall", "recall"),
-            ("support", "support"),
-        )
-    }
-    return {
-        **test_values(metrics),
-        **per_label,
-        "best_epoch": metrics["best_epoch"],
-        "final_epoch": len(metrics["history"]),
-        "total_training_time": metrics["training_seconds"],
-    }
-
-
-def _checkpoint_files(checkpoint: Checkpoint) -> dict[str, Path]:
-    return {name: checkpoint.path / name for name in [*checkpoint.manifest_json["files"], MANIFEST]}
-
-
-def _artifacts(
-    checkpoint: Checkpoint, saved: Mapping[str, Path], written: list[Path], layout: Layout
-) -> Iterator[Artifact]:
-    run, metrics = checkpoint.run, checkpoint.metrics_json
-    facts = {
-        "goemo_run": str(run),
-        "best_epoch": metrics["best_epoch"],
-        "labels": list(checkpoint.labels),
-        "data_sha256": metrics["data"]["sha256"],
-        "versions": metrics["versions"],
-    }
-    scores = test_values(metrics)
-    if saved:
-        yield _artifact(
-            run,
-            "checkpoint",
-            "model",
-            saved,
-            {**facts, **scores, "base_model": without_places(metrics["base_model"])},
-        )
-    for split in ("test", "val"):
-        files = {
-            path.name: path
-            for path in written
-            if path.parent == layout.predictions and path.name.startswith(split)
-        }
-        yield _artifact(run, f"{split}-predictions", "predictions", files, {**facts, "split": split})
-    table = layout.per_class_metrics(run)
-    yield _artifact(run, "per-class-metrics", "metrics", {table.name: table}, {**facts, **scores})
-    evaluation = {name: checkpoint.path / name for name in (METRICS, THRESHOLDS)} | {table.name: table}
-    yield _artifact(run, "evaluation", "evaluation", evaluation, {**facts, **scores})
-
-
-def _artifact(
-    run: RunName, what: str, kind: str, files: Mapping[str, Path], metadata: Mapping[str, Any]
-) -> Artifact:
-    # A run keeps its best epoch only: what is latest is also best.
-    return Artifact(
-        f"{run.model}-{what}-{{run_id}}", kind, files, metadata=metadata, aliases=("latest", "best")
-    )
-
-
 def _git_commit() -> str | None:
-    """The commit that is checked out where the command runs; None where there is none."""
+    """The commit that is checked out in the current folder; None outside a repository."""
     with suppress(OSError, subprocess.SubprocessError):
         done = subprocess.run(
             ["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=_GIT_SECONDS, check=True

@@ -1,5 +1,8 @@
-"""Dropout that costs little on CPUs, where torch draws a random number for every cell."""
+"""Faster training and scoring on CPUs: cheap dropout, and linear layers in oneDNN's memory order."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -8,6 +11,8 @@ from torch import Tensor, nn
 ATTENTION = "goemo_eager"
 """Eager attention with this dropout, by its name among transformers' attention functions."""
 _LEVELS = 1 << 16
+WORTH_PACKING = 32
+"""Texts: below, reordering the weights costs more than it saves."""
 
 
 class CheapDropout(nn.Module):
@@ -79,3 +84,50 @@ def _eager_attention(
     if module.training:
         weights = cheap_dropout(weights, dropout)
     return torch.matmul(weights, value).transpose(1, 2).contiguous(), weights
+
+
+@contextmanager
+def packed_linears(model: nn.Module, n_texts: int) -> Iterator[None]:
+    """Inside the block the model's linear layers compute in fp32 on reordered copies of their weights.
+
+    PyTorch multiplies through MKL, which keeps to AVX2 on processors that are not Intel's; oneDNN uses AVX-512
+    everywhere. Probabilities agree to about 2e-6. Needs no gradients. The weights do not change, so the block can be
+    used during training; inside it they are in memory twice.
+
+    Args:
+        model: as it is outside the block again afterwards. Only on CPUs and in fp32 anything changes.
+        n_texts: that will be scored.
+    """
+    layers = (
+        list(_packable(model)) if n_texts >= WORTH_PACKING and hasattr(_onednn(), "_linear_pointwise") else []
+    )
+    for layer in layers:
+        layer.forward = _packed(layer)  # type: ignore[method-assign, assignment]
+    try:
+        yield
+    finally:
+        for layer in layers:
+            del layer.forward
+
+
+def _packable(model: nn.Module) -> Iterator[nn.Linear]:
+    for layer in model.modules():
+        # Subclasses may use their weights in other ways; a layer that others share comes once.
+        if type(layer) is nn.Linear and layer.weight.dtype == torch.float32 and layer.weight.is_cpu:
+            yield layer
+
+
+def _packed(layer: nn.Linear) -> Callable[[Tensor], Tensor]:
+    weight = _onednn()._reorder_linear_weight(layer.weight.detach().contiguous(), None)
+    bias = None if layer.bias is None else layer.bias.detach()
+    return partial(_linear, weight, bias)
+
+
+def _linear(weight: Tensor, bias: Tensor | None, inputs: Tensor) -> Tensor:
+    """What torch.compile itself calls for a frozen linear layer: (..., n_in) to (..., n_out)."""
+    outputs: Tensor = _onednn()._linear_pointwise(inputs, weight, bias, "none", [], "")
+    return outputs
+
+
+def _onednn() -> Any:
+    return torch.ops.mkldnn

@@ -1,0 +1,292 @@
+"""Builds the model of a run and trains it: where the kinds of models differ."""
+
+import shutil
+import time
+from collections.abc import Generator, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from goemo_cli.core.catalogue import ModelEntry
+from goemo_cli.core.documents import EpochScores
+from goemo_cli.core.errors import StorageError
+from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress
+from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import ModelSettings, TrainConfig
+from goemo_cli.ml.data.dataset import Dataset
+from goemo_cli.ml.metrics.scoring import binary_cross_entropy
+from goemo_cli.ml.models.classifier import Classifier
+from goemo_cli.ml.models.devices import Precision, describe_device, pick_device, pick_precision
+from goemo_cli.ml.models.folders import only_its_encoder
+from goemo_cli.ml.models.tfidf import fit_tfidf, load_tfidf
+from goemo_cli.ml.models.tiny import build_tiny
+from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, load_transformer
+from goemo_cli.ml.models.weights import find_weights
+from goemo_cli.ml.training.batches import unknown_share
+from goemo_cli.ml.training.histograms import Watched
+from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, val_scores
+from goemo_cli.ml.training.losses import describe_loss
+
+_FEWEST_TOKENS = 0.9
+"""Share of a model's embeddings that have a token; vocabularies are padded, but by less."""
+_MOST_UNKNOWN = 0.2
+"""Share of train's tokens that may be unknown without a warning."""
+WATCH_EVERY = 100
+"""Steps between histograms if `logging.wandb.log_every` is not set."""
+
+
+@dataclass
+class Run:
+    """What is being trained, where, and how far the training is."""
+
+    config: TrainConfig
+    entry: ModelEntry
+    name: RunName
+    folder: Path
+    """The checkpoint."""
+    data: Dataset
+    data_facts: Mapping[str, Any]
+    """The data set as metrics.json describes it."""
+    device: torch.device
+    precision: Precision
+    base: Mapping[str, Any]
+    """The weights that training starts from, for manifest and metrics."""
+
+    history: list[EpochScores] = field(default_factory=list)
+    best_epoch: int = 0
+    """0 before the first epoch."""
+    step: int = 0
+    """The last optimizer step; a model without steps counts as one."""
+    seconds: float = 0.0
+    """Duration of the training."""
+    written: list[Path] = field(default_factory=list)
+    """Files of the run outside the checkpoint."""
+
+
+def pick_hardware(config: TrainConfig, entry: ModelEntry) -> tuple[torch.device, Precision]:
+    """Device and precision of the training.
+
+    Raises:
+        SettingError: the device is unavailable.
+    """
+    if entry.kind == "tfidf":
+        return pick_device("cpu"), "fp32"
+    device = pick_device(config.training.device)
+    return device, pick_precision(config.training.precision, device)
+
+
+def build_model(
+    config: TrainConfig,
+    entry: ModelEntry,
+    data: Dataset,
+    device: torch.device,
+    precision: Precision,
+    *,
+    on_event: EventHandler,
+    may_fetch: bool = True,
+) -> tuple[TransformerClassifier | None, dict[str, Any]]:
+    """The model to train, and the weights that it starts from; every fault of the model's name is found here.
+
+    Returns:
+        None instead of a model if training itself builds it.
+    """
+    if entry.kind == "tfidf":
+        return None, {"kind": "tfidf"}
+    classifier, base = start_model(
+        config.model,
+        entry,
+        data.labels,
+        data.train.texts,
+        device=device,
+        on_event=on_event,
+        may_fetch=may_fetch,
+    )
+    if config.training.prior_bias:
+        classifier.start_bias_at(data.train.y_true.mean(axis=0))
+    on_event(Info(f"Training on {describe_device(device)} in {precision}"))
+    return classifier, base
+
+
+def start_model(
+    settings: ModelSettings,
+    entry: ModelEntry,
+    labels: tuple[str, ...],
+    texts: Sequence[str],
+    *,
+    device: torch.device,
+    on_event: EventHandler,
+    may_fetch: bool = True,
+) -> tuple[TransformerClassifier, dict[str, Any]]:
+    """A transformer that is ready to be trained, and the weights that it starts from, as manifests record them.
+
+    Args:
+        settings: of the model.
+        entry: its catalogue entry, of the kind transformer or tiny.
+        labels: label names in output order.
+        texts: the source of the vocabulary of `tiny`.
+        device: where it will run.
+        on_event: called with each event.
+        may_fetch: whether the network may be used.
+    """
+    if entry.kind == "tiny":
+        return build_tiny(texts, labels, settings), {"kind": "tiny"}
+    weights = find_weights(settings.name, entry, revision=settings.revision, may_fetch=may_fetch)
+    classifier = build_transformer(weights.folder, labels, settings, device=device)
+    on_event(Info(f"Weights: {weights.describe()}"))
+    if weights.origin == "folder" and (what := only_its_encoder(weights.folder)):
+        on_event(Info(f"{weights.folder} is {what}"))
+    if classifier.offered:
+        on_event(_reused_heads(classifier))
+    for warning in _warnings_for(classifier, settings):
+        on_event(Warning(warning))
+    return classifier, {
+        "kind": "transformer",
+        "id": weights.id,
+        "revision": weights.revision,
+        "sha256": weights.sha256,
+        "origin": weights.origin,
+    }
+
+
+def _reused_heads(classifier: TransformerClassifier) -> Event:
+    """Which rows of the classifier of the weights are reused."""
+    new = [label for label in classifier.labels if label not in classifier.continued]
+    if classifier.continued:
+        started = f", new: {', '.join(new)}" if new else ""
+        return Info(
+            f"Classifier: {len(classifier.continued)} of {len(classifier.labels)} label heads reused{started}"
+        )
+    offered = list(classifier.offered)
+    if offered == [f"LABEL_{number}" for number in range(len(offered))]:
+        return Warning(
+            f"the classifier of the weights names its labels only LABEL_0 to {offered[-1]}: no label head can be "
+            "reused, all start from nothing; put the names into id2label of config.json"
+        )
+    shown = ", ".join(offered[:5]) + (", ..." if len(offered) > 5 else "")
+    return Info(f"Classifier: starts from nothing for every label; the weights know {shown}")
+
+
+def _warnings_for(classifier: TransformerClassifier, settings: ModelSettings) -> Iterator[str]:
+    """Unusual properties of a model that can be trained."""
+    if classifier.max_length < settings.max_length:
+        yield (
+            f"model.max_length is {settings.max_length}, the model reads at most {classifier.max_length} tokens; "
+            "longer texts are cut"
+        )
+    tokens = len(classifier.tokenizer)
+    rows = classifier.model.get_input_embeddings().num_embeddings
+    if tokens < _FEWEST_TOKENS * rows:
+        yield f"the tokenizer has {tokens} tokens, the model {rows}: is it the tokenizer of this model?"
+
+
+def fit_model(run: Run, classifier: TransformerClassifier | None, on_event: EventHandler) -> Generator[Fact]:
+    """Train a model, and yield a fact after every step and every epoch. The caller saves the weights.
+
+    Raises:
+        TrainingFailedError: a loss that is not finite, or out of memory.
+        StorageError: not enough room for the weights, found before training starts.
+    """
+    if classifier is None:
+        return _fit_tfidf(run, on_event)
+    return _fit_transformer(run, classifier, on_event)
+
+
+def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: EventHandler) -> Generator[Fact]:
+    _require_room(classifier, run)
+    settings, data = run.config.training, run.data
+    if weights := describe_loss(settings, data.train.y_true, data.labels):
+        on_event(Info(weights))
+    train, val = encode_examples(classifier, data, on_event)
+    classifier.save_tokenizer(run.folder)
+    yield from fit(
+        classifier,
+        train,
+        val,
+        settings,
+        device=run.device,
+        precision=run.precision,
+        watched=_watched(run.config),
+    )
+
+
+def _fit_tfidf(run: Run, on_event: EventHandler) -> Generator[Fact]:
+    """Fit the whole model at once: one epoch without steps."""
+    if _watched(run.config):
+        on_event(Warning("tfidf has no gradients or weights to watch; none are logged"))
+    data = run.data
+    with progress(on_event, "Fitting", len(data.labels), "labels") as advance:
+        started = time.perf_counter()
+        classifier = fit_tfidf(
+            data.labels,
+            data.train.texts,
+            data.train.y_true,
+            seed=run.config.training.seed,
+            on_progress=advance,
+        )
+        seconds = time.perf_counter() - started
+    val_prob = classifier.predict_proba(data.val.texts)
+    scores = EpochScores(
+        epoch=1,
+        train_loss=binary_cross_entropy(data.train.y_true, classifier.predict_proba(data.train.texts)),
+        learning_rate=None,
+        grad_norm=None,
+        epoch_seconds=seconds,
+        samples_per_second=len(data.train) / seconds,
+        **val_scores(data.val.y_true, val_prob),
+    )
+    yield Epoch(scores, epochs=1, is_best=True, val_prob=val_prob, classifier=classifier)
+
+
+def encode_examples(
+    classifier: TransformerClassifier, data: Dataset, on_event: EventHandler
+) -> tuple[Examples, Examples]:
+    """Train and val as token ids."""
+    encoded = []
+    for name in ("train", "val"):
+        split = data.train if name == "train" else data.val
+        with progress(on_event, f"Tokenising {name}", len(split)):
+            texts = classifier.encode(split.texts)
+        unknown = unknown_share(classifier.tokenizer, texts)
+        if name == "train" and unknown > _MOST_UNKNOWN:
+            on_event(
+                Warning(
+                    f"{100 * unknown:.0f} % of the tokens of train are unknown to the tokenizer: is it the one of this model, "
+                    "and made for this language?"
+                )
+            )
+        if texts.n_cut:
+            on_event(
+                Warning(
+                    f"{texts.n_cut} comments of {name} are longer than {classifier.max_length} tokens and were cut"
+                )
+            )
+        encoded.append(Examples(texts, split.y_true))
+    return encoded[0], encoded[1]
+
+
+def load_saved(run: Run) -> Classifier:
+    """The model as it was saved, which is the model that others will load."""
+    if run.entry.kind == "tfidf":
+        return load_tfidf(run.folder, run.data.labels)
+    return load_transformer(run.folder, run.data.labels, run.config.model, device=run.device)
+
+
+def _watched(config: TrainConfig) -> Watched | None:
+    """The gradients and weights whose histograms the trackers log."""
+    wanted = config.logging.wandb
+    if not (wanted.log_gradients or wanted.watch_model):
+        return None
+    return Watched(wanted.log_gradients, wanted.watch_model, wanted.log_every or WATCH_EVERY)
+
+
+def _require_room(classifier: TransformerClassifier, run: Run) -> None:
+    weights = sum(parameter.numel() * 4 for parameter in classifier.model.parameters())
+    # A file is written next to the one that it replaces: one more copy than is kept.
+    needed = weights * (3 if run.config.output.weights != "safetensors" else 2) + 64 * 2**20
+    free = shutil.disk_usage(run.folder).free
+    if free < needed:
+        raise StorageError(
+            run.folder, f"the disk has {free // 2**20} MiB free, this run needs about {needed // 2**20} MiB"
+        )

@@ -1,0 +1,181 @@
+"""Writes the files of a run that depend on its probabilities. The manifest is the last file of the checkpoint."""
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from goemo_cli.core.checkpoint import (
+    CARD,
+    CONFIG,
+    METRICS,
+    THRESHOLDS,
+    Checkpoint,
+    remove_from_manifest,
+    write_manifest,
+)
+from goemo_cli.core.documents import FileEntry, Headline, Metrics
+from goemo_cli.core.events import EventHandler, FileWritten, Warning
+from goemo_cli.core.files import read_json_object, sha256_file, write_json, write_text
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.core.predictions import write_predictions
+from goemo_cli.core.schema import SCHEMA_VERSION, Kind
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
+from goemo_cli.services.model_card import model_card, repeating
+from goemo_cli.services.training.build import Run
+from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
+from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, floor_warning
+from goemo_cli.services.training.summaries import write_summaries
+
+_REWRITTEN = (THRESHOLDS, CONFIG, METRICS, CARD)
+"""Files of a checkpoint that depend on its probabilities and threshold settings."""
+
+
+def write_trained(
+    run: Run,
+    evaluation: Evaluation,
+    *,
+    layout: Layout,
+    wandb_run_id: str | None,
+    on_event: EventHandler,
+) -> Checkpoint:
+    """Finish the checkpoint of a training, whose weights are saved already."""
+    config = run.config
+    facts = {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(run.name),
+        "model": run.name.model,
+        "base_model": run.base,
+        "seed": config.training.seed,
+        "best_epoch": run.best_epoch,
+        "history": [scores.as_json() for scores in run.history],
+        "training_seconds": run.seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "device": {"type": run.device.type, "precision": run.precision, "processor": processor()},
+        "versions": versions(),
+        "finished": utc_now(),
+        "wandb_run_id": wandb_run_id,
+        "data": dict(run.data_facts),
+    }
+    # The settings must repeat the run: they name the data set, also if the user did not.
+    named = config.data.model_copy(update={"name": config.data.name or run.data.name})
+    return write_run(
+        run.name,
+        run.folder,
+        run.entry.kind,
+        config.model_copy(update={"data": named}),
+        facts,
+        evaluation,
+        parents={"data": run.data_facts["sha256"], "base_model": run.base},
+        layout=layout,
+        on_event=on_event,
+    )
+
+
+def rewrite_run(
+    checkpoint: Checkpoint,
+    config: TrainConfig,
+    evaluation: Evaluation,
+    *,
+    layout: Layout,
+    on_event: EventHandler,
+) -> Checkpoint:
+    """Replace the files of a finished run that depend on its thresholds; weights stay.
+
+    Args:
+        checkpoint: the run.
+        config: its settings, with the new threshold settings.
+        evaluation: its probabilities, evaluated with them.
+        layout: where to write.
+        on_event: called with each event.
+    """
+    facts = read_json_object(checkpoint.path / METRICS)
+    files = checkpoint.manifest.files.items()
+    kept = {name: entry for name, entry in files if name not in _REWRITTEN}
+    remove_from_manifest(
+        checkpoint, *_REWRITTEN
+    )  # a run that is killed after this can be used, and tuned again
+    return write_run(
+        checkpoint.run,
+        checkpoint.path,
+        checkpoint.kind,
+        config,
+        {key: value for key, value in facts.items() if key not in EVALUATED},
+        evaluation,
+        parents=checkpoint.manifest.parents.as_json(),
+        other_settings=checkpoint.unknown_settings,
+        kept=kept,
+        layout=layout,
+        on_event=on_event,
+    )
+
+
+def write_run(
+    run: RunName,
+    folder: Path,
+    kind: Kind,
+    config: TrainConfig,
+    facts: Mapping[str, Any],
+    evaluation: Evaluation,
+    *,
+    parents: Mapping[str, Any],
+    other_settings: Mapping[str, Any] | None = None,
+    kept: Mapping[str, FileEntry] | None = None,
+    layout: Layout,
+    on_event: EventHandler,
+) -> Checkpoint:
+    """Write predictions, tables, thresholds, settings, metrics and card; then the manifest, then the summaries.
+
+    Args:
+        run: its name.
+        folder: its checkpoint.
+        kind: of the model.
+        config: resolved settings.
+        facts: the keys of metrics.json that do not depend on probabilities.
+        evaluation: the other keys, thresholds and predictions.
+        parents: what the run was made from, for the manifest.
+        other_settings: settings of another version, which stay in train_config.yaml.
+        kept: manifest entries of files that are not written again.
+        layout: where to write.
+        on_event: called with each event.
+    """
+    values = {**facts, **evaluation.scores}
+    metrics = Metrics.model_validate(values)
+    tables = [
+        layout.split_predictions(run, "val"),
+        layout.split_predictions(run, "test"),
+        layout.per_class_metrics(run),
+    ]
+    write_predictions(tables[0], evaluation.val)
+    write_predictions(tables[1], evaluation.test)
+    write_per_class_metrics(tables[2], values["per_class"])
+    evaluation.thresholds.write(folder / THRESHOLDS, run=str(run))
+    write_text(folder / CONFIG, _config_text(metrics, config.to_yaml(other_settings or {})))
+    write_json(folder / METRICS, values)
+    write_text(folder / CARD, model_card(metrics, evaluation.thresholds, config))
+    checkpoint = write_manifest(
+        folder,
+        run=run,
+        kind=kind,
+        labels=evaluation.val.labels,
+        parents=parents,
+        headline=Headline.of(metrics),
+        outputs={layout.shown(path): sha256_file(path) for path in tables},
+        kept=kept or {},
+    )
+    for path in [*tables, *write_summaries(layout, models=[run.model], on_event=on_event)]:
+        on_event(FileWritten(path))
+    if warning := floor_warning(evaluation.thresholds, evaluation.val):
+        on_event(Warning(warning))
+    return checkpoint
+
+
+def utc_now() -> str:
+    """The present time as metrics.json stores it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def _config_text(metrics: Metrics, settings: str) -> str:
+    return f"# Every setting of {metrics.run}. Repeat the run:\n#   {repeating(metrics)}\n{settings}"
