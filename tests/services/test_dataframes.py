@@ -10,6 +10,7 @@ import pandas
 import pytest
 
 import goemo_cli
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
@@ -17,7 +18,7 @@ from goemo_cli.core.schema import PER_CLASS_COLUMNS
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics
 from goemo_cli.services.runs.dataframes import RUN_COLUMNS
-from goemo_cli.services.training.train import TrainResult, train
+from goemo_cli.services.training.train import train
 
 TEXTS = ["I am so happy", "", "NA", "this makes me angry"]
 
@@ -28,7 +29,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(root: Path) -> TrainResult:
+def result(root: Path) -> Checkpoint:
     settings = {
         "model": {"name": "tiny"},
         "data": {"name": "sample", "max_train_samples": 64},
@@ -38,7 +39,7 @@ def result(root: Path) -> TrainResult:
 
 
 @pytest.fixture(scope="module")
-def predictor(result: TrainResult, root: Path) -> goemo_cli.Predictor:
+def predictor(result: Checkpoint, root: Path) -> goemo_cli.Predictor:
     return goemo_cli.Predictor.load("@latest", root=root)
 
 
@@ -91,21 +92,21 @@ def test_predictions_are_read_as_a_frame(tmp_path: Path, make_predictions: Calla
         goemo_cli.read_predictions(str(tmp_path / "p.csv"))
 
 
-def test_runs_are_a_table(result: TrainResult, root: Path, tmp_path: Path):
-    table, headline = goemo_cli.runs_table(root), result.checkpoint.manifest.headline
+def test_runs_are_a_table(result: Checkpoint, root: Path, tmp_path: Path):
+    table, headline = goemo_cli.runs_table(root), result.manifest.headline
     assert headline is not None
     assert [*table.columns] == [*RUN_COLUMNS]
     assert [*goemo_cli.runs_table(tmp_path).columns] == [*RUN_COLUMNS]
     row = table.iloc[0]
-    assert (len(table), row.run, row.state, row.pinned) == (1, str(result.checkpoint.run), "finished", False)
+    assert (len(table), row.run, row.state, row.pinned) == (1, str(result.run), "finished", False)
     assert (row.model, row.data, row.train_size) == ("tiny", "sample", 64)
     assert row["test/f1_macro"] == headline.test["f1_macro"]
-    assert Path(row.path).samefile(result.checkpoint.path)
+    assert Path(row.path).samefile(result.path)
 
 
-def test_scores_of_each_label_are_a_table(result: TrainResult, root: Path):
+def test_scores_of_each_label_are_a_table(result: Checkpoint, root: Path):
     found = goemo_cli.per_class_metrics("@latest", root)
-    written = read_per_class_metrics(Layout(root).per_class_metrics(result.checkpoint.run))
+    written = read_per_class_metrics(Layout(root).per_class_metrics(result.run))
     assert [*found.columns] == [*PER_CLASS_COLUMNS]
     pandas.testing.assert_frame_equal(found, pandas.DataFrame(written), check_dtype=False)
     with pytest.raises(NotFoundError):
