@@ -134,13 +134,6 @@ def cells_of(found: Any, column: str, n_labels: int) -> Any:
     return np.asarray(found.table[column]).reshape(n_labels, n_labels)
 
 
-def test_numbers_are_those_of_the_contract() -> None:
-    assert [str(figure_of(number)) for number in MINE] == [
-        "03_label_cooccurrence_clean", "04_character_length_distributions", "16_label_confusion",
-        "17_reliability_diagram", "18_calibration_summary", "19_cooccurrence_heatmap", "21_embedding_projection",
-    ]  # fmt: skip
-
-
 @pytest.mark.parametrize(
     ("number", "labels"),
     [

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.stats import permutation_test, spearmanr
+from scipy.stats import permutation_test, rankdata, spearmanr
 from sklearn.metrics import average_precision_score, f1_score
 
 from goemo_cli.core.checkpoint import Checkpoint
@@ -478,8 +478,9 @@ def test_a_rank_correlation_is_tested_by_permutations(n_values: int) -> None:
     other += one / 4
     rho, p_value = rank_correlation(one, other)
     assert rho == pytest.approx(spearmanr(one, other).statistic)
+    ranks = rankdata(other) - (n_values + 1) / 2  # their product with other ranks rises with the correlation
     expected = permutation_test(
-        (one,), lambda values: spearmanr(values, other).statistic, permutation_type="pairings", rng=1
+        (rankdata(one),), lambda values, axis: (values * ranks).sum(axis), permutation_type="pairings", rng=1
     ).pvalue
     assert p_value == pytest.approx(expected, abs=0.02)
 
