@@ -30,13 +30,14 @@ demo: $(STAMP) ## train, draw, report and validate the quickstart model, offline
 	@echo "            goemo data download && goemo train      the real data, minutes on two cores"
 	@echo "            goemo train --help"
 
-test: check quick ## lint, types, quick tests
+test: check quick ## lint, prose check, types, quick tests
 
 check: lint types
 
 lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/python docs/check_prose.py
 
 types: $(STAMP)
 	$(BIN)/mypy
