@@ -1,4 +1,4 @@
-"""Labelled texts in memory: three splits over one label list, whatever file they came from."""
+"""Labelled texts in memory: three splits with one label list, independent of the file format."""
 
 import hashlib
 import re
@@ -69,33 +69,33 @@ class Dataset:
     name: str
     labels: tuple[str, ...]
     splits: Mapping[Split, LabelledTexts]
-    """All three."""
+    """Train, val and test."""
     source: str
-    """Where it was read from, for people."""
+    """The source of the data, for messages."""
     is_fallback: bool = False
     """The embedded sample replaces GoEmotions, which was unavailable."""
     taxonomy: str | None = None
-    """The coarser labels it was rolled up to."""
+    """The coarser labels to which its labels were grouped."""
     split_off: tuple[Split, ...] = ()
-    """The splits that were taken from train, because the data has none."""
+    """The splits that were taken from train because the data does not contain them."""
 
     @property
     def train(self) -> LabelledTexts:
-        """What weights are fitted on."""
+        """The split on which weights are fitted."""
         return self.splits["train"]
 
     @property
     def val(self) -> LabelledTexts:
-        """What epochs and thresholds are chosen on."""
+        """The split on which epochs and thresholds are chosen."""
         return self.splits["val"]
 
     @property
     def test(self) -> LabelledTexts:
-        """What is only ever measured on."""
+        """The split that is used for measuring only."""
         return self.splits["test"]
 
     def facts(self) -> dict[str, Any]:
-        """What metrics.json records of the data."""
+        """The facts about the data in metrics.json."""
         digests = {name: self.splits[name].sha256() for name in SPLITS}
         whole = hashlib.sha256("\n".join([*self.labels, *digests.values()]).encode()).hexdigest()
         return {
@@ -109,7 +109,7 @@ class Dataset:
         }
 
     def require_usable(self) -> None:
-        """Refuse data that nothing can be learnt or measured on.
+        """Refuse data that cannot be used for training or measuring.
 
         Raises:
             DataError: an empty split, fewer than two labels, or train without a single label.

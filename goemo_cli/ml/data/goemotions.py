@@ -76,7 +76,7 @@ def moved_label(labels: tuple[str, ...]) -> str | None:
 
 
 def require_published_names(data: Dataset) -> str | None:
-    """Compare label names with the published ones if a split has the published rows.
+    """Compare label names with the published ones, if a split has the published rows.
 
     Returns:
         A warning if a label is called otherwise; None if there is nothing to say.

@@ -65,7 +65,7 @@ class LabelRows:
 
     names: list[list[str]]
     known: frozenset[str] = frozenset()
-    """Keys of mappings: labels, whether or not a row has them."""
+    """Keys of mappings: labels, also those that no row has."""
 
 
 def read_label_cells(
@@ -115,7 +115,7 @@ def is_one(cell: object) -> bool | None:
 
 
 def shown(cell: object) -> str:
-    """A cell for a message: shortened, however long or deeply nested it is."""
+    """A cell for a message, shortened if it is long or deeply nested."""
     return _SHORT.repr(cell)
 
 
@@ -155,14 +155,14 @@ def _parts(label: str, sign: str) -> list[str]:
 @dataclass(frozen=True)
 class _Cell:
     entries: tuple[Any, ...] = ()
-    """Names and numbers; what else a list held, as it was."""
+    """Names and numbers; other items of a list unchanged."""
     is_list: bool = False
     keys: tuple[str, ...] = ()
     """Of a mapping."""
 
 
 class _UnreadableError(Exception):
-    """A cell is neither a label nor a list of labels; the text says why."""
+    """A cell is neither a label nor a list of labels; the message gives the reason."""
 
 
 @dataclass(frozen=True)
@@ -328,7 +328,7 @@ def _is_several_numbers(entry: object) -> bool:
 
 
 def can_be_label(name: str) -> bool:
-    """Whether predictions can hold the name."""
+    """Whether the name can be written to predictions."""
     return bool(name.strip()) and not any(sign in name for sign in _NOT_IN_LABELS)
 
 
@@ -343,7 +343,7 @@ def _number_of_text(text: str) -> int | float | None:
 
 
 def _number(entry: object) -> int | float | None:
-    """The number that an entry is or spells; True and False are 1 and 0; None if it is something else."""
+    """The number that an entry is or contains as text; True and False are 1 and 0; None if it is something else."""
     if isinstance(entry, str):
         return _number_of_text(entry)
     if isinstance(entry, int) or (isinstance(entry, float) and math.isfinite(entry)):
@@ -406,7 +406,7 @@ def _split(text: str, separator: str) -> list[str]:
 
 
 def _literal(text: str) -> Any:
-    """The list or mapping that a text spells, with nothing nested in it; the text itself if it spells none.
+    """The list or mapping that is written in a text, without nesting; otherwise the text itself.
 
     Raises:
         _UnreadableError: a list that cannot be read.
@@ -429,7 +429,7 @@ def _literal(text: str) -> Any:
 
 
 def _flat(inner: str, *, bare_names: bool) -> list[Any] | dict[Any, Any]:
-    """What is between brackets.
+    """The content between brackets.
 
     Raises:
         ValueError: nested brackets, blank entries, or names without quotes if these are not allowed.

@@ -19,19 +19,19 @@ class Leak:
     comments: int
     """Comments of `split` whose text also occurs in `other`."""
     share: float
-    """Of all comments of `split`, in [0, 1]."""
+    """Their share of all comments of `split`, in [0, 1]."""
     other_labels: int
-    """Those of them that carry other gold labels than any comment of that text in `other`."""
+    """Number of these comments with other gold labels than each comment with that text in `other`."""
 
 
 def leaks(data: Dataset) -> tuple[Leak, ...]:
-    """Test in train, test in val, val in train; each also if nothing is shared."""
+    """Test in train, test in val, val in train; also those without a shared text."""
     texts = {split: [normalised(text) for text in rows.texts] for split, rows in data.splits.items()}
     return tuple(_leak(data, texts, split, other) for split, other in _PAIRS)
 
 
 def normalised(text: str) -> str:
-    """What two texts share that count as the same: NFKC, case folded, every run of white space one space."""
+    """The form in which equal texts are equal: NFKC, case folded, each run of white space as one space."""
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 

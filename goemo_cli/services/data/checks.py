@@ -1,4 +1,4 @@
-"""What was understood of data, in one line, and what is doubtful in it."""
+"""A summary of a data set in one line, and warnings about it."""
 
 from collections.abc import Iterator, Sequence
 
@@ -15,7 +15,7 @@ _MOST_NAMED = 5
 
 
 def summary(data: Dataset, *, split_seed: int, whole_train: int) -> str:
-    """Where data is from, its splits, its labels and how common these are.
+    """The source of a data set, its splits, its labels and their shares.
 
     Args:
         data: as it will be trained on.
@@ -76,7 +76,7 @@ def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
 
 
 def warnings_for(data: Dataset) -> Iterator[str]:
-    """Sentences for a person, the gravest first; none if all is well."""
+    """Warnings for the user, the most serious first; none if nothing is wrong."""
     yield from _leaks(data)
     for split in SPLITS:
         if missing := without_support(data.labels, data.splits[split].y_true):

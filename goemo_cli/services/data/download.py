@@ -1,4 +1,4 @@
-"""Downloading GoEmotions: pinned hashes, retries, whole files only."""
+"""Download GoEmotions: pinned hashes, retries, complete files only."""
 
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
@@ -12,13 +12,13 @@ from goemo_cli.core.settings import environment, is_offline
 from goemo_cli.ml.data import goemotions
 
 DATA_URL = "https://raw.githubusercontent.com/google-research/google-research/master/goemotions/data/"
-"""Where the files are published; GOEMO_DATA_URL names a mirror."""
+"""The address of the published files; GOEMO_DATA_URL sets another one."""
 _TIMEOUT = 20.0
-"""Seconds of silence from the server before a try is given up."""
+"""Seconds without data from the server after which an attempt fails."""
 
 
 def cache_folder() -> Path:
-    """Where downloads are kept: the user's cache folder (XDG_CACHE_HOME on Linux)."""
+    """The folder of downloads: the user's cache (XDG_CACHE_HOME on Linux)."""
     return platformdirs.user_cache_path("goemo") / "goemotions"
 
 
@@ -28,7 +28,7 @@ def fetch_goemotions(
     """The GoEmotions files in a folder, downloaded if they are missing or damaged.
 
     Args:
-        folder: where to put them; the user's cache by default.
+        folder: the target; the user's cache by default.
         retries: further tries per file after a failure.
         on_event: called with each event.
 
@@ -64,7 +64,7 @@ def fetch_goemotions(
 
 
 class _Bar:
-    """pooch's idea of a progress bar, as events."""
+    """A progress bar for pooch that emits events."""
 
     def __init__(self, name: str, on_event: EventHandler) -> None:
         self.name, self.on_event = name, on_event
@@ -80,14 +80,14 @@ class _Bar:
         self.on_event(PhaseStarted(f"Downloading {self.name}", total, "bytes"))
 
     def update(self, amount: int) -> None:
-        # pooch closes by resetting and then filling the bar; only what is new counts.
+        # When it closes, pooch resets the bar and fills it again; count only new bytes.
         new = min(amount, self._total - self._done)
         self._done += new
         if new > 0:
             self.on_event(Advanced(new))
 
     def reset(self) -> None:
-        """Pooch fills the bar after this; nothing is shown twice."""
+        """Pooch fills the bar after this call; show nothing twice."""
 
     def close(self) -> None:
         self.on_event(PhaseEnded())

@@ -1,4 +1,4 @@
-"""Finding the data that the settings name: local folders, the cache, a download, the sample, the user's files."""
+"""Find the data that the settings name: local folders, the cache, a download, the sample, the user's files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -41,12 +41,12 @@ def load_data(
 ) -> Dataset:
     """The data set that the settings name, checked.
 
-    What the user named is never replaced. Only if nothing is named and GoEmotions is unavailable does the
-    embedded sample step in, with a warning.
+    What the user named is never replaced. If nothing is named and GoEmotions is unavailable,
+    the embedded sample is used instead, with a warning.
 
     Args:
         settings: what to load.
-        root: project root; data/goemotions below it is one of the places looked in.
+        root: project root; data/goemotions below it is one of the places that are searched.
         may_fetch: whether the network may be used.
         on_event: called with each event.
 
@@ -94,9 +94,9 @@ def load_sample() -> Dataset:
 
 
 def find_goemotions(settings: DataSettings, root: Path) -> tuple[Path | None, list[str]]:
-    """A folder with all four GoEmotions files, and what was looked in.
+    """A folder with all four GoEmotions files, and the places that were searched.
 
-    A folder that the user named, by setting or GOEMO_DATA_DIR, is the only one looked in.
+    A folder that the user named, by setting or GOEMO_DATA_DIR, is the only one that is searched.
     """
     named = settings.dir or environment("GOEMO_DATA_DIR")
     places = [Path(named).expanduser()] if named else [root / "data" / GOEMOTIONS, cache_folder()]
@@ -214,7 +214,7 @@ def _completed(
     listed: tuple[str, ...] | None,
     settings: DataSettings,
 ) -> Dataset:
-    """The rows over the listed labels, or else those of train; what is missing is split off train, stratified."""
+    """The rows with the listed labels, or with those of train; missing splits are taken from train, stratified by label."""
     named = [part for split, parts in rows.items() for part in parts if split == "train" or part.has_names]
     labels = listed or tuple(settings.label_columns) or sorted_labels(named)
     given = {split: joined([part.labelled(labels) for part in parts]) for split, parts in rows.items()}
@@ -227,7 +227,7 @@ def _completed(
 def _split_off(
     whole: LabelledTexts, missing: Sequence[Split], source: str, settings: DataSettings
 ) -> dict[Split, LabelledTexts]:
-    """Train without, and the missing splits with, their shares of the rows.
+    """Divide the rows into train and the missing splits, by their shares.
 
     Raises:
         DataError: a split would be empty.
@@ -319,7 +319,7 @@ def checkpoint_data(
     splits: tuple[Split, ...],
     on_event: EventHandler = ignore,
 ) -> Dataset:
-    """The data that a checkpoint was trained on, found again and compared with the hashes it recorded.
+    """Load the data that a checkpoint was trained on, and compare it with the hashes in the checkpoint.
 
     Train is cut to the run's `max_train_samples`, as it was trained on.
 
@@ -344,7 +344,7 @@ def checkpoint_data(
 
 def _data_settings(checkpoint: Checkpoint, data_dir: Path | None) -> DataSettings:
     settings = checkpoint.config.data
-    # A bare `goemo train` may have taken the sample; the same data is meant now, whatever has been downloaded since.
+    # `goemo train` without --data may have used the sample. Use the same data now, even if GoEmotions was downloaded since.
     name = checkpoint.metrics.data.name if settings.name is None else settings.name
     if data_dir is None:
         return settings.model_copy(update={"name": name})

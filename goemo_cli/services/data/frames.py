@@ -32,7 +32,7 @@ _COMPRESSED = (".csv", ".tsv", ".jsonl")
 SUFFIXES = (".csv", ".tsv", ".jsonl", ".parquet")
 Record = Mapping[str, Any]
 _HEAD = 1000
-"""Rows that are looked at to find columns of 0 and 1."""
+"""Number of rows in which columns of 0 and 1 are searched for."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class RawRows:
     columns: tuple[str, ...] = ()
     """The columns that are labels, if each label has one."""
     known: frozenset[str] = frozenset()
-    """Labels that the file names, whether or not a row has them."""
+    """Labels that the file names, also those that no row has."""
     has_names: bool = False
     """The file has the names of all labels, so that one outside train is accepted."""
 
@@ -240,7 +240,7 @@ def _parquet_records(table: Any) -> Iterator[Record]:
 
 
 def _features(metadata: Mapping[bytes, bytes] | None) -> Mapping[str, Any]:
-    """The features that `datasets` wrote into a Parquet file; none if there are none."""
+    """The features that `datasets` wrote into a Parquet file; empty if the file has none."""
     try:
         features = json.loads((metadata or {}).get(b"huggingface", b"{}"))["info"]["features"]
     except (ValueError, KeyError, TypeError, RecursionError):

@@ -1,1 +1,1 @@
-"""Predicting on any text: where texts come from, what is computed, where it goes."""
+"""Predict labels of any text: the sources of texts, the predictor, the writers."""

@@ -1,4 +1,4 @@
-"""How the probabilities of a checkpoint become those that are shown, and the labels that follow from them."""
+"""From the probabilities of a checkpoint to the displayed probabilities and the predicted labels."""
 
 from dataclasses import dataclass, replace
 from typing import get_args
@@ -22,7 +22,7 @@ class LabelRule:
     labels: tuple[str, ...]
     """Of the columns that are shown: the model's, or the groups of the taxonomy."""
     decision: Decision
-    """What the shown probabilities are compared with."""
+    """The thresholds of the shown probabilities."""
     model_labels: tuple[str, ...]
     taxonomy: TaxonomyName | None = None
     calibrator: Calibrator | None = None
@@ -52,7 +52,7 @@ def label_rule(
     taxonomy: str | None = None,
     on_event: EventHandler = ignore,
 ) -> LabelRule:
-    """The rule of a checkpoint, with what the user wants otherwise.
+    """The rule of a checkpoint, with the changes that the user chose.
 
     Args:
         checkpoint: whose thresholds, fitted on val, decide.
@@ -94,7 +94,7 @@ def label_rule(
 def pick_decision(
     checkpoint: Checkpoint, *, threshold: float | None, rule: str | None, on_event: EventHandler = ignore
 ) -> Decision:
-    """How labels are decided: as the checkpoint says, or by an override, which is said aloud."""
+    """How labels are decided: as in the checkpoint, or by an override, with a warning."""
     fitted = checkpoint.thresholds
     decision = fitted.decision(rule)
     if threshold is not None:

@@ -15,7 +15,7 @@ from goemo_cli.tracking.artifacts.manager import ArtifactManager
 
 @dataclass(frozen=True)
 class Mirrored:
-    """Where predictions were logged."""
+    """The log of a prediction."""
 
     run_id: str
     artifact: str | None
@@ -25,7 +25,7 @@ class Mirrored:
 
 
 def mirror_config(*, project: str | None, entity: str | None, mode: str | None) -> LoggerConfig:
-    """Settings of the mirror; what is None is as `LoggerConfig` has it.
+    """Settings of the log; None means the default of `LoggerConfig`.
 
     Raises:
         SettingError: a mode or a project that cannot be.
@@ -43,7 +43,7 @@ def mirror_predictions(
     root: Path,
     on_event: EventHandler,
 ) -> Mirrored | None:
-    """Log what was predicted, as a separate run; called when all is written. An error of the log is a warning.
+    """Log what was predicted, as a separate run; called after all rows are written. A logging error is a warning.
 
     Args:
         predictor: what predicted.

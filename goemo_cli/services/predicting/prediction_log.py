@@ -1,4 +1,4 @@
-"""Logging what a `Predictor` predicts: statistics of every call at once, the predictions themselves in larger parts."""
+"""Log the predictions of a `Predictor`: the statistics of each call at once, the predictions in larger parts."""
 
 import atexit
 import threading
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from goemo_cli.services.predicting.predictor import BatchStatistics, TextPredictions
 
 PART_ROWS = 10_000
-"""Predictions that are kept in memory; then they become a version of the artifact."""
+"""Maximum number of predictions in memory; then they become a version of the artifact."""
 
 
 class PredictionLog:
@@ -23,7 +23,7 @@ class PredictionLog:
     A failure after the start costs a warning and ends the log; it never fails a prediction.
 
     Args:
-        tracking: where to log, or the name of a project.
+        tracking: settings of the log, or the name of a project.
         root: of the project, for the local store.
         run: whose model predicts.
         facts: what predictions are made with; the settings of the run.

@@ -1,4 +1,4 @@
-"""A checkpoint ready to predict: texts in; probabilities, labels and statistics out."""
+"""The predictor: a loaded checkpoint that gives probabilities, labels and statistics of texts."""
 
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,16 +32,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class BatchStatistics:
-    """What predictions look like as a whole; add two for those of both."""
+    """Statistics of several predictions; two of them can be added."""
 
     texts: int = 0
     confidence_sum: float = 0.0
     """Of each text's highest probability."""
     label_counts: Mapping[str, int] | None = None
     unlabelled: int = 0
-    """Texts that got no label."""
+    """Number of texts without a predicted label."""
     cut: int = 0
-    """Texts that were longer than the model reads; only their beginning counted."""
+    """Number of texts that exceeded the model's maximum length and were truncated."""
 
     @property
     def mean_confidence(self) -> float | None:
@@ -77,7 +77,7 @@ class BatchStatistics:
 
 @dataclass(frozen=True)
 class TextPrediction:
-    """One text's."""
+    """The prediction of one text."""
 
     labels: tuple[str, ...]
     """The predicted ones, in label order."""
@@ -92,9 +92,9 @@ class TextPredictions:
     Attributes:
         labels: label names in column order.
         y_prob: probabilities, float32, (n_examples, n_labels).
-        y_pred: predicted labels, bool, (n_examples, n_labels); they follow from `y_prob`.
-        statistics: of them all.
-        texts: as they were predicted.
+        y_pred: predicted labels, bool, (n_examples, n_labels); decided from `y_prob`.
+        statistics: of all predictions.
+        texts: the predicted texts.
     """
 
     labels: tuple[str, ...]
@@ -125,16 +125,16 @@ class TextPredictions:
 
 
 class Predictor:
-    """A model in memory with the rule that its labels follow; several threads may share one.
+    """A model in memory with the rule that decides its labels; several threads may share one.
 
-    Calls are answered one after another: the model itself uses all cores, and tokenizers are not made for threads.
+    Calls run one after another: the model uses all cores, and tokenizers are not thread-safe.
     With tracking, use it as a context manager, or call `close` at the end.
 
     Attributes:
-        run: whose model it is.
-        rule: what is shown and how labels follow.
+        run: the run of the model.
+        rule: from probabilities to displayed probabilities and labels.
         precision: fp32 or bf16.
-        log: where its predictions are logged; None without tracking.
+        log: the log of its predictions; None without tracking.
     """
 
     def __init__(
@@ -161,11 +161,11 @@ class Predictor:
         tracking: LoggerConfig | str | None = None,
         on_event: EventHandler = ignore,
     ) -> Self:
-        """Load a checkpoint of any kind: transformer, tfidf, ensemble.
+        """Load a checkpoint: a transformer, tfidf or an ensemble.
 
         Args:
-            checkpoint: its folder (a path), or what a run is called: its name, @best, @latest, @MODEL.
-            root: of the project whose runs are meant.
+            checkpoint: its folder (a path), or a run: its name, @best, @latest, @MODEL.
+            root: the folder of the project with the runs.
             device: auto, cpu, cuda or mps.
             precision: fp32, or bf16 for bulk work: faster, and probabilities are off by up to some hundredths.
             calibrated: the probabilities of the checkpoint's calibrator (`goemo calibrate`).
@@ -173,8 +173,8 @@ class Predictor:
             threshold: one for all labels instead of the checkpoint's.
             threshold_rule: another rule of the checkpoint: per_label, global, fixed_0.5 or fixed_0.3.
             top_k: the maximum number of labels per text.
-            tracking: where to log what is predicted, or the name of a project: on W&B, or without it in the local store
-                below `root`. Every call logs its statistics; the predictions become an artifact and a table when the
+            tracking: settings of the log, or the name of a project: on W&B, or without it in the local store below
+                `root`. Each call logs its statistics; the predictions become an artifact and a table when the
                 predictor is closed, and after every 10,000.
             on_event: called with each event.
 
@@ -211,7 +211,7 @@ class Predictor:
         self.close()
 
     def close(self) -> None:
-        """End the run of `tracking`; nothing without it."""
+        """End the run of `tracking`, if there is one."""
         if self.log is not None:
             self.log.close()
 
@@ -288,7 +288,7 @@ class Predictor:
 
 
 def facts_of(predictor: Predictor) -> dict[str, Any]:
-    """What predictions were made with, for records."""
+    """The settings of predictions, for records."""
     rule = predictor.rule
     return {
         "run": str(predictor.run),

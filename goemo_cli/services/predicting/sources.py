@@ -1,4 +1,4 @@
-"""Where texts to predict come from: arguments, lines, CSV, TSV, JSONL, Parquet; row by row, nothing held."""
+"""The sources of texts to predict: arguments, lines, CSV, TSV, JSONL, Parquet; read row by row."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -36,7 +36,7 @@ _MOST_NAMED = 20
 
 @dataclass(frozen=True)
 class TextRow:
-    """A text with the columns that it came with, itself among them."""
+    """A text with all columns of its row, including the text."""
 
     text: str
     columns: Mapping[str, Any]
@@ -50,15 +50,15 @@ class TextSource:
     rows: Iterator[TextRow]
     text_column: str
     columns: tuple[str, ...] | None
-    """Names of the columns, where the format fixes them."""
+    """Names of the columns, if the format fixes them."""
     total: int | None
     """Approximate number of rows, for progress; None if unknown."""
     path: Path | None = None
     arrow_schema: Any = None
-    """The types of the columns, where the source is Parquet."""
+    """The types of the columns, if the source is Parquet."""
 
     def begun(self) -> "TextSource":
-        """The same, with the first row of a file read, so that a fault there shows before the model is loaded."""
+        """The same source with the first row of a file read, so that an error there is raised before the model is loaded."""
         if self.path is None:
             return self
         first = list(islice(self.rows, 1))
@@ -80,8 +80,8 @@ def open_texts(
     Args:
         path: a file, or `-` for standard input.
         stdin: standard input.
-        format: one of `INPUT_FORMATS`; by default what the file's suffix says, and lines for standard input.
-        text_column: which column is predicted; `text` by default.
+        format: one of `INPUT_FORMATS`; by default that of the file's suffix; lines for standard input.
+        text_column: the column that is predicted; `text` by default.
 
     Raises:
         NotFoundError: no such file.
@@ -140,7 +140,7 @@ def _columns_of_lines(format: InputFormat) -> tuple[str, ...] | None:
 
 
 def _count_lines(path: Path) -> int | None:
-    """Line ends of a regular file; reading a pipe for it would empty it."""
+    """Number of line ends of a regular file; None for a pipe, which can be read only once."""
     if not path.is_file():
         return None
     with path.open("rb") as stream:

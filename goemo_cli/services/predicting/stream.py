@@ -1,4 +1,4 @@
-"""Predicting a stream in windows: bounded memory, input order, little padding."""
+"""Predict a stream in windows: bounded memory, input order, little padding."""
 
 import random
 from collections.abc import Iterable, Iterator
@@ -63,7 +63,7 @@ def predict_to_file(
     sample: "Sample | None" = None,
     on_event: EventHandler = ignore,
 ) -> BatchStatistics:
-    """Predict every row into a file that is whole or absent.
+    """Predict each row and write the file atomically.
 
     Args:
         predictor: the model.

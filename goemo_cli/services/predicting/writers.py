@@ -20,7 +20,7 @@ TextFormat = Literal["jsonl", "csv", "json"]
 PRED_LABELS, PRED_PROB, PRECISION = "pred_labels", "pred_prob", "precision"
 
 Write = Callable[[Sequence[TextRow], TextPredictions], None]
-"""Told rows and their predictions, a window at a time."""
+"""Receives rows and their predictions, one window at a time."""
 
 
 class TextTable(Protocol):
@@ -42,7 +42,7 @@ def text_writer(
     """Writes text in UTF-8, and flushes it when a window ends.
 
     Args:
-        stream: where to.
+        stream: the target.
         format: jsonl, csv, or json for one document with all rows.
         source: whose columns come first.
         predictor: whose labels and precision follow.
@@ -142,7 +142,7 @@ class CsvText:
         return stream.getvalue()
 
     def end(self) -> str:
-        """The header, where there was no row."""
+        """The header, if there was no row."""
         nothing = np.zeros((0, len(self._labels)), np.float32)
         empty = TextPredictions(self._labels, nothing, nothing > 0, BatchStatistics())
         return self.text([], empty) if self._columns is None else ""
