@@ -103,16 +103,6 @@ class Checkpoint:
         return Metrics.read(self.path / METRICS)
 
     @cached_property
-    def manifest_json(self) -> dict[str, Any]:
-        """The manifest as JSON values."""
-        return self.manifest.as_json()
-
-    @cached_property
-    def metrics_json(self) -> dict[str, Any]:
-        """metrics.json as JSON values."""
-        return self.metrics.as_json()
-
-    @cached_property
     def thresholds(self) -> "Thresholds":
         """thresholds.json, checked against the checkpoint's labels."""
         from goemo_cli.core.thresholds import Thresholds

@@ -53,10 +53,11 @@ def test_everything_that_follows_from_thresholds_follows(run: Checkpoint, layout
     assert np.array_equal(test.y_pred, again.thresholds.decide(test.y_prob))
     expected = f1_score(test.y_true, test.y_pred, average="macro", zero_division=0)
     assert again.metrics.test.per_label.f1_macro == pytest.approx(expected, abs=1e-12)
-    assert again.manifest_json["headline"]["test"]["f1_macro"] == pytest.approx(expected, abs=1e-12)
+    assert again.manifest.headline is not None
+    assert again.manifest.headline.test["f1_macro"] == pytest.approx(expected, abs=1e-12)
     assert result.test == again.metrics.test
     assert again.metrics.history == run.metrics.history
-    assert again.manifest_json["parents"] == run.manifest_json["parents"]
+    assert again.manifest.parents == run.manifest.parents
     assert (run.path / "tfidf.safetensors").read_bytes() == weights
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])
