@@ -80,10 +80,11 @@ def main(folder: Path, model: str) -> None:
     wanted = ThresholdSettings(objective="precision_floor", floor=0.9)
     tuned = tune_run(run, wanted, layout=layout)
     assert tuned.test is not None  # only a file of predictions has no test split
-    scores = tuned.test["per_label"]
-    low, high = scores["f1_macro_ci"]
-    print(f"macro-F1 {scores['f1_macro']:.3f} ({low:.3f} to {high:.3f}) on test, thresholds from val:")
-    print(f"precision {scores['precision_macro']:.3f}, recall {scores['recall_macro']:.3f}")
+    scores = tuned.test.per_label
+    assert scores.f1_macro_ci is not None  # it is null on very large test splits only
+    low, high = scores.f1_macro_ci
+    print(f"macro-F1 {scores.f1_macro:.3f} ({low:.3f} to {high:.3f}) on test, thresholds from val:")
+    print(f"precision {scores.precision_macro:.3f}, recall {scores.recall_macro:.3f}")
 
     figures = draw_figures(layout, runs=[run.run])
     print(f"{len(figures.drawn)} figures in {layout.figures}")
