@@ -20,7 +20,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.metrics import bootstrap
+from goemo_cli.ml.metrics import intervals as bootstrap
 
 if TYPE_CHECKING:
     from goemo_cli.ml.models.transformer import TransformerClassifier

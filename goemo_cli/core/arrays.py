@@ -1,11 +1,11 @@
-"""Array types, and the check of every probability that leaves a model."""
+"""Array types, quotients of counts, and the check of every probability that leaves a model."""
 
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
 
@@ -16,6 +16,15 @@ DoubleArray = NDArray[np.float64]
 """Scores, thresholds and everything summed."""
 IntArray = NDArray[np.int64]
 AnyFloatArray = NDArray[np.floating[Any]]
+
+
+def ratio(above: ArrayLike, below: ArrayLike, *, undefined: float = 0.0) -> DoubleArray:
+    """The quotient, float64, in the broadcast shape; `undefined` if the denominator is 0."""
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    quotient: DoubleArray = np.divide(
+        above, below, out=np.full(np.broadcast(above, below).shape, undefined), where=below > 0
+    )
+    return quotient
 
 
 def not_probabilities(y_prob: AnyFloatArray) -> IntArray:

@@ -113,7 +113,7 @@ PROGRAM = """
 import json, sys
 from typer.testing import CliRunner
 from goemo_cli.app import app
-from goemo_cli.ml.metrics import bootstrap
+from goemo_cli.ml.metrics import intervals as bootstrap
 bootstrap.MAX_DRAWS = 1
 done = {}
 for name, arguments in json.loads(sys.argv[1]).items():

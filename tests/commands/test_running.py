@@ -24,7 +24,7 @@ TRAIN = ["train", "--model", "tfidf", "--data", "sample", "data.max_train_sample
 # Stops where a file is about to get its final name: waits for a line, or does what it is told instead.
 PROGRAM = """
 import errno, os, signal, sys
-from goemo_cli.ml.metrics import bootstrap
+from goemo_cli.ml.metrics import intervals as bootstrap
 bootstrap.MAX_DRAWS = 1
 name, deed, *arguments = sys.argv[1:]
 replace = os.replace

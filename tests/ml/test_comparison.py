@@ -6,15 +6,15 @@ from scipy import stats
 from sklearn.metrics import accuracy_score, cohen_kappa_score, f1_score, hamming_loss, roc_auc_score
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.ml.metrics.bootstrap import RANKING_RESAMPLES
 from goemo_cli.ml.metrics.comparison import (
     COUNT_SCORES,
     SCORES,
     agreement,
     bootstrap_p_value,
+    holm,
     paired_differences,
 )
-from goemo_cli.ml.metrics.significance import holm
+from goemo_cli.ml.metrics.intervals import RANKING_RESAMPLES
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 

@@ -5,6 +5,7 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 from sklearn.metrics import accuracy_score, log_loss, multilabel_confusion_matrix
 
+from goemo_cli.ml.metrics.comparison import holm
 from goemo_cli.ml.metrics.confusions import (
     clopper_pearson,
     confused_pairs,
@@ -16,7 +17,6 @@ from goemo_cli.ml.metrics.confusions import (
     row_losses,
     row_outcomes,
 )
-from goemo_cli.ml.metrics.significance import holm
 
 
 def hot(*rows: str, labels: str = "abc") -> np.ndarray:

@@ -7,7 +7,7 @@ from scipy.stats import binomtest
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.schema import RULE_KEYS
 from goemo_cli.ml.metrics import ranking
-from goemo_cli.ml.metrics.edges import f1_intervals, unseen, wilson
+from goemo_cli.ml.metrics.intervals import f1_intervals, unseen, wilson
 from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.ml.metrics.scoring import bootstrap_scores, rule_scores
 

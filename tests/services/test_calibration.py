@@ -27,9 +27,9 @@ from goemo_cli.core.predictions import Predictions, read_predictions, write_pred
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.calibration import assess
-from goemo_cli.ml.metrics.calibrator import CALIBRATION
+from goemo_cli.ml.metrics.calibrator import CALIBRATION, open_calibrator
 from goemo_cli.ml.metrics.calibrators import cross_fitted, fit_calibrator
-from goemo_cli.services.evaluation.calibrate import calibrate, open_calibrator
+from goemo_cli.services.evaluation.calibrate import calibrate
 from goemo_cli.services.evaluation.calibration_files import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
 from tests.metrics_documents import data_facts
 

@@ -8,8 +8,10 @@ from typing import Literal, Self, get_args
 import numpy as np
 
 from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatArray
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import CalibrationValues, LabelCalibration
-from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
+from goemo_cli.core.files import sha256_file
 from goemo_cli.core.schema import SCHEMA_VERSION
 
 CALIBRATION = "calibration.json"
@@ -141,3 +143,20 @@ class Calibrator:
             n_positives=tuple(row.n_positives for row in rows),
             kept=values.kept,
         )
+
+
+def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
+    """The calibrator that a checkpoint keeps.
+
+    Raises:
+        NotFoundError: it has none, or a calibration was killed before the manifest named it.
+        CorruptArtifactError: the file is not what the manifest says.
+    """
+    path, entry = checkpoint.path / CALIBRATION, checkpoint.manifest.files.get(CALIBRATION)
+    if entry is None:
+        raise NotFoundError(
+            f"{checkpoint.run} has no calibrator; make one with: goemo calibrate --checkpoint {checkpoint.path}"
+        )
+    if sha256_file(path) != entry.sha256:
+        raise CorruptArtifactError(path, "differs from the SHA-256 in the manifest")
+    return Calibrator.read(path, checkpoint.labels, run=str(checkpoint.run))

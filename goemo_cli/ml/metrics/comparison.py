@@ -7,8 +7,17 @@ import numpy as np
 from scipy.stats import binomtest
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.ml.metrics.bootstrap import RANKING_RESAMPLES, RESAMPLES, SEED, interval, resampled
-from goemo_cli.ml.metrics.edges import NO_WIDTH, label_edges, ranking_edges, rule_edges
+from goemo_cli.ml.metrics.intervals import (
+    NO_WIDTH,
+    RANKING_RESAMPLES,
+    RESAMPLES,
+    SEED,
+    interval,
+    label_edges,
+    ranking_edges,
+    resampled,
+    rule_edges,
+)
 from goemo_cli.ml.metrics.ranking import MOST_RESAMPLED, Ranked
 from goemo_cli.ml.metrics.scoring import count, rule_scores, sums_of
 
@@ -64,7 +73,7 @@ def paired_differences(
     """Every model after the first against the first, each draw of rows scored for all of them.
 
     If the draws all show the same difference, such as for a label that one model always finds and the other
-    never, the interval is what unseen rows allow (`ml.edges`). No p-value is below that of the exact sign test over
+    never, the interval is what unseen rows allow (`ml.metrics.intervals`). No p-value is below that of the exact sign test over
     the rows that the two decide differently: one such row proves nothing, however often it is drawn.
 
     Args:
@@ -255,3 +264,22 @@ def _difference(a: DoubleArray, b: DoubleArray) -> DoubleArray:
     """B - a without the noise of the last digits, so that equal models differ by exactly 0."""
     difference: DoubleArray = np.round(b - a, 12) + 0.0  # no minus before a zero
     return difference
+
+
+def holm(p_values: DoubleArray) -> DoubleArray:
+    """P-values corrected for multiple tests: Holm's step-down, at most 1.
+
+    Args:
+        p_values: one family, in any shape; NaN (nothing was asked) stays NaN and does not count.
+
+    Source:
+        Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6.
+    """
+    corrected = np.full(p_values.shape, np.nan)
+    asked = ~np.isnan(p_values)
+    found = p_values[asked]
+    order = np.argsort(found, kind="stable")
+    stepped = np.empty_like(found)
+    stepped[order] = np.minimum(1.0, np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1)))
+    corrected[asked] = stepped
+    return corrected

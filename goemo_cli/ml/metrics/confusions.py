@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.stats import beta, binom, chi2, hypergeom
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.ml.metrics.bootstrap import LEVEL, SEED, resampled
-from goemo_cli.ml.metrics.edges import unseen
-from goemo_cli.ml.metrics.ratios import ratio
-from goemo_cli.ml.metrics.significance import holm
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
+from goemo_cli.ml.metrics.comparison import holm
+from goemo_cli.ml.metrics.intervals import LEVEL, SEED, resampled, unseen
 
 RATIO_RESAMPLES = 2_000
 _EPSILON = 1e-7
@@ -178,7 +176,7 @@ def label_balance(
 
     The interval is the percentile bootstrap over rows. It knows nothing of a label that is never predicted, since no
     resample has one; there the upper end is the exact Poisson bound of a count of 0. A label that is predicted in all
-    of its rows and in no other gets what unseen rows allow, see `ml.edges`.
+    of its rows and in no other gets what unseen rows allow, see `ml.metrics.intervals`.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).

@@ -5,10 +5,8 @@ from typing import Self
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
-from goemo_cli.ml.metrics.bootstrap import RANKING_RESAMPLES, interval, resampled
-from goemo_cli.ml.metrics.edges import ranking_edges, widened
-from goemo_cli.ml.metrics.ratios import ratio
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
+from goemo_cli.ml.metrics.intervals import RANKING_RESAMPLES, interval, ranking_edges, resampled, widened
 
 MOST_RESAMPLED = 50_000
 """Rows beyond which ranking scores get no interval: it would be narrower than anyone reads, and take minutes."""
@@ -112,7 +110,7 @@ class RankingScores:
     lrap: float
     intervals: dict[str, tuple[float, float]]
     """95 % intervals by `RANKING_KEYS`: the percentile bootstrap; one without width, of a perfect order, gives way to
-    `ml.edges.ranking_edges`. Empty if none were asked for, or the split is very large."""
+    `ml.metrics.intervals.ranking_edges`. Empty if none were asked for, or the split is very large."""
 
     @property
     def auc_macro(self) -> float:

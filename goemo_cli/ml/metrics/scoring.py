@@ -11,13 +11,20 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
 from goemo_cli.core.schema import RANKING_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.metrics.bootstrap import RESAMPLES, SEED, interval, resampled
-from goemo_cli.ml.metrics.edges import f1_intervals, rule_edges, widened, wilson
+from goemo_cli.ml.metrics.intervals import (
+    RESAMPLES,
+    SEED,
+    f1_intervals,
+    interval,
+    resampled,
+    rule_edges,
+    widened,
+    wilson,
+)
 from goemo_cli.ml.metrics.ranking import RankingScores, ranking_scores
-from goemo_cli.ml.metrics.ratios import ratio
 
 _CHUNK_ROWS = 16_384
 
@@ -175,7 +182,7 @@ class Intervals:
     """95 % intervals: how far scores would move on another test set of the same kind."""
 
     scores: dict[str, tuple[float, float]]
-    """By `RULE_KEYS`; the percentile bootstrap, but see `ml.edges`."""
+    """By `RULE_KEYS`; the percentile bootstrap, but see `ml.metrics.intervals`."""
     f1: DoubleArray
     """Of each label's F1, (2, n_labels); Wilson's."""
 

@@ -5,11 +5,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.metrics.bootstrap import interval, resampled
-from goemo_cli.ml.metrics.ratios import ratio
+from goemo_cli.ml.metrics.intervals import interval, resampled
 
 GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
 """Candidate thresholds."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
-from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
+from goemo_cli.core.errors import DataFileError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.labels import Split
@@ -96,23 +96,6 @@ def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, on_event:
     for path in (result.labels, result.bins, result.summary, result.path):
         on_event(FileWritten(path))
     return result
-
-
-def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
-    """The calibrator that a checkpoint keeps.
-
-    Raises:
-        NotFoundError: it has none, or a calibration was killed before the manifest named it.
-        CorruptArtifactError: the file is not what the manifest says.
-    """
-    path, entry = checkpoint.path / CALIBRATION, checkpoint.manifest.files.get(CALIBRATION)
-    if entry is None:
-        raise NotFoundError(
-            f"{checkpoint.run} has no calibrator; make one with: goemo calibrate --checkpoint {checkpoint.path}"
-        )
-    if sha256_file(path) != entry.sha256:
-        raise CorruptArtifactError(path, "differs from the SHA-256 in the manifest")
-    return Calibrator.read(path, checkpoint.labels, run=str(checkpoint.run))
 
 
 def _keep(calibrator: Calibrator, checkpoint: Checkpoint, source: Mapping[str, str]) -> None:

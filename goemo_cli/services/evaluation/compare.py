@@ -24,15 +24,15 @@ from goemo_cli.core.files import sha256_file, write_sealed_json, write_text
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import LOWER_IS_BETTER, SCHEMA_VERSION
-from goemo_cli.ml.metrics.bootstrap import RESAMPLES, SEED
 from goemo_cli.ml.metrics.comparison import (
     ALPHA,
     SCORES,
     Differences,
     agreement,
+    holm,
     paired_differences,
 )
-from goemo_cli.ml.metrics.significance import holm
+from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.data.result_tables import table_text
 from goemo_cli.services.evaluation.compared_models import ComparedModel, open_sources

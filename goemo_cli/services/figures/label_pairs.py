@@ -11,8 +11,8 @@ from scipy.stats import hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
+from goemo_cli.ml.metrics.comparison import holm
 from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs, pair_differences
-from goemo_cli.ml.metrics.significance import holm
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.class_counts import split_sizes
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured

@@ -10,9 +10,9 @@ from scipy.stats import binom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.ml.metrics.bootstrap import LEVEL, SEED
 from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess, reliability
 from goemo_cli.ml.metrics.confusions import clopper_pearson
+from goemo_cli.ml.metrics.intervals import LEVEL, SEED
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (

@@ -12,7 +12,7 @@ from scipy.stats import rankdata, t
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.schema import RULES
-from goemo_cli.ml.metrics.significance import holm
+from goemo_cli.ml.metrics.comparison import holm
 from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
 from goemo_cli.services.figures.registry import Drawn, Table, figure
 from goemo_cli.services.figures.several_runs import (

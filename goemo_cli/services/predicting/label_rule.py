@@ -107,7 +107,7 @@ def pick_decision(
 
 
 def _calibrated(rule: LabelRule, checkpoint: Checkpoint, *, is_translated: bool) -> LabelRule:
-    from goemo_cli.services.evaluation.calibrate import open_calibrator  # scikit-learn comes with it
+    from goemo_cli.ml.metrics.calibrator import open_calibrator
 
     calibrator = open_calibrator(checkpoint)
     if not is_translated:

@@ -7,8 +7,8 @@ import pytest
 from sklearn.metrics import f1_score
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.ml.metrics import bootstrap
-from goemo_cli.ml.metrics.bootstrap import RESAMPLES, SEED, resampled, row_weights
+from goemo_cli.ml.metrics import intervals as bootstrap
+from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED, resampled, row_weights
 from goemo_cli.ml.metrics.scoring import bootstrap_scores, count, rule_scores, sums_of
 
 pytestmark = pytest.mark.usefixtures("all_draws")

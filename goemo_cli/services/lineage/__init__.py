@@ -1,1 +1,0 @@
-"""`goemo lineage`: from data to figures, and what is stale."""
