@@ -1,4 +1,4 @@
-"""The report: what it says equals metrics.json, what a run lacks is said, and nothing in it can act."""
+"""The report: what it says equals metrics.json, missing parts are named, and texts in it cannot run code."""
 
 import base64
 import csv
@@ -76,7 +76,7 @@ def page(whole: Layout) -> str:
     return create_report(names(whole), layout=whole).path.read_text(encoding="utf-8")
 
 
-def test_the_page_lies_where_the_contract_says_and_is_announced(whole: Layout, tmp_path: Path) -> None:
+def test_the_page_is_written_to_its_path_and_announced(whole: Layout, tmp_path: Path) -> None:
     events: list[Event] = []
     result = create_report([], layout=whole, output=tmp_path / "one.html", on_event=events.append)
     assert result.runs == (names(whole)[-1],)
@@ -199,7 +199,7 @@ def moved(whole: Layout, tmp_path: Path) -> Callable[..., Layout]:
     return copy
 
 
-def test_what_a_run_lacks_is_said_and_the_page_is_made(moved: Callable[..., Layout]) -> None:
+def test_missing_parts_are_named_and_the_page_is_made(moved: Callable[..., Layout]) -> None:
     layout = moved("test_predictions_*.csv", "val_*.csv", "significance_tests.csv")
     result = create_report(names(layout), layout=layout)
     text = result.path.read_text(encoding="utf-8")
@@ -434,7 +434,7 @@ def test_the_front_of_a_sweep_is_that_of_optuna(layout: Layout) -> None:
         ("best.yaml", None, "no trial has finished"),
     ],
 )
-def test_what_a_damaged_sweep_lacks_is_said(
+def test_missing_parts_of_a_damaged_sweep_are_named(
     layout: Layout, name: str, content: str | None, said: str
 ) -> None:
     add_run(layout, "a-20260101-000000")

@@ -154,7 +154,7 @@ def test_trials_of_the_dead_are_given_back_once(layout: Layout) -> None:
         trial.suggest_categorical("training.seed", [0])
         trial.set_user_attr(kept.WORKER, worker)
         trial.set_user_attr(kept.HEARTBEAT, heartbeat)
-    # Optuna notes the start itself; a trial that has just begun is not silent, so this one's stands alone.
+    # Optuna notes the start itself; a trial that has just begun is not silent, so this one's is alone.
     found = [one.number for one in abandoned(study)]
     assert found == [dead.number]
     assert give_back(study, study.trials[dead.number])

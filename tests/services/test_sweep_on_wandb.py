@@ -62,7 +62,7 @@ def test_the_runs_of_the_agent_are_those_of_the_sweep(tmp_path: Path) -> None:
         told = [command["run_id"] for command in sweep["told"]]
         assert len(told) == 2
         runs = {run.id: run for run in server.store.runs.values()}
-        assert set(told) <= set(runs), done.stderr  # the agent's own runs, not others beside them
+        assert set(told) <= set(runs), done.stderr  # the agent's own runs, not others next to them
         assert [runs[id].state for id in told] == ["finished", "finished"]
         assert server.bugs == []
     assert len(list(Layout(tmp_path).models.glob("tfidf/*/manifest.json"))) == 2

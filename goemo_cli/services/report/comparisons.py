@@ -50,12 +50,12 @@ def leaderboard(sources: Sequence[RunData]) -> Leaderboard:
     every = ordered + [one for one in finished if one not in ordered]
     shown = {str(source.checkpoint.run) for source in sources}
     test = first.checkpoint.metrics.data.split_sha256.test
-    rows = [_standing(one, shown, test) for one in every]
+    rows = [_leaderboard_row(one, shown, test) for one in every]
     rows.sort(key=lambda row: not row.same_test)
     return Leaderboard(tuple(rows[:MOST_LISTED]), len(rows))
 
 
-def _standing(one: ListedRun, shown: set[str], test: str | None) -> LeaderboardRow:
+def _leaderboard_row(one: ListedRun, shown: set[str], test: str | None) -> LeaderboardRow:
     line = one.headline
     return LeaderboardRow(
         run=str(one.run),
@@ -136,7 +136,7 @@ def _is_stale(now: FilesNow, row: Mapping[str, str]) -> bool:
 
 
 def _pair(a: str, b: str, rows: Sequence[Mapping[str, str]]) -> Pair:
-    tested = [(row["emotion"], _tested(row)) for row in rows]
+    tested = [(row["emotion"], _score_difference(row)) for row in rows]
     emotions = [one for emotion, one in tested if emotion]
     return Pair(
         a=a,
@@ -147,7 +147,7 @@ def _pair(a: str, b: str, rows: Sequence[Mapping[str, str]]) -> Pair:
     )
 
 
-def _tested(row: Mapping[str, str]) -> ScoreDifference:
+def _score_difference(row: Mapping[str, str]) -> ScoreDifference:
     a, b, difference, low, high, p = (float(row[name]) if row[name] else None for name in _NUMBERS)
     name = row["emotion"] or DISPLAY_NAMES.get(row["metric"], row["metric"])
     return ScoreDifference(name, a, b, difference, low, high, p, row["better"])

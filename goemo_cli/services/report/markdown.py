@@ -33,16 +33,16 @@ def markdown(report: Report) -> str:
 
 
 def _scores(runs: Sequence[RunContent]) -> str:
-    lacking = [f"{run.name}: {run.headline.reason}" for run in runs if isinstance(run.headline, Missing)]
+    reasons = [f"{run.name}: {run.headline.reason}" for run in runs if isinstance(run.headline, Missing)]
     shown = [(run, run.headline) for run in runs if not isinstance(run.headline, Missing)]
     if not shown:
-        return plain("; ".join(lacking))
+        return plain("; ".join(reasons))
     header = ["score", *(f"{run.name} ({run.rule})" for run, _ in shown)]
     rows = [
         [name, *(_interval(headline[at]) for _, headline in shown)]
         for at, name in enumerate(one.name for one in shown[0][1])
     ]
-    return "\n\n".join([_cells(header, rows), *map(plain, lacking)])
+    return "\n\n".join([_cells(header, rows), *map(plain, reasons)])
 
 
 def _leaderboard(report: Report) -> str:
@@ -65,13 +65,13 @@ def _sweeps(sweeps: Sweeps) -> Iterator[str]:
         return
     read = [(name, one) for name, one in sweeps.shown.items() if isinstance(one, Sweep)]
     rows = [[name, one.method, findings.sweep(one), _aims(one), _front(one)] for name, one in read]
-    lacking = [f"{name}: {reason}" for name, _, reason in sweeps.missing()]
+    reasons = [f"{name}: {reason}" for name, _, reason in sweeps.missing()]
     more = sweeps.total - len(sweeps.shown)
     yield "\n\n".join(
         [
             "## Sweeps",
             *([_cells(["sweep", "method", "trials", "searched for", "best"], rows)] if rows else []),
-            *map(plain, lacking),
+            *map(plain, reasons),
             *([f"And {more:,} more."] if more else []),
         ]
     )
