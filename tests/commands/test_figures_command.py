@@ -8,8 +8,10 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.services.training.seeds import write_ensemble
 from goemo_cli.services.training.train import train
 
 
@@ -113,6 +115,14 @@ def test_a_damaged_file_ends_with_its_code_after_the_other_figures(
     assert result.exit_code == code, result.output
     assert any(f"Error: {path}" in result.stderr for path in paths)
     assert len(list(copy.figures.glob("*.png"))) == drawn
+
+
+def test_training_curves_of_an_ensemble_are_missing_not_damaged(copy: Layout) -> None:
+    members = [Checkpoint.open(path) for path in sorted(copy.models.glob("*/*/"))]
+    ensemble = write_ensemble(members, layout=copy)
+    done = figures(copy.root, "--run", str(ensemble.run), "--only", "07,10")
+    assert done.exit_code == 4, done.output
+    assert "is an ensemble" in done.stderr
 
 
 def test_an_unknown_figure_exits_2(root: Path) -> None:

@@ -208,7 +208,7 @@ def test_a_figure_that_lacks_something_stops_no_other(tfidf: Checkpoint) -> None
     assert [path.name for path in result.drawn] == ["09_macro_vs_micro.png"]
     reasons = dict(result.skipped)
     assert (
-        "tokenizer.json is missing: a tfidf model has no tokenizer"
+        "tokenizer.json is missing: a model of kind tfidf has no tokenizer"
         in reasons["05_token_length_distributions"]
     )
     assert "was not scored on the test split of GoEmotions" in reasons["23_paper_comparison"]

@@ -200,8 +200,13 @@ class RunData:
         """What metrics.json recorded of each epoch.
 
         Raises:
+            NotFoundError: the run is an ensemble, which is not trained.
             CorruptArtifactError: it recorded none.
         """
+        if not self.metrics.history and self.checkpoint.kind == "ensemble":
+            raise NotFoundError(
+                f"{self.checkpoint.run} is an ensemble: it was not trained, only its members were"
+            )
         if not self.metrics.history:
             raise CorruptArtifactError(self.checkpoint.path / METRICS, "history has no epoch")
         return self.metrics.history
@@ -264,7 +269,7 @@ class RunData:
     def _count_tokens(self, split: Split) -> IntArray:
         path = self.checkpoint.path / TOKENIZER
         if not path.is_file():
-            raise NotFoundError(f"{path} is missing: a {self.checkpoint.kind} model has no tokenizer there")
+            raise NotFoundError(f"{path} is missing: a model of kind {self.checkpoint.kind} has no tokenizer")
         tokenizer = _tokenizer(path)
         texts = self.data().splits[split].texts
         return np.array(
