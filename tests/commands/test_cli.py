@@ -137,7 +137,7 @@ def test_no_wandb_beats_the_config(tmp_path: Path) -> None:
         (["train", "--data", "goemotions", "--data-dir", "/nowhere"], 4, "/nowhere"),
         (["train", "--data", "nothing.csv"], 4, "nothing.csv"),
         (["train", "--config", "/nowhere.yaml"], 4, "/nowhere.yaml"),
-        (["export-predictions", "--checkpoint", "/nowhere"], 4, "no such directory"),
+        (["export-predictions", "--checkpoint", "/nowhere"], 4, "does not exist"),
         (["export-predictions", "--checkpoint", "/tmp", "--split", "tset"], 2, "tset"),
         (["export-metrics"], 2, "either --checkpoint RUN or --predictions FILE"),
         (["export-metrics", "--predictions", "/nowhere.csv"], 4, "/nowhere.csv"),

@@ -98,7 +98,7 @@ def test_predictions_are_logged_where_asked_for(root: Path) -> None:
         (["x", "--format", "xml"], 2, "known are"),
         (["x", "--format", "parquet"], 2, "needs --output"),
         (["x", "--output", "out.doc"], 2, ".jsonl, .ndjson, .csv, .parquet"),
-        (["x", "--json", "--format", "csv"], 2, "format of its own"),
+        (["x", "--json", "--format", "csv"], 2, "is a format already"),
         (["x", "--interactive"], 2, "one of them"),
         (["--interactive", "--json"], 2, "on the terminal"),
         (["--interactive", "--wandb"], 2, "on the terminal"),

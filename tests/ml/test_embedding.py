@@ -41,7 +41,7 @@ def test_tfidf_vectors_are_reduced(comments: tuple[list[str], Any]) -> None:
 
 
 def test_an_ensemble_has_none() -> None:
-    with pytest.raises(NotFoundError, match="take one of its members"):
+    with pytest.raises(NotFoundError, match="use one of its members"):
         embed(Ensemble(("joy",), ()), ["text"])
 
 

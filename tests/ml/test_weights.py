@@ -22,9 +22,9 @@ def find(name: str, **more) -> FoundWeights:
     ("name", "reason"),
     [
         ("minilmm", "did you mean 'minilm'"),
-        ("./nowhere", "no folder"),
-        ("/nowhere", "no folder"),
-        ("a/b/c", "no folder"),
+        ("./nowhere", "not a folder"),
+        ("/nowhere", "not a folder"),
+        ("a/b/c", "not a folder"),
     ],
 )
 def test_an_unknown_name_or_path_is_never_looked_for_on_the_hub(name: str, reason: str):

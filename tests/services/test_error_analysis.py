@@ -259,7 +259,7 @@ def test_mistakes_of_the_user(run: Checkpoint, file: Path, layout: Layout, tmp_p
     with pytest.raises(DataFileError, match="holds no rows"):
         analyse_errors(str(tmp_path / "empty.csv"), layout=layout)
     (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(DataFileError, match="no predictions file"):
+    with pytest.raises(DataFileError, match="not a predictions file"):
         analyse_errors(str(tmp_path / "other.csv"), layout=layout)
     assert not layout.cooccurrence.exists()
 
