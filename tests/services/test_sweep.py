@@ -453,7 +453,9 @@ def test_a_killed_sweep_is_continued_by_the_others_and_after_a_restart(tmp_path:
         for number in (repeats[0], next(one.number for one in study.trials if kept.REPEATS in one.user_attrs))
     )
     assert again == given_back
-    assert len(list(layout.models.glob("*/*/manifest.json"))) == len(result.trials)
+    finished = len(list(layout.models.glob("*/*/manifest.json")))
+    # The training of the killed worker may have finished while its worker was stopped and could not record it.
+    assert finished - len(result.trials) in (0, 1)
 
 
 @pytest.mark.slow
