@@ -8,6 +8,7 @@ import typer
 from goemo_cli.commands import _download_options as flag
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt
+from goemo_cli.core.layout import root_option
 
 
 def download(
@@ -60,5 +61,5 @@ def download(
         **({"source": result.source, "files": list(result.fetched)} if as_json else {}),
     )
     if result.checkpoints:
-        where = "" if root == Path() else f" --root {root}"
+        where = root_option(root)
         out.hint(f"goemo export-predictions --checkpoint {result.checkpoints[-1]}{where}")

@@ -9,6 +9,7 @@ import typer
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
 from goemo_cli.core.labels import parse_split
+from goemo_cli.core.layout import root_option
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.error_tables import LabelBalance
@@ -83,7 +84,7 @@ def errors(
         tables=found.written[0].parent,
     )
     if not emotion:
-        below = f" --root {root}" if root != Path() else ""
+        below = root_option(root)
         out.hint(f"goemo errors {run}{below} --emotion {found.most_mistaken}")
 
 

@@ -7,6 +7,7 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DataDirOpt, JsonOpt, QuietOpt, RootOpt
+from goemo_cli.core.layout import root_option
 
 if TYPE_CHECKING:
     from goemo_cli.services.figures import CheckResult, FiguresResult
@@ -87,7 +88,7 @@ def figures(
             on_event=screen,
         )
     _say(result, out, named=bool(wanted))
-    out.hint(f"goemo figures --check{_at(root)}", f"goemo validate{_at(root)}")
+    out.hint(f"goemo figures --check{root_option(root)}", f"goemo validate{root_option(root)}")
 
 
 def _say(result: "FiguresResult", out: Console, *, named: bool) -> None:
@@ -138,13 +139,9 @@ def _say_check(found: "CheckResult", out: Console, root: Path) -> None:
     )
     if stale:
         numbers = ",".join(dict.fromkeys(path.name[:2] for path, _ in found.stale))
-        out.hint(f"goemo figures --only {numbers}{_at(root)}")
+        out.hint(f"goemo figures --only {numbers}{root_option(root)}")
         raise typer.Exit(FOUND_STALE)
 
 
 def _counted(number: int) -> str:
     return f"{number} figure{'' if number == 1 else 's'}"
-
-
-def _at(root: Path) -> str:
-    return "" if root == Path() else f" --root {root}"

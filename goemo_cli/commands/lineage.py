@@ -4,6 +4,7 @@ from pathlib import Path
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
+from goemo_cli.core.layout import root_option
 
 _SHORT = 12
 
@@ -32,6 +33,6 @@ def lineage(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet
         state = f"  {node.state}: {'; '.join(node.reasons)}" if node in found.faulty else ""
         out.text(f"{'   ' * depth}{node.kind}  {node.name}{short}{made}{state}")
     if found.faulty:
-        where = "" if root == Path() else f" --root {root}"
+        where = root_option(root)
         out.note(f"{len(found.faulty)} of {len(found.nodes)} no longer fit what they were made from.")
         out.hint(f"goemo figures --run {found.run}{where}", f"goemo validate{where}")

@@ -23,6 +23,7 @@ from goemo_cli.commands._run_tables import (
     size_text,
 )
 from goemo_cli.commands._typer import Typer
+from goemo_cli.core.layout import root_option
 
 _SHOWN = 30
 
@@ -137,7 +138,7 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     out.table(
         "Files", ["file", "size"], [[path.name, size_text(size)] for path, size in details.files.items()]
     )
-    out.hint(f"goemo figures --run {name}{_at(root)}", f"goemo validate{_at(root)}")
+    out.hint(f"goemo figures --run {name}{root_option(root)}", f"goemo validate{root_option(root)}")
 
 
 @runs.command("best")
@@ -169,7 +170,7 @@ def best(
         metric=chosen.metric,
         value=chosen.run.score(chosen.metric),
     )
-    out.hint(f"goemo runs show {chosen.run.run}{_at(root)}")
+    out.hint(f"goemo runs show {chosen.run.run}{root_option(root)}")
 
 
 @runs.command("diff")
@@ -298,12 +299,8 @@ def gc(
         **({"bytes": size, "kept": dict(plan.kept)} if as_json else {}),
     )
     if removed and not yes:
-        out.hint(f"goemo runs gc{f' --keep {keep}' if keep is not None else ''} --yes{_at(root)}")
+        out.hint(f"goemo runs gc{f' --keep {keep}' if keep is not None else ''} --yes{root_option(root)}")
 
 
 def _count_as_zero(labels: int, split: str) -> str:
     return f"{labels:,} label{'s' if labels > 1 else ''} without a comment in {split} count as 0 in its macro averages."
-
-
-def _at(root: Path) -> str:
-    return "" if root == Path() else f" --root {root}"

@@ -10,6 +10,7 @@ from typer.core import TyperGroup
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt, RootOpt
 from goemo_cli.commands._typer import Typer
+from goemo_cli.core.layout import root_option
 
 
 class _RunByDefault(TyperGroup):
@@ -159,7 +160,7 @@ def best(
     _print(
         result, [result.best] if single else front, form, f"{'Best' if single else 'Pareto front'} of {name}"
     )
-    Console().hint(f"goemo train --config {result.folder / 'best.yaml'}{_at(root)}")
+    Console().hint(f"goemo train --config {result.folder / 'best.yaml'}{root_option(root)}")
 
 
 def _search_on_wandb(out: Console, config: Any, root: Path, *, trials: int | None, count: int | None) -> None:
@@ -235,7 +236,7 @@ def _conclude(out: Console, result: Any, root: Path) -> None:
         folder=result.folder,
         **({"trials": result.rows()} if out.as_json else {}),
     )
-    at_root = _at(root)
+    at_root = root_option(root)
     if found:
         out.hint(
             f"goemo train --config {result.folder / 'best.yaml'}{at_root}",
@@ -291,7 +292,3 @@ def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     return str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def _at(root: Path) -> str:
-    return "" if root == Path() else f" --root {root}"

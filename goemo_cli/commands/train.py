@@ -8,6 +8,7 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DataDirOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
 from goemo_cli.core.events import decimal, span
+from goemo_cli.core.layout import root_option
 
 if TYPE_CHECKING:
     from goemo_cli.core.documents import Metrics
@@ -137,7 +138,7 @@ def _train(out: Console, settings: Any, root: Path) -> None:
         peak_memory_mib=(metrics.peak_memory_bytes or 0) // 2**20,
         **({"data": metrics.data.as_json(), "test": metrics.test.as_json()} if out.as_json else {}),
     )
-    at_root = "" if root == Path() else f" --root {root}"
+    at_root = root_option(root)
     out.hint(f"goemo figures{at_root}", f"goemo validate{at_root}")
 
 
@@ -178,7 +179,7 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
         summary=result.summary,
         **({"spread": result.spread} if out.as_json else {}),
     )
-    at_root = "" if root == Path() else f" --root {root}"
+    at_root = root_option(root)
     out.hint(f"goemo compare {result.runs[0].run} {result.ensemble.run}{at_root}", f"goemo validate{at_root}")
 
 

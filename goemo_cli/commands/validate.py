@@ -8,6 +8,7 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.core.layout import root_option
 
 if TYPE_CHECKING:
     from goemo_cli.services.validation import ValidationReport
@@ -79,7 +80,7 @@ def validate(
         **(_document(report) if as_json else _headline(report)),
     )
     if report.repairs and not fix:
-        out.hint(f"goemo validate --fix{'' if root == Path() else f' --root {root}'}")
+        out.hint(f"goemo validate --fix{root_option(root)}")
     if not report.ok:
         raise typer.Exit(FOUND_PROBLEMS)
 

@@ -13,6 +13,11 @@ from goemo_cli.core.names import RunName
 _PREDICTIONS = re.compile(r"(?P<split>test|val(?:_epoch\d+)?|train)_predictions_(?P<run>.+)\.csv")
 
 
+def root_option(root: Path) -> str:
+    """The end of a command that works on a project root: ` --root ROOT`, or nothing for the current folder."""
+    return "" if root == Path() else f" --root {root}"
+
+
 @dataclass(frozen=True)
 class Layout:
     """The place of every file, relative to one root.

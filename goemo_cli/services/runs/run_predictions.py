@@ -5,14 +5,14 @@ from pathlib import Path
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.labels import Split
-from goemo_cli.core.layout import Layout
+from goemo_cli.core.layout import Layout, root_option
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.ml.data.dataset import LabelledTexts
 
 
 def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:
     """What to type for the predictions of a split."""
-    root = "" if layout.root == Path() else f" --root {layout.root}"
+    root = root_option(layout.root)
     return f"goemo export-predictions --checkpoint {checkpoint.path} --split {split}{root}"
 
 

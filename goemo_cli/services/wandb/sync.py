@@ -2,12 +2,11 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
 from goemo_cli.core.events import EventHandler, Info, PhaseEnded, PhaseStarted, ignore
-from goemo_cli.core.layout import Layout
+from goemo_cli.core.layout import Layout, root_option
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import DEFAULT_PROJECT, WandbSettings
 from goemo_cli.services.runs.references import find_run
@@ -92,7 +91,7 @@ def wandb_target(settings: WandbSettings) -> WandbTarget:
 
 def sync_command(layout: Layout) -> str:
     """The command that uploads a run of this root later, without the run."""
-    return "goemo sync" if layout.root == Path() else f"goemo sync --root {layout.root}"
+    return f"goemo sync{root_option(layout.root)}"
 
 
 def _named(reference: str, layout: Layout) -> RunName:
