@@ -18,6 +18,11 @@ IntArray = NDArray[np.int64]
 AnyFloatArray = NDArray[np.floating[Any]]
 
 
+def none_if_nan(value: float) -> float | None:
+    """A score as JSON and tables have it: None if it is undefined."""
+    return None if np.isnan(value) else float(value)
+
+
 def ratio(above: ArrayLike, below: ArrayLike, *, undefined: float = 0.0) -> DoubleArray:
     """The quotient, float64, in the broadcast shape; `undefined` if the denominator is 0."""
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)

@@ -4,14 +4,13 @@ Where a score is undefined (no positives and none predicted) F1, precision and r
 scikit-learn's `zero_division=0`; a ranking score is then None.
 """
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
 from goemo_cli.core.schema import RANKING_KEYS, RULES
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.intervals import (
@@ -246,7 +245,7 @@ def score_split(y_true: BoolArray, y_prob: FloatArray, thresholds: Thresholds) -
     ranked = ranking_scores(y_true, y_prob)
     decided = {rule: thresholds.decide(y_prob, rule) for rule in RULES}
     intervals = bootstrap_scores(y_true, decided)
-    summary: dict[str, Any] = {key: _or_none(getattr(ranked, key)) for key in RANKING_KEYS}
+    summary: dict[str, Any] = {key: none_if_nan(getattr(ranked, key)) for key in RANKING_KEYS}
     summary |= {f"{key}_ci": list(bounds) for key, bounds in ranked.intervals.items()}
     summary["labels_without_positives"] = int((~y_true.any(axis=0)).sum())
     for rule, y_pred in decided.items():
@@ -302,14 +301,10 @@ def _rows(
             "fn": int(counts.fn[at]),
             "tn": int(counts.tn[at]),
             "threshold": None if thresholds is None else float(thresholds[at]),
-            "roc_auc": _or_none(ranked.roc_auc[at]),
-            "average_precision": _or_none(ranked.average_precision[at]),
+            "roc_auc": none_if_nan(ranked.roc_auc[at]),
+            "average_precision": none_if_nan(ranked.average_precision[at]),
             "f1_ci_low": float(f1_ci[0, at]),
             "f1_ci_high": float(f1_ci[1, at]),
         }
         for at, label in enumerate(labels)
     ]
-
-
-def _or_none(value: float) -> float | None:
-    return None if math.isnan(value) else float(value)

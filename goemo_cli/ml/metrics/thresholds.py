@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.intervals import interval, resampled
@@ -260,7 +260,7 @@ def below_floor(thresholds: Thresholds, y_true: BoolArray, y_pred: BoolArray) ->
         scored = np.nan_to_num(scores)[support > 0]
         names, scores = (MACRO,), np.array([scored.mean() if len(scored) else np.nan])
     return {
-        name: None if np.isnan(score) else float(score)
+        name: none_if_nan(score)
         for name, score in zip(names, scores, strict=True)
         if not score >= settings.floor - _NOISE
     }

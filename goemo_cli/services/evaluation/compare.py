@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import DoubleArray, IntArray
+from goemo_cli.core.arrays import DoubleArray, IntArray, none_if_nan
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.events import (
     Advanced,
@@ -169,13 +169,13 @@ def _pair(
         row = {
             "metric": metric,
             "emotion": emotion,
-            "a_value": _number(found.a[at]),
-            "b_value": _number(found.b[at]),
-            "difference": _number(found.difference[at]),
-            "ci_low": _number(found.low[at]),
-            "ci_high": _number(found.high[at]),
-            "p_value": _number(found.p_value[at]),
-            "p_holm": _number(p_holm[at]),
+            "a_value": none_if_nan(found.a[at]),
+            "b_value": none_if_nan(found.b[at]),
+            "difference": none_if_nan(found.difference[at]),
+            "ci_low": none_if_nan(found.low[at]),
+            "ci_high": none_if_nan(found.high[at]),
+            "p_value": none_if_nan(found.p_value[at]),
+            "p_holm": none_if_nan(p_holm[at]),
             "family_size": int(families[at]),
             "resamples": int(found.resamples[at]),
             "seed": seed,
@@ -257,7 +257,3 @@ def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
 def p_text(value: float | None) -> str:
     """A p-value for tables: three digits, `<.001` below; a dash if there is none."""
     return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"
-
-
-def _number(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)

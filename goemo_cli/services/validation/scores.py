@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, FloatArray
+from goemo_cli.core.arrays import BoolArray, FloatArray, none_if_nan
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
 from goemo_cli.core.layout import Layout
@@ -70,7 +70,7 @@ def scores_of(y_true: BoolArray, y_prob: FloatArray, thresholds: Thresholds) -> 
     ranked = ranking_scores(y_true, y_prob, intervals=False)
     ranking = {key: getattr(ranked, key) for key in RANKING_KEYS}
     return {
-        **{key: None if math.isnan(value) else value for key, value in ranking.items()},
+        **{key: none_if_nan(value) for key, value in ranking.items()},
         **{rule: rule_scores(y_true, thresholds.decide(y_prob, rule)) for rule in RULES},
     }
 
