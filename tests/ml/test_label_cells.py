@@ -1,7 +1,6 @@
 """Label cells as people bring them, from any file format: names, lists in text, mappings, numbers."""
 
 import math
-from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -225,8 +224,11 @@ for _ in range(2_000):
 @pytest.mark.parametrize("cell", ["[" * 200_000, "[" * 100_000 + "]" * 100_000, "[" + "'a" * 100_000 + "]", "array(" + ",dtype=" * 50_000 + "x)", "{" + "a:" * 100_000 + "}", "[" + "np.a(" * 50_000 + "]", "1" + " " * 100_000 + "x", nested, [nested], {"joy": nested}])  # fmt: skip
 def test_no_cell_takes_the_parser_down(cell: Any):
     """Neither a crash, nor hours, as if time grew with the square of the cell."""
-    with suppress(DataError):
-        read(cell)
+    try:
+        names = read(cell)
+    except DataError:
+        return
+    assert len(names) == 1  # read as the labels of one row
 
 
 @given(st.lists(st.text(st.characters(exclude_characters=',"\n\r', exclude_categories=["Cs"]), min_size=1).map(str.strip).filter(bool), min_size=1, unique=True))  # fmt: skip
