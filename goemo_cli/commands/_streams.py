@@ -22,7 +22,7 @@ def prepare_streams() -> None:
     """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123
+            stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123  # stays open as a standard stream
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
     if _is_standard(sys.stdout, sys.__stdout__, _OUT):
@@ -51,7 +51,7 @@ class _Output(io.FileIO):
 
     _fault: OSError | None = None
 
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]  # typeshed names another buffer type
         if self._fault:
             return len(data)
         try:
@@ -71,7 +71,7 @@ class _Messages(io.FileIO):
 
     must_reach = True
 
-    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]
+    def write(self, data: "bytes | bytearray | memoryview") -> int:  # type: ignore[override]  # likewise
         try:
             return super().write(data)
         except OSError as error:

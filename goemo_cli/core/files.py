@@ -206,7 +206,7 @@ def path_from_root(path: Path, root: Path, *folders: Path) -> str:
         folders: folders of the root that may be symbolic links, for paths that name their targets.
     """
     named, real = Path(os.path.abspath(path)), path.resolve()  # noqa: PTH100  # Path.resolve follows links
-    root_named = Path(os.path.abspath(root))  # noqa: PTH100
+    root_named = Path(os.path.abspath(root))  # noqa: PTH100  # as above
     for place, base, prefix in (
         (named, root_named, Path()),
         (real, root.resolve(), Path()),

@@ -102,7 +102,7 @@ def packed_linears(model: nn.Module, n_texts: int) -> Iterator[None]:
         list(_packable(model)) if n_texts >= WORTH_PACKING and hasattr(_onednn(), "_linear_pointwise") else []
     )
     for layer in layers:
-        layer.forward = _packed(layer)  # type: ignore[method-assign, assignment]
+        layer.forward = _packed(layer)  # type: ignore[method-assign, assignment]  # only until the block ends
     try:
         yield
     finally:
