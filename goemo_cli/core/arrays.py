@@ -1,5 +1,6 @@
-"""Array types, quotients of counts, and the check of every probability that leaves a model."""
+"""Array types, quotients of counts, the digest of labelled rows, and the check of every probability of a model."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,30 @@ def ratio(above: ArrayLike, below: ArrayLike, *, undefined: float = 0.0) -> Doub
         above, below, out=np.full(np.broadcast(above, below).shape, undefined), where=below > 0
     )
     return quotient
+
+
+class SplitDigest:
+    """A digest of texts, labels and their order, taken chunk by chunk; the same however the rows are cut."""
+
+    def __init__(self) -> None:
+        self._digest = hashlib.sha256()
+
+    def update(self, texts: Sequence[str], y_true: BoolArray) -> None:
+        """Take the next rows: n_examples texts and their gold labels, bool, (n_examples, n_labels)."""
+        for text, packed in zip(texts, np.packbits(y_true, axis=1), strict=True):
+            encoded = text.encode("utf-8", "surrogatepass")
+            self._digest.update(len(encoded).to_bytes(8, "little") + encoded + packed.tobytes())
+
+    def hexdigest(self) -> str:
+        """Of all rows so far, as 64 hex digits."""
+        return self._digest.hexdigest()
+
+
+def split_sha256(texts: Sequence[str], y_true: BoolArray) -> str:
+    """A digest of texts, labels and their order, by which data is recognized in any file format."""
+    digest = SplitDigest()
+    digest.update(texts, y_true)
+    return digest.hexdigest()
 
 
 def not_probabilities(y_prob: AnyFloatArray) -> IntArray:

@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, FloatArray, not_probabilities
+from goemo_cli.core.arrays import BoolArray, FloatArray, not_probabilities, split_sha256
 from goemo_cli.core.csv_files import atomic_csv, open_csv
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.schema import (
@@ -50,6 +50,10 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    def sha256(self) -> str:
+        """The digest of its texts and gold labels, equal to that of the split they are."""
+        return split_sha256(self.texts, self.y_true)
 
     @classmethod
     def joined(cls, chunks: Sequence[Self]) -> Self:

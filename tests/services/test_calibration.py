@@ -25,7 +25,6 @@ from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.thresholds import decide
-from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, open_calibrator
 from goemo_cli.ml.metrics.calibrators import cross_fitted, fit_calibrator
@@ -55,7 +54,7 @@ def checkpoint(layout: Layout, make_checkpoint: Callable[..., Checkpoint]) -> Ch
     for split, rows in (("val", 400), ("test", 300)):
         predictions = predictions_of(made, split, rows)
         write_predictions(layout.predictions / f"{split}_predictions_{made.run.file_stem}.csv", predictions)
-        digests[split] = LabelledTexts(predictions.texts, predictions.y_true).sha256()
+        digests[split] = predictions.sha256()
     metrics = {**made.metrics.as_json(), "data": data_facts(split_sha256=digests)}
     write_json(made.path / METRICS, metrics)
     return write_manifest(

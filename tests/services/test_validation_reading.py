@@ -12,7 +12,6 @@ from goemo_cli.core.checkpoint import METRICS, Checkpoint, write_manifest
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, iter_predictions, write_predictions
-from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.services.validation import predictions as reading
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.services.validation.predictions import Evidence, check_predictions
@@ -34,7 +33,7 @@ def run(
     made = make_checkpoint(labels=LABELS)
     drawn = make_predictions(ROWS, labels=LABELS)
     predictions = replace(drawn, y_pred=made.thresholds.decide(drawn.y_prob))
-    digest = LabelledTexts(predictions.texts, predictions.y_true).sha256()
+    digest = predictions.sha256()
     data = {
         "name": "own",
         "source": "a test",

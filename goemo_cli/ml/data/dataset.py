@@ -8,28 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, IntArray
+from goemo_cli.core.arrays import BoolArray, IntArray, split_sha256
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import SPLITS, Split
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-class SplitDigest:
-    """A digest of texts, labels and their order, taken chunk by chunk; the same however the rows are cut."""
-
-    def __init__(self) -> None:
-        self._digest = hashlib.sha256()
-
-    def update(self, texts: Sequence[str], y_true: BoolArray) -> None:
-        """Take the next rows: n_examples texts and their gold labels, bool, (n_examples, n_labels)."""
-        for text, packed in zip(texts, np.packbits(y_true, axis=1), strict=True):
-            encoded = text.encode("utf-8", "surrogatepass")
-            self._digest.update(len(encoded).to_bytes(8, "little") + encoded + packed.tobytes())
-
-    def hexdigest(self) -> str:
-        """Of all rows so far, as 64 hex digits."""
-        return self._digest.hexdigest()
 
 
 @dataclass(frozen=True)
@@ -57,9 +40,7 @@ class LabelledTexts:
 
     def sha256(self) -> str:
         """A digest of texts, labels and their order; the same for the same rows in any file format."""
-        digest = SplitDigest()
-        digest.update(self.texts, self.y_true)
-        return digest.hexdigest()
+        return split_sha256(self.texts, self.y_true)
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,6 @@ from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds, decide
-from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.data.checks import macro_doubt
@@ -142,7 +141,7 @@ def _refuse_test_by_rows(
     path: Path, predictions: Predictions, layout: Layout, on_event: EventHandler
 ) -> None:
     """A test split under another name is one all the same."""
-    digest = _digest(predictions)
+    digest = predictions.sha256()
     runs = [one for one in listed_runs(layout) if one.is_finished]
     for one in runs:
         if digest == one.headline.test_sha256:
@@ -155,10 +154,6 @@ def _refuse_test_by_rows(
                 f"{path}: no run below {layout.root} has these rows as val; be sure that they are no test split"
             )
         )
-
-
-def _digest(predictions: Predictions) -> str:
-    return LabelledTexts(predictions.texts, predictions.y_true).sha256()
 
 
 def _write_sweep(

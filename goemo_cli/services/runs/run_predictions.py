@@ -7,7 +7,6 @@ from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout, root_option
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.ml.data.dataset import LabelledTexts
 
 
 def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:
@@ -42,8 +41,7 @@ def read_recorded(checkpoint: Checkpoint, split: Split, layout: Layout) -> Predi
     predictions = read_predictions(path)
     if predictions.labels != checkpoint.labels:
         raise DataFileError(path, f"its columns are not the labels of {checkpoint.run} in their order")
-    digest = LabelledTexts(predictions.texts, predictions.y_true).sha256()
-    if digest != checkpoint.metrics.data.split_sha256.of(split):
+    if predictions.sha256() != checkpoint.metrics.data.split_sha256.of(split):
         raise DataFileError(
             path,
             f"its rows are not the {split} split: texts, gold labels or their order are not those of the {split} "

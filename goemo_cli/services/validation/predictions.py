@@ -6,13 +6,12 @@ from pathlib import Path
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
+from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray, SplitDigest
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.predictions import Predictions, iter_predictions
 from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
-from goemo_cli.ml.data.dataset import SplitDigest
 from goemo_cli.services.validation.report import CellProblems, ValidationReport, reason_of
 
 TYPICAL_ROW_BYTES = 350
