@@ -1,5 +1,6 @@
 """Download GoEmotions: pinned hashes, retries, complete files only."""
 
+from contextlib import ExitStack
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -7,7 +8,7 @@ import platformdirs
 import pooch
 
 from goemo_cli.core.errors import CorruptArtifactError, RemoteError
-from goemo_cli.core.events import Advanced, EventHandler, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advance, EventHandler, ignore, progress
 from goemo_cli.core.settings import environment, is_offline
 from goemo_cli.ml.data import goemotions
 
@@ -51,9 +52,10 @@ def fetch_goemotions(
     )
     pooch.get_logger().setLevel("CRITICAL")
     for name in goemotions.FILES:
-        bar = _Bar(name, on_event)
         try:
-            store.fetch(name, downloader=pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT))
+            with ExitStack() as phase:
+                bar = _Bar(name, on_event, phase)
+                store.fetch(name, downloader=pooch.HTTPDownloader(progressbar=bar, timeout=_TIMEOUT))
         except ValueError as error:  # pooch's word for a wrong hash
             raise CorruptArtifactError(
                 folder / name, f"{_shown(url)}{name} is not the published file (SHA-256 differs)"
@@ -64,11 +66,12 @@ def fetch_goemotions(
 
 
 class _Bar:
-    """A progress bar for pooch that emits events."""
+    """A progress bar for pooch that emits events; its phase begins when pooch knows the size."""
 
-    def __init__(self, name: str, on_event: EventHandler) -> None:
-        self.name, self.on_event = name, on_event
+    def __init__(self, name: str, on_event: EventHandler, phase: ExitStack) -> None:
+        self.name, self.on_event, self.phase = name, on_event, phase
         self._total, self._done = 0, 0
+        self._advance: Advance | None = None
 
     @property
     def total(self) -> int:
@@ -77,20 +80,22 @@ class _Bar:
     @total.setter
     def total(self, total: int) -> None:
         self._total = total
-        self.on_event(PhaseStarted(f"Downloading {self.name}", total, "bytes"))
+        self._advance = self.phase.enter_context(
+            progress(self.on_event, f"Downloading {self.name}", total, "bytes")
+        )
 
     def update(self, amount: int) -> None:
         # When it closes, pooch resets the bar and fills it again; count only new bytes.
         new = min(amount, self._total - self._done)
         self._done += new
-        if new > 0:
-            self.on_event(Advanced(new))
+        if new > 0 and self._advance:
+            self._advance(new)
 
     def reset(self) -> None:
         """Pooch fills the bar after this call; show nothing twice."""
 
     def close(self) -> None:
-        self.on_event(PhaseEnded())
+        self.phase.close()
 
 
 def _shown(url: str) -> str:

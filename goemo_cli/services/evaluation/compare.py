@@ -11,14 +11,12 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray, IntArray, none_if_nan
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.events import (
-    Advanced,
     EventHandler,
     FileWritten,
-    PhaseEnded,
-    PhaseStarted,
     Warning,
     decimal,
     ignore,
+    progress,
 )
 from goemo_cli.core.files import sha256_file, write_sealed_json, write_text
 from goemo_cli.core.labels import Split
@@ -142,16 +140,15 @@ def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:
 def _pairs(
     sources: Sequence[ComparedModel], resamples: int, seed: int, on_event: EventHandler
 ) -> tuple[tuple[Mapping[str, Any], ...], ...]:
-    on_event(PhaseStarted("Resampling", resamples, "resamples"))
-    found = paired_differences(
-        sources[0].predictions.y_true,
-        [source.predictions.y_pred for source in sources],
-        [source.predictions.y_prob for source in sources],
-        resamples=resamples,
-        seed=seed,
-        on_draws=lambda draws: on_event(Advanced(draws)),
-    )
-    on_event(PhaseEnded())
+    with progress(on_event, "Resampling", resamples, "resamples") as advance:
+        found = paired_differences(
+            sources[0].predictions.y_true,
+            [source.predictions.y_pred for source in sources],
+            [source.predictions.y_prob for source in sources],
+            resamples=resamples,
+            seed=seed,
+            on_draws=advance,
+        )
     corrected, families = _corrected(np.stack([pair.p_value for pair in found]))
     _warn_of_few_resamples(int(found[0].resamples.max()), int(families.max()), on_event)
     return tuple(

@@ -9,7 +9,7 @@ import numpy as np
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout, split_predictions_name
 from goemo_cli.core.predictions import Predictions, write_predictions
@@ -106,7 +106,5 @@ def predict_split(
     classifier: Classifier, examples: LabelledTexts, split: Split, on_event: EventHandler = ignore
 ) -> FloatArray:
     """Probabilities of a split, float32, (n_examples, n_labels), with progress."""
-    on_event(PhaseStarted(f"Scoring {split}", len(examples)))
-    y_prob = classifier.predict_proba(examples.texts, lambda rows: on_event(Advanced(rows)))
-    on_event(PhaseEnded())
-    return y_prob
+    with progress(on_event, f"Scoring {split}", len(examples)) as advance:
+        return classifier.predict_proba(examples.texts, advance)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
-from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.services.figures.registry import FigureSpec, PictureFormat, figure_of, figures
@@ -63,21 +63,20 @@ def draw_figures(
     drawn: list[Path] = []
     skipped: list[tuple[str, str]] = []
     damage: GoemoError | None = None
-    on_event(PhaseStarted("Drawing", len(wanted), "figures"))
-    for figure in wanted:
-        path = layout.figures / figure.file_name(picture_format)
-        try:
-            _draw(figure, source, path, theme, layout)
-        except StorageError:
-            raise
-        except GoemoError as error:
-            damage = damage or (error if isinstance(error, DAMAGE) else None)
-            skipped.append((str(figure), f"{error}{_left_behind(path)}"))
-        else:
-            drawn.append(path)
-            on_event(FileWritten(path))
-        on_event(Advanced(1, str(figure)))
-    on_event(PhaseEnded())
+    with progress(on_event, "Drawing", len(wanted), "figures") as advance:
+        for figure in wanted:
+            path = layout.figures / figure.file_name(picture_format)
+            try:
+                _draw(figure, source, path, theme, layout)
+            except StorageError:
+                raise
+            except GoemoError as error:
+                damage = damage or (error if isinstance(error, DAMAGE) else None)
+                skipped.append((str(figure), f"{error}{_left_behind(path)}"))
+            else:
+                drawn.append(path)
+                on_event(FileWritten(path))
+            advance(1, str(figure))
     return FiguresResult(
         runs=tuple(one.checkpoint.run for one in (source, *source.others)),
         drawn=tuple(drawn),

@@ -2,11 +2,12 @@
 
 import random
 from collections.abc import Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advance, EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.files import atomic_path
 from goemo_cli.services.predicting.formats import OutputFormat
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions
@@ -37,20 +38,20 @@ def predict_stream(
         on_event: called with each event.
     """
     statistics = BatchStatistics()
-    if source.total is not None:
-        on_event(PhaseStarted("Predicting", source.total))
-    for window in windows(source.rows):
-        if source.total is None:
-            on_event(PhaseStarted("Predicting", len(window)))
-        predictions = predictor.predict(
-            [row.text for row in window], on_progress=lambda rows: on_event(Advanced(rows))
-        )
-        write(window, predictions)
-        if sample:
-            sample.add(window, predictions)
-        statistics += predictions.statistics
-    on_event(PhaseEnded())
+    with _progress(source.total, on_event) as whole:
+        for window in windows(source.rows):
+            with nullcontext(whole) if whole else progress(on_event, "Predicting", len(window)) as advance:
+                predictions = predictor.predict([row.text for row in window], on_progress=advance)
+            write(window, predictions)
+            if sample:
+                sample.add(window, predictions)
+            statistics += predictions.statistics
     return statistics
+
+
+def _progress(total: int | None, on_event: EventHandler) -> AbstractContextManager[Advance | None]:
+    """One phase for a known number of rows; otherwise each window is a phase."""
+    return nullcontext() if total is None else progress(on_event, "Predicting", total)
 
 
 def predict_to_file(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.core.events import Advanced, EventHandler, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import EventHandler, ignore, progress
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds
@@ -89,11 +89,10 @@ def gather(
         on_event: called with each event.
     """
     first, runs = sources[0], []
-    on_event(PhaseStarted("Reading", len(sources), "runs"))
-    for source in sources:
-        runs.append(_run(source))
-        on_event(Advanced(1, runs[-1].name))
-    on_event(PhaseEnded())
+    with progress(on_event, "Reading", len(sources), "runs") as advance:
+        for source in sources:
+            runs.append(_run(source))
+            advance(1, runs[-1].name)
     compared = part(lambda: comparisons.comparisons(sources))
     sweeps = all_sweeps(first.layout)
     return Report(

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
-from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import Advance, EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
@@ -152,20 +152,19 @@ def _check_checkpoints(
     for family in layout.models.iterdir() if layout.models.is_dir() else ():
         with report.guard(family):
             _ = family.is_dir() and list(family.iterdir())
-    on_event(PhaseStarted("Checking checkpoints", len(folders), "checkpoints"))
     opened: dict[str, Checkpoint] = {}
-    for folder in folders:
-        if checkpoint := check_checkpoint(folder, report):
-            run = str(checkpoint.run)
-            if report.check(
-                "one folder per run",
-                folder,
-                holds=run not in opened,
-                otherwise=f"holds the same run as {opened[run].path if run in opened else ''}",
-            ):
-                opened[run] = checkpoint
-        on_event(Advanced(1, folder.name))
-    on_event(PhaseEnded())
+    with progress(on_event, "Checking checkpoints", len(folders), "checkpoints") as advance:
+        for folder in folders:
+            if checkpoint := check_checkpoint(folder, report):
+                run = str(checkpoint.run)
+                if report.check(
+                    "one folder per run",
+                    folder,
+                    holds=run not in opened,
+                    otherwise=f"holds the same run as {opened[run].path if run in opened else ''}",
+                ):
+                    opened[run] = checkpoint
+            advance(1, folder.name)
     return opened
 
 
@@ -182,12 +181,11 @@ def _check_runs(
     # Last what is kept for scores; epochs are only read.
     files.sort(key=lambda file: (str(file.run), file.split == "test", file.split, file.path.name))
     rows = sum(expected_rows(file.path, file.split, opened.get(str(file.run))) for file in files)
-    on_event(PhaseStarted("Reading predictions", rows, "rows"))
     fitted: dict[str, GroupThresholds] = {}
-    for file in files:
-        with report.guard(file.path):
-            _check_file(file, opened.get(str(file.run)), layout, recompute, fitted, report, on_event)
-    on_event(PhaseEnded())
+    with progress(on_event, "Reading predictions", rows, "rows") as advance:
+        for file in files:
+            with report.guard(file.path):
+                _check_file(file, opened.get(str(file.run)), layout, recompute, fitted, report, advance)
     there = {file.path for file in files}
     for checkpoint in opened.values():
         val, test = (layout.split_predictions(checkpoint.run, split) for split in ("val", "test"))
@@ -222,7 +220,7 @@ def _check_file(
     recompute: int,
     fitted: dict[str, GroupThresholds],
     report: ValidationReport,
-    on_event: EventHandler,
+    advance: Advance,
 ) -> None:
     scored = checkpoint is not None and file.path in (
         layout.split_predictions(checkpoint.run, "val"),
@@ -235,11 +233,11 @@ def _check_file(
         checkpoint,
         report,
         sampled=sampled,
-        on_progress=lambda rows: on_event(Advanced(rows, file.path.name)),
+        on_progress=lambda rows: advance(rows, file.path.name),
     )
     if checkpoint is None or evidence is None or not scored:
         return
-    on_event(Advanced(0, f"scoring {file.path.name}"))
+    advance(0, f"scoring {file.path.name}")
     with report.guard(checkpoint.path):
         if file.split == "val":
             check_val(checkpoint, evidence, report)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
-from goemo_cli.core.events import EventHandler, Info, PhaseEnded, PhaseStarted, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore, progress
 from goemo_cli.core.layout import Layout, root_option
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import DEFAULT_PROJECT, WandbSettings
@@ -132,12 +132,11 @@ def _uploaded(journal: Journal, job: Job, patience: float, on_event: EventHandle
             on_event(Info(f"W&B: {url}"))
 
     mirror = Mirror(job)
-    on_event(PhaseStarted(f"Uploading {journal.run}", 1, "runs"))
-    try:
-        answer = mirror.wait(patience, hear, "finished")
-    finally:
-        mirror.stop()
-        on_event(PhaseEnded())
+    with progress(on_event, f"Uploading {journal.run}", 1, "runs"):
+        try:
+            answer = mirror.wait(patience, hear, "finished")
+        finally:
+            mirror.stop()
     if answer["what"] == "failed":
         raise as_error(answer)
     if answer["missing"]:

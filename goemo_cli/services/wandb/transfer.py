@@ -11,7 +11,7 @@ from filelock import FileLock, Timeout
 from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents import Manifest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
-from goemo_cli.core.events import Advanced, EventHandler, FileWritten, PhaseEnded, PhaseStarted
+from goemo_cli.core.events import EventHandler, FileWritten, progress
 from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -66,12 +66,11 @@ def fetch_files(
         GoemoError: the first file that failed; everything fetched so far stays in the stage.
     """
     total = sum(file.remote.size for file in files)
-    on_event(PhaseStarted(f"Downloading {len(files)} file{'s' * (len(files) != 1)}", total, "bytes"))
-    try:
-        pairs = [(file.remote, staged_path(file, stage, layout)) for file in files]
-        fetch_all(pairs, fetcher, renew=renew, arrived=lambda amount: on_event(Advanced(amount)))
-    finally:
-        on_event(PhaseEnded())
+    pairs = [(file.remote, staged_path(file, stage, layout)) for file in files]
+    with progress(
+        on_event, f"Downloading {len(files)} file{'s' * (len(files) != 1)}", total, "bytes"
+    ) as advance:
+        fetch_all(pairs, fetcher, renew=renew, arrived=advance)
 
 
 def check_staged(
