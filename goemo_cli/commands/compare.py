@@ -151,7 +151,7 @@ def _emotions(pair: Sequence[Mapping[str, Any]]) -> str:
 
 
 def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    from goemo_cli.services.report.markdown_text import plain, table
+    from goemo_cli.services.report.text import plain, table
 
     return f"**{plain(title)}**\n\n" + table(columns, [[plain(_cell(cell)) for cell in row] for row in rows])
 

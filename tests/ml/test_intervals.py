@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
 from goemo_cli.ml.metrics import intervals as bootstrap
-from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED, resampled, row_weights
+from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED, beyond, resampled, row_weights
 from goemo_cli.ml.metrics.scoring import bootstrap_scores, count, rule_scores, sums_of
 
 pytestmark = pytest.mark.usefixtures("all_draws")
@@ -150,3 +150,11 @@ def test_intervals_cover_the_truth_about_as_often_as_they_say():
         ).micro
         covered += low <= truth <= high
     assert 87 <= covered <= 100
+
+
+def test_beyond_means_the_whole_interval() -> None:
+    ours = np.array([[0.5, 0.5, 0.1, 0.0], [0.45, 0.3, 0.05, 0.0], [0.6, 0.7, 0.2, 0.0]])
+    found = beyond(ours, np.array([0.4, 0.4, 0.3, 0.2]), rounding=0.005)
+    assert found == (1, 1), "one without a width is ignored"
+    assert beyond(ours, np.array([0.446, 0.4, 0.204, 0.2]), rounding=0.005) == (0, 0)
+    assert beyond(ours, np.array([0.446, 0.4, 0.204, 0.2])) == (1, 1)

@@ -31,15 +31,16 @@ from goemo_cli.services.evaluation.compare import compare
 from goemo_cli.services.figures.several_runs import RUN_STYLES
 from goemo_cli.services.figures.style import THEMES, house_style
 from goemo_cli.services.report import sections
-from goemo_cli.services.report.content import gather
+from goemo_cli.services.report.content import Missing, Sweep
 from goemo_cli.services.report.create import create_report
+from goemo_cli.services.report.gather import gather
 from goemo_cli.services.report.markdown import markdown
-from goemo_cli.services.report.page import LIBRARY, SCRIPTS, resource
+from goemo_cli.services.report.page import LIBRARY, MOST_TRIALS, SCRIPTS, resource
 from goemo_cli.services.report.page import page as page_of
-from goemo_cli.services.report.parts import Missing, visible
-from goemo_cli.services.report.seal import report_sources
 from goemo_cli.services.report.sections import BY_RULE, RANKING, facts_of
-from goemo_cli.services.report.sweeps import MOST_SWEEPS, MOST_TRIALS, Sweep, all_sweeps
+from goemo_cli.services.report.sweeps import MOST_SWEEPS, all_sweeps
+from goemo_cli.services.report.text import visible
+from goemo_cli.services.runs.provenance import report_sources
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.training.train import train

@@ -21,7 +21,7 @@ from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures import draw_figures, figure_of, figures
-from goemo_cli.services.figures.label_scores import curve, sides
+from goemo_cli.services.figures.label_scores import curve
 from goemo_cli.services.figures.run_scores import MEASURES, SCORES, by_chance, correlations, rank_correlation
 from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_curves import bars, coverage, good_cells
@@ -422,12 +422,6 @@ def test_our_f1_stands_beside_the_papers(source: RunData) -> None:
     gain = [f1 - PAPER_F1[label] for label, f1 in zip(labels, ours, strict=True)]
     assert gain == sorted(gain, reverse=True)
     assert f"macro-F1 {np.mean(ours):.2f} against 0.46" in title_of(picture)
-
-
-def test_clearly_above_means_the_whole_interval() -> None:
-    ours = np.array([[0.5, 0.5, 0.1, 0.0], [0.45, 0.3, 0.05, 0.0], [0.6, 0.7, 0.2, 0.0]])
-    assert sides(ours, np.array([0.4, 0.4, 0.3, 0.2])) == (1, 1), "no width says nothing"
-    assert sides(ours, np.array([0.446, 0.4, 0.204, 0.2])) == (0, 0), "the paper rounds to two decimals"
 
 
 def test_the_paper_is_for_its_own_labels_and_comments(source: RunData) -> None:

@@ -194,3 +194,17 @@ def ranking_edges(
 
 def _mean_of_rows(score: float, rows: int) -> tuple[float, float]:
     return Reach.of(score, rows).of_mean(score)
+
+
+def beyond(intervals: DoubleArray, others: DoubleArray, *, rounding: float = 0.0) -> tuple[int, int]:
+    """How many intervals are entirely above another value, and how many entirely below.
+
+    Args:
+        intervals: value, low and high end, (3, n); NaN if there is none. One without a width is ignored.
+        others: the values, (n,).
+        rounding: half the last digit of the other values.
+    """
+    _, low, high = intervals
+    has_width = high > low
+    above, below = low > others + rounding, high < others - rounding
+    return int((above & has_width).sum()), int((below & has_width).sum())

@@ -7,8 +7,9 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO
+from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, PAPER_F1_ROUNDING
 from goemo_cli.ml.data.goemotions import is_published_test
+from goemo_cli.ml.metrics.intervals import beyond
 from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.several_runs import (
@@ -322,8 +323,6 @@ def _curve_title(labels: tuple[str, ...], area: DoubleArray) -> str:
     return f"average precision {span(area, labels)}; the mean over labels is {np.nanmean(area):.3f}"
 
 
-_ROUNDING = 0.005
-"""The paper's F1 has two decimals."""
 _PAPER_COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high")
 
 
@@ -380,21 +379,8 @@ def draw_paper_comparison(source: RunData) -> Drawn:
     return Drawn(figure, by_run(runs, tables))
 
 
-def sides(ours: DoubleArray, paper: DoubleArray) -> tuple[int, int]:
-    """How many labels have their whole interval above the paper's F1, and below it.
-
-    Args:
-        ours: value, low and high end, (3, n_labels); NaN if no interval is recorded. One without a width is ignored.
-        paper: F1 of two decimals, (n_labels,)
-    """
-    _, low, high = ours
-    is_interval = high > low
-    above, below = low > paper + _ROUNDING, high < paper - _ROUNDING
-    return int((above & is_interval).sum()), int((below & is_interval).sum())
-
-
 def _paper_title(runs: Sequence[RunData], ours: DoubleArray, paper: DoubleArray) -> str:
-    above, below = sides(ours[0], paper)
+    above, below = beyond(ours[0], paper, rounding=PAPER_F1_ROUNDING)
     whose = f" of {runs[0].checkpoint.run}" if len(runs) > 1 else ""
     return (
         f"the whole interval of F1{whose} is above the paper's BERT-base for {above or 'none'} of the {len(paper)} emotions, "

@@ -15,7 +15,7 @@ from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.goemotions import is_published_test
-from goemo_cli.services.report.markdown_text import plain
+from goemo_cli.services.report.text import plain
 
 if TYPE_CHECKING:  # loaded when a card is written
     from huggingface_hub import EvalResult

@@ -16,11 +16,12 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.report.content import Report, gather
+from goemo_cli.services.report.content import Report
+from goemo_cli.services.report.gather import gather
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
-from goemo_cli.services.report.seal import sealed
 from goemo_cli.services.runs.index import ListedRun, damage
+from goemo_cli.services.runs.provenance import sealed
 from goemo_cli.services.runs.references import choose_best, open_run
 from goemo_cli.services.runs.run_data import MOST_RUNS, RunData
 

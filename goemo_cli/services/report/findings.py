@@ -4,11 +4,10 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from goemo_cli.core.labels import PAPER_F1_ROUNDING
 from goemo_cli.ml.metrics.calibrator import CALIBRATION
-from goemo_cli.services.figures.label_scores import sides
-from goemo_cli.services.report.content import Report, RunContent
-from goemo_cli.services.report.parts import Missing
-from goemo_cli.services.report.sweeps import STATES, Sweep
+from goemo_cli.ml.metrics.intervals import beyond
+from goemo_cli.services.report.content import STATES, Missing, Report, RunContent, Sweep
 
 _NOTHING = ""
 
@@ -30,8 +29,8 @@ def summary(report: Report) -> str:
 
 def unsupported(report: Report) -> str:
     """Labels that no comment of test has; nothing if all are there."""
-    rows = next((run.emotions for run in report.runs if not isinstance(run.emotions, Missing)), ())
-    missing = [row["emotion"] for row in rows if not row["support"]]
+    rows = next((run.emotions for run in report.runs if not isinstance(run.emotions, Missing)), [])
+    missing = [row.emotion for row in rows if not row.support]
     return (
         f"Without a comment in test, and 0 in macro averages: {', '.join(missing)}." if missing else _NOTHING
     )
@@ -41,14 +40,16 @@ def emotions(run: RunContent, paper: Mapping[str, float] | None) -> str:
     """The best and the worst label, and how many are above the paper."""
     if isinstance(run.emotions, Missing) or not run.emotions:
         return _NOTHING
-    by_f1 = sorted(run.emotions, key=lambda row: -row["f1_score"])
+    by_f1 = sorted(run.emotions, key=lambda row: -row.f1_score)
     best, worst = by_f1[0], by_f1[-1]
-    text = f"F1 from {best['f1_score']:.2f} ({best['emotion']}) down to {worst['f1_score']:.2f} ({worst['emotion']})"
+    text = f"F1 from {best.f1_score:.2f} ({best.emotion}) down to {worst.f1_score:.2f} ({worst.emotion})"
     if not paper:
         return text
-    columns = ("f1_score", "f1_ci_low", "f1_ci_high")
-    ours = np.array([[row[column] for row in by_f1] for column in columns], dtype=np.float64)  # None is NaN
-    above, below = sides(ours, np.array([paper[row["emotion"]] for row in by_f1]))
+    ours = np.array(
+        [(row.f1_score, row.f1_ci_low, row.f1_ci_high) for row in by_f1], dtype=np.float64
+    ).T  # None is NaN
+    theirs = np.array([paper[row.emotion] for row in by_f1])
+    above, below = beyond(ours, theirs, rounding=PAPER_F1_ROUNDING)
     return f"{text}; the whole interval is above the paper\u2019s BERT-base at {above} of {len(by_f1)}, below at {below}"
 
 
@@ -118,5 +119,4 @@ def sweep(found: Sweep) -> str:
 
 def _comments(report: Report) -> str:
     data = report.recorded_data
-    sizes = {} if isinstance(data, Missing) else data.get("sizes") or {}
-    return f"{sizes['test']:,} test comments" if sizes.get("test") else ""
+    return "" if isinstance(data, Missing) else f"{data.sizes.test:,} test comments"

@@ -2,15 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
+from goemo_cli.core.documents import LabelScores
+from goemo_cli.core.labels import SPLITS
 from goemo_cli.services.evaluation.compare import p_text
 from goemo_cli.services.report import findings
-from goemo_cli.services.report.content import Report, RunContent
-from goemo_cli.services.report.markdown_text import plain, table
-from goemo_cli.services.report.page import compact, number, signed
-from goemo_cli.services.report.parts import Missing
-from goemo_cli.services.report.seal import sources_comment
-from goemo_cli.services.report.sections import Score
-from goemo_cli.services.report.sweeps import Sweep, Sweeps
+from goemo_cli.services.report.content import Missing, Report, RunContent, Score, Sweep, Sweeps
+from goemo_cli.services.report.text import compact, number, plain, signed, table
+from goemo_cli.services.runs.provenance import sources_comment
 
 
 def markdown(report: Report) -> str:
@@ -102,10 +100,10 @@ def _emotions(report: Report) -> str:
     ]
     rows = [
         [
-            row["emotion"],
-            f"{row['support']:,}",
+            row.emotion,
+            f"{row.support:,}",
             *(_interval(_f1(emotions[at])) for _, emotions in known),
-            *([number(paper[row["emotion"]], 2)] if paper else []),
+            *([number(paper[row.emotion], 2)] if paper else []),
         ]
         for at, row in enumerate(known[0][1])
     ]
@@ -131,8 +129,8 @@ def _data(report: Report) -> str:
     if isinstance(report.recorded_data, Missing):
         return plain(report.recorded_data.reason)
     recorded = report.recorded_data
-    sizes = ", ".join(f"{count:,} {split}" for split, count in (recorded.get("sizes") or {}).items())
-    lines = [f"- {plain(str(recorded.get('name')))}: {sizes}", f"- SHA-256 {recorded.get('sha256')}"]
+    sizes = ", ".join(f"{recorded.sizes.of(split):,} {split}" for split in SPLITS)
+    lines = [f"- {plain(recorded.name)}: {sizes}", f"- SHA-256 {recorded.sha256}"]
     if isinstance(report.data, Missing):
         return "\n".join([*lines, f"- Texts in two splits: not counted ({plain(report.data.reason)})"])
     return "\n".join(
@@ -153,8 +151,8 @@ def _repeat(runs: Sequence[RunContent]) -> Iterator[str]:
             yield f"- {run.name}: `{run.repeat.command}`"
 
 
-def _f1(row: dict[str, float]) -> Score:
-    return Score("f1_score", row["f1_score"], row["f1_ci_low"], row["f1_ci_high"])
+def _f1(row: LabelScores) -> Score:
+    return Score("F1", row.f1_score, row.f1_ci_low, row.f1_ci_high)
 
 
 def _interval(score: Score) -> str:

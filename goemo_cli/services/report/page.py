@@ -15,22 +15,23 @@ from numpy.typing import NDArray
 
 from goemo_cli import __version__
 from goemo_cli.core.arrays import BoolArray
-from goemo_cli.core.labels import Split
-from goemo_cli.core.schema import HISTORY_KEYS, RULES
+from goemo_cli.core.documents import EpochScores
+from goemo_cli.core.labels import SPLITS, Split
+from goemo_cli.core.schema import RULES
 from goemo_cli.services.evaluation.compare import p_text
 from goemo_cli.services.figures.label_grid import LEAST
 from goemo_cli.services.report import findings
-from goemo_cli.services.report.content import Report, RunContent
-from goemo_cli.services.report.parts import Missing, visible
-from goemo_cli.services.report.seal import sources_comment
-from goemo_cli.services.report.sections import Calibration, SplitFacts
-from goemo_cli.services.report.sweeps import MOST_TRIALS, Sweep
+from goemo_cli.services.report.content import Calibration, Missing, Report, RunContent, SplitFacts, Sweep
+from goemo_cli.services.report.text import compact, number, signed, visible
+from goemo_cli.services.runs.provenance import sources_comment
 
 SCRIPTS = (
     "scores.js", "charts.js", "figures.js", "sweeps.js", "drawing.js", "explorer.js", "comments.js", "report.js",
 )  # fmt: skip
 """One after the other they are one script."""
 LIBRARY = "echarts.min.js"
+MOST_TRIALS = 200
+"""Rows of a sweep's table; its chart has all trials."""
 _STYLE = "report.css"
 
 
@@ -45,6 +46,7 @@ def page(report: Report) -> str:
             findings=findings,
             most_trials=MOST_TRIALS,
             least=LEAST,
+            splits=SPLITS,
             version=__version__,
             policy=policy(scripts=(library, script), styles=(style,)),
             sources=Markup(sources_comment(report.sources)),
@@ -87,24 +89,6 @@ def _environment() -> Environment:
     return environment
 
 
-def number(value: float | None, digits: int = 3) -> str:
-    """A number for people; a dash if it is undefined, and a real minus sign."""
-    return "–" if value is None else f"{value:.{digits}f}".replace("-", "\u2212")
-
-
-def signed(value: float | None, digits: int = 3) -> str:
-    """A difference with its sign."""
-    return "–" if value is None else f"{value:+.{digits}f}".replace("-", "\u2212")
-
-
-def compact(value: float | str | None) -> str:
-    """A setting or an objective: whole numbers whole, others with four digits, texts as they are."""
-    if not isinstance(value, float):
-        return value or "–"
-    is_whole = value.is_integer() and abs(value) < 1e15
-    return (f"{value:.0f}" if is_whole else f"{value:.4g}").replace("-", "\u2212")
-
-
 def _grouped(value: float | None) -> str:
     return "–" if value is None else f"{value:,.0f}"
 
@@ -122,8 +106,6 @@ def _shown(value: Any) -> Any:
     return "–" if value is None else value
 
 
-_CURVES = ("epoch", *(key for key in HISTORY_KEYS if key.startswith(("train_", "val_"))))
-_F1 = ("f1_score", "f1_ci_low", "f1_ci_high")
 _T = TypeVar("_T")
 
 
@@ -162,15 +144,26 @@ def _run(run: RunContent, labels: tuple[str, ...]) -> dict[str, Any]:
         "scores": _unless_missing(
             run.headline, lambda found: [[one.name, one.value, one.low, one.high] for one in found]
         ),
-        "f1": _unless_missing(run.emotions, lambda found: [[row[key] for key in _F1] for row in found]),
-        "epochs": _unless_missing(
-            run.epochs, lambda found: [[epoch[key] for key in _CURVES] for epoch in found]
+        "f1": _unless_missing(
+            run.emotions, lambda found: [[row.f1_score, row.f1_ci_low, row.f1_ci_high] for row in found]
         ),
+        "epochs": _unless_missing(run.epochs, lambda found: [_curve_point(epoch) for epoch in found]),
         "bins": _unless_missing(run.calibration, lambda found: _bins(found, labels)),
         "confusions": _unless_missing(
             run.confusions, lambda found: {"share": found.share, "count": found.count, "least": LEAST}
         ),
     }
+
+
+def _curve_point(epoch: EpochScores) -> list[float]:
+    return [
+        epoch.epoch,
+        epoch.train_loss,
+        epoch.val_loss,
+        epoch.val_f1_macro,
+        epoch.val_f1_micro,
+        epoch.val_auc_micro,
+    ]
 
 
 def _sweep(sweep: Sweep) -> dict[str, Any]:

@@ -1,30 +1,40 @@
 """The sections of a report about one run: scores, what follows from its predictions, its training, and its data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
-from goemo_cli.core.documents import Metrics
+from goemo_cli.core.documents import DataFacts, EpochScores, LabelScores, Metrics
+from goemo_cli.core.documents import Score as StoredScore
 from goemo_cli.core.errors import DataError, DataFileError, DataNotFoundError, GoemoError
-from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, SPLITS, Split
+from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, SPLITS
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import RULES
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.goemotions import is_published_test
-from goemo_cli.ml.data.leaks import Leak, leaks, normalised
+from goemo_cli.ml.data.leaks import leaks, normalised
 from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.confusions import RowOutcomes, confused_pairs, row_outcomes
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
 from goemo_cli.services.evaluation.compare import DISPLAY_NAMES
-from goemo_cli.services.evaluation.error_tables import Confusion, confusions
+from goemo_cli.services.evaluation.error_tables import confusions
 from goemo_cli.services.figures.reliability import bins_of, states_of_test
 from goemo_cli.services.model_card.card import repeating
+from goemo_cli.services.report.content import (
+    Calibration,
+    Confusions,
+    CountedData,
+    Environment,
+    Line,
+    Repeating,
+    Score,
+    SplitFacts,
+    TaxonomyScore,
+)
 from goemo_cli.services.runs.lineage import trace_lineage
-from goemo_cli.services.runs.lineage_tree import Node
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.runs.show import describe_run
 
@@ -48,36 +58,25 @@ RANKING = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")
 """Headline scores that need no threshold."""
 
 
-@dataclass(frozen=True)
-class Score:
-    """A score with its 95 % interval; None if undefined or unknown."""
-
-    key: str
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-
-    @property
-    def name(self) -> str:
-        """For people."""
-        return NAMES.get(self.key, self.key)
-
-
 def headline(metrics: Metrics) -> tuple[Score, ...]:
     """The scores of test: `BY_RULE` by the run's own rule, then `RANKING`."""
     return (
-        *(Score(key, *metrics.test_rule.score(key)) for key in BY_RULE),
-        *(Score(key, *metrics.test.score(key)) for key in RANKING),
+        *(_named(key, metrics.test_rule.score(key)) for key in BY_RULE),
+        *(_named(key, metrics.test.score(key)) for key in RANKING),
     )
 
 
 def rules(metrics: Metrics) -> dict[str, tuple[Score, ...]]:
     """Macro-F1, micro-F1 and subset accuracy of test by every threshold rule."""
     keys = ("f1_macro", "f1_micro", "subset_accuracy")
-    return {rule: tuple(Score(key, *metrics.test.rule(rule).score(key)) for key in keys) for rule in RULES}
+    return {rule: tuple(_named(key, metrics.test.rule(rule).score(key)) for key in keys) for rule in RULES}
 
 
-def emotions(metrics: Metrics) -> list[dict[str, Any]]:
+def _named(key: str, score: StoredScore) -> Score:
+    return Score(NAMES.get(key, key), *score)
+
+
+def emotions(metrics: Metrics) -> list[LabelScores]:
     """The per-class rows of metrics.json, in label order.
 
     Raises:
@@ -85,18 +84,7 @@ def emotions(metrics: Metrics) -> list[dict[str, Any]]:
     """
     if not metrics.per_class:
         raise GoemoError("metrics.json has no per_class")
-    return [row.as_json() for row in metrics.per_class]
-
-
-@dataclass(frozen=True)
-class TaxonomyScore:
-    """Macro-F1 of a taxonomy by the run's own kind of rule."""
-
-    taxonomy: str
-    roll_up: str
-    f1_macro: Score
-    paper: float
-    """Of the paper's model trained on it; compares only if the report has the paper's F1 of each emotion too."""
+    return metrics.per_class
 
 
 def taxonomies(metrics: Metrics) -> list[TaxonomyScore]:
@@ -106,7 +94,7 @@ def taxonomies(metrics: Metrics) -> list[TaxonomyScore]:
         GoemoError: the labels have no coarser reading.
     """
     rows = [
-        TaxonomyScore(name, how, Score("f1_macro", *scores.per_label.score("f1_macro")), PAPER_F1_MACRO[name])
+        TaxonomyScore(name, how, _named("f1_macro", scores.per_label.score("f1_macro")), PAPER_F1_MACRO[name])
         for name, ways in metrics.taxonomies.items()
         for how, scores in ways.items()
     ]
@@ -163,15 +151,6 @@ def outcomes(source: RunData) -> RowOutcomes:
     return row_outcomes(predictions.y_true, predictions.y_pred)
 
 
-@dataclass(frozen=True)
-class Calibration:
-    """Measures over all cells, after the mean ECE of the labels, and bins; by state, `before` and if there is one `after`."""
-
-    measures: Mapping[str, Mapping[str, float]]
-    bins: Mapping[str, Mapping[str, list[list[float]]]]
-    """By state and label (`""`: all): rows of mean predicted, observed share, its interval's ends, cells."""
-
-
 def calibration(source: RunData) -> Calibration:
     """How far probabilities are from what is observed on test, before and after `goemo calibrate`.
 
@@ -205,18 +184,6 @@ def _bins(y_true: BoolArray, y_prob: FloatArray) -> list[list[float]]:
     return rows
 
 
-@dataclass(frozen=True)
-class Confusions:
-    """Which label is predicted if a gold one is missed."""
-
-    shown: tuple[Confusion, ...]
-    """The significant ones, highest lift first, at most `MOST_CONFUSIONS`."""
-    standing_out: int
-    share: list[list[float | None]]
-    """Row i, column j: of the comments that miss gold i and do not carry j, the share on which j is predicted."""
-    count: list[list[int]]
-
-
 def confusions_of(source: RunData) -> Confusions:
     """The confusions of test.
 
@@ -243,7 +210,7 @@ def _rows(*matrices: Any) -> Any:
     return zip(*(matrix.tolist() for matrix in matrices), strict=True)
 
 
-def epochs(source: RunData) -> list[Mapping[str, Any]]:
+def epochs(source: RunData) -> list[EpochScores]:
     """What was recorded of each epoch.
 
     Raises:
@@ -252,22 +219,7 @@ def epochs(source: RunData) -> list[Mapping[str, Any]]:
     if members := source.checkpoint.metrics.members:
         names = ", ".join(one.run for one in members)
         raise GoemoError(f"an ensemble was not trained itself; its members were: {names}")
-    return [epoch.as_json() for epoch in source.history()]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One line of the lineage tree."""
-
-    depth: int
-    node: Node
-    made_from: tuple[str, ...]
-    """Parent runs at other places in the tree."""
-
-    @property
-    def is_faulty(self) -> bool:
-        """Whether it no longer fits what it was made from."""
-        return self.node.state in ("stale", "gone", "damaged")
+    return source.history()
 
 
 def lineage(source: RunData) -> list[Line]:
@@ -278,14 +230,6 @@ def lineage(source: RunData) -> list[Line]:
         Line(depth, node, tuple(parents[one] for one in node.sources if one in parents))
         for depth, node in found.tree()
     ]
-
-
-@dataclass(frozen=True)
-class Environment:
-    """What a run ran on."""
-
-    facts: Mapping[str, str]
-    versions: Mapping[str, str]
 
 
 def environment(source: RunData) -> Environment:
@@ -308,17 +252,6 @@ def environment(source: RunData) -> Environment:
     return Environment(facts, metrics.versions)
 
 
-@dataclass(frozen=True)
-class Repeating:
-    """How to make the run again."""
-
-    command: str
-    settings: Mapping[str, Any]
-    """Those that differ from the defaults of its model, by dotted name."""
-    data_sha256: str | None
-    seed: int | None
-
-
 def repeat(source: RunData) -> Repeating:
     """The command that repeats the run, and what sets it apart.
 
@@ -335,35 +268,12 @@ def repeat(source: RunData) -> Repeating:
     )
 
 
-@dataclass(frozen=True)
-class SplitFacts:
-    """One split."""
-
-    comments: int
-    labels_per_comment: float
-    unlabelled: int
-    characters: tuple[int, int, int]
-    """Median, 95th percentile and longest."""
-    per_label: tuple[int, ...]
-    """Gold positives, in label order."""
-    repeated: int
-    """Comments whose text appears earlier in the same split."""
+def recorded(source: RunData) -> DataFacts:
+    """What metrics.json says of the data."""
+    return source.checkpoint.metrics.data
 
 
-@dataclass(frozen=True)
-class DataFacts:
-    """The data set, read again."""
-
-    splits: Mapping[Split, SplitFacts]
-    leaks: tuple[Leak, ...]
-
-
-def recorded(source: RunData) -> Mapping[str, Any]:
-    """What metrics.json says of the data: name, sha256, split_sha256 and sizes."""
-    return source.checkpoint.metrics.data.as_json()
-
-
-def data_facts(source: RunData) -> DataFacts:
+def data_facts(source: RunData) -> CountedData:
     """Count the data set that the run was trained on; nothing is downloaded.
 
     Raises:
@@ -374,9 +284,9 @@ def data_facts(source: RunData) -> DataFacts:
     return facts_of(source.data())
 
 
-def facts_of(data: Dataset) -> DataFacts:
+def facts_of(data: Dataset) -> CountedData:
     """The facts of a data set; two texts are the same if `ml.leaks.normalised` gives the same text."""
-    return DataFacts({split: _split_facts(data.splits[split]) for split in SPLITS}, leaks(data))
+    return CountedData({split: _split_facts(data.splits[split]) for split in SPLITS}, leaks(data))
 
 
 def _require_at_hand(source: RunData) -> None:

@@ -2,8 +2,7 @@
 
 import math
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
@@ -13,79 +12,13 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layering import read_yaml_mapping
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.report.parts import Missing, part, visible
-from goemo_cli.services.sweep.sweep_file import Goal, Method, read_sweep_file
+from goemo_cli.services.report.content import STATES, Cell, Missing, Sweep, Sweeps, Trial, part
+from goemo_cli.services.report.text import visible
+from goemo_cli.services.sweep.sweep_file import Goal, read_sweep_file
 
 MOST_SWEEPS = 10
-MOST_TRIALS = 200
-"""Rows of a sweep's table; its chart has all trials."""
-STATES = ("finished", "pruned", "failed", "running", "waiting")
 _FIRST, _LAST = ["trial", "state"], ["run", "seconds", "duplicate_of", "reason"]
 _FILE, _TABLE, _BEST = "sweep.yaml", "trials.csv", "best.yaml"
-Cell = float | str | None
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One row of trials.csv."""
-
-    number: int
-    state: str
-    values: tuple[float, ...]
-    """Of the objectives; empty unless finished."""
-    cells: tuple[Cell, ...]
-    """Of `Sweep.columns`."""
-    run: str | None
-    seconds: float | None
-    duplicate_of: int | None
-    """The trial with the same settings whose result this one has."""
-    reason: str | None
-
-
-@dataclass(frozen=True)
-class Sweep:
-    """One sweep as its tables have it."""
-
-    method: Method
-    objectives: tuple[tuple[str, Goal], ...]
-    columns: tuple[str, ...]
-    """The settings that were searched; before them what a combined score was made from."""
-    trials: tuple[Trial, ...]
-    """Finished ones first, the best by the first objective on top; then the others by number."""
-    front: tuple[Trial, ...]
-    """Those that no other one beats in every objective, the best by the first on top; with one objective the best alone."""
-    best: str | Missing
-    """best.yaml."""
-    sources: Mapping[str, str]
-    """SHA-256 of the files by path from the root; none while trials run, since the files change then."""
-
-    def count(self, state: str) -> int:
-        """How many trials are in one of `STATES`."""
-        return sum(one.state == state for one in self.trials)
-
-    def is_number(self, column: int) -> bool:
-        """Whether a column holds numbers and nothing else."""
-        return all(not isinstance(one.cells[column], str) for one in self.trials)
-
-
-@dataclass(frozen=True)
-class Sweeps:
-    """Every sweep below the root, by its name, the newest first."""
-
-    shown: Mapping[str, Sweep | Missing]
-    total: int
-    """How many there are before the limit."""
-
-    @property
-    def sources(self) -> dict[str, str]:
-        """SHA-256 of the files of those that are shown."""
-        found = (one for one in self.shown.values() if isinstance(one, Sweep))
-        return {path: digest for one in found for path, digest in one.sources.items()}
-
-    def missing(self) -> list[tuple[str, str, str]]:
-        """(sweep, part, reason) of what cannot be shown."""
-        found = [(f"sweep {name}", "trials", one) for name, one in self.shown.items()]
-        return [(name, what, one.reason) for name, what, one in found if isinstance(one, Missing)]
 
 
 def all_sweeps(layout: Layout) -> Sweeps:

@@ -8,9 +8,13 @@ from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, is_as_sealed, read_json_object
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.report.seal import is_as_sealed as is_report_as_sealed
-from goemo_cli.services.report.seal import report_sources
-from goemo_cli.services.runs.provenance import FilesNow, comparison_sources, is_inside
+from goemo_cli.services.runs.provenance import (
+    FilesNow,
+    comparison_sources,
+    is_inside,
+    is_report_as_sealed,
+    report_sources,
+)
 from goemo_cli.services.validation.report import ValidationReport
 
 

@@ -9,7 +9,7 @@ from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import EventHandler, Info, decimal, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.report.markdown_text import plain, table
+from goemo_cli.services.report.text import plain, table
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.wandb.check import reference_of
 from goemo_cli.services.wandb.sync import sync_command

@@ -1,12 +1,25 @@
-"""Comparisons of runs: the leaderboard, and the results of `goemo compare`."""
+"""Reading what a report shows: each run, the leaderboard of all runs, and the results of `goemo compare`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.events import EventHandler, ignore, progress
+from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.evaluation.compare import DISPLAY_NAMES, SIGNIFICANCE_COLUMNS
+from goemo_cli.services.report import sections
+from goemo_cli.services.report.content import (
+    Leaderboard,
+    LeaderboardRow,
+    Missing,
+    Pair,
+    Report,
+    RunContent,
+    ScoreDifference,
+    part,
+)
+from goemo_cli.services.report.sweeps import all_sweeps
 from goemo_cli.services.runs.index import BEST_METRIC, ListedRun, best_first, listed_runs
 from goemo_cli.services.runs.provenance import FilesNow
 from goemo_cli.services.runs.run_data import RunData
@@ -15,34 +28,65 @@ MOST_LISTED = 100
 _NUMBERS = ("a_value", "b_value", "difference", "ci_low", "ci_high", "p_holm")
 
 
-@dataclass(frozen=True)
-class LeaderboardRow:
-    """One line of the leaderboard."""
+def gather(
+    sources: Sequence[RunData], *, left_out: str | None = None, on_event: EventHandler = ignore
+) -> Report:
+    """Read everything that a report shows.
 
-    run: str
-    model: str
-    data: str | None
-    same_test: bool
-    """Scored on the same test comments as the first run of the report."""
-    shown: bool
-    """One of the runs of the report."""
-    rule: str | None
-    val: float | None
-    """Mean average precision, what runs are ranked by."""
-    test: Mapping[str, float | None]
-    seconds: float | None
+    Args:
+        sources: one run or several that compare; each knows the others.
+        left_out: which runs are not among them, and why.
+        on_event: called with each event.
+    """
+    first, runs = sources[0], []
+    with progress(on_event, "Reading", len(sources), "runs") as advance:
+        for source in sources:
+            runs.append(_run(source))
+            advance(1, runs[-1].name)
+    compared = part(lambda: _comparisons(sources))
+    sweeps = all_sweeps(first.layout)
+    return Report(
+        labels=first.labels,
+        runs=tuple(runs),
+        leaderboard=_leaderboard(sources),
+        sweeps=sweeps,
+        comparisons=compared,
+        paper=sections.paper_f1(first.checkpoint),
+        recorded_data=part(lambda: sections.recorded(first)),
+        data=part(lambda: sections.data_facts(first)),
+        left_out=left_out,
+        sources=first.files_used() | _compared_file(first, compared) | sweeps.sources,
+    )
 
 
-@dataclass(frozen=True)
-class Leaderboard:
-    """All finished runs below the root, the best on val first."""
-
-    runs: tuple[LeaderboardRow, ...]
-    total: int
-    """How many there are before the limit."""
+def _compared_file(source: RunData, compared: object) -> dict[str, str]:
+    path = source.layout.significance_tests
+    return {} if isinstance(compared, Missing) else {source.layout.shown(path): sha256_file(path)}
 
 
-def leaderboard(sources: Sequence[RunData]) -> Leaderboard:
+def _run(source: RunData) -> RunContent:
+    metrics = source.checkpoint.metrics
+    return RunContent(
+        name=str(source.checkpoint.run),
+        model=source.checkpoint.run.model,
+        rule=metrics.threshold_rule,
+        headline=part(lambda: sections.headline(metrics)),
+        rules=part(lambda: sections.rules(metrics)),
+        emotions=part(lambda: sections.emotions(metrics)),
+        taxonomies=part(lambda: sections.taxonomies(metrics)),
+        thresholds=part(lambda: source.thresholds),
+        predictions=part(lambda: sections.page_predictions(source)),
+        outcomes=part(lambda: sections.outcomes(source)),
+        calibration=part(lambda: sections.calibration(source)),
+        confusions=part(lambda: sections.confusions_of(source)),
+        epochs=part(lambda: sections.epochs(source)),
+        lineage=part(lambda: sections.lineage(source)),
+        environment=part(lambda: sections.environment(source)),
+        repeat=part(lambda: sections.repeat(source)),
+    )
+
+
+def _leaderboard(sources: Sequence[RunData]) -> Leaderboard:
     """Every finished run in the order of `@best`; those scored on other comments come below, and runs without scores last."""
     first = sources[0]
     finished = [one for one in listed_runs(first.layout) if one.is_finished]
@@ -70,34 +114,7 @@ def _leaderboard_row(one: ListedRun, shown: set[str], test: str | None) -> Leade
     )
 
 
-@dataclass(frozen=True)
-class ScoreDifference:
-    """One score of a pair of runs: B minus A."""
-
-    name: str
-    a: float | None
-    b: float | None
-    difference: float | None
-    low: float | None
-    high: float | None
-    p: float | None
-    """Corrected by Holm."""
-    better: str
-
-
-@dataclass(frozen=True)
-class Pair:
-    """Two runs that `goemo compare` set side by side."""
-
-    a: str
-    b: str
-    scores: tuple[ScoreDifference, ...]
-    emotions: tuple[ScoreDifference, ...]
-    """Those at which one is better."""
-    n_emotions: int
-
-
-def comparisons(sources: Sequence[RunData]) -> list[Pair]:
+def _comparisons(sources: Sequence[RunData]) -> list[Pair]:
     """The pairs of significance_tests.csv whose two runs are shown, and whose predictions are still those compared.
 
     Raises:
