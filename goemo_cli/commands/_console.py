@@ -11,8 +11,8 @@ from rich.console import Console as RichConsole
 from rich.table import Table
 from rich.text import Text
 
-from goemo_cli.core.events import decimal
 from goemo_cli.core.files import descriptor_of
+from goemo_cli.services.data.result_tables import decimal
 
 # C0 and C1 controls but newline and tab, and the characters that reorder text: harmless nowhere on a terminal.
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")

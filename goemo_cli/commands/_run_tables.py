@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.events import decimal, span
 from goemo_cli.core.schema import RULES
+from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
     from goemo_cli.core.documents import EpochScores, Metrics, Score

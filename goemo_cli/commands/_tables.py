@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from goemo_cli.core.events import span
+from goemo_cli.services.data.result_tables import span
 
 LABEL_COLUMNS = ("label", "F1", "95 % interval", "precision", "recall", "support")
 

@@ -9,8 +9,8 @@ import typer
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
 from goemo_cli.commands._run_tables import exact
-from goemo_cli.core.events import decimal
 from goemo_cli.core.labels import parse_split
+from goemo_cli.services.data.result_tables import decimal
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.compare import Comparison

@@ -7,8 +7,8 @@ from goemo_cli.commands import _settings as flag
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DataDirOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
-from goemo_cli.core.events import decimal, span
 from goemo_cli.core.layout import root_option
+from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
     from goemo_cli.core.documents import Metrics

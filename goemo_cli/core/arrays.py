@@ -1,7 +1,8 @@
-"""Array types, quotients of counts, the digest of labelled rows, and the check of every probability of a model."""
+"""Array types, histograms, quotients, the digest of labelled rows, and the check of every probability of a model."""
 
 import hashlib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,27 @@ DoubleArray = NDArray[np.float64]
 """Scores, thresholds and everything summed."""
 IntArray = NDArray[np.int64]
 AnyFloatArray = NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True)
+class Histogram:
+    """Counts between two values; bin i counts the values in [edges[i], edges[i + 1]); the last bin includes its upper edge."""
+
+    counts: tuple[int, ...]
+    low: float
+    """The least value; the lower edge of the first bin."""
+    high: float
+    """The greatest value; if it equals `low`, there is one bin."""
+    total: float
+    """Sum of all values."""
+    total_squares: float
+    """Sum of their squares."""
+
+    @property
+    def edges(self) -> list[float]:
+        """One more than there are bins."""
+        bins = len(self.counts)
+        return [self.low + (self.high - self.low) * i / bins for i in range(bins)] + [self.high]
 
 
 def none_if_nan(value: float) -> float | None:

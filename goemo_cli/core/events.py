@@ -1,4 +1,4 @@
-"""Events that services emit while they work, and how their numbers are shown in text."""
+"""Events that services emit while they work, and their lines in a log."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -128,41 +128,3 @@ def progress(on_event: EventHandler, name: str, total: int, unit: str = "comment
         yield advance
     finally:
         on_event(PhaseEnded())
-
-
-@dataclass(frozen=True)
-class Histogram:
-    """Counts between two values; bin i counts the values in [edges[i], edges[i + 1]); the last bin includes its upper edge."""
-
-    counts: tuple[int, ...]
-    low: float
-    """The least value; the lower edge of the first bin."""
-    high: float
-    """The greatest value; if it equals `low`, there is one bin."""
-    total: float
-    """Sum of all values."""
-    total_squares: float
-    """Sum of their squares."""
-
-    @property
-    def edges(self) -> list[float]:
-        """One more than there are bins."""
-        bins = len(self.counts)
-        return [self.low + (self.high - self.low) * at / bins for at in range(bins)] + [self.high]
-
-
-def decimal(value: float, places: int = 4, *, sign: str = "") -> str:
-    """A number with `places` decimals; one that would be shown as 0 and is not has two significant digits: 2e-05.
-
-    Args:
-        value: finite.
-        places: after the point.
-        sign: "+" to show it before positive numbers too.
-    """
-    rounded = f"{value:{sign}.{places}f}"
-    return f"{value:{sign}.2g}" if value and not float(rounded) else rounded
-
-
-def span(low: float, high: float, places: int = 3) -> str:
-    """An interval, `0.497–0.547`."""
-    return f"{decimal(low, places)}–{decimal(high, places)}"

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from goemo_cli.core.events import Histogram
+from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.names import RunName
 
 Chart = Literal["precision_recall", "confusion", "projector"]

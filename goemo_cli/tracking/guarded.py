@@ -4,8 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.errors import GoemoError
-from goemo_cli.core.events import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
 

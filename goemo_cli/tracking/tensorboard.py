@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 from torch.utils.tensorboard import SummaryWriter
 
-from goemo_cli.core.events import Histogram
+from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Picture, Table, Tracker

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
     BusyError,
@@ -15,7 +16,7 @@ from goemo_cli.core.errors import (
     NotFoundError,
     RemoteError,
 )
-from goemo_cli.core.events import Event, Histogram, Info
+from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName

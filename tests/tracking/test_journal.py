@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
-from goemo_cli.core.events import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table
 from goemo_cli.tracking.journal import JournalTracker, LogLine, held, journal_path, parse_line, read_journal

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from goemo_cli.core.events import Histogram
+from goemo_cli.core.arrays import Histogram
 
 BINS = 64
 """As many as `wandb.watch` makes."""

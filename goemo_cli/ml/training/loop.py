@@ -14,10 +14,9 @@ from accelerate import Accelerator
 from accelerate.state import AcceleratorState
 from torch import Tensor
 
-from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray
+from goemo_cli.core.arrays import BoolArray, FloatArray, Histogram, IntArray
 from goemo_cli.core.documents import EpochScores
 from goemo_cli.core.errors import TrainingFailedError
-from goemo_cli.core.events import Histogram
 from goemo_cli.core.settings import EarlyStopping, TrainingSettings, WeightFiles
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
 from goemo_cli.ml.metrics.ranking import roc_auc_micro

@@ -1,6 +1,6 @@
-"""Result tables: CSV files that pandas writes, the same bytes on each system.
+"""Results as text: CSV files that pandas writes, the same bytes on each system, and rounded numbers for people.
 
-A float is written with the shortest decimals that read back to the same number. None and NaN are empty cells, and rows end
+In a CSV file a float is written with the shortest decimals that read back to the same number. None and NaN are empty cells, and rows end
 with a line feed. Only fields that need quotes are quoted.
 """
 
@@ -39,3 +39,20 @@ def table_text(columns: Sequence[str], rows: "Rows | DataFrame") -> str:
     text = io.StringIO()
     frame.to_csv(cast("Any", LineFeeds(text)), index=False, lineterminator=LineFeeds.configured)
     return text.getvalue()
+
+
+def decimal(value: float, places: int = 4, *, sign: str = "") -> str:
+    """A number with `places` decimals; one that would be shown as 0 and is not has two significant digits: 2e-05.
+
+    Args:
+        value: finite.
+        places: after the point.
+        sign: "+" to show it before positive numbers too.
+    """
+    rounded = f"{value:{sign}.{places}f}"
+    return f"{value:{sign}.2g}" if value and not float(rounded) else rounded
+
+
+def span(low: float, high: float, places: int = 3) -> str:
+    """An interval, `0.497–0.547`."""
+    return f"{decimal(low, places)}–{decimal(high, places)}"

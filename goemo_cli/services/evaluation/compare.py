@@ -14,7 +14,6 @@ from goemo_cli.core.events import (
     EventHandler,
     FileWritten,
     Warning,
-    decimal,
     ignore,
     progress,
 )
@@ -32,7 +31,7 @@ from goemo_cli.ml.metrics.comparison import (
 )
 from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED
 from goemo_cli.services.data.checks import macro_doubt
-from goemo_cli.services.data.result_tables import table_text
+from goemo_cli.services.data.result_tables import decimal, table_text
 from goemo_cli.services.evaluation.compared_models import ComparedModel, open_sources
 from goemo_cli.services.runs.show import differing_settings
 

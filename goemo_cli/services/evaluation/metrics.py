@@ -10,12 +10,13 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
-from goemo_cli.core.events import EventHandler, FileWritten, Warning, decimal, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.scoring import per_class_rows
 from goemo_cli.services.data.checks import macro_doubt
+from goemo_cli.services.data.result_tables import decimal
 from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 
 

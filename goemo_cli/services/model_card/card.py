@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.documents import Metrics, RuleScores, SplitScores
-from goemo_cli.core.events import decimal
 from goemo_cli.core.labels import PAPER_F1_MACRO, SPLITS
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.goemotions import is_published_test
+from goemo_cli.services.data.result_tables import decimal
 from goemo_cli.services.report.text import plain
 
 if TYPE_CHECKING:  # loaded when a card is written

@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import Score
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.core.events import EventHandler, Info, decimal, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.services.data.result_tables import decimal
 from goemo_cli.services.report.text import plain, table
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.wandb.check import reference_of

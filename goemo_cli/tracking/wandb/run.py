@@ -12,8 +12,8 @@ from typing import Any
 import wandb
 from PIL import Image
 
+from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.core.events import Histogram
 from goemo_cli.core.files import write_text
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker

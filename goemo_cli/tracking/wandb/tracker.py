@@ -5,8 +5,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.errors import StorageError
-from goemo_cli.core.events import Histogram
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.journal import journal_path
