@@ -78,11 +78,6 @@ class Layout:
         return self.root / "output" / "report" / "results.md"
 
     @property
-    def tensorboard(self) -> Path:
-        """Event files: {run}/."""
-        return self.root / "output" / "tensorboard"
-
-    @property
     def wandb(self) -> Path:
         """W&B's own local files."""
         return self.root / "output" / "wandb"
@@ -101,6 +96,10 @@ class Layout:
     def registry(self) -> Path:
         """The local store of versioned artifacts."""
         return self.root / "artifacts" / "registry"
+
+    def tracker(self, name: str) -> Path:
+        """The folder of a tracker that writes files: {run}/."""
+        return self.root / "output" / name
 
     @property
     def metric_summary(self) -> Path:

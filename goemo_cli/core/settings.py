@@ -272,10 +272,20 @@ class LoggingSettings(Section):
     """Mirrors of a run; its local files are always the same."""
 
     wandb: WandbSettings = WandbSettings()
-    tensorboard: bool = False
+    tensorboard: bool = Field(False, title="TensorBoard")
     """Event files below output/tensorboard/."""
     combined_score: dict[EpochScore, float] = {}
     """Weights of val scores, whose weighted sum is logged after every epoch as `combined_score`; for sweeps on W&B."""
+
+    @classmethod
+    def file_trackers(cls) -> dict[str, str]:
+        """Settings that switch on a tracker which writes into a folder, with its name for people.
+
+        Each has the name of a module of `goemo_cli.tracking` and of a folder below output/.
+        """
+        return {
+            name: field.title or name for name, field in cls.model_fields.items() if field.annotation is bool
+        }
 
 
 class TrainConfig(Section):

@@ -15,7 +15,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Picture, Table, Tracker
 
 
-class TensorboardTracker(Tracker):
+class FileTracker(Tracker):
     """Writes one folder of event files per run."""
 
     def __init__(self, folder: Path) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import LoggingSettings
 
 STILL_WRITTEN_SECONDS = 600
 """A partial file that was touched since then may still be written."""
@@ -34,7 +35,8 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
     by_stamp: dict[str, list[RunName]] = defaultdict(list)
     for run in found:
         by_stamp[run.stamp].append(run)
-        found[run] += files_below(layout.tensorboard / str(run))
+        for tracker in LoggingSettings.file_trackers():
+            found[run] += files_below(layout.tracker(tracker) / str(run))
         found[run] += [path for path in [layout.journals / f"{run}.jsonl"] if path.is_file()]
     for path in files_below(layout.stats):
         named_here = [run for run in by_stamp.get(path.stem[-_STAMP_LENGTH:], ()) if _is_of(path.stem, run)]

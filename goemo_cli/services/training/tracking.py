@@ -6,6 +6,7 @@ import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -74,17 +75,18 @@ def open_tracker(config: TrainConfig, *, layout: Layout, on_event: EventHandler 
                 note=lambda message: on_event(Info(message)),
                 warn=lambda message: on_event(Warning(message)),
             )
-    if wanted.tensorboard:
-        try:
-            from goemo_cli.tracking.tensorboard import TensorboardTracker
-
-            trackers["TensorBoard"] = TensorboardTracker(layout.tensorboard)
-        except ImportError:
-            on_event(
-                Warning(
-                    "TensorBoard is not installed: pip install 'goemo[tensorboard]'; the run continues without it"
+    for name, title in wanted.file_trackers().items():
+        if getattr(wanted, name):
+            try:
+                module = import_module(f"goemo_cli.tracking.{name}")
+            except ImportError:
+                on_event(
+                    Warning(
+                        f"{title} is not installed: pip install 'goemo[{name}]'; the run continues without it"
+                    )
                 )
-            )
+            else:
+                trackers[title] = module.FileTracker(layout.tracker(name))
     return GuardedTrackers(trackers, lambda message: on_event(Warning(message)))
 
 
