@@ -6,11 +6,13 @@ import statistics
 import numpy as np
 import pytest
 
-from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CheckpointNotFoundError
+from goemo_cli.core.files import read_json_object
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.services.evaluation.export import export_predictions
+from goemo_cli.services.evaluation.tune import tune_run
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.seeds import SeedsResult, train_seeds
 from goemo_cli.services.training.settings import resolve_settings
@@ -49,6 +51,16 @@ def test_the_ensemble_is_the_mean_and_is_scored_like_any_model(group: tuple[Layo
     assert ensemble.manifest.parents.members == [str(run.run) for run in result.runs]
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])
+
+
+def test_metrics_have_one_order_of_keys_also_after_tune(group: tuple[Layout, SeedsResult]) -> None:
+    layout, result = group
+    trained, ensemble = result.runs[0].path / METRICS, result.ensemble.path / METRICS
+    keys = [key for key in read_json_object(ensemble) if key != "members"]
+    assert keys == list(read_json_object(trained))
+    before = ensemble.read_bytes()
+    tune_run(result.ensemble, result.ensemble.config.thresholds, layout=layout)
+    assert ensemble.read_bytes() == before
 
 
 def test_an_export_loads_the_members_and_repeats_the_file_to_the_byte(

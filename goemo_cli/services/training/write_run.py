@@ -16,7 +16,7 @@ from goemo_cli.core.checkpoint import (
 )
 from goemo_cli.core.documents import FileEntry, Headline, Metrics
 from goemo_cli.core.events import EventHandler, FileWritten, Warning
-from goemo_cli.core.files import read_json_object, sha256_file, write_json, write_text
+from goemo_cli.core.files import read_json_object, sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import write_predictions
@@ -141,8 +141,7 @@ def write_run(
         layout: where to write.
         on_event: called with each event.
     """
-    values = {**facts, **evaluation.scores}
-    metrics = Metrics.model_validate(values)
+    metrics = Metrics.model_validate({**facts, **evaluation.scores})
     tables = [
         layout.split_predictions(run, "val"),
         layout.split_predictions(run, "test"),
@@ -150,10 +149,10 @@ def write_run(
     ]
     write_predictions(tables[0], evaluation.val)
     write_predictions(tables[1], evaluation.test)
-    write_per_class_metrics(tables[2], values["per_class"])
+    write_per_class_metrics(tables[2], evaluation.scores["per_class"])
     evaluation.thresholds.write(folder / THRESHOLDS, run=str(run))
     write_text(folder / CONFIG, _config_text(metrics, config.to_yaml(other_settings or {})))
-    write_json(folder / METRICS, values)
+    metrics.write(folder / METRICS)
     write_text(folder / CARD, model_card(metrics, evaluation.thresholds, config))
     checkpoint = write_manifest(
         folder,
