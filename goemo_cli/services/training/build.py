@@ -28,6 +28,7 @@ from goemo_cli.ml.training.batches import unknown_share
 from goemo_cli.ml.training.histograms import Watched
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, val_scores
 from goemo_cli.ml.training.losses import describe_loss
+from goemo_cli.services.training.environment import processor
 
 _FEWEST_TOKENS = 0.9
 """Share of a model's embeddings that have a token; vocabularies are padded, but by less."""
@@ -63,6 +64,11 @@ class Run:
     """Duration of the training."""
     written: list[Path] = field(default_factory=list)
     """Files of the run outside the checkpoint."""
+
+    @property
+    def device_facts(self) -> dict[str, str]:
+        """Where and in which precision it is trained, for metrics.json and trackers."""
+        return {"type": self.device.type, "precision": self.precision, "processor": processor()}
 
 
 def pick_hardware(config: TrainConfig, entry: ModelEntry) -> tuple[torch.device, Precision]:

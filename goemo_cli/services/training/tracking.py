@@ -21,7 +21,7 @@ from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.histograms import model_structure
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.services.training.build import Run
-from goemo_cli.services.training.environment import environment_files, processor, versions
+from goemo_cli.services.training.environment import environment_files, versions
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
 from goemo_cli.tracking.base import Artifact, Table, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
@@ -147,7 +147,7 @@ def start_tracker(tracker: Tracker, run: Run) -> None:
     facts = {
         "data_facts": without_places(run.data_facts),
         "base_model": without_places(run.base),
-        "device": {"type": run.device.type, "precision": run.precision, "processor": processor()},
+        "device": run.device_facts,
         "versions": versions(),
         "git_commit": _git_commit(),
     }

@@ -25,7 +25,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.training.build import Run
-from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
+from goemo_cli.services.training.environment import peak_memory_bytes, versions
 from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, floor_warning
 from goemo_cli.services.training.summaries import write_summaries
 
@@ -53,7 +53,7 @@ def write_trained(
         "history": [scores.as_json() for scores in run.history],
         "training_seconds": run.seconds,
         "peak_memory_bytes": peak_memory_bytes(),
-        "device": {"type": run.device.type, "precision": run.precision, "processor": processor()},
+        "device": run.device_facts,
         "versions": versions(),
         "finished": utc_now(),
         "wandb_run_id": wandb_run_id,
