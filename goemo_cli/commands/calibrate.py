@@ -9,8 +9,7 @@ from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 
 if TYPE_CHECKING:
-    from goemo_cli.services.evaluation.calibrate import Calibrated
-    from goemo_cli.services.evaluation.calibration_tables import Measured
+    from goemo_cli.services.evaluation.calibrate import Calibrated, Measured
 
 MethodOpt = Annotated[
     str,
@@ -57,7 +56,7 @@ def calibrate(
 
 
 def _show(found: "Measured", out: Console) -> None:
-    from goemo_cli.services.evaluation.calibration_tables import overall_of
+    from goemo_cli.services.evaluation.calibrate import overall_of
 
     out.table(
         "Calibration (after: cross-fitted on val)",
@@ -91,7 +90,7 @@ def _show(found: "Measured", out: Console) -> None:
 
 
 def _document(result: "Calibrated") -> dict[str, Any]:
-    from goemo_cli.services.evaluation.calibration_tables import overall_of
+    from goemo_cli.services.evaluation.calibrate import overall_of
 
     return {
         "method": result.found.calibrator.method,

@@ -123,7 +123,7 @@ def _named_pair(differing: Mapping[str, tuple[Any, Any]] | None) -> dict[str, di
 
 def _cells(row: Mapping[str, Any]) -> list[object]:
     """Narrow enough for a terminal of 80 columns."""
-    from goemo_cli.services.evaluation.compare import p_text
+    from goemo_cli.services.data.result_tables import p_text
 
     difference = None if row["difference"] is None else decimal(row["difference"], 3, sign="+")
     ends = (row["ci_low"], row["ci_high"])
@@ -133,7 +133,7 @@ def _cells(row: Mapping[str, Any]) -> list[object]:
 
 
 def _agreement(row: Mapping[str, Any]) -> list[list[object]]:
-    from goemo_cli.services.evaluation.compare import p_text
+    from goemo_cli.services.data.result_tables import p_text
 
     return [
         ["rows with equal label sets", f"{row['equal_rows']:.1%}"],

@@ -61,7 +61,7 @@ def explain(
     from goemo_cli.commands._progress import Screen
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.evaluation.explain import explain as explain_text
-    from goemo_cli.services.evaluation.explanation_page import write_explanation
+    from goemo_cli.services.evaluation.explain import write_explanation
     from goemo_cli.services.runs.references import open_run
 
     out = Console(as_json=as_json, quiet=quiet, output=html)

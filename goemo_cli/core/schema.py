@@ -1,6 +1,6 @@
 """Columns of every CSV and keys of every JSON that goemo writes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Literal
 
 from goemo_cli.core.errors import SettingError
@@ -68,7 +68,26 @@ MULTISEED_COLUMNS = ("group", "metric", "n_seeds", "mean", "sd", "min", "max", "
 SCORE_KEYS = (*RANKING_KEYS, *RULE_KEYS)
 """Scores of a split in a headline; those of `RULE_KEYS` follow the run's own threshold rule."""
 
+DISPLAY_NAMES: Mapping[str, str] = {
+    "f1_macro": "macro-F1", "f1_micro": "micro-F1", "f1_weighted": "weighted F1", "f1_samples": "samples F1",
+    "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss", "auc_micro": "micro-AUC",
+    "auc_macro": "macro-AUC",
+    "average_precision_macro": "mean average precision",
+    "lrap": "ranking precision (LRAP)",
+    "precision_macro": "macro-precision",
+    "recall_macro": "macro-recall",
+}  # fmt: skip
+"""Scores in sentences and tables."""
+
 LOWER_IS_BETTER = frozenset({"hamming_loss"})
+
+SIGNIFICANCE_COLUMNS = (
+    "a", "b", "split", "n_examples", "metric", "emotion", "a_value", "b_value", "difference", "ci_low", "ci_high",
+    "p_value", "p_holm", "family_size", "resamples", "seed", "better",
+    "equal_rows", "cohen_kappa", "only_a_right", "only_b_right", "mcnemar_p",
+    "a_source", "a_sha256", "b_source", "b_sha256",
+)  # fmt: skip
+"""significance_tests.csv: one row per pair and score, then one per pair and emotion. Empty where undefined."""
 
 SUMMARY_COLUMNS = (
     "run", "model", "data", "train_size", "seed", "best_epoch", "threshold_rule", "auc_micro", "auc_macro",

@@ -14,8 +14,8 @@ from typer.testing import CliRunner, Result
 from goemo_cli.commands._errors import ErrorBoundary
 from goemo_cli.commands.compare import Metric, compare
 from goemo_cli.core.predictions import Predictions, write_predictions
+from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
 from goemo_cli.ml.metrics.comparison import SCORES
-from goemo_cli.services.evaluation.compare import SIGNIFICANCE_COLUMNS
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 

@@ -10,8 +10,14 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 from goemo_cli.ml.metrics.calibration import BINS, Reliability, assess, reliability
-from goemo_cli.ml.metrics.calibrator import Method, logit
-from goemo_cli.ml.metrics.calibrators import FOLDS, cross_fitted, fit_calibrator, smoothed_targets
+from goemo_cli.ml.metrics.calibrator import (
+    FOLDS,
+    Method,
+    cross_fitted,
+    fit_calibrator,
+    logit,
+    smoothed_targets,
+)
 
 LABELS = ("anger", "joy", "neutral")
 

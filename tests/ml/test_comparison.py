@@ -11,10 +11,9 @@ from goemo_cli.ml.metrics.comparison import (
     SCORES,
     agreement,
     bootstrap_p_value,
-    holm,
     paired_differences,
 )
-from goemo_cli.ml.metrics.intervals import RANKING_RESAMPLES
+from goemo_cli.ml.metrics.intervals import RANKING_RESAMPLES, holm
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 

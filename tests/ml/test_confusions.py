@@ -5,7 +5,6 @@ import pytest
 from scipy.stats import binomtest, fisher_exact
 from sklearn.metrics import accuracy_score, log_loss, multilabel_confusion_matrix
 
-from goemo_cli.ml.metrics.comparison import holm
 from goemo_cli.ml.metrics.confusions import (
     clopper_pearson,
     confused_pairs,
@@ -17,6 +16,7 @@ from goemo_cli.ml.metrics.confusions import (
     row_losses,
     row_outcomes,
 )
+from goemo_cli.ml.metrics.intervals import holm
 
 
 def hot(*rows: str, labels: str = "abc") -> np.ndarray:

@@ -26,10 +26,8 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.calibration import assess
-from goemo_cli.ml.metrics.calibrator import CALIBRATION, open_calibrator
-from goemo_cli.ml.metrics.calibrators import cross_fitted, fit_calibrator
-from goemo_cli.services.evaluation.calibrate import calibrate
-from goemo_cli.services.evaluation.calibration_files import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS
+from goemo_cli.ml.metrics.calibrator import CALIBRATION, cross_fitted, fit_calibrator, open_calibrator
+from goemo_cli.services.evaluation.calibrate import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS, calibrate
 from tests.metrics_documents import data_facts
 
 LABELS = ("anger", "grief", "joy", "neutral")

@@ -16,7 +16,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.schema import PER_CLASS_COLUMNS
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics
+from goemo_cli.services.evaluation.metrics import read_per_class_metrics
 from goemo_cli.services.runs.dataframes import RUN_COLUMNS
 from goemo_cli.services.training.train import train
 

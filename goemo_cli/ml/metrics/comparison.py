@@ -26,8 +26,6 @@ COUNT_SCORES = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_acc
 RANKING_SCORES = ("auc_micro", "auc_macro")
 """Of the probabilities; over the first `RANKING_RESAMPLES` of the same draws, none beyond `MOST_RESAMPLED` rows."""
 SCORES = COUNT_SCORES + RANKING_SCORES
-ALPHA = 0.05
-"""A corrected p-value below it, with an interval that leaves out 0, makes a difference."""
 
 _NOISE = 1e-12
 """Differences closer than this are equal: sums of floats end a last digit apart."""
@@ -264,22 +262,3 @@ def _difference(a: DoubleArray, b: DoubleArray) -> DoubleArray:
     """B - a without the noise of the last digits, so that equal models differ by exactly 0."""
     difference: DoubleArray = np.round(b - a, 12) + 0.0  # no minus before a zero
     return difference
-
-
-def holm(p_values: DoubleArray) -> DoubleArray:
-    """P-values corrected for multiple tests: Holm's step-down, at most 1.
-
-    Args:
-        p_values: one family, in any shape; NaN (nothing was asked) stays NaN and does not count.
-
-    Source:
-        Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6.
-    """
-    corrected = np.full(p_values.shape, np.nan)
-    asked = ~np.isnan(p_values)
-    found = p_values[asked]
-    order = np.argsort(found, kind="stable")
-    stepped = np.empty_like(found)
-    stepped[order] = np.minimum(1.0, np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1)))
-    corrected[asked] = stepped
-    return corrected

@@ -7,8 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta, binom, chi2, hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
-from goemo_cli.ml.metrics.comparison import holm
-from goemo_cli.ml.metrics.intervals import LEVEL, SEED, resampled, unseen
+from goemo_cli.ml.metrics.intervals import LEVEL, SEED, holm, resampled, unseen
 
 RATIO_RESAMPLES = 2_000
 _EPSILON = 1e-7

@@ -1,4 +1,4 @@
-"""How far scores would move on another test set of the same kind: the bootstrap over rows, and intervals at the edges.
+"""Sampling error of scores: the bootstrap over rows, intervals at the edges, and p-values of several tests.
 
 A label that is right in none of its rows is right in none of any resample: the bootstrap would give an interval of 0
 to 0, however few the rows are. Two rules replace it:
@@ -24,6 +24,8 @@ RANKING_RESAMPLES = 1_000
 """Of areas under curves, which must be gone through draw by draw."""
 SEED = 0
 LEVEL = 0.95
+ALPHA = 0.05
+"""A p-value below it, corrected for the number of tests, is not explained by chance."""
 MAX_DRAWS = 2 * 10**8
 """Rows drawn in total: above 20,000 rows intervals are narrow, and fewer resamples suffice."""
 _BLOCK_CELLS = 1_500_000
@@ -208,3 +210,22 @@ def beyond(intervals: DoubleArray, others: DoubleArray, *, rounding: float = 0.0
     has_width = high > low
     above, below = low > others + rounding, high < others - rounding
     return int((above & has_width).sum()), int((below & has_width).sum())
+
+
+def holm(p_values: DoubleArray) -> DoubleArray:
+    """P-values corrected for multiple tests: Holm's step-down, at most 1.
+
+    Args:
+        p_values: one family, in any shape; NaN (nothing was asked) stays NaN and does not count.
+
+    Source:
+        Holm 1979, A Simple Sequentially Rejective Multiple Test Procedure, Scandinavian Journal of Statistics 6.
+    """
+    corrected = np.full(p_values.shape, np.nan)
+    asked = ~np.isnan(p_values)
+    found = p_values[asked]
+    order = np.argsort(found, kind="stable")
+    stepped = np.empty_like(found)
+    stepped[order] = np.minimum(1.0, np.maximum.accumulate(found[order] * np.arange(len(found), 0, -1)))
+    corrected[asked] = stepped
+    return corrected

@@ -56,3 +56,8 @@ def decimal(value: float, places: int = 4, *, sign: str = "") -> str:
 def span(low: float, high: float, places: int = 3) -> str:
     """An interval, `0.497–0.547`."""
     return f"{decimal(low, places)}–{decimal(high, places)}"
+
+
+def p_text(value: float | None) -> str:
+    """A p-value for tables: three digits, `<.001` below; a dash if there is none."""
+    return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"

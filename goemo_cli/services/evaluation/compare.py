@@ -20,38 +20,23 @@ from goemo_cli.core.events import (
 from goemo_cli.core.files import sha256_file, write_sealed_json, write_text
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import LOWER_IS_BETTER, SCHEMA_VERSION
+from goemo_cli.core.schema import DISPLAY_NAMES, LOWER_IS_BETTER, SCHEMA_VERSION, SIGNIFICANCE_COLUMNS
 from goemo_cli.ml.metrics.comparison import (
-    ALPHA,
     SCORES,
     Differences,
     agreement,
-    holm,
     paired_differences,
 )
-from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED
+from goemo_cli.ml.metrics.intervals import ALPHA, RESAMPLES, SEED, holm
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.data.result_tables import decimal, table_text
 from goemo_cli.services.evaluation.compared_models import ComparedModel, open_sources
 from goemo_cli.services.runs.show import differing_settings
 
-SIGNIFICANCE_COLUMNS = (
-    "a", "b", "split", "n_examples", "metric", "emotion", "a_value", "b_value", "difference", "ci_low", "ci_high",
-    "p_value", "p_holm", "family_size", "resamples", "seed", "better",
-    "equal_rows", "cohen_kappa", "only_a_right", "only_b_right", "mcnemar_p",
-    "a_source", "a_sha256", "b_source", "b_sha256",
-)  # fmt: skip
-"""significance_tests.csv: one row per pair and score, then one per pair and emotion. Empty where undefined."""
-
 LABEL_METRIC = "f1_score"
 """`metric` of the rows with an emotion."""
 SAME = "not distinguishable"
 """`better` where the interval of the difference holds 0 or the corrected p-value is not below .05; else `a` or `b`."""
-DISPLAY_NAMES = {
-    "f1_macro": "macro-F1", "f1_micro": "micro-F1", "f1_weighted": "weighted F1", "f1_samples": "samples F1",
-    "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss", "auc_micro": "micro-AUC",
-    "auc_macro": "macro-AUC",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -248,8 +233,3 @@ def _verdict(row: Mapping[str, Any], n_pairs: int) -> str:
         return f"{a} and {b} are {SAME}: {numbers}"
     better, other = (a, b) if row["better"] == "a" else (b, a)
     return f"{better} is better than {other}: {numbers}"
-
-
-def p_text(value: float | None) -> str:
-    """A p-value for tables: three digits, `<.001` below; a dash if there is none."""
-    return "–" if value is None else "<.001" if value < 0.001 else f"{value:.3f}"

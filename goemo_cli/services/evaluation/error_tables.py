@@ -20,10 +20,9 @@ from goemo_cli.ml.metrics.confusions import (
     label_balance,
     pair_differences,
 )
+from goemo_cli.ml.metrics.intervals import ALPHA
 from goemo_cli.services.data.result_tables import write_table
 
-SIGNIFICANT = 0.05
-"""Of p-values already adjusted for how many there are."""
 PAIR_COLUMNS = ("emotion", "other", "gold", "predicted", "both", "difference", "p_holm")
 """One row per pair of labels, in label order."""
 CONFUSION_COLUMNS = (
@@ -50,7 +49,7 @@ class LabelBalance:
     @property
     def is_off(self) -> bool:
         """Whether chance alone hardly explains the difference."""
-        return self.p_holm is not None and self.p_holm < SIGNIFICANT
+        return self.p_holm is not None and self.p_holm < ALPHA
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ class Confusion:
     @property
     def stands_out(self) -> bool:
         """More often than chance, and more often than mistakes come together anyway."""
-        return all(p is not None and p < SIGNIFICANT for p in (self.p_holm, self.p_holm_in_wrong_rows))
+        return all(p is not None and p < ALPHA for p in (self.p_holm, self.p_holm_in_wrong_rows))
 
 
 def label_balances(predictions: Predictions) -> list[LabelBalance]:

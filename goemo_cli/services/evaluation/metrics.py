@@ -1,6 +1,7 @@
-"""`goemo export-metrics`, and the metrics of a run as training itself writes them."""
+"""`goemo export-metrics`, and the CSV of per-class metrics: its writer and its reader, which also knows the older columns."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,15 +10,16 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.schema import OLD_PER_CLASS_COLUMNS, PER_CLASS_COLUMNS
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.scoring import per_class_rows
 from goemo_cli.services.data.checks import macro_doubt
-from goemo_cli.services.data.result_tables import decimal
-from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
+from goemo_cli.services.data.result_tables import decimal, write_table
 
 
 @dataclass(frozen=True)
@@ -143,3 +145,47 @@ def _write(
         )
         on_event(Warning(doubt + others))
     return ExportedMetrics(path, tuple(rows), sum(row["f1_score"] for row in rows) / len(rows))
+
+
+_COUNT_COLUMNS = ("support", "tp", "fp", "fn", "tn")
+_NAME_TODAY = {"f1": "f1_score"}
+
+
+def write_per_class_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write per-class metrics with `PER_CLASS_COLUMNS`; what is undefined is an empty cell."""
+    write_table(path, PER_CLASS_COLUMNS, rows)
+
+
+def read_per_class_metrics(path: Path) -> list[dict[str, Any]]:
+    """Per-class metrics by `PER_CLASS_COLUMNS`; numbers as numbers, an empty or missing cell as None.
+
+    Raises:
+        DataFileError: other columns, a row of another length, or a cell that is not a number.
+    """
+    rows = []
+    with open_csv(path) as (header, lines):
+        if tuple(header) not in (PER_CLASS_COLUMNS, OLD_PER_CLASS_COLUMNS):
+            missing = [column for column in PER_CLASS_COLUMNS if column not in header]
+            fault = f"; missing: {', '.join(missing)}" if missing else ""
+            raise DataFileError(path, f"columns are not {','.join(PER_CLASS_COLUMNS)}{fault}", 1)
+        columns = [_NAME_TODAY.get(column, column) for column in header]
+        for line, fields in lines:
+            if len(fields) != len(columns):
+                raise DataFileError(path, f"has {len(fields)} fields instead of {len(columns)}", line)
+            cells = dict(zip(columns, fields, strict=True))
+            rows.append(
+                {column: _value(path, line, column, cells.get(column)) for column in PER_CLASS_COLUMNS}
+            )
+    return rows
+
+
+def _value(path: Path, line: int, column: str, cell: str | None) -> Any:
+    if column == "emotion" or not cell:
+        return cell or None
+    try:
+        number = int(cell) if column in _COUNT_COLUMNS else float(cell)
+    except ValueError as error:
+        raise DataFileError(path, f"column {column}: {cell!r} is not a number", line) from error
+    if not math.isfinite(number):
+        raise DataFileError(path, f"column {column}: {cell!r} is not finite", line)
+    return number

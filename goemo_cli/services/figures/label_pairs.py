@@ -11,9 +11,8 @@ from scipy.stats import hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.ml.metrics.comparison import holm
 from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs, pair_differences
-from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
+from goemo_cli.ml.metrics.intervals import ALPHA, holm
 from goemo_cli.services.figures.class_counts import split_sizes
 from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
 from goemo_cli.services.figures.registry import Drawn, figure
@@ -144,7 +143,7 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
     )
     axes = figure.subplots()
     itself = np.eye(len(labels), dtype=np.bool_)
-    apart, beyond = coloured(share, together, itself), p_value < SIGNIFICANT
+    apart, beyond = coloured(share, together, itself), p_value < ALPHA
     grid.draw(axes, apart, PowerNorm(0.5, 0, float(apart.max()) if apart.count() else 1.0))
     grid.shade(axes, itself)
     grid.add_scale(axes)
@@ -207,7 +206,7 @@ def _emotion_title(labels: Sequence[str], together: IntArray, p_value: DoubleArr
     above = np.triu(np.ones(together.shape, dtype=np.bool_), k=1)
     if not (together[above] > 0).any():
         return "no comment of train carries two emotions"
-    found = int((p_value[above] < SIGNIFICANT).sum())
+    found = int((p_value[above] < ALPHA).sum())
     start = f"{found or 'none'} of {counted(int(above.sum()), 'pair')} of emotions {'is' if found == 1 else 'are'} "
     start += "commoner than chance"
     counts = together.diagonal()
@@ -289,7 +288,7 @@ def draw_label_confusion(source: RunData) -> Drawn:
 
 def outstanding(pairs: ConfusedPairs) -> BoolArray:
     """Pairs that are confused beyond chance by the rule of `goemo errors`, bool, (n_labels, n_labels)."""
-    return (pairs.p_holm < SIGNIFICANT) & (pairs.p_holm_in_wrong_rows < SIGNIFICANT)
+    return (pairs.p_holm < ALPHA) & (pairs.p_holm_in_wrong_rows < ALPHA)
 
 
 def _confusion_title(
@@ -394,7 +393,7 @@ def _highest(cells: Any, counts: IntArray) -> float:
 def _predicted_title(
     gold: IntArray, predicted: IntArray, p_holm: DoubleArray, y_true: BoolArray, y_pred: BoolArray
 ) -> str:
-    above = np.triu(p_holm < SIGNIFICANT, k=1)
+    above = np.triu(p_holm < ALPHA, k=1)
     more, fewer = int((above & (predicted > gold)).sum()), int((above & (predicted < gold)).sum())
     n_pairs = len(gold) * (len(gold) - 1) // 2
     start = f"{more or 'none'} of {counted(n_pairs, 'pair')} of labels {'is' if more == 1 else 'are'} predicted together"
@@ -406,7 +405,7 @@ def _predicted_title(
 
 def _frame(axes: Any, p_holm: DoubleArray, difference: IntArray) -> None:
     """Frame cells beyond chance: solid if there are more than gold, dotted if fewer."""
-    for row, column in np.argwhere(p_holm < SIGNIFICANT):
+    for row, column in np.argwhere(p_holm < ALPHA):
         x, y = column + np.array([-0.5, 0.5, 0.5, -0.5, -0.5]), row + np.array([-0.5, -0.5, 0.5, 0.5, -0.5])
         axes.plot(x, y, color=PAPER, linewidth=3)  # seen on dark cells too
         axes.plot(x, y, color=INK, linewidth=1.3, linestyle="-" if difference[row, column] > 0 else ":")

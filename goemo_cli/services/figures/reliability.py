@@ -12,8 +12,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess, reliability
 from goemo_cli.ml.metrics.confusions import clopper_pearson
-from goemo_cli.ml.metrics.intervals import LEVEL, SEED
-from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
+from goemo_cli.ml.metrics.intervals import ALPHA, LEVEL, SEED
 from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
     BLUE,
@@ -327,7 +326,7 @@ def _ece_title(
     )
     macro = {state: f"{each.ece_macro:.4f}" for state, each in found.items()}
     if "after" not in found:
-        if beyond["before"] and binom.sf(beyond["before"] - 1, n_labels, (1 - LEVEL) / 2) >= SIGNIFICANT:
+        if beyond["before"] and binom.sf(beyond["before"] - 1, n_labels, (1 - LEVEL) / 2) >= ALPHA:
             text += ", as many as chance puts there"
         return f"{text}; the mean error (ECE) of all is {macro['before']}"
     return f"{text}, {beyond['after'] or 'none'} after calibration; the mean error (ECE) goes from {macro['before']} to {macro['after']}"

@@ -12,8 +12,7 @@ from scipy.stats import rankdata, t
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.schema import RULES
-from goemo_cli.ml.metrics.comparison import holm
-from goemo_cli.services.evaluation.error_tables import SIGNIFICANT
+from goemo_cli.ml.metrics.intervals import ALPHA, holm
 from goemo_cli.services.figures.registry import Drawn, Table, figure
 from goemo_cli.services.figures.several_runs import (
     DIFFERENCES,
@@ -168,7 +167,7 @@ def _correlation_title(values: DoubleArray, names: Sequence[str], rho: DoubleArr
             for at, other in enumerate(others)
         ]
     )
-    beyond = holm(p_values) < SIGNIFICANT
+    beyond = holm(p_values) < ALPHA
     if not beyond.any():
         return f"over {n_labels} labels, F1 correlates with no other measure by more than chance"
     strongest = int(np.where(beyond, np.abs(others), -1.0).argmax())
@@ -176,7 +175,7 @@ def _correlation_title(values: DoubleArray, names: Sequence[str], rho: DoubleArr
     support = names.index("support")
     if strongest == support or not np.isfinite(others[support]):
         return start
-    chance = "" if p_values[support] < SIGNIFICANT else ", no more than by chance"
+    chance = "" if p_values[support] < ALPHA else ", no more than by chance"
     return f"{start}; with support, how common a label is, {signed(others[support])}{chance}"
 
 
@@ -196,7 +195,7 @@ def by_chance(n_labels: int) -> float:
         return bound / float(np.sqrt(n_labels - 2 + bound**2))
     ranks = np.arange(n_labels) - (n_labels - 1) / 2
     drawn = np.abs(ranks[np.array(list(permutations(range(n_labels))))] @ ranks) / (ranks**2).sum()
-    reached = [value for value in np.unique(drawn.round(9)) if (drawn > value - 1e-6).mean() <= SIGNIFICANT]
+    reached = [value for value in np.unique(drawn.round(9)) if (drawn > value - 1e-6).mean() <= ALPHA]
     return float(reached[0]) if reached else np.inf
 
 
@@ -312,7 +311,7 @@ def _labels(run: RunData) -> str:
     f1, support = f1[known], support[known]
     text = f"F1 of the labels {span(f1)}"
     rho, p_value = rank_correlation(support, f1)
-    if not p_value < SIGNIFICANT:
+    if not p_value < ALPHA:
         return text
     return f"{text}, {'lower' if rho > 0 else 'higher'} for rare ones (rank correlation with support {signed(rho)})"
 

@@ -7,7 +7,7 @@ from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore, progress
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.evaluation.compare import DISPLAY_NAMES, SIGNIFICANCE_COLUMNS
+from goemo_cli.core.schema import DISPLAY_NAMES, SIGNIFICANCE_COLUMNS
 from goemo_cli.services.report import sections
 from goemo_cli.services.report.content import (
     Leaderboard,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from goemo_cli.core.documents import LabelScores
 from goemo_cli.core.labels import SPLITS
-from goemo_cli.services.evaluation.compare import p_text
+from goemo_cli.services.data.result_tables import p_text
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Missing, Report, RunContent, Score, Sweep, Sweeps
 from goemo_cli.services.report.text import compact, number, plain, signed, table

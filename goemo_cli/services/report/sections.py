@@ -12,14 +12,13 @@ from goemo_cli.core.documents import Score as StoredScore
 from goemo_cli.core.errors import DataError, DataFileError, DataNotFoundError, GoemoError
 from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, SPLITS
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.schema import RULES
+from goemo_cli.core.schema import DISPLAY_NAMES, RULES
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.goemotions import is_published_test
 from goemo_cli.ml.data.leaks import leaks, normalised
 from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.confusions import RowOutcomes, confused_pairs, row_outcomes
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
-from goemo_cli.services.evaluation.compare import DISPLAY_NAMES
 from goemo_cli.services.evaluation.error_tables import confusions
 from goemo_cli.services.figures.reliability import bins_of, states_of_test
 from goemo_cli.services.model_card.card import repeating
@@ -38,12 +37,6 @@ from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.runs.show import describe_run
 
-NAMES: Mapping[str, str] = DISPLAY_NAMES | {
-    "average_precision_macro": "mean average precision",
-    "lrap": "ranking precision (LRAP)",
-    "precision_macro": "macro-precision",
-    "recall_macro": "macro-recall",
-}
 BY_RULE = (
     "f1_macro",
     "f1_micro",
@@ -73,7 +66,7 @@ def rules(metrics: Metrics) -> dict[str, tuple[Score, ...]]:
 
 
 def _named(key: str, score: StoredScore) -> Score:
-    return Score(NAMES.get(key, key), *score)
+    return Score(DISPLAY_NAMES.get(key, key), *score)
 
 
 def emotions(metrics: Metrics) -> list[LabelScores]:

@@ -22,7 +22,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import write_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, Kind
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.evaluation.metric_tables import write_per_class_metrics
+from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.training.build import Run
 from goemo_cli.services.training.environment import peak_memory_bytes, versions

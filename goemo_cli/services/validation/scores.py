@@ -17,7 +17,7 @@ from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.ml.metrics.scoring import rule_scores, score_split
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
 from goemo_cli.ml.metrics.thresholds import fit_thresholds
-from goemo_cli.services.evaluation.metric_tables import read_per_class_metrics, write_per_class_metrics
+from goemo_cli.services.evaluation.metrics import read_per_class_metrics, write_per_class_metrics
 from goemo_cli.services.validation.predictions import Evidence
 from goemo_cli.services.validation.report import ValidationReport
 
