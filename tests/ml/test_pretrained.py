@@ -18,10 +18,10 @@ from goemo_cli.core.errors import CheckpointNotFoundError, GoemoError, ModelFold
 from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.ml.models.folders import open_checkpoint
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.models.weight_safety import require_sound_weights
 from goemo_cli.ml.training.batches import encode, unknown_share
+from goemo_cli.services.runs.references import open_checkpoint
 from goemo_cli.services.training.build import encode_examples, start_model
 
 LABELS = ("joy", "anger", "sadness")

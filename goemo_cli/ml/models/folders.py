@@ -4,15 +4,12 @@ import re
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
-    CheckpointNotFoundError,
     CorruptArtifactError,
     ModelFolderError,
     ModelNotFoundError,
 )
 from goemo_cli.core.files import read_json_object
-from goemo_cli.core.names import RunName
 
 CONFIG = "config.json"
 _NO_CONFIG = f"the folder has no {CONFIG}"
@@ -59,21 +56,6 @@ def why_no_model(folder: Path) -> str | None:
     others = sorted({path.name for pattern in _OTHER_FORMATS for path in folder.glob(pattern)})
     has = f"; it has {', '.join(others[:3])}, which goemo does not read" if others else ""
     return f"the folder has neither model.safetensors nor pytorch_model.bin{has}"
-
-
-def open_checkpoint(folder: Path) -> Checkpoint:
-    """`Checkpoint.open`; for a model folder of another tool the error says what it is and how to use it.
-
-    Raises:
-        As `Checkpoint.open`.
-    """
-    try:
-        return Checkpoint.open(folder)
-    except CheckpointNotFoundError as error:
-        is_foreign = error.missing and not RunName.parse(folder.name)
-        if is_foreign and (instead := describe_foreign(folder)):
-            raise CheckpointNotFoundError(folder, error.missing, instead) from None
-        raise
 
 
 def describe_foreign(folder: Path) -> str | None:

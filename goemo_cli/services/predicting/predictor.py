@@ -18,10 +18,9 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.models.classifier import PRECISIONS, Classifier, load_classifier
-from goemo_cli.ml.models.folders import open_checkpoint
 from goemo_cli.services.predicting.label_rule import LabelRule, label_rule
 from goemo_cli.services.predicting.prediction_log import PredictionLog
-from goemo_cli.services.runs.references import open_run
+from goemo_cli.services.runs.references import open_checkpoint, open_run
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 
 if TYPE_CHECKING:

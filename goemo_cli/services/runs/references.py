@@ -16,7 +16,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.ml.models.folders import open_checkpoint
+from goemo_cli.ml.models.folders import describe_foreign
 from goemo_cli.services.runs.index import (
     BEST_METRIC,
     OLD_BEST_METRIC,
@@ -48,6 +48,21 @@ def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
         CorruptArtifactError: the run is damaged.
     """
     return open_checkpoint(find_run(reference, layout, on_event))
+
+
+def open_checkpoint(folder: Path) -> Checkpoint:
+    """`Checkpoint.open`; for a model folder of another tool the error says what it is and how to use it.
+
+    Raises:
+        As `Checkpoint.open`.
+    """
+    try:
+        return Checkpoint.open(folder)
+    except CheckpointNotFoundError as error:
+        is_foreign = error.missing and not RunName.parse(folder.name)
+        if is_foreign and (instead := describe_foreign(folder)):
+            raise CheckpointNotFoundError(folder, error.missing, instead) from None
+        raise
 
 
 def find_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Path:
