@@ -25,7 +25,7 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.events import Event, FileWritten
-from goemo_cli.core.labels import EMOTIONS
+from goemo_cli.core.labels import EMOTIONS, SPLITS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SOURCES_KEY
@@ -46,6 +46,7 @@ from goemo_cli.services.figures.style import (
 )
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.training.train import train
+from tests.given_run import GivenRun
 from tests.metrics_documents import change_metrics
 
 ODD_LABELS = (
@@ -81,8 +82,8 @@ def layout_of(checkpoint: Checkpoint) -> Layout:
     return Layout(checkpoint.path.parents[3])
 
 
-def source_of(checkpoint: Checkpoint) -> RunData:
-    return RunData(checkpoint, layout_of(checkpoint))
+def source_of(checkpoint: Checkpoint) -> GivenRun:
+    return GivenRun(checkpoint, layout_of(checkpoint))
 
 
 def drawn(number: str, source: RunData) -> Any:
@@ -123,7 +124,7 @@ def title_of(figure: Figure) -> str:
     return str(figure.texts[0].get_text()).replace("\n", " ").replace("\u00a0", " ")
 
 
-def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 120) -> RunData:
+def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 120) -> GivenRun:
     """A source over made-up data, metrics and thresholds of other labels."""
     rng = np.random.default_rng(0)
     share = 0.4 / np.arange(1, len(labels) + 1)
@@ -136,9 +137,9 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
     )
     other = replace(checkpoint, manifest=checkpoint.manifest.model_copy(update={"labels": list(labels)}))
     other.__dict__["thresholds"] = thresholds  # as its cached property keeps it
-    source = RunData(other, layout_of(checkpoint))
-    source._kept["data"] = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
-    source._kept["per_class"] = [
+    source = GivenRun(other, layout_of(checkpoint))
+    source.given_data = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
+    source.given_rows = [
         {
             "emotion": label, "f1_score": 0.0 if at % 3 else 1 / (at + 1), "support": at, "f1_ci_low": 0.0,
             "f1_ci_high": None if at == 1 else 0.5, "tp": 1, "fp": 1, "fn": 1, "tn": 1, "precision": at / 100,
@@ -147,10 +148,10 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
         }
         for at, label in enumerate(labels)
     ]  # fmt: skip
-    for split in ("val", "test"):
+    for split in SPLITS[1:]:
         part = splits[split]
         y_prob = np.clip(0.5 * part.y_true + 0.7 * rng.random(part.y_true.shape), 0, 1).astype(np.float32)
-        source._kept[f"{split} predictions"] = Predictions(
+        source.given_predictions[split] = Predictions(
             labels, part.texts, part.y_true, thresholds.decide(y_prob), y_prob
         )
     return source
@@ -454,8 +455,7 @@ def test_token_lengths_of_any_spread_are_drawn(
     tiny: Checkpoint, tmp_path: Path, lengths: list[int], words: str
 ) -> None:
     source = source_of(tiny)
-    for split in ("train", "val", "test"):
-        source._kept[f"{split} tokens"] = np.array(lengths)
+    source.given_tokens = np.array(lengths)
     figure = drawn("05", source)
     assert words in title_of(figure)
     for patch in figure.axes[0].patches:

@@ -35,6 +35,7 @@ from goemo_cli.services.figures.lengths import character_lengths, label_quantile
 from goemo_cli.services.figures.reliability import LOWEST, bins_of, chance_errors, expected_over_observed
 from goemo_cli.services.figures.style import house_style, save_figure
 from goemo_cli.services.runs.run_data import RunData
+from tests.given_run import GivenRun
 
 MINE = ("03", "04", "16", "17", "18", "19", "21")
 ODD_LABELS = (
@@ -46,7 +47,7 @@ WORDS = [
     "so", "very", "happy", "angry", "sad", "table", "chair", "was", "it", "what", "no", "one", "ever", "today",
 ]  # fmt: skip
 
-MakeSource = Callable[..., RunData]
+MakeSource = Callable[..., GivenRun]
 
 
 @pytest.fixture
@@ -58,7 +59,7 @@ def make_source(make_checkpoint: Callable[..., Checkpoint], layout: Layout) -> M
 
     def make(
         labels: tuple[str, ...] = EMOTIONS, *, rows: int = 400, calibrated: bool = False, seed: int = 0
-    ) -> RunData:
+    ) -> GivenRun:
         rng = np.random.default_rng(seed)
         share = 0.35 / np.arange(1, len(labels) + 1)
         share[-1] = 0
@@ -79,15 +80,12 @@ def make_source(make_checkpoint: Callable[..., Checkpoint], layout: Layout) -> M
             found.write(checkpoint.path / CALIBRATION, run=str(checkpoint.run), source={})
             add_to_manifest(checkpoint, CALIBRATION)
             checkpoint = Checkpoint.open(checkpoint.path)
-        source = RunData(checkpoint, layout)
-        source._kept["data"] = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
+        data = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
         y_true = splits["test"].y_true
         noise = rng.normal(-2.5, 1.0, y_true.shape) + 3 * y_true * rng.random(y_true.shape)
         y_prob = (1 / (1 + np.exp(-noise))).astype(np.float32)
-        source._kept["test predictions"] = Predictions(
-            labels, splits["test"].texts, y_true, y_prob >= 0.25, y_prob
-        )
-        return source
+        predicted = Predictions(labels, splits["test"].texts, y_true, y_prob >= 0.25, y_prob)
+        return GivenRun(checkpoint, layout, given_data=data, given_predictions={"test": predicted})
 
     return make
 
@@ -184,11 +182,10 @@ def test_all_labels_are_shown(make_source: MakeSource, number: str) -> None:
 @pytest.mark.parametrize("number", ["16", "17", "18", "19", "21"])
 def test_missing_predictions_are_named(make_source: MakeSource, number: str) -> None:
     source = make_source()
-    del source._kept["test predictions"]
+    source.given_predictions.clear()
     path = source.layout.split_predictions(source.checkpoint.run, "test")
     with pytest.raises(NotFoundError, match=f"{path.name} is missing"):
         drawn(number, source)
-    assert path in source._used
 
 
 @pytest.mark.parametrize(
@@ -432,7 +429,7 @@ class TestReliability:
         assert lowest["mean_predicted"] == pytest.approx(after[below].mean(dtype=np.float64))
         assert {row[0] for row in rows} == {None, *EMOTIONS}
         assert "after calibration" in title_of(found)
-        assert source.checkpoint.path / CALIBRATION in source._used
+        assert source.layout.shown(source.checkpoint.path / CALIBRATION) in source.files_used()
 
     def test_a_run_without_calibrator_has_one_state(self, make_source: MakeSource) -> None:
         source = make_source()
@@ -635,4 +632,4 @@ class TestEmbedding:
         source = make_source()
         monkeypatch.setattr("goemo_cli.ml.models.classifier.load_classifier", lambda checkpoint: "model")
         assert source.classifier() == "model"  # type: ignore[comparison-overlap]
-        assert source.checkpoint.path / "weights.bin" in source._used
+        assert source.layout.shown(source.checkpoint.path / "weights.bin") in source.files_used()

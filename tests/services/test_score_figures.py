@@ -27,6 +27,7 @@ from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_curves import bars, coverage, good_cells
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.training.train import train
+from tests.given_run import GivenRun
 from tests.metrics_documents import change_metrics
 
 SEVERAL = ("08", "09", "20")
@@ -45,20 +46,20 @@ def config_of(limit: int | None) -> TrainConfig:
 
 
 @pytest.fixture
-def source(runs: list[Checkpoint]) -> RunData:
+def source(runs: list[Checkpoint]) -> GivenRun:
     """Of the first run, opened anew so that a test may change what it says."""
     return source_of(runs[0])
 
 
 @pytest.fixture
-def both(runs: list[Checkpoint]) -> RunData:
+def both(runs: list[Checkpoint]) -> GivenRun:
     first, second = (source_of(run) for run in runs)
     first.others = (second,)
     return first
 
 
-def source_of(checkpoint: Checkpoint) -> RunData:
-    return RunData(Checkpoint.open(checkpoint.path), Layout(checkpoint.path.parents[3]))
+def source_of(checkpoint: Checkpoint) -> GivenRun:
+    return GivenRun(Checkpoint.open(checkpoint.path), Layout(checkpoint.path.parents[3]))
 
 
 def drawn(number: str, source: RunData) -> Any:
@@ -85,7 +86,7 @@ def predictions(y_true: Any, y_prob: Any) -> Predictions:
     return Predictions(tuple("abc"[: gold.shape[1]]), ["x"] * len(gold), gold, prob >= 0.5, prob)
 
 
-def test_auc_and_f1_are_those_of_the_csv(source: RunData) -> None:
+def test_auc_and_f1_are_those_of_the_csv(source: GivenRun) -> None:
     picture, known = drawn("08", source), per_class(source)
     left, right = picture.figure.axes
     labels = [tick.get_text() for tick in left.get_yticklabels()]
@@ -100,7 +101,7 @@ def test_auc_and_f1_are_those_of_the_csv(source: RunData) -> None:
 
 
 @pytest.mark.parametrize("number", SEVERAL)
-def test_several_runs_stand_beside_each_other(both: RunData, number: str) -> None:
+def test_several_runs_stand_beside_each_other(both: GivenRun, number: str) -> None:
     picture, alone = drawn(number, both), drawn(number, both.others[0])
     first, second = (str(one.checkpoint.run) for one in (both, *both.others))
     names = list(picture.table["run"])
@@ -114,7 +115,7 @@ def test_several_runs_stand_beside_each_other(both: RunData, number: str) -> Non
     assert cells == set(zip(alone.table[key], alone.table[value], strict=True)), "the same numbers as alone"
 
 
-def test_a_title_names_the_highest_score(both: RunData) -> None:
+def test_a_title_names_the_highest_score(both: GivenRun) -> None:
     means = [
         np.mean([float(row["f1_score"]) for row in per_class(one).values()]) for one in (both, *both.others)
     ]
@@ -124,12 +125,12 @@ def test_a_title_names_the_highest_score(both: RunData) -> None:
     assert "goemo compare" in caption_of(picture)
 
 
-def test_equal_scores_have_no_winner(source: RunData) -> None:
+def test_equal_scores_have_no_winner(source: GivenRun) -> None:
     source.others = (source_of(source.checkpoint),)
     assert title_of(drawn("09", source)).startswith("Highest macro-F1: all runs (0.")
 
 
-def test_runs_that_do_not_compare_are_refused(both: RunData) -> None:
+def test_runs_that_do_not_compare_are_refused(both: GivenRun) -> None:
     (other,) = both.others
     change_metrics(other.checkpoint, lambda it: it["data"]["split_sha256"].update(test="0" * 64))
     with pytest.raises(DataError, match="was scored on other test comments than"):
@@ -149,7 +150,7 @@ def test_figures_of_one_run_say_so(runs: list[Checkpoint]) -> None:
     assert {figure.number for figure in figures() if figure.several} == {"08", "09", "20", "23"}
 
 
-def test_macro_and_micro_are_those_of_scikit_learn(source: RunData) -> None:
+def test_macro_and_micro_are_those_of_scikit_learn(source: GivenRun) -> None:
     picture, test = drawn("09", source), source.predictions("test")
     assert list(picture.table["rule"]) == list(RULES)
     for at, rule in enumerate(RULES):
@@ -165,7 +166,7 @@ def test_macro_and_micro_are_those_of_scikit_learn(source: RunData) -> None:
     assert bold == [f"{source.thresholds.rule}, its own"]
 
 
-def test_micro_curves_are_those_of_scikit_learn(source: RunData) -> None:
+def test_micro_curves_are_those_of_scikit_learn(source: GivenRun) -> None:
     picture = drawn("12", source)
     for split in ("val", "test"):
         part = source.predictions(split)
@@ -178,7 +179,7 @@ def test_micro_curves_are_those_of_scikit_learn(source: RunData) -> None:
     assert lines["val"].get_ydata().tolist() == list(picture.table["val"])
 
 
-def test_f1_over_thresholds_is_that_of_scikit_learn(source: RunData) -> None:
+def test_f1_over_thresholds_is_that_of_scikit_learn(source: GivenRun) -> None:
     picture, val = drawn("13", source), source.predictions("val")
     shape = (len(EMOTIONS), len(GRID))
     labels = np.array(picture.table["emotion"]).reshape(shape)[:, 0].tolist()
@@ -209,7 +210,7 @@ def test_bars_cover_what_is_good_and_the_own_threshold() -> None:
     assert found[3][1:] == pytest.approx((GRID[0] - 0.005, 0.995))
 
 
-def test_every_own_threshold_is_in_a_bar(source: RunData) -> None:
+def test_every_own_threshold_is_in_a_bar(source: GivenRun) -> None:
     picture = drawn("13", source)
     axes, table = picture.figure.axes[0], picture.table
     covered: dict[int, list[tuple[float, float]]] = {}
@@ -242,14 +243,14 @@ def test_every_own_threshold_is_in_a_bar(source: RunData) -> None:
     ],
 )  # fmt: skip
 def test_a_threshold_is_chosen_for_one_score_alone(
-    source: RunData, objective: dict[str, Any], number: str, title: str
+    source: GivenRun, objective: dict[str, Any], number: str, title: str
 ) -> None:
     thresholds = replace(source.thresholds, settings=ThresholdSettings(**objective))
     source.checkpoint.__dict__["thresholds"] = thresholds  # as its cached property keeps it
     assert title in title_of(drawn(number, source))
 
 
-def test_the_best_threshold_on_val_is_marked_if_it_is_another(source: RunData) -> None:
+def test_the_best_threshold_on_val_is_marked_if_it_is_another(source: GivenRun) -> None:
     source.checkpoint.__dict__["thresholds"] = replace(source.thresholds, global_threshold=0.777)
     picture = drawn("12", source)
     table = picture.table
@@ -265,7 +266,7 @@ def test_coverage_counts_comments_and_labels() -> None:
     assert coverage(part, np.array([0.1, 0.5, 0.95])).tolist() == [[1, 2 / 3, 0], [2, 1, 0]]
 
 
-def test_coverage_is_drawn_with_gold(source: RunData) -> None:
+def test_coverage_is_drawn_with_gold(source: GivenRun) -> None:
     picture, test = drawn("14", source), source.predictions("test")
     chosen = source.thresholds.global_threshold
     decided = test.y_prob.astype(float) >= chosen
@@ -276,7 +277,7 @@ def test_coverage_is_drawn_with_gold(source: RunData) -> None:
     assert test.y_true.sum() / len(test) in horizontal
 
 
-def test_intervals_are_those_of_metrics_and_csv(source: RunData) -> None:
+def test_intervals_are_those_of_metrics_and_csv(source: GivenRun) -> None:
     picture, known, metrics = drawn("20", source), per_class(source), source.checkpoint.metrics.test.as_json()
     table = picture.table
     for at, (key, _, by_rule) in enumerate(SCORES):
@@ -295,7 +296,7 @@ def test_intervals_are_those_of_metrics_and_csv(source: RunData) -> None:
     assert support == sorted(support, reverse=True)
 
 
-def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: RunData) -> None:
+def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: GivenRun) -> None:
     """F1 itself is in figure 07."""
     picture = drawn("20", source)
     table, bottom = picture.table, picture.figure.axes[1]
@@ -308,14 +309,14 @@ def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: RunData)
     np.testing.assert_array_equal(table["half_width"][len(SCORES) :], drawn_widths)
 
 
-def test_without_intervals_scores_are_drawn_alone(source: RunData) -> None:
+def test_without_intervals_scores_are_drawn_alone(source: GivenRun) -> None:
     def without_intervals(metrics: dict[str, Any]) -> None:
         for scores in (metrics["test"], *(metrics["test"][rule] for rule in RULES)):
             for key in [key for key in scores if key.endswith("_ci")]:
                 del scores[key]
 
     change_metrics(source.checkpoint, without_intervals)
-    source._kept["per_class"] = [row | {"f1_ci_low": None, "f1_ci_high": None} for row in source.per_class()]
+    source.given_rows = [row | {"f1_ci_low": None, "f1_ci_high": None} for row in source.per_class()]
     picture = drawn("20", source)
     assert title_of(picture).endswith("no interval is recorded")
     assert np.isnan(picture.table["ci_low"]).all()
@@ -344,7 +345,7 @@ def test_long_curves_are_thinned_with_both_ends() -> None:
     assert (threshold[0], recall[-1]) == (1, 1)
 
 
-def test_every_label_has_a_panel_with_its_own_point(source: RunData) -> None:
+def test_every_label_has_a_panel_with_its_own_point(source: GivenRun) -> None:
     picture, known, test = drawn("22", source), per_class(source), source.predictions("test")
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
     assert sorted(title for title in titles if title) == sorted(EMOTIONS)
@@ -369,7 +370,7 @@ def on_steps(line: Any, dot: Any) -> bool:
     )
 
 
-def test_the_runs_own_points_are_on_the_curves(source: RunData) -> None:
+def test_the_runs_own_points_are_on_the_curves(source: GivenRun) -> None:
     """Also those of labels with few comments, whose precision falls far between two positives."""
     picture = drawn("22", source)
     rows = zip(*(picture.table[key] for key in ("emotion", "recall", "precision", "point")), strict=True)
@@ -385,7 +386,7 @@ def test_the_runs_own_points_are_on_the_curves(source: RunData) -> None:
         assert precision in (None, dot.get_ydata()[0])
 
 
-def test_points_that_no_threshold_gives_say_so(source: RunData) -> None:
+def test_points_that_no_threshold_gives_say_so(source: GivenRun) -> None:
     test = source.predictions("test")
     test.y_pred[:, 0] = test.y_true[:, 0]
     test.y_pred[:, 1] = False
@@ -400,7 +401,7 @@ def test_points_that_no_threshold_gives_say_so(source: RunData) -> None:
     assert "Hollow: nothing is predicted" in caption_of(picture)
 
 
-def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: RunData) -> None:
+def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: GivenRun) -> None:
     test = source.predictions("test")
     test.y_true[:, 3] = False
     picture = drawn("22", source)
@@ -413,7 +414,7 @@ def published_test(metrics: dict[str, Any]) -> None:
     metrics["data"]["split_sha256"]["test"] = SPLIT_SHA256["test"]
 
 
-def test_our_f1_stands_beside_the_papers(source: RunData) -> None:
+def test_our_f1_stands_beside_the_papers(source: GivenRun) -> None:
     change_metrics(source.checkpoint, published_test)
     picture, known = drawn("23", source), per_class(source)
     labels, ours = picture.table["emotion"], picture.table["f1_score"]
@@ -424,7 +425,7 @@ def test_our_f1_stands_beside_the_papers(source: RunData) -> None:
     assert f"macro-F1 {np.mean(ours):.2f} against 0.46" in title_of(picture)
 
 
-def test_the_paper_is_for_its_own_labels_and_comments(source: RunData) -> None:
+def test_the_paper_is_for_its_own_labels_and_comments(source: GivenRun) -> None:
     with pytest.raises(DataError, match="was not scored on the test split of GoEmotions"):
         drawn("23", source)
     change_metrics(source.checkpoint, published_test)
@@ -440,7 +441,7 @@ def test_the_paper_is_for_its_own_labels_and_comments(source: RunData) -> None:
         drawn("23", source)
 
 
-def test_correlations_are_those_of_scipy(source: RunData) -> None:
+def test_correlations_are_those_of_scipy(source: GivenRun) -> None:
     picture = drawn("06", source)
     table = picture.table
     for measure, other, rho in zip(table["measure"], table["other"], table["spearman"], strict=True):
@@ -479,14 +480,12 @@ def test_a_rank_correlation_is_tested_by_permutations(n_values: int) -> None:
     assert p_value == pytest.approx(expected, abs=0.02)
 
 
-def test_few_labels_correlate_with_nothing(source: RunData) -> None:
+def test_few_labels_correlate_with_nothing(source: GivenRun) -> None:
     """Three points in a line are no finding: title, colours and caption say so."""
     labels = ["joy", "anger", "fear"]
     source.checkpoint.manifest.labels[:] = labels
     rows = [row for row in source.per_class() if row["emotion"] in labels]
-    source._kept["per_class"] = [
-        row | {key: at / 10 for key, _ in MEASURES} for at, row in enumerate(rows, start=1)
-    ]
+    source.given_rows = [row | {key: at / 10 for key, _ in MEASURES} for at, row in enumerate(rows, start=1)]
     picture = drawn("06", source)
     assert set(picture.table["spearman"]) == {1.0}
     assert title_of(picture) == "Over 3 labels, F1 correlates with no other measure by more than chance"
@@ -498,26 +497,26 @@ def test_few_labels_correlate_with_nothing(source: RunData) -> None:
     ("rho", "said"),
     [(1, "0.10 to 0.90, lower for rare ones"), (-1, "0.10 to 0.90, higher for rare ones"), (0, "from 0.10 to 0.90")],
 )  # fmt: skip
-def test_rare_labels_fare_worse_only_if_they_do(source: RunData, rho: int, said: str) -> None:
+def test_rare_labels_fare_worse_only_if_they_do(source: GivenRun, rho: int, said: str) -> None:
     """The title of 09 follows a test over the labels, whatever macro- and micro-F1 are."""
     n = len(EMOTIONS)
     f1 = np.linspace(0.1, 0.9, n)
     support = np.arange(1, n + 1) if rho else np.random.default_rng(0).permutation(n) + 1
     rows = zip(source.per_class(), f1[:: rho or 1], support, strict=True)
-    source._kept["per_class"] = [row | {"f1_score": one, "support": int(many)} for row, one, many in rows]
+    source.given_rows = [row | {"f1_score": one, "support": int(many)} for row, one, many in rows]
     title = title_of(drawn("09", source))
     assert said in title
     assert ("rare ones" in title) == bool(rho)
 
 
-def test_two_labels_do_not_correlate(source: RunData, tmp_path: Path) -> None:
+def test_two_labels_do_not_correlate(source: GivenRun, tmp_path: Path) -> None:
     source.checkpoint.manifest.labels[:] = ["joy", "anger"]
-    source._kept["per_class"] = [row for row in source.per_class() if row["emotion"] in ("joy", "anger")]
+    source.given_rows = [row for row in source.per_class() if row["emotion"] in ("joy", "anger")]
     with pytest.raises(DataError, match="2 labels are too few"):
         drawn("06", source)
 
 
-def test_a_csv_of_other_labels_is_named(source: RunData) -> None:
-    source._kept["per_class"] = source.per_class()[:-1]
+def test_a_csv_of_other_labels_is_named(source: GivenRun) -> None:
+    source.given_rows = source.per_class()[:-1]
     with pytest.raises(DataFileError, match="its labels are not those of"):
         drawn("08", source)
