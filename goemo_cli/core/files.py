@@ -1,4 +1,4 @@
-"""Atomic writes: write to a temporary file, fsync, rename. Only this module writes final files."""
+"""Atomic writes (a temporary file, fsync, rename), and what killed ones leave. Only this module writes final files."""
 
 import errno
 import hashlib
@@ -8,7 +8,8 @@ import os
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from goemo_cli.core.errors import CorruptArtifactError, SettingError, StorageErr
 
 PARTIAL_PREFIX = ".goemo-partial-"
 """Beginning of the names of unfinished files and folders, so that leftovers of a killed run are recognised."""
+STILL_WRITTEN_SECONDS = 600
+"""A partial file that was touched since then may still be written."""
 
 # safetensors and torch raise their own types, which tell a full disk only in words.
 _WRITE_FAILURES = ("No space left", "os error", "file write failed", "unexpected pos")
@@ -215,6 +218,32 @@ def path_from_root(path: Path, root: Path, *folders: Path) -> str:
         if place.is_relative_to(base):
             return (prefix / place.relative_to(base)).as_posix()
     return real.as_posix()
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file below a folder; links to folders are not followed. None if the folder does not exist."""
+    for parent, _, names in os.walk(folder):
+        yield from (Path(parent, name) for name in names)
+
+
+def last_change(paths: Sequence[Path]) -> float:
+    """When the newest file was written, in seconds since 1970; of an empty folder, when it was made.
+
+    Of files and not of folders, so that a clean-up that was interrupted does not make its folder look alive.
+    """
+    files = [file for path in paths for file in (files_below(path) if path.is_dir() else [path])]
+    times = []
+    for path in files or paths:
+        with suppress(OSError):  # renamed or removed while we look, or not for this user
+            times.append(path.lstat().st_mtime)
+    return max(times, default=time.time())
+
+
+def partial_paths(folder: Path) -> Iterator[Path]:
+    """Files and folders below a folder that a write has not finished, outermost only."""
+    for parent, folders, names in os.walk(folder):
+        yield from (Path(parent, name) for name in [*folders, *names] if name.startswith(PARTIAL_PREFIX))
+        folders[:] = [name for name in folders if not name.startswith(PARTIAL_PREFIX)]
 
 
 def sha256_file(path: Path) -> str:

@@ -14,8 +14,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json, write_json, write_te
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SUMMARY_COLUMNS
-from goemo_cli.services.runs.files import run_files
-from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
 from goemo_cli.services.runs.removal import find_removable, remove_planned
 from goemo_cli.services.runs.show import describe_run, diff_runs, flat, list_runs

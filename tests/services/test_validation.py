@@ -20,9 +20,9 @@ from typer.testing import CliRunner
 
 from goemo_cli.app import app
 from goemo_cli.core.checkpoint import Checkpoint, write_manifest
+from goemo_cli.core.files import STILL_WRITTEN_SECONDS
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
-from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import ValidationReport, validate_artifacts

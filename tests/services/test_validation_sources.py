@@ -8,11 +8,10 @@ from pathlib import Path
 import pytest
 from PIL import Image, PngImagePlugin
 
-from goemo_cli.core.files import sha256_file, write_json, write_sealed_json
+from goemo_cli.core.files import STILL_WRITTEN_SECONDS, sha256_file, write_json, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SOURCES_KEY
-from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.report import ValidationReport

@@ -1,7 +1,8 @@
-"""The runs below a root as their manifests say: read anew every time, so that nothing can go stale."""
+"""The runs below a root as their manifests say, and their files: read each time, so that nothing becomes stale."""
 
 import os
-from collections.abc import Iterator
+from collections import defaultdict
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -11,9 +12,11 @@ from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.documents import Headline, Manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
-from goemo_cli.core.layout import Layout
+from goemo_cli.core.files import files_below
+from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import LOWER_IS_BETTER, SCORE_KEYS, refuse_test_score
+from goemo_cli.core.settings import LoggingSettings
 from goemo_cli.services.runs.locks import holder_of
 
 State = Literal["finished", "running", "unfinished", "damaged"]
@@ -24,6 +27,7 @@ OLD_BEST_METRIC = "val/f1_macro"
 """What runs without it are ranked by, below those that have it: earlier versions did not write it."""
 VAL_METRICS = tuple(f"val/{key}" for key in SCORE_KEYS)
 """What runs may be ranked by. Test scores are not among them: choosing by them would spoil them."""
+_STAMP_LENGTH = len("20251212-211010")
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,36 @@ def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedR
         if listed.fault:
             on_event(Warning(damage(listed.run, listed.fault)))
     return found
+
+
+def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[Path]]:
+    """The files of each run outside its checkpoint, found by the names that core/layout.py gives them.
+
+    They are predictions of every split and epoch, tables named after one run, and event files.
+
+    Args:
+        layout: of the files.
+        runs: all runs below the root, not only those that are asked for: a name may end in another's.
+
+    Returns:
+        Sorted paths by run; a run without files has an empty list.
+    """
+    found: dict[RunName, list[Path]] = {run: [] for run in runs}
+    for path in files_below(layout.predictions):
+        named = parse_predictions_name(path)
+        if named and named[1] in found:
+            found[named[1]].append(path)
+    by_stamp: dict[str, list[RunName]] = defaultdict(list)
+    for run in found:
+        by_stamp[run.stamp].append(run)
+        for tracker in LoggingSettings.file_trackers():
+            found[run] += files_below(layout.tracker(tracker) / str(run))
+        found[run] += [path for path in [layout.journals / f"{run}.jsonl"] if path.is_file()]
+    for path in files_below(layout.stats):
+        named_here = [run for run in by_stamp.get(path.stem[-_STAMP_LENGTH:], ()) if _is_of(path.stem, run)]
+        if named_here:
+            found[max(named_here, key=lambda run: len(run.model))].append(path)
+    return {run: sorted(paths) for run, paths in found.items()}
 
 
 def damage(run: RunName, fault: object) -> str:
@@ -153,3 +187,7 @@ def _listed(path: Path, run: RunName) -> ListedRun:
     except CorruptArtifactError as error:
         return ListedRun(path, run, None, "damaged", str(error))
     return ListedRun(path, run, manifest, "finished")
+
+
+def _is_of(stem: str, run: RunName) -> bool:
+    return stem == run.file_stem or stem.endswith(f"_{run.file_stem}")

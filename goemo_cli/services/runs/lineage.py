@@ -15,8 +15,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.files import run_files
-from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order
 from goemo_cli.services.runs.provenance import (
     PICTURES,

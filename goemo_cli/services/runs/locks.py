@@ -19,8 +19,7 @@ from pydantic import ValidationError
 
 from goemo_cli.core.documents import LockHolder
 from goemo_cli.core.errors import BusyError
-from goemo_cli.core.files import write_into
-from goemo_cli.services.runs.files import last_change
+from goemo_cli.core.files import last_change, write_into
 
 UNSEEN_HOURS = 24.0
 """A process on another machine cannot be seen: it counts as running while its run changed within this time."""

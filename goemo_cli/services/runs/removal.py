@@ -12,16 +12,10 @@ from typing import Any, Literal
 from goemo_cli.core.checkpoint import MANIFEST
 from goemo_cli.core.errors import BusyError
 from goemo_cli.core.events import EventHandler, Warning, ignore
+from goemo_cli.core.files import STILL_WRITTEN_SECONDS, files_below, last_change, partial_paths
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.files import (
-    STILL_WRITTEN_SECONDS,
-    files_below,
-    last_change,
-    partial_paths,
-    run_files,
-)
-from goemo_cli.services.runs.index import ListedRun, best_first, best_metric, listed_runs
+from goemo_cli.services.runs.index import ListedRun, best_first, best_metric, listed_runs, run_files
 from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.runs.pins import pinned_runs
 

@@ -11,7 +11,6 @@ from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCORE_KEYS
-from goemo_cli.services.runs.files import run_files
 from goemo_cli.services.runs.index import (
     VAL_METRICS,
     ListedRun,
@@ -19,6 +18,7 @@ from goemo_cli.services.runs.index import (
     check_metric,
     listed_runs,
     ranked,
+    run_files,
 )
 from goemo_cli.services.runs.pins import pinned_or_none
 

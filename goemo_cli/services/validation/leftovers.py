@@ -7,10 +7,9 @@ from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from goemo_cli.core.files import PARTIAL_PREFIX
+from goemo_cli.core.files import PARTIAL_PREFIX, STILL_WRITTEN_SECONDS, partial_paths
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.files import STILL_WRITTEN_SECONDS, partial_paths
 from goemo_cli.services.validation.report import Repair, ValidationReport
 
 _STAMPED = re.compile(r".*_\d{8}-\d{6}")

@@ -12,8 +12,7 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.runs.files import run_files
-from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.references import find_run, open_run
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.wandb.plan import WHAT, ArtifactName, as_run_files, plan_download
