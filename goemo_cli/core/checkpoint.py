@@ -24,6 +24,7 @@ METRICS = "metrics.json"
 THRESHOLDS = "thresholds.json"
 CONFIG = "train_config.yaml"
 CARD = "README.md"
+_OTHER_CONTENT = "differs from the SHA-256 in the manifest"
 _ALWAYS = (METRICS, THRESHOLDS, CONFIG, MANIFEST)
 
 
@@ -134,7 +135,21 @@ class Checkpoint:
         for name, entry in self.manifest.files.items():
             path = self.path / name
             if path not in faulty and sha256_file(path) != entry.sha256:
-                yield path, "differs from the SHA-256 in the manifest"
+                yield path, _OTHER_CONTENT
+
+    def intact_file(self, name: str) -> Path:
+        """A file of the checkpoint whose content is what the manifest says.
+
+        Args:
+            name: one of `manifest.files`.
+
+        Raises:
+            CorruptArtifactError: its content differs.
+        """
+        path = self.path / name
+        if sha256_file(path) != self.manifest.files[name].sha256:
+            raise CorruptArtifactError(path, _OTHER_CONTENT)
+        return path
 
     def require_intact(self) -> None:
         """Hash every file before its weights are used.

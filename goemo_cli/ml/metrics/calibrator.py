@@ -11,7 +11,6 @@ from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatAr
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import CalibrationValues, LabelCalibration
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
-from goemo_cli.core.files import sha256_file
 from goemo_cli.core.schema import SCHEMA_VERSION
 
 CALIBRATION = "calibration.json"
@@ -152,13 +151,11 @@ def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
         NotFoundError: it has none, or a calibration was killed before the manifest named it.
         CorruptArtifactError: the file is not what the manifest says.
     """
-    path, entry = checkpoint.path / CALIBRATION, checkpoint.manifest.files.get(CALIBRATION)
-    if entry is None:
+    if CALIBRATION not in checkpoint.manifest.files:
         raise NotFoundError(
             f"{checkpoint.run} has no calibrator; make one with: goemo calibrate --checkpoint {checkpoint.path}"
         )
-    if sha256_file(path) != entry.sha256:
-        raise CorruptArtifactError(path, "differs from the SHA-256 in the manifest")
+    path = checkpoint.intact_file(CALIBRATION)
     return Calibrator.read(path, checkpoint.labels, run=str(checkpoint.run))
 
 

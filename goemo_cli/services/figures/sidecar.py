@@ -20,7 +20,7 @@ from goemo_cli.services.figures.registry import FORMATS, FigureSpec, Table, figu
 from goemo_cli.services.runs.provenance import FilesNow, read_figure_record
 from goemo_cli.services.runs.references import open_run
 
-_STATES = {"gone": "is gone", "changed": "has changed since"}
+_STATES = {"gone": "is gone", "changed": "has changed since", "unrecorded": "is named without its SHA-256"}
 
 
 def write_table(path: Path, table: Table) -> None:

@@ -23,6 +23,7 @@ from goemo_cli.services.runs.provenance import (
     comparison_sources,
     figure_origin,
     is_inside,
+    summary_sources,
 )
 from goemo_cli.services.training.summaries import test_metrics
 from goemo_cli.tracking.artifacts.registry import Registry
@@ -145,12 +146,12 @@ class _Tracer:
         recorded_by: dict[tuple[Path, str], Mapping[str, Any]] = {}
         for path in [one for one in stats if one.suffix == ".json"]:
             try:
-                sources = read_json_object(path).get("sources")
+                named = summary_sources(path)
             except CorruptArtifactError as error:
                 self._file(path, "stats", [self._of_checkpoint()]).fault("damaged", error.reason)
                 continue
-            if isinstance(sources, Mapping):
-                recorded_by[path.parent, self._tail(path)] = sources
+            if named is not None:
+                recorded_by[path.parent, self._tail(path)] = named
         test = self.layout.shown(self.layout.split_predictions(self.checkpoint.run, "test"))
         for path in stats:
             name = self.layout.shown(path)
@@ -215,14 +216,15 @@ class _Tracer:
     def _file(self, path: Path, kind: Kind, sources: list[str], digest: str | None = None) -> Node:
         """A file that does not name its sources itself; the manifest may have recorded its hash."""
         node = Node(self.layout.shown(path), kind, path.name, sources=list(sources))
-        if not path.is_file():
+        state = self._now.state_of(path, digest)
+        if state == "gone":
             node.fault("gone", "is named by the manifest and missing")
-        else:
-            node.sha256 = self._now.sha256(path)
-            if digest and node.sha256 != digest:
-                node.fault("stale", "has changed since the run was concluded")
-            elif not digest and kind in ("predictions", "stats"):
-                node.state = "unrecorded"
+            return self._add(node)
+        node.sha256 = self._now.sha256(path)
+        if state == "changed":
+            node.fault("stale", "has changed since the run was concluded")
+        elif state == "unrecorded" and kind in ("predictions", "stats"):
+            node.state = "unrecorded"
         return self._add(node)
 
     def _spread(self) -> None:

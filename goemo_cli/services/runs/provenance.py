@@ -25,8 +25,8 @@ _COMPARED = (("a_source", "a_sha256"), ("b_source", "b_sha256"))
 _SEAL = re.compile(rb"<!-- goemo-sha256 ([0-9a-f]{64}) -->\n\Z")
 _RECORD = re.compile(f"<!-- {SOURCES_KEY} (\\{{.*?\\}}) -->".encode())
 
-SourceState = Literal["current", "changed", "gone", "outside"]
-"""current: as recorded. outside: its path leaves the root, so it was not read."""
+SourceState = Literal["current", "changed", "gone", "outside", "unrecorded"]
+"""current: as recorded. outside: its path leaves the root, so it was not read. unrecorded: no digest to compare with."""
 
 
 class FilesNow:
@@ -47,9 +47,16 @@ class FilesNow:
         return self._hashes[path]
 
     def state_of(self, path: Path, digest: Any) -> SourceState:
-        """What became of a file whose digest was recorded."""
+        """What became of a file.
+
+        Args:
+            path: the file.
+            digest: its recorded SHA-256; None if none was recorded.
+        """
         if not path.is_file():
             return "gone"
+        if digest is None:
+            return "unrecorded"
         return "current" if self.sha256(path) == digest else "changed"
 
     def states(self, sources: Mapping[str, Any]) -> Iterator[tuple[str, SourceState]]:
@@ -119,6 +126,16 @@ def sources_in_text(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise ValueError(f"{SOURCES_KEY} is not an object")
     return value
+
+
+def summary_sources(path: Path) -> dict[str, Any] | None:
+    """The sources that a summary of statistics names; None if it names none.
+
+    Raises:
+        CorruptArtifactError: not a JSON object.
+    """
+    sources = read_json_object(path).get("sources")
+    return sources if isinstance(sources, dict) else None
 
 
 def comparison_sources(path: Path) -> list[tuple[str, str]]:
