@@ -275,7 +275,7 @@ def pruned(histories: Sequence[Sequence[float]], rule: EarlyTerminate, goal: Any
 
 def test_hyperband_keeps_the_best_share_at_the_last_band_reached() -> None:
     """Bands 1 and 2 of max_iter 5, eta 2, s 2; the histories of the example in W&B's hyperband_stopping.py."""
-    rule = EarlyTerminate(eta=2, min_iter=None, max_iter=5, s=2, strict=True)
+    rule = EarlyTerminate(type="hyperband", eta=2, min_iter=None, max_iter=5, s=2, strict=True)
     assert rule.bands(100) == [1, 2]
     histories = [[10, 9], [10, 10], [10, 8, 8], [10, 7, 7], [10, 6, 6]]
     # At band 2 the values are 6, 7, 8, 9, 10 and the third is the last to go on.
@@ -290,15 +290,15 @@ def test_hyperband_keeps_the_best_share_at_the_last_band_reached() -> None:
 
 
 def test_hyperband_looks_at_nobody_before_the_first_band_and_spares_the_only_one() -> None:
-    rule = EarlyTerminate(eta=3, min_iter=3, max_iter=None, s=None, strict=False)
+    rule = EarlyTerminate(type="hyperband", eta=3, min_iter=3, max_iter=None, s=None, strict=False)
     assert pruned([[5, 5], [1, 1]], rule) == [False, False]
     assert pruned([[5, 5, 5]], rule) == [False]
 
 
 def test_strict_forgets_a_better_epoch_before_the_band() -> None:
     histories = [[1.0, 9.0], [5.0, 5.0], [6.0, 6.0]]
-    loose = EarlyTerminate(eta=2, min_iter=2, max_iter=None, s=None, strict=False)
-    strict = EarlyTerminate(eta=2, min_iter=2, max_iter=None, s=None, strict=True)
+    loose = EarlyTerminate(type="hyperband", eta=2, min_iter=2, max_iter=None, s=None, strict=False)
+    strict = EarlyTerminate(type="hyperband", eta=2, min_iter=2, max_iter=None, s=None, strict=True)
     assert pruned(histories, loose) == [False, False, True]
     assert pruned(histories, strict) == [True, False, False]
 

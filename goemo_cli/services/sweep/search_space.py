@@ -5,40 +5,26 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic import ValidationError
+
 from goemo_cli.core.errors import did_you_mean
+from goemo_cli.services.sweep.entries import (
+    LAWS,
+    Choice,
+    Constant,
+    ExponentRange,
+    WeightedChoice,
+    problems_in,
+)
 
-_BOUNDS, _LAW, _SHAPE = ("min", "max"), ("mu", "sigma"), ("a", "b")
-_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "constant": (("value",), ()),
-    "categorical": (("values",), ()),
-    "categorical_w_probabilities": (("values", "probabilities"), ()),
-    "int_uniform": (_BOUNDS, ()),
-    "uniform": (_BOUNDS, ()),
-    "q_uniform": (_BOUNDS, ("q",)),
-    "log_uniform": (_BOUNDS, ()),
-    "log_uniform_values": (_BOUNDS, ()),
-    "q_log_uniform": (_BOUNDS, ("q",)),
-    "q_log_uniform_values": (_BOUNDS, ("q",)),
-    "inv_log_uniform": (_BOUNDS, ()),
-    "inv_log_uniform_values": (_BOUNDS, ()),
-    "normal": ((), _LAW),
-    "q_normal": ((), (*_LAW, "q")),
-    "log_normal": ((), _LAW),
-    "q_log_normal": ((), (*_LAW, "q")),
-    "beta": ((), _SHAPE),
-    "q_beta": ((), (*_SHAPE, "q")),
-}
-"""By distribution: the keys that it needs, and those with a default (src/sweeps/config/schema.json of wandb/sweeps)."""
-
-DISTRIBUTIONS = tuple(_KEYS)
-_DEFAULTS = {"mu": 0.0, "sigma": 1.0, "a": 1.0, "b": 1.0, "q": 1.0}
+DISTRIBUTIONS = tuple(LAWS)
 _WHOLE_GRID = ("constant", "categorical", "int_uniform", "q_uniform")
-_EXPONENTS = ("log_uniform", "q_log_uniform", "inv_log_uniform")
+_EXPONENTS = tuple(name for name, law in LAWS.items() if issubclass(law, ExponentRange))
 """Their bounds are logarithms of the values."""
 _ENTRY_KEYS = (
     "distribution",
     "parameters",
-    *dict.fromkeys(key for keys in _KEYS.values() for key in (*keys[0], *keys[1])),
+    *dict.fromkeys(key for law in LAWS.values() for key in law.model_fields),
 )
 
 
@@ -133,7 +119,7 @@ class Parameter:
         if self.values:
             return self.values
         if self.distribution == "int_uniform":
-            return tuple(int((self.numbers or {})[key]) for key in _BOUNDS)
+            return tuple(int((self.numbers or {})[key]) for key in ("min", "max"))
         if (span := self.interval()) is None:
             return ()
         low, high, _ = span
@@ -160,41 +146,46 @@ def parse_parameters(section: Any, problems: list[str], prefix: str = "") -> Ite
         elif set(entry) == {"parameters"}:
             yield from parse_parameters(entry["parameters"], problems, f"{name}.")
         else:
-            found = _parameter(name, entry)
-            if isinstance(found, Parameter):
-                yield found
-            else:
-                problems.append(f"{name}: {found}")
+            yield from _parameter(name, entry, problems)
 
 
-def _parameter(name: str, entry: Mapping[str, Any]) -> Parameter | str:
-    """The parameter, or what is wrong with it."""
+def _parameter(name: str, entry: Mapping[str, Any], problems: list[str]) -> Iterator[Parameter]:
+    """The parameter of an entry, if nothing is wrong with it."""
     if entry and not set(entry) & set(_ENTRY_KEYS):
-        return _misplaced(name, entry)
-    distribution = entry.get("distribution") or _implied(entry)
-    if distribution == "categorical" and "probabilities" in entry:
-        distribution = "categorical_w_probabilities"
-    if distribution not in _KEYS:
-        near = did_you_mean(str(distribution), DISTRIBUTIONS) or f"; known: {', '.join(DISTRIBUTIONS)}"
-        return (
-            f"no distribution {distribution!r}{near}"
-            if distribution
-            else "neither value, values nor min and max"
-        )
-    needed, optional = _KEYS[distribution]
-    if missing := [key for key in needed if key not in entry]:
-        return f"{distribution} needs {' and '.join(missing)}"
-    if strange := set(entry) - {"distribution", *needed, *optional}:
-        return f"{distribution} has no key {', '.join(sorted(map(str, strange)))}"
-    if distribution == "constant":
-        return Parameter(name, distribution, (entry["value"],))
-    if "values" in needed:
-        return _categorical(name, distribution, entry)
-    given = {
-        **{key: _DEFAULTS[key] for key in optional},
-        **{key: entry[key] for key in entry if key != "distribution"},
-    }
-    return _numeric_problem(distribution, given) or Parameter(name, distribution, numbers=given)
+        problems.append(f"{name}: {_misplaced(name, entry)}")
+        return
+    distribution = _distribution(entry)
+    if not isinstance(distribution, str) or distribution not in LAWS:
+        problems.append(f"{name}: {_unknown(distribution)}")
+        return
+    given = {key: value for key, value in entry.items() if key != "distribution"}
+    try:
+        law = LAWS[distribution].model_validate(given)
+    except ValidationError as error:
+        problems += [f"{name}: {problem}" for problem in problems_in(error, distribution)]
+        return
+    match law:
+        case Constant():
+            yield Parameter(name, distribution, (law.value,))
+        case WeightedChoice():
+            yield Parameter(name, distribution, tuple(law.values), tuple(law.probabilities))
+        case Choice():
+            yield Parameter(name, distribution, tuple(law.values))
+        case _:
+            yield Parameter(name, distribution, numbers=law.model_dump())
+
+
+def _distribution(entry: Mapping[str, Any]) -> Any:
+    """The distribution of an entry: the one that it names, else W&B's rules; None if they name none."""
+    named = entry.get("distribution") or _implied(entry)
+    return "categorical_w_probabilities" if named == "categorical" and "probabilities" in entry else named
+
+
+def _unknown(distribution: Any) -> str:
+    if not distribution:
+        return "neither value, values nor min and max"
+    near = did_you_mean(str(distribution), DISTRIBUTIONS) or f"; known: {', '.join(DISTRIBUTIONS)}"
+    return f"no distribution {distribution!r}{near}"
 
 
 def _misplaced(name: str, entry: Mapping[str, Any]) -> str:
@@ -212,49 +203,9 @@ def _implied(entry: Mapping[str, Any]) -> str | None:
     if "values" in entry:
         return "categorical"
     if "min" in entry or "max" in entry:
-        whole = all(type(entry.get(key)) is int for key in _BOUNDS)
+        whole = all(type(entry.get(key)) is int for key in ("min", "max"))
         return "int_uniform" if whole else "uniform"
     return None
-
-
-def _categorical(name: str, distribution: str, entry: Mapping[str, Any]) -> Parameter | str:
-    values, weights = entry["values"], entry.get("probabilities", [])
-    if not isinstance(values, list) or not values:
-        return "values is not a list with something in it"
-    if distribution == "categorical":
-        return Parameter(name, distribution, tuple(values))
-    if not isinstance(weights, list) or len(weights) != len(values):
-        return f"{len(values)} values need as many probabilities"
-    if any(not is_number(weight) or weight < 0 for weight in weights) or abs(sum(weights) - 1) > 1e-6:
-        return "probabilities are not numbers from 0 that add up to 1"
-    return Parameter(name, distribution, tuple(values), tuple(map(float, weights)))
-
-
-def _numeric_problem(distribution: str, numbers: Mapping[str, Any]) -> str | None:
-    for key, value in numbers.items():
-        if not is_number(value):
-            return f"{key} is not a number: {value!r}"
-        if key in ("q", "a", "b") and value <= 0:
-            return f"{key} is not above 0: {value}"
-        if key == "sigma" and value < 0:
-            return f"sigma is below 0: {value}"
-    if "min" not in numbers:
-        return None
-    low, high = numbers["min"], numbers["max"]
-    if low >= high:
-        return f"min {low} is not below max {high}"
-    if distribution == "int_uniform" and not all(isinstance(end, int) for end in (low, high)):
-        return f"int_uniform needs whole numbers, not {low} and {high}"
-    if distribution.endswith("log_uniform_values") and low <= 0:
-        return f"{distribution} needs a min above 0, not {low}"
-    if distribution in ("log_uniform", "q_log_uniform", "inv_log_uniform") and max(abs(low), abs(high)) > 700:
-        return f"{distribution} takes exponents, and exp({max(low, high, key=abs)}) is out of range; {distribution}_values takes the values themselves"
-    return None
-
-
-def is_number(value: Any) -> bool:
-    """Whether a value of a YAML file is a finite number."""
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _tidy(number: float) -> float | int:

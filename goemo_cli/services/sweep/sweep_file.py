@@ -6,56 +6,62 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, PlainValidator, ValidationError, model_validator
 
 from goemo_cli.core.errors import NotFoundError, SettingError, UnknownSettingError, did_you_mean
 from goemo_cli.core.layering import nested, read_yaml_mapping
 from goemo_cli.core.names import model_slug
-from goemo_cli.core.schema import COMBINED
 from goemo_cli.core.settings import TrainConfig, setting_names
-from goemo_cli.services.sweep.search_space import Parameter, is_number, parse_parameters
+from goemo_cli.services.sweep.entries import Entry, Number, problems_in
+from goemo_cli.services.sweep.search_space import Parameter, parse_parameters
 
 Method = Literal["bayes", "random", "grid", "custom"]
 Goal = Literal["minimize", "maximize"]
-METHODS = ("bayes", "random", "grid", "custom")
 
 _IGNORED = ("program", "command", "controller", "scheduler", "apiVersion", "kind", "job", "image_uri")
 _OF_WANDB = ("project", "entity")
-_USED = (
-    "name",
-    "description",
-    "method",
-    "metric",
-    "metrics",
-    "parameters",
-    "early_terminate",
-    "run_cap",
-    COMBINED,
-    *_OF_WANDB,
-)
 _NO_PART_OF_THE_SEARCH = ("name", "description", "run_cap", *_OF_WANDB, *_IGNORED)
 
 
-@dataclass(frozen=True)
-class Metric:
+def _from_one(value: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not value >= 1 or value % 1:
+        raise ValueError(f"is a whole number from 1, not {value!r}")
+    return int(value)
+
+
+Whole = Annotated[int, PlainValidator(_from_one)]
+
+
+class Metric(Entry):
     """What is searched for."""
 
     name: str
-    goal: Goal
-    target: float | None = None
+    goal: Goal = "minimize"
+    target: Number | None = None
     """The sweep ends when a trial reaches it."""
+    impute: Any = None
+    """Tells W&B's search what a failed run counts as; here it does not count."""
+    impute_while_running: Any = None
 
 
-@dataclass(frozen=True)
-class EarlyTerminate:
+class EarlyTerminate(Entry):
     """W&B's hyperband: at some epochs, the bands, a trial that is not among the best 1/eta so far is ended."""
 
-    eta: float
-    min_iter: int | None
-    max_iter: int | None
-    s: int | None
-    strict: bool
+    type: Literal["hyperband"]
+    eta: Annotated[Number, Field(gt=1)] = 3
+    min_iter: Whole | None = None
+    max_iter: Whole | None = None
+    s: Whole | None = None
+    strict: bool = False
     """Compare the value at the band; else the best one up to it."""
+
+    @model_validator(mode="after")
+    def _has_bands(self) -> Self:
+        if self.min_iter is None and (self.max_iter is None or self.s is None):
+            raise ValueError("needs min_iter, or max_iter and s")
+        return self
 
     def bands(self, epochs: int) -> list[int]:
         """The epochs after which a trial is looked at, counted from 1, at most `epochs`."""
@@ -67,6 +73,36 @@ class EarlyTerminate:
             found.add(int(band))
             band *= self.eta
         return sorted(found)
+
+
+class _Content(Entry):
+    """The keys of a sweep file; parameters are checked by themselves."""
+
+    method: Method
+    metric: Metric | None = None
+    metrics: Annotated[list[Metric], Field(min_length=2)] | None = None
+    """Several objectives."""
+    early_terminate: EarlyTerminate | None = None
+    combined_score: Annotated[dict[str, Number], Field(min_length=1)] | None = None
+    run_cap: Whole | None = None
+    parameters: Any = None
+    name: Any = None
+    description: Any = None
+    project: Any = None
+    entity: Any = None
+    program: Any = None
+    command: Any = None
+    controller: Any = None
+    scheduler: Any = None
+    apiVersion: Any = None  # noqa: N815  # W&B's spelling
+    kind: Any = None
+    job: Any = None
+    image_uri: Any = None
+
+    @property
+    def objectives(self) -> tuple[Metric, ...]:
+        """One or several."""
+        return (self.metric,) if self.metric else tuple(self.metrics or ())
 
 
 @dataclass(frozen=True)
@@ -139,107 +175,41 @@ def parse_sweep(
     content: Mapping[str, Any], *, source: str = "sweep", name: str | None = None, fallback: str = "sweep"
 ) -> SweepFile:
     """As `read_sweep_file`, of a mapping."""
-    problems = [
-        f"unknown key {key!r}{did_you_mean(key, (*_USED, *_IGNORED))}"
-        for key in content
-        if key not in (*_USED, *_IGNORED)
-    ]
-    method = content.get("method")
-    if method not in METHODS:
-        problems.append(f"method is one of {', '.join(METHODS)}, not {method!r}")
-    metrics = _metrics(content, problems)
+    problems: list[str] = []
+    if (content.get("metric") is None) == (content.get("metrics") is None):
+        problems.append("give either metric (one objective) or metrics (a list of several)")
+    read = _read(content, problems)
     found = len(problems)
     parameters = tuple(parse_parameters(content.get("parameters"), problems))
     if len(problems) == found and all(one.is_constant for one in parameters):
         problems.append("parameters: every one has a single value, so there is nothing to search")
-    early = _early_terminate(content.get("early_terminate"), problems)
-    weights = _weights(content.get(COMBINED), problems)
-    run_cap = _whole(content.get("run_cap"), "run_cap", problems)
-    _check_grid(method, parameters, problems)
-    if problems:
+    _check_grid(content.get("method"), parameters, problems)
+    if problems or not read:
         raise SettingError(problems, source)
     _check_settings(parameters, source)
     return SweepFile(
         source=source,
-        name=model_slug(str(name or content.get("name") or fallback)),
-        method=cast(Method, method),
-        metrics=metrics,
-        weights=weights,
+        name=model_slug(str(name or read.name or fallback)),
+        method=read.method,
+        metrics=read.objectives,
+        weights=read.combined_score or {},
         parameters=parameters,
-        early_terminate=early,
-        run_cap=run_cap,
+        early_terminate=read.early_terminate,
+        run_cap=read.run_cap,
         ignored=tuple(key for key in content if key in _IGNORED),
         content=dict(content),
     )
 
 
-def _metrics(content: Mapping[str, Any], problems: list[str]) -> tuple[Metric, ...]:
-    if ("metric" in content) == ("metrics" in content):
-        problems.append("give either metric (one objective) or metrics (a list of several)")
-        return ()
-    entries = content.get("metrics", [content.get("metric")])
-    if not isinstance(entries, list) or ("metrics" in content and len(entries) < 2):
-        problems.append("metrics: a list of at least two is wanted; one objective is a metric")
-        return ()
-    return tuple(found for entry in entries if (found := _metric(entry, problems)))
-
-
-def _metric(entry: Any, problems: list[str]) -> Metric | None:
-    if not isinstance(entry, Mapping) or not isinstance(entry.get("name"), str):
-        problems.append("metric: a name and a goal are wanted")
-        return None
-    goal, target = entry.get("goal", "minimize"), entry.get("target")
-    # `impute` and `impute_while_running` tell W&B's own search what failed runs count as; here they do not count.
-    if strange := set(entry) - {"name", "goal", "target", "impute", "impute_while_running"}:
-        problems.append(f"metric has no key {', '.join(sorted(map(str, strange)))}")
-    if goal not in ("minimize", "maximize"):
-        problems.append(f"metric.goal is minimize or maximize, not {goal!r}")
-        return None
-    if target is not None and not is_number(target):
-        problems.append(f"metric.target is not a number: {target!r}")
-        return None
-    return Metric(entry["name"], goal, None if target is None else float(target))
-
-
-def _early_terminate(entry: Any, problems: list[str]) -> EarlyTerminate | None:
-    if entry is None:
-        return None
-    if not isinstance(entry, Mapping) or entry.get("type") != "hyperband":
-        problems.append("early_terminate: the only type is hyperband")
-        return None
-    if strange := set(entry) - {"type", "min_iter", "max_iter", "s", "eta", "strict"}:
-        problems.append(f"early_terminate has no key {', '.join(sorted(map(str, strange)))}")
-    eta, strict = entry.get("eta", 3), entry.get("strict", False)
-    if not is_number(eta) or eta <= 1:
-        problems.append(f"early_terminate.eta is a number above 1, not {eta!r}")
-        return None
-    if not isinstance(strict, bool):
-        problems.append(f"early_terminate.strict is true or false, not {strict!r}")
-    least, most, steps = (
-        _whole(entry.get(key), f"early_terminate.{key}", problems) for key in ("min_iter", "max_iter", "s")
-    )
-    if least is None and (most is None or steps is None):
-        problems.append("early_terminate needs min_iter, or max_iter and s")
-        return None
-    return EarlyTerminate(float(eta), least, most, steps, bool(strict))
-
-
-def _weights(entry: Any, problems: list[str]) -> dict[str, float]:
-    if entry is None:
-        return {}
-    if not isinstance(entry, Mapping) or not entry or not all(map(is_number, entry.values())):
-        problems.append(f"{COMBINED}: a mapping from objectives to their weights is wanted")
-        return {}
-    return {str(key): float(value) for key, value in entry.items()}
-
-
-def _whole(value: Any, name: str, problems: list[str]) -> int | None:
-    if value is None:
-        return None
-    if not is_number(value) or value < 1 or value != int(value):
-        problems.append(f"{name} is a whole number from 1, not {value!r}")
-        return None
-    return int(value)
+def _read(content: Mapping[str, Any], problems: list[str]) -> _Content | None:
+    """The keys of the file; None, and a sentence for every fault, if there is one."""
+    unknown = [key for key in content if key not in _Content.model_fields]
+    problems += [f"unknown key {key!r}{did_you_mean(str(key), _Content.model_fields)}" for key in unknown]
+    try:
+        return _Content.model_validate({key: value for key, value in content.items() if key not in unknown})
+    except ValidationError as error:
+        problems += problems_in(error)
+    return None
 
 
 def _check_grid(method: Any, parameters: tuple[Parameter, ...], problems: list[str]) -> None:
