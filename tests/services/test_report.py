@@ -429,7 +429,7 @@ def test_the_front_of_a_sweep_is_that_of_optuna(layout: Layout) -> None:
         ("trials.csv", "{header}0,done,0.5,0.1,,,,\n", "'done' is not a state of a trial"),
         ("trials.csv", "{header}0,finished\n", "too few or too many fields"),
         ("trials.csv", "{header}0,failed,,0.1,,,,\udc80\n", "not UTF-8"),
-        ("sweep.yaml", "method: guess\n", "method is one of"),
+        ("sweep.yaml", "method: guess\n", "method is 'bayes'"),
         ("sweep.yaml", None, "no such sweep file"),
         ("best.yaml", "a: b: c\n", "not valid YAML"),
         ("best.yaml", None, "no trial has finished"),
