@@ -67,7 +67,7 @@ def test_one_resample_is_f1_over_the_drawn_rows(seed: int):
 
 
 def test_the_quantiles_are_those_of_all_resamples_over_block_borders(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(bootstrap, "_BLOCK_CELLS", 250 * 40)
+    monkeypatch.setattr(bootstrap, "BLOCK_CELLS", 250 * 40)
     y_true, y_pred = random_case(1, rows=40, n_labels=2)
     rng = np.random.default_rng(3)
     draws = [rng.integers(0, 40, size=(size, 40)) for size in (250, 250, 10)]

@@ -6,6 +6,8 @@ import subprocess
 import sys
 import textwrap
 import wave
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -367,14 +369,6 @@ def test_calls_without_a_run_and_two_runs_at_once_are_refused(tmp_path: Path):
         manager.init_run()
 
 
-def test_a_run_that_fails_is_recorded_as_failed(tmp_path: Path):
-    manager = ArtifactManager(LOCAL, root=tmp_path)
-    run_id = manager.init_run()
-    with pytest.raises(RuntimeError), manager:
-        raise RuntimeError("out of memory")
-    assert record_of(tmp_path, run_id)["state"] == "failed"
-
-
 @pytest.mark.parametrize(
     "wrong",
     [{"mode": "onlin"}, {"log_every_n_steps": 0}, {"tags": "one"}, {"project": "a/b"}, {"resume": "../x"}],
@@ -506,73 +500,152 @@ def pipeline(body: str, root: Path, env: dict[str, str]) -> dict[str, Any]:
     return said
 
 
-def test_on_wandb_everything_goes_up_and_comes_down_verified(wandb_server: WandbServer, tmp_path: Path):
-    body = """
-    manager.log_metrics({"loss": 1.0})
-    manager.log_metrics({"loss": 0.5})
-    manager.save_dataset_artifact([{"text": "a", "labels": ["joy"]}], "mine")
-    model = root / "model"
-    model.mkdir()
-    (model / "weights.bin").write_bytes(b"weights" * 1000)
-    first = manager.log_model_artifact(model, "net", parents=["mine"], aliases=["best"])
-    again = manager.log_model_artifact(model, "net", parents=["mine"])
-    (model / "weights.bin").write_bytes(b"others" * 1000)
-    second = manager.log_model_artifact(model, "net")
-    manager.log_predictions([{"text": "a"}], "preds")
-    manager.link_artifacts("preds", "net:best")
-    folder = manager.get_model_artifact("net", "best", to=root / "out")
-    tree = manager.lineage("preds")
-    said["versions"] = [one.reference for one in (first, again, second)]
-    said["bytes"] = (folder / "weights.bin").read_bytes() == b"weights" * 1000
-    said["lineage"] = [tree.reference, tree.parents[0].reference, tree.parents[0].parents[0].reference]
-    """
-    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
-    assert said["warned"] == []
-    assert (said["where"], said["where_at_the_end"], said["bytes"]) == ("wandb", "wandb", True)
+@dataclass
+class Logged:
+    """A pipeline that logged everything to W&B: what it told, the server, the local root."""
+
+    said: dict[str, Any]
+    server: WandbServer
+    root: Path
+
+    @property
+    def run(self) -> Any:
+        return self.server.runs[f"tester/mood/{self.said['run_id']}"]
+
+
+USER = "user-of-this-test"
+EVERYTHING = """
+import wandb
+from PIL import Image
+Image.new("RGB", (20, 10)).save(root / "i.png")
+manager.log_metrics({"loss": 1.0, "val": {"f1": 0.5, "h": wandb.Histogram([1, 2])}, "h": wandb.Histogram([1, 2, 2]), "i": [wandb.Image(str(root / "i.png"))]}, step=4)
+manager.log_metrics({"loss": 0.5})
+manager.save_dataset_artifact([{"text": "a", "labels": ["joy"]}], "mine")
+model = root / "model"
+model.mkdir()
+(model / "weights.bin").write_bytes(b"weights" * 1000)
+first = manager.log_model_artifact(model, "net", parents=["mine"], aliases=["best"])
+again = manager.log_model_artifact(model, "net", parents=["mine"])
+(model / "weights.bin").write_bytes(b"others" * 1000)
+second = manager.log_model_artifact(model, "net")
+logged = manager.log_predictions([{"text": "a", "p": 0.5}, {"text": "b", "p": None}], "preds", description="two rows")
+manager.link_artifacts("preds", "net:best")
+manager.link_to_registry("preds", "model/emotions", aliases=["production"])
+manager.link_to_registry("preds:v0", "mine")
+folder = manager.get_model_artifact("net", "best", to=root / "out")
+tree = manager.lineage("preds")
+said["versions"] = [one.reference for one in (first, again, second)]
+said["description"] = logged.description
+said["bytes"] = (folder / "weights.bin").read_bytes() == b"weights" * 1000
+said["lineage"] = [tree.reference, tree.parents[0].reference, tree.parents[0].parents[0].reference]
+"""
+
+
+@pytest.fixture(scope="module")
+def logged(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Logged]:
+    root = tmp_path_factory.mktemp("logged")
+    with WandbServer(organization="acme") as server:
+        server.keeps_bodies = True
+        names = dict.fromkeys(("USER", "LOGNAME", "USERNAME"), USER)
+        said = pipeline(EVERYTHING, root, server.environment(root / "sdk") | names)
+        yield Logged(said, server, root)
+        assert server.bugs == []
+
+
+def test_on_wandb_everything_goes_up_and_comes_down_verified(logged: Logged):
+    said, run, artifacts = logged.said, logged.run, logged.server.artifacts
+    assert (said["warned"], said["where"], said["where_at_the_end"]) == ([], "wandb", "wandb")
+    assert said["bytes"]
     assert said["versions"] == ["net:v0", "net:v0", "net:v1"]
     assert said["lineage"] == ["preds:v0", "net:v0", "mine:v0"]
-    run = wandb_server.runs[f"tester/mood/{said['run_id']}"]
-    assert (run.state, run.summary["f1"], [row["loss"] for row in run.history]) == (
-        "finished",
-        0.5,
-        [1.0, 0.5],
-    )
+    assert (run.state, run.summary["f1"], [row["loss"] for row in run.history]) == ("finished", 0.5, [1, 0.5])
     assert run.config == {"lr": 1, "api_key": "[redacted]"}
-    net = wandb_server.artifacts["tester/mood/net"]
+    net = artifacts["tester/mood/net"]
     assert {alias: version.files for alias, version in net.aliases.items()} == {
         "best": {"weights.bin": b"weights" * 1000}, "latest": {"weights.bin": b"others" * 1000}
     }  # fmt: skip
     assert net.versions[0].metadata["total_bytes"] == 7000
-    assert wandb_server.artifacts["tester/mood/mine"].versions[0].used_by
-    assert not (tmp_path / "artifacts/registry/objects").exists()
+    assert artifacts["tester/mood/mine"].versions[0].used_by
+    assert not (logged.root / "artifacts/registry/objects").exists()
 
 
-def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(tmp_path: Path):
-    body = """
-    import wandb
-    manager.log_metrics({"val": {"f1": 0.5, "h": wandb.Histogram([1, 2])}, "h": wandb.Histogram([1, 2, 2]), "i": [wandb.Image(str(root / "i.png"))]}, step=4)
-    logged = manager.log_predictions([{"text": "a", "p": 0.5}, {"text": "b", "p": None}], "preds", description="two rows")
-    manager.link_to_registry("preds", "model/emotions", aliases=["production"])
-    manager.link_to_registry("preds:v0", "mine")
-    said["description"] = logged.description
-    """
-    Image.new("RGB", (20, 10)).save(tmp_path / "i.png")
-    with WandbServer(organization="acme") as server:
-        said = pipeline(body, tmp_path, server.environment(tmp_path))
-        assert (said["warned"], said["where_at_the_end"], said["description"]) == ([], "wandb", "two rows")
-        run = server.runs[f"tester/mood/{said['run_id']}"]
-        [row] = run.history
-        assert (row["_step"], row["val"]["f1"], row["val"]["h"]["_type"]) == (4, 0.5, "histogram")
-        assert [name for name in run.files if name.startswith("media/images/i")]
-        table = json.loads(run.files[row["predictions/preds"]["path"]])
-        assert (table["columns"], table["data"]) == (["text", "p"], [["a", 0.5], ["b", None]])
-        assert server.artifacts["tester/mood/preds"].versions[0].description == "two rows"
-        for collection in ("acme/wandb-registry-model/emotions", "tester/mood/mine"):
-            assert server.artifacts[collection].aliases["latest"].name == "preds:v0"
-        assert "production" in server.artifacts["acme/wandb-registry-model/emotions"].aliases
-    [line] = read_metrics(tmp_path / "artifacts/registry/runs" / said["run_id"] / "metrics.jsonl")
+def test_on_wandb_tables_media_descriptions_and_registry_collections_arrive(logged: Logged):
+    run, artifacts = logged.run, logged.server.artifacts
+    row = run.history[0]
+    assert (row["_step"], row["val"]["f1"], row["val"]["h"]["_type"]) == (4, 0.5, "histogram")
+    assert [name for name in run.files if name.startswith("media/images/i")]
+    (tables,) = (one["predictions/preds"] for one in run.history if "predictions/preds" in one)
+    table = json.loads(run.files[tables["path"]])
+    assert (table["columns"], table["data"]) == (["text", "p"], [["a", 0.5], ["b", None]])
+    assert logged.said["description"] == artifacts["tester/mood/preds"].versions[0].description == "two rows"
+    for collection in ("acme/wandb-registry-model/emotions", "tester/mood/mine"):
+        assert artifacts[collection].aliases["latest"].name == "preds:v0"
+    assert "production" in artifacts["acme/wandb-registry-model/emotions"].aliases
+    line = read_metrics(logged.root / "artifacts/registry/runs" / logged.said["run_id"] / "metrics.jsonl")[0]
     histogram = {"type": "wandb.Histogram", "on_wandb": True}
     assert (line["val"], line["h"]) == ({"f1": 0.5, "h": histogram}, histogram)
+
+
+def test_nothing_that_is_sent_names_host_user_folder_or_program(logged: Logged):
+    assert (logged.run.host, logged.run.program) == (None, None)
+    sent = logged.server.sent
+    assert len(sent) > 10
+    for name in (USER, str(logged.root), "<string>"):
+        assert not any(name.encode() in body for body in sent), name
+
+
+def test_what_wandb_does_not_have_is_an_error_or_comes_from_the_store_with_a_warning(
+    wandb_server: WandbServer, tmp_path: Path
+):
+    with ArtifactManager(LOCAL, root=tmp_path) as local:
+        local.save_model_artifact({"w": np.zeros(2)}, "old")
+    said = pipeline(
+        """
+        from goemo_cli.core.errors import NotFoundError
+        try:
+            manager.get_model_artifact("nothing")
+        except NotFoundError as error:
+            said["error"] = str(error)
+        said["old"] = manager.get_model_artifact("old").name
+        said["net"] = manager.save_model_artifact(
+            {}, "net", save=lambda m, f: (f / "x").write_text(""), collection="model/emotions"
+        ).where
+        """,
+        tmp_path,
+        wandb_server.environment(tmp_path),
+    )
+    assert "nothing" in said["error"]
+    assert (said["old"], said["net"], said["where_at_the_end"]) == ("v0", "wandb", "wandb")
+    store, registry = said["warned"]
+    assert "local store" in store
+    assert "not linked to model/emotions" in registry
+
+
+def test_digests_are_compared_by_the_algorithm_of_the_manifest(wandb_server: WandbServer, tmp_path: Path):
+    """What is right is kept, and bytes that are wrong in the SDK's cache are not used again."""
+    files = {"w.bin": b"weights" * 1000, "a/config.json": b"{}"}
+    wandb_server.add_artifact("tester/mood/net", files, algorithm="XXH128")
+    body = """
+    from goemo_cli.core.errors import CorruptArtifactError
+    out = root / "out"
+    fetch = lambda: manager.get_model_artifact("net", to=out)
+    fetch()
+    said["right"] = [(out / "w.bin").read_bytes() == b"weights" * 1000, (out / "a/config.json").read_text() == "{}"]
+    (out / "w.bin").write_bytes(b"damaged")
+    try:
+        fetch()
+    except CorruptArtifactError as error:
+        said["error"] = str(error)
+    said["kept"] = (out / "w.bin").read_text()
+    fetch()
+    said["repaired"] = (out / "w.bin").read_bytes() == b"weights" * 1000
+    """
+    wandb_server.faults.add(method="GET", path=r"w\.bin", change=True, times=2, after=1)
+    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
+    assert said["right"] == [True, True]
+    assert "does not have the declared XXH128 (net:v0)" in said["error"]
+    assert (said["kept"], said["repaired"], said["warned"]) == ("damaged", True, [])
+    assert sum("config.json" in path for path in wandb_server.fetched) == 1
 
 
 @pytest.mark.slow  # as one run, twice
@@ -612,17 +685,6 @@ def test_a_run_that_something_else_finishes_on_wandb_continues_here(
     assert record_of(tmp_path, said["run_id"])["state"] == "finished"
 
 
-def test_a_registry_that_wandb_refuses_costs_a_warning_alone(wandb_server: WandbServer, tmp_path: Path):
-    body = """
-    said["net"] = manager.save_model_artifact(
-        {}, "net", save=lambda m, f: (f / "x").write_text(""), collection="model/emotions"
-    ).where
-    """
-    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
-    assert (said["net"], said["where_at_the_end"]) == ("wandb", "wandb")
-    assert ["not linked to model/emotions" in one for one in said["warned"]] == [True]
-
-
 def test_a_continued_run_goes_on_after_the_last_step_on_wandb(wandb_server: WandbServer, tmp_path: Path):
     """Also on a machine that has no record of it; its name stays."""
     for machine in ("one", "two"):
@@ -646,26 +708,6 @@ def test_a_continued_run_goes_on_after_the_last_step_on_wandb(wandb_server: Wand
     assert ([row["_step"] for row in run.history], run.name) == ([7, 8], "mine")
 
 
-def test_nothing_that_is_sent_names_host_user_folder_or_program(wandb_server: WandbServer, tmp_path: Path):
-    wandb_server.keeps_bodies = True
-    body = """
-    (root / "w.bin").write_bytes(b"weights")
-    manager.log_model_artifact(root / "w.bin", "net")
-    manager.log_predictions([{"text": "a", "pred_labels": "joy"}], "preds")
-    """
-    user = "user-of-this-test"
-    names = dict.fromkeys(("USER", "LOGNAME", "USERNAME"), user)
-    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path / "sdk") | names)
-    assert (said["warned"], said["where"]) == ([], "wandb")
-    run = wandb_server.runs[f"tester/mood/{said['run_id']}"]
-    assert (run.host, run.program) == (None, None)
-    assert [
-        name
-        for name in (user, str(tmp_path), "<string>")
-        if any(name.encode() in one for one in wandb_server.sent)
-    ] == []
-
-
 def test_a_server_that_dies_loses_nothing(wandb_server: WandbServer, tmp_path: Path):
     """Everything after the warning is in the local store, and the run ends well and soon."""
     wandb_server.faults.add(operation="CreateArtifact", after=1, status=403)
@@ -687,60 +729,6 @@ def test_a_server_that_dies_loses_nothing(wandb_server: WandbServer, tmp_path: P
     assert [Path(os.fsdecode(path)).parent.exists() for path in staged] == [False]
 
 
-def test_wrong_bytes_are_refused_once_and_repaired_where_the_server_recovers(
-    wandb_server: WandbServer, tmp_path: Path
-):
-    """The SDK keeps wrong bytes in its cache and hands them out again; a second download must repair them."""
-    body = """
-    from goemo_cli.core.errors import CorruptArtifactError
-    (root / "w.bin").write_bytes(b"weights" * 1000)
-    manager.log_model_artifact(root / "w.bin", "net")
-    import shutil, os
-    shutil.rmtree(os.environ["WANDB_CACHE_DIR"] + "/artifacts/obj", ignore_errors=True)
-    try:
-        manager.get_model_artifact("net", to=root / "out")
-    except CorruptArtifactError as error:
-        said["error"] = str(error)
-    said["left"] = [path.name for path in (root / "out").rglob("*")]
-    folder = manager.get_model_artifact("net", to=root / "out")
-    said["right"] = (folder / "w.bin").read_bytes() == b"weights" * 1000
-    """
-    wandb_server.faults.add(method="GET", path=r"w\.bin", change=True, times=2)
-    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
-    assert "does not have the declared MD5 (net:v0)" in said["error"]
-    assert (said["left"], said["right"]) == ([], True)
-
-
-@pytest.mark.parametrize("algorithm", [pytest.param("MD5", marks=pytest.mark.slow), "XXH128"])
-def test_digests_are_compared_by_the_algorithm_of_the_manifest(
-    wandb_server: WandbServer, tmp_path: Path, algorithm: str
-):
-    files = {"w.bin": b"weights" * 1000, "a/config.json": b"{}"}
-    wandb_server.add_artifact("tester/mood/net", files, algorithm=algorithm)
-    body = """
-    from goemo_cli.core.errors import CorruptArtifactError
-    out = root / "out"
-    fetch = lambda: manager.get_model_artifact("net", to=out)
-    fetch()
-    said["right"] = [(out / "w.bin").read_bytes() == b"weights" * 1000, (out / "a/config.json").read_text() == "{}"]
-    (out / "w.bin").write_bytes(b"damaged")
-    try:
-        fetch()
-    except CorruptArtifactError as error:
-        said["error"] = str(error)
-    said["kept"] = (out / "w.bin").read_text()
-    fetch()
-    said["repaired"] = (out / "w.bin").read_bytes() == b"weights" * 1000
-    """
-    wandb_server.faults.add(method="GET", path=r"w\.bin", change=True, times=2, after=1)
-    said = pipeline(body, tmp_path, wandb_server.environment(tmp_path))
-    assert said["right"] == [True, True]
-    assert f"does not have the declared {algorithm} (net:v0)" in said["error"]
-    assert (said["kept"], said["repaired"], said["warned"]) == ("damaged", True, [])
-    asked = [path for path in wandb_server.fetched if "config.json" in path]
-    assert len(asked) == 1  # what is right is not fetched again
-
-
 @pytest.mark.slow
 def test_a_silent_server_is_not_waited_for_without_end(wandb_server: WandbServer, tmp_path: Path):
     wandb_server.faults.add(operation="ArtifactMembershipByName", silence=True)
@@ -748,7 +736,7 @@ def test_a_silent_server_is_not_waited_for_without_end(wandb_server: WandbServer
         """
         from goemo_cli.core.errors import RemoteError
         from goemo_cli.tracking.wandb import artifacts as wandb_artifacts
-        wandb_artifacts._ANSWER_SECONDS = 1
+        wandb_artifacts.ANSWER_SECONDS = 1
         try:
             manager.get_model_artifact("net")
         except RemoteError as error:
@@ -758,20 +746,6 @@ def test_a_silent_server_is_not_waited_for_without_end(wandb_server: WandbServer
         wandb_server.environment(tmp_path),
     )
     assert "net" in said["error"]
-
-
-@pytest.mark.slow  # as without a key
-def test_a_bad_key_is_one_warning_and_the_local_store(wandb_server: WandbServer, tmp_path: Path):
-    said = pipeline(
-        """
-        said["net"] = manager.save_model_artifact({}, "net", save=lambda m, f: (f / "x").write_text("")).reference
-        """,
-        tmp_path,
-        wandb_server.environment(tmp_path) | {"WANDB_API_KEY": "f" * 40},
-    )
-    assert (said["where"], said["net"], len(said["warned"])) == ("local", "net:v0", 1)
-    assert "f" * 40 not in said["warned"][0]
-    assert wandb_server.runs == {}
 
 
 def test_a_server_that_is_not_there_is_one_warning_and_the_local_store(
@@ -811,28 +785,6 @@ def test_offline_artifacts_are_in_the_store_now_and_in_wandbs_files_for_later(tm
     [offline] = (tmp_path / "output/wandb/wandb").glob("offline-run-*/*.wandb")
     assert said["run_id"] in offline.name
     assert b"net" in offline.read_bytes()
-
-
-def test_an_unknown_artifact_is_not_found_and_the_store_steps_in_where_it_has_it(
-    wandb_server: WandbServer, tmp_path: Path
-):
-    with ArtifactManager(LOCAL, root=tmp_path) as local:
-        local.save_model_artifact({"w": np.zeros(2)}, "old")
-    said = pipeline(
-        """
-        from goemo_cli.core.errors import NotFoundError
-        try:
-            manager.get_model_artifact("nothing")
-        except NotFoundError as error:
-            said["error"] = str(error)
-        said["old"] = manager.get_model_artifact("old").name
-        """,
-        tmp_path,
-        wandb_server.environment(tmp_path),
-    )
-    assert "nothing" in said["error"]
-    assert said["old"] == "v0"
-    assert ["local store" in one for one in said["warned"]] == [True]
 
 
 def test_the_example_runs_as_it_stands(tmp_path: Path):

@@ -5,27 +5,18 @@ import http.client
 import importlib
 import json
 import os
-import signal
-import socket
 import subprocess
 import sys
 import textwrap
-import urllib.request
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.waiting import GUARD_SECONDS, wait_for
-from tests.wandb_server import KEY, QUICK, WandbServer
-from tests.wandb_server.files import SIGNATURE
-from tests.wandb_server.filestream import take
-from tests.wandb_server.filters import matches, ordered
-from tests.wandb_server.graphql import Answering, GraphQLError, parse
-from tests.wandb_server.queries import like
-from tests.wandb_server.store import HISTORY, Run, md5
-
-HELLO = b"hello world " * 100
+from tests.wandb_server import QUICK, WandbServer
+from tests.wandb_server.graphql import parse
+from tests.wandb_server.store import md5
 
 
 @pytest.fixture
@@ -65,14 +56,6 @@ def get(
 
 def _basic(key: str) -> str:
     return base64.b64encode(f"api:{key}".encode()).decode()
-
-
-def ask(server: WandbServer, query: str, **variables: Any) -> Any:
-    """The `data` of a GraphQL request."""
-    body = json.dumps({"query": query, "variables": variables}).encode()
-    status, answer = get(server, "/graphql", method="POST", body=body)
-    assert status == 200, answer
-    return json.loads(answer)["data"]
 
 
 # --- the SDK, end to end ---
@@ -298,64 +281,6 @@ def test_a_wrong_key_is_refused(wandb_server: WandbServer, sdk: Any) -> None:
     assert wandb_server.runs == {}
 
 
-DOWNLOAD = """
-import os
-said = {}
-run, artifact = wandb.Api().run("p/r"), wandb.Api().artifact("p/a:latest")
-for file in run.files():
-    try:
-        file.download(root="run", replace=True).close()
-        said[file.name] = open("run/" + file.name, "rb").read().decode("latin1")
-    except Exception as error:
-        said[file.name] = type(error).__name__
-try:
-    artifact.download(root="artifact")
-    artifact.verify("artifact")
-    said["artifact"] = "verified"
-except Exception as error:
-    said["artifact"] = type(error).__name__
-answer(said)
-"""
-
-
-@pytest.mark.slow  # goemo's own tests meet the same
-def test_the_sdk_meets_the_faults(wandb_server: WandbServer, sdk: Any) -> None:
-    names = ["changed", "short", "page", "cut", "gone", "limited", "good"]
-    wandb_server.add_run("tester/p/r", files=dict.fromkeys(names, HELLO))
-    wandb_server.add_artifact("tester/p/a", {"weights": HELLO, "good": b"good"})
-    faults = wandb_server.faults
-    faults.add(path="^/files/.*/changed$", change=True)
-    faults.add(path="^/files/.*/short$", short=0.5)
-    faults.add(path="^/files/.*/page$", html=True)
-    faults.add(path="^/files/.*/cut$", truncate=0.5)
-    faults.add(path="^/files/.*/gone$", status=404)
-    limited = faults.add(path="^/files/.*/limited$", status=429, retry_after=0, times=1)
-    faults.add(path="^/storage/artifacts/.*/weights$", change=True)
-    answer = sdk(DOWNLOAD)
-    assert answer["changed"] != HELLO.decode()
-    assert len(answer["changed"]) == len(HELLO)
-    assert answer["short"] == HELLO[:600].decode()
-    assert "sign in" in answer["page"]
-    assert (answer["cut"], answer["gone"], answer["artifact"]) == ("CommError", "CommError", "ValueError")
-    assert answer["limited"] == answer["good"] == HELLO.decode()
-    assert limited.hits == 1
-
-
-@pytest.mark.slow  # goemo's own tests meet the same
-def test_hostile_names_reach_the_sdk(wandb_server: WandbServer, sdk: Any, tmp_path: Path) -> None:
-    names = ["../../x", str(tmp_path / "evil"), "a/../../y", "..\\z", ".", "", "n" * 5000, "ok/f.txt"]
-    wandb_server.add_run("tester/p/r", files=dict.fromkeys(names, b"h"))
-    wandb_server.add_artifact("tester/p/a", {"../../x": b"h"})
-    answer = sdk(DOWNLOAD)
-    assert answer.pop("ok/f.txt") == "h"
-    assert answer.pop("artifact") == "ValueError"
-    assert set(answer) == set(names) - {"ok/f.txt"}
-    assert not (tmp_path / "evil").exists()
-    for name in names:  # they are refused by the SDK, not by this server
-        run = wandb_server.queries.run_file(wandb_server.runs["tester/p/r"], name)
-        assert get(wandb_server, run["url"].removeprefix(wandb_server.url)) == (200, b"h")
-
-
 @pytest.mark.slow  # goemo's own tests meet the same
 def test_a_run_survives_a_stop_of_the_server(wandb_server: WandbServer, tmp_path: Path) -> None:
     program = """
@@ -393,241 +318,9 @@ with wandb.init(project="p", id="mid") as run:
 # --- without the SDK ---
 
 
-def test_faults_do_what_they_say(wandb_server: WandbServer) -> None:
-    run = wandb_server.add_run("tester/p/r", files={"f": HELLO})
-    path, faults = "/files/tester/p/r/f", wandb_server.faults
-    assert get(wandb_server, path) == (200, HELLO)
-
-    twice = faults.add(path="f$", status=503, times=2, after=1, message="busy")
-    assert [get(wandb_server, path)[0] for _ in range(5)] == [200, 503, 503, 200, 200]
-    assert (twice.seen, twice.hits) == (5, 2)
-    faults.remove(twice)
-
-    changed = faults.add(method="GET", change=True)
-    status, body = get(wandb_server, path)
-    assert (status, len(body)) == (200, len(HELLO))
-    assert body != HELLO
-    faults.remove(changed)
-
-    for fault, length in (
-        ({"short": 0.25}, 300),
-        ({"longer": 7}, 1207),
-        ({"rewrite": lambda body: b"abc"}, 3),
-    ):
-        added = faults.add(path="f$", **fault)
-        assert len(get(wandb_server, path)[1]) == length
-        faults.remove(added)
-
-    cut = faults.add(path="f$", truncate=0.5)
-    with pytest.raises(http.client.IncompleteRead) as error:
-        get(wandb_server, path)
-    assert (len(error.value.partial), error.value.expected) == (600, 600)
-    faults.remove(cut)
-
-    dropped = faults.add(path="f$", drop=True)
-    with pytest.raises(http.client.RemoteDisconnected):
-        get(wandb_server, path)
-    faults.remove(dropped)
-
-    late = faults.add(method="PUT", status=500, late=True, times=1)
-    stored = f"/storage/runs/tester/p/r/new?{SIGNATURE}"
-    assert get(wandb_server, stored, method="PUT", body=b"late")[0] == 500
-    assert (run.files["new"], late.hits) == (b"late", 1)
-
-    other = faults.add(operation="Viewer", status=500)
-    assert ask(wandb_server, "query Other { viewer { entity } }") == {"viewer": {"entity": "tester"}}
-    assert other.hits == 0
-    faults.clear()
-    assert get(wandb_server, path) == (200, HELLO)
-
-
-@pytest.mark.parametrize("end", ["removed", "stopped"])
-def test_a_silence_lasts_until_it_is_ended(wandb_server: WandbServer, end: str) -> None:
-    wandb_server.add_run("tester/p/r", files={"f": HELLO})
-    silence = wandb_server.faults.add(path="f$", silence=True)
-    connection = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=0.2)
-    connection.request("GET", "/files/tester/p/r/f")
-    with pytest.raises(TimeoutError):
-        connection.getresponse()
-    connection.close()
-
-    connection = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=GUARD_SECONDS)
-    connection.request("GET", "/files/tester/p/r/f")
-    wait_for(lambda: silence.hits == 2)
-    if end == "removed":
-        wandb_server.faults.remove(silence)
-    else:
-        wandb_server.stop()
-    with pytest.raises(ConnectionError):
-        connection.getresponse()
-    connection.close()
-
-
-def test_keys_and_signatures_are_asked_for(wandb_server: WandbServer) -> None:
-    wandb_server.add_run("tester/p/r", files={"f": HELLO})
-    for path, status in (
-        ("/files/tester/p/r/f", 401),
-        ("/graphql", 401),
-        ("/storage/runs/tester/p/r/f", 403),
-        (f"/storage/runs/tester/p/r/f?{SIGNATURE}", 200),
-    ):
-        connection = http.client.HTTPConnection("127.0.0.1", wandb_server.port, timeout=GUARD_SECONDS)
-        connection.request("GET", path, headers={"Authorization": "Basic " + _basic("x" * 40)})
-        assert connection.getresponse().status == status, path
-        connection.close()
-
-
-def test_files_are_listed_by_name_and_pattern_and_may_be_lied_about(wandb_server: WandbServer) -> None:
-    run = wandb_server.add_run("team/p/r", files={"a.csv": b"1", "b/a.csv": b"22", "c.txt": b"333"})
-    run.declared["c.txt"] = {"sizeBytes": 1, "md5": "bGllcw=="}
-    query = """query Q($names: [String], $like: String) { project(name: "p", entityName: "team") { run(name: "r") {
-        fileCount files(names: $names, pattern: $like) { edges { node { name sizeBytes md5 } } } } } }"""
-
-    def listed(**asked: Any) -> list[tuple[str, int, str]]:
-        run = ask(wandb_server, query, **asked)["project"]["run"]
-        assert run["fileCount"] == 3
-        return [tuple(edge["node"].values()) for edge in run["files"]["edges"]]
-
-    everything = [("a.csv", 1, md5(b"1")), ("b/a.csv", 2, md5(b"22")), ("c.txt", 1, "bGllcw==")]
-    assert listed() == everything
-    assert listed(names=["c.txt", "no"]) == everything[2:]
-    assert listed(like="%a.csv") == everything[:2]
-
-
-def test_uploads_are_verified(wandb_server: WandbServer) -> None:
-    wandb_server.store.run("tester", "p", "r")
-    run = {"entityName": "tester", "projectName": "p", "runName": "r"}
-    create = "mutation M($input: I!) { createArtifact(input: $input) { artifact { id state } } }"
-    artifact = {"artifactTypeName": "model", "artifactCollectionName": "m", "digest": "0" * 32}
-    made = ask(wandb_server, create, input={**run, **artifact})["createArtifact"]["artifact"]
-    assert made["state"] == "PENDING"
-
-    announce = """mutation M($input: I!) {
-        createArtifactFiles(input: $input) { files { edges { node { uploadUrl } } } }
-    }"""
-    wanted = {"artifactID": made["id"], "name": "f", "md5": md5(b"right")}
-    answer = ask(wandb_server, announce, input={"artifactFiles": [wanted]})
-    url = answer["createArtifactFiles"]["files"]["edges"][0]["node"]["uploadUrl"].removeprefix(
-        wandb_server.url
-    )
-    assert get(wandb_server, url, method="PUT", body=b"wrong")[0] == 400
-    assert get(wandb_server, url.replace("/f?", "/g?"), method="PUT", body=b"right")[0] == 404
-    commit = "mutation M($id: ID!) { commitArtifact(input: {artifactID: $id}) { artifact { id } } }"
-    assert ask(wandb_server, commit, id=made["id"]) is None  # nothing arrived
-    [version] = wandb_server.store.artifacts.values()
-    version.manifest = {"contents": {"f": {"digest": md5(b"right"), "size": 5}}}
-    assert ask(wandb_server, commit, id=made["id"]) is None  # a file is missing
-    assert get(wandb_server, url, method="PUT", body=b"right")[0] == 200
-    assert ask(wandb_server, commit, id=made["id"]) is None  # the digest was made up
-    assert wandb_server.artifacts == {}
-    version.digest = version.computed_digest
-    assert ask(wandb_server, commit, id=made["id"])["commitArtifact"]["artifact"]["id"] == made["id"]
-    assert wandb_server.artifacts["tester/p/m"].aliases == {"latest": version}
-
-
-def test_half_an_upload_is_none(wandb_server: WandbServer) -> None:
-    run = wandb_server.add_run("tester/p/r")
-    head = f"PUT /storage/runs/tester/p/r/f?{SIGNATURE} HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n"
-    with socket.create_connection(("127.0.0.1", wandb_server.port), timeout=GUARD_SECONDS) as connection:
-        connection.sendall(head.encode() + b"half")
-        connection.shutdown(socket.SHUT_WR)
-        assert connection.recv(1) == b""
-    assert run.files == {}
-
-
-def test_the_file_stream_heeds_offsets() -> None:
-    run = Run("e", "p", "r", 1)
-
-    def rows(offset: int, *steps: int) -> None:
-        lines = [json.dumps({"_step": step, "x": 10 * step + offset}) for step in steps]
-        take(run, {"files": {HISTORY: {"offset": offset, "content": lines}}})
-
-    rows(0, 0, 1)
-    rows(0, 0, 1)
-    rows(2, 2)
-    assert [row["x"] for row in run.history] == [0, 10, 22]
-    rows(3, 1, 2)  # a sync that sends rows again, after those that are there
-    assert [(row["_step"], row["x"]) for row in run.history] == [(0, 0), (1, 13), (2, 23)]
-    assert len(run.lines[HISTORY]) == 5
-    take(run, {"complete": True, "exitcode": 143})
-    assert (run.state, run.exit_code) == ("failed", 143)
-
-
-def test_graphql_is_cut_to_what_is_asked() -> None:
-    text = """#graphql
-    query Q($n: [Int!]! = [1, 2], $yes: Boolean!, $none: String) {
-      a: thing(n: $n, o: {k: "v \\"x\\"", e: ENUM, f: -1.5}) { ...F, ... on Other { no } ... on Thing { on } }
-      gone @include(if: $yes) { x }
-      gone2: gone @skip(if: true) { x }
-      list { id }
-      unknown
-    }
-    fragment F on Thing { __typename id @include(if: $yes) }
-    """
-    asked: list[dict[str, Any]] = []
-    missing: list[str] = []
-
-    def thing(arguments: dict[str, Any]) -> dict[str, Any]:
-        asked.append(arguments)
-        return {"__typename": "Thing", "id": 7, "on": True, "no": "not asked for"}
-
-    root = {"thing": thing, "gone": None, "list": [{"id": 1, "x": 2}, {"id": 3}]}
-    answer = Answering(parse(text), {"yes": True}, missing.append).answer(root)
-    assert answer == {
-        "a": {"__typename": "Thing", "id": 7, "on": True},
-        "gone": None,
-        "list": [{"id": 1}, {"id": 3}],
-        "unknown": None,
-    }
-    assert asked == [{"n": [1, 2], "o": {"k": 'v "x"', "e": "ENUM", "f": -1.5}}]
-    assert missing == ["Query.unknown"]
-    with pytest.raises(GraphQLError, match="Syntax error"):
-        parse("query { a(")
-
-
 def test_every_document_of_the_sdk_can_be_parsed() -> None:
     """Those of the installed package; the ones of wandb-core are asked for by the tests above."""
     generated = importlib.import_module("wandb.sdk.artifacts._generated.operations")
     documents = [getattr(generated, name) for name in generated.__all__]
     assert len(documents) > 40
     assert all(parse(text).selections for text in documents)
-
-
-def test_filters_and_orders() -> None:
-    runs = [Run("e", "p", f"r{n}", n, summary={"auc": value}) for n, value in enumerate([0.5, None, 0.7])]
-    runs[0].raw_config = {"model": {"value": {"name": "tiny"}}}
-    assert [run.id for run in ordered(runs, "-summary_metrics.auc")] == ["r2", "r0", "r1"]
-    assert matches(runs[0], {"$and": [{"config.model.value.name": "tiny"}, {"name": {"$in": ["r0", "r9"]}}]})
-    assert matches(runs[1], {"$or": [{"state": "finished"}, {"summary_metrics.auc": {"$exists": False}}]})
-    assert not matches(runs[2], {"summary_metrics.auc": {"$gte": 0.5, "$lt": 0.7}})
-    with pytest.raises(GraphQLError, match="unknown operator"):
-        matches(runs[0], {"state": {"$near": 1}})
-    assert [name for name in ("a.json", "b.txt", "dir/a.json") if like(name, "%.json")] == [
-        "a.json",
-        "dir/a.json",
-    ]
-
-
-def test_it_serves_by_itself(tmp_path: Path) -> None:
-    with subprocess.Popen(
-        [sys.executable, "-m", "tests.wandb_server"],
-        cwd=Path(__file__).parents[2],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout
-        url = process.stdout.readline().strip().removeprefix("export WANDB_BASE_URL=")
-        key = process.stdout.readline().strip().removeprefix("export WANDB_API_KEY=")
-        assert key == KEY
-        request = urllib.request.Request(
-            f"{url}/graphql",
-            data=b'{"query": "query Viewer { viewer { entity } nothing }"}',
-            headers={"Authorization": "Basic " + _basic(key)},
-        )
-        with urllib.request.urlopen(request, timeout=GUARD_SECONDS) as answer:
-            assert json.load(answer)["data"] == {"viewer": {"entity": "tester"}, "nothing": None}
-        process.send_signal(signal.SIGINT)
-        assert process.wait(GUARD_SECONDS) == 0
-        assert process.stderr
-        assert process.stderr.read() == "not answered: Viewer: Query.nothing\n"

@@ -28,7 +28,7 @@ ALPHA = 0.05
 """A p-value below it, corrected for the number of tests, is not explained by chance."""
 MAX_DRAWS = 2 * 10**8
 """Rows drawn in total: above 20,000 rows intervals are narrow, and fewer resamples suffice."""
-_BLOCK_CELLS = 1_500_000
+BLOCK_CELLS = 1_500_000
 """Row weights held at once."""
 
 
@@ -56,7 +56,7 @@ def resampled(n_examples: int, resamples: int = RESAMPLES, seed: int = SEED) -> 
     rng = np.random.default_rng(seed)
     left = min(resamples, max(200, MAX_DRAWS // max(n_examples, 1)))
     while left > 0:
-        draws = min(left, max(1, _BLOCK_CELLS // max(n_examples, 1)))
+        draws = min(left, max(1, BLOCK_CELLS // max(n_examples, 1)))
         yield row_weights(rng, draws, n_examples)
         left -= draws
 

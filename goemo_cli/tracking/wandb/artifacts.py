@@ -39,7 +39,7 @@ from goemo_cli.tracking.wandb.sdk import (
 _OWN = "goemo"
 """Key of the metadata that goemo adds: SHA-256 of every file, and parents."""
 _INIT_SECONDS = 30
-_ANSWER_SECONDS = 30
+ANSWER_SECONDS = 30
 """For one question to the server."""
 _SLOWEST = 250_000
 """Bytes per second below which an upload counts as dead."""
@@ -134,7 +134,7 @@ class WandbArtifacts:
             lambda: self._run.link_artifact(artifact, target, aliases=wanted),
             linked,
             may_be_missing=False,
-            seconds=_ANSWER_SECONDS,
+            seconds=ANSWER_SECONDS,
         )
         return linked
 
@@ -180,7 +180,7 @@ class WandbArtifacts:
             logged = self._run.log_artifact(artifact, aliases=list(dict.fromkeys(wanted)))
             if not self.is_online:
                 return None
-            logged.wait(timeout=_ANSWER_SECONDS + sum(file.size for file in stored.values()) // _SLOWEST)
+            logged.wait(timeout=ANSWER_SECONDS + sum(file.size for file in stored.values()) // _SLOWEST)
         return self._version(logged)
 
     def get(self, reference: str) -> Version:
@@ -208,7 +208,7 @@ class WandbArtifacts:
         name, version = parse_reference(reference)
         try:
             used = asked(
-                lambda: self._run.use_artifact(f"{name}:{version}"), reference, seconds=_ANSWER_SECONDS
+                lambda: self._run.use_artifact(f"{name}:{version}"), reference, seconds=ANSWER_SECONDS
             )
         except NotFoundError:
             return reference
@@ -271,12 +271,12 @@ class WandbArtifacts:
 
     @cached_property
     def _source(self) -> WandbClient:
-        return WandbClient(timeout=_ANSWER_SECONDS, base_url=self._base_url)
+        return WandbClient(timeout=ANSWER_SECONDS, base_url=self._base_url)
 
     def _artifact(self, reference: str) -> Any:
         name, version = parse_reference(reference)
         path = f"{self._run.entity}/{self._run.project}/{name}:{version}"
-        return asked(lambda: self._source.api.artifact(path), reference, seconds=_ANSWER_SECONDS)
+        return asked(lambda: self._source.api.artifact(path), reference, seconds=ANSWER_SECONDS)
 
     def _version(self, artifact: Any) -> Version:
         """An artifact of W&B as the local store would describe it; SHA-256 is empty if it was logged without.
