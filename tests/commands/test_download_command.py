@@ -13,9 +13,7 @@ from goemo_cli.core.layout import Layout
 from tests.services.test_downloads import (
     RUN,
     WHERE,
-    Goemo,
     environment,
-    file_requests,
     names_of,
     trained,
     tree,
@@ -105,43 +103,10 @@ def test_what_was_logged_by_hand_comes_down_as_it_was(server: WandbServer, origi
     assert models.items() <= tree(Layout(tmp_path / "one")).items()
 
 
-@pytest.mark.slow  # test_wandb_tracker does the same with a run that is there
-def test_a_trained_run_comes_down_byte_for_byte(server: WandbServer, tmp_path: Path):
-    """`goemo train --wandb`, then `goemo download` on an empty root."""
-    origin, here = Layout(tmp_path / "origin"), Layout(tmp_path / "here")
-    trained_here = subprocess.run(
-        [
-            sys.executable, "-m", "goemo_cli", "train", "--model", "tfidf", "--data", "sample", "--wandb",
-            "--root", str(origin.root),
-        ],
-        env=environment(server, tmp_path / "sdk") | {"GOEMO_OFFLINE": "1", "HF_HUB_OFFLINE": "1"},
-        capture_output=True,
-        text=True,
-        timeout=GUARD_SECONDS,
-        check=False,
-    )  # fmt: skip
-    assert trained_here.returncode == 0, trained_here.stderr
-    (path,) = server.runs
-    goemo = Goemo(environment(server, tmp_path / "sdk2"))
-    assert goemo("download", "--run-id", path, "--root", here.root).code == 0
-    whole = {name: data for name, data in tree(origin).items() if name.startswith("artifacts/")}
-    assert len(whole) > 10
-    assert tree(here) == whole
-    server.requests.clear()
-    assert goemo("download", "--run-id", path, "--root", here.root).code == 0
-    assert file_requests(server) == []
-    for root in (origin.root, here.root):
-        assert goemo("validate", "--wandb", "@latest", "--root", root).code == 0
-    assert goemo("validate", "--root", here.root).code == 0
-    goemo.end()
-
-
 KEYS = [
     pytest.param({"WANDB_API_KEY": "f" * 40}, 6, "refuses the API key", id="a bad key"),
-    pytest.param({"WANDB_API_KEY": "short"}, 6, "40+ characters", id="half a key", marks=pytest.mark.slow),
     pytest.param({"WANDB_API_KEY": ""}, 6, "no W&B API key was found", id="no key"),
     pytest.param({"status": "404"}, 7, "W&B failed for your account", id="404 to all"),
-    pytest.param({"status": "400"}, 6, "invalid credentials", id="invalid credentials"),
     pytest.param({"GOEMO_OFFLINE": "1"}, 7, "the network is switched off", id="no network wanted"),
 ]
 
@@ -152,7 +117,7 @@ def test_keys_and_networks(
 ):
     clean = environment(server, tmp_path) | variables
     if status := variables.get("status"):
-        server.faults.add(status=int(status), message="invalid credentials" if status == "400" else "no page")
+        server.faults.add(status=int(status), message="no page")
     done = run(GOEMO, "download", "--run-id", WHERE, "--root", tmp_path / "here", variables=clean)
     assert done.returncode == code, done.stderr
     assert words in done.stderr
@@ -161,25 +126,14 @@ def test_keys_and_networks(
     assert not (tmp_path / "here").exists()
 
 
-@pytest.mark.parametrize(
-    ("version", "words"),
-    [
-        ("0.31.0", "failed with TypeError: no descriptors: pip install 'goemo[wandb]'"),
-        ("0.28.1", "wandb 0.29 or newer (here is 0.28.1)"),
-    ],
-    ids=["broken", "too old"],
-)
-def test_a_package_that_cannot_be_used(server: WandbServer, tmp_path: Path, version: str, words: str):
-    """Stands in for an environment with a broken wandb, or with an old one; no server is asked."""
+def test_a_package_that_cannot_be_used(server: WandbServer, tmp_path: Path):
+    """Simulates an environment with a broken wandb; no server is asked."""
     (tmp_path / "wandb.py").write_text("raise TypeError('no descriptors')", encoding="utf-8")
-    installed = tmp_path / f"wandb-{version}.dist-info"
-    installed.mkdir()
-    (installed / "METADATA").write_text(f"Name: wandb\nVersion: {version}\n", encoding="utf-8")
     clean = environment(server, tmp_path)
     clean["PYTHONPATH"] = os.pathsep.join([str(tmp_path), clean["PYTHONPATH"]])
     done = run(GOEMO, "download", "--run-id", WHERE, "--root", tmp_path / "here", variables=clean)
     assert done.returncode == 4, done.stderr
-    assert words in done.stderr
+    assert "failed with TypeError: no descriptors: pip install 'goemo[wandb]'" in done.stderr
     assert not (tmp_path / "here").exists()
     assert server.requests == []
 

@@ -50,25 +50,14 @@ def test_a_run_is_synced_and_then_there_as_before(server: WandbServer, layout: L
     }
 
 
-MESSAGES = {"400": "invalid credentials", "404": "injected fault"}
-
-
 @pytest.mark.parametrize(
     ("environment", "run", "code", "said"),
     [
         ({}, "tiny-20250101-000000", 4, "no run 'tiny-20250101-000000'"),
         ({"WANDB_API_KEY": "f" * 40}, str(RUN), 6, "wandb login"),
-        pytest.param(
-            {"WANDB_BASE_URL": "http://127.0.0.1:9"},
-            str(RUN),
-            7,
-            "W&B does not answer at http://127.0.0.1:9",
-            marks=pytest.mark.slow,
-        ),
         ({"status": "404"}, str(RUN), 7, "injected fault"),
-        ({"status": "400"}, str(RUN), 6, "wandb login"),
     ],
-    ids=["unknown run", "bad key", "no server", "404 to all", "invalid credentials"],
+    ids=["unknown run", "bad key", "404 to all"],
 )
 def test_what_goes_wrong_has_its_exit_code(
     server: WandbServer, layout: Layout, monkeypatch: pytest.MonkeyPatch,
@@ -78,7 +67,7 @@ def test_what_goes_wrong_has_its_exit_code(
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
     if status := environment.get("status"):
-        server.faults.add(status=int(status), message=MESSAGES[status])
+        server.faults.add(status=int(status), message="injected fault")
     done = CliRunner().invoke(app, ["sync", run, "--root", str(layout.root)])
     assert done.exit_code == code, done.output
     assert said in done.stderr

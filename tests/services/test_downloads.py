@@ -302,41 +302,18 @@ def test_kinds_that_are_asked_for_must_be_there(
     assert goemo("download", "--run-id", WHERE, "--root", here.root).code == 4
 
 
-def test_a_server_that_stumbles_three_times_is_waited_for(
-    goemo: Goemo, server: WandbServer, origin: Layout, here: Layout
-):
-    upload(server, origin)
-    stumbles = server.faults.add(method="GET", path="model.safetensors", status=500, times=3)
-    busy = server.faults.add(method="GET", path="thresholds.json", status=429, retry_after=1, times=1)
-    cut = server.faults.add(method="GET", path=METRICS, truncate=0.5, times=1)
-    dropped = server.faults.add(method="GET", path="README|train_config", drop=True, times=1)
-    done = goemo("download", "--run-id", WHERE, "--root", here.root)
-    assert done.code == 0, done
-    assert [fault.hits for fault in (stumbles, busy, cut, dropped)] == [3, 1, 1, 1]
-    assert tree(here) == tree(origin)
-
-
-SPOILT = [
-    pytest.param({"change": True}, "does not have the declared MD5", id="other bytes of the same length"),
-    pytest.param({"short": 0.5}, "instead of the declared", id="too short"),
-    pytest.param({"longer": 9}, "instead of the declared", id="too long"),
-    pytest.param({"html": True}, "bytes of text/html", id="a sign-in page"),
-]
-
-
-@pytest.mark.parametrize(("fault", "words"), SPOILT)
 def test_a_spoilt_body_is_corrupt_and_leaves_the_older_download_alone(
-    goemo: Goemo, server: WandbServer, origin: Layout, here: Layout, fault: dict[str, Any], words: str
+    goemo: Goemo, server: WandbServer, origin: Layout, here: Layout
 ):
     run = upload(server, origin)
     goemo("download", "--run-id", WHERE, "--root", here.root)
     before = tree(here)
     name = next(name for name in run.files if name.startswith("predictions/test"))
     run.files[name] += b"one more\n"
-    spoil = server.faults.add(method="GET", path="test_predictions", **fault)
+    spoil = server.faults.add(method="GET", path="test_predictions", html=True)
     done = goemo("download", "--run-id", WHERE, "--root", here.root, "--what", "predictions")
     assert done.code == 5, done
-    assert words in done.err
+    assert "bytes of text/html" in done.err
     assert "predictions/test_predictions" in done.err
     assert {path: data for path, data in tree(here).items() if PARTIAL_PREFIX not in path} == before
     server.faults.remove(spoil)
@@ -345,20 +322,7 @@ def test_a_spoilt_body_is_corrupt_and_leaves_the_older_download_alone(
     assert not list(here.artifacts.glob(f"{PARTIAL_PREFIX}*"))
 
 
-HOSTILE = [
-    "checkpoint/../../../evil.txt",
-    "/etc/evil",
-    "checkpoint/" + RUN + "/..\\evil",
-    "checkpoint/" + RUN + "//evil",
-    "predictions/./evil.csv",
-    "C:/evil",
-    "checkpoint/" + RUN + "/METRICS.json",
-    "checkpoint/" + RUN + "/metrics.json/inside",
-    "stats/new\nline.csv",
-]
-
-
-@pytest.mark.parametrize("name", HOSTILE)
+@pytest.mark.parametrize("name", ["checkpoint/../../../evil.txt", f"checkpoint/{RUN}/METRICS.json"])
 def test_hostile_names_refuse_the_whole_run(
     goemo: Goemo, server: WandbServer, origin: Layout, here: Layout, name: str
 ):
@@ -491,12 +455,9 @@ def add_artifacts(server: WandbServer, layout: Layout, run: Run, algorithm: str 
         )
 
 
-@pytest.mark.parametrize("algorithm", [pytest.param("MD5", marks=pytest.mark.slow), "XXH128"])
-def test_artifacts_stand_in_for_files(
-    goemo: Goemo, server: WandbServer, origin: Layout, here: Layout, algorithm: str
-):
+def test_artifacts_stand_in_for_files(goemo: Goemo, server: WandbServer, origin: Layout, here: Layout):
     run = server.add_run(WHERE, files={"output.log": b""}, state="finished")
-    add_artifacts(server, origin, run, algorithm)
+    add_artifacts(server, origin, run, "XXH128")
     done = goemo("download", "--run-id", WHERE, "--root", here.root)
     assert done.code == 0, done
     home = next(here.checkpoints())

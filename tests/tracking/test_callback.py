@@ -2,7 +2,6 @@ import json
 import os
 import subprocess
 import sys
-import textwrap
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -73,32 +72,6 @@ def test_a_run_of_a_manager_is_joined_not_doubled(tmp_path: Path):
     manager = ArtifactManager(LoggerConfig(mode="local"), root=tmp_path)
     run_id = manager.init_run()
     assert LoggerCallback(manager=manager).on_train_begin() == run_id
-
-
-@pytest.mark.slow
-def test_on_wandb_a_resumed_run_goes_on_where_it_was(wandb_server: WandbServer, tmp_path: Path):
-    program = """
-    import sys
-    from goemo_cli.tracking import LoggerCallback, LoggerConfig
-    step = int(sys.argv[2])
-    config = LoggerConfig(project="mood", resume="abc123", notes="a note", tags=("one",))
-    with LoggerCallback(config, root=sys.argv[1]) as logger:
-        logger.on_step_end(step, {"train/loss": 1 / step})
-    """
-    for step in ("1", "2"):
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(program), str(tmp_path), step],
-            env=os.environ | wandb_server.environment(tmp_path) | {"PYTHONPATH": str(REPOSITORY)},
-            capture_output=True,
-            text=True,
-            timeout=GUARD_SECONDS,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-    run = wandb_server.runs["tester/mood/abc123"]
-    assert [(row["_step"], row["train/loss"]) for row in run.history] == [(1, 1.0), (2, 0.5)]
-    assert (run.state, run.notes, list(run.tags)) == ("finished", "a note", ["one"])
-    assert lines_of(tmp_path) == [(1, {"train/loss": 1.0}), (2, {"train/loss": 0.5})]
 
 
 TRAINER = """

@@ -11,8 +11,8 @@ import pytest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError, SettingError, StorageError
 from goemo_cli.core.files import PARTIAL_PREFIX, write_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.tracking.artifacts import registry as module
 from goemo_cli.tracking.artifacts.registry import FOLDER, Registry, files_of
+from tests.conftest import REPOSITORY
 from tests.waiting import GUARD_SECONDS
 
 
@@ -97,7 +97,8 @@ def test_a_damaged_object_never_comes_out_and_logging_again_repairs_it(
     registry, model, tmp_path, damage: str
 ):
     version = registry.add("net", model("one"), type="model")
-    stored = registry._object(version.files["weights.bin"].sha256)
+    digest = version.files["weights.bin"].sha256
+    stored = registry.folder / "objects" / digest[:2] / digest
     if damage == "lose":
         stored.unlink()
     else:
@@ -249,16 +250,16 @@ def test_a_file_that_changes_while_it_is_stored_is_told(registry, model, monkeyp
 def test_of_two_writers_one_gets_the_number_and_the_other_the_next(registry, model, monkeypatch):
     """The rival claims v0 between this writer's look and its claim."""
     ours, theirs = model("one"), None
-    create = module._create
+    link = os.link
 
-    def late(path: Path, record) -> bool:
+    def late(source: Path, target: Path) -> None:
         nonlocal theirs
         if theirs is None:
             theirs = Registry(registry.folder)
             theirs.add("net", {"weights.bin": ours["deep/config.json"]}, type="model")
-        return create(path, record)
+        link(source, target)
 
-    monkeypatch.setattr(module, "_create", late)
+    monkeypatch.setattr(os, "link", late)
     assert registry.add("net", ours, type="model").reference == "net:v1"
     assert [one.number for one in registry.versions("net")] == [0, 1]
 
@@ -276,7 +277,7 @@ for number in range(20):
     workers = [
         subprocess.Popen(
             [sys.executable, "-c", program, str(registry.folder), str(tmp_path), str(worker)],
-            env={**os.environ, "PYTHONPATH": str(Path(module.__file__).parents[2])},
+            env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         )
         for worker in range(2)
     ]
