@@ -8,8 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 import goemo_cli
 from tests.waiting import GUARD_SECONDS
 
@@ -27,19 +25,13 @@ MAY_IMPORT = {
     "__init__": {"services"},  # lazily
 }
 
-each_module = pytest.mark.parametrize(
-    "path", MODULES, ids=[path.relative_to(PACKAGE).as_posix() for path in MODULES]
-)
+TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 
 def part_of(path: Path) -> str:
     """`core`, `ml`, ..., or the name of a module at the top."""
     relative = path.relative_to(PACKAGE)
     return relative.parts[0] if len(relative.parts) > 1 else relative.stem
-
-
-def tree_of(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
 
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
@@ -88,36 +80,24 @@ def names_used(tree: ast.AST) -> set[str]:
     return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, (ast.Name, ast.Attribute))}
 
 
-@each_module
-def test_parts_import_only_what_they_may(path: Path):
-    part = part_of(path)
-    for name, line in imports(tree_of(path)):
-        package, _, rest = name.partition(".")
-        if package == "goemo_cli" and rest != "__version__":
-            assert rest.split(".")[0] in MAY_IMPORT[part], f"{path}:{line}: {part} imports {name}"
+def test_parts_import_only_what_they_may():
+    for path, tree in TREES.items():
+        part = part_of(path)
+        for name, line in imports(tree):
+            package, _, rest = name.partition(".")
+            if package == "goemo_cli" and rest != "__version__":
+                assert rest.split(".")[0] in MAY_IMPORT[part], f"{path}:{line}: {part} imports {name}"
 
 
-@each_module
-def test_the_mathematics_and_the_trackers_know_no_file_layout(path: Path):
-    if part_of(path) in ("ml", "tracking"):
-        for name, line in imports(tree_of(path)):
-            assert not name.startswith("goemo_cli.core.layout"), f"{path}:{line}"
+def test_the_mathematics_and_the_trackers_know_no_file_layout():
+    for path, tree in TREES.items():
+        if part_of(path) in ("ml", "tracking"):
+            for name, line in imports(tree):
+                assert not name.startswith("goemo_cli.core.layout"), f"{path}:{line}"
 
 
-@each_module
-def test_no_import_is_relative(path: Path):
-    assert [name for name, _ in imports(tree_of(path)) if name.startswith(".")] == []
-
-
-@each_module
-def test_only_the_app_and_the_commands_talk_to_the_terminal(path: Path):
-    tree = tree_of(path)
-    packages = {name.split(".")[0] for name, _ in imports(tree)}
-    assert "click" not in packages, "typer carries its own copy"
-    if part_of(path) in ("app", "commands", "__main__"):
-        return
-    assert not packages & {"typer", "rich"}
-    assert not names_used(tree) & {
+def test_only_the_app_and_the_commands_talk_to_the_terminal():
+    talk = {
         "print",
         "input",
         "exit",
@@ -126,36 +106,38 @@ def test_only_the_app_and_the_commands_talk_to_the_terminal(path: Path):
         "os._exit",
         "sys.stdout",
         "sys.stderr",
+        "SystemExit",
     }
-    assert "SystemExit" not in names_used(tree)
+    for path, tree in TREES.items():
+        packages = {name.split(".")[0] for name, _ in imports(tree)}
+        assert "click" not in packages, f"{path}: typer carries its own copy"
+        if part_of(path) not in ("app", "commands", "__main__"):
+            assert not packages & {"typer", "rich"}, path
+            assert not names_used(tree) & talk, path
 
 
-@each_module
-def test_the_environment_is_read_in_known_places_only(path: Path):
-    used = names_used(tree_of(path)) & {"os.environ", "os.getenv", "os.putenv", "environ", "getenv"}
-    allowed = path.relative_to(PACKAGE).as_posix() in ("core/settings.py", "commands/_errors.py")
-    assert not used or allowed or part_of(path) == "tracking"
+def test_the_environment_is_read_in_known_places_only():
+    reads = {"os.environ", "os.getenv", "os.putenv", "environ", "getenv"}
+    for path, tree in TREES.items():
+        allowed = path.relative_to(PACKAGE).as_posix() in ("core/settings.py", "commands/_errors.py")
+        assert allowed or part_of(path) == "tracking" or not names_used(tree) & reads, path
 
 
-@each_module
-def test_every_module_opens_with_a_sentence_of_its_own(path: Path):
-    docstring = ast.get_docstring(tree_of(path), clean=False)
-    assert docstring, "no docstring"
-    first, *rest = docstring.split("\n")
-    assert first.strip(), "the docstring begins with an empty line"
-    assert not rest or not rest[0].strip(), "the first line is not the whole sentence"
+def test_every_module_opens_with_a_sentence_of_its_own():
+    for path, tree in TREES.items():
+        docstring = ast.get_docstring(tree, clean=False)
+        assert docstring, f"{path}: no docstring"
+        first, *rest = docstring.split("\n")
+        assert first.strip(), f"{path}: the docstring begins with an empty line"
+        assert not rest or not rest[0].strip(), f"{path}: the first line is not the whole sentence"
 
 
-@each_module
-def test_heavy_packages_load_only_where_they_work(path: Path):
-    if part_of(path) in ("app", "commands", "core", "__init__", "__main__"):
-        assert not imported_at_import(tree_of(path)) & HEAVY
-
-
-@each_module
-def test_heavy_packages_are_never_imported_in_core_at_all(path: Path):
-    if part_of(path) == "core":
-        assert not {name.split(".")[0] for name, _ in imports(tree_of(path))} & HEAVY
+def test_heavy_packages_load_only_where_they_work():
+    for path, tree in TREES.items():
+        if part_of(path) in ("app", "commands", "core", "__init__", "__main__"):
+            assert not imported_at_import(tree) & HEAVY, path
+        if part_of(path) == "core":
+            assert not {name.split(".")[0] for name, _ in imports(tree)} & HEAVY, path
 
 
 WRITERS = {
@@ -205,10 +187,10 @@ def _writes(call: ast.Call) -> bool:
     return any(isinstance(mode, ast.Constant) and set(str(mode.value)) & set("wax+") for mode in modes)
 
 
-@each_module
-def test_files_are_written_whole_or_not_at_all(path: Path):
-    if path != PACKAGE / "core" / "files.py":
-        assert bare_writes(tree_of(path)) == []
+def test_files_are_written_whole_or_not_at_all():
+    for path, tree in TREES.items():
+        if path != PACKAGE / "core" / "files.py":
+            assert bare_writes(tree) == [], path
 
 
 def test_the_checks_notice_what_they_are_for():
@@ -243,29 +225,31 @@ def test_the_checks_notice_what_they_are_for():
 
 
 STARTS = [
-    pytest.param(["--help"], 0, id="help"),
-    pytest.param(["--version"], 0, id="version"),
-    pytest.param(["train", "--help"], 0, id="help of train"),
-    pytest.param(["train", "--no-such-flag"], 2, id="usage error"),
-    pytest.param(["no-such-command"], 2, id="unknown command"),
-    pytest.param(["train", "training.epoch=3"], 2, id="unknown setting"),
-    pytest.param(["train", "--config", "no/such/file.yaml"], 4, id="no such config"),
-    pytest.param(["export-predictions", "--checkpoint", "no/such/folder"], 4, id="no such checkpoint"),
-    pytest.param(["models"], 0, id="models"),
+    (["--help"], 0),
+    (["--version"], 0),
+    (["no-such-command"], 2),
+    (["train", "--help"], 0),
+    (["train", "--no-such-flag"], 2),
+    (["train", "training.epoch=3"], 2),
+    (["train", "--config", "no/such/file.yaml"], 4),
+    (["export-predictions", "--checkpoint", "no/such/folder"], 4),
+    (["models"], 0),
 ]
 
 
-@pytest.mark.parametrize(("arguments", "code"), STARTS)
-def test_quick_answers_load_nothing_heavy(arguments: list[str], code: int, tmp_path: Path):
+def test_quick_answers_load_nothing_heavy(tmp_path: Path):
+    """One after the other in one process, so that the first that loads something is named."""
     program = f"""
 import sys
 from goemo_cli.app import app
-try:
-    app({arguments!r})
-except SystemExit as stopped:
-    code = stopped.code or 0
-loaded = sorted({HEAVY!r} & set(sys.modules))
-sys.exit(f"loaded {{loaded}}" if loaded else None if code == {code} else f"exit code {{code}}")
+for arguments, expected in {STARTS!r}:
+    try:
+        app(arguments)
+    except SystemExit as stopped:
+        code = stopped.code or 0
+    loaded = sorted({HEAVY!r} & set(sys.modules))
+    if loaded or code != expected:
+        sys.exit(f"{{arguments}} loaded {{loaded}}, exit code {{code}}")
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -280,19 +264,20 @@ sys.exit(f"loaded {{loaded}}" if loaded else None if code == {code} else f"exit 
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("path", sorted(Path(__file__).parent.rglob("*.py")), ids=lambda path: path.name)
-def test_tests_wait_for_events_and_skip_only_without_a_browser(path: Path):
+def test_tests_wait_for_events_and_skip_only_without_a_browser():
     """A limit in seconds fails on a slow machine: `tests.waiting` has the one guard, of ten minutes."""
-    if path.name == "waiting.py":
-        return
-    tree = tree_of(path)
-    limits: list[Any] = [
-        word.value.value
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call)
-        for word in node.keywords
-        if word.arg == "timeout" and isinstance(word.value, ast.Constant)
-    ]
-    assert all(limit is None or limit < 1 for limit in limits), limits  # below 1: the answer must be missing
-    assert "time.sleep" not in names_used(tree)
-    assert "pytest.importorskip" not in names_used(tree) or path.parent.name == "browser"
+    for path in sorted(Path(__file__).parent.rglob("*.py")):
+        if path.name == "waiting.py":
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        limits: list[Any] = [
+            word.value.value
+            for node in ast.walk(tree)
+            if isinstance(node, ast.Call)
+            for word in node.keywords
+            if word.arg == "timeout" and isinstance(word.value, ast.Constant)
+        ]
+        # below 1: the answer must be missing
+        assert all(limit is None or limit < 1 for limit in limits), (path, limits)
+        assert "time.sleep" not in names_used(tree), path
+        assert "pytest.importorskip" not in names_used(tree) or path.parent.name == "browser", path
