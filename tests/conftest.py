@@ -159,3 +159,16 @@ def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., Transform
         return build_tiny(comments[0], ("joy", "anger", "sadness"), settings)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of tiny and a newer one of tfidf, on 100 comments of the sample. To be copied, not changed."""
+    from goemo_cli.services.training.settings import resolve_settings
+    from goemo_cli.services.training.train import train
+
+    root = tmp_path_factory.mktemp("two_runs")
+    for model in ("tiny", "tfidf"):
+        flags = {"model.name": model, "data.name": "sample", "data.max_train_samples": 100}
+        train(resolve_settings(None, flags, ["training.epochs=1"]), layout=Layout(root))
+    return root

@@ -4,9 +4,7 @@ import csv
 import json
 import os
 import random
-import runpy
 import shutil
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -23,32 +21,15 @@ from goemo_cli.core.checkpoint import Checkpoint, write_manifest
 from goemo_cli.core.files import STILL_WRITTEN_SECONDS
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
-from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
 from goemo_cli.services.validation.checkpoints import check_checkpoint, check_recorded_splits
 from tests.metrics_documents import change_metrics
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("valid")
-    for model in ("tiny", "tfidf"):
-        train(
-            resolve_settings(
-                None,
-                {"model.name": model, "data.name": "sample"},
-                ["data.max_train_samples=100", "training.epochs=1"],
-            ),
-            layout=Layout(root),
-        )
-    return root
-
-
 @pytest.fixture
-def root(finished: Path, tmp_path: Path) -> Path:
+def root(two_runs: Path, tmp_path: Path) -> Path:
     """A copy of a valid root that a test may spoil."""
-    return Path(shutil.copytree(finished, tmp_path / "root"))
+    return Path(shutil.copytree(two_runs, tmp_path / "root"))
 
 
 def tiny(root: Path) -> Path:
@@ -103,17 +84,7 @@ def test_a_flipped_bit_in_the_weights_is_named(root: Path) -> None:
     assert problems(root) == ["model.safetensors: differs from the SHA-256 in the manifest"]
 
 
-@pytest.mark.parametrize(
-    "name",
-    [
-        "config.json",
-        "metrics.json",
-        "thresholds.json",
-        "train_config.yaml",
-        "tokenizer.json",
-        "pytorch_model.bin",
-    ],
-)
+@pytest.mark.parametrize("name", ["config.json", "metrics.json", "train_config.yaml", "pytorch_model.bin"])
 def test_a_missing_or_truncated_file_is_named(root: Path, name: str) -> None:
     path = tiny(root) / name
     path.write_bytes(path.read_bytes()[:100])
@@ -123,6 +94,7 @@ def test_a_missing_or_truncated_file_is_named(root: Path, name: str) -> None:
 
 
 def test_an_edited_probability_is_named_by_labels_or_metrics(root: Path) -> None:
+    """The file differs from its hash as well."""
     path = predictions_of(root)
 
     def turn_over(rows: list[list[str]]) -> None:
@@ -132,23 +104,7 @@ def test_an_edited_probability_is_named_by_labels_or_metrics(root: Path) -> None
     found = problems(root)
     assert any(path.name in line and "1 rows do not follow" in line and "row 5" in line for line in found)
     assert any("metrics.json: does not follow from the test predictions" in line for line in found)
-
-
-@pytest.mark.parametrize("split", ["val", "test"])
-def test_an_edited_predictions_file_is_itself_named(root: Path, split: str) -> None:
-    """Also where the probability that was changed moves no label."""
-    path = predictions_of(root, split)
-    edit_csv(path, lambda rows: rows[1].__setitem__(3, "0.0001"))
-    assert any(f"{path.name}: differs from the SHA-256" in problem for problem in problems(root))
-
-
-@pytest.mark.parametrize("cell", ["-0.1", "1.0001", "nan", "inf", "abc", ""])
-def test_a_cell_that_is_no_probability_is_named_with_row_and_column(root: Path, cell: str) -> None:
-    path = predictions_of(root)
-    edit_csv(path, lambda rows: rows[7].__setitem__(20, cell))
-    column = 20 - 3
-    label = json.loads((tiny(root) / "manifest.json").read_text(encoding="utf-8"))["labels"][column]
-    assert any(f"row 7, column pred_prob_{label}" in line for line in problems(root))
+    assert any(f"{path.name}: differs from the SHA-256" in line for line in found)
 
 
 def test_people_are_shown_some_of_many_bad_cells_and_json_has_all(root: Path) -> None:
@@ -167,39 +123,42 @@ def test_people_are_shown_some_of_many_bad_cells_and_json_has_all(root: Path) ->
     assert any(f"{path}: {more} more problems; --json lists all of them" in line for line in shown)
 
 
-def test_swapped_rows_and_edited_texts_are_named(root: Path) -> None:
-    path = predictions_of(root)
-
-    def swap(rows: list[list[str]]) -> None:
-        rows[1], rows[2] = rows[2], rows[1]
-
-    edit_csv(path, swap)
-    assert any("texts, gold labels or their order" in line for line in problems(root))
+def swap(rows: list[list[str]]) -> None:
+    rows[1], rows[2] = rows[2], rows[1]
 
 
-def test_a_missing_row_is_named(root: Path) -> None:
-    edit_csv(predictions_of(root), lambda rows: rows.pop())
-    assert any("has 308 rows, the test split 309" in line for line in problems(root))
+def cut(rows: list[list[str]]) -> None:
+    for row in rows:
+        del row[10]
 
 
-def test_a_removed_column_is_named(root: Path) -> None:
-    def cut(rows: list[list[str]]) -> None:
-        for row in rows:
-            del row[10]
-
-    edit_csv(predictions_of(root), cut)
-    label = json.loads((tiny(root) / "manifest.json").read_text(encoding="utf-8"))["labels"][10 - 3]
-    assert any(f"in their order: missing pred_prob_{label}" in line for line in problems(root))
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (swap, "texts, gold labels or their order"),
+        (lambda rows: rows.pop(), "has 308 rows, the test split 309"),
+        (cut, "in their order: missing pred_prob_curiosity"),
+    ],
+    ids=["swapped rows", "a missing row", "a removed column"],
+)
+def test_other_rows_or_columns_are_named(
+    root: Path, change: Callable[[list[list[str]]], object], said: str
+) -> None:
+    edit_csv(predictions_of(root), change)
+    assert any(said in line for line in problems(root))
 
 
 def test_edited_metrics_are_named_even_with_a_fitting_manifest(root: Path) -> None:
-    def praise(metrics: dict[str, object]) -> None:
-        metrics["test"]["per_label"]["f1_macro"] = 0.99  # type: ignore[index]
+    def praise(metrics: Any) -> None:
+        metrics["test"]["per_label"]["f1_macro"] = 0.99
+        metrics["val"]["global"]["f1_micro"] = 0.99
+        metrics["taxonomies"]["ekman"]["max"]["per_label"]["f1_macro"] = 0.99
 
     edit_json(tiny(root) / "metrics.json", praise)
     add_to_manifest(root)
     found = problems(root)
-    assert any("test.per_label.f1_macro is 0.99, should be" in line for line in found)
+    for name in ("test.per_label.f1_macro", "val.global.f1_micro", "taxonomies.ekman.max.per_label.f1_macro"):
+        assert any(f"{name} is 0.99, should be" in line for line in found), name
     assert any("metric_summary.csv" in line for line in found)
 
 
@@ -234,11 +193,6 @@ def test_edited_tables_are_named(root: Path) -> None:
     assert any(table.name in line and "row[admiration].f1_score is 0.5" in line for line in found)
     assert any("metric_summary.csv: differs" in line for line in found)
     assert any("test_metrics_tiny.json: is not what" in line for line in found)
-
-
-def test_missing_predictions_of_a_finished_run_are_a_problem(root: Path) -> None:
-    predictions_of(root).unlink()
-    assert any("is missing: tiny-" in line for line in problems(root))
 
 
 def test_nan_in_metrics_is_named(root: Path) -> None:
@@ -376,26 +330,6 @@ def test_labels_out_of_their_place_over_published_rows_are_named(root: Path) -> 
     ]
 
 
-def test_edited_val_scores_are_named(root: Path) -> None:
-    def praise(metrics: Any) -> None:
-        metrics["val"]["global"]["f1_micro"] = 0.99
-
-    edit_json(tiny(root) / "metrics.json", praise)
-    add_to_manifest(root)
-    assert any("val.global.f1_micro is 0.99, should be" in line for line in problems(root))
-
-
-def test_edited_scores_on_a_coarser_taxonomy_are_named(root: Path) -> None:
-    def praise(metrics: Any) -> None:
-        metrics["taxonomies"]["ekman"]["max"]["per_label"]["f1_macro"] = 0.99
-
-    edit_json(tiny(root) / "metrics.json", praise)
-    add_to_manifest(root)
-    assert any(
-        "taxonomies.ekman.max.per_label.f1_macro is 0.99, should be" in line for line in problems(root)
-    )
-
-
 def test_other_splits_than_the_published_ones_are_named(root: Path) -> None:
     def claim(metrics: Any) -> None:
         metrics["data"]["name"] = "goemotions"
@@ -481,7 +415,7 @@ ODD: tuple[Any, ...] = (None, True, -1, 1.5, 10**400, "", "x", [], {}, [[]], {"a
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(4), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(4, 25))]
+    "seed", [*range(2), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(2, 25))]
 )
 @pytest.mark.parametrize("name", ["manifest.json", "metrics.json", "thresholds.json"])
 def test_no_value_of_another_kind_makes_it_raise(root: Path, name: str, seed: int) -> None:
@@ -555,12 +489,3 @@ def test_the_command_says_what_it_rebuilt(root: Path) -> None:
 
 def test_the_command_refuses_a_negative_sample(root: Path) -> None:
     assert goemo("validate", "--root", root, "--recompute", -1).exit_code == 2
-
-
-def test_the_module_of_the_tests_is_another_door(
-    root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr(sys, "argv", ["validate_artifacts", "--root", str(root)])
-    with pytest.raises(SystemExit) as ended:
-        runpy.run_module("tests.validate_artifacts", run_name="__main__")
-    assert (ended.value.code, capsys.readouterr().out.splitlines()[0]) == (0, "All artifacts are valid")

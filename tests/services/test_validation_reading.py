@@ -79,13 +79,6 @@ def test_chunks_change_nothing(
     assert len(set(evidence.sample.rows.tolist())) == 5
 
 
-def test_a_sample_is_never_larger_than_the_file(run: tuple[Checkpoint, Predictions, Path]) -> None:
-    checkpoint, predictions, path = run
-    _, evidence = checked(path, checkpoint, sampled=10 * ROWS)
-    assert evidence is not None
-    assert evidence.sample.texts == predictions.texts
-
-
 def test_the_first_wrong_row_is_counted_over_chunks(
     run: tuple[Checkpoint, Predictions, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -180,7 +173,7 @@ def test_what_is_no_regular_file_is_a_problem(
 
 
 @pytest.mark.parametrize(
-    "seed", [*range(6), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(6, 30))]
+    "seed", [*range(3), *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(3, 30))]
 )
 def test_no_damage_makes_it_raise(run: tuple[Checkpoint, Predictions, Path], seed: int) -> None:
     """Bytes replaced, removed and doubled at random: always problems, never an exception."""

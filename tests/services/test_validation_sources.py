@@ -149,11 +149,6 @@ def test_a_figure_of_changed_predictions_is_stale(layout: Layout, source: Path) 
     assert found(layout)[0] == [f"is stale: {SOURCE} has changed since; renew: goemo figures --only 07"]
 
 
-def test_a_figure_that_names_no_sources_cannot_be_checked(layout: Layout) -> None:
-    figure(layout, None)
-    assert found(layout) == ([], [])
-
-
 @pytest.mark.parametrize("sources", ["", "[]", "{", '{"a": 1'])
 def test_a_figure_with_odd_sources_is_a_problem(layout: Layout, sources: str) -> None:
     figure(layout, sources)
@@ -167,13 +162,6 @@ def test_a_picture_that_claims_to_be_huge_is_not_decoded(layout: Layout) -> None
     path.write_bytes(data)
     record(layout, path)
     assert "is damaged" in found(layout)[0][0]
-
-
-def test_a_picture_that_is_smaller_than_any_figure_is_a_problem(layout: Layout) -> None:
-    path = figure(layout, None)
-    Image.new("RGB", (1, 1)).save(path)
-    record(layout, path)
-    assert "has 1 by 1 pixels" in found(layout)[0][0]
 
 
 def test_a_folder_in_place_of_a_picture_is_a_problem(layout: Layout) -> None:
