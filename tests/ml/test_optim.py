@@ -198,16 +198,6 @@ def test_asking_twice_moves_the_average_once():
     assert torch.equal(average.model.weight, once)
 
 
-def test_the_average_of_weights_that_stand_still_is_those_weights():
-    model = Counter()
-    with torch.no_grad():
-        model.weight.fill_(3.0)
-    average = WeightAverage(model, 0.1)
-    for step in range(1, 100):
-        average.update(model, step)
-    assert average.model.weight.tolist() == pytest.approx([3.0] * 2, abs=1e-12)
-
-
 def test_the_average_never_touches_the_model_and_takes_its_buffers():
     model = Counter()
     average = WeightAverage(model, 0.1)

@@ -1,7 +1,6 @@
 """Transformers: what is saved is what plain transformers load, and damage is noticed."""
 
 import json
-import os
 from pathlib import Path
 from typing import Any
 
@@ -74,18 +73,6 @@ def test_a_saved_model_loads_to_the_same_probabilities(saved: Path, expected, co
 
 
 @pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
-def test_plain_transformers_find_every_weight_in_its_place(saved: Path, weights: str):
-    from transformers import AutoModelForSequenceClassification
-
-    for other in {"model.safetensors", "pytorch_model.bin"} - {weights}:
-        (saved / other).unlink()
-    _, report = AutoModelForSequenceClassification.from_pretrained(saved, output_loading_info=True)
-    assert not report["missing_keys"]
-    assert not report["unexpected_keys"]
-    assert not report["mismatched_keys"]
-
-
-@pytest.mark.parametrize("weights", ["model.safetensors", "pytorch_model.bin"])
 def test_a_plain_pipeline_gives_the_same_probabilities_by_name(saved: Path, weights: str, expected, comments):
     from transformers import pipeline
 
@@ -102,20 +89,6 @@ def test_pickled_weights_load_without_running_code(saved: Path, expected, commen
     assert np.array_equal(load(saved).predict_proba(comments[0]), expected)
 
 
-def test_code_in_a_pickle_is_refused_and_not_run(saved: Path, tmp_path: Path):
-    marker = tmp_path / "executed"
-
-    class Attack:
-        def __reduce__(self) -> tuple[Any, tuple[str]]:
-            return os.system, (f"touch {marker}",)
-
-    (saved / "model.safetensors").unlink()
-    torch.save({"classifier.weight": Attack()}, saved / "pytorch_model.bin")
-    with pytest.raises(CorruptArtifactError, match="unsafe: unpickling it would call"):
-        load(saved)
-    assert not marker.exists()
-
-
 def change_weights(folder: Path, change: Any) -> None:
     (folder / "pytorch_model.bin").unlink()
     weights = load_file(folder / "model.safetensors")
@@ -123,21 +96,18 @@ def change_weights(folder: Path, change: Any) -> None:
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
 
 
-def test_weights_without_a_head_are_corrupt(saved: Path):
-    change_weights(saved, lambda weights: weights.pop("classifier.weight"))
-    with pytest.raises(CorruptArtifactError, match=r"do not fit the model: classifier\.weight"):
-        load(saved)
-
-
-def test_weights_with_something_more_are_corrupt(saved: Path):
-    change_weights(saved, lambda weights: weights.update(extra=torch.zeros(1)))
-    with pytest.raises(CorruptArtifactError, match="do not fit the model: extra"):
-        load(saved)
-
-
-def test_weights_of_another_shape_are_corrupt(saved: Path):
-    change_weights(saved, lambda weights: weights.update({"classifier.bias": torch.zeros(7)}))
-    with pytest.raises(CorruptArtifactError):
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda weights: weights.pop("classifier.weight"), r"do not fit the model: classifier\.weight"),
+        (lambda weights: weights.update(extra=torch.zeros(1)), "do not fit the model: extra"),
+        (lambda weights: weights.update({"classifier.bias": torch.zeros(7)}), ""),
+    ],
+    ids=["without a head", "something more", "another shape"],
+)
+def test_weights_that_do_not_fit_are_corrupt(saved: Path, change: Any, said: str):
+    change_weights(saved, change)
+    with pytest.raises(CorruptArtifactError, match=said):
         load(saved)
 
 
@@ -147,18 +117,9 @@ def test_other_labels_or_another_order_are_corrupt(saved: Path, labels: tuple[st
         load(saved, labels)
 
 
-def test_permuted_labels_in_the_config_are_corrupt(saved: Path):
-    config = json.loads((saved / "config.json").read_text())
-    config["id2label"] = {"0": "anger", "1": "joy", "2": "sadness"}
-    (saved / "config.json").write_text(json.dumps(config))
-    with pytest.raises(CorruptArtifactError, match="id2label"):
-        load(saved)
-
-
 @pytest.mark.parametrize("name", ["config.json", "model.safetensors", "tokenizer.json"])
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe"])
-def test_a_damaged_file_is_corrupt(saved: Path, name: str, content: bytes):
-    (saved / name).write_bytes(content)
+def test_a_damaged_file_is_corrupt(saved: Path, name: str):
+    (saved / name).write_bytes(b"{")
     with pytest.raises(CorruptArtifactError):
         load(saved)
 
@@ -303,15 +264,6 @@ def test_foreign_code_is_never_asked_for(tmp_path: Path):
     with pytest.raises(CorruptArtifactError, match=r"config\.json: cannot be loaded"):
         build_transformer(tmp_path, LABELS, SETTINGS, device=CPU)
     assert not (tmp_path / "executed").exists()
-
-
-def test_label_settings_are_consistent():
-    assert label_settings(("a", "b")) == {
-        "num_labels": 2,
-        "id2label": {0: "a", 1: "b"},
-        "label2id": {"a": 0, "b": 1},
-        "problem_type": "multi_label_classification",
-    }
 
 
 def test_saving_leaves_the_screen_alone(saved: Path, capfd: pytest.CaptureFixture[str]):

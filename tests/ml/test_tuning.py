@@ -222,7 +222,7 @@ def test_a_floor_is_held_and_the_other_score_is_the_most_that_leaves(objective, 
 def test_a_floor_is_held_after_shrinkage_or_its_label_is_named(
     objective, held, floor: float, shrinkage: float
 ):
-    for seed in range(4):
+    for seed in range(2):
         y_true, y_prob = random_case(seed)
         fitted = fit(y_true, y_prob, shrinkage, objective=objective, floor=floor)
         named = below_floor(fitted, y_true, fitted.decide(y_prob))

@@ -280,13 +280,8 @@ def test_hyperband_keeps_the_best_share_at_the_last_band_reached() -> None:
     histories = [[10, 9], [10, 10], [10, 8, 8], [10, 7, 7], [10, 6, 6]]
     # At band 2 the values are 6, 7, 8, 9, 10 and the third is the last to go on.
     assert pruned(histories, rule) == [True, True, False, False, False]
-    assert pruned([[-value for value in one] for one in histories], rule, "maximize") == [
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
+    mirrored = [[-value for value in one] for one in histories]
+    assert pruned(mirrored, rule, "maximize") == [True, True, False, False, False]
 
 
 def test_hyperband_looks_at_nobody_before_the_first_band_and_spares_the_only_one() -> None:
