@@ -1,7 +1,4 @@
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,8 +7,6 @@ import pytest
 
 from goemo_cli.tracking import ArtifactManager, LoggerCallback, LoggerConfig
 from goemo_cli.tracking.artifacts.local_runs import read_metrics
-from tests.waiting import GUARD_SECONDS
-from tests.wandb_server import WandbServer
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 
@@ -74,45 +69,35 @@ def test_a_run_of_a_manager_is_joined_not_doubled(tmp_path: Path):
     assert LoggerCallback(manager=manager).on_train_begin() == run_id
 
 
-TRAINER = """
-import sys, warnings
-import torch
-from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
-from goemo_cli.tracking import LoggerCallback, LoggerConfig
-
-rows = [{"input_ids": torch.tensor([1, row % 5, 2]), "labels": row % 2} for row in range(16)]
-sizes = dict(hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
-model = BertForSequenceClassification(BertConfig(vocab_size=8, **sizes))
-arguments = TrainingArguments(
-    output_dir=sys.argv[1] + "/out", num_train_epochs=2, per_device_train_batch_size=4, logging_steps=1,
-    eval_strategy="steps", eval_steps=2, save_strategy="no", report_to=[], disable_tqdm=True, seed=3, use_cpu=True,
-    hub_token="hf_SECRET",
-)
-logger = LoggerCallback(LoggerConfig(project="mood", log_every_n_steps=3), root=sys.argv[1])
-trainer = Trainer(
-    model, arguments, train_dataset=rows, eval_dataset={"near": rows[:4], "far": rows[4:]},
-    compute_metrics=lambda found: {"accuracy": 0.5}, callbacks=[logger.for_trainer()],
-)
-trainer.evaluate()
-trainer.train()
-assert logger.manager.run_id is None
-trainer.evaluate(rows, metric_key_prefix="after")
-trainer.predict(rows, metric_key_prefix="test")
-"""
-
-
-def test_every_evaluation_of_the_trainer_of_transformers_arrives(wandb_server: WandbServer, tmp_path: Path):
+@pytest.mark.filterwarnings("ignore::UserWarning", "ignore::FutureWarning")  # of torch and transformers
+def test_every_evaluation_of_the_trainer_of_transformers_arrives(tmp_path: Path):
     """Before, during and after the training; losses of steps are thinned out."""
-    done = subprocess.run(
-        [sys.executable, "-c", TRAINER, str(tmp_path)],
-        env=os.environ | wandb_server.environment(tmp_path) | {"PYTHONPATH": str(REPOSITORY)},
-        capture_output=True,
-        text=True,
-        timeout=GUARD_SECONDS,
-        check=False,
+    import torch
+    from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+
+    rows = [{"input_ids": torch.tensor([1, row % 5, 2]), "labels": row % 2} for row in range(16)]
+    sizes = {"hidden_size": 8, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 8}
+    arguments = TrainingArguments(
+        output_dir=str(tmp_path / "out"), num_train_epochs=2, per_device_train_batch_size=4, logging_steps=1,
+        eval_strategy="steps", eval_steps=2, save_strategy="no", report_to=[], disable_tqdm=True, seed=3, use_cpu=True,
+        hub_token="hf_SECRET",
+    )  # fmt: skip
+    logger = LoggerCallback(LoggerConfig(mode="local", log_every_n_steps=3), root=tmp_path)
+    trainer = Trainer(
+        BertForSequenceClassification(BertConfig(vocab_size=8, **sizes)),
+        arguments,
+        train_dataset=rows,
+        eval_dataset={"near": rows[:4], "far": rows[4:]},
+        compute_metrics=lambda found: {"accuracy": 0.5},
+        callbacks=[logger.for_trainer()],
     )
-    assert done.returncode == 0, done.stderr
-    assert "TrackingWarning" not in done.stderr
+    trainer.evaluate()
+    trainer.train()
+    assert logger.manager.run_id is None
+    trainer.evaluate(rows, metric_key_prefix="after")
+    trainer.predict(rows, metric_key_prefix="test")
+    logger.manager.finish_run()
+
     lines = lines_of(tmp_path)
     evaluated = [(step, name) for step, line in lines for name in sorted(line) if name.endswith("accuracy")]
     assert evaluated == [
@@ -122,18 +107,9 @@ def test_every_evaluation_of_the_trainer_of_transformers_arrives(wandb_server: W
     ]
     assert [step for step, line in lines if "loss" in line] == [2, 3, 4, 6, 8]  # every third, evaluated ones
     record = json.loads((folder_of(tmp_path) / "run.json").read_text())
-    assert (record["state"], record["config"]["trainer"]["seed"], record["summary"]) == (
-        "finished",
-        3,
-        {"steps": 8},
-    )
+    assert (record["state"], record["summary"]) == ("finished", {"steps": 8})
+    assert record["config"]["trainer"]["seed"] == 3
     assert "SECRET" not in json.dumps(record)
-
-    run = wandb_server.runs[f"tester/mood/{record['id']}"]
-    assert run.state == "finished"
-    there = {(row["_step"], name) for row in run.history for name in row if name.endswith("accuracy")}
-    assert there == set(evaluated)
-    assert "SECRET" not in json.dumps(run.config)
 
 
 def test_a_second_training_is_a_run_of_its_own_and_steps_are_never_logged_twice(tmp_path: Path):
