@@ -5,24 +5,14 @@ import shutil
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.calibrate import calibrate
+from goemo_cli.app import app
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
-
-app = typer.Typer(cls=ErrorBoundary)
-app.command("calibrate")(calibrate)
-
-
-@app.callback()
-def goemo() -> None:
-    """Keeps `calibrate` a subcommand, as it is in goemo."""
 
 
 def run(*arguments: object) -> Result:

@@ -8,20 +8,16 @@ from typing import get_args
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.compare import Metric, compare
+from goemo_cli.app import app
+from goemo_cli.commands.compare import Metric
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
 from goemo_cli.ml.metrics.comparison import SCORES
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 
-app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-app.command("compare")(compare)
-app.callback()(lambda: None)
 
 LABELS = ("an|ger", "joy", "neutral")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from tests.services.test_downloads import (
     RUN,
@@ -21,17 +22,7 @@ from tests.services.test_downloads import (
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
-GOEMO = """
-import sys
-import typer
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.download import download
-from goemo_cli.commands.validate import validate
-app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-app.command("download")(download)
-app.command("validate")(validate)
-app()
-"""
+GOEMO = "from goemo_cli.app import app; app()"
 
 # As people do who log by hand: the Files tab in the contract's layout, and the checkpoint as a W&B artifact.
 LOGGED_BY_HAND = """
@@ -157,13 +148,5 @@ def test_a_package_that_cannot_be_used(server: WandbServer, tmp_path: Path):
 )
 def test_wrong_command_lines(arguments: list[str]):
     """Refused before anything is asked: no key, no SDK."""
-    import typer
-
-    from goemo_cli.commands._errors import ErrorBoundary
-    from goemo_cli.commands.download import download
-
-    app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-    app.callback()(lambda: None)
-    app.command("download")(download)
     done = CliRunner().invoke(app, ["download", *arguments])
     assert done.exit_code == 2, done.output

@@ -6,21 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.errors import balance_sentence, errors
+from goemo_cli.app import app
+from goemo_cli.commands.errors import balance_sentence
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.services.evaluation.error_tables import LabelBalance
-
-app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-app.command("errors")(errors)
-
-
-@app.callback()
-def _app() -> None:
-    """Errors alone: the command as `goemo_cli.app` registers it."""
 
 
 def goemo(*arguments: object) -> Result:

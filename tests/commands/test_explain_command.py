@@ -5,24 +5,14 @@ import sys
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner, Result
 
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.explain import explain
+from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.training.seeds import write_ensemble
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from tests.generated_texts import german_emotions, write_rows
-
-app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-app.command("explain")(explain)
-
-
-@app.callback()
-def _app() -> None:
-    """Explain alone: the command as `goemo_cli.app` registers it."""
 
 
 def goemo(*arguments: object) -> Result:

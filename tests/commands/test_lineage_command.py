@@ -1,11 +1,9 @@
 import json
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.lineage import lineage
+from goemo_cli.app import app
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from tests.synthetic_runs import add_run
@@ -16,9 +14,6 @@ RUN = "tiny-20260103-101500"
 @pytest.fixture
 def goemo(layout: Layout):
     """`goemo lineage ...` on the layout's root."""
-    app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-    app.callback()(lambda: None)
-    app.command("lineage")(lineage)
 
     def call(*arguments: str):
         return CliRunner().invoke(app, ["lineage", *arguments, "--root", str(layout.root)])

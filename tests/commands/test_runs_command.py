@@ -5,15 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import typer
 from sklearn.metrics import f1_score
 from typer.testing import CliRunner, Result
 
-from goemo_cli.commands._errors import ErrorBoundary
+from goemo_cli.app import app
 from goemo_cli.commands._run_tables import duration_text, size_text
-from goemo_cli.commands.export_metrics import export_metrics
-from goemo_cli.commands.export_predictions import export_predictions
-from goemo_cli.commands.runs import runs
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import Headline
@@ -22,11 +18,6 @@ from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.train import train
 from tests.synthetic_runs import add_run, add_unfinished
-
-app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-app.add_typer(runs, name="runs")
-app.command("export-predictions")(export_predictions)
-app.command("export-metrics")(export_metrics)
 
 OLD, NEW = "tiny-20260101-000000", "tiny-20260102-000000"
 

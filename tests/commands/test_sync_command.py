@@ -5,22 +5,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-import typer
 from typer.testing import CliRunner
 
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.sync import sync
+from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from tests.services.test_syncing import RUN, journalled
 from tests.wandb_server import WandbServer
-
-app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-app.command("sync")(sync)
-
-
-@app.callback()
-def _goemo() -> None:
-    """The command under its own name."""
 
 
 @pytest.fixture

@@ -38,14 +38,9 @@ WHERE = "tester/goemo/abc123"
 
 # The commands in a process of their own, one line in, one line out: what the SDK keeps of a process is as users have it.
 DRIVER = """
-import json, sys, typer
+import json, sys
 from typer.testing import CliRunner
-from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands.download import download
-from goemo_cli.commands.validate import validate
-app = typer.Typer(cls=ErrorBoundary, rich_markup_mode=None)
-app.command("download")(download)
-app.command("validate")(validate)
+from goemo_cli.app import app
 for line in sys.stdin:
     done = CliRunner().invoke(app, json.loads(line))
     bug = None if done.exception is None or isinstance(done.exception, SystemExit) else repr(done.exception)
@@ -568,9 +563,8 @@ def test_two_downloads_of_one_run_do_not_mix(goemo: Goemo, server: WandbServer, 
 def test_ctrl_c_ends_a_silent_download(server: WandbServer, origin: Layout, here: Layout, place: Path):
     upload(server, origin)
     silent = server.faults.add(method="GET", path="model.safetensors", silence=True)
-    main = DRIVER.partition("for line")[0] + "app()\n"
     process = subprocess.Popen(
-        [sys.executable, "-c", main, "download", "--run-id", WHERE, "--root", str(here.root)],
+        [sys.executable, "-m", "goemo_cli", "download", "--run-id", WHERE, "--root", str(here.root)],
         env=environment(server, place),
         stderr=subprocess.PIPE,
     )
