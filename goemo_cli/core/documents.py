@@ -131,6 +131,7 @@ class RuleScores(_Scores):
     recall_samples: float
     subset_accuracy: float
     hamming_loss: float
+    jaccard_samples: float | None = None
     f1_macro_ci: Interval | None = None
     f1_micro_ci: Interval | None = None
     f1_weighted_ci: Interval | None = None
@@ -145,6 +146,7 @@ class RuleScores(_Scores):
     recall_samples_ci: Interval | None = None
     subset_accuracy_ci: Interval | None = None
     hamming_loss_ci: Interval | None = None
+    jaccard_samples_ci: Interval | None = None
 
 
 class SplitScores(_Scores):
@@ -352,6 +354,11 @@ class Headline(Document):
             val=_headline_scores(metrics.val, metrics.threshold_rule),
             test=_headline_scores(metrics.test, metrics.threshold_rule),
         )
+
+    def is_of(self, metrics: Metrics) -> bool:
+        """Whether it is the headline of a run; a score that an earlier version did not know counts as None."""
+        whole = {name: dict.fromkeys(SCORE_KEYS) | self.scores(name) for name in ("val", "test")}
+        return self.model_copy(update=whole) == Headline.of(metrics)
 
 
 def _headline_scores(split: SplitScores, rule: str) -> dict[str, float | None]:

@@ -42,9 +42,9 @@ RULE_KEYS = (
     "f1_macro", "f1_micro", "f1_weighted", "f1_samples",
     "precision_macro", "precision_micro", "precision_weighted", "precision_samples",
     "recall_macro", "recall_micro", "recall_weighted", "recall_samples",
-    "subset_accuracy", "hamming_loss",
+    "subset_accuracy", "hamming_loss", "jaccard_samples",
 )  # fmt: skip
-"""Scores of one threshold rule; each has its 95 % interval next to it, `{key}_ci`."""
+"""Scores of one threshold rule; each has its 95 % interval next to it, `{key}_ci`. Runs of earlier versions have no Jaccard score."""
 
 RANKING_KEYS = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")
 """Scores that need no threshold; each has `{key}_ci` next to it, except on very large splits."""
@@ -70,7 +70,7 @@ SCORE_KEYS = (*RANKING_KEYS, *RULE_KEYS)
 
 DISPLAY_NAMES: Mapping[str, str] = {
     "f1_macro": "macro-F1", "f1_micro": "micro-F1", "f1_weighted": "weighted F1", "f1_samples": "samples F1",
-    "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss", "auc_micro": "micro-AUC",
+    "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss", "jaccard_samples": "Jaccard score (samples)", "auc_micro": "micro-AUC",
     "auc_macro": "macro-AUC",
     "average_precision_macro": "mean average precision",
     "lrap": "ranking precision (LRAP)",
@@ -92,9 +92,9 @@ SIGNIFICANCE_COLUMNS = (
 SUMMARY_COLUMNS = (
     "run", "model", "data", "train_size", "seed", "best_epoch", "threshold_rule", "auc_micro", "auc_macro",
     "average_precision_macro", "lrap", *(f"{key}_{rule}" for rule in RULES for key in ("f1_macro", "f1_micro")),
-    "training_seconds",
+    "training_seconds", "jaccard_samples",
 )  # fmt: skip
-"""metric_summary.csv, one row per run."""
+"""metric_summary.csv, one row per run; `jaccard_samples` is by the run's own rule."""
 
 
 def prediction_columns(labels: Sequence[str], *, with_ids: bool) -> list[str]:

@@ -43,6 +43,8 @@ def test_rule_scores_are_scikit_learns(seed: int):
         assert ours[f"recall_{average}"] == pytest.approx(recall, **TOLERANCE)
     assert ours["subset_accuracy"] == pytest.approx(metrics.accuracy_score(y_true, y_pred), **TOLERANCE)
     assert ours["hamming_loss"] == pytest.approx(metrics.hamming_loss(y_true, y_pred), **TOLERANCE)
+    jaccard = metrics.jaccard_score(y_true, y_pred, average="samples", zero_division=0)
+    assert ours["jaccard_samples"] == pytest.approx(jaccard, **TOLERANCE)
     assert tuple(ours) == RULE_KEYS
 
 
@@ -101,6 +103,7 @@ def test_a_table_worked_by_hand():
             "recall_samples": (1 + 1 + 0 + 0) / 4,
             "subset_accuracy": 1 / 4,
             "hamming_loss": 3 / 12,
+            "jaccard_samples": (1 / 2 + 1 + 0 + 0) / 4,
         },
         abs=1e-15,
     )

@@ -21,6 +21,7 @@ from goemo_cli.core.checkpoint import Checkpoint, write_manifest
 from goemo_cli.core.files import STILL_WRITTEN_SECONDS
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
+from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
 from goemo_cli.services.validation.checkpoints import check_checkpoint, check_recorded_splits
 from tests.metrics_documents import change_metrics
@@ -182,6 +183,24 @@ def test_permuted_labels_in_the_model_are_named(root: Path) -> None:
     edit_json(tiny(root) / "config.json", swap)
     add_to_manifest(root)
     assert "config.json: id2label differs from the manifest's labels" in problems(root)
+
+
+def test_a_run_of_an_earlier_version_has_no_jaccard_score_and_is_valid(root: Path) -> None:
+    def without(values: Any) -> None:
+        for key in [key for key in values if key.startswith("jaccard_samples")]:
+            del values[key]
+        for value in values.values():
+            if isinstance(value, dict):
+                without(value)
+
+    manifest = tiny(root) / "manifest.json"
+    edit_json(tiny(root) / "metrics.json", without)
+    edit_json(manifest, without)
+    headline = json.loads(manifest.read_text(encoding="utf-8"))["headline"]
+    add_to_manifest(root)
+    edit_json(manifest, lambda values: values.update(headline=headline))
+    write_summaries(Layout(root), models=["tiny"])
+    assert problems(root) == []
 
 
 def test_edited_tables_are_named(root: Path) -> None:

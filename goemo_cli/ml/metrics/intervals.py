@@ -154,7 +154,10 @@ def rule_edges(y_true: BoolArray, y_pred: BoolArray, scores: Mapping[str, float]
     n_examples, n_labels = y_true.shape
     tp, support = (y_true & y_pred).sum(axis=0), y_true.sum(axis=0)
     by_support = ratio(support, support.sum(), undefined=1 / n_labels)
-    edges = {key: _mean_of_rows(scores[key], n_examples) for key in ("subset_accuracy", "hamming_loss")}
+    edges = {
+        key: _mean_of_rows(scores[key], n_examples)
+        for key in ("subset_accuracy", "hamming_loss", "jaccard_samples")
+    }
     for kind, cells in (("f1", y_true | y_pred), ("precision", y_pred), ("recall", y_true)):
         rows, as_f1 = cells.sum(axis=0), kind == "f1"
         labels = Reach.of(ratio(tp, rows), rows, as_f1=as_f1)

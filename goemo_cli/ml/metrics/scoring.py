@@ -94,7 +94,7 @@ class Sums:
     support: DoubleArray
     """(draws, n_labels)"""
     rows: DoubleArray
-    """(draws, 5): sums of what `_row_scores` gives."""
+    """(draws, 6): sums of what `_row_scores` gives."""
     has_positives: BoolArray
     """Labels with a positive among all rows, drawn or not, (n_labels,)."""
 
@@ -137,6 +137,7 @@ class Sums:
             "recall_samples": by_row[:, 2],
             "subset_accuracy": by_row[:, 3],
             "hamming_loss": by_row[:, 4],
+            "jaccard_samples": by_row[:, 5],
         }
 
 
@@ -146,7 +147,7 @@ def sums_of(y_true: BoolArray, y_pred: BoolArray, weights: FloatArray | None = N
     has_positives = np.asarray(y_true.any(axis=0))
     draws = 1 if weights is None else len(weights)
     tp, predicted, support = (np.zeros((draws, n_labels)) for _ in range(3))
-    rows = np.zeros((draws, 5))
+    rows = np.zeros((draws, 6))
     for start in range(0, n_examples, _CHUNK_ROWS):  # bounds memory, whatever the number of rows
         chunk = slice(start, start + _CHUNK_ROWS)
         gold, pred = y_true[chunk], y_pred[chunk]
@@ -162,11 +163,18 @@ def sums_of(y_true: BoolArray, y_pred: BoolArray, weights: FloatArray | None = N
 
 
 def _row_scores(y_true: BoolArray, y_pred: BoolArray) -> DoubleArray:
-    """F1, precision, recall, all labels right, and share of labels wrong of each row, (n_examples, 5)."""
+    """F1, precision, recall, all labels right, share of labels wrong, and Jaccard score of each row, (n_examples, 6)."""
     both, gold, predicted = (x.sum(axis=1) for x in (y_true & y_pred, y_true, y_pred))
     wrong = (y_true != y_pred).mean(axis=1)
     return np.stack(
-        [ratio(2 * both, gold + predicted), ratio(both, predicted), ratio(both, gold), wrong == 0, wrong],
+        [
+            ratio(2 * both, gold + predicted),
+            ratio(both, predicted),
+            ratio(both, gold),
+            wrong == 0,
+            wrong,
+            ratio(both, gold + predicted - both),
+        ],
         axis=1,
     )
 

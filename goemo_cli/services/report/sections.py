@@ -45,6 +45,7 @@ BY_RULE = (
     "precision_macro",
     "recall_macro",
     "subset_accuracy",
+    "jaccard_samples",
 )
 """Headline scores that follow the run's threshold rule."""
 RANKING = ("auc_micro", "auc_macro", "average_precision_macro", "lrap")

@@ -185,6 +185,7 @@ def _summary_row(checkpoint: Checkpoint) -> dict[str, Any]:
         **{key: test.value(key) for key in RANKING_KEYS},
         **{f"{key}_{rule}": test.rule(rule).value(key) for rule in RULES for key in ("f1_macro", "f1_micro")},
         "training_seconds": metrics.training_seconds,
+        "jaccard_samples": metrics.test_rule.jaccard_samples,
     }
 
 

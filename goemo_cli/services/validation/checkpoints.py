@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoint
-from goemo_cli.core.documents import Headline, Manifest, Metrics, Parents
+from goemo_cli.core.documents import Manifest, Metrics, Parents
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.labels import SPLITS
@@ -105,7 +105,7 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
         report.check(
             "headline",
             folder / MANIFEST,
-            holds=checkpoint.manifest.headline == Headline.of(checkpoint.metrics),
+            holds=checkpoint.manifest.headline.is_of(checkpoint.metrics),
             otherwise="its headline is not what metrics.json says",
         )
     check_recorded_splits(checkpoint, report)

@@ -84,7 +84,11 @@ def _check_table(path: Path, rows: list[dict[str, Any]], report: ValidationRepor
 
 
 def compare(path: Path, what: str, again: Any, written: Any, split: str, report: ValidationReport) -> bool:
-    """Check that a part of a document is what was computed again; keys that were not computed are left alone."""
+    """Check that a part of a document is what was computed again.
+
+    Keys that were not computed are left alone, and keys that the document does not have: those that it must have are
+    checked when it is read.
+    """
     differences = list(_differences(again, written, what))
     shown = ", ".join(differences[:4]) + (f" and {len(differences) - 4} more" if len(differences) > 4 else "")
     return report.check(
@@ -98,7 +102,8 @@ def compare(path: Path, what: str, again: Any, written: Any, split: str, report:
 def _differences(again: Any, written: Any, place: str) -> Iterator[str]:
     if isinstance(again, dict) and isinstance(written, dict):
         for key, value in again.items():
-            yield from _differences(value, written.get(key), f"{place}.{key}")
+            if key in written:
+                yield from _differences(value, written[key], f"{place}.{key}")
     elif isinstance(again, (list, tuple)) and isinstance(written, list) and len(again) == len(written):
         for at, (one, other) in enumerate(zip(again, written, strict=True)):
             name = one.get("emotion", at) if isinstance(one, dict) else at
