@@ -6,25 +6,36 @@ from typing import Annotated
 import typer
 
 from goemo_cli.commands._options import output_file
+from goemo_cli.services.data.readers import format_names, known_suffixes
 
 TextsArg = Annotated[
     list[str] | None, typer.Argument(help="Texts to predict.", metavar="[TEXT]...", show_default=False)
 ]
 InputOpt = Annotated[
-    Path | None,
+    str | None,
     typer.Option(
         "--input",
         "-i",
-        help="File with texts: .txt (a line each), .csv, .tsv, .jsonl, .parquet; - is standard input.",
+        help=f"File or URL with texts: {', '.join(known_suffixes('prediction'))}; - is standard input.",
         metavar="FILE",
         show_default=False,
     ),
 ]
-InputFormatOpt = Annotated[
+DataFormatOpt = Annotated[
     str | None,
     typer.Option(
+        "--data-format",
         "--input-format",
-        help="lines, csv, tsv, jsonl or parquet, where the suffix does not say; standard input: lines or jsonl.",
+        help=f"Format of the input, if its suffix does not say it: {', '.join(format_names('prediction'))}.",
+        metavar="FORMAT",
+        show_default=False,
+    ),
+]
+EncodingOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--encoding",
+        help="Text encoding of the input, such as cp1252. [default: UTF-8, or UTF-16 if the bytes show it]",
         show_default=False,
     ),
 ]

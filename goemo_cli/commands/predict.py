@@ -25,7 +25,8 @@ def predict(
     input: own.InputOpt = None,
     output: own.OutputOpt = None,
     text_column: own.TextColumnOpt = None,
-    input_format: own.InputFormatOpt = None,
+    data_format: own.DataFormatOpt = None,
+    encoding: own.EncodingOpt = None,
     format: own.FormatOpt = None,
     top_k: own.TopKOpt = None,
     taxonomy: own.TaxonomyOpt = None,
@@ -49,7 +50,7 @@ def predict(
     """
     shape = _output_format(output, format, as_json=as_json)
     writes = bool(output or format or as_json or wandb or wandb_project or wandb_entity or wandb_mode)
-    _check_inputs(text, input, text_column, input_format, interactive, is_plain=not writes)
+    _check_inputs(text, input, text_column or data_format or encoding, interactive, is_plain=not writes)
     out = Console(as_json=as_json, quiet=quiet, output=output)
 
     from goemo_cli.commands._progress import Screen
@@ -85,13 +86,17 @@ def predict(
         converse(out, load(), top_k)
         return
 
-    from goemo_cli.services.predicting.sources import STDIN, given_texts, open_texts
+    from goemo_cli.services.predicting.sources import given_texts, open_texts
 
     if text:
         _predict(out, given_texts(text), load, shape, output, top_k, mirror, root)
         return
     with open_texts(
-        input or STDIN, stdin=sys.stdin.buffer, format=input_format, text_column=text_column
+        input or "-",
+        stdin=sys.stdin.buffer,
+        format=data_format,
+        encoding=encoding,
+        text_column=text_column,
     ) as source:
         _predict(out, source, load, shape, output, top_k, mirror, root)
 
@@ -194,9 +199,8 @@ def _output_format(output: Path | None, format: str | None, *, as_json: bool) ->
 
 def _check_inputs(
     text: list[str] | None,
-    input: Path | None,
-    text_column: str | None,
-    input_format: str | None,
+    input: str | None,
+    of_input: str | None,
     interactive: bool,
     *,
     is_plain: bool,
@@ -207,8 +211,8 @@ def _check_inputs(
         raise typer.BadParameter(
             "--interactive answers on the terminal: no --output, --format, --json or --wandb"
         )
-    if (text or interactive) and (text_column or input_format):
-        raise typer.BadParameter("--text-column and --input-format belong to --input")
+    if (text or interactive) and of_input:
+        raise typer.BadParameter("--text-column, --data-format and --encoding belong to --input")
     if not (text or input or interactive) and sys.stdin.isatty():
         raise typer.BadParameter("nothing to predict: give texts, --input FILE or --interactive")
 

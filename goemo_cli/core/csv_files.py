@@ -6,12 +6,11 @@ include the following rows. A TSV file is read as quoted only if its quoting is 
 """
 
 import csv
+import io
 import re
-import shutil
 import sys
-import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Literal, TextIO
@@ -52,7 +51,7 @@ def atomic_csv(path: Path) -> Iterator[Any]:
 
 @contextmanager
 def open_csv(
-    path: Path, delimiter: str = ",", *, named: Path | None = None, most_line_ends: int | None = None
+    path: Path, delimiter: str = ",", *, named: Path | str | None = None, most_line_ends: int | None = None
 ) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
     """The header, and (line number, fields) of every row after it; fields of any length.
 
@@ -64,14 +63,13 @@ def open_csv(
         named: the path that errors name, if it is not the file's own.
         most_line_ends: lines of one row; more raise `DataFileError`. No limit by default.
     """
-    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = _rows(path, named or path, stream, delimiter, most_line_ends)
         yield next(rows, (0, []))[1], rows
 
 
 @contextmanager
-def not_utf8(named: Path, file: Path) -> Iterator[None]:
+def not_utf8(named: Path | str, file: Path) -> Iterator[None]:
     """Name the line of bytes that are not UTF-8, as a `DataFileError` of the file as the user knows it."""
     try:
         yield
@@ -94,7 +92,7 @@ def undecodable_line(path: Path) -> int | None:
 class _LinesOfRows:
     """The lines of a stream, as the csv module reads them; an error if one row takes more than the limit."""
 
-    def __init__(self, path: Path, stream: TextIO, most: int | None) -> None:
+    def __init__(self, path: Path | str, stream: TextIO, most: int | None) -> None:
         self._path, self._stream, self._most = path, stream, most
         self.first = 1
         """Line on which the current row begins."""
@@ -113,8 +111,9 @@ class _LinesOfRows:
 
 
 def _rows(
-    path: Path, named: Path, stream: TextIO, delimiter: str, most_line_ends: int | None
+    path: Path, named: Path | str, stream: TextIO, delimiter: str, most_line_ends: int | None
 ) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     lines = _LinesOfRows(named, stream, most_line_ends)
     try:
         with not_utf8(named, path):
@@ -135,6 +134,9 @@ Rows = Iterator[tuple[int, list[str]]]
 MOST_LINE_ENDS = 500
 """Lines of one quoted row; more mean that a closing quote is missing."""
 
+_DELIMITERS = (",", ";", "\t", "|")
+_SAMPLE_CHARACTERS = 2**16
+_SEPARATOR_LINE = re.compile(r'"?sep=(?P<delimiter>[^"\r\n])"?\r?\n?', re.IGNORECASE)
 _FIELD = re.compile(rb'("[^"]*+(?:""[^"]*+)*+"|[^"\t\r\n]*+)\t')
 _FIELDS = re.compile(rb"(?:%s)*+" % _FIELD.pattern)
 
@@ -146,11 +148,13 @@ class Dialect:
     delimiter: str
     quoted: bool
     """A quote at the start of a field opens a quoted field; if not, a quote is an ordinary character."""
+    has_separator_line: bool = False
+    """The first line names the delimiter for spreadsheets (`sep=;`); the header is the second one."""
 
 
 @contextmanager
 def open_table(
-    path: Path, format: TableFormat, *, named: Path | None = None
+    path: Path, format: TableFormat, *, named: Path | str | None = None
 ) -> Iterator[tuple[list[str], Rows]]:
     """The header and the rows of a CSV or TSV file; an empty file has an empty header.
 
@@ -158,41 +162,57 @@ def open_table(
     `named`, if that is given.
     """
     named = named or path
-    with _readable_twice(path) as file:
-        dialect = table_dialect(file, format)
-        if dialect.quoted:
-            with open_csv(file, dialect.delimiter, named=named, most_line_ends=MOST_LINE_ENDS) as (
-                header,
-                rows,
-            ):
-                yield header, rows
-        else:
-            with file.open(encoding="utf-8-sig", newline=_line_end(file)) as stream:
-                plain = _plain_rows(named, file, stream, dialect.delimiter)
-                yield next(plain, (0, []))[1], plain
-
-
-def table_dialect(path: Path, format: TableFormat) -> Dialect:
-    """The dialect of a file."""
-    if format == "tsv":
-        return Dialect("\t", _is_quoted_tsv(path))
-    with path.open("rb") as stream:
-        header = stream.readline()
-    # Spreadsheets of many countries write CSV with semicolons.
-    return Dialect(";" if b";" in header and b"," not in header else ",", quoted=True)
+    dialect = table_dialect(path, format)
+    with _open_rows(path, dialect, named) as rows:
+        if dialect.has_separator_line:
+            next(rows)
+        yield next(rows, (0, []))[1], rows
 
 
 @contextmanager
-def _readable_twice(path: Path) -> Iterator[Path]:
-    """The file, or a copy of what a pipe holds: the dialect is found in a first reading."""
-    if path.is_file():
-        yield path
-        return
-    with tempfile.NamedTemporaryFile() as copy:
-        with path.open("rb") as stream:
-            shutil.copyfileobj(stream, copy)
-        copy.flush()
-        yield Path(copy.name)
+def _open_rows(path: Path, dialect: Dialect, named: Path | str) -> Iterator[Rows]:
+    if dialect.quoted:
+        with path.open(encoding="utf-8-sig", newline="") as stream:
+            yield _rows(path, named, stream, dialect.delimiter, MOST_LINE_ENDS)
+    else:
+        with path.open(encoding="utf-8-sig", newline=_line_end(path)) as stream:
+            yield _plain_rows(named, path, stream, dialect.delimiter)
+
+
+def table_dialect(path: Path, format: TableFormat) -> Dialect:
+    """The dialect of a file: spreadsheets write CSV with commas, semicolons or tabs, and may name the delimiter first."""
+    if format == "tsv":
+        return Dialect("\t", _is_quoted_tsv(path))
+    with path.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
+        sample = stream.read(_SAMPLE_CHARACTERS)
+    named = _SEPARATOR_LINE.match(sample)
+    delimiter = named["delimiter"] if named else _delimiter_of(sample)
+    quoted = _is_quoted_tsv(path, is_second_line=bool(named)) if delimiter == "\t" else True
+    return Dialect(delimiter, quoted, has_separator_line=bool(named))
+
+
+def _delimiter_of(sample: str) -> str:
+    """The delimiter by which the most rows have as many fields as the header; the comma if no sign divides the header."""
+    scores = {sign: _fit(sample, sign) for sign in _DELIMITERS}
+    possible = {sign: score for sign, score in scores.items() if score is not None}
+    return max(possible, key=possible.__getitem__, default=",")
+
+
+def _fit(sample: str, delimiter: str) -> tuple[float, float] | None:
+    """The shares of rows with as many fields as the header: of those without a space before a field, and of all rows.
+
+    A comma that a space follows is probably one of a text. None if the delimiter does not divide the header.
+    """
+    rows: list[list[str]] = []
+    with suppress(csv.Error):  # what another delimiter divides may be broken by this one
+        rows.extend(row for row in csv.reader(io.StringIO(sample, newline=""), delimiter=delimiter) if row)
+    if len(rows) > 2 and len(sample) == _SAMPLE_CHARACTERS:
+        del rows[-1]  # it may go on after the sample
+    if not rows or len(rows[0]) < 2:
+        return None
+    fitting = [row for row in rows if len(row) == len(rows[0])]
+    dense = [row for row in fitting if not any(field.startswith(" ") for field in row[1:])]
+    return len(dense) / len(rows), len(fitting) / len(rows)
 
 
 def _line_end(path: Path) -> str:
@@ -201,15 +221,15 @@ def _line_end(path: Path) -> str:
         return "\n" if b"\n" in stream.read(2**16) else ""
 
 
-def _plain_rows(named: Path, file: Path, stream: TextIO, delimiter: str) -> Rows:
+def _plain_rows(named: Path | str, file: Path, stream: TextIO, delimiter: str) -> Rows:
     with not_utf8(named, file):
         for number, line in enumerate(stream, start=1):
             text = line.removesuffix("\n").removesuffix("\r")
             yield number, text.split(delimiter) if text else []
 
 
-def _is_quoted_tsv(path: Path) -> bool:
-    """Whether the quoting of a TSV file is certain.
+def _is_quoted_tsv(path: Path, *, is_second_line: bool = False) -> bool:
+    """Whether the quoting of a TSV file is certain; its header may be the second line.
 
     Each field that starts with a quote is properly quoted, other fields hold no quote, and each row has as many fields
     as the header. In addition, one of these is true: a column is quoted in each row; without quoting, lines do not have
@@ -219,6 +239,8 @@ def _is_quoted_tsv(path: Path) -> bool:
         if not any(b'"' in block for block in iter(lambda: stream.read(2**20), b"")):
             return False
         stream.seek(0)
+        if is_second_line:
+            stream.readline()
         rows = _quoted_rows(stream)
         _, header = next(rows, ([], None))
         if header is None:

@@ -62,7 +62,7 @@ class DataError(GoemoError):
 class DataFileError(DataError):
     """A data file with a fault at a place."""
 
-    def __init__(self, path: Path, reason: str, line: int | None = None) -> None:
+    def __init__(self, path: Path | str, reason: str, line: int | None = None) -> None:
         self.path, self.reason, self.line = path, reason, line
         super().__init__(f"{path}{f':{line}' if line else ''}: {reason}")
 
@@ -71,7 +71,7 @@ class UnknownLabelError(DataFileError):
     """A label that is not in the label list."""
 
     def __init__(
-        self, path: Path, label: str, labels: Sequence[str], line: int | None = None, *, hint: str = ""
+        self, path: Path | str, label: str, labels: Sequence[str], line: int | None = None, *, hint: str = ""
     ) -> None:
         self.label = label
         near = hint or did_you_mean(label.strip().lower(), labels)

@@ -25,6 +25,7 @@ ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
 ThresholdObjective = Literal["f1_macro", "f1_micro", "f_beta", "precision_floor", "recall_floor"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric"]
 WeightFiles = Literal["both", "bin", "safetensors"]
+Aggregation = Literal["majority", "any"]
 
 
 _MAY_BE_EMPTY = ("notes",)
@@ -71,9 +72,13 @@ class DataSettings(Section):
     """Where the labelled texts come from."""
 
     name: str | None = None
-    """goemotions, sample, a file or folder, or a Hub data set id; null: goemotions if it is available, else the sample."""
+    """goemotions, sample, a file, folder or URL, - for standard input, or a Hub data set id; null: goemotions if it is available, else the sample."""
     dir: Path | None = None
     """Folder with the GoEmotions files (train.tsv, dev.tsv, test.tsv, labels.txt)."""
+    format: str | None = None
+    """Format of your data if its suffix does not say it, such as tsv for a table in a .txt file."""
+    encoding: str | None = None
+    """Text encoding of your data, such as cp1252; by default UTF-8, or UTF-16 if the first bytes show it."""
     text_column: str = "text"
     """Column with the texts in your data."""
     label_column: str = "labels"
@@ -84,6 +89,12 @@ class DataSettings(Section):
     """Column with row ids, kept in predictions."""
     label_separator: str = Field(",", min_length=1)
     """Between the label names of one cell; spaces around it are ignored."""
+    unlabelled: str | None = None
+    """Value that means "not labelled", such as -1; rows with it in a label column are left out."""
+    group_column: str | None = None
+    """Column that says which rows belong together, such as the ratings of one text; a group stays in one split."""
+    aggregate: Aggregation | None = None
+    """One row per group: with labels that more than half of its rows have (majority), or one of them (any)."""
     labels_file: Path | None = None
     """One label per line, in the wanted order, which also says what label numbers mean; by default the labels in train."""
     val_file: Path | None = None
@@ -107,6 +118,8 @@ class DataSettings(Section):
             raise ValueError("data.label_column and data.label_columns are both given: use one of them")
         if len(set(self.label_columns)) < len(self.label_columns):
             raise ValueError("data.label_columns names a column twice")
+        if self.aggregate and not self.group_column:
+            raise ValueError("data.aggregate needs data.group_column, which says which rows become one")
         return self
 
 

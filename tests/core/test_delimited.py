@@ -2,9 +2,6 @@
 
 import csv
 import io
-import os
-import threading
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -96,16 +93,3 @@ def test_an_unclosed_quote_near_the_end_names_its_first_line(tmp_path: Path):
 def test_csv_with_semicolons_and_long_fields_reads_as_before(tmp_path: Path):
     text = "\n" * (MOST_LINE_ENDS - 1)
     assert read(tmp_path, f'text;labels\n"{text}";joy\n', "csv")[1] == [text, "joy"]
-
-
-@pytest.mark.parametrize(
-    ("format", "content"), [("csv", 'text;n\n"a\nb";1\n'), ("tsv", '"text"\t"n"\n"a\nb"\t"1"\n')]
-)
-def test_a_pipe_is_read_whole(tmp_path: Path, format: TableFormat, content: str):
-    pipe = tmp_path / "pipe"
-    os.mkfifo(pipe)
-    write: Callable[[], int] = lambda: pipe.write_text(content)  # noqa: E731
-    writer = threading.Thread(target=write, daemon=True)
-    writer.start()
-    assert rows_of(pipe, format) == [["text", "n"], ["a\nb", "1"]]
-    writer.join()

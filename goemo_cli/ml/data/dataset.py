@@ -23,11 +23,13 @@ class LabelledTexts:
         texts: n_examples texts.
         y_true: multi-hot gold labels, bool, (n_examples, n_labels).
         ids: the data's own ids, or None.
+        groups: the group of each text, or None; texts of one group belong into one split.
     """
 
     texts: list[str]
     y_true: BoolArray
     ids: list[str] | None = None
+    groups: list[str] | None = None
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -36,7 +38,8 @@ class LabelledTexts:
         """The given rows, in the given order."""
         index = np.asarray(rows, dtype=np.int64)
         ids = [self.ids[row] for row in index] if self.ids is not None else None
-        return LabelledTexts([self.texts[row] for row in index], self.y_true[index], ids)
+        groups = [self.groups[row] for row in index] if self.groups is not None else None
+        return LabelledTexts([self.texts[row] for row in index], self.y_true[index], ids, groups)
 
     def sha256(self) -> str:
         """A digest of texts, labels and their order; the same for the same rows in any file format."""
@@ -59,6 +62,8 @@ class Dataset:
     """The coarser labels to which its labels were grouped."""
     split_off: tuple[Split, ...] = ()
     """The splits that were taken from train because the data does not contain them."""
+    n_unlabelled: int = 0
+    """Number of rows that were left out because they say that they are not labelled."""
 
     @property
     def train(self) -> LabelledTexts:
@@ -74,6 +79,11 @@ class Dataset:
     def test(self) -> LabelledTexts:
         """The split that is used for measuring only."""
         return self.splits["test"]
+
+    @property
+    def is_single_label(self) -> bool:
+        """Whether every text of every split has exactly one label."""
+        return all(bool((rows.y_true.sum(axis=1) == 1).all()) for rows in self.splits.values())
 
     def facts(self) -> dict[str, Any]:
         """The facts about the data in metrics.json."""
@@ -101,16 +111,18 @@ class Dataset:
         if len(self.labels) < 2:
             raise DataError(f"{self.source}: {len(self.labels)} label(s); at least two are needed")
         if not self.train.y_true.any():
-            raise DataError(f"{self.source}: no comment of the train split carries a label")
+            raise DataError(f"{self.source}: no text of the train split has a label")
 
 
 def joined(parts: Sequence[LabelledTexts]) -> LabelledTexts:
     """Parts of one split, over the same labels, in their order."""
     if len(parts) == 1:
         return parts[0]
-    ids = [one for part in parts for one in part.ids or []]
     texts = [text for part in parts for text in part.texts]
-    return LabelledTexts(texts, np.concatenate([part.y_true for part in parts]), ids or None)
+    ids = [id for part in parts for id in part.ids or []]
+    groups = [group for part in parts for group in part.groups or []]
+    y_true = np.concatenate([part.y_true for part in parts])
+    return LabelledTexts(texts, y_true, ids or None, groups or None)
 
 
 def multi_hot(rows: Iterable[Iterable[int]], n_labels: int) -> BoolArray:

@@ -61,10 +61,14 @@ def plain_name(path: Path) -> Path:
 
 
 @contextmanager
-def uncompressed(path: Path) -> Iterator[Path]:
+def uncompressed(path: Path, *, named: str) -> Iterator[Path]:
     """The file itself, or a temporary file with its content if it is compressed.
 
-    The readers of tables need a file: they read it twice, and bytes that are not UTF-8 are searched for a third time.
+    The readers of tables need a file because they read it more than once.
+
+    Args:
+        path: the file; its suffix says how it is compressed.
+        named: the file in errors.
 
     Raises:
         DataFileError: the compressed data are damaged or incomplete.
@@ -75,14 +79,14 @@ def uncompressed(path: Path) -> Iterator[Path]:
         yield path
         return
     with tempfile.NamedTemporaryFile() as copy:
-        with _damage_named(path):
+        with _damage_named(named):
             copy.writelines(reader(path))
         copy.flush()
         yield Path(copy.name)
 
 
 @contextmanager
-def _damage_named(path: Path) -> Iterator[None]:
+def _damage_named(named: str) -> Iterator[None]:
     try:
         yield
     except Exception as error:
@@ -90,4 +94,4 @@ def _damage_named(path: Path) -> Iterator[None]:
         is_damage = isinstance(error, OSError | EOFError | lzma.LZMAError | zlib.error)
         if is_of_system or not (is_damage or type(error).__name__ == "ZstdError"):
             raise
-        raise DataFileError(path, f"cannot be decompressed ({error})") from error
+        raise DataFileError(named, f"cannot be decompressed ({error})") from error

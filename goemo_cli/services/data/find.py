@@ -1,12 +1,13 @@
-"""Find the data that the settings name: local folders, the cache, a download, the sample, the user's files."""
+"""Find the data that the settings name: local folders, the cache, a download, the sample, the user's files or frames."""
 
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.resources import files
 from itertools import combinations, product
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -19,25 +20,33 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import DataSettings, environment, is_offline
 from goemo_cli.ml.data import goemotions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, joined
-from goemo_cli.ml.data.splits import stratified_split
+from goemo_cli.ml.data.groups import aggregated, grouped_split, shared_groups
 from goemo_cli.ml.metrics.taxonomy import in_taxonomy
 from goemo_cli.services.data.compressed import plain_name
+from goemo_cli.services.data.data_file import STDIN, DataFile
 from goemo_cli.services.data.download import cache_folder, fetch_goemotions
-from goemo_cli.services.data.frames import (
-    RawRows,
-    data_suffix,
-    feature_names,
-    read_rows,
-    rows_of,
-    sorted_labels,
-)
+from goemo_cli.services.data.formats import format_by_suffix, suffixes_for, unknown_format
+from goemo_cli.services.data.labelled_rows import RawRows, rows_of, sorted_labels
+from goemo_cli.services.data.readers import feature_names, open_data
+from goemo_cli.services.data.tables import FRAME, Table, column_in, frame_table
+from goemo_cli.services.data.urls import is_url, name_in_url, shown
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 GOEMOTIONS, SAMPLE = "goemotions", "sample"
+STANDARD_INPUT = "standard input"
 _PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)")
 
 
 def load_data(
-    settings: DataSettings, *, root: Path = Path(), may_fetch: bool = True, on_event: EventHandler = ignore
+    settings: DataSettings,
+    *,
+    root: Path = Path(),
+    may_fetch: bool = True,
+    frames: "DataFrame | Mapping[str, DataFrame] | None" = None,
+    stdin: BinaryIO | None = None,
+    on_event: EventHandler = ignore,
 ) -> Dataset:
     """The data set that the settings name, checked.
 
@@ -48,6 +57,8 @@ def load_data(
         settings: what to load.
         root: project root; data/goemotions below it is one of the places that are searched.
         may_fetch: whether the network may be used.
+        frames: rows of a data frame, or of one data frame for each split (train, val, test), instead of `settings.name`.
+        stdin: standard input, for the name `-`.
         on_event: called with each event.
 
     Raises:
@@ -55,7 +66,11 @@ def load_data(
         DataError: data that cannot be used as it is.
         RemoteError: a named data set that is not here and could not be downloaded.
     """
-    data = _load(settings, root, may_fetch=may_fetch and not is_offline(), on_event=on_event)
+    if frames is not None:
+        data = _from_frames(frames, settings, on_event)
+    else:
+        is_online = may_fetch and not is_offline()
+        data = _load(settings, root, may_fetch=is_online, stdin=stdin, on_event=on_event)
     if (doubt := goemotions.require_published_names(data)) is not None:
         on_event(Warning(doubt))
     if settings.taxonomy:
@@ -68,7 +83,14 @@ def load_data(
     return data
 
 
-def _load(settings: DataSettings, root: Path, *, may_fetch: bool, on_event: EventHandler) -> Dataset:
+def _load(
+    settings: DataSettings,
+    root: Path,
+    *,
+    may_fetch: bool,
+    stdin: BinaryIO | None,
+    on_event: EventHandler,
+) -> Dataset:
     name = settings.name
     if name == SAMPLE:
         return load_sample()
@@ -77,10 +99,14 @@ def _load(settings: DataSettings, root: Path, *, may_fetch: bool, on_event: Even
     if name is None:
         return _goemotions_or_sample(settings, root, may_fetch=may_fetch, on_event=on_event)
     path = Path(name).expanduser()
-    if path.is_file() or path.is_dir():
-        return _from_path(path, settings)
-    if name.count("/") == 1 and not name.startswith((".", "/", "~")) and data_suffix(path) is None:
-        return _from_hub(name, settings, may_fetch=may_fetch)
+    if name == STDIN or is_url(name) or path.exists():
+        return _from_path(name if name == STDIN or is_url(name) else path, settings, stdin, on_event)
+    if (
+        name.count("/") == 1
+        and not name.startswith((".", "/", "~"))
+        and not format_by_suffix(name, "training")
+    ):
+        return _from_hub(name, settings, may_fetch=may_fetch, on_event=on_event)
     raise DataNotFoundError(name, [f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}"])
 
 
@@ -91,6 +117,31 @@ def load_sample() -> Dataset:
         split: read_rows(folder / f"{split}.csv", DataSettings()).labelled(EMOTIONS) for split in SPLITS
     }
     return Dataset(SAMPLE, EMOTIONS, splits, source="goemo's embedded sample")
+
+
+def read_rows(
+    source: Path | str,
+    settings: DataSettings,
+    names: Sequence[str] | None = None,
+    *,
+    stdin: BinaryIO | None = None,
+) -> RawRows:
+    """All rows of a data file.
+
+    Args:
+        source: a file, a URL, or `-` for standard input.
+        settings: format and encoding, names of the columns, and the separator of labels within a cell.
+        names: the list of labels, if there is one: it says what numbers mean, unless the file says it itself.
+        stdin: standard input.
+
+    Raises:
+        DataFileError: unknown format, damaged content, a missing column, labels that cannot be read, or no rows.
+        MissingPackageError: an optional package is missing.
+    """
+    with open_data(
+        source, "training", format=settings.format, encoding=settings.encoding, stdin=stdin
+    ) as table:
+        return rows_of(table, settings, names)
 
 
 def find_goemotions(settings: DataSettings, root: Path) -> tuple[Path | None, list[str]]:
@@ -145,13 +196,17 @@ def _goemotions_or_sample(
         return replace(load_sample(), is_fallback=True)
 
 
-def _from_path(path: Path, settings: DataSettings) -> Dataset:
-    if path.is_dir():
-        if not goemotions.missing_files(path):
-            return replace(goemotions.read_goemotions(path), name=path.name)
-        sources = _split_files(path)
-    else:
-        sources = {"train": [path]}
+def _from_path(
+    source: Path | str, settings: DataSettings, stdin: BinaryIO | None, on_event: EventHandler
+) -> Dataset:
+    """A file, a folder with a file for each split, a URL, or standard input."""
+    sources: dict[Split, list[Path | str]] = {"train": [source]}
+    if isinstance(source, Path) and source.is_dir():
+        if not goemotions.missing_files(source):
+            return replace(goemotions.read_goemotions(source), name=source.name)
+        sources = {split: [*parts] for split, parts in _split_files(source, settings.format).items()}
+    if source == STDIN and stdin is None:
+        raise DataError("data from standard input can be read only once, by the training itself")
     for split, named in (("val", settings.val_file), ("test", settings.test_file)):
         if named:
             if not named.is_file():
@@ -159,28 +214,96 @@ def _from_path(path: Path, settings: DataSettings) -> Dataset:
             sources[parse_split(split) or "val"] = [named]
     _require_different(sources)
     listed = _listed_labels(settings)
-    rows = {split: [read_rows(file, settings, listed) for file in files] for split, files in sources.items()}
-    return _completed(plain_name(path).stem, str(path), rows, listed, settings)
+    rows = {
+        split: [read_rows(file, settings, listed, stdin=stdin) for file in files]
+        for split, files in sources.items()
+    }
+    return _completed(*_name_and_source(source), rows, listed, settings, on_event)
 
 
-def _require_different(sources: Mapping[Split, Sequence[Path]]) -> None:
+def _name_and_source(source: Path | str) -> tuple[str, str]:
+    if source == STDIN:
+        return "stdin", STANDARD_INPUT
+    if isinstance(source, Path):
+        return plain_name(source).stem, str(source)
+    return plain_name(Path(name_in_url(source))).stem, shown(source)
+
+
+def _from_frames(
+    frames: "DataFrame | Mapping[str, DataFrame]", settings: DataSettings, on_event: EventHandler
+) -> Dataset:
+    """Data frames that the caller has in memory."""
+    by_split = frames if isinstance(frames, Mapping) else {"train": frames}
+    listed = _listed_labels(settings)
+    rows: dict[Split, list[RawRows]] = {}
+    for name, frame in by_split.items():
+        split = parse_split(str(name))
+        if split is None or split in rows:
+            raise DataError(f"{FRAME}: {name!r} should be one of train, val and test, each once")
+        rows[split] = [rows_of(frame_table(frame), settings, listed)]
+    if "train" not in rows:
+        raise DataError(f"{FRAME}: no train split; there are {', '.join(map(repr, by_split))}")
+    return _completed("frame", FRAME, rows, listed, settings, on_event)
+
+
+def _require_different(sources: Mapping[Split, Sequence[Path | str]]) -> None:
     for one, other in combinations(sources, 2):
         for file, another in product(sources[one], sources[other]):
-            if file.samefile(another):
+            if isinstance(file, Path) and isinstance(another, Path) and file.samefile(another):
                 raise DataError(f"{file}: {one} and {other} are the same file")
 
 
-def _split_files(folder: Path) -> dict[Split, list[Path]]:
-    """The files of each split: one, or all parts of one as the Hub names them (train-00000-of-00002.parquet)."""
+def _split_files(folder: Path, format: str | None) -> dict[Split, list[Path]]:
+    """The files of each split: one, or all parts of one as the Hub names them (train-00000-of-00002.parquet).
+
+    If no file is called `train`, the last word of a name counts: `emotions-train.csv`.
+
+    Args:
+        folder: the folder.
+        format: the format of files with any suffix; None for files whose suffix says it.
+    """
+    files = sorted(file for file in folder.iterdir() if file.is_file())
+    stems = {file: stem for file in files if (stem := _stem(file, format)) is not None}
+    for whole_name in (True, False):
+        if found := _parts_by_split(folder, stems, whole_name=whole_name):
+            return found
+    for file in files:
+        if _split_and_parts(plain_name(file).stem, whole_name=False)[0] == "train":
+            with ExitStack() as resources:
+                raise unknown_format(DataFile(file, resources=resources), "training")
+    raise DataNotFoundError(
+        str(folder),
+        [
+            f"{folder} has no file for train; expected is {', '.join(map('train{}'.format, suffixes_for('training')))}"
+        ],
+    )
+
+
+def _stem(file: Path, format: str | None) -> str | None:
+    """The name of a file without its suffixes; None for a file that is not data."""
+    known = format_by_suffix(file.name, "training")
+    if known:
+        return known[0]
+    return plain_name(file).stem if format else None
+
+
+def _split_and_parts(stem: str, *, whole_name: bool) -> tuple[Split | None, int]:
+    """The split that a file name says, and the number of parts of the split."""
+    named = _PART.fullmatch(stem)
+    word = named["split"] if named else stem if whole_name else re.split(r"[\W_]", stem)[-1]
+    return parse_split(word), int(named["count"]) if named else 1
+
+
+def _parts_by_split(
+    folder: Path, stems: Mapping[Path, str], *, whole_name: bool
+) -> dict[Split, list[Path]] | None:
+    """The files of each split; None if train is missing."""
     found: dict[Split, list[Path]] = {}
     n_parts: dict[Split, int] = {}
-    for file in sorted(folder.iterdir()):
-        stem = plain_name(file).stem
-        named = _PART.fullmatch(stem)
-        split = parse_split(named["split"] if named else stem)
-        if not split or data_suffix(file) is None:
+    for file, stem in stems.items():
+        split, count = _split_and_parts(stem, whole_name=whole_name)
+        if not split:
             continue
-        count = int(named["count"]) if named else 1
         if split in found and (n_parts[split] != count or count == 1):
             raise DataError(
                 f"{folder}: both {found[split][0].name} and {file.name} could be the {split} split"
@@ -192,11 +315,7 @@ def _split_files(folder: Path) -> dict[Split, list[Path]]:
             raise DataError(
                 f"{folder}: {len(parts)} of the {n_parts[split]} parts of {split} ({parts[0].name} is one)"
             )
-    if "train" not in found:
-        raise DataNotFoundError(
-            str(folder), [f"{folder} has no train.csv, train.tsv, train.jsonl or train.parquet"]
-        )
-    return found
+    return found if "train" in found else None
 
 
 def _listed_labels(settings: DataSettings) -> tuple[str, ...] | None:
@@ -213,15 +332,21 @@ def _completed(
     rows: Mapping[Split, Sequence[RawRows]],
     listed: tuple[str, ...] | None,
     settings: DataSettings,
+    on_event: EventHandler,
 ) -> Dataset:
     """The rows with the listed labels, or with those of train; missing splits are taken from train, stratified by label."""
     named = [part for split, parts in rows.items() for part in parts if split == "train" or part.has_names]
     labels = listed or tuple(settings.label_columns) or sorted_labels(named)
     given = {split: joined([part.labelled(labels) for part in parts]) for split, parts in rows.items()}
+    if settings.aggregate:
+        given = {split: aggregated(part, settings.aggregate, source=source) for split, part in given.items()}
+    if doubt := shared_groups(given):
+        on_event(Warning(f"{source}: {doubt}"))
     missing: list[Split] = [split for split in SPLITS if split not in given]
     if missing:
         given |= _split_off(given["train"], missing, source, settings)
-    return Dataset(name, labels, given, source=source, split_off=tuple(missing))
+    n_unlabelled = sum(part.n_unlabelled for parts in rows.values() for part in parts)
+    return Dataset(name, labels, given, source=source, split_off=tuple(missing), n_unlabelled=n_unlabelled)
 
 
 def _split_off(
@@ -235,7 +360,7 @@ def _split_off(
     shares = {"val": settings.val_fraction, "test": settings.test_fraction}
     taken = [shares[split] for split in missing]
     shares_of_all = [1 - sum(taken), *taken]
-    parts: list[IntArray] = stratified_split(whole.y_true, shares_of_all, settings.split_seed)
+    parts: list[IntArray] = grouped_split(whole, shares_of_all, settings.split_seed)
     found: dict[Split, LabelledTexts] = {}
     for split, rows in zip(("train", *missing), parts, strict=True):
         if not len(rows):
@@ -255,7 +380,7 @@ def _rows_and_labels(rows: LabelledTexts) -> str:
     return f"{n_rows:,} rows with {n_labels:,} labels (half of these have {median:g} rows or fewer)"
 
 
-def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool) -> Dataset:
+def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool, on_event: EventHandler) -> Dataset:
     """A data set of the Hugging Face Hub, or of its local cache."""
     try:
         import datasets
@@ -273,10 +398,12 @@ def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool) -> Dataset:
         raise RemoteError(
             f"data {name!r} is not a local file, and the Hub cannot be reached ({error})"
         ) from error
-    return from_hub_splits(name, loaded, settings)
+    return from_hub_splits(name, loaded, settings, on_event=on_event)
 
 
-def from_hub_splits(name: str, loaded: Any, settings: DataSettings) -> Dataset:
+def from_hub_splits(
+    name: str, loaded: Any, settings: DataSettings, *, on_event: EventHandler = ignore
+) -> Dataset:
     """A `datasets.DatasetDict` as a data set; label numbers become names if the features have them.
 
     Raises:
@@ -292,16 +419,18 @@ def from_hub_splits(name: str, loaded: Any, settings: DataSettings) -> Dataset:
             settings.text_column,
             *(settings.label_columns or [settings.label_column]),
             settings.id_column,
+            settings.group_column,
         ]
-        own = feature_names(rows.features.to_dict().get(settings.label_column))
-        if set(filter(None, wanted)) <= set(rows.column_names):
-            rows = rows.select_columns(
-                list(dict.fromkeys(filter(None, wanted)))
-            )  # others may be slow to decode
-        raw[split] = [rows_of(Path(name), iter(enumerate(rows, start=1)), settings, listed, own=own)]
+        there = [column_in(rows.column_names, column) for column in wanted if column]
+        if None not in there:
+            rows = rows.select_columns(list(dict.fromkeys(there)))  # others may be slow to decode
+        features = rows.features.to_dict().items()
+        names = {column: found for column, feature in features if (found := feature_names(feature))}
+        table = Table(enumerate(rows, start=1), tuple(rows.column_names), len(rows), names, named=name)
+        raw[split] = [rows_of(table, settings, listed)]
     if "train" not in raw:
         raise DataError(f"{name}: no train split; there are {', '.join(map(str, loaded))}")
-    return _completed(name, f"Hugging Face Hub: {name}", raw, listed, settings)
+    return _completed(name, f"Hugging Face Hub: {name}", raw, listed, settings, on_event)
 
 
 def first_of_shuffle(train: LabelledTexts, limit: int | None, seed: int) -> LabelledTexts:
@@ -327,6 +456,10 @@ def checkpoint_data(
         DataError: labels or rows of a wanted split are not what the run recorded.
     """
     recorded = checkpoint.metrics.data
+    if recorded.source in (STANDARD_INPUT, FRAME):
+        raise DataError(
+            f"{checkpoint.run} was trained on data from {recorded.source}, which cannot be read again"
+        )
     data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, on_event=on_event)
     on_event(Info(f"Data: {data.source}"))
     if data.labels != checkpoint.labels:

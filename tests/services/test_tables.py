@@ -1,8 +1,9 @@
-"""The user's own texts, in four formats."""
+"""The user's own texts: the same rows in each format, for training and for prediction; faults with their place."""
 
 import bz2
 import csv
 import gzip
+import io
 import json
 import lzma
 import sys
@@ -13,7 +14,9 @@ import pytest
 
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError
 from goemo_cli.core.settings import DataSettings
-from goemo_cli.services.data.frames import RawRows, read_rows
+from goemo_cli.services.data.find import read_rows
+from goemo_cli.services.data.labelled_rows import RawRows
+from goemo_cli.services.predicting.sources import open_texts
 
 ROWS: list[tuple[str, list[str]]] = [
     ("plain", ["joy"]),
@@ -24,22 +27,43 @@ ROWS: list[tuple[str, list[str]]] = [
 ]
 
 
-def write(path: Path, rows: list[tuple[str, list[str]]] = ROWS, *, lists: bool = True) -> Path:
-    if path.suffix in (".csv", ".tsv"):
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(
-                stream, delimiter="," if path.suffix == ".csv" else "\t", quoting=csv.QUOTE_ALL
-            )
-            writer.writerows([["text", "labels"], *([text, ",".join(names)] for text, names in rows)])
-        return path
-    cells = [{"text": text, "labels": names if lists else ",".join(names)} for text, names in rows]
-    if path.suffix == ".jsonl":
-        path.write_text("".join(json.dumps(cell) + "\n" for cell in cells), encoding="utf-8")
-    else:
-        import pyarrow
-        import pyarrow.parquet as parquet
+FORMATS = {
+    "csv": ".csv",
+    "tsv": ".tsv",
+    "jsonl": ".jsonl",
+    "json": ".json",
+    "parquet": ".parquet",
+    "xlsx": ".xlsx",
+}
+"""Suffixes of the formats with named columns."""
+each_format = pytest.mark.parametrize("suffix", FORMATS.values(), ids=FORMATS.keys())
 
-        parquet.write_table(pyarrow.Table.from_pylist(cells), path)
+
+def write(path: Path, rows: list[tuple[str, list[str]]] = ROWS, *, lists: bool = True) -> Path:
+    """Write texts and labels in the format of the suffix with another program than goemo."""
+    table = [["text", "labels"], *([text, ",".join(names)] for text, names in rows)]
+    cells = [{"text": text, "labels": names if lists else ",".join(names)} for text, names in rows]
+    match path.suffix:
+        case ".csv" | ".tsv":
+            with path.open("w", encoding="utf-8", newline="") as stream:
+                delimiter = "," if path.suffix == ".csv" else "\t"
+                csv.writer(stream, delimiter=delimiter, quoting=csv.QUOTE_ALL).writerows(table)
+        case ".jsonl":
+            path.write_text("".join(json.dumps(cell) + "\n" for cell in cells), encoding="utf-8")
+        case ".json":
+            path.write_text(json.dumps(cells, indent=1), encoding="utf-8")
+        case ".parquet":
+            import pyarrow
+            import pyarrow.parquet as parquet
+
+            parquet.write_table(pyarrow.Table.from_pylist(cells), path)
+        case ".xlsx":
+            import openpyxl
+
+            book = openpyxl.Workbook()
+            for row in table:
+                book.worksheets[0].append([cell.replace("\r\n", "\n") for cell in row])
+            book.save(path)
     return path
 
 
@@ -54,19 +78,29 @@ def read_text(folder: Path, content: str | bytes, suffix: str = ".csv", **settin
 
 
 @pytest.mark.parametrize("lists", [True, False])
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
-def test_every_format_gives_the_same_rows(tmp_path: Path, suffix: str, lists: bool):
-    rows = read(write(tmp_path / f"data{suffix}", lists=lists))
-    assert rows.texts == [text for text, _ in ROWS]
+@each_format
+def test_every_format_gives_the_same_rows_to_training_and_prediction(
+    tmp_path: Path, suffix: str, lists: bool
+):
+    path = write(tmp_path / f"data{suffix}", lists=lists)
+    expected = [
+        text.replace("\r\n", "\n") if suffix == ".xlsx" else text for text, _ in ROWS
+    ]  # Excel has no carriage returns
+    rows = read(path)
+    assert rows.texts == expected
     assert rows.names == [names for _, names in ROWS]
+    with open_texts(path, stdin=io.BytesIO()) as source:
+        assert [row.text for row in source.rows] == expected
+    with open_texts("-", stdin=io.BytesIO(path.read_bytes()), format=suffix[1:]) as source:
+        assert [row.text for row in source.rows] == expected
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet"])
-def test_every_format_gives_the_same_digest(tmp_path: Path, suffix: str):
+def test_the_digest_of_the_rows_does_not_depend_on_the_format(tmp_path: Path):
     labels = ("anger", "joy", "neutral")
-    ours = read(write(tmp_path / f"data{suffix}")).labelled(labels)
-    other = read(write(tmp_path / "other.csv")).labelled(labels)
-    assert ours.sha256() == other.sha256()
+    parts = [
+        read(write(tmp_path / f"data{suffix}")).labelled(labels) for suffix in (".csv", ".json", ".parquet")
+    ]
+    assert len({part.sha256() for part in parts}) == 1
 
 
 def test_labels_are_found_sorted_with_neutral_last(tmp_path: Path):
@@ -248,9 +282,25 @@ def test_lone_surrogates_are_replaced(tmp_path: Path):
     assert rows.texts == ["a\ufffd"]
 
 
-def test_what_is_no_parquet_is_an_error(tmp_path: Path):
-    with pytest.raises(DataFileError, match="not a Parquet file"):
-        read_text(tmp_path, b"PAR1", ".parquet")
+@pytest.mark.parametrize(
+    ("suffix", "content", "reason"),
+    [
+        (".parquet", b"PAR1", "not a Parquet file"),
+        (".xlsx", b"PK\x03\x04", "not an Excel workbook"),
+        (".xlsx", b"text,labels\n", "not an Excel workbook"),
+        (".json", b'[{"text": "a"}\n{"text": "b"}]', ":2: not JSON .a comma is missing"),
+        (".json", b'[{"text": "a"},\n[]]', ":2: the array has an entry that is not a JSON object"),
+        (".json", b'[{"text": "a"}]\nx', ":2: not JSON .there is text after the array"),
+        (".json", b'[{"text": "a"', ":1: not JSON"),
+        (".json", b'[{"text": ' + b"[" * 99_999, ":1: not JSON .nested more than 100 levels"),
+        (".json", b'{"data": [{"text": "a"}]}', "one JSON object around the array 'data'"),
+        (".json", b'{\n "version": "1",\n "data": [{"text": "a"}]\n}', "around the array 'data'"),
+        (".json", b'{"text": {"0": "a"}, "labels": {"0": "joy"}}', "one JSON object;.*orient='records'"),
+    ],
+)
+def test_damaged_files_are_named(tmp_path: Path, suffix: str, content: bytes, reason: str):
+    with pytest.raises(DataFileError, match=rf"data{suffix}.*{reason}"):
+        read_text(tmp_path, content, suffix)
 
 
 def compressed(content: bytes, compression: str) -> bytes:
@@ -267,13 +317,15 @@ def compressed(content: bytes, compression: str) -> bytes:
 
 
 @pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
-@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl"])
+@pytest.mark.parametrize("suffix", [".csv", ".tsv", ".jsonl", ".parquet", ".xlsx"])
 def test_a_compressed_file_gives_the_same_rows(tmp_path: Path, suffix: str, compression: str):
     plain = write(tmp_path / f"plain{suffix}")
     expected = read(plain)
     rows = read_text(tmp_path, compressed(plain.read_bytes(), compression), f"{suffix}{compression}")
     assert (rows.texts, rows.names, rows.lines) == (expected.texts, expected.names, expected.lines)
-    assert rows.path == tmp_path / f"data{suffix}{compression}"
+    assert rows.named == str(tmp_path / f"data{suffix}{compression}")
+    with open_texts(tmp_path / f"data{suffix}{compression}", stdin=io.BytesIO()) as source:
+        assert [row.text for row in source.rows] == expected.texts
 
 
 @pytest.mark.parametrize("compression", [".gz", ".bz2", ".xz", ".zst"])
@@ -314,10 +366,23 @@ def test_zst_without_its_package_names_the_extra(tmp_path: Path, monkeypatch: py
         read_text(tmp_path, b"", ".csv.zst")
 
 
-@pytest.mark.parametrize("suffix", [".txt", ".json", "", ".gz", ".txt.gz", ".parquet.gz"])
-def test_an_unknown_format_names_the_known_ones(tmp_path: Path, suffix: str):
-    with pytest.raises(DataFileError, match=r"unknown format .*known: \.csv, \.tsv, \.jsonl, \.parquet"):
-        read_text(tmp_path, "x", suffix)
+@pytest.mark.parametrize("suffix", [".txt", ".doc", "", ".txt.bz2"])
+@pytest.mark.parametrize(
+    ("content", "likely"),
+    [
+        ("x", r"known: \.csv, \.tsv, .*--data-format NAME"),
+        ("text\tlabels\na\tjoy\n", "--data-format tsv"),
+        ("a text\n__label__joy b\n", "--data-format fasttext"),
+        ('{"text": "a"}', "--data-format jsonl"),
+        ("\n [", "--data-format json"),
+    ],
+)
+def test_an_unknown_suffix_names_the_known_ones_and_the_likely_format(
+    tmp_path: Path, suffix: str, content: str, likely: str
+):
+    written = bz2.compress(content.encode()) if suffix.endswith(".bz2") else content
+    with pytest.raises(DataFileError, match=rf"(unknown format|does not say its format).*{likely}"):
+        read_text(tmp_path, written, suffix)
 
 
 def test_the_suffix_may_be_in_capitals(tmp_path: Path):

@@ -1,0 +1,238 @@
+"""Labelled texts of tables: the rows of the user's own data, with the labels of each text by name."""
+
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain, islice
+from typing import Any
+
+from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.core.settings import DataSettings
+from goemo_cli.ml.data.dataset import LabelledTexts, multi_hot, without_surrogates
+from goemo_cli.ml.data.label_cells import (
+    LabelRows,
+    can_be_label,
+    is_one,
+    read_label_cells,
+    separator_into,
+    shown,
+)
+from goemo_cli.services.data.tables import Record, Table, column_in, no_column
+
+_HEAD = 1000
+"""Number of rows in which columns of 0 and 1 are searched for."""
+
+
+@dataclass(frozen=True)
+class RawRows:
+    """Texts with label names, before the label list is known."""
+
+    named: str
+    """The source, for error messages."""
+    texts: list[str]
+    names: list[list[str]]
+    lines: list[int]
+    """The line of each row in the file, for error messages."""
+    ids: list[str] | None = None
+    groups: list[str] | None = None
+    """The group of each row: rows of one group belong into one split."""
+    columns: tuple[str, ...] = ()
+    """The columns that are labels, if each label has one."""
+    known: frozenset[str] = frozenset()
+    """Labels that the file names, also those that no row has."""
+    has_names: bool = False
+    """The file has the names of all labels, so that one outside train is accepted."""
+    n_unlabelled: int = 0
+    """Number of rows that were left out because they say that they are not labelled."""
+
+    def label_names(self) -> tuple[str, ...]:
+        """The columns that are labels; else all labels that occur, sorted, `neutral` last, as in GoEmotions."""
+        return self.columns or sorted_labels([self])
+
+    def labelled(self, labels: Sequence[str]) -> LabelledTexts:
+        """The rows over a label list.
+
+        Raises:
+            UnknownLabelError: a label that is not in the list.
+        """
+        index = {label: position for position, label in enumerate(labels)}
+        for line, row in zip(self.lines, self.names, strict=True):
+            for name in row:
+                if name not in index:
+                    sign = separator_into(name, labels)
+                    raise UnknownLabelError(
+                        self.named,
+                        name,
+                        labels,
+                        line,
+                        hint=f"; try --label-separator {sign!r}" if sign else "",
+                    )
+        y_true = multi_hot(([index[name] for name in row] for row in self.names), len(labels))
+        return LabelledTexts(self.texts, y_true, self.ids, self.groups)
+
+
+def sorted_labels(parts: Sequence[RawRows]) -> tuple[str, ...]:
+    """All labels that occur, sorted, `neutral` last."""
+    found = {name for part in parts for row in part.names for name in row}.union(
+        *(part.known for part in parts)
+    )
+    return tuple(sorted(found, key=lambda name: (name == "neutral", name)))
+
+
+def rows_of(table: Table, settings: DataSettings, names: Sequence[str] | None = None) -> RawRows:
+    """The labelled rows of a table.
+
+    Args:
+        table: the rows; label names that it has itself come before those of the user.
+        settings: which columns to read.
+        names: label names by number, as the user lists them.
+
+    Raises:
+        DataFileError: a missing column, a text that is not a string, labels that cannot be read, or no rows.
+    """
+    head = list(islice(table.rows, _HEAD))
+    if not head:
+        raise DataFileError(table.named, "holds no rows")
+    columns = _Columns(table, [record for _, record in head], settings)
+    texts, cells, lines, ids, groups = [], [], [], [], []
+    n_unlabelled = 0
+    for line, record in chain(head, table.rows):
+        cell = columns.label_cell(line, record)
+        if cell is _UNLABELLED:
+            n_unlabelled += 1
+            continue
+        texts.append(columns.text(line, record))
+        cells.append(cell)
+        lines.append(line)
+        if settings.id_column:
+            ids.append(str(columns.cell(line, record, settings.id_column, "--id-column")))
+        if settings.group_column:
+            groups.append(str(columns.cell(line, record, settings.group_column, "--group-column")))
+    if not texts:
+        raise DataFileError(table.named, f"holds no labelled rows: all have {settings.unlabelled!r}")
+    own = (table.label_names or {}).get(columns.label_column)
+    if settings.label_columns:
+        found = LabelRows(cells)
+    else:
+        found = read_label_cells(
+            cells,
+            fault=lambda at, reason: DataFileError(table.named, reason, lines[at]),
+            separator=settings.label_separator,
+            names=own or names,
+            column=columns.label_column,
+            advice=columns.advice(),
+        )
+    return RawRows(
+        table.named,
+        texts,
+        found.names,
+        lines,
+        ids if settings.id_column else None,
+        groups if settings.group_column else None,
+        columns=tuple(settings.label_columns),
+        known=found.known,
+        has_names=own is not None,
+        n_unlabelled=n_unlabelled,
+    )
+
+
+_UNLABELLED = object()
+"""The label cell of a row that says it is not labelled."""
+
+
+class _Columns:
+    """The columns of a table that the settings name, and their cells."""
+
+    def __init__(self, table: Table, head: Sequence[Record], settings: DataSettings) -> None:
+        self._named, self._settings = table.named, settings
+        self._all = table.columns or tuple(dict.fromkeys(name for record in head for name in record))
+        self._resolved: dict[str, str | None] = {}
+        self.label_column = column_in(self._all, settings.label_column) or settings.label_column
+        self._columns_01 = self._columns_of_01(head)
+        for column in settings.label_columns:
+            if not can_be_label(column):
+                raise DataFileError(
+                    table.named,
+                    f"column {column!r} cannot be a label: blank, or a comma, quote or line end in it",
+                )
+
+    def cell(self, line: int, record: Record, wanted: str, option: str) -> Any:
+        """The cell of a wanted column.
+
+        Raises:
+            DataFileError: the row has no such column.
+        """
+        if wanted not in self._resolved:
+            self._resolved[wanted] = column_in(self._all, wanted)
+        column = self._resolved[wanted]
+        if column is None or column not in record:
+            columns_01 = self._columns_01 if option == "--label-column" else []
+            proposal = (
+                f"; columns of 0 and 1 are read with {_label_columns(columns_01)}" if columns_01 else ""
+            )
+            raise DataFileError(self._named, f"{no_column(wanted, option, tuple(record))}{proposal}", line)
+        return record[column]
+
+    def text(self, line: int, record: Record) -> str:
+        """The text of a row, without lone surrogates."""
+        cell = self.cell(line, record, self._settings.text_column, "--text-column")
+        if not isinstance(cell, str):
+            raise DataFileError(self._named, f"text is {shown(cell)}, not a string", line)
+        return without_surrogates(cell)
+
+    def label_cell(self, line: int, record: Record) -> Any:
+        """The cell of the label column, or the names of the label columns with 1; `_UNLABELLED` if the row says so."""
+        wanted, unlabelled = self._settings.label_columns, self._settings.unlabelled
+        if not wanted:
+            cell = self.cell(line, record, self._settings.label_column, "--label-column")
+            return _UNLABELLED if unlabelled and _says(cell, unlabelled) else cell
+        cells = {column: self.cell(line, record, column, "--label-columns") for column in wanted}
+        if unlabelled and any(_says(cell, unlabelled) for cell in cells.values()):
+            return _UNLABELLED
+        return [column for column, cell in cells.items() if self._is_one(line, column, cell)]
+
+    def advice(self) -> str:
+        """What to do about a label column of only 0 and 1."""
+        if any(name != self.label_column for name in self._columns_01):
+            return f"; {_label_columns(self._columns_01)} reads a column per label"
+        return "; --labels-file FILE with two names, one per line, says what they mean"
+
+    def _is_one(self, line: int, column: str, cell: Any) -> bool:
+        said = is_one(cell)
+        if said is None:
+            hint = "; --unlabelled -1 leaves such rows out" if _says(cell, "-1") else ""
+            raise DataFileError(self._named, f"column {column!r} says {shown(cell)}, not 0 or 1{hint}", line)
+        return said
+
+    def _columns_of_01(self, head: Sequence[Record]) -> list[str]:
+        """The columns of only 0 and 1, which may be labels."""
+        settings = self._settings
+        others = {
+            column_in(self._all, name)
+            for name in (settings.text_column, settings.id_column, settings.group_column)
+            if name
+        }
+        return [
+            name
+            for name in dict.fromkeys(name for record in head for name in record)
+            if name not in others
+            and all(is_one(record.get(name)) is not None for record in head)
+            and any(record.get(name) not in (None, "") for record in head)
+        ]
+
+
+def _label_columns(names: Sequence[str]) -> str:
+    return f"--label-columns {shlex.quote(','.join(names))}"
+
+
+def _says(cell: Any, value: str) -> bool:
+    """Whether a cell, or each entry of a list, is a value: the same text or the same number."""
+    if isinstance(cell, (list, tuple)):
+        return bool(cell) and all(_says(entry, value) for entry in cell)
+    text = str(cell).strip()
+    if text == value.strip():
+        return True
+    try:
+        return float(text) == float(value)
+    except ValueError:
+        return False
