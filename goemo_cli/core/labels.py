@@ -1,6 +1,7 @@
 """The 28 GoEmotions labels and their coarser taxonomies, and the names of the splits."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 EMOTIONS: tuple[str, ...] = (
@@ -10,6 +11,37 @@ EMOTIONS: tuple[str, ...] = (
     "pride", "realization", "relief", "remorse", "sadness", "surprise", "neutral",
 )  # fmt: skip
 """As in labels.txt of google-research/goemotions: alphabetical, neutral last."""
+_GOEMOTIONS_DATA = ("goemotions", "sample")
+
+
+@dataclass(frozen=True)
+class Terms:
+    """What the texts and the labels of a data set are called, in the singular."""
+
+    text: str
+    label: str
+
+    @property
+    def texts(self) -> str:
+        """The plural of `text`."""
+        return f"{self.text}s"
+
+    @property
+    def labels(self) -> str:
+        """The plural of `label`."""
+        return f"{self.label}s"
+
+
+def terms_of(data: str | None, labels: Sequence[str]) -> Terms:
+    """What the texts and labels of a data set are called: comments and emotions in GoEmotions, else texts and labels.
+
+    Args:
+        data: the name of the data set; None if it is unknown, and then labels alone decide.
+        labels: its labels. Those that are all emotions of GoEmotions are called emotions in other data too.
+    """
+    are_emotions = set(labels) <= set(EMOTIONS)
+    are_comments = are_emotions and data in (*_GOEMOTIONS_DATA, None)
+    return Terms("comment" if are_comments else "text", "emotion" if are_emotions else "label")
 
 
 Split = Literal["train", "val", "test"]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from goemo_cli.core.labels import EMOTIONS, parse_split
+from goemo_cli.core.labels import EMOTIONS, parse_split, terms_of
 from goemo_cli.core.schema import prediction_columns
 
 
@@ -32,3 +32,21 @@ def test_the_columns_of_a_predictions_file_are_the_contracts():
 )  # fmt: skip
 def test_split_names_and_their_other_names(text: str, split: str | None):
     assert parse_split(text) == split
+
+
+@pytest.mark.parametrize(
+    ("data", "labels", "text", "label"),
+    [
+        ("goemotions", EMOTIONS, "comment", "emotion"),
+        ("sample", EMOTIONS, "comment", "emotion"),
+        (None, EMOTIONS, "comment", "emotion"),
+        ("sample", ("billing", "bug"), "text", "label"),
+        ("diary", ("joy", "anger"), "text", "emotion"),
+    ],
+)
+def test_data_has_words_for_its_texts_and_labels(
+    data: str | None, labels: tuple[str, ...], text: str, label: str
+) -> None:
+    terms = terms_of(data, labels)
+    assert (terms.text, terms.label) == (text, label)
+    assert (terms.texts, terms.labels) == (f"{text}s", f"{label}s")

@@ -1,6 +1,7 @@
 """Figures of labels, calibration and embeddings: the numbers that are drawn, against a second source."""
 
 import io
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 from PIL import Image
 from scipy.stats import binom, fisher_exact
 from sklearn.calibration import calibration_curve
@@ -26,9 +28,9 @@ from goemo_cli.services.figures.embedding_projection import (
     densest,
     group_of_row,
     groups_of,
+    margin_places,
     neighbour_agreement,
     sample,
-    spread,
 )
 from goemo_cli.services.figures.label_pairs import commoner_than_chance, cooccurrence, similarity_order
 from goemo_cli.services.figures.lengths import character_lengths, label_quantiles
@@ -127,6 +129,15 @@ def caption_of(found: Any) -> str:
     return str(found.figure.get_supxlabel()).replace("\n", " ")
 
 
+def cross(a: Any, b: Any, c: Any, d: Any) -> bool:
+    """Whether the lines from a to b and from c to d cross."""
+
+    def side(p: Any, q: Any, r: Any) -> bool:
+        return bool((q[0] - p[0]) * (r[1] - p[1]) > (q[1] - p[1]) * (r[0] - p[0]))
+
+    return side(a, b, c) != side(a, b, d) and side(c, d, a) != side(c, d, b)
+
+
 def cells_of(found: Any, column: str, n_labels: int) -> Any:
     """A column of a matrix' table as the matrix."""
     return np.asarray(found.table[column]).reshape(n_labels, n_labels)
@@ -158,6 +169,31 @@ def test_any_labels_are_drawn(
         picture.load()
         edges = np.asarray(picture.convert("L"))
     assert edges[0].min() == edges[-1].min() == edges[:, 0].min() == edges[:, -1].min() == 255, "cut off"
+
+
+@pytest.mark.parametrize("number", ["00", "02", "04", "14", "16", "17", "18", "19", "21"])
+def test_own_data_has_texts_and_labels(make_source: MakeSource, fake_model: None, number: str) -> None:
+    source = make_source(("billing", "bug", "praise"))
+    source.given_predictions["val"] = source.predictions("test")
+    found = drawn(number, source)
+    words = [text.get_text() for text in found.figure.findobj(Text)]
+    assert not [text for text in words if "comment" in text or "emotion" in text]
+    assert any("text" in text for text in words)
+
+
+@pytest.mark.parametrize(
+    ("number", "label"),
+    [
+        ("02", "% of the row's comments with the column's label"),
+        ("03", "% of the row's comments with the column's emotion"),
+        ("16", "% of the row's missed comments"),
+        ("19", "% of the row's comments with the column's label"),
+    ],
+)
+def test_colour_scales_are_labelled(make_source: MakeSource, number: str, label: str) -> None:
+    found = drawn(number, make_source())
+    (scale,) = [inner for axes in found.figure.axes for inner in axes.child_axes]
+    assert scale.get_ylabel() == label
 
 
 @pytest.mark.parametrize("number", ["18", "21"])
@@ -325,6 +361,12 @@ class TestCharacterLengths:
             shares[split] = shares.get(split, 0.0) + (share or 0.0)
         assert shares == pytest.approx({"train": 1.0, "val": 1.0, "test": 1.0})
         assert "The last bar above holds 1\u00a0longer comment, up to 5,000 characters." in caption_of(found)
+        above = found.figure.axes[0]
+        low, high = above.get_xlim()
+        for bars in above.patches:
+            edges = bars.get_data().edges
+            assert low < edges[0], "the outline of the outer bars is not cut"
+            assert edges[-1] < high
 
     def test_the_title_names_the_longest_and_the_shortest(self, make_source: MakeSource) -> None:
         source = make_source(("anger", "joy"))
@@ -431,6 +473,14 @@ class TestReliability:
         assert "after calibration" in title_of(found)
         assert source.layout.shown(source.checkpoint.path / CALIBRATION) in source.files_used()
 
+    def test_outer_panels_have_numbers(self, make_source: MakeSource) -> None:
+        found = drawn("17", make_source(rows=100))
+        panels = found.figure.axes[2:]
+        assert [len(axes.get_xticks()) for axes in panels] == [3] * 28
+        left = [axes for axes in panels if axes.yaxis.get_tick_params()["labelleft"]]
+        low = [axes for axes in panels if axes.xaxis.get_tick_params()["labelbottom"]]
+        assert (len(left), len(low)) == (4, 7)
+
     def test_a_run_without_calibrator_has_one_state(self, make_source: MakeSource) -> None:
         source = make_source()
         found = drawn("17", source)
@@ -438,7 +488,7 @@ class TestReliability:
         assert "not calibrated" in found.figure.texts[1].get_text()
         known = source.predictions("test").y_prob.astype(np.float64) >= LOWEST
         share = 100 * source.predictions("test").y_true[known].mean()
-        assert f"and {share:.{0 if share >= 9.95 else 1}f} % are gold" in title_of(found)
+        assert f"and {share:.{0 if share >= 9.95 else 1}f} % of them are gold" in title_of(found)
 
     def test_a_damaged_calibrator_is_named(self, make_source: MakeSource) -> None:
         source = make_source(calibrated=True)
@@ -552,6 +602,19 @@ class TestHeatmap:
         )
         frames = [line for line in found.figure.axes[1].lines if line.get_linewidth() < 2]
         assert sorted(line.get_linestyle() for line in frames) == ["-", "-", ":", ":"]
+        assert "predicted on more (solid) or fewer (dotted) comments than are gold" in caption_of(found)
+
+    def test_the_caption_explains_only_what_is_drawn(self, make_source: MakeSource) -> None:
+        source = make_source(("anger", "joy", "love"))
+        test = source.predictions("test")
+        test.y_pred[:] = test.y_true
+        assert "No pair is predicted on more or fewer comments than are gold" in caption_of(
+            drawn("19", source)
+        )
+        test.y_pred[:100, :2] = True
+        words = caption_of(drawn("19", source))
+        assert "predicted on more (solid) comments than are gold" in words
+        assert "dotted" not in words
 
     def test_nothing_predicted(self, make_source: MakeSource, tmp_path: Path) -> None:
         source = make_source(("anger", "joy"))
@@ -598,7 +661,7 @@ class TestEmbedding:
         source = make_source(rows=80)
         found, test = drawn("21", source), source.predictions("test")
         assert found.table["row"] == list(range(1, 81))
-        marks = found.figure.axes[0].lines
+        marks = [line for line in found.figure.axes[0].lines if line.get_gid().startswith("group")]
         assert sum(len(line.get_xdata()) for line in marks) == 80
         gold = [",".join(np.array(EMOTIONS)[row]) for row in test.y_true]
         assert found.table["true_labels"] == gold
@@ -610,16 +673,27 @@ class TestEmbedding:
         with pytest.raises(DataError, match="a projection needs at least 10"):
             drawn("21", make_source(rows=6))
 
-    def test_names_are_spread_until_none_overlap(self) -> None:
+    def test_names_are_in_the_margins_and_no_lines_cross(self) -> None:
         rng = np.random.default_rng(0)
-        sizes = np.column_stack([rng.uniform(30, 90, 28), np.full(28, 12.0)])
-        places = spread(rng.normal((300, 200), 25, (28, 2)), sizes, np.array([600.0, 400.0]))
-        apart = np.abs(places[:, None] - places[None])
-        least = (sizes[:, None] + sizes[None]) / 2
-        overlap = ((least - apart) > 0.5).all(axis=2) & ~np.eye(28, dtype=bool)
-        assert not overlap.any()
-        assert (places >= sizes / 2).all()
-        assert (places <= np.array([600, 400]) - sizes / 2).all()
+        anchors, room = rng.normal((300, 200), 25, (28, 2)), np.array([600.0, 400.0])
+        places = margin_places(anchors, room, gap=90, height=12)
+        assert set(places[:, 0]) == {90, 510}
+        for side in (90, 510):
+            assert (np.diff(np.sort(places[places[:, 0] == side, 1])) >= 12).all()
+        assert ((places[:, 1] >= 6) & (places[:, 1] <= 394)).all()
+        ends = np.stack([anchors, places], axis=1)
+        assert not any(cross(*ends[one], *ends[other]) for one, other in itertools.combinations(range(28), 2))
+
+    def test_names_cover_no_point(self, make_source: MakeSource, fake_model: None, tmp_path: Path) -> None:
+        found = drawn("21", make_source(rows=300))
+        png(found.figure, tmp_path)  # the layout is final
+        (axes,) = found.figure.axes
+        points = axes.transData.transform(np.column_stack([found.table["x"], found.table["y"]]))
+        renderer = found.figure.canvas.get_renderer()
+        assert len(axes.texts) == 27, "one label never occurs"
+        for name in axes.texts:
+            (left, low), (right, high) = Text.get_window_extent(name, renderer).get_points()
+            assert not ((points > (left, low)) & (points < (right, high))).all(axis=1).any(), name.get_text()
 
     def test_a_name_stands_where_comments_are_densest(self) -> None:
         points = np.array([[0, 0], [0.1, 0], [0, 0.1], [9, 9], [5, -7], [-8, 3]], dtype=np.float32)

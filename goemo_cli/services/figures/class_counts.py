@@ -1,4 +1,4 @@
-"""Figures 00 and 01: how many comments of each split carry each label."""
+"""Figures 00 and 01: how many texts of each split carry each label, in one design."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -8,7 +8,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.core.labels import SPLITS, Split
+from goemo_cli.core.labels import SPLITS, Split, Terms
 from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
     FAINT,
@@ -27,15 +27,15 @@ from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 
 @figure("00", "class_distribution", needs="the run's data set")
 def draw_class_distribution(source: RunData) -> Drawn:
-    """Figure 00: how many comments of each split carry each label.
+    """Figure 00: how many texts of each split carry each label.
 
     All labels, commonest first: counts of each split, and shares that show whether the splits are alike.
     """
     data = source.data()
     counts = {split: data.splits[split].y_true.sum(axis=0) for split in SPLITS}
     sizes = {split: len(data.splits[split]) for split in SPLITS}
-    title = _class_title(data.labels, counts["train"], sizes["train"])
-    return draw_counts(title, source.subtitle(*split_sizes(source)), data.labels, counts, sizes)
+    title = _class_title(data.labels, counts["train"], sizes["train"], source.terms)
+    return draw_counts(title, source.subtitle(*split_sizes(source)), data.labels, counts, sizes, source.terms)
 
 
 def draw_counts(
@@ -44,6 +44,7 @@ def draw_counts(
     labels: Sequence[str],
     counts: dict[Split, IntArray],
     sizes: dict[Split, int],
+    terms: Terms,
 ) -> Drawn:
     """Bars of train, numbers of all splits, and their shares of `sizes` on a log scale."""
     order = np.argsort(-counts["train"], kind="stable")
@@ -53,7 +54,7 @@ def draw_counts(
     places = np.arange(len(labels))
     bars.barh(places, counts["train"][order], height=0.72, color=SPLIT_COLOR["train"])
     rows.label(bars, [labels[at] for at in order])
-    bars.set_xlabel("comments in train")
+    bars.set_xlabel(f"{terms.texts} in train")
     bars.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
     bars.locator_params(axis="x", nbins=5, integer=True)
     for column, split in enumerate(SPLITS):
@@ -61,7 +62,7 @@ def draw_counts(
         rows.column(bars, split, cells, at=44 + 42 * column, color=SPLIT_COLOR[split])
     _draw_shares(shares, order, counts, sizes, rows)
     if any((count == 0).any() for count in counts.values()):
-        caption(figure, "Hollow, at the left edge: no comment of that split.")
+        caption(figure, f"Hollow, at the left edge: no {terms.text} of that split.")
     return Drawn(
         figure,
         {"emotion": [labels[at] for at in order]}
@@ -74,19 +75,21 @@ def split_sizes(source: RunData) -> list[str]:
     """`train 1,427`, `val 304`, `test 309 comments`; and whether train was cut."""
     data, limit = source.data(), source.checkpoint.config.data.max_train_samples
     cut = " (cut by max_train_samples)" if limit is not None and limit == len(data.train) else ""
-    sizes = f"train {len(data.train):,}{cut}, val {len(data.val):,}, test {len(data.test):,} comments"
+    sizes = (
+        f"train {len(data.train):,}{cut}, val {len(data.val):,}, test {len(data.test):,} {source.terms.texts}"
+    )
     return [f"data {shown(data.name)}", sizes]
 
 
-def _class_title(labels: Sequence[str], train: IntArray, size: int) -> str:
+def _class_title(labels: Sequence[str], train: IntArray, size: int, terms: Terms) -> str:
     if absent := [labels[at] for at in np.flatnonzero(train == 0).tolist()]:
         return f"{len(absent)} of {len(labels)} labels never occur in train{named(absent)}"
     top, rarest = int(train.argmax()), int(train.argmin())
     if train[top] == train[rarest]:
-        return f"every one of the {len(labels)} labels is on {counted(int(train[top]), 'comment')} of train"
+        return f"every one of the {len(labels)} labels is on {counted(int(train[top]), terms.text)} of train"
     return (
         f"{shown(labels[top])} is {percent(train[top] / size)} of train; {shown(labels[rarest])}, "
-        f"the rarest of {len(labels)}, has {counted(int(train[rarest]), 'comment')}"
+        f"the rarest of {len(labels)}, has {counted(int(train[rarest]), terms.text)}"
     )
 
 
@@ -128,9 +131,9 @@ def _draw_shares(
 
 @figure("01", "class_distribution_no_neutral", needs="the run's data set, with a label neutral")
 def draw_class_distribution_no_neutral(source: RunData) -> Drawn:
-    """Figure 01: how many comments of each split carry each emotion, neutral left out.
+    """Figure 01: how many texts of each split carry each label, neutral left out.
 
-    Like figure 00, over the comments with an emotion: without neutral, the other bars use the whole width.
+    Like figure 00, over the texts with another label: without neutral, the other bars use the whole width.
     """
     data = source.data()
     if NEUTRAL not in data.labels:
@@ -141,25 +144,34 @@ def draw_class_distribution_no_neutral(source: RunData) -> Drawn:
     counts = {split: gold[split].sum(axis=0) for split in SPLITS}
     sizes = {split: int(gold[split].any(axis=1).sum()) for split in SPLITS}
     return draw_counts(
-        _emotion_title(labels, counts["train"], sizes["train"]),
+        _emotion_title(labels, counts["train"], sizes["train"], source.terms),
         source.subtitle(
             f"data {shown(data.name)}",
-            "comments with an emotion: " + ", ".join(f"{split} {sizes[split]:,}" for split in SPLITS),
+            f"{with_another(source.terms)}: " + ", ".join(f"{split} {sizes[split]:,}" for split in SPLITS),
         ),
         labels,
         counts,
         sizes,
+        source.terms,
     )
 
 
-def _emotion_title(labels: Sequence[str], train: IntArray, size: int) -> str:
+def with_another(terms: Terms) -> str:
+    """The texts with a label other than neutral: `comments with an emotion`."""
+    return f"{terms.texts} with {'an emotion' if terms.label == 'emotion' else 'a label other than neutral'}"
+
+
+def _emotion_title(labels: Sequence[str], train: IntArray, size: int, terms: Terms) -> str:
     if absent := [labels[at] for at in np.flatnonzero(train == 0).tolist()]:
-        return f"{len(absent)} of {len(labels)} emotions never occur in train{named(absent)}"
+        return f"{len(absent)} of {len(labels)} {terms.labels} never occur in train{named(absent)}"
     top, rarest = int(train.argmax()), int(train.argmin())
     times = train[top] / train[rarest]
     if train[top] == train[rarest]:
-        return f"without neutral, the {len(labels)} emotions are equally common: {counted(int(train[top]), 'comment')} each"
+        return (
+            f"without neutral, the {len(labels)} {terms.labels} are equally common: "
+            f"{counted(int(train[top]), terms.text)} each"
+        )
     return (
-        f"{shown(labels[top])} is on {percent(train[top] / size)} of the train comments with an emotion, "
+        f"{shown(labels[top])} is on {percent(train[top] / size)} of the train {with_another(terms)}, "
         f"{times:.{0 if times >= 10 else 1 if times >= 1.1 else 2}f} times as many as {shown(labels[rarest])}"
     )

@@ -1,14 +1,14 @@
-"""Figure 21: where the model puts the test comments, in two dimensions. The one figure that loads a model."""
+"""Figure 21: where the model puts the test texts, in two dimensions. The one figure that loads a model."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.patheffects import withStroke
+from scipy.optimize import linear_sum_assignment
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.core.labels import TAXONOMIES, applicable
+from goemo_cli.core.labels import TAXONOMIES, Terms, applicable
 from goemo_cli.core.predictions import LABEL_JOINER, Predictions
 from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
@@ -17,7 +17,6 @@ from goemo_cli.services.figures.style import (
     INK,
     MUTED,
     ORANGE,
-    PAPER,
     PURPLE,
     VERMILLION,
     caption,
@@ -31,27 +30,32 @@ from goemo_cli.services.figures.style import (
 from goemo_cli.services.runs.run_data import RunData
 
 MOST = 2_000
-"""Comments that are drawn at most."""
+"""Texts that are drawn at most."""
 LEAST = 10
 NEIGHBOURS = 10
 SEVERAL, NONE = "several groups", "no label"
-_ROUNDS = 500
 _NAMED = 60
 """Labels that are named at most."""
 _STYLES = ((BLUE, "o"), (VERMILLION, "s"), (GREEN, "^"), (PURPLE, "v"), (ORANGE, "D"))
-_ROOM = (9.2, 7.2)
+_ROOM = (9.6, 7.2)
 """Inches of the axes, about."""
+_GROUP = "group "
+"""Beginning of the names by which the marks of a group are found."""
+_LONGEST = 20
+"""Characters of a name in the margin."""
+_GAP, _EDGE = 24.0, 8.0
+"""Points between names and texts, and above and below the texts."""
 
 
 @figure(
     "21",
     "embedding_projection",
-    needs="the checkpoint's weights and the predictions of test (their comments)",
+    needs="the checkpoint's weights and the predictions of test (their texts)",
 )
 def draw_embedding_projection(source: RunData) -> Drawn:
-    """Figure 21: where the model puts the test comments, in two dimensions.
+    """Figure 21: where the model puts the test texts, in two dimensions.
 
-    A seeded sample of test comments by t-SNE of their embeddings, coloured by the group of their gold labels.
+    A seeded sample of test texts by t-SNE of their embeddings, coloured by the group of their gold labels.
     """
     from goemo_cli.ml.models.embedding import embed
 
@@ -62,15 +66,15 @@ def draw_embedding_projection(source: RunData) -> Drawn:
 
 
 def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> Drawn:
-    """The figure of given comments.
+    """The figure of given texts.
 
     Args:
         source: the run.
-        rows: which comments of test, (n_examples,).
+        rows: which texts of test, (n_examples,).
         embeddings: their vectors, each of length 1, (n_examples, size).
 
     Raises:
-        DataError: fewer than `LEAST` comments.
+        DataError: fewer than `LEAST` texts.
     """
     from goemo_cli.ml.models.embedding import project
 
@@ -83,9 +87,9 @@ def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> Drawn:
     at = group_of_row(np.stack(list(groups.values())), y_true)
 
     figure = new_figure(
-        _title(names, embeddings, at),
+        _title(names, embeddings, at, source.terms),
         source.subtitle(
-            f"test, {len(rows):,} of {counted(len(test), 'comment')}",
+            f"test, {len(rows):,} of {counted(len(test), source.terms.text)}",
             _what(source.checkpoint.kind, embeddings),
         ),
         height=_ROOM[1] + 1.0,
@@ -97,19 +101,19 @@ def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> Drawn:
     axes.set_yticks([])
     axes.spines[:].set_visible(False)
     _add_legend(axes)
-    caption(figure, _caption(groups, missing))
+    caption(figure, _caption(groups, missing, source.terms))
     return Drawn(figure, _table(test, rows, points, [*names, SEVERAL, NONE], at))
 
 
-def _require_enough(source: RunData, n_comments: int) -> None:
-    if n_comments < LEAST:
+def _require_enough(source: RunData, n_texts: int) -> None:
+    if n_texts < LEAST:
         path = source.layout.split_predictions(source.checkpoint.run, "test")
-        raise DataError(f"{path} holds {n_comments} rows; a projection needs at least {LEAST}")
+        raise DataError(f"{path} holds {n_texts} rows; a projection needs at least {LEAST}")
 
 
-def sample(n_comments: int) -> IntArray:
+def sample(n_texts: int) -> IntArray:
     """The rows that are drawn, in order: all, or `MOST` of them by a fixed seed."""
-    chosen = np.random.default_rng(0).choice(n_comments, min(MOST, n_comments), replace=False)
+    chosen = np.random.default_rng(0).choice(n_texts, min(MOST, n_texts), replace=False)
     return np.sort(chosen).astype(np.int64)
 
 
@@ -148,7 +152,7 @@ def neighbour_agreement(embeddings: FloatArray, at: IntArray) -> tuple[float, fl
     """The share of nearest neighbours that are of the same group, and the share to expect by chance.
 
     Args:
-        embeddings: of comments in one group each, (n_examples, size); more than `NEIGHBOURS`.
+        embeddings: of texts in one group each, (n_examples, size); more than `NEIGHBOURS`.
         at: their groups, (n_examples,).
     """
     from sklearn.neighbors import NearestNeighbors
@@ -165,14 +169,16 @@ def _what(kind: str, embeddings: FloatArray) -> str:
     return "mean of the last hidden state over the tokens"
 
 
-def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray) -> str:
+def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray, terms: Terms) -> str:
     alone = at < len(names)
     if alone.sum() <= NEIGHBOURS:
-        return f"{counted(int(alone.sum()), 'comment')} of one group: too few to say whether groups are apart"
+        return (
+            f"{counted(int(alone.sum()), terms.text)} of one group: too few to say whether groups are apart"
+        )
     found, chance = neighbour_agreement(embeddings[alone], at[alone])
     return (
-        f"of the {NEIGHBOURS} comments nearest to a comment, {percent(found)} are of its group; "
-        f"by chance {percent(chance)} would be"
+        f"of the {NEIGHBOURS} {terms.texts} nearest to a {terms.text}, {percent(found)} are of its group, "
+        f"{percent(chance)} by chance"
     )
 
 
@@ -193,13 +199,14 @@ def _draw_points(axes: Any, points: FloatArray, at: IntArray, names: Sequence[st
             points[chosen, 0], points[chosen, 1], linestyle="", color=color, marker=marker, alpha=0.65,
             markeredgewidth=0 if group < len(names) else 0.8,
             markersize=size * (1.5 if marker == "." else 1.0) * (1.0 if group < len(names) else 0.8),
-            label=f"{shown([*names, SEVERAL, NONE][group], 18)} ({chosen.sum():,})", gid=f"group {group}",
+            label=f"{shown([*names, SEVERAL, NONE][group], 18)} ({chosen.sum():,})", gid=f"{_GROUP}{group}",
         )  # fmt: skip
 
 
 def _add_legend(axes: Any) -> None:
     """Above the points, in one line if it fits: the groups in their order, then the rest."""
-    drawn = sorted(axes.lines, key=lambda line: line.get_gid())
+    groups = [line for line in axes.lines if line.get_gid().startswith(_GROUP)]
+    drawn = sorted(groups, key=lambda line: line.get_gid())
     widths = [text_width(line.get_label(), 10) + 34 for line in drawn]
     room = _ROOM[0] * 72
     axes.legend(
@@ -210,27 +217,34 @@ def _add_legend(axes: Any) -> None:
 
 
 def _name_labels(axes: Any, labels: Sequence[str], points: FloatArray, y_true: BoolArray) -> list[str]:
-    """Name each label where its comments are densest; returns the labels without a comment in the sample."""
+    """Name labels in the margins, with lines to where their texts are densest; returns the labels without a text."""
     support = y_true.sum(axis=0)
     chosen = np.argsort(-support, kind="stable")[:_NAMED]
     chosen = chosen[support[chosen] > 0]
-    low, high = points.min(axis=0), points.max(axis=0)
-    pad = 0.03 * (high - low)
-    axes.set_xlim(low[0] - pad[0], high[0] + pad[0])
-    axes.set_ylim(low[1] - pad[1], high[1] + pad[1])
     font = 9.5 if len(chosen) <= 30 else 7.5
+    names = [shown(labels[at], _LONGEST) for at in chosen]
+    anchors = np.array([densest(points[y_true[:, at]]) for at in chosen]).reshape(-1, 2)
     room = np.array(_ROOM) * 72
-    scale = room / (high - low + 2 * pad)
-    anchors = np.array([densest(points[y_true[:, at]]) for at in chosen])
-    names = [shown(labels[at]) for at in chosen]
-    sizes = np.array([(text_width(name, font, "bold") + 3, font * 1.25) for name in names])
-    places = spread((anchors - low + pad) * scale, sizes, room) / scale + low - pad
+    margin = max((text_width(name, font, "bold") for name in names), default=0.0) + _GAP
+    low, high = points.min(axis=0), points.max(axis=0)
+    scale = (high - low) / (room - (2 * margin, 2 * _EDGE))  # of the data per point
+    edge = np.array((margin, _EDGE)) * scale
+    axes.set_xlim(low[0] - edge[0], high[0] + edge[0])
+    axes.set_ylim(low[1] - edge[1], high[1] + edge[1])
+    places = margin_places((anchors - low + edge) / scale, room, gap=margin - _GAP / 2, height=1.25 * font)
     for name, anchor, place in zip(names, anchors, places, strict=True):
+        is_left = place[0] < room[0] / 2
         axes.annotate(
-            name, anchor, place, ha="center", va="center", size=font, weight="bold", color=INK, zorder=5,
-            path_effects=[withStroke(linewidth=2.5, foreground=PAPER)],
-            arrowprops={"arrowstyle": "-", "color": INK, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 0},
+            name, anchor, place * scale + low - edge, ha="right" if is_left else "left", va="center", size=font,
+            weight="bold", color=INK, zorder=5,
+            arrowprops={
+                "arrowstyle": "-", "color": INK, "linewidth": 0.7, "alpha": 0.75, "shrinkA": 2, "shrinkB": 4.5,
+                "relpos": (1 if is_left else 0, 0.5),
+            },
         )  # fmt: skip
+    axes.plot(
+        *anchors.T, linestyle="", marker="o", markersize=9, color=INK, fillstyle="none", zorder=4, gid="names"
+    )
     return [labels[at] for at in np.flatnonzero(support == 0).tolist()]
 
 
@@ -242,38 +256,33 @@ def densest(points: FloatArray) -> DoubleArray:
     return middle
 
 
-def spread(places: DoubleArray, sizes: DoubleArray, room: DoubleArray) -> DoubleArray:
-    """Push boxes apart until none overlap, or for a while; all within the room.
+def margin_places(anchors: DoubleArray, room: DoubleArray, *, gap: float, height: float) -> DoubleArray:
+    """Places in the left and the right margin for the names of anchors, so that no two lines to them cross.
+
+    Of all ways to share the places, the one with the shortest lines is taken: two lines that cross can always be
+    exchanged for shorter ones.
 
     Args:
-        places: centres of the boxes, (n_boxes, 2).
-        sizes: their widths and heights, (n_boxes, 2).
+        anchors: (n_names, 2), within the room.
         room: width and height, (2,).
+        gap: distance of the places from the left and the right edge.
+        height: of a name; places on one side are at least as far apart.
+
+    Returns:
+        (n_names, 2), in the order of the anchors; distinct as long as there are not more names than places.
     """
-    found: DoubleArray = np.clip(places, sizes / 2, room - sizes / 2)
-    least = (sizes[:, None] + sizes[None]) / 2
-    for _ in range(_ROUNDS):
-        clashes = np.triu((least - np.abs(found[:, None] - found[None]) > 0.01).all(axis=2), k=1)
-        if not clashes.any():
-            break
-        for one, other in np.argwhere(clashes):
-            apart = found[one] - found[other]
-            overlap = least[one, other] - np.abs(apart)
-            if (overlap <= 0).any():
-                continue  # parted by an earlier push
-            along = int(overlap.argmin())
-            push = np.zeros(2)
-            push[along] = (overlap[along] / 2 + 0.01) * (1 if apart[along] >= 0 else -1)
-            found[one] += push
-            found[other] -= push
-        found = np.clip(found, sizes / 2, room - sizes / 2)
-    return found
+    n_rows = max(-(-len(anchors) // 2), int(room[1] // height))
+    rows = (np.arange(n_rows) + 0.5) * room[1] / n_rows
+    places = np.stack([np.repeat((gap, room[0] - gap), n_rows), np.tile(rows, 2)], axis=1)  # (2 * n_rows, 2)
+    lengths = np.linalg.norm(anchors[:, None] - places[None], axis=2)
+    _, chosen = linear_sum_assignment(lengths)
+    return np.asarray(places[chosen], dtype=np.float64)
 
 
-def _caption(groups: Mapping[str, BoolArray], missing: Sequence[str]) -> str:
+def _caption(groups: Mapping[str, BoolArray], missing: Sequence[str], terms: Terms) -> str:
     text = (
-        "t-SNE: comments that are near each other are alike to the model; distances far apart and the axes mean nothing. "
-        "Each label is named where its comments are densest."
+        f"t-SNE: {terms.texts} that are near each other are alike to the model; long distances and the axes mean nothing. "
+        f"Each name points to where the {terms.texts} with that label are densest."
     )
     if any(members.sum() > 1 for members in groups.values()) and "positive" in groups:
         text += " Groups: those of the GoEmotions paper."

@@ -9,20 +9,24 @@ from matplotlib.colors import ListedColormap, LogNorm, Normalize
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
+from goemo_cli.core.labels import Terms
 from goemo_cli.services.figures.style import FAINT, INK, MUTED, ink_on, text_width
 
 ANNOTATED = 40
 """Up to this number of labels the cells hold their numbers."""
 LEAST = 5
-"""Comments that a cell needs before it is coloured: a share of fewer is not reliable."""
+"""Texts that a cell needs before it is coloured: a share of fewer is not reliable."""
 ENOUGH = 20
-"""Comments that a row needs before its shares may make a title."""
-FEW = f"small dot: fewer than {LEAST} comments, too few for a colour"
-"""For captions."""
+"""Texts that a row needs before its shares may make a title."""
+
+
+def few(terms: Terms) -> str:
+    """What a small dot means, for captions."""
+    return f"small dot: fewer than {LEAST} {terms.texts}, too few for a colour"
 
 
 def coloured(share: DoubleArray, count: IntArray, silent: BoolArray) -> Any:
-    """The shares of the cells that get a colour; those of fewer than `LEAST` comments are masked, and `silent` ones."""
+    """The shares of the cells that get a colour; those of fewer than `LEAST` texts are masked, and `silent` ones."""
     return np.ma.masked_where((count < LEAST) | silent, share)
 
 
@@ -56,7 +60,7 @@ class LabelGrid:
     @property
     def width(self) -> float:
         """Inches with the names on the left and the colour scale on the right."""
-        return self.side + max(text_width(name, self.font) for name in self.rows) / 72 + 1.5
+        return self.side + max(text_width(name, self.font) for name in self.rows) / 72 + 1.9
 
     @property
     def is_written(self) -> bool:
@@ -82,14 +86,19 @@ class LabelGrid:
         axes.imshow(np.ma.masked_where(~cells, cells), cmap=ListedColormap([FAINT]), interpolation="nearest")
 
     def dot(self, axes: Any, count: IntArray, blank: BoolArray) -> None:
-        """Small dots in the cells of some comments, but fewer than `LEAST`; none in `blank` cells."""
+        """Small dots in the cells of some texts, but fewer than `LEAST`; none in `blank` cells."""
         rows, columns = np.nonzero((count > 0) & (count < LEAST) & ~blank)
         axes.plot(
             columns, rows, linestyle="", marker="o", markersize=self.cell * 72 * 0.1, color=MUTED, alpha=0.6
         )
 
-    def add_scale(self, axes: Any) -> None:
-        """The colour scale of the cells, in per cent, on the right of the axes; none if no cell is coloured."""
+    def add_scale(self, axes: Any, label: str) -> None:
+        """The colour scale of the cells, in per cent, on the right of the axes; none if no cell is coloured.
+
+        Args:
+            axes: those with the cells.
+            label: what the colours are, in a few words.
+        """
         image = axes.images[0]
         if not image.get_array().count():
             return
@@ -101,6 +110,8 @@ class LabelGrid:
         bar.ax.yaxis.set_minor_locator(NullLocator())
         bar.ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}\u00a0%"))
         bar.outline.set_visible(False)
+        size = min(11.0, 11.0 * self.side * 72 / text_width(label, 11.0))
+        bar.set_label(label, fontsize=size, labelpad=8)
 
     def mark(self, axes: Any, values: Any, cells: BoolArray) -> None:
         """Write the per cent of some cells, or dots if the cells are too small; also in cells without a colour."""

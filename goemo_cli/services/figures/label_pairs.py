@@ -11,28 +11,34 @@ from scipy.stats import hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
+from goemo_cli.core.labels import Terms
 from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs, pair_differences
 from goemo_cli.ml.metrics.intervals import ALPHA, holm
-from goemo_cli.services.figures.class_counts import split_sizes
-from goemo_cli.services.figures.label_grid import ENOUGH, FEW, LEAST, LabelGrid, coloured
+from goemo_cli.services.figures.class_counts import split_sizes, with_another
+from goemo_cli.services.figures.label_grid import ENOUGH, LEAST, LabelGrid, coloured, few
 from goemo_cli.services.figures.registry import Drawn, figure
-from goemo_cli.services.figures.style import INK, PAPER, caption, counted, new_figure, percent, shown
+from goemo_cli.services.figures.style import (
+    INK,
+    PAPER,
+    caption,
+    caption_height,
+    counted,
+    new_figure,
+    percent,
+    shown,
+)
 from goemo_cli.services.runs.run_data import NEUTRAL, RunData
 
 _LEAST_SHARE = 0.001
-_GOLD_CAPTION = (
-    "Read along a row: of the train comments with that label (their number in brackets), the % that also carry the "
-    f"column's label. Log colour scale; blank: never together; {FEW}; grey: the label itself."
-)
 
 
 @figure("02", "label_cooccurrence", needs="the run's data set")
 def draw_label_cooccurrence(source: RunData) -> Drawn:
-    """Figure 02: which gold labels are on the same comments.
+    """Figure 02: which gold labels are on the same texts.
 
-    Of the train comments with the row's label, the share that carries the column's label too.
+    Of the train texts with the row's label, the share that carries the column's label too.
     """
-    data = source.data()
+    data, terms = source.data(), source.terms
     y_true = data.train.y_true
     counts = y_true.sum(axis=0)
     order = np.argsort(-counts, kind="stable")
@@ -43,9 +49,9 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
     names = [shown(name) for name in labels]
     grid = LabelGrid.of([f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)], names)
     figure = new_figure(
-        _gold_title(labels, y_true, cooccurrence_counts),
+        _gold_title(labels, y_true, cooccurrence_counts, terms),
         source.subtitle(
-            *split_sizes(source)[:1], f"train, {len(data.train):,} comments, commonest label first"
+            *split_sizes(source)[:1], f"train, {len(data.train):,} {terms.texts}, commonest label first"
         ),
         height=grid.height + 0.85,
         width=max(8.0, grid.width),
@@ -56,10 +62,14 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
     grid.draw(axes, cells, _norm(cells.compressed()))
     grid.shade(axes, itself)
     grid.dot(axes, cooccurrence_counts, itself)
-    grid.add_scale(axes)
+    grid.add_scale(axes, _together(terms, "label"))
     if grid.is_written:
         grid.mark(axes, cells, ~np.ma.getmaskarray(cells))
-    caption(figure, _GOLD_CAPTION)
+    caption(
+        figure,
+        f"Read along a row: of the train {terms.texts} with that label (their number in brackets), the % that also carry "
+        f"the column's label. Log colour scale; blank: never together; {few(terms)}; grey: the label itself.",
+    )
     return Drawn(
         figure,
         {
@@ -72,18 +82,23 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
     )
 
 
+def _together(terms: Terms, label: str) -> str:
+    """What the colours of figures 02, 03 and 19 are."""
+    return f"% of the row's {terms.texts} with the column's {label}"
+
+
 def cooccurrence(y_true: BoolArray) -> IntArray:
-    """Comments that carry both labels, (n_labels, n_labels); the diagonal counts each label."""
+    """Texts that carry both labels, (n_labels, n_labels); the diagonal counts each label."""
     gold = y_true.astype(np.float64)  # exact far beyond any data set, and a fast product
     counts: IntArray = np.rint(gold.T @ gold).astype(np.int64)
     return counts
 
 
-def _gold_title(labels: Sequence[str], y_true: BoolArray, cooccurrence_counts: IntArray) -> str:
+def _gold_title(labels: Sequence[str], y_true: BoolArray, cooccurrence_counts: IntArray, terms: Terms) -> str:
     several = (y_true.sum(axis=1) > 1).mean()
     if not several:
-        return "no comment of train carries more than one label"
-    start = f"{percent(several)} of train comments carry several labels"
+        return f"no {terms.text} of train carries more than one label"
+    start = f"{percent(several)} of train {terms.texts} carry several labels"
     counts = cooccurrence_counts.diagonal()
     known = (
         (counts[:, None] >= ENOUGH) & (cooccurrence_counts >= LEAST) & ~np.eye(len(labels), dtype=np.bool_)
@@ -105,21 +120,13 @@ def _norm(shares: DoubleArray) -> LogNorm:
     return LogNorm(low, high, clip=True)
 
 
-_EMOTION_CAPTION = (
-    "Read along a row: of the train comments with that emotion (their number in brackets), the % that also carry the "
-    f"column's. Square-root colour scale; blank: never together; {FEW}; grey: the emotion itself. {{Marks}}: the pair is "
-    "commoner than chance among the comments with several emotions (Fisher's exact test, 5\u00a0%, Holm over all pairs). "
-    "Emotions that go together both ways (cosine) are neighbours."
-)
-
-
 @figure("03", "label_cooccurrence_clean", needs="the run's data set, with a label neutral")
 def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
-    """Figure 03: which emotions occur together, without neutral and without the pair of an emotion with itself.
+    """Figure 03: which labels occur together, without neutral and without the pair of a label with itself.
 
-    Of the train comments with the row's emotion, the share that carries the column's too.
+    Of the train texts with the row's label, the share that carries the column's too.
     """
-    data = source.data()
+    data, terms = source.data(), source.terms
     if NEUTRAL not in data.labels:
         raise DataError(f"the data has no label {NEUTRAL!r} to leave out: figure 02 shows all labels")
     emotions = [at for at, label in enumerate(data.labels) if label != NEUTRAL]
@@ -134,9 +141,9 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
     names = [shown(name) for name in labels]
     grid = LabelGrid.of([f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)], names)
     figure = new_figure(
-        _emotion_title(labels, together, p_value),
+        _emotion_title(labels, together, p_value, terms),
         source.subtitle(
-            f"data {shown(data.name)}", f"train, {counted(size, 'comment')} with an emotion, neutral left out"
+            f"data {shown(data.name)}", f"train, {size:,} {with_another(terms)}, neutral left out"
         ),
         height=grid.height + 1.0,
         width=max(8.0, grid.width),
@@ -146,10 +153,10 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
     apart, beyond = coloured(share, together, itself), p_value < ALPHA
     grid.draw(axes, apart, PowerNorm(0.5, 0, float(apart.max()) if apart.count() else 1.0))
     grid.shade(axes, itself)
-    grid.add_scale(axes)
+    grid.add_scale(axes, _together(terms, terms.label))
     grid.dot(axes, together, itself | beyond)
     grid.mark(axes, apart, beyond)
-    caption(figure, _EMOTION_CAPTION.replace("{Marks}", grid.marks))
+    caption(figure, _emotion_caption(terms, grid.marks if beyond.any() else None))
     return Drawn(
         figure,
         {
@@ -163,11 +170,24 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
     )
 
 
+def _emotion_caption(terms: Terms, marks: str | None) -> str:
+    """How to read figure 03; `marks` are what the pairs beyond chance have, None if there is no such pair."""
+    marked = (
+        f" {marks}: the pair is commoner than chance among the {terms.texts} with several {terms.labels} (Fisher's exact "
+        "test, 5\u00a0%, Holm over all pairs)."
+    )
+    return (
+        f"Read along a row: of the train {terms.texts} with that {terms.label} (their number in brackets), the % that also "
+        f"carry the column's. Square-root colour scale; blank: never together; {few(terms)}; grey: the {terms.label} "
+        f"itself.{marked if marks else ''} {terms.labels.capitalize()} that go together both ways (cosine) are neighbours."
+    )
+
+
 def similarity_order(together: IntArray) -> IntArray:
     """An order of labels in which those that go together are neighbours, (n_labels,).
 
     Args:
-        together: comments that carry both labels, (n_labels, n_labels); the diagonal counts each label.
+        together: texts that carry both labels, (n_labels, n_labels); the diagonal counts each label.
 
     Source:
         Bar-Joseph, Gifford and Jaakkola 2001, Fast optimal leaf ordering for hierarchical clustering,
@@ -183,15 +203,15 @@ def similarity_order(together: IntArray) -> IntArray:
 
 
 def commoner_than_chance(y_true: BoolArray) -> DoubleArray:
-    """P-values that two labels share comments by chance: Fisher's exact test, one-sided, Holm over all pairs.
+    """P-values that two labels share texts by chance: Fisher's exact test, one-sided, Holm over all pairs.
 
-    Counted over the comments with several labels: most comments have one, which in itself keeps all labels apart.
+    Counted over the texts with several labels: most texts have one, which in itself keeps all labels apart.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
 
     Returns:
-        (n_labels, n_labels), symmetric; NaN on the diagonal and if a label is never on a comment with another.
+        (n_labels, n_labels), symmetric; NaN on the diagonal and if a label is never on a text with another.
     """
     several = y_true[y_true.sum(axis=1) > 1]
     together = cooccurrence(several)
@@ -202,12 +222,12 @@ def commoner_than_chance(y_true: BoolArray) -> DoubleArray:
     return np.where(np.isnan(adjusted), adjusted.T, adjusted)
 
 
-def _emotion_title(labels: Sequence[str], together: IntArray, p_value: DoubleArray) -> str:
+def _emotion_title(labels: Sequence[str], together: IntArray, p_value: DoubleArray, terms: Terms) -> str:
     above = np.triu(np.ones(together.shape, dtype=np.bool_), k=1)
     if not (together[above] > 0).any():
-        return "no comment of train carries two emotions"
+        return f"no {terms.text} of train carries two {terms.labels}"
     found = int((p_value[above] < ALPHA).sum())
-    start = f"{found or 'none'} of {counted(int(above.sum()), 'pair')} of emotions {'is' if found == 1 else 'are'} "
+    start = f"{found or 'none'} of {counted(int(above.sum()), 'pair')} of {terms.labels} {'is' if found == 1 else 'are'} "
     start += "commoner than chance"
     counts = together.diagonal()
     known = above & (np.minimum.outer(counts, counts) >= ENOUGH) & (together >= LEAST)
@@ -223,21 +243,13 @@ def _emotion_title(labels: Sequence[str], together: IntArray, p_value: DoubleArr
     )
 
 
-_CONFUSION_CAPTION = (
-    "Read along a row: of the comments that miss the row's gold label (in brackets: missed of gold) and do not carry the "
-    f"column's, the % on which the column's is predicted. Square-root colour scale; blank: never; {FEW}; grey: the label "
-    "itself, and rows without a miss. {Marks}: more often than chance, also among the comments with both a "
-    "missed and a false label (Fisher's exact test, 5\u00a0%, Holm over all pairs)."
-)
-
-
 @figure("16", "label_confusion", needs="the predictions of test")
 def draw_label_confusion(source: RunData) -> Drawn:
     """Figure 16: which label is predicted when a gold label is missed.
 
-    Shares of the missed comments of the row's label on which the column's is falsely predicted, on test.
+    Shares of the missed texts of the row's label on which the column's is falsely predicted, on test.
     """
-    test = source.predictions("test")
+    test, terms = source.predictions("test"), source.terms
     order = np.argsort(-test.y_true.sum(axis=0), kind="stable")
     labels = [test.labels[at] for at in order]
     y_true, y_pred = test.y_true[:, order], test.y_pred[:, order]
@@ -253,7 +265,7 @@ def draw_label_confusion(source: RunData) -> Drawn:
     figure = new_figure(
         _confusion_title(labels, share, missed, pairs, stands_out),
         source.subtitle(
-            f"test, {counted(len(test), 'comment')}, {pairs.wrong_rows:,} with both a missed and a false label",
+            f"test, {counted(len(test), terms.text)}, {pairs.wrong_rows:,} with both a missed and a false label",
             f"threshold rule {source.thresholds.rule}",
             "commonest gold label first",
         ),
@@ -267,10 +279,10 @@ def draw_label_confusion(source: RunData) -> Drawn:
     axes.set_ylabel("gold label, missed")
     axes.set_xlabel("label predicted though not gold")
     grid.shade(axes, silent)
-    grid.add_scale(axes)
+    grid.add_scale(axes, f"% of the row's missed {terms.texts}")
     grid.dot(axes, pairs.count, silent | stands_out)
     grid.mark(axes, cells, stands_out)
-    caption(figure, _CONFUSION_CAPTION.replace("{Marks}", grid.marks))
+    caption(figure, _confusion_caption(terms, grid.marks if stands_out.any() else None))
     return Drawn(
         figure,
         {
@@ -283,6 +295,19 @@ def draw_label_confusion(source: RunData) -> Drawn:
             "p_holm": pairs.p_holm.ravel(),
             "p_holm_in_wrong_rows": pairs.p_holm_in_wrong_rows.ravel(),
         },
+    )
+
+
+def _confusion_caption(terms: Terms, marks: str | None) -> str:
+    """How to read figure 16; `marks` are what the pairs beyond chance have, None if there is no such pair."""
+    marked = (
+        f" {marks}: more often than chance, also among the {terms.texts} with both a missed and a false label (Fisher's "
+        "exact test, 5\u00a0%, Holm over all pairs)."
+    )
+    return (
+        f"Read along a row: of the {terms.texts} that miss the row's gold label (in brackets: missed of gold) and do not "
+        "carry the column's, the % on which the column's is predicted. Square-root colour scale; blank: never; "
+        f"{few(terms)}; grey: the label itself, and rows without a miss.{marked if marks else ''}"
     )
 
 
@@ -307,26 +332,18 @@ def _confusion_title(
     highest = int(np.where(known, share, -1).argmax())
     row, column = divmod(highest, len(labels))
     return (
-        f"{start}; where {shown(labels[row])} is missed, {shown(labels[column])} is falsely predicted on "
+        f"{start}; if {shown(labels[row])} is missed, {shown(labels[column])} is falsely predicted on "
         f"{percent(share[row, column])}"
     )
-
-
-_PREDICTED_CAPTION = (
-    "Read along a row: of the comments with that label, the % that also carry the column's; the number of such comments "
-    f"in brackets, gold | predicted. Square-root colour scale, the same for both; blank: never together; {FEW}; grey: the label "
-    "itself, and labels on no comment. Framed on the right: pairs that are predicted on more (solid) or fewer (dotted) "
-    "comments than are gold (exact McNemar test, 5\u00a0%, Holm over all pairs). Labels that go together are neighbours."
-)
 
 
 @figure("19", "cooccurrence_heatmap", needs="the predictions of test")
 def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     """Figure 19: which labels occur together, in the gold labels and in the predicted ones.
 
-    Of the test comments with the row's label, the share with the column's too: gold left, predicted right.
+    Of the test texts with the row's label, the share with the column's too: gold left, predicted right.
     """
-    test = source.predictions("test")
+    test, terms = source.predictions("test"), source.terms
     order = similarity_order(cooccurrence(test.y_true))
     labels, y_true, y_pred = [test.labels[at] for at in order], test.y_true[:, order], test.y_pred[:, order]
     pairs = pair_differences(y_true, y_pred)
@@ -336,15 +353,21 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     names = [shown(name) for name in labels]
     counts = zip(names, pairs.gold.diagonal(), pairs.predicted.diagonal(), strict=True)
     grid = LabelGrid.of([f"{name} ({n:,} | {m:,})" for name, n, m in counts], names, side=6.4)
-    figure = new_figure(
-        _predicted_title(pairs.gold, pairs.predicted, pairs.p_holm, y_true, y_pred),
-        source.subtitle(f"test, {counted(len(test), 'comment')}", f"threshold rule {source.thresholds.rule}"),
-        height=grid.height + 1.7,
-        width=max(10.0, grid.width + grid.side + 0.3),
-    )
     silent = {what: itself | (getattr(pairs, what).diagonal() == 0)[:, None] for what in shares}
     cells = {what: coloured(share, getattr(pairs, what), silent[what]) for what, share in shares.items()}
     highest = max(_highest(cells[what], getattr(pairs, what).diagonal()) for what in shares) or 1.0
+    is_cut = any(each.count() and each.max() > highest for each in cells.values())
+    framed = (pairs.p_holm < ALPHA) & ~itself
+    words = _predicted_caption(terms, pairs.predicted - pairs.gold, framed, highest if is_cut else None)
+    width = max(10.0, grid.width + grid.side + 0.3)
+    figure = new_figure(
+        _predicted_title(pairs.gold, pairs.predicted, pairs.p_holm, y_true, y_pred, terms),
+        source.subtitle(
+            f"test, {counted(len(test), terms.text)}", f"threshold rule {source.thresholds.rule}"
+        ),
+        height=grid.height + caption_height(words, width) + 0.85,
+        width=width,
+    )
     both = figure.subplots(1, 2)
     for axes, what in zip(both, shares, strict=True):
         grid.draw(
@@ -355,14 +378,8 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
         axes.set_title(f"{what.capitalize()} labels")
         axes.set_anchor("N")  # square cells leave room: below, between names and caption
     _frame(both[1], pairs.p_holm, pairs.predicted - pairs.gold)
-    grid.add_scale(both[1])
-    beyond = any(each.count() and each.max() > highest for each in cells.values())
-    caption(
-        figure,
-        _PREDICTED_CAPTION.replace("both;", f"both, {percent(highest)} or more at its end;")
-        if beyond
-        else _PREDICTED_CAPTION,
-    )
+    grid.add_scale(both[1], _together(terms, "label"))
+    caption(figure, words)
     return Drawn(
         figure,
         {
@@ -377,21 +394,57 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     )
 
 
+def _predicted_caption(terms: Terms, difference: IntArray, framed: BoolArray, end: float | None) -> str:
+    """How to read figure 19, as far as it is drawn.
+
+    Args:
+        terms: what texts are called.
+        difference: predicted minus gold texts of each pair, (n_labels, n_labels).
+        framed: pairs that differ beyond chance, bool, (n_labels, n_labels).
+        end: the share at the end of the colour scale if some cells are beyond it.
+    """
+    frames = [
+        f"{way} ({line})"
+        for way, line, found in (
+            ("more", "solid", difference[framed] > 0), ("fewer", "dotted", difference[framed] <= 0)
+        )
+        if found.any()
+    ]  # fmt: skip
+    test = "(exact McNemar test, 5\u00a0%, Holm over all pairs)"
+    about = (
+        f"Framed on the right: pairs that are predicted on {' or '.join(frames)} {terms.texts} than are gold {test}."
+        if frames
+        else f"No pair is predicted on more or fewer {terms.texts} than are gold, beyond chance {test}."
+    )
+    at_end = "" if end is None else f", {percent(end)} or more at its end"
+    return (
+        f"Read along a row: of the {terms.texts} with that label, the % that also carry the column's; the number of such "
+        f"{terms.texts} in brackets, gold | predicted. Square-root colour scale, the same for both{at_end}; blank: never "
+        f"together; {few(terms)}; grey: the label itself, and labels on no {terms.text}. {about} Labels that go together "
+        "are neighbours."
+    )
+
+
 def share_of_row(cooccurrence_counts: IntArray) -> DoubleArray:
-    """Of the comments with the row's label, the share with the column's, (n_labels, n_labels); 0 for a label on none."""
+    """Of the texts with the row's label, the share with the column's, (n_labels, n_labels); 0 for a label on none."""
     share: DoubleArray = cooccurrence_counts / np.maximum(cooccurrence_counts.diagonal(), 1)[:, None]
     return share
 
 
 def _highest(cells: Any, counts: IntArray) -> float:
-    """The largest coloured share, of labels with enough comments if there are any; 0 if none is coloured."""
+    """The largest coloured share, of labels with enough texts if there are any; 0 if none is coloured."""
     known = cells[counts >= ENOUGH]
     found = known if known.count() else cells
     return float(found.max()) if found.count() else 0.0
 
 
 def _predicted_title(
-    gold: IntArray, predicted: IntArray, p_holm: DoubleArray, y_true: BoolArray, y_pred: BoolArray
+    gold: IntArray,
+    predicted: IntArray,
+    p_holm: DoubleArray,
+    y_true: BoolArray,
+    y_pred: BoolArray,
+    terms: Terms,
 ) -> str:
     above = np.triu(p_holm < ALPHA, k=1)
     more, fewer = int((above & (predicted > gold)).sum()), int((above & (predicted < gold)).sum())
@@ -399,7 +452,7 @@ def _predicted_title(
     start = f"{more or 'none'} of {counted(n_pairs, 'pair')} of labels {'is' if more == 1 else 'are'} predicted together"
     return (
         f"{start} more often than gold, {fewer or 'none'} less often; "
-        f"{y_pred.sum(axis=1).mean():.2f} labels per comment instead of {y_true.sum(axis=1).mean():.2f}"
+        f"{y_pred.sum(axis=1).mean():.2f} labels per {terms.text} instead of {y_true.sum(axis=1).mean():.2f}"
     )
 
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.errors import DataError
-from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, PAPER_F1_ROUNDING
+from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, PAPER_F1_ROUNDING, Terms
 from goemo_cli.ml.data.goemotions import is_published_test
 from goemo_cli.ml.metrics.intervals import beyond
 from goemo_cli.ml.metrics.ranking import ranking_scores
@@ -77,7 +77,7 @@ def draw_per_emotion_f1_scores(source: RunData) -> Drawn:
     sizes.column(axes, "F1", [f"{value:.2f}" for value in f1], at=42, color=BLUE)
     sizes.column(axes, "support", [f"{row['support']:,}" for row in rows], at=104, color=MUTED)
     axes.set_xlabel("F1 on test")
-    caption(figure, _f1_legend(float(f1.mean()), low, zero))
+    caption(figure, _f1_legend(float(f1.mean()), low, zero, source.terms))
     columns = ("emotion", "f1_score", "f1_ci_low", "f1_ci_high", "support")
     return Drawn(figure, {column: [row[column] for row in rows] for column in columns})
 
@@ -98,14 +98,14 @@ def _f1_title(rows: Sequence[dict[str, Any]]) -> str:
 
 
 def _facts(source: RunData, row: dict[str, Any]) -> list[str]:
-    n_comments = sum(row[key] or 0 for key in ("tp", "fp", "fn", "tn"))
-    return [f"test, {n_comments:,} comments", f"threshold rule {source.thresholds.rule}"]
+    n_texts = sum(row[key] or 0 for key in ("tp", "fp", "fn", "tn"))
+    return [f"test, {n_texts:,} {source.terms.texts}", f"threshold rule {source.thresholds.rule}"]
 
 
-def _f1_legend(macro: float, low: DoubleArray, zero: BoolArray) -> str:
+def _f1_legend(macro: float, low: DoubleArray, zero: BoolArray, terms: Terms) -> str:
     text = f"Dashed: macro-F1 {macro:.3f}."
     if np.isfinite(low).any():
-        text += " Whiskers: 95\u00a0% interval over the comments of test."
+        text += f" Whiskers: 95\u00a0% interval over the {terms.texts} of test."
     return f"{text} Diamond: F1 = 0." if zero.any() else text
 
 
@@ -154,7 +154,7 @@ def draw_auc_vs_f1_tradeoff(source: RunData) -> Drawn:
         rows.column(left, "F1", [f"{value:.2f}" for value in f1[0]], at=40)
         rows.column(right, "AUC", [f"{value:.3f}" if np.isfinite(value) else "–" for value in auc[0]], at=50)
     name_runs(figure, left, runs)
-    caption(figure, _auc_legend(low, auc) + (DIFFERENCES if len(runs) > 1 else ""))
+    caption(figure, _auc_legend(low, auc, source.terms) + (DIFFERENCES if len(runs) > 1 else ""))
     tables = [{"emotion": labels, **dict(zip(_AUC_COLUMNS, run, strict=True))} for run in values]
     return Drawn(figure, by_run(runs, tables))
 
@@ -171,10 +171,10 @@ def _auc_title(runs: Sequence[RunData], labels: Sequence[str], f1: DoubleArray, 
     return f"{start}; furthest apart is {shown(labels[int(np.nanargmax(gaps))])}"
 
 
-def _auc_legend(low: DoubleArray, auc: DoubleArray) -> str:
+def _auc_legend(low: DoubleArray, auc: DoubleArray, terms: Terms) -> str:
     text = "AUC asks only for the right order of probabilities, F1 also for the right threshold."
     if np.isfinite(low).any():
-        text += " Whiskers: 95\u00a0% interval over the comments of test."
+        text += f" Whiskers: 95\u00a0% interval over the {terms.texts} of test."
     return f"{text} No AUC where test has no positives." if np.isnan(auc).any() else text
 
 
@@ -198,7 +198,7 @@ def draw_precision_recall_curves(source: RunData) -> Drawn:
     n_rows = -(-len(order) // n_columns)
     figure = new_figure(
         _curve_title(source.labels, area),
-        source.subtitle(f"test, {len(test):,} comments", f"threshold rule {rule}"),
+        source.subtitle(f"test, {len(test):,} {source.terms.texts}", f"threshold rule {rule}"),
         height=min(_TALLEST, max(1, 6 - n_columns) ** 0.5 * n_rows * _PANEL) + 1.1,
     )
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
@@ -240,7 +240,7 @@ def draw_precision_recall_curves(source: RunData) -> Drawn:
                 table[key].append(cell)
     for axes in panels[len(order) :]:
         axes.set_axis_off()
-    caption(figure, _caption(rule, kinds))
+    caption(figure, _caption(rule, kinds, source.terms))
     return Drawn(figure, table)
 
 
@@ -293,9 +293,9 @@ def _point(y_true: BoolArray, y_pred: BoolArray) -> tuple[float, float | None]:
     return hits / int(y_true.sum()), hits / int(y_pred.sum())
 
 
-def _caption(rule: str, kinds: set[str]) -> str:
+def _caption(rule: str, kinds: set[str], terms: Terms) -> str:
     text = (
-        f"Dot: the run's own labels, by the rule {rule}. Dotted: guessing, the label's share of the comments. AP: average "
+        f"Dot: the run's own labels, by the rule {rule}. Dotted: guessing, the label's share of the {terms.texts}. AP: average "
         "precision, the area below the steps. The highest comes first."
     )
     if "none" in kinds:

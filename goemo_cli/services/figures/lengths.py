@@ -1,4 +1,4 @@
-"""Figures 04 and 05: how long comments are, in characters and in tokens."""
+"""Figures 04 and 05: how long texts are, in characters and in tokens."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
-from goemo_cli.core.labels import SPLITS, Split
+from goemo_cli.core.labels import SPLITS, Split, Terms
 from goemo_cli.services.figures.class_counts import split_sizes
 from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
@@ -28,7 +28,7 @@ from goemo_cli.services.figures.style import (
 from goemo_cli.services.runs.run_data import RunData
 
 ENOUGH = 20
-"""Comments a label needs before its median may make the title."""
+"""Texts a label needs before its median may make the title."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 _CHARACTER_BARS = 60
 """Maximum number of bars."""
@@ -37,30 +37,30 @@ _CHARACTER_LINES: Mapping[Split, str] = {"val": "-", "test": "--"}
 
 @figure("04", "character_length_distributions", needs="the run's data set")
 def draw_character_length_distributions(source: RunData) -> Drawn:
-    """Figure 04: how many characters comments have, in each split and with each label.
+    """Figure 04: how many characters texts have, in each split and with each label.
 
-    Shares of each split by length, and below them the usual lengths of the train comments with each label.
+    Shares of each split by length, and below them the usual lengths of the train texts with each label.
     """
-    data = source.data()
+    data, terms = source.data(), source.terms
     lengths = {split: character_lengths(data.splits[split].texts) for split in SPLITS}
     usual = label_quantiles(lengths["train"], data.train.y_true)
     counts = data.train.y_true.sum(axis=0)
-    order = np.argsort(-usual[:, 2], kind="stable")  # NaN, a label without comments, comes last
+    order = np.argsort(-usual[:, 2], kind="stable")  # NaN, a label without texts, comes last
     labels = [data.labels[at] for at in order]
     usual, counts = usual[order], counts[order]
     edges = _character_edges(lengths)
 
     rows = LabelRows.of(len(labels))
     figure = new_figure(
-        _character_title(labels, usual, counts, float(np.median(lengths["train"]))),
+        _character_title(labels, usual, counts, float(np.median(lengths["train"])), terms),
         source.subtitle(*split_sizes(source)),
         height=rows.height + 4.2,
     )
     above, below = figure.subplots(2, 1, height_ratios=(2.6, rows.height))
-    shares = _character_draw_splits(above, lengths, edges)
-    _draw_labels(below, labels, usual, counts, rows)
+    shares = _character_draw_splits(above, lengths, edges, terms)
+    _draw_labels(below, labels, usual, counts, rows, terms)
     below.axvline(np.median(lengths["train"]), color=INK, linewidth=1.4, linestyle="--", zorder=1)
-    caption(figure, _caption(lengths, edges, counts))
+    caption(figure, _caption(lengths, edges, counts, terms))
     return Drawn(figure, _table(labels, usual, counts, shares, edges))
 
 
@@ -70,15 +70,17 @@ def character_lengths(texts: Sequence[str]) -> IntArray:
 
 
 def label_quantiles(lengths: IntArray, y_true: BoolArray) -> DoubleArray:
-    """`QUANTILES` of the lengths of the comments with each label, (n_labels, 5); NaN for a label without any."""
+    """`QUANTILES` of the lengths of the texts with each label, (n_labels, 5); NaN for a label without any."""
     found = np.full((y_true.shape[1], len(QUANTILES)), np.nan)
     for at in np.flatnonzero(y_true.any(axis=0)):
         found[at] = np.quantile(lengths[y_true[:, at]], QUANTILES)
     return found
 
 
-def _character_title(labels: Sequence[str], usual: DoubleArray, counts: IntArray, median: float) -> str:
-    start = f"half of the train comments have at most {counted(round(median), 'character')}"
+def _character_title(
+    labels: Sequence[str], usual: DoubleArray, counts: IntArray, median: float, terms: Terms
+) -> str:
+    start = f"half of the train {terms.texts} have at most {counted(round(median), 'character')}"
     known = np.flatnonzero(counts >= ENOUGH)
     if known.size < 2:
         return start
@@ -101,7 +103,7 @@ def _character_edges(lengths: Mapping[Split, IntArray]) -> DoubleArray:
 
 
 def _character_draw_splits(
-    axes: Any, lengths: Mapping[Split, IntArray], edges: DoubleArray
+    axes: Any, lengths: Mapping[Split, IntArray], edges: DoubleArray, terms: Terms
 ) -> dict[Split, DoubleArray]:
     """Histograms; returns the shares that are drawn, by split, (n_bars,)."""
     shares = {}
@@ -112,17 +114,23 @@ def _character_draw_splits(
             axes.stairs(100 * shares[split], edges, fill=True, alpha=0.45, **style)
         else:
             axes.stairs(100 * shares[split], edges, linewidth=1.7, linestyle=_CHARACTER_LINES[split], **style)
-    axes.set_xlim(-0.5, edges[-1])
+    axes.set_xlim(*_limits(float(edges[-1])))
     axes.set_ylim(0, axes.get_ylim()[1])
-    axes.set_xlabel("characters per comment")
-    axes.set_ylabel("% of the split's comments")
+    axes.set_xlabel(f"characters per {terms.text}")
+    axes.set_ylabel(f"% of the split's {terms.texts}")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
     return shares
 
 
+def _limits(last: float) -> tuple[float, float]:
+    """Limits of an axis whose bars end at `last`, with room for the outline of the outer bars."""
+    room = 0.01 * last
+    return -0.5 - room, last + room
+
+
 def _draw_labels(
-    axes: Any, labels: Sequence[str], usual: DoubleArray, counts: IntArray, rows: LabelRows
+    axes: Any, labels: Sequence[str], usual: DoubleArray, counts: IntArray, rows: LabelRows, terms: Terms
 ) -> None:
     places = np.arange(len(labels))
     high = float(np.nanmax(usual)) if np.isfinite(usual).any() else 1.0
@@ -135,13 +143,13 @@ def _draw_labels(
     )  # fmt: skip
     rows.label(axes, labels)
     axes.set_xlim(0, 1.05 * high)
-    axes.set_xlabel("characters per train comment with the label")
+    axes.set_xlabel(f"characters per train {terms.text} with the label")
     medians = ["–" if np.isnan(value) else f"{value:.0f}" for value in usual[:, 2]]
     rows.column(axes, "median", medians, at=56, color=BLUE)
-    rows.column(axes, "comments", [f"{n:,}" for n in counts], at=124, color=MUTED)
+    rows.column(axes, terms.texts, [f"{n:,}" for n in counts], at=124, color=MUTED)
 
 
-def _caption(lengths: Mapping[Split, IntArray], edges: DoubleArray, counts: IntArray) -> str:
+def _caption(lengths: Mapping[Split, IntArray], edges: DoubleArray, counts: IntArray, terms: Terms) -> str:
     text = (
         "Below: bar from the lower to the upper quartile, circle at the median, line from the 5th to the 95th percentile. "
         "Dashed: the median of train."
@@ -149,8 +157,8 @@ def _caption(lengths: Mapping[Split, IntArray], edges: DoubleArray, counts: IntA
     beyond = sum(int((found > edges[-1]).sum()) for found in lengths.values())
     if beyond:
         longest = max(int(found.max()) for found in lengths.values())
-        text = f"The last bar above holds {counted(beyond, 'longer comment')}, up to {longest:,} characters. {text}"
-    return f"{text} –: no train comment with the label." if (counts == 0).any() else text
+        text = f"The last bar above holds {counted(beyond, f'longer {terms.text}')}, up to {longest:,} characters. {text}"
+    return f"{text} –: no train {terms.text} with the label." if (counts == 0).any() else text
 
 
 def _table(
@@ -181,29 +189,34 @@ _TOKEN_LINES: dict[Split, str] = {"val": "-", "test": "--"}
 
 @figure("05", "token_length_distributions", needs="the run's data set and the checkpoint's tokenizer.json")
 def draw_token_length_distributions(source: RunData) -> Drawn:
-    """Figure 05: how many tokens comments have, and what `max_length` cuts.
+    """Figure 05: how many tokens texts have, and what `max_length` cuts.
 
     Shares of each split by tokens, with the mean, the 95th percentile and max_length.
     """
+    terms = source.terms
     tokens = {split: source.token_counts(split) for split in SPLITS}
     limit = source.checkpoint.config.model.max_length
     figure = new_figure(
-        _token_title(tokens, limit),
+        _token_title(tokens, limit, terms),
         source.subtitle(*split_sizes(source), "with special tokens"),
         height=4.9,
     )
     axes = figure.subplots()
     edges = _token_edges(tokens, limit)
     shares = {split: _shares(counts, edges) for split, counts in tokens.items()}
-    _token_draw_splits(axes, shares, edges)
+    _token_draw_splits(axes, shares, edges, terms)
     _mark(axes, tokens["train"], limit, last=float(edges[-1]))
     beyond = sum(int((counts >= edges[-1]).sum()) for counts in tokens.values())
-    axes.set_xlabel("tokens per comment")
+    axes.set_xlabel(f"tokens per {terms.text}")
     longest = max(int(counts.max()) for counts in tokens.values())
     if beyond:
-        caption(figure, f"The last bar holds {counted(beyond, 'longer comment')}, up to {longest:,} tokens.")
+        caption(
+            figure, f"The last bar holds {counted(beyond, f'longer {terms.text}')}, up to {longest:,} tokens."
+        )
     elif limit > axes.get_xlim()[1]:
-        caption(figure, f"max_length {limit} is right of the axis: the longest comment has {longest} tokens.")
+        caption(
+            figure, f"max_length {limit} is right of the axis: the longest {terms.text} has {longest} tokens."
+        )
     first = np.ceil(edges[:-1]).astype(int)
     last = [*(np.ceil(edges[1:-1]).astype(int) - 1), longest]
     table: dict[str, Any] = {"tokens_from": first, "tokens_to": last}
@@ -211,21 +224,21 @@ def draw_token_length_distributions(source: RunData) -> Drawn:
     return Drawn(figure, table)
 
 
-def _token_title(tokens: dict[Split, IntArray], limit: int) -> str:
+def _token_title(tokens: dict[Split, IntArray], limit: int, terms: Terms) -> str:
     everything = np.concatenate(list(tokens.values()))
     n_cut = int((everything > limit).sum())
     usual = int(np.percentile(tokens["train"], 95, method="inverted_cdf"))
-    start = f"95\u00a0% of train comments have at most {counted(usual, 'token')}; max_length {limit}"
+    start = f"95\u00a0% of train {terms.texts} have at most {counted(usual, 'token')}; max_length {limit}"
     if not n_cut:
         return f"{start} cuts none"
-    return f"{start} cuts {counted(n_cut, 'comment')} of all splits ({percent(n_cut / len(everything))})"
+    return f"{start} cuts {counted(n_cut, terms.text)} of all splits ({percent(n_cut / len(everything))})"
 
 
 def _token_edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
     """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
     everything = np.concatenate(list(tokens.values()))
     usual = 1.6 * float(np.percentile(everything, 99.5))
-    # Show max_length only if it is near: an axis up to 512 would squeeze comments of 20 tokens.
+    # Show max_length only if it is near: an axis up to 512 would squeeze texts of 20 tokens.
     last = min(float(everything.max()), max(usual, limit * 1.05 if limit <= 2 * usual else 0.0))
     width = max(1, int(np.ceil((last + 1) / _TOKEN_BARS)))
     edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5
@@ -233,13 +246,13 @@ def _token_edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
 
 
 def _shares(counts: IntArray, edges: DoubleArray) -> DoubleArray:
-    """Percent of the comments in each bar; the last holds all that are longer."""
+    """Percent of the texts in each bar; the last holds all that are longer."""
     within = np.minimum(counts, edges[-1] - 0.5)
     shares: DoubleArray = 100 * np.histogram(within, edges)[0] / len(counts)
     return shares
 
 
-def _token_draw_splits(axes: Any, shares: dict[Split, DoubleArray], edges: DoubleArray) -> None:
+def _token_draw_splits(axes: Any, shares: dict[Split, DoubleArray], edges: DoubleArray, terms: Terms) -> None:
     for split, share in shares.items():
         if split == "train":
             axes.stairs(share, edges, fill=True, color=SPLIT_COLOR[split], alpha=0.45, label=split)
@@ -252,7 +265,7 @@ def _token_draw_splits(axes: Any, shares: dict[Split, DoubleArray], edges: Doubl
                 linestyle=_TOKEN_LINES[split],
                 label=split,
             )
-    axes.set_ylabel("% of the split's comments")
+    axes.set_ylabel(f"% of the split's {terms.texts}")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     axes.set_ylim(0, axes.get_ylim()[1])
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
@@ -264,7 +277,7 @@ def _mark(axes: Any, train: IntArray, limit: int, *, last: float) -> None:
         (mean, f"mean of train {mean:.1f}", ":", INK),
         (usual, f"95th percentile {usual:.0f}", "--", INK),
     ]
-    axes.set_xlim(-0.5, max(last, limit * 1.03 if limit <= 1.6 * last else last))
+    axes.set_xlim(*_limits(max(last, limit * 1.03 if limit <= 1.6 * last else last)))
     if limit <= axes.get_xlim()[1]:
         marks.append((float(limit), f"max_length {limit}", "-", INK))
     mark_places(axes, marks)

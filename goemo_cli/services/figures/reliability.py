@@ -10,6 +10,7 @@ from scipy.stats import binom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
+from goemo_cli.core.labels import Terms
 from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess, reliability
 from goemo_cli.ml.metrics.confusions import clopper_pearson
 from goemo_cli.ml.metrics.intervals import ALPHA, LEVEL, SEED
@@ -41,19 +42,19 @@ _COLUMNS = 7
 _STEPS = 40
 _BINS_CAPTION = (
     "On the diagonal, probabilities are what is observed; below it they are too high. One bin holds all below 5\u00a0%, "
-    "the others hold equal numbers. Whiskers: exact 95\u00a0% interval of the share, as if cells were independent. Each "
-    "label (gold positives in brackets) has the axes of the first panel. ECE: as in figure 18, by 15 bins of each label."
+    "the others hold equal numbers. Whiskers: exact 95\u00a0% interval of the share, as if cells were independent. Small "
+    "panels: one label each, gold positives in brackets, the same axes. ECE: as in figure 18, by 15 bins of each label."
 )
 
 
 @figure("17", "reliability_diagram", needs="the predictions of test, and calibration.json if the run has one")
 def draw_reliability_diagram(source: RunData) -> Drawn:
-    """Figure 17: of the comments given a probability, the share that carries the label, over all labels and for each.
+    """Figure 17: of the texts given a probability, the share that carries the label, over all labels and for each.
 
     Observed against predicted on test, before and after calibration: all cells, their number, and each label.
     """
     test, states = states_of_test(source)
-    labels = test.labels
+    labels, terms = test.labels, source.terms
     support = test.y_true.sum(axis=0)
     order = np.argsort(-support, kind="stable")
     columns = min(_COLUMNS, max(4, len(labels)))
@@ -62,10 +63,10 @@ def draw_reliability_diagram(source: RunData) -> Drawn:
     figure = new_figure(
         _bins_title(test.y_true, states),
         source.subtitle(
-            f"test, {counted(len(test), 'comment')} x {len(labels)} labels",
+            f"test, {counted(len(test), terms.text)} x {len(labels)} labels",
             "before and after goemo calibrate" if "after" in states else "not calibrated",
         ),
-        height=4.1 + height * n_rows,
+        height=4.4 + height * n_rows,
     )
     parts = figure.add_gridspec(2, 1, height_ratios=(3.4, height * n_rows))
     two, panels = parts[0].subgridspec(1, 2, width_ratios=(1.1, 1)), parts[1].subgridspec(n_rows, columns)
@@ -74,13 +75,18 @@ def draw_reliability_diagram(source: RunData) -> Drawn:
     for state, y_prob in states.items():
         rows += _draw_bins(overall, "", state, bins_of(test.y_true.ravel(), y_prob.ravel()))
         _draw_numbers(numbers, state, y_prob)
-    _finish_overall(overall, numbers)
+    _finish_overall(overall, numbers, terms, several=len(states) > 1)
     for place, at in enumerate(order):
         axes = figure.add_subplot(panels[divmod(place, columns)])
         for state, y_prob in states.items():
             found = bins_of(test.y_true[:, at], y_prob[:, at])
             rows += _draw_bins(axes, labels[at], state, found, small=True)
-        _finish_panel(axes, f"{shown(labels[at], 16)} ({support[at]:,})")
+        _finish_panel(
+            axes,
+            f"{shown(labels[at], 16)} ({support[at]:,})",
+            is_left=place % columns == 0,
+            is_lowest=place + columns >= len(labels),
+        )
     caption(figure, _BINS_CAPTION)
     return Drawn(figure, {column: [row[column] for row in rows] for column in rows[0]})
 
@@ -152,8 +158,8 @@ def _bins_title(y_true: BoolArray, states: Mapping[str, FloatArray]) -> str:
     if not known.any():
         return f"no probability reaches {least}; {text}"
     return (
-        f"where the model gives {least} or more, it says {percent(float(states['before'][known].mean(dtype=np.float64)))} "
-        f"on average and {percent(float(y_true[known].mean()))} are gold; {text}"
+        f"probabilities of {least} or more average {percent(float(states['before'][known].mean(dtype=np.float64)))}, and "
+        f"{percent(float(y_true[known].mean()))} of them are gold; {text}"
     )
 
 
@@ -191,11 +197,10 @@ def _draw_numbers(axes: Any, state: str, y_prob: FloatArray) -> None:
     )  # fmt: skip
 
 
-def _finish_overall(overall: Any, numbers: Any) -> None:
+def _finish_overall(overall: Any, numbers: Any, terms: Terms, *, several: bool) -> None:
     for axes in (overall, numbers):
         axes.set_xlim(-0.01, 1.01)
         axes.set_xlabel("probability")
-        axes.legend(loc="upper left" if axes is overall else "upper right", fontsize=10)
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
     overall.plot([0, 1], [0, 1], color=MUTED, linewidth=1.2, linestyle=":", zorder=1)
     overall.set_ylim(-0.01, 1.01)
@@ -204,17 +209,22 @@ def _finish_overall(overall: Any, numbers: Any) -> None:
     overall.set_ylabel("share that is gold")
     numbers.set_title("How many there are")
     numbers.set_yscale("log")
-    numbers.set_ylabel("cells: comments x labels")
+    numbers.set_ylabel(f"cells: {terms.texts} x labels")
     numbers.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+    if several:
+        overall.legend(loc="upper left", fontsize=10)
+        numbers.set_ylim(top=10 * numbers.get_ylim()[1])  # room for the legend
+        numbers.legend(loc="upper right", fontsize=10)
 
 
-def _finish_panel(axes: Any, title: str) -> None:
+def _finish_panel(axes: Any, title: str, *, is_left: bool, is_lowest: bool) -> None:
+    """Ticks on each panel, numbers on the outer ones."""
     axes.plot([0, 1], [0, 1], color=MUTED, linewidth=0.9, linestyle=":", zorder=1)
     axes.set_xlim(-0.03, 1.03)
     axes.set_ylim(-0.03, 1.03)
-    axes.set_xticks([0, 0.5, 1], [])
-    axes.set_yticks([0, 0.5, 1], [])
-    axes.tick_params(length=0)
+    axes.set_xticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.set_yticks([0, 0.5, 1], ["0", "0.5", "1"])
+    axes.tick_params(length=2.5, pad=2, labelsize=8, labelleft=is_left, labelbottom=is_lowest)
     axes.set_title(title, fontsize=8.5, weight="normal", pad=3)
 
 
@@ -223,7 +233,7 @@ _OFFSETS: Mapping[int, tuple[float, ...]] = {1: (0.0,), 2: (-0.17, 0.17)}
 _SHAPES: Mapping[str, str] = {"o": "●", "s": "■"}
 _ECE_CAPTION = (
     "Left: expected calibration error (ECE), the mean |share of gold - probability| over 15 bins of equal numbers; grey: 95\u00a0% of the errors that models with "
-    "the same, but perfectly calibrated, probabilities would have; chance puts 2.5\u00a0% of the labels above it. Title and figure 17: the mean over the labels. Right: the number of gold comments that the probabilities add up "
+    "the same, but perfectly calibrated, probabilities would have; chance puts 2.5\u00a0% of the labels above it. Title and figure 17: the mean over the labels. Right: the number of gold {texts} that the probabilities add up "
     "to, over the number there are; above 1 they are too high; whiskers: exact 95\u00a0% interval."
 )
 
@@ -234,7 +244,7 @@ def draw_calibration_summary(source: RunData) -> Drawn:
 
     All labels by falling calibration error, before and after calibration, on test.
     """
-    test, states = states_of_test(source)
+    (test, states), terms = states_of_test(source), source.terms
     found = {state: assess(test.y_true, y_prob) for state, y_prob in states.items()}
     errors = {state: np.array([one.ece for one in each.per_label]) for state, each in found.items()}
     order = np.argsort(-errors["before"], kind="stable")
@@ -249,7 +259,7 @@ def draw_calibration_summary(source: RunData) -> Drawn:
     figure = new_figure(
         _ece_title(found, errors, chance),
         source.subtitle(
-            f"test, {counted(len(test), 'comment')}",
+            f"test, {counted(len(test), terms.text)}",
             f"{len(labels)} labels",
             "before and after goemo calibrate" if "after" in states else "not calibrated",
         ),
@@ -264,8 +274,8 @@ def draw_calibration_summary(source: RunData) -> Drawn:
         heading = f"{_SHAPES[marker]} {state}" if len(errors) > 1 else "error"
         rows.column(right, heading, [f"{value:.4f}" for value in values], at=54 + 62 * at, color=color)
     rows.column(right, "support", [f"{n:,}" for n in support], at=60 + 62 * len(errors), color=MUTED)
-    hollow = " Hollow, at the edge: no gold comment." if (support == 0).any() else ""
-    caption(figure, _ECE_CAPTION + hollow)
+    hollow = f" Hollow, at the edge: no gold {terms.text}." if (support == 0).any() else ""
+    caption(figure, _ECE_CAPTION.format(texts=terms.texts) + hollow)
     return Drawn(figure, {"emotion": labels, "support": support} | _columns(errors, chance, ratios))
 
 
@@ -304,7 +314,7 @@ def _drawn_errors(y_prob: FloatArray, bins: Reliability, rng: np.random.Generato
 
 
 def expected_over_observed(y_true: BoolArray, y_prob: FloatArray) -> DoubleArray:
-    """The sum of each label's probabilities over its gold comments, and the ends of its 95 % interval, (3, n_labels).
+    """The sum of each label's probabilities over its gold texts, and the ends of its 95 % interval, (3, n_labels).
 
     NaN if a label is never gold.
     """

@@ -175,8 +175,10 @@ def _correlation_title(values: DoubleArray, names: Sequence[str], rho: DoubleArr
     support = names.index("support")
     if strongest == support or not np.isfinite(others[support]):
         return start
-    chance = "" if p_values[support] < ALPHA else ", no more than by chance"
-    return f"{start}; with support, how common a label is, {signed(others[support])}{chance}"
+    amount = f"({signed(others[support])} with support)"
+    if p_values[support] < ALPHA:
+        return f"{start}; common labels have a {'higher' if others[support] > 0 else 'lower'} F1 {amount}"
+    return f"{start}; whether a label is common makes no clear difference {amount}"
 
 
 def _p_value(one: DoubleArray, other: DoubleArray) -> float:
@@ -260,7 +262,7 @@ def draw_macro_vs_micro(source: RunData) -> Drawn:
     caption(
         figure,
         "Macro: the mean over labels, each counts alike. Micro: over all cells together, so that common labels count "
-        "most. Whiskers: 95\u00a0% interval over the comments of test."
+        f"most. Whiskers: 95\u00a0% interval over the {source.terms.texts} of test."
         + (_TESTED if len(runs) == 1 else DIFFERENCES),
     )
     tables = [
@@ -323,11 +325,11 @@ SCORES: tuple[tuple[str, str, bool], ...] = (
     ("average_precision_macro", "macro average precision", False),
     ("f1_micro", "micro-F1", True),
     ("f1_weighted", "weighted F1", True),
-    ("f1_samples", "F1 per comment", True),
+    ("f1_samples", "F1 per {text}", True),
     ("f1_macro", "macro-F1", True),
     ("subset_accuracy", "all labels right", True),
 )
-"""(key of metrics.json, words, whether it follows the run's threshold rule)."""
+"""(key of metrics.json, words with a place for what a text is called, whether it follows the run's threshold rule)."""
 _COLUMNS = ("f1_score", "f1_ci_low", "f1_ci_high")
 
 
@@ -401,7 +403,7 @@ def _draw_scores(axes: Any, rows: LabelRows, runs: Sequence[RunData], values: Do
             axes, places + offset, value, low, high, color=color, marker=marker, size=rows.marker(len(runs)),
             label=str(runs[at].checkpoint.run),
         )  # fmt: skip
-    rows.label(axes, [words for _, words, _ in SCORES])
+    rows.label(axes, [words.format(text=runs[0].terms.text) for _, words, _ in SCORES])
     axes.set_xlim(0, 1)
     axes.hlines(places, 0, 1, color=FAINT, linewidth=0.8, zorder=0)
     axes.set_xlabel("score on test")
@@ -460,7 +462,7 @@ def _interval_title(
     if f"{widths[0, least]:.2f}" == f"{widths[0, most]:.2f}":
         return f"{start}; F1 of single labels is known to \u00b1{widths[0, most]:.2f}"
     ends = [
-        f"\u00b1{widths[0, at]:.2f} ({shown(labels[at])}, {counted(int(support[at]), 'comment')})"
+        f"\u00b1{widths[0, at]:.2f} ({shown(labels[at])}, {counted(int(support[at]), runs[0].terms.text)})"
         for at in dict.fromkeys((least, most))
     ]
     return f"{start}; F1 of single labels is known to {' up to '.join(ends)}"
@@ -468,8 +470,8 @@ def _interval_title(
 
 def _interval_legend(runs: Sequence[RunData], widths: DoubleArray) -> str:
     text = (
-        "Whiskers: 95\u00a0% interval of the score over the comments of test. Below: the labels by support, the commonest "
-        "first. Figure 07 shows F1 itself."
+        f"Whiskers: 95\u00a0% interval of the score over the {runs[0].terms.texts} of test. Below: the labels by support, "
+        "the commonest first. Figure 07 shows F1 itself."
     )
     if len(runs) > 1:
         text += f" Numbers are those of the first run. Whiskers that overlap do not mean that runs are alike.{DIFFERENCES}"

@@ -338,6 +338,11 @@ def caption(figure: Figure, text: str) -> None:
     figure.supxlabel(wrapped(text, room, size=_SUBTITLE), size=_SUBTITLE, color=MUTED, linespacing=_LINE)
 
 
+def caption_height(text: str, width: float) -> float:
+    """Inches that a caption takes at the foot of a figure of some inches."""
+    return _lines_height(wrapped(text, (width - 2 * _MARGIN) * 72, size=_SUBTITLE), _SUBTITLE)
+
+
 def percent(share: float) -> str:
     """`28 %`, with a decimal below ten, and a space that does not break; `0 %` and `100 %` only if they are exact."""
     value = 100 * share

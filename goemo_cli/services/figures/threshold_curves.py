@@ -72,7 +72,8 @@ def draw_score(source: RunData, name: str, score: Score) -> Drawn:
     figure = new_figure(
         _score_title(thresholds, name, dict(zip(marks, at_marks["test"], strict=True)), best),
         source.subtitle(
-            ", ".join(f"{split} {len(part):,}" for split, part in predictions.items()) + " comments",
+            ", ".join(f"{split} {len(part):,}" for split, part in predictions.items())
+            + f" {source.terms.texts}",
             f"{len(source.labels)} labels",
         ),
         height=4.9,
@@ -205,7 +206,7 @@ def draw_threshold_f1(source: RunData) -> Drawn:
         _label_title(
             labels, f1, count(val.y_true, shared).f1[order], positives[order], thresholds.global_threshold
         ),
-        source.subtitle(f"val, {len(val):,} comments, commonest label first"),
+        source.subtitle(f"val, {len(val):,} {source.terms.texts}, commonest label first"),
         height=rows.height + 2.1,
     )
     parts = figure.add_gridspec(2, 2, height_ratios=(_SCALE, rows.height), width_ratios=(3, 2))
@@ -331,11 +332,11 @@ def _label_title(
 
 @figure("14", "threshold_coverage", needs="the predictions of val and test, and thresholds.json")
 def draw_threshold_coverage(source: RunData) -> Drawn:
-    """Figure 14: how many comments get a label at every threshold, and how many labels each.
+    """Figure 14: how many texts get a label at every threshold, and how many labels each.
 
-    On the left the share of comments with a label, on the right labels per comment; thin lines: the gold labels.
+    On the left the share of texts with a label, on the right labels per text; thin lines: the gold labels.
     """
-    chosen = source.thresholds.global_threshold
+    chosen, terms = source.thresholds.global_threshold, source.terms
     parts = {split: source.predictions(split) for split, _ in SPLIT_LINES}
     curves = {split: coverage(part, GRID) for split, part in parts.items()}
     gold = {
@@ -344,17 +345,17 @@ def draw_threshold_coverage(source: RunData) -> Drawn:
     }
     covered, each = coverage(parts["test"], np.array([chosen]))[:, 0]
     figure = new_figure(
-        f"at the global threshold {chosen:g}, {percent(covered)} of test comments get a label; there are {each:.2f} "
-        f"labels per comment, {gold['test'][1]:.2f} in gold",
+        f"at the global threshold {chosen:g}, {percent(covered)} of test {terms.texts} get a label; there are {each:.2f} "
+        f"labels per {terms.text}, {gold['test'][1]:.2f} in gold",
         source.subtitle(
-            ", ".join(f"{split} {len(part):,}" for split, part in parts.items()) + " comments",
+            ", ".join(f"{split} {len(part):,}" for split, part in parts.items()) + f" {terms.texts}",
             f"{len(source.labels)} labels",
         ),
         height=4.9,
     )
     panels = figure.subplots(1, 2)
     for at, (axes, name) in enumerate(
-        zip(panels, ("comments with a label, %", "labels per comment"), strict=True)
+        zip(panels, (f"{terms.texts} with a label, %", f"labels per {terms.text}"), strict=True)
     ):
         factor = 1 if at else 100
         for split, line in SPLIT_LINES:
@@ -376,7 +377,7 @@ def draw_threshold_coverage(source: RunData) -> Drawn:
 
 
 def coverage(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
-    """The share of comments with a label, and labels per comment, with each threshold for all labels, (2, n_thresholds)."""
+    """The share of texts with a label, and labels per text, with each threshold for all labels, (2, n_thresholds)."""
     counts = [decide(predictions.y_prob, float(t)).sum(axis=1) for t in thresholds]
     return np.array([[(each > 0).mean() for each in counts], [each.mean() for each in counts]])
 
@@ -396,8 +397,8 @@ def _own_rule(source: RunData, parts: dict[Split, Predictions]) -> str:
     """What the run's own labels are like, which the curves cannot show if thresholds differ by label."""
     own = parts["test"].y_pred
     return (
-        f" The run's own labels, by {source.thresholds.rule}: {percent(own.any(axis=1).mean())} of test comments "
-        f"get one; {own.sum(axis=1).mean():.2f} labels per comment."
+        f" The run's own labels, by {source.thresholds.rule}: {percent(own.any(axis=1).mean())} of test "
+        f"{source.terms.texts} get one; {own.sum(axis=1).mean():.2f} labels per {source.terms.text}."
     )
 
 
@@ -416,7 +417,7 @@ def draw_per_class_thresholds(source: RunData) -> Drawn:
     figure = new_figure(
         _own_title(thresholds),
         source.subtitle(
-            f"fitted on val, {source.metrics.data.sizes.val:,} comments",
+            f"fitted on val, {source.metrics.data.sizes.val:,} {source.terms.texts}",
             f"the run's labels follow the rule {thresholds.rule}",
         ),
         height=rows.height + 1.3,

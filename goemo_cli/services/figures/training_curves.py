@@ -49,7 +49,7 @@ def draw_training_curves(source: RunData) -> Drawn:
     best, sizes = source.metrics.best_epoch or len(history), source.metrics.data.sizes
     figure = new_figure(
         _title(history, best, source.checkpoint.config.training.early_stopping.metric),
-        source.subtitle(f"train {sizes.train:,}, val {sizes.val:,} comments"),
+        source.subtitle(f"train {sizes.train:,}, val {sizes.val:,} {source.terms.texts}"),
         height=4.4,
     )
     epochs = np.array([epoch.epoch for epoch in history])

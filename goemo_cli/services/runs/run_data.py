@@ -13,7 +13,7 @@ from goemo_cli.core.documents import EpochScores, Metrics
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.files import sha256_file
-from goemo_cli.core.labels import EMOTIONS, SPLITS, Split
+from goemo_cli.core.labels import EMOTIONS, SPLITS, Split, Terms, terms_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import Thresholds
@@ -67,10 +67,10 @@ class RunData:
         return self.checkpoint.metrics.data.split_sha256.as_json() if self._used_data else {}
 
     def comparable(self) -> "tuple[RunData, ...]":
-        """This run and the others, all with the same labels and scored on the same test comments.
+        """This run and the others, all with the same labels and scored on the same test texts.
 
         Raises:
-            DataError: a run has other labels or other test comments, or there are more than `MOST_RUNS`.
+            DataError: a run has other labels or other test texts, or there are more than `MOST_RUNS`.
         """
         runs = (self, *self.others)
         if len(runs) > MOST_RUNS:
@@ -80,7 +80,7 @@ class RunData:
                 raise DataError(f"{other.checkpoint.run} has other labels than {self.checkpoint.run}")
             if other.test_sha256() != self.test_sha256():
                 raise DataError(
-                    f"{other.checkpoint.run} was scored on other test comments than {self.checkpoint.run}"
+                    f"{other.checkpoint.run} was scored on other test {self.terms.texts} than {self.checkpoint.run}"
                 )
         return runs
 
@@ -98,6 +98,12 @@ class RunData:
     def labels(self) -> tuple[str, ...]:
         """Label names in the order of the model's outputs."""
         return self.checkpoint.labels
+
+    @property
+    def terms(self) -> Terms:
+        """What the run's texts and labels are called."""
+        headline = self.checkpoint.manifest.headline
+        return terms_of(headline.data if headline else None, self.labels)
 
     def data(self) -> Dataset:
         """The data set as the run used it: train cut to `max_train_samples`.
@@ -186,7 +192,7 @@ class RunData:
         return load_classifier(self.checkpoint)
 
     def token_counts(self, split: Split) -> IntArray:
-        """Tokens of each comment of a split before any cut, special tokens included, (n_examples,).
+        """Tokens of each text of a split before any cut, special tokens included, (n_examples,).
 
         Raises:
             NotFoundError: the checkpoint has no tokenizer.
@@ -223,7 +229,7 @@ class RunData:
 
     def test_size(self) -> str:
         """`test, 5,427 comments`."""
-        return f"test, {self.metrics.data.sizes.test:,} comments"
+        return f"test, {self.metrics.data.sizes.test:,} {self.terms.texts}"
 
     def subtitle(self, *facts: str) -> str:
         """The line below a title: the run, and what the figure adds."""
