@@ -2,7 +2,6 @@
 
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.schema import RULES
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
@@ -88,7 +87,7 @@ def score_rows(metrics: "Metrics", split: str) -> list[list[object]]:
             *_with_interval(scores.score("f1_micro")),
             scores.subset_accuracy,
         ]
-        for rule in RULES
+        for rule in metrics.split(split).rules
         for scores in [metrics.split(split).rule(rule)]
     ]
 

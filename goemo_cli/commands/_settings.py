@@ -62,6 +62,14 @@ IdColumnOpt = Annotated[
     str | None,
     Option("--id-column", help="Column with row ids, kept in predictions.", show_default=False),
 ]
+SingleLabelOpt = Annotated[
+    bool | None,
+    Option(
+        "--single-label/--multi-label",
+        help="Each text has exactly one label: softmax, and the most probable label. [default: multi-label]",
+        show_default=False,
+    ),
+]
 LabelsFileOpt = Annotated[
     Path | None,
     Option(

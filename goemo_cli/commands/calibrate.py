@@ -12,9 +12,12 @@ if TYPE_CHECKING:
     from goemo_cli.services.evaluation.calibrate import Calibrated, Measured
 
 MethodOpt = Annotated[
-    str,
+    str | None,
     typer.Option(
-        "--method", help="platt (two numbers per label) or temperature (one per label).", metavar="METHOD"
+        "--method",
+        help="platt (two numbers per label) or temperature (one per label; of single-label data one for all). [default: platt, for single-label data temperature]",
+        metavar="METHOD",
+        show_default=False,
     ),
 ]
 _OVERALL_COLUMNS = ("all cells", "Brier", "log loss", "ECE", "debiased", "mean of labels")
@@ -23,7 +26,7 @@ _LABEL_COLUMNS = ("label", "positives", "ECE", "after", "debiased", "after", "ba
 
 def calibrate(
     checkpoint: opt.CheckpointOpt,
-    method: MethodOpt = "platt",
+    method: MethodOpt = None,
     root: opt.RootOpt = Path(),
     as_json: opt.JsonOpt = False,
     quiet: opt.QuietOpt = False,

@@ -88,8 +88,12 @@ def explain(
 
 def sentence(one: "LabelExplanation") -> str:
     """How probable a label is, and what its log-odds are made of."""
-    sign = "≥" if one.is_predicted else "<"
-    said = f"{one.label} {one.probability:.3f} {sign} {one.threshold:.3f}: log-odds {one.logit:+.2f}"
+    if one.threshold is None:
+        decided, unit = "most probable" if one.is_predicted else "not the most probable", "logit"
+    else:
+        unit = "log-odds"
+        decided = f"{'≥' if one.is_predicted else '<'} {one.threshold:.3f}"
+    said = f"{one.label} {one.probability:.3f} {decided}: {unit} {one.logit:+.2f}"
     if one.baseline is None or one.delta is None:
         return said
     moved = sum(word.amount for word in one.words)

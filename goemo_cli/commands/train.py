@@ -28,6 +28,7 @@ def train(
     label_separator: flag.LabelSeparatorOpt = None,
     id_column: flag.IdColumnOpt = None,
     labels_file: flag.LabelsFileOpt = None,
+    single_label: flag.SingleLabelOpt = None,
     taxonomy: flag.TaxonomyOpt = None,
     max_train_samples: flag.MaxTrainSamplesOpt = None,
     lr: flag.LrOpt = None,
@@ -76,6 +77,7 @@ def train(
         "data.label_separator": label_separator,
         "data.id_column": id_column,
         "data.labels_file": labels_file,
+        "data.single_label": single_label,
         "data.taxonomy": taxonomy,
         "data.max_train_samples": max_train_samples,
         "training.learning_rate": lr,
@@ -185,13 +187,18 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
 
 def show_scores(out: Console, metrics: "Metrics") -> None:
     """The table at the end of a run: every threshold rule, then the best and worst labels."""
-    from goemo_cli.core.schema import RULES
-
     test = metrics.test
-    by_rule = {rule: test.rule(rule) for rule in RULES}
+    by_rule = {rule: test.rule(rule) for rule in test.rules}
     out.table(
         f"Test scores of {metrics.run}  (AUC micro {_short(test.auc_micro)}, macro {_short(test.auc_macro)})",
-        ["thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc."],
+        [
+            "rule",
+            "macro-F1",
+            "95 % interval",
+            "micro-F1",
+            "95 % interval",
+            "accuracy" if test.argmax else "subset acc.",
+        ],
         [
             [
                 rule + (" *" if rule == metrics.threshold_rule else ""),

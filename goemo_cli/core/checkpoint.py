@@ -17,7 +17,7 @@ from goemo_cli.core.schema import SCHEMA_VERSION, Kind
 
 if TYPE_CHECKING:  # numpy and yaml load when settings or thresholds are first used
     from goemo_cli.core.settings import TrainConfig
-    from goemo_cli.core.thresholds import Thresholds
+    from goemo_cli.core.thresholds import LabelRules, Thresholds
 
 MANIFEST = "manifest.json"
 METRICS = "metrics.json"
@@ -104,11 +104,24 @@ class Checkpoint:
         return Metrics.read(self.path / METRICS)
 
     @cached_property
-    def thresholds(self) -> "Thresholds":
-        """thresholds.json, checked against the checkpoint's labels."""
-        from goemo_cli.core.thresholds import Thresholds
+    def rules(self) -> "LabelRules":
+        """thresholds.json, checked against the checkpoint's labels: how probabilities become labels."""
+        from goemo_cli.core.thresholds import LabelRules
 
-        return Thresholds.read(self.path / THRESHOLDS, self.labels)
+        return LabelRules.read(self.path / THRESHOLDS, self.labels)
+
+    @property
+    def thresholds(self) -> "Thresholds":
+        """The thresholds in thresholds.json.
+
+        Raises:
+            SettingError: the run is single-label and has none.
+        """
+        from goemo_cli.core.thresholds import NO_THRESHOLDS, Thresholds
+
+        if not isinstance(self.rules, Thresholds):
+            raise SettingError([NO_THRESHOLDS], str(self.run))
+        return self.rules
 
     def require_readable(self) -> None:
         """Read settings, metrics and thresholds.
@@ -116,7 +129,7 @@ class Checkpoint:
         Raises:
             CorruptArtifactError: one of them is damaged.
         """
-        _ = self.config, self.metrics, self.thresholds
+        _ = self.config, self.metrics, self.rules
 
     def size_faults(self) -> Iterator[tuple[Path, str]]:
         """Files of the manifest that are missing or have another size: (path, what is wrong)."""

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
-from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import read_json_object, write_json
 from goemo_cli.core.names import RunName
-from goemo_cli.core.schema import RANKING_KEYS, SCHEMA_VERSION, SCORE_KEYS, Kind
+from goemo_cli.core.schema import ARGMAX, RANKING_KEYS, RULES, SCHEMA_VERSION, SCORE_KEYS, Kind
 
 _MAX_FAULTS = 3
 """Faults of one file that an error describes."""
@@ -86,6 +87,8 @@ def _fault(kind: str, location: tuple[int | str, ...], message: str) -> str:
     place = ""
     for part in location:
         place += f"[{part}]" if isinstance(part, int) else f".{part}" if place else part
+    if kind == "missing_rule":
+        return f"{place}.{message}" if place else message
     if kind == "missing":
         return f"{place} is missing"
     text = message.removeprefix("Value error, ").removeprefix("Input ")
@@ -132,6 +135,9 @@ class RuleScores(_Scores):
     subset_accuracy: float
     hamming_loss: float
     jaccard_samples: float | None = None
+    accuracy: float | None = None
+    """Of single-label data: the share of rows with the right label, which is also `subset_accuracy`."""
+    accuracy_ci: Interval | None = None
     f1_macro_ci: Interval | None = None
     f1_micro_ci: Interval | None = None
     f1_weighted_ci: Interval | None = None
@@ -161,20 +167,45 @@ class SplitScores(_Scores):
     average_precision_macro_ci: Interval | None = None
     lrap_ci: Interval | None = None
     labels_without_positives: int = 0
-    fixed_05: RuleScores = Field(alias="fixed_0.5")
-    fixed_03: RuleScores = Field(alias="fixed_0.3")
-    global_: RuleScores = Field(alias="global")
-    per_label: RuleScores
+    fixed_05: RuleScores | None = Field(None, alias="fixed_0.5")
+    fixed_03: RuleScores | None = Field(None, alias="fixed_0.3")
+    global_: RuleScores | None = Field(None, alias="global")
+    per_label: RuleScores | None = None
+    argmax: RuleScores | None = None
+    """Of single-label data, which have none of the other rules."""
+
+    @model_validator(mode="after")
+    def _has_its_rules(self) -> Self:
+        present = self._by_rule()
+        needed = (ARGMAX,) if self.argmax else RULES
+        if missing := [name for name in needed if name not in present]:
+            raise PydanticCustomError("missing_rule", "{key} is missing", {"key": missing[0]})
+        return self
+
+    def _by_rule(self) -> dict[str, RuleScores]:
+        found = (self.fixed_05, self.fixed_03, self.global_, self.per_label, self.argmax)
+        return {name: scores for name, scores in zip((*RULES, ARGMAX), found, strict=True) if scores}
+
+    @property
+    def rules(self) -> tuple[str, ...]:
+        """The rules that were scored, in the order of tables."""
+        return tuple(self._by_rule())
+
+    @property
+    def fitted(self) -> RuleScores:
+        """The scores of a threshold per label; of single-label data those of the most probable label."""
+        return self.rule(self.rules[-1])
 
     def rule(self, name: str) -> RuleScores:
-        """The scores of a threshold rule, by its name in the file."""
-        rules = {
-            "fixed_0.5": self.fixed_05,
-            "fixed_0.3": self.fixed_03,
-            "global": self.global_,
-            "per_label": self.per_label,
-        }
-        return rules[name]
+        """The scores of a rule, by its name in the file.
+
+        Raises:
+            SettingError: it was not scored.
+        """
+        found = self._by_rule()
+        if name not in found:
+            raise SettingError([f"the rule {name!r} was not scored; scored: {', '.join(found)}"])
+        return found[name]
 
 
 class LabelScores(Document):
@@ -189,7 +220,8 @@ class LabelScores(Document):
     fp: int
     fn: int
     tn: int
-    threshold: float
+    threshold: float | None
+    """None of single-label data."""
     roc_auc: float | None
     average_precision: float | None
     f1_ci_low: float | None
@@ -297,6 +329,8 @@ class Metrics(Document):
     test: SplitScores
     per_class: list[LabelScores]
     taxonomies: dict[str, dict[str, TaxonomyScores]] = Field(default_factory=dict)
+    confusion_matrix: list[list[int]] | None = None
+    """Of single-label data: test rows by gold label, and within a row by predicted label, in the order of labels."""
 
     def split(self, name: str) -> SplitScores:
         """The scores of val or test."""
@@ -435,6 +469,15 @@ class ThresholdValues(Document):
     n_positives: dict[str, int]
 
 
+class SingleLabelValues(Document):
+    """thresholds.json of a run on single-label data, which has no thresholds."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    rule: Literal["argmax"]
+    n_positives: dict[str, int]
+
+
 class LabelCalibration(Document):
     """How the probabilities of one label are calibrated."""
 
@@ -453,6 +496,8 @@ class CalibrationValues(Document):
     fitted_on: Literal["val"]
     source: dict[str, str] = Field(default_factory=dict)
     """The predictions file: file, sha256, split_sha256."""
+    shared: bool = False
+    """Single-label data: one slope for all labels, before a softmax."""
     per_label: dict[str, LabelCalibration]
     kept: dict[str, str]
     """Labels whose probabilities stay as they are, with the reason."""

@@ -11,6 +11,9 @@ SCHEMA_VERSION = 1
 Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
 """The kinds of models; an ensemble has no weights, only members."""
 
+PROBLEM_TYPES = {False: "multi_label_classification", True: "single_label_classification"}
+"""transformers' name of a task, by whether each row has exactly one label."""
+
 PROBABILITY_PREFIX = "pred_prob_"
 PREDICTION_LEADING_COLUMNS = ("text", "true_labels", "pred_labels")
 ID_COLUMN = "id"
@@ -37,6 +40,9 @@ COMBINED = "combined_score"
 
 RULES = ("fixed_0.5", "fixed_0.3", "global", "per_label")
 """How probabilities become labels: the threshold rules, in the order they are shown."""
+
+ARGMAX = "argmax"
+"""The rule of single-label data: the most probable label."""
 
 RULE_KEYS = (
     "f1_macro", "f1_micro", "f1_weighted", "f1_samples",
@@ -92,7 +98,7 @@ SIGNIFICANCE_COLUMNS = (
 SUMMARY_COLUMNS = (
     "run", "model", "data", "train_size", "seed", "best_epoch", "threshold_rule", "auc_micro", "auc_macro",
     "average_precision_macro", "lrap", *(f"{key}_{rule}" for rule in RULES for key in ("f1_macro", "f1_micro")),
-    "training_seconds", "jaccard_samples",
+    "training_seconds", "jaccard_samples", *(f"{key}_{ARGMAX}" for key in ("f1_macro", "f1_micro")),
 )  # fmt: skip
 """metric_summary.csv, one row per run; `jaccard_samples` is by the run's own rule."""
 

@@ -23,7 +23,7 @@ from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers,
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
 ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
 ThresholdObjective = Literal["f1_macro", "f1_micro", "f_beta", "precision_floor", "recall_floor"]
-LossName = Literal["bce", "weighted_bce", "focal", "asymmetric"]
+LossName = Literal["bce", "weighted_bce", "focal", "asymmetric", "cross_entropy"]
 WeightFiles = Literal["both", "bin", "safetensors"]
 Aggregation = Literal["majority", "any"]
 
@@ -107,6 +107,8 @@ class DataSettings(Section):
     """Share split off for test, likewise."""
     split_seed: int = Field(0, ge=0, lt=2**32)
     """Of that split; another seed than the training's, so that seeds compare on the same test split."""
+    single_label: bool = False
+    """Each text has exactly one label: softmax, cross-entropy, and the most probable label instead of thresholds."""
     taxonomy: TaxonomyName | None = None
     """Train on Ekman's 7 or the 4 grouped labels instead of GoEmotions' 28."""
     max_train_samples: int | None = Field(None, ge=1)
@@ -158,7 +160,7 @@ class TrainingSettings(Section):
     averaging: float | None = Field(None, gt=0, le=0.5)
     """Score and save an average of the weights whose mean age is this share of the steps so far; null: the last weights."""
     loss: LossName = "bce"
-    """Binary cross-entropy, plain or weighted by label, or one that counts what is already right less."""
+    """Binary cross-entropy, plain or weighted by label, or one that counts what is already right less; cross_entropy: that of data.single_label, its only one."""
     max_positive_weight: float = Field(20.0, ge=1)
     """weighted_bce: ceiling of negatives/positives per label."""
     focal_gamma: float = Field(2.0, ge=0)
@@ -320,6 +322,20 @@ class TrainConfig(Section):
             )
         return self
 
+    @model_validator(mode="after")
+    def _fits_the_number_of_labels(self) -> Self:
+        loss, is_single = self.training.loss, self.data.single_label
+        if (loss == "cross_entropy") != is_single:
+            raise ValueError(
+                f"training.loss is {loss} with data.single_label {str(is_single).lower()}: "
+                "cross_entropy is the loss of single-label data, the others are of multi-label data"
+            )
+        if is_single and (changed := _changed(self.thresholds)):
+            raise ValueError(
+                f"thresholds.{changed[0]} has no effect with data.single_label: the most probable label is predicted"
+            )
+        return self
+
     @classmethod
     def from_layers(cls, *layers: tuple[str | Path, Mapping[str, Any]]) -> Self:
         """The settings that result from layers, later ones winning key by key.
@@ -341,6 +357,8 @@ class TrainConfig(Section):
 
     @classmethod
     def _validated(cls, values: Mapping[str, Any], source: str | Path) -> Self:
+        if (values.get("data") or {}).get("single_label") and "loss" not in (values.get("training") or {}):
+            values = merge_layers(values, {"training": {"loss": "cross_entropy"}})
         try:
             return cls.model_validate(dict(values))
         except ValidationError as error:
@@ -372,6 +390,12 @@ class TrainConfig(Section):
             others: nested settings of another version, written too.
         """
         return dump_yaml(merge_layers(others, self.model_dump(mode="json")))
+
+
+def _changed(section: Section) -> list[str]:
+    """The settings that do not have their default."""
+    defaults = type(section)()
+    return [name for name in type(section).model_fields if getattr(section, name) != getattr(defaults, name)]
 
 
 def setting_names(section: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:

@@ -78,5 +78,5 @@ def test_other_labels_go_from_csv_to_report(
     tfidf = open_run("@tfidf", layout)
     assert set(tfidf.labels) == labels
     assert len(read_predictions(layout.split_predictions(tfidf.run, "train"))) > 0.75 * len(rows)
-    assert tfidf.metrics.test.per_label.f1_macro > 0.7  # templates are easy, wrong labels are few
+    assert tfidf.metrics.test.fitted.f1_macro > 0.7  # templates are easy, wrong labels are few
     assert (layout.output / "report" / "report.html").stat().st_size > 10_000

@@ -1,5 +1,6 @@
 """Measures of calibration against scikit-learn, a plain implementation and tables; calibrators against scipy."""
 
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -243,7 +244,7 @@ def test_calibration_mends_what_was_made_too_sure():
 @pytest.mark.parametrize("method", ["platt", "temperature"])
 def test_cross_fitting_calibrates_each_comment_without_itself(method: Method):
     y_true, y_prob = random_case(2, rows=103)
-    found = cross_fitted(y_true, y_prob, method, seed=4)
+    found = cross_fitted(y_true, y_prob, partial(fit_calibrator, method=method), seed=4)
     assert found.dtype == np.float32
     parts = np.array_split(np.random.default_rng(4).permutation(103), FOLDS)
     assert sorted(np.concatenate(parts).tolist()) == list(range(103))
@@ -253,6 +254,6 @@ def test_cross_fitting_calibrates_each_comment_without_itself(method: Method):
         assert (found[part] == alone).all()
     changed = y_true.copy()
     changed[parts[0]] = ~changed[parts[0]]
-    again = cross_fitted(changed, y_prob, method, seed=4)
+    again = cross_fitted(changed, y_prob, partial(fit_calibrator, method=method), seed=4)
     assert (again[parts[0]] == found[parts[0]]).all(), "a comment's own gold labels do not matter to it"
     assert (again[parts[1]] != found[parts[1]]).any()

@@ -83,20 +83,21 @@ def test_an_epochs_scores_are_those_of_its_model(run, comments):
     assert np.array_equal(epoch.classifier.predict_proba(comments[0]), epoch.val_prob)
     assert epoch.classifier.model is classifier.model
     assert {
-        name: getattr(epoch.scores, name) for name in val_scores(comments[1], epoch.val_prob)
-    } == val_scores(comments[1], epoch.val_prob)
+        name: getattr(epoch.scores, name)
+        for name in val_scores(comments[1], epoch.val_prob, single_label=False)
+    } == val_scores(comments[1], epoch.val_prob, single_label=False)
 
 
 def test_val_scores_are_scikit_learns_at_the_papers_threshold():
     rng = np.random.default_rng(0)
     y_true, y_prob = rng.random((50, 4)) < 0.3, rng.random((50, 4), dtype=np.float32)
-    ours, y_pred = val_scores(y_true, y_prob), y_prob.astype(np.float64) >= 0.3
+    ours, y_pred = val_scores(y_true, y_prob, single_label=False), y_prob.astype(np.float64) >= 0.3
     assert ours["val_f1_macro"] == pytest.approx(metrics.f1_score(y_true, y_pred, average="macro"), abs=1e-12)
     assert ours["val_f1_micro"] == pytest.approx(metrics.f1_score(y_true, y_pred, average="micro"), abs=1e-12)
     assert ours["val_auc_micro"] == pytest.approx(
         metrics.roc_auc_score(y_true, y_prob, average="micro"), abs=1e-12
     )
-    assert val_scores(np.zeros_like(y_true), y_prob)["val_auc_micro"] == 0.5
+    assert val_scores(np.zeros_like(y_true), y_prob, single_label=False)["val_auc_micro"] == 0.5
 
 
 def test_one_seed_gives_identical_weights_and_probabilities(run):

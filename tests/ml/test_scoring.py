@@ -9,7 +9,7 @@ from sklearn import metrics
 
 from goemo_cli.core.schema import PER_CLASS_COLUMNS, RULE_KEYS, RULES
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.core.thresholds import Decision, Thresholds
 from goemo_cli.ml.metrics import scoring
 
 pytestmark = pytest.mark.usefixtures("all_draws")
@@ -161,7 +161,7 @@ def test_the_scores_of_a_split_without_any_positives_are_none_where_undefined():
 def test_the_rows_of_each_label_are_in_label_order_and_without_nan():
     y_true, y_prob, y_pred = random_case(2)
     labels = tuple("gfedcba")
-    rows = scoring.per_class_rows(labels, y_true, y_prob, y_pred, np.full(7, 0.5))
+    rows = scoring.per_class_rows(labels, y_true, y_prob, y_pred, Decision.fixed(0.5, 7))
     assert [row["emotion"] for row in rows] == list(labels)
     for at, row in enumerate(rows):
         assert tuple(row) == PER_CLASS_COLUMNS

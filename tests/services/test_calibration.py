@@ -77,7 +77,7 @@ def test_the_numbers_are_those_of_the_predictions_files(checkpoint: Checkpoint, 
     calibrator = fit_calibrator(LABELS, val.y_true, val.y_prob)
     expected = {
         "val_before": assess(val.y_true, val.y_prob),
-        "val_after": assess(val.y_true, cross_fitted(val.y_true, val.y_prob)),
+        "val_after": assess(val.y_true, cross_fitted(val.y_true, val.y_prob, fit_calibrator)),
         "test_before": assess(test.y_true, test.y_prob),
         "test_after": assess(test.y_true, calibrator.apply(test.y_prob)),
     }

@@ -155,7 +155,7 @@ def test_the_hubs_library_reads_the_metadata(tiny: Checkpoint) -> None:
             assert f"({rule} thresholds)" in str(result.metric_name)
         (own if rule == tiny.metrics.threshold_rule else others).append(result)
     test = tiny.metrics.test
-    assert own[0].metric_value == test.per_label.f1_macro
+    assert own[0].metric_value == test.fitted.f1_macro
     assert {one.metric_value for one in others if one.metric_type == "roc_auc"} == {
         test.auc_micro,
         test.auc_macro,
@@ -262,4 +262,4 @@ def test_tuning_writes_the_card_anew(tiny: Checkpoint, tmp_path: Path) -> None:
     after = (folder / CARD).read_text("utf-8")
     assert after == card_of(tuned)
     assert "The rule in force is `global` (at most 3 labels, the most probable ones)" in after
-    assert metadata_of(after).eval_results[0].metric_value == tuned.metrics.test.global_.f1_macro
+    assert metadata_of(after).eval_results[0].metric_value == tuned.metrics.test_rule.f1_macro

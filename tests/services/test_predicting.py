@@ -179,7 +179,7 @@ def test_calibrated_probabilities_mean_the_same_labels(runs: Runs, layout: Layou
     before, after = plain.predict(TEXTS), calibrated.predict(TEXTS)
     assert after.y_prob == pytest.approx(calibrator.apply(before.y_prob), abs=1e-6)
     assert (after.y_pred == before.y_pred).all()
-    assert (after.y_pred == decide(after.y_prob, calibrated.rule.decision.thresholds)).all()
+    assert (after.y_pred == calibrated.rule.decision(after.y_prob)).all()
     at_half = Predictor.load(checkpoint.path, calibrated=True, threshold=0.5).predict(TEXTS)
     assert (at_half.y_pred == (at_half.y_prob >= 0.5)).all(), "what is typed is compared with what is shown"
 

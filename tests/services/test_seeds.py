@@ -47,7 +47,7 @@ def test_the_ensemble_is_the_mean_and_is_scored_like_any_model(group: tuple[Layo
         members = [read_predictions(layout.split_predictions(run.run, split)).y_prob for run in result.runs]
         mean = read_predictions(layout.split_predictions(ensemble.run, split)).y_prob
         assert mean == pytest.approx(np.mean(np.array(members, dtype=np.float64), axis=0), abs=1e-7)
-    assert 0 <= ensemble.metrics.test.per_label.f1_macro <= 1
+    assert 0 <= ensemble.metrics.test.fitted.f1_macro <= 1
     assert ensemble.manifest.parents.members == [str(run.run) for run in result.runs]
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])

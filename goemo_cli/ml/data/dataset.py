@@ -99,6 +99,26 @@ class Dataset:
             "sizes": {name: len(split) for name, split in self.splits.items()},
         }
 
+    @property
+    def is_single_label(self) -> bool:
+        """Whether each text of each split has exactly one label."""
+        return all((split.y_true.sum(axis=1) == 1).all() for split in self.splits.values())
+
+    def require_single_label(self) -> None:
+        """Refuse data of which a text does not have exactly one label.
+
+        Raises:
+            DataError: the first such text, and their number.
+        """
+        for name in SPLITS:
+            counts = self.splits[name].y_true.sum(axis=1)
+            wrong = np.flatnonzero(counts != 1)
+            if len(wrong):
+                raise DataError(
+                    f"{self.source}: {len(wrong):,} of {len(counts):,} texts of {name} do not have exactly one label; "
+                    f"text {wrong[0] + 1} has {counts[wrong[0]]}: train without --single-label"
+                )
+
     def require_usable(self) -> None:
         """Refuse data that cannot be used for training or measuring.
 

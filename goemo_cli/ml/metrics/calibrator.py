@@ -1,6 +1,6 @@
 """The calibrator of a checkpoint: two numbers per label that bring its probabilities to what is observed, their fit on val, and their file."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Self, get_args
@@ -35,7 +35,8 @@ def logit(y_prob: AnyFloatArray) -> DoubleArray:
 class Calibrator:
     """Calibrated probability of a label = sigmoid(intercept + slope * logit(probability)).
 
-    Fitted on val by `ml.calibrators.fit_calibrator`. Slopes are positive, so that a label's ranking stays.
+    Of single-label data: softmax(slope * log(probability)) with one slope for all labels, so that the sum stays 1.
+    Fitted on val. Slopes are positive, so that a label's ranking stays.
     """
 
     labels: tuple[str, ...]
@@ -49,6 +50,8 @@ class Calibrator:
     kept: Mapping[str, str]
     """Labels whose probabilities stay as they are, with the reason."""
     fitted_on: str = "val"
+    is_shared: bool = False
+    """Single-label data: one slope for all labels, and a softmax."""
 
     @property
     def is_identity(self) -> BoolArray:
@@ -86,6 +89,10 @@ class Calibrator:
         return np.where(self.is_identity, thresholds, self._border(thresholds).astype(np.float64))
 
     def _curve(self, y_prob: FloatArray) -> FloatArray:
+        if self.is_shared:
+            logits = self.slope * np.log(np.clip(y_prob.astype(np.float64), CLIP, 1))
+            odds = np.exp(logits - logits.max(axis=1, keepdims=True))
+            return np.asarray(odds / odds.sum(axis=1, keepdims=True), dtype=np.float32)
         calibrated = np.exp(-np.logaddexp(0, -(self.intercept + self.slope * logit(y_prob))))
         return np.where(self.is_identity, y_prob, calibrated.astype(np.float32))
 
@@ -118,6 +125,7 @@ class Calibrator:
                 for label, intercept, slope, positives in rows
             },
             kept=dict(self.kept),
+            **({"shared": True} if self.is_shared else {}),
         ).write(path)
 
     @classmethod
@@ -141,6 +149,7 @@ class Calibrator:
             slope=np.asarray([row.slope for row in rows], dtype=np.float64),
             n_positives=tuple(row.n_positives for row in rows),
             kept=values.kept,
+            is_shared=values.shared,
         )
 
 
@@ -167,6 +176,10 @@ SMALLEST_SLOPE = 0.01
 """Below it a label's probabilities would become one and the same: nothing to calibrate, or the wrong way round."""
 
 _TOLERANCE = 1e-10
+_LARGEST_TEMPERATURE = 100.0
+"""And one over it is the smallest one, for single-label data."""
+Fit = Callable[[tuple[str, ...], BoolArray, FloatArray], Calibrator]
+"""Fits a calibrator to label names, gold labels and probabilities of val."""
 _MOST_STEPS = 100
 
 
@@ -201,8 +214,35 @@ def fit_calibrator(
     return Calibrator(labels, method, intercept, slope, positives, kept)
 
 
+def fit_shared_temperature(labels: tuple[str, ...], y_true: BoolArray, y_prob: FloatArray) -> Calibrator:
+    """The one temperature of single-label data with the smallest log loss on val.
+
+    Args:
+        labels: label names.
+        y_true: gold labels of val, one per row, bool, (n_val, n_labels).
+        y_prob: probabilities on val, whose sum is 1 in each row, float32, (n_val, n_labels).
+
+    Source:
+        Guo et al. 2017, https://arxiv.org/abs/1706.04599, section 4.2.
+    """
+    from scipy.optimize import minimize_scalar
+    from scipy.special import logsumexp
+
+    logits = np.log(np.clip(y_prob.astype(np.float64), CLIP, 1))
+
+    def loss(log_slope: float) -> float:
+        scaled = np.exp(log_slope) * logits
+        return float((logsumexp(scaled, axis=1) - scaled[y_true]).mean())
+
+    bound = float(np.log(_LARGEST_TEMPERATURE))
+    found = minimize_scalar(loss, bounds=(-bound, bound), method="bounded", options={"xatol": _TOLERANCE})
+    slope = np.full(len(labels), np.exp(found.x))
+    positives = tuple(int(n) for n in y_true.sum(axis=0))
+    return Calibrator(labels, "temperature", np.zeros(len(labels)), slope, positives, {}, is_shared=True)
+
+
 def cross_fitted(
-    y_true: BoolArray, y_prob: FloatArray, method: Method = "platt", *, folds: int = FOLDS, seed: int = SEED
+    y_true: BoolArray, y_prob: FloatArray, fit: Fit, *, folds: int = FOLDS, seed: int = SEED
 ) -> FloatArray:
     """Calibrated probabilities of val, each by a calibrator that did not see its comment.
 
@@ -212,7 +252,7 @@ def cross_fitted(
     Args:
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
-        method: platt or temperature.
+        fit: fits a calibrator to labels, gold labels and probabilities.
         folds: maximum number of parts.
         seed: of the parts.
 
@@ -224,7 +264,7 @@ def cross_fitted(
     for held_out in np.array_split(np.random.default_rng(seed).permutation(len(y_true)), folds):
         rest = np.ones(len(y_true), dtype=np.bool_)
         rest[held_out] = False
-        calibrator = fit_calibrator(labels, y_true[rest], y_prob[rest], method)
+        calibrator = fit(labels, y_true[rest], y_prob[rest])
         calibrated[held_out] = calibrator.apply(y_prob[held_out])
     return calibrated
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
-from goemo_cli.core.schema import RANKING_KEYS, RULES
-from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.core.schema import ARGMAX, RANKING_KEYS
+from goemo_cli.core.thresholds import Decision, LabelRules
 from goemo_cli.ml.metrics.intervals import (
     RESAMPLES,
     SEED,
@@ -80,6 +80,11 @@ def binary_cross_entropy(y_true: BoolArray, y_prob: FloatArray) -> float:
     """Mean log loss per cell, in nats; probabilities are kept 1e-7 away from 0 and 1."""
     clipped = np.clip(y_prob.astype(np.float64), 1e-7, 1 - 1e-7)
     return float(-np.where(y_true, np.log(clipped), np.log1p(-clipped)).mean())
+
+
+def cross_entropy(y_true: BoolArray, y_prob: FloatArray) -> float:
+    """Mean log loss per row of single-label data, in nats; probabilities are kept 1e-7 away from 0."""
+    return float(-np.log(np.maximum(y_prob.astype(np.float64), 1e-7))[y_true].mean())
 
 
 @dataclass(frozen=True)
@@ -242,28 +247,33 @@ class SplitScores:
     """One row per label with `PER_CLASS_COLUMNS`, by the run's own rule."""
 
 
-def score_split(y_true: BoolArray, y_prob: FloatArray, thresholds: Thresholds) -> SplitScores:
-    """Score a split by every threshold rule.
+def score_split(y_true: BoolArray, y_prob: FloatArray, rules: LabelRules) -> SplitScores:
+    """Score a split by every rule of a run.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
-        thresholds: fitted on val.
+        rules: fitted on val.
     """
     ranked = ranking_scores(y_true, y_prob)
-    decided = {rule: thresholds.decide(y_prob, rule) for rule in RULES}
+    decided = {rule: rules.decide(y_prob, rule) for rule in rules.names}
     intervals = bootstrap_scores(y_true, decided)
     summary: dict[str, Any] = {key: none_if_nan(getattr(ranked, key)) for key in RANKING_KEYS}
     summary |= {f"{key}_ci": list(bounds) for key, bounds in ranked.intervals.items()}
     summary["labels_without_positives"] = int((~y_true.any(axis=0)).sum())
     for rule, y_pred in decided.items():
         bounds = {f"{key}_ci": list(pair) for key, pair in intervals[rule].scores.items()}
-        summary[rule] = rule_scores(y_true, y_pred) | bounds
-    own = thresholds.rule
-    rows = _rows(
-        thresholds.labels, count(y_true, decided[own]), ranked, intervals[own].f1, thresholds.of_rule(own)
-    )
+        summary[rule] = _with_accuracy(rule, rule_scores(y_true, y_pred) | bounds)
+    own = rules.rule
+    rows = _rows(rules.labels, count(y_true, decided[own]), ranked, intervals[own].f1, rules.decision(own))
     return SplitScores(summary, rows)
+
+
+def _with_accuracy(rule: str, scores: dict[str, Any]) -> dict[str, Any]:
+    """Scores of a rule; of single-label data also under the name that they have there."""
+    if rule != ARGMAX:
+        return scores
+    return scores | {"accuracy": scores["subset_accuracy"], "accuracy_ci": scores["subset_accuracy_ci"]}
 
 
 def per_class_rows(
@@ -271,7 +281,7 @@ def per_class_rows(
     y_true: BoolArray,
     y_prob: FloatArray,
     y_pred: BoolArray,
-    thresholds: DoubleArray | None,
+    decision: Decision | None,
 ) -> list[dict[str, Any]]:
     """One row per label with `PER_CLASS_COLUMNS`, in label order; None where a score is undefined.
 
@@ -280,14 +290,14 @@ def per_class_rows(
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
         y_pred: predicted labels, bool, (n_examples, n_labels).
-        thresholds: what `y_pred` was decided by, (n_labels,); None if unknown.
+        decision: what `y_pred` was decided by; None if unknown.
 
     Source:
         Demszky et al. 2020, https://arxiv.org/abs/2005.00547 (per-emotion table).
     """
     ranked = ranking_scores(y_true, y_prob, intervals=False)
     intervals = bootstrap_scores(y_true, {"": y_pred})[""]
-    return _rows(labels, count(y_true, y_pred), ranked, intervals.f1, thresholds)
+    return _rows(labels, count(y_true, y_pred), ranked, intervals.f1, decision)
 
 
 def _rows(
@@ -295,7 +305,7 @@ def _rows(
     counts: Counts,
     ranked: RankingScores,
     f1_ci: DoubleArray,
-    thresholds: DoubleArray | None,
+    decision: Decision | None,
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -308,7 +318,7 @@ def _rows(
             "fp": int(counts.fp[at]),
             "fn": int(counts.fn[at]),
             "tn": int(counts.tn[at]),
-            "threshold": None if thresholds is None else float(thresholds[at]),
+            "threshold": None if decision is None else decision.threshold_of(at),
             "roc_auc": none_if_nan(ranked.roc_auc[at]),
             "average_precision": none_if_nan(ranked.average_precision[at]),
             "f1_ci_low": float(f1_ci[0, at]),

@@ -7,7 +7,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.core.thresholds import LabelRules, MostProbable, Thresholds
 from goemo_cli.ml.metrics.intervals import interval, resampled
 
 GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
@@ -87,6 +87,30 @@ def _reaching(reached: IntArray, weights: FloatArray) -> DoubleArray:
         histogram = (weights @ bins).astype(np.float64)
     counts: DoubleArray = histogram[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
     return counts
+
+
+def fit_rules(
+    labels: tuple[str, ...],
+    y_true: BoolArray,
+    y_prob: FloatArray,
+    settings: ThresholdSettings,
+    *,
+    single_label: bool,
+    resamples: int = RESAMPLES,
+) -> LabelRules:
+    """How the labels of a run follow from its probabilities.
+
+    Args:
+        labels: label names.
+        y_true: gold labels of val, bool, (n_val, n_labels).
+        y_prob: probabilities on val, float32, (n_val, n_labels).
+        settings: of `fit_thresholds`.
+        single_label: each row has exactly one label, so that nothing is fitted.
+        resamples: of `fit_thresholds`.
+    """
+    if single_label:
+        return MostProbable(labels, tuple(int(n) for n in y_true.sum(axis=0)))
+    return fit_thresholds(labels, y_true, y_prob, settings, resamples=resamples)
 
 
 def fit_thresholds(

@@ -7,12 +7,14 @@ from typing import Any
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
+from scipy.special import softmax
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
 from goemo_cli.core.files import atomic_path, library_writes, read_json_object, write_json
+from goemo_cli.core.schema import PROBLEM_TYPES
 from goemo_cli.core.settings import WeightFiles
 
 VOCABULARY = "tfidf.json"
@@ -22,7 +24,7 @@ _INFERENCE_ROWS = 4096
 
 @dataclass
 class TfidfClassifier:
-    """Words and pairs of words, weighted by rarity, and one logistic regression per label.
+    """Words and pairs of words, weighted by rarity, and a logistic regression: one per label, or one over all labels.
 
     Attributes:
         labels: label names.
@@ -30,6 +32,7 @@ class TfidfClassifier:
         coefficients: (n_labels, n_terms), float32.
         intercepts: (n_labels,), float64.
         folder: the checkpoint that it was read from; None if it is not saved.
+        is_single_label: probabilities are a softmax, and their sum is 1.
     """
 
     labels: tuple[str, ...]
@@ -37,6 +40,7 @@ class TfidfClassifier:
     coefficients: FloatArray
     intercepts: DoubleArray
     folder: Path | None = None
+    is_single_label: bool = False
 
     def predict_proba(
         self,
@@ -55,7 +59,8 @@ class TfidfClassifier:
             scores = (
                 self.vectorizer.transform(block) @ self.coefficients.T.astype(np.float64) + self.intercepts
             )
-            blocks.append((1 / (1 + np.exp(-scores))).astype(np.float32))
+            y_prob = softmax(scores, axis=1) if self.is_single_label else 1 / (1 + np.exp(-scores))
+            blocks.append(y_prob.astype(np.float32))
             on_progress(len(block))
         y_prob = np.concatenate(blocks)
         require_probabilities(y_prob, self.labels, self.folder)
@@ -69,7 +74,9 @@ class TfidfClassifier:
             files: has no effect; this model has one format.
         """
         vocabulary = self.vectorizer.vocabulary_
-        write_json(folder / VOCABULARY, {"terms": sorted(vocabulary, key=lambda term: vocabulary[term])})
+        terms = sorted(vocabulary, key=lambda term: vocabulary[term])
+        task = {"problem_type": PROBLEM_TYPES[True]} if self.is_single_label else {}
+        write_json(folder / VOCABULARY, {"terms": terms, **task})
         with library_writes(folder), atomic_path(folder / ARRAYS) as partial:
             save_file(
                 {
@@ -87,6 +94,7 @@ def fit_tfidf(
     y_true: BoolArray,
     *,
     seed: int,
+    single_label: bool = False,
     on_progress: Callable[[int], None],
 ) -> TfidfClassifier:
     """Fit the baseline.
@@ -96,7 +104,8 @@ def fit_tfidf(
         texts: n_examples texts.
         y_true: gold labels, bool, (n_examples, n_labels).
         seed: of the solver.
-        on_progress: called with the number of rows done since the last call.
+        single_label: each text has exactly one label: one regression over all of them.
+        on_progress: called with the number of labels done since the last call.
 
     Raises:
         TrainingFailedError: no term occurs in two texts.
@@ -106,6 +115,10 @@ def fit_tfidf(
         features = vectorizer.fit_transform(texts)
     except ValueError as error:
         raise TrainingFailedError(f"tfidf: no word occurs in two comments ({error})") from error
+    if single_label:
+        coefficients, intercepts = _over_all_labels(features, y_true, seed)
+        on_progress(len(labels))
+        return TfidfClassifier(labels, vectorizer, coefficients, intercepts, is_single_label=True)
     coefficients = np.zeros((len(labels), features.shape[1]), np.float32)
     intercepts = np.zeros(len(labels))
     for label in range(len(labels)):
@@ -122,7 +135,8 @@ def load_tfidf(folder: Path, labels: tuple[str, ...]) -> TfidfClassifier:
     """
     try:
         arrays = load_file(folder / ARRAYS)
-        terms = read_json_object(folder / VOCABULARY)["terms"]
+        described = read_json_object(folder / VOCABULARY)
+        terms = described["terms"]
         vectorizer = _vectorizer(vocabulary={term: at for at, term in enumerate(terms)})
         vectorizer.idf_ = arrays["idf"]
         shapes = [arrays[name].shape for name in ("idf", "coefficients", "intercepts")]
@@ -136,7 +150,10 @@ def load_tfidf(folder: Path, labels: tuple[str, ...]) -> TfidfClassifier:
     for name, numbers in arrays.items():
         if not np.isfinite(numbers).all():
             raise CorruptArtifactError(folder / ARRAYS, f"{name} holds numbers that are not finite")
-    return TfidfClassifier(labels, vectorizer, arrays["coefficients"], arrays["intercepts"], folder)
+    is_single_label = described.get("problem_type") == PROBLEM_TYPES[True]
+    return TfidfClassifier(
+        labels, vectorizer, arrays["coefficients"], arrays["intercepts"], folder, is_single_label
+    )
 
 
 def _vectorizer(**more: Any) -> TfidfVectorizer:
@@ -144,6 +161,21 @@ def _vectorizer(**more: Any) -> TfidfVectorizer:
     return TfidfVectorizer(
         ngram_range=(1, 2), min_df=2, sublinear_tf=True, token_pattern=r"\w+(?:'\w+)?|[^\w\s]+", **more
     )
+
+
+def _over_all_labels(features: Any, y_true: BoolArray, seed: int) -> tuple[FloatArray, DoubleArray]:
+    """Coefficients (n_labels, n_terms) and intercepts (n_labels,) of a softmax; a label without a text is never likely."""
+    coefficients = np.zeros((y_true.shape[1], features.shape[1]), np.float32)
+    intercepts = np.full(y_true.shape[1], -20.0)
+    labels = y_true.argmax(axis=1)
+    present = np.unique(labels)
+    intercepts[present] = 0.0
+    if len(present) > 1:
+        model = LogisticRegression(C=4.0, random_state=seed, max_iter=1000).fit(features, labels)
+        # Of two labels, scikit-learn has the numbers of the second only: those of the first are 0.
+        fitted = present[-len(model.coef_) :]
+        coefficients[fitted], intercepts[fitted] = model.coef_, model.intercept_
+    return coefficients, intercepts
 
 
 def _one_label(features: Any, gold: BoolArray, seed: int) -> tuple[DoubleArray, float]:

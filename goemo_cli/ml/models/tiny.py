@@ -13,7 +13,7 @@ _WORDS = 2000
 
 
 def build_tiny(
-    texts: Sequence[str], labels: tuple[str, ...], settings: ModelSettings
+    texts: Sequence[str], labels: tuple[str, ...], settings: ModelSettings, *, single_label: bool = False
 ) -> TransformerClassifier:
     """A BERT of width 32 with random weights, over the characters and commonest words of some texts.
 
@@ -21,6 +21,7 @@ def build_tiny(
         texts: what the vocabulary is taken from.
         labels: label names in output order.
         settings: dropout and max_length.
+        single_label: whether each text has exactly one label.
     """
     from transformers import BertConfig, BertForSequenceClassification
 
@@ -36,7 +37,7 @@ def build_tiny(
         hidden_dropout_prob=dropout,
         attention_probs_dropout_prob=dropout,
         pad_token_id=tokenizer.pad_token_id,
-        **label_settings(labels),
+        **label_settings(labels, single_label=single_label),
     )
     config._attn_implementation = "eager"
     return TransformerClassifier(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from torch import nn
 from goemo_cli.core.arrays import DoubleArray, FloatArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
+from goemo_cli.core.schema import PROBLEM_TYPES
 from goemo_cli.core.settings import ModelSettings, WeightFiles
 from goemo_cli.ml.models.cpu import packed_linears, use_cheap_dropout
 from goemo_cli.ml.models.folders import CONFIG, weight_files
@@ -85,6 +87,11 @@ class TransformerClassifier:
         require_probabilities(y_prob, self.labels, self.folder)
         return y_prob
 
+    @property
+    def is_single_label(self) -> bool:
+        """Whether each text has exactly one label: probabilities are a softmax, and their sum is 1."""
+        return _is_single_label(self.model)
+
     def head_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
         """Named parameters outside the encoder: the classifier that starts from nothing."""
         prefix = f"{self.model.base_model_prefix}."
@@ -93,7 +100,7 @@ class TransformerClassifier:
                 yield name, parameter
 
     def start_bias_at(self, prior: DoubleArray) -> None:
-        """Set the classifier's bias to the log-odds of each label, so that the first step need not learn them.
+        """Set the classifier's bias to the log-odds of each label (its logarithm for a softmax), so that the first step need not learn them.
 
         Labels that continue keep theirs, and a classifier without bias stays as it is.
 
@@ -109,7 +116,8 @@ class TransformerClassifier:
             return
         new = [row for row, label in enumerate(self.labels) if label not in self.continued]
         with torch.no_grad():
-            bias[new] = torch.tensor(np.log(clipped / (1 - clipped)), dtype=bias.dtype)[new]
+            start = np.log(clipped) if self.is_single_label else np.log(clipped / (1 - clipped))
+            bias[new] = torch.tensor(start, dtype=bias.dtype)[new]
 
     def save(self, folder: Path, files: WeightFiles) -> None:
         """Write config.json and the weights: model.safetensors, pytorch_model.bin, or both."""
@@ -150,7 +158,12 @@ class TransformerClassifier:
 
 
 def build_transformer(
-    folder: Path, labels: tuple[str, ...], settings: ModelSettings, *, device: torch.device
+    folder: Path,
+    labels: tuple[str, ...],
+    settings: ModelSettings,
+    *,
+    device: torch.device,
+    single_label: bool = False,
 ) -> TransformerClassifier:
     """A pretrained encoder with a classifier for the given labels, ready to be trained.
 
@@ -161,6 +174,7 @@ def build_transformer(
         labels: label names in output order.
         settings: dropout, attention, max_length, new_head.
         device: where it will run; decides `attention: auto`.
+        single_label: whether each text has exactly one label.
 
     Raises:
         ModelNotFoundError: no weights, or a package is missing.
@@ -168,7 +182,7 @@ def build_transformer(
             with code in its folder, or a file that is damaged, unsafe, missing, or does not fit the others.
     """
     known = load_config(folder).id2label
-    config = load_config(folder, **label_settings(labels))
+    config = load_config(folder, **label_settings(labels, single_label=single_label))
     _set_dropout(config, settings.dropout)
     tokenizer = load_tokenizer(folder)
     # Another label set's classifier has other shapes and is replaced.
@@ -245,25 +259,30 @@ def predict_encoded(
 ) -> FloatArray:
     """Probability of every label for texts that are already tokens; float32, (n_examples, n_labels)."""
     was_training = model.training
+    activation = partial(torch.softmax, dim=-1) if _is_single_label(model) else torch.sigmoid
     model.eval()
     device = next(model.parameters()).device
     y_prob = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
     with packed_linears(model, len(encoded)):
         for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
             logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
-            y_prob[rows] = torch.sigmoid(logits.float()).cpu().numpy()
+            y_prob[rows] = activation(logits.float()).cpu().numpy()
             on_progress(len(rows))
     model.train(was_training)
     return y_prob
 
 
-def label_settings(labels: tuple[str, ...]) -> dict[str, Any]:
+def _is_single_label(model: Any) -> bool:
+    return bool(model.config.problem_type == PROBLEM_TYPES[True])
+
+
+def label_settings(labels: tuple[str, ...], *, single_label: bool = False) -> dict[str, Any]:
     """What a transformers config must say about a label list."""
     return {
         "num_labels": len(labels),
         "id2label": dict(enumerate(labels)),
         "label2id": {label: index for index, label in enumerate(labels)},
-        "problem_type": "multi_label_classification",
+        "problem_type": PROBLEM_TYPES[single_label],
     }
 
 

@@ -18,9 +18,9 @@ from goemo_cli.core.arrays import BoolArray, FloatArray, Histogram, IntArray
 from goemo_cli.core.documents import EpochScores
 from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.settings import EarlyStopping, TrainingSettings, WeightFiles
-from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
+from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.ranking import roc_auc_micro
-from goemo_cli.ml.metrics.scoring import binary_cross_entropy, f1_macro, f1_micro
+from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy, f1_macro, f1_micro
 from goemo_cli.ml.models.devices import Precision, is_out_of_memory
 from goemo_cli.ml.models.transformer import TransformerClassifier, predict_encoded
 from goemo_cli.ml.training.batches import EncodedTexts
@@ -164,7 +164,7 @@ def fit(
         val_prob = predict_encoded(steps.scored.model, val.texts)
         if not np.isfinite(val_prob).all():
             raise TrainingFailedError(f"epoch {epoch}: the model's probabilities are not finite")
-        on_val = val_scores(val.y_true, val_prob)
+        on_val = val_scores(val.y_true, val_prob, single_label=classifier.is_single_label)
         scores = EpochScores(
             epoch=epoch,
             train_loss=sum(step.loss * step.comments for step in taken) / len(train.texts),
@@ -258,12 +258,13 @@ class _Steps:
         return float(loss.detach())
 
 
-def val_scores(y_true: BoolArray, y_prob: FloatArray) -> dict[str, float]:
+def val_scores(y_true: BoolArray, y_prob: FloatArray, *, single_label: bool) -> dict[str, float]:
     """The scores of an epoch on val, by their names in the history; no threshold is fitted for them."""
-    y_pred = decide(y_prob, SELECTION_THRESHOLD)
+    y_pred = Decision.of_epochs(y_true.shape[1], single_label=single_label)(y_prob)
+    log_loss = cross_entropy if single_label else binary_cross_entropy
     auc = roc_auc_micro(y_true, y_prob)
     return {
-        "val_loss": binary_cross_entropy(y_true, y_prob),
+        "val_loss": log_loss(y_true, y_prob),
         "val_f1_macro": f1_macro(y_true, y_pred),
         "val_f1_micro": f1_micro(y_true, y_pred),
         "val_auc_micro": 0.5 if math.isnan(auc) else auc,

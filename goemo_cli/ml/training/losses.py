@@ -1,4 +1,4 @@
-"""Losses over logits and multi-hot labels, (batch, n_labels) each; all return the mean over every cell."""
+"""Losses over logits and multi-hot labels, (batch, n_labels) each; the mean over every cell, or row if each has one label."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -46,6 +46,11 @@ def positive_weights(y_train: BoolArray, ceiling: float) -> DoubleArray:
 def bce(logits: Tensor, targets: Tensor, *, positive_weight: Tensor | None = None) -> Tensor:
     """Binary cross-entropy, each positive counted `positive_weight` (n_labels,) times."""
     return functional.binary_cross_entropy_with_logits(logits, targets, pos_weight=positive_weight)
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Log loss of a softmax, the mean over rows; each row has exactly one positive."""
+    return functional.cross_entropy(logits, targets)
 
 
 def focal(logits: Tensor, targets: Tensor, *, gamma: float) -> Tensor:
@@ -112,5 +117,6 @@ LOSSES: dict[LossName, LossFactory] = {
     "weighted_bce": _weighted_bce,
     "focal": _focal,
     "asymmetric": _asymmetric,
+    "cross_entropy": lambda settings, y_train, device: cross_entropy,
 }
 """Every loss by its name in the settings. A new loss needs an entry here, and its name in `core.settings.LossName`."""

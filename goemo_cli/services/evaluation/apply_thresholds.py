@@ -53,7 +53,7 @@ def relabel_predictions(
     if threshold is not None:
         decision = Decision.fixed(threshold, len(predictions.labels))
     else:
-        decision = _run_behind(path, predictions, layout).thresholds.decision(rule)
+        decision = _run_behind(path, predictions, layout).rules.decision(rule)
     write_predictions(target, replace(predictions, y_pred=decision(predictions.y_prob)))
     on_event(FileWritten(target))
     return Relabelled(target, len(predictions), decision.rule)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from goemo_cli.ml.metrics.calibrator import (
     FOLDS,
     METHODS,
     Calibrator,
+    Fit,
     Method,
     cross_fitted,
     fit_calibrator,
+    fit_shared_temperature,
 )
 from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.runs.locks import held
@@ -162,25 +164,31 @@ class _Source:
 
 
 def calibrate(
-    checkpoint: Checkpoint, *, layout: Layout, method: str = "platt", on_event: EventHandler = ignore
+    checkpoint: Checkpoint, *, layout: Layout, method: str | None = None, on_event: EventHandler = ignore
 ) -> Calibrated:
     """Fit a calibrator on val, measure it on val (cross-fitted) and on test, and keep it in the checkpoint.
 
     Args:
         checkpoint: of a finished run; its calibration.json is replaced.
         layout: the folders of its predictions and of the tables.
-        method: platt or temperature.
+        method: platt or temperature; by default platt, for single-label data temperature.
         on_event: called with each event.
 
     Raises:
-        SettingError: an unknown method.
+        SettingError: an unknown method, or platt for single-label data, whose probabilities would not add up to 1.
         NotFoundError: no val predictions; the sentence says how to make them.
         DataFileError: predictions that are not those of the split that the run recorded.
         BusyError: another process changes the run.
     """
-    known = next((one for one in METHODS if one == method), None)
+    single_label = checkpoint.rules.is_single_label
+    wanted = method or ("temperature" if single_label else "platt")
+    known = next((one for one in METHODS if one == wanted), None)
     if known is None:
         raise SettingError([f"unknown calibration method {method!r}; known: {', '.join(METHODS)}"])
+    if single_label and known != "temperature":
+        raise SettingError(
+            [f"{checkpoint.run} is single-label and has one temperature for all labels"], "--method"
+        )
     with held(checkpoint.path, "goemo calibrate"):
         return _calibrated(Checkpoint.open(checkpoint.path), known, layout, on_event)
 
@@ -189,7 +197,7 @@ def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, on_event:
     sources = {"val": _source(checkpoint, layout, "val")}
     if layout.split_predictions(checkpoint.run, "test").is_file():
         sources["test"] = _source(checkpoint, layout, "test")
-    found = _measured(sources, known)
+    found = _measured(sources, known, single_label=checkpoint.rules.is_single_label)
     result = Calibrated(
         found=found,
         warnings=(*_odd_labels(sources, checkpoint), *_warnings(found, checkpoint, layout)),
@@ -234,10 +242,11 @@ def _source(checkpoint: Checkpoint, layout: Layout, split: Split) -> _Source:
     )
 
 
-def _measured(sources: Mapping[str, _Source], method: Method) -> Measured:
+def _measured(sources: Mapping[str, _Source], method: Method, *, single_label: bool) -> Measured:
     val = sources["val"].predictions
-    calibrator = fit_calibrator(val.labels, val.y_true, val.y_prob, method)
-    after = cross_fitted(val.y_true, val.y_prob, method)
+    fit: Fit = fit_shared_temperature if single_label else partial(fit_calibrator, method=method)
+    calibrator = fit(val.labels, val.y_true, val.y_prob)
+    after = cross_fitted(val.y_true, val.y_prob, fit)
     assessments = {"val": (assess(val.y_true, val.y_prob), assess(val.y_true, after))}
     if "test" not in sources:
         return Measured(calibrator, assessments, None)
@@ -252,7 +261,7 @@ def _odd_labels(sources: Mapping[str, _Source], checkpoint: Checkpoint) -> Itera
     """Probabilities of another model, or calibrated ones, show in labels that do not follow from them."""
     for source in sources.values():
         given = source.predictions
-        if (checkpoint.thresholds.decide(given.y_prob) != given.y_pred).any():
+        if (checkpoint.rules.decide(given.y_prob) != given.y_pred).any():
             yield (
                 f"{source.facts['file']}: pred_labels do not follow from its probabilities and the thresholds of "
                 f"{checkpoint.run}; are these the run's own probabilities?"

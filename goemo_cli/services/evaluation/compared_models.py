@@ -120,7 +120,7 @@ def _warn_of_other_rule(
     path: Path, checkpoint: Checkpoint, predictions: Predictions, on_event: EventHandler
 ) -> None:
     own = checkpoint.labels == predictions.labels and np.array_equal(
-        checkpoint.thresholds.decide(predictions.y_prob), predictions.y_pred
+        checkpoint.rules.decide(predictions.y_prob), predictions.y_pred
     )
     if not own:
         on_event(

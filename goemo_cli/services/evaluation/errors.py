@@ -22,7 +22,7 @@ from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.schema import RULES, SCHEMA_VERSION
+from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.ml.metrics.confusions import (
     RowOutcomes,
     confused_pairs,
@@ -266,13 +266,13 @@ def _rule(source: _Source, predictions: Predictions, on_event: EventHandler) -> 
     if source.checkpoint is None:
         return None
     try:
-        thresholds = source.checkpoint.thresholds
+        rules = source.checkpoint.rules
     except CorruptArtifactError as error:
         on_event(Warning(str(error)))
         return None
-    if thresholds.labels == predictions.labels:
-        for rule in (thresholds.rule, *RULES):
-            if (thresholds.decide(predictions.y_prob, rule) == predictions.y_pred).all():
+    if rules.labels == predictions.labels:
+        for rule in (rules.rule, *rules.names):
+            if (rules.decide(predictions.y_prob, rule) == predictions.y_pred).all():
                 return rule
     on_event(
         Warning(

@@ -48,7 +48,8 @@ class LabelExplanation:
 
     label: str
     probability: float
-    threshold: float
+    threshold: float | None
+    """None for single-label data, of which the most probable label is predicted."""
     is_predicted: bool
     logit: float
     """Log-odds that the words explain; of an ensemble the mean over its members."""
@@ -112,7 +113,7 @@ def explain(
     if method not in (None, *METHODS):
         raise SettingError([f"unknown method {method!r}; known: {', '.join(METHODS)}"])
     chosen = _positions(labels, checkpoint)
-    decision = checkpoint.thresholds.decision()
+    decision = checkpoint.rules.decision()
     classifier = load_classifier(checkpoint, device=device, keep_members=True)
     y_prob = classifier.predict_proba([text])
     is_predicted = decision(y_prob)[0]
@@ -125,7 +126,7 @@ def explain(
         LabelExplanation(
             label=checkpoint.labels[at],
             probability=float(y_prob[0, at]),
-            threshold=float(decision.thresholds[at]),
+            threshold=decision.threshold_of(at),
             is_predicted=bool(is_predicted[at]),
             logit=float(found.logits[row]),
             baseline=None if found.baselines is None else float(found.baselines[row]),
@@ -218,6 +219,10 @@ def _section(text: str, one: LabelExplanation, top: int) -> str:
         at = word.end
     is_predicted = "predicted" if one.is_predicted else "not predicted"
     return (
-        f"<h2>{escape(one.label)}: {one.probability:.3f}, {is_predicted} (threshold {one.threshold:.3f})</h2>\n"
+        f"<h2>{escape(one.label)}: {one.probability:.3f}, {is_predicted} ({_rule_words(one)})</h2>\n"
         f"<p>{''.join(parts)}{escape(text[at:])}</p>"
     )
+
+
+def _rule_words(one: LabelExplanation) -> str:
+    return "the most probable label is" if one.threshold is None else f"threshold {one.threshold:.3f}"

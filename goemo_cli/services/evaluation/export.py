@@ -28,7 +28,7 @@ class ExportedPredictions:
     rows: dict[Split, int]
     rule: str
     thresholds: dict[str, float]
-    """What the written probabilities were compared with, by label."""
+    """What the written probabilities were compared with, by label; empty for single-label data."""
 
 
 def export_predictions(
@@ -87,9 +87,7 @@ def export_predictions(
             rows[split] = len(predictions)
             on_event(FileWritten(paths[split]))
         decision = labels_by.decision
-        return ExportedPredictions(
-            paths, rows, decision.rule, dict(zip(data.labels, decision.thresholds.tolist(), strict=True))
-        )
+        return ExportedPredictions(paths, rows, decision.rule, decision.by_label(data.labels))
 
 
 def predicted(

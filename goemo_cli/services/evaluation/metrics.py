@@ -6,9 +6,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
@@ -16,7 +13,7 @@ from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import OLD_PER_CLASS_COLUMNS, PER_CLASS_COLUMNS
-from goemo_cli.core.thresholds import decide
+from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.scoring import per_class_rows
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.data.result_tables import decimal, write_table
@@ -60,7 +57,7 @@ def metrics_of_checkpoint(
     predictions = predicted(load_classifier(checkpoint, device=device), data, "test", on_event)
     labelled = replace(predictions, y_pred=decision(predictions.y_prob))
     target = output or layout.per_class_metrics(checkpoint.run)
-    return _write(target, labelled, decision.thresholds, "test", on_event)
+    return _write(target, labelled, decision, "test", on_event)
 
 
 def metrics_of_predictions(
@@ -86,31 +83,31 @@ def metrics_of_predictions(
     if not len(predictions):
         raise DataFileError(path, "holds no rows")
     if threshold is None:
-        thresholds = _thresholds_behind(path, predictions, layout, on_event)
+        decision = _decision_behind(path, predictions, layout, on_event)
     else:
-        thresholds = np.full(len(predictions.labels), threshold)
-        predictions = replace(predictions, y_pred=decide(predictions.y_prob, thresholds))
-    return _write(_target(path, layout, output), predictions, thresholds, path.name, on_event)
+        decision = Decision.fixed(threshold, len(predictions.labels))
+        predictions = replace(predictions, y_pred=decision(predictions.y_prob))
+    return _write(_target(path, layout, output), predictions, decision, path.name, on_event)
 
 
-def _thresholds_behind(
+def _decision_behind(
     path: Path, predictions: Predictions, layout: Layout, on_event: EventHandler
-) -> DoubleArray | None:
-    """The checkpoint's thresholds, if the file's labels follow from them."""
+) -> Decision | None:
+    """The checkpoint's own decision, if the file's labels follow from it."""
     named = parse_predictions_name(path)
     folder = layout.find_checkpoint(named[1]) if named else None
     if folder is None:
         return None
     try:
         checkpoint = Checkpoint.open(folder)
-        decision = checkpoint.thresholds.decision()
+        decision = checkpoint.rules.decision()
     except CheckpointNotFoundError:
         return None
     except (CorruptArtifactError, OSError) as error:
         on_event(Warning(f"{error}; thresholds of {folder.name} stay unknown"))
         return None
     if checkpoint.labels == predictions.labels and (decision(predictions.y_prob) == predictions.y_pred).all():
-        return decision.thresholds
+        return decision
     on_event(
         Warning(
             f"{path.name}: pred_labels do not follow the thresholds of {checkpoint.run}; they are scored as they are"
@@ -131,10 +128,10 @@ def _target(path: Path, layout: Layout, output: Path | None) -> Path:
 
 
 def _write(
-    path: Path, predictions: Predictions, thresholds: DoubleArray | None, where: str, on_event: EventHandler
+    path: Path, predictions: Predictions, decision: Decision | None, where: str, on_event: EventHandler
 ) -> ExportedMetrics:
     rows = per_class_rows(
-        predictions.labels, predictions.y_true, predictions.y_prob, predictions.y_pred, thresholds
+        predictions.labels, predictions.y_true, predictions.y_prob, predictions.y_pred, decision
     )
     write_per_class_metrics(path, rows)
     on_event(FileWritten(path))

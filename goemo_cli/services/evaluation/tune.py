@@ -9,14 +9,14 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import SplitScores
-from goemo_cli.core.errors import DataError, NotFoundError
+from goemo_cli.core.errors import DataError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
-from goemo_cli.core.thresholds import Thresholds, decide
+from goemo_cli.core.thresholds import NO_THRESHOLDS, Thresholds, decide
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.data.checks import macro_doubt
@@ -62,6 +62,7 @@ def tune_run(
         NotFoundError: no val or test predictions of the run.
         DataError: predictions of other rows than the run recorded.
         BusyError: another process changes the run.
+        SettingError: the run is single-label and has no thresholds.
     """
     with held(checkpoint.path, "goemo tune"):
         return _tuned(Checkpoint.open(checkpoint.path), settings, layout, on_event)
@@ -70,20 +71,23 @@ def tune_run(
 def _tuned(
     checkpoint: Checkpoint, settings: ThresholdSettings, layout: Layout, on_event: EventHandler
 ) -> TuneResult:
+    if checkpoint.rules.is_single_label:
+        raise SettingError([f"{NO_THRESHOLDS}, so there is nothing to tune"], str(checkpoint.run))
     val, test = (read_recorded(checkpoint, split, layout) for split in ("val", "test"))
     config = checkpoint.config.model_copy(update={"thresholds": settings})
-    evaluation = evaluate(val, test, settings)
+    evaluation = evaluate(val, test, config)
+    assert isinstance(evaluation.rules, Thresholds)  # multi-label, as was checked
     tuned = rewrite_run(checkpoint, config, evaluation, layout=layout, on_event=on_event)
     for split, predictions in (("val", val), ("test", test)):
         _warn_of_averages(predictions, split, on_event)
     return TuneResult(
-        thresholds=evaluation.thresholds,
+        thresholds=evaluation.rules,
         before=rule_scores(val.y_true, val.y_pred),
         after=rule_scores(val.y_true, evaluation.val.y_pred),
         test=tuned.metrics.test,
-        below_floor=below_floor(evaluation.thresholds, val.y_true, evaluation.val.y_pred),
+        below_floor=below_floor(evaluation.rules, val.y_true, evaluation.val.y_pred),
         written=_write_sweep(
-            evaluation.thresholds,
+            evaluation.rules,
             val,
             layout.split_predictions(checkpoint.run, "val"),
             str(checkpoint.run),

@@ -266,7 +266,7 @@ def draw_label_confusion(source: RunData) -> Drawn:
         _confusion_title(labels, share, missed, pairs, stands_out),
         source.subtitle(
             f"test, {counted(len(test), terms.text)}, {pairs.wrong_rows:,} with both a missed and a false label",
-            f"threshold rule {source.thresholds.rule}",
+            f"threshold rule {source.rules.rule}",
             "commonest gold label first",
         ),
         height=grid.height + 1.2,
@@ -363,7 +363,7 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     figure = new_figure(
         _predicted_title(pairs.gold, pairs.predicted, pairs.p_holm, y_true, y_pred, terms),
         source.subtitle(
-            f"test, {counted(len(test), terms.text)}", f"threshold rule {source.thresholds.rule}"
+            f"test, {counted(len(test), terms.text)}", f"threshold rule {source.rules.rule}"
         ),
         height=grid.height + caption_height(words, width) + 0.85,
         width=width,

@@ -99,7 +99,7 @@ def _f1_title(rows: Sequence[dict[str, Any]]) -> str:
 
 def _facts(source: RunData, row: dict[str, Any]) -> list[str]:
     n_texts = sum(row[key] or 0 for key in ("tp", "fp", "fn", "tn"))
-    return [f"test, {n_texts:,} {source.terms.texts}", f"threshold rule {source.thresholds.rule}"]
+    return [f"test, {n_texts:,} {source.terms.texts}", f"threshold rule {source.rules.rule}"]
 
 
 def _f1_legend(macro: float, low: DoubleArray, zero: BoolArray, terms: Terms) -> str:
@@ -190,7 +190,7 @@ def draw_precision_recall_curves(source: RunData) -> Drawn:
 
     A panel per label, by falling average precision; dotted is guessing, the dot is what the run decides.
     """
-    test, rule = source.predictions("test"), source.thresholds.rule
+    test, rule = source.predictions("test"), source.rules.rule
     support = test.y_true.sum(axis=0)
     area = ranking_scores(test.y_true, test.y_prob, intervals=False).average_precision
     order = np.lexsort((-support, np.where(np.isfinite(area), -area, np.inf))).tolist()
@@ -348,7 +348,7 @@ def draw_paper_comparison(source: RunData) -> Drawn:
     labels, paper, ours = [source.labels[at] for at in order], paper[order], ours[..., order]
     places = np.arange(len(labels))
     rows = LabelRows.of(len(labels), n_runs=len(runs))
-    rules = ", ".join(dict.fromkeys(run.thresholds.rule for run in runs))
+    rules = ", ".join(dict.fromkeys(run.rules.rule for run in runs))
     figure = new_figure(
         _paper_title(runs, ours, paper),
         subtitle_of(runs, source.test_size(), f"threshold rule {rules}"),

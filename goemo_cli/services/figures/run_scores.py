@@ -232,8 +232,9 @@ def draw_macro_vs_micro(source: RunData) -> Drawn:
     A row per threshold rule, runs below each other: macro- and micro-F1 on test with their intervals.
     """
     runs = source.comparable()
+    _ = [run.thresholds for run in runs]  # single-label runs have none to compare
     scores = np.array([[[run.score(key, rule) for key, *_ in _SCORES] for rule in RULES] for run in runs])
-    own = [run.thresholds.rule for run in runs]
+    own = [run.rules.rule for run in runs]
     names, places = _rows(runs, own)
     flat = scores.reshape(len(places), len(_SCORES), 3)  # value, low and high end
     sizes = LabelRows.of(len(names))
@@ -346,17 +347,14 @@ def draw_robustness_confidence_intervals(source: RunData) -> Drawn:
     """
     runs = source.comparable()
     scores = np.array(
-        [
-            [run.score(key, run.thresholds.rule if by_rule else None) for key, _, by_rule in SCORES]
-            for run in runs
-        ]
+        [[run.score(key, run.rules.rule if by_rule else None) for key, _, by_rule in SCORES] for run in runs]
     )  # (n_runs, n_scores, value and interval), as is the next
     per_label = np.stack([[run.by_label(column) for column in _COLUMNS] for run in runs]).transpose(0, 2, 1)
     support = source.by_label("support")
     order = np.argsort(-support, kind="stable")
     labels, per_label, support = [source.labels[at] for at in order], per_label[:, order], support[order]
     above, below = (LabelRows.of(n, n_runs=len(runs)) for n in (len(SCORES), len(labels)))
-    rules = ", ".join(dict.fromkeys(run.thresholds.rule for run in runs))
+    rules = ", ".join(dict.fromkeys(run.rules.rule for run in runs))
     figure = new_figure(
         _interval_title(runs, scores, labels, half_width(per_label), support),
         subtitle_of(runs, source.test_size(), f"threshold rule {rules}"),

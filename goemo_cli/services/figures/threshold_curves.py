@@ -397,7 +397,7 @@ def _own_rule(source: RunData, parts: dict[Split, Predictions]) -> str:
     """What the run's own labels are like, which the curves cannot show if thresholds differ by label."""
     own = parts["test"].y_pred
     return (
-        f" The run's own labels, by {source.thresholds.rule}: {percent(own.any(axis=1).mean())} of test "
+        f" The run's own labels, by {source.rules.rule}: {percent(own.any(axis=1).mean())} of test "
         f"{source.terms.texts} get one; {own.sum(axis=1).mean():.2f} labels per {source.terms.text}."
     )
 

@@ -10,9 +10,9 @@ from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.documents import Metrics, RuleScores, SplitScores
 from goemo_cli.core.labels import PAPER_F1_MACRO, SPLITS
 from goemo_cli.core.layering import dump_yaml
-from goemo_cli.core.schema import RULES
+from goemo_cli.core.schema import ARGMAX
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.core.thresholds import LabelRules
 from goemo_cli.ml.data.goemotions import is_published_test
 from goemo_cli.services.data.result_tables import decimal
 from goemo_cli.services.report.text import plain
@@ -42,14 +42,13 @@ _RANKING = (
 )
 
 
-def model_card(metrics: Metrics, thresholds: Thresholds, config: TrainConfig) -> str:
+def model_card(metrics: Metrics, rules: LabelRules, config: TrainConfig) -> str:
     """The model card as Markdown."""
-    card = Card(metrics, thresholds, config)
+    card = Card(metrics, rules, config)
     return _template().render(
         card=card,
         metadata=dump_yaml(card.metadata()),
         splits=SPLITS,
-        rules=RULES,
         paper=PAPER,
         paper_f1=PAPER_F1_MACRO,
         repeat_command=repeating(metrics),
@@ -68,13 +67,23 @@ class Card:
     """A run as its card describes it."""
 
     metrics: Metrics
-    thresholds: Thresholds
+    rules: LabelRules
     config: TrainConfig
 
     @property
     def rule(self) -> str:
         """The threshold rule of the run's labels."""
         return self.metrics.threshold_rule
+
+    @property
+    def is_single_label(self) -> bool:
+        """Whether each text has exactly one label."""
+        return self.rules.is_single_label
+
+    @property
+    def problem(self) -> str:
+        """multi-label or single-label."""
+        return "single-label" if self.is_single_label else "multi-label"
 
     @property
     def kind(self) -> str:
@@ -100,7 +109,7 @@ class Card:
     @property
     def is_papers_test(self) -> bool:
         """Whether it was scored on the published test split, so that the paper's scores can be compared."""
-        return is_published_test(self.thresholds.labels, self.metrics.data.split_sha256.test)
+        return is_published_test(self.rules.labels, self.metrics.data.split_sha256.test)
 
     @property
     def is_goemotions(self) -> bool:
@@ -142,7 +151,7 @@ class Card:
     @property
     def rule_options(self) -> str:
         """Options of the rule in brackets; empty if none is set."""
-        settings = self.thresholds.settings
+        settings = self.config.thresholds
         options = []
         if settings.never_empty:
             options.append("a text with no label above its threshold gets its most probable label")
@@ -188,7 +197,7 @@ class Card:
             base_model_relation="finetune" if is_finetuned else None,
             datasets=[GOEMOTIONS_ON_HUB] if self.is_goemotions else None,
             metrics=["f1", "roc_auc", "precision", "recall", "accuracy"],
-            tags=["emotion", "multi-label", "goemo", *([] if self.is_transformer else [self.kind])],
+            tags=["emotion", self.problem, "goemo", *([] if self.is_transformer else [self.kind])],
             model_name=self.metrics.run,
             eval_results=list(self._results()),
         )
@@ -198,14 +207,19 @@ class Card:
     def _results(self) -> "Iterator[EvalResult]":
         """Each score by the run's own rule, F1 by the other rules, and the scores without thresholds."""
         test = self.metrics.test
-        for rule in dict.fromkeys((self.rule, *RULES)):
+        for rule in dict.fromkeys((self.rule, *test.rules)):
             for hub_name, key, name, average in _BY_RULE:
                 if rule == self.rule or hub_name == "f1":
                     args = {"threshold_rule": rule, **({"average": average} if average else {})}
                     value = test.rule(rule).value(key)
-                    yield from self._result(hub_name, value, f"{name} ({rule} thresholds)", args)
+                    yield from self._result(hub_name, value, self._name(name, key, rule), args)
         for hub_name, key, name, average in _RANKING:
             yield from self._result(hub_name, test.value(key), name, {"average": average})
+
+    def _name(self, name: str, key: str, rule: str) -> str:
+        if rule == ARGMAX:
+            return "accuracy" if key == "subset_accuracy" else name
+        return f"{name} ({rule} thresholds)"
 
     def _result(
         self, hub_name: str, value: float | None, name: str, args: dict[str, str]
@@ -217,7 +231,7 @@ class Card:
         if value is not None:
             yield EvalResult(
                 task_type="text-classification",
-                task_name="Multi-label text classification",
+                task_name=f"{self.problem.capitalize()} text classification",
                 dataset_type=GOEMOTIONS_ON_HUB if self.is_goemotions else self.data_name,
                 dataset_name=self.data_name,
                 dataset_config="simplified" if self.is_goemotions else None,

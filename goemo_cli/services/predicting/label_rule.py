@@ -10,7 +10,7 @@ from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.labels import TAXONOMIES, TaxonomyName, applicable
-from goemo_cli.core.thresholds import Decision, Thresholds
+from goemo_cli.core.thresholds import NO_THRESHOLDS, Decision, Thresholds
 from goemo_cli.ml.metrics.calibrator import Calibrator
 from goemo_cli.ml.metrics.taxonomy import roll_up_probabilities
 
@@ -32,7 +32,9 @@ class LabelRule:
     def __call__(self, y_prob: FloatArray) -> tuple[FloatArray, BoolArray]:
         """Shown probabilities and the labels that follow from them, both (n_examples, n_labels)."""
         shown = self._shown(y_prob)
-        return shown, self.decision(shown)
+        # Calibration keeps the order of labels, but rounding can make two of them equal.
+        is_ranked = self.decision.thresholds is None and self.taxonomy is None
+        return shown, self.decision(y_prob if is_ranked else shown)
 
     def _shown(self, y_prob: FloatArray) -> FloatArray:
         if self.taxonomy:
@@ -88,14 +90,18 @@ def label_rule(
         found = LabelRule(checkpoint.labels, decision, checkpoint.labels)
     if calibrated:
         found = _calibrated(found, checkpoint, is_translated=threshold is None)
-    return replace(found, decision=replace(found.decision, top_k=top_k)) if top_k else found
+    if not top_k:
+        return found
+    if found.decision.thresholds is None:
+        raise SettingError([f"top_k {top_k}: {NO_THRESHOLDS}"])
+    return replace(found, decision=replace(found.decision, top_k=top_k))
 
 
 def pick_decision(
     checkpoint: Checkpoint, *, threshold: float | None, rule: str | None, on_event: EventHandler = ignore
 ) -> Decision:
     """How labels are decided: as in the checkpoint, or by an override, with a warning."""
-    fitted = checkpoint.thresholds
+    fitted = checkpoint.rules
     decision = fitted.decision(rule)
     if threshold is not None:
         decision = Decision.fixed(threshold, len(fitted.labels))
@@ -110,7 +116,7 @@ def _calibrated(rule: LabelRule, checkpoint: Checkpoint, *, is_translated: bool)
     from goemo_cli.ml.metrics.calibrator import open_calibrator
 
     calibrator = open_calibrator(checkpoint)
-    if not is_translated:
+    if not is_translated or rule.decision.thresholds is None:
         return replace(rule, calibrator=calibrator)
     decision = replace(rule.decision, thresholds=calibrator.apply_to_thresholds(rule.decision.thresholds))
     return replace(rule, calibrator=calibrator, decision=decision, uncalibrated=rule.decision.thresholds)
@@ -121,6 +127,11 @@ def _of_taxonomy(
 ) -> LabelRule:
     taxonomy = _known_taxonomy(checkpoint, wanted)
     groups = tuple(TAXONOMIES[taxonomy])
+    if checkpoint.rules.is_single_label:
+        decision = (
+            checkpoint.rules.decision(rule) if threshold is None else Decision.fixed(threshold, len(groups))
+        )
+        return LabelRule(groups, decision, checkpoint.labels, taxonomy)
     fitted = checkpoint.thresholds
     own = Thresholds(groups, 0.0, _fitted_for(checkpoint, taxonomy), (), fitted.settings)
     if rule not in (None, fitted.rule) and not str(rule).startswith("fixed_"):
@@ -159,7 +170,7 @@ def _fitted_for(checkpoint: Checkpoint, taxonomy: TaxonomyName) -> DoubleArray:
     try:
         rows = checkpoint.metrics.taxonomies[taxonomy]["max"].per_class
         by_group = {row.emotion: row.threshold for row in rows}
-        return np.asarray([by_group[group] for group in TAXONOMIES[taxonomy]])
+        return np.asarray([by_group[group] for group in TAXONOMIES[taxonomy]], dtype=np.float64)
     except KeyError as error:
         raise CorruptArtifactError(
             checkpoint.path / METRICS, f"has no thresholds for the groups of {taxonomy}"

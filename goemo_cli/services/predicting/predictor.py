@@ -295,7 +295,7 @@ def facts_of(predictor: Predictor) -> dict[str, Any]:
         "taxonomy": rule.taxonomy,
         "calibrated": rule.calibrator is not None,
         "threshold_rule": rule.decision.rule,
-        "thresholds": dict(zip(rule.labels, rule.decision.thresholds.tolist(), strict=True)),
+        "thresholds": rule.decision.by_label(rule.labels),
         "never_empty": rule.decision.never_empty,
         "top_k": rule.decision.top_k,
     }

@@ -137,7 +137,7 @@ def _run(run: RunContent, labels: tuple[str, ...]) -> dict[str, Any]:
         "name": run.name,
         "prob": _unless_missing(run.predictions, lambda found: _base64(found.y_prob.astype("<f4"))),
         "pred": _unless_missing(run.predictions, lambda found: _bits(found.y_pred)),
-        "rule": _unless_missing(run.thresholds, lambda found: found.rule),
+        "rule": run.rule,
         "thresholds": _unless_missing(
             run.thresholds, lambda found: {rule: found.of_rule(rule).tolist() for rule in RULES}
         ),

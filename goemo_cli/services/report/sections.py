@@ -12,7 +12,7 @@ from goemo_cli.core.documents import Score as StoredScore
 from goemo_cli.core.errors import DataError, DataFileError, DataNotFoundError, GoemoError
 from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, SPLITS
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.schema import DISPLAY_NAMES, RULES
+from goemo_cli.core.schema import DISPLAY_NAMES
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.goemotions import is_published_test
 from goemo_cli.ml.data.leaks import leaks, normalised
@@ -63,7 +63,10 @@ def headline(metrics: Metrics) -> tuple[Score, ...]:
 def rules(metrics: Metrics) -> dict[str, tuple[Score, ...]]:
     """Macro-F1, micro-F1 and subset accuracy of test by every threshold rule."""
     keys = ("f1_macro", "f1_micro", "subset_accuracy")
-    return {rule: tuple(_named(key, metrics.test.rule(rule).score(key)) for key in keys) for rule in RULES}
+    return {
+        rule: tuple(_named(key, metrics.test.rule(rule).score(key)) for key in keys)
+        for rule in metrics.test.rules
+    }
 
 
 def _named(key: str, score: StoredScore) -> Score:
@@ -88,7 +91,7 @@ def taxonomies(metrics: Metrics) -> list[TaxonomyScore]:
         GoemoError: the labels have no coarser reading.
     """
     rows = [
-        TaxonomyScore(name, how, _named("f1_macro", scores.per_label.score("f1_macro")), PAPER_F1_MACRO[name])
+        TaxonomyScore(name, how, _named("f1_macro", scores.fitted.score("f1_macro")), PAPER_F1_MACRO[name])
         for name, ways in metrics.taxonomies.items()
         for how, scores in ways.items()
     ]

@@ -16,7 +16,7 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import EMOTIONS, SPLITS, Split, Terms, terms_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.core.thresholds import LabelRules, Thresholds
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator, open_calibrator
 from goemo_cli.services.data.find import checkpoint_data
@@ -89,8 +89,18 @@ class RunData:
         return self.metrics.data.split_sha256.test
 
     @property
+    def rules(self) -> LabelRules:
+        """How the run's labels follow from its probabilities."""
+        self._used.add(self.checkpoint.path / THRESHOLDS)
+        return self.checkpoint.rules
+
+    @property
     def thresholds(self) -> Thresholds:
-        """The run's thresholds."""
+        """The run's thresholds.
+
+        Raises:
+            SettingError: the run is single-label and has none.
+        """
         self._used.add(self.checkpoint.path / THRESHOLDS)
         return self.checkpoint.thresholds
 

@@ -16,7 +16,7 @@ from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import ModelSettings, TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.ml.metrics.scoring import binary_cross_entropy
+from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy
 from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.ml.models.devices import Precision, describe_device, pick_device, pick_precision
 from goemo_cli.ml.models.folders import only_its_encoder
@@ -106,6 +106,7 @@ def build_model(
         data.labels,
         data.train.texts,
         device=device,
+        single_label=config.data.single_label,
         on_event=on_event,
         may_fetch=may_fetch,
     )
@@ -122,6 +123,7 @@ def start_model(
     texts: Sequence[str],
     *,
     device: torch.device,
+    single_label: bool = False,
     on_event: EventHandler,
     may_fetch: bool = True,
 ) -> tuple[TransformerClassifier, dict[str, Any]]:
@@ -133,13 +135,14 @@ def start_model(
         labels: label names in output order.
         texts: the source of the vocabulary of `tiny`.
         device: where it will run.
+        single_label: whether each text has exactly one label.
         on_event: called with each event.
         may_fetch: whether the network may be used.
     """
     if entry.kind == "tiny":
-        return build_tiny(texts, labels, settings), {"kind": "tiny"}
+        return build_tiny(texts, labels, settings, single_label=single_label), {"kind": "tiny"}
     weights = find_weights(settings.name, entry, revision=settings.revision, may_fetch=may_fetch)
-    classifier = build_transformer(weights.folder, labels, settings, device=device)
+    classifier = build_transformer(weights.folder, labels, settings, device=device, single_label=single_label)
     on_event(Info(f"Weights: {weights.describe()}"))
     if weights.origin == "folder" and (what := only_its_encoder(weights.folder)):
         on_event(Info(f"{weights.folder} is {what}"))
@@ -221,7 +224,8 @@ def _fit_tfidf(run: Run, on_event: EventHandler) -> Generator[Fact]:
     """Fit the whole model at once: one epoch without steps."""
     if _watched(run.config):
         on_event(Warning("tfidf has no gradients or weights to watch; none are logged"))
-    data = run.data
+    data, single_label = run.data, run.config.data.single_label
+    log_loss = cross_entropy if single_label else binary_cross_entropy
     with progress(on_event, "Fitting", len(data.labels), "labels") as advance:
         started = time.perf_counter()
         classifier = fit_tfidf(
@@ -229,18 +233,19 @@ def _fit_tfidf(run: Run, on_event: EventHandler) -> Generator[Fact]:
             data.train.texts,
             data.train.y_true,
             seed=run.config.training.seed,
+            single_label=single_label,
             on_progress=advance,
         )
         seconds = time.perf_counter() - started
     val_prob = classifier.predict_proba(data.val.texts)
     scores = EpochScores(
         epoch=1,
-        train_loss=binary_cross_entropy(data.train.y_true, classifier.predict_proba(data.train.texts)),
+        train_loss=log_loss(data.train.y_true, classifier.predict_proba(data.train.texts)),
         learning_rate=None,
         grad_norm=None,
         epoch_seconds=seconds,
         samples_per_second=len(data.train) / seconds,
-        **val_scores(data.val.y_true, val_prob),
+        **val_scores(data.val.y_true, val_prob, single_label=single_label),
     )
     yield Epoch(scores, epochs=1, is_best=True, val_prob=val_prob, classifier=classifier)
 

@@ -5,46 +5,60 @@ from typing import Any
 
 from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.thresholds import LabelRules, Thresholds
+from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.metrics.scoring import score_split
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
+from goemo_cli.ml.metrics.thresholds import below_floor, fit_rules
 
-EVALUATED = ("threshold_rule", "val", "test", "per_class", "taxonomies")
+EVALUATED = ("threshold_rule", "val", "test", "per_class", "taxonomies", "confusion_matrix")
 """Keys of metrics.json that depend on probabilities and threshold settings."""
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Thresholds, predictions and scores of val and test."""
+    """How labels are decided, predictions and scores of val and test."""
 
-    thresholds: Thresholds
+    rules: LabelRules
     val: Predictions
     test: Predictions
     scores: dict[str, Any]
     """The keys of metrics.json that depend on probabilities, `EVALUATED`."""
 
 
-def evaluate(val: Predictions, test: Predictions, settings: ThresholdSettings) -> Evaluation:
-    """Fit thresholds on val, and use them to label and score both splits. Nothing is fitted on test."""
-    thresholds = fit_thresholds(val.labels, val.y_true, val.y_prob, settings)
-    on_test = score_split(test.y_true, test.y_prob, thresholds)
+def evaluate(val: Predictions, test: Predictions, config: TrainConfig) -> Evaluation:
+    """Fit thresholds on val, and use them to label and score both splits. Nothing is fitted on test.
+
+    Args:
+        val: its probabilities.
+        test: likewise.
+        config: `thresholds`, and `data.single_label`, for which nothing is fitted.
+    """
+    single_label = config.data.single_label
+    rules = fit_rules(val.labels, val.y_true, val.y_prob, config.thresholds, single_label=single_label)
+    on_test = score_split(test.y_true, test.y_prob, rules)
+    y_pred = rules.decide(test.y_prob)
     return Evaluation(
-        thresholds=thresholds,
-        val=replace(val, y_pred=thresholds.decide(val.y_prob)),
-        test=replace(test, y_pred=thresholds.decide(test.y_prob)),
+        rules=rules,
+        val=replace(val, y_pred=rules.decide(val.y_prob)),
+        test=replace(test, y_pred=y_pred),
         scores={
-            "threshold_rule": settings.rule,
-            "val": score_split(val.y_true, val.y_prob, thresholds).summary,
+            "threshold_rule": rules.rule,
+            "val": score_split(val.y_true, val.y_prob, rules).summary,
             "test": on_test.summary,
             "per_class": on_test.per_class,
-            "taxonomies": taxonomy_scores(val, test, settings),
+            "taxonomies": taxonomy_scores(val, test, config),
+            **(
+                {"confusion_matrix": cooccurrence_counts(test.y_true, y_pred).tolist()}
+                if single_label
+                else {}
+            ),
         },
     )
 
 
-def taxonomy_scores(val: Predictions, test: Predictions, settings: ThresholdSettings) -> dict[str, Any]:
+def taxonomy_scores(val: Predictions, test: Predictions, config: TrainConfig) -> dict[str, Any]:
     """Test scores of the same probabilities rolled up to coarser taxonomies: by taxonomy, then by the method of rolling up.
 
     Thresholds are fitted on val, rolled up the same way. Empty if the labels are not those of GoEmotions.
@@ -57,14 +71,19 @@ def taxonomy_scores(val: Predictions, test: Predictions, settings: ThresholdSett
             val_prob, test_prob = (
                 roll_up_probabilities(x.y_prob, x.labels, taxonomy, how) for x in (val, test)
             )
-            thresholds = fit_thresholds(groups, val_true, val_prob, settings)
-            scored = score_split(test_true, test_prob, thresholds)
+            rules = fit_rules(
+                groups, val_true, val_prob, config.thresholds, single_label=config.data.single_label
+            )
+            scored = score_split(test_true, test_prob, rules)
             scores.setdefault(taxonomy, {})[how] = scored.summary | {"per_class": scored.per_class}
     return scores
 
 
-def floor_warning(thresholds: Thresholds, val: Predictions) -> str | None:
+def floor_warning(rules: LabelRules, val: Predictions) -> str | None:
     """A sentence on the labels that miss the floor of the thresholds on val; None if each label reaches it."""
+    if not isinstance(rules, Thresholds):
+        return None
+    thresholds = rules
     missed = below_floor(thresholds, val.y_true, val.y_pred)
     if not missed:
         return None

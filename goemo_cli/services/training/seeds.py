@@ -92,7 +92,7 @@ def write_ensemble(
             "ensemble",
             first.config,
             _facts(run, members, started),
-            evaluate(val, test, first.config.thresholds),
+            evaluate(val, test, first.config),
             parents={
                 "data": first.manifest.parents.data,
                 "base_model": first.manifest.parents.base_model,

@@ -12,6 +12,7 @@ from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import dump_json, read_json_object, sha256_file, write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import (
+    ARGMAX,
     EMOTION_SCORE_COLUMNS,
     MULTISEED_COLUMNS,
     RANKING_KEYS,
@@ -52,7 +53,7 @@ def require_scores(checkpoint: Checkpoint) -> None:
     Raises:
         CorruptArtifactError: one of them is damaged, or scores are missing.
     """
-    _ = checkpoint.metrics, checkpoint.thresholds
+    _ = checkpoint.metrics, checkpoint.rules
 
 
 def write_summaries(
@@ -166,7 +167,7 @@ def _emotion_rows(checkpoint: Checkpoint) -> Iterator[dict[str, Any]]:
             "run": metrics.run,
             "model": metrics.model,
             "data": metrics.data.name,
-            "threshold_rule": checkpoint.thresholds.rule,
+            "threshold_rule": checkpoint.rules.rule,
             **row.as_json(),
         }
 
@@ -181,9 +182,13 @@ def _summary_row(checkpoint: Checkpoint) -> dict[str, Any]:
         "train_size": metrics.data.sizes.train,
         "seed": metrics.seed,
         "best_epoch": metrics.best_epoch,
-        "threshold_rule": checkpoint.thresholds.rule,
+        "threshold_rule": checkpoint.rules.rule,
         **{key: test.value(key) for key in RANKING_KEYS},
-        **{f"{key}_{rule}": test.rule(rule).value(key) for rule in RULES for key in ("f1_macro", "f1_micro")},
+        **{
+            f"{key}_{rule}": test.rule(rule).value(key) if rule in test.rules else None
+            for rule in (*RULES, ARGMAX)
+            for key in ("f1_macro", "f1_micro")
+        },
         "training_seconds": metrics.training_seconds,
         "jaccard_samples": metrics.test_rule.jaccard_samples,
     }
@@ -196,7 +201,7 @@ def test_metrics(checkpoint: Checkpoint) -> dict[str, Any]:
         "schema_version": SCHEMA_VERSION,
         "run": metrics.run,
         "model": metrics.model,
-        "threshold_rule": checkpoint.thresholds.rule,
+        "threshold_rule": checkpoint.rules.rule,
         **metrics.test.as_json(),
     }
 

@@ -25,7 +25,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
+from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything
@@ -135,16 +135,17 @@ def _finish(run: Run, *, layout: Layout, tracker: Tracker, on_event: EventHandle
     with_embeddings = run.config.logging.wandb.log_embeddings
     embedded = embedded_sample(saved, test.texts, on_event) if with_embeddings else None
     del saved
-    evaluation = evaluate(val, test, run.config.thresholds)
+    evaluation = evaluate(val, test, run.config)
     checkpoint = write_trained(run, evaluation, layout=layout, wandb_run_id=tracker.run_id, on_event=handle)
     log_results(tracker, run, checkpoint, evaluation.test, embedded, layout=layout, on_event=on_event)
     return checkpoint
 
 
 def _write_epoch_predictions(run: Run, epoch: Epoch, layout: Layout) -> Path:
-    """Write the val predictions of an epoch, labelled at the threshold that epochs are compared at."""
+    """Write the val predictions of an epoch, with the labels by which epochs are compared."""
     val = run.data.val
-    y_pred = decide(epoch.val_prob, SELECTION_THRESHOLD)
+    decision = Decision.of_epochs(len(run.data.labels), single_label=run.config.data.single_label)
+    y_pred = decision(epoch.val_prob)
     path = layout.epoch_predictions(run.name, epoch.scores.epoch)
     write_predictions(
         path, Predictions(run.data.labels, val.texts, val.y_true, y_pred, epoch.val_prob, val.ids)
@@ -160,11 +161,17 @@ def training_data(
     train = first_of_shuffle(data.train, config.data.max_train_samples, config.training.seed)
     cut = replace(data, splits={**data.splits, "train": train})
     cut.require_usable()
+    if config.data.single_label:
+        cut.require_single_label()
     understood = summary(cut, split_seed=config.data.split_seed, whole_train=len(data.train))
     on_event(Info(f"Data: {understood}"))
     if data.name not in (GOEMOTIONS, SAMPLE):
         for warning in (*label_doubts(cut, config.data), *warnings_for(cut)):
             on_event(Warning(warning))
+    if not config.data.single_label and cut.is_single_label:
+        on_event(
+            Info("Each text has exactly one label: --single-label trains a classifier that predicts one")
+        )
     return cut
 
 

@@ -150,10 +150,10 @@ def write_run(
     write_predictions(tables[0], evaluation.val)
     write_predictions(tables[1], evaluation.test)
     write_per_class_metrics(tables[2], evaluation.scores["per_class"])
-    evaluation.thresholds.write(folder / THRESHOLDS, run=str(run))
+    evaluation.rules.write(folder / THRESHOLDS, run=str(run))
     write_text(folder / CONFIG, _config_text(metrics, config.to_yaml(other_settings or {})))
     metrics.write(folder / METRICS)
-    write_text(folder / CARD, model_card(metrics, evaluation.thresholds, config))
+    write_text(folder / CARD, model_card(metrics, evaluation.rules, config))
     checkpoint = write_manifest(
         folder,
         run=run,
@@ -166,7 +166,7 @@ def write_run(
     )
     for path in [*tables, *write_summaries(layout, models=[run.model], on_event=on_event)]:
         on_event(FileWritten(path))
-    if warning := floor_warning(evaluation.thresholds, evaluation.val):
+    if warning := floor_warning(evaluation.rules, evaluation.val):
         on_event(Warning(warning))
     return checkpoint
 

@@ -9,7 +9,7 @@ from goemo_cli.core.documents import Manifest, Metrics, Parents
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.labels import SPLITS
-from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS
+from goemo_cli.core.schema import PROBLEM_TYPES, RANKING_KEYS, RULE_KEYS
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
 from goemo_cli.services.runs.show import flat
 from goemo_cli.services.validation.report import ValidationReport, reason_of
@@ -172,11 +172,12 @@ def _check_model_config(checkpoint: Checkpoint, report: ValidationReport) -> Non
         otherwise="id2label differs from the manifest's labels",
     )
     problem_type = config.get("problem_type")
+    expected = PROBLEM_TYPES[checkpoint.rules.is_single_label]
     report.check(
         "problem type",
         path,
-        holds=problem_type == "multi_label_classification",
-        otherwise=f"problem_type is {problem_type!r} instead of 'multi_label_classification'",
+        holds=problem_type == expected,
+        otherwise=f"problem_type is {problem_type!r} instead of {expected!r}",
     )
     report.check(
         "no foreign code",

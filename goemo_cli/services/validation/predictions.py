@@ -150,9 +150,10 @@ class _Reading:
 
     def _decide(self, y_prob: FloatArray) -> BoolArray:
         """An epoch's labels follow from the selection threshold, others from the run's rule."""
-        if self._checkpoint is None or "_epoch" in self.split:
+        if self._checkpoint is None:
             return decide(y_prob, SELECTION_THRESHOLD)
-        return self._checkpoint.thresholds.decide(y_prob)
+        rules = self._checkpoint.rules
+        return rules.of_epochs()(y_prob) if "_epoch" in self.split else rules.decide(y_prob)
 
     def _keep(self, start: int, chunk: Predictions) -> None:
         if self.split not in ("val", "test") or self.rows > self._expected:

@@ -22,7 +22,7 @@ from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.predictions import check_predictions, expected_rows
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.scores import (
-    GroupThresholds,
+    GroupRules,
     check_taxonomies,
     check_test,
     check_val,
@@ -181,7 +181,7 @@ def _check_runs(
     # Last what is kept for scores; epochs are only read.
     files.sort(key=lambda file: (str(file.run), file.split == "test", file.split, file.path.name))
     rows = sum(expected_rows(file.path, file.split, opened.get(str(file.run))) for file in files)
-    fitted: dict[str, GroupThresholds] = {}
+    fitted: dict[str, GroupRules] = {}
     with progress(on_event, "Reading predictions", rows, "rows") as advance:
         for file in files:
             with report.guard(file.path):
@@ -218,7 +218,7 @@ def _check_file(
     checkpoint: Checkpoint | None,
     layout: Layout,
     recompute: int,
-    fitted: dict[str, GroupThresholds],
+    fitted: dict[str, GroupRules],
     report: ValidationReport,
     advance: Advance,
 ) -> None:

@@ -11,12 +11,13 @@ from goemo_cli.core.arrays import BoolArray, FloatArray, none_if_nan
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import RANKING_KEYS, RULES
-from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.core.schema import RANKING_KEYS
+from goemo_cli.core.thresholds import LabelRules
+from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.ml.metrics.scoring import rule_scores, score_split
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.ml.metrics.thresholds import fit_thresholds
+from goemo_cli.ml.metrics.thresholds import fit_rules, fit_thresholds
 from goemo_cli.services.evaluation.metrics import read_per_class_metrics, write_per_class_metrics
 from goemo_cli.services.validation.predictions import Evidence
 from goemo_cli.services.validation.report import ValidationReport
@@ -27,6 +28,13 @@ TOLERANCE = 1e-9
 
 def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -> None:
     """Fit the thresholds again, and score val."""
+    scores = scores_of(val.y_true, val.y_prob, checkpoint.rules)
+    compare(checkpoint.path / METRICS, "val", scores, checkpoint.metrics.val.as_json(), "val", report)
+    if not checkpoint.rules.is_single_label:
+        _check_thresholds(checkpoint, val, report)
+
+
+def _check_thresholds(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -> None:
     written = checkpoint.thresholds
     again = fit_thresholds(val.labels, val.y_true, val.y_prob, written.settings, resamples=0)
     odd = [
@@ -43,35 +51,37 @@ def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -
         holds=not odd,
         otherwise=f"thresholds do not follow from the val predictions: {', '.join(odd[:5])}",
     )
-    scores = scores_of(val.y_true, val.y_prob, written)
-    compare(checkpoint.path / METRICS, "val", scores, checkpoint.metrics.val.as_json(), "val", report)
 
 
 def check_test(checkpoint: Checkpoint, test: Evidence, layout: Layout, report: ValidationReport) -> None:
     """Score test again: metrics.json and the per-class table follow from the test predictions alone."""
-    scores = score_split(test.y_true, test.y_prob, checkpoint.thresholds)
+    rules = checkpoint.rules
+    scores = score_split(test.y_true, test.y_prob, rules)
     path, metrics = checkpoint.path / METRICS, checkpoint.metrics
     compare(path, "test", scores.summary, metrics.test.as_json(), "test", report)
     written = [row.as_json() for row in metrics.per_class]
+    if rules.is_single_label:
+        matrix = cooccurrence_counts(test.y_true, rules.decide(test.y_prob)).tolist()
+        compare(path, "confusion_matrix", matrix, metrics.confusion_matrix, "test", report)
     agreed = compare(path, "per_class", scores.per_class, written, "test", report)
     table = layout.per_class_metrics(checkpoint.run)
     if not _check_table(table, scores.per_class, report) and agreed and report.sound(test.path):
         report.can_be_rebuilt(table, lambda: write_per_class_metrics(table, scores.per_class))
 
 
-def scores_of(y_true: BoolArray, y_prob: FloatArray, thresholds: Thresholds) -> dict[str, Any]:
+def scores_of(y_true: BoolArray, y_prob: FloatArray, rules: LabelRules) -> dict[str, Any]:
     """What metrics.json says of a split, but for the intervals: resampling takes longer than all the rest.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
-        thresholds: fitted on val.
+        rules: fitted on val.
     """
     ranked = ranking_scores(y_true, y_prob, intervals=False)
     ranking = {key: getattr(ranked, key) for key in RANKING_KEYS}
     return {
         **{key: none_if_nan(value) for key, value in ranking.items()},
-        **{rule: rule_scores(y_true, thresholds.decide(y_prob, rule)) for rule in RULES},
+        **{rule: rule_scores(y_true, rules.decide(y_prob, rule)) for rule in rules.names},
     }
 
 
@@ -120,19 +130,20 @@ def _same(again: float, written: float) -> bool:
     return math.isclose(again, written, rel_tol=0, abs_tol=TOLERANCE)
 
 
-GroupThresholds = Mapping[tuple[TaxonomyName, RollUp], Thresholds]
+GroupRules = Mapping[tuple[TaxonomyName, RollUp], LabelRules]
 """What was fitted on val, by taxonomy and way of rolling up: small, so that val itself can be let go."""
 
 
-def fit_groups(checkpoint: Checkpoint, val: Evidence) -> GroupThresholds:
+def fit_groups(checkpoint: Checkpoint, val: Evidence) -> GroupRules:
     """The thresholds of every taxonomy that the run's labels have."""
-    settings = checkpoint.thresholds.settings
+    config = checkpoint.config
     return {
-        (taxonomy, how): fit_thresholds(
+        (taxonomy, how): fit_rules(
             tuple(TAXONOMIES[taxonomy]),
             roll_up_labels(val.y_true, val.labels, taxonomy),
             roll_up_probabilities(val.y_prob, val.labels, taxonomy, how),
-            settings,
+            config.thresholds,
+            single_label=config.data.single_label,
             resamples=0,
         )
         for taxonomy in applicable(val.labels)
@@ -141,14 +152,14 @@ def fit_groups(checkpoint: Checkpoint, val: Evidence) -> GroupThresholds:
 
 
 def check_taxonomies(
-    checkpoint: Checkpoint, test: Evidence, fitted: GroupThresholds, report: ValidationReport
+    checkpoint: Checkpoint, test: Evidence, fitted: GroupRules, report: ValidationReport
 ) -> None:
     """Compare what metrics.json says of coarser taxonomies, but for intervals, with the test predictions."""
-    for (taxonomy, how), thresholds in fitted.items():
+    for (taxonomy, how), rules in fitted.items():
         scores = scores_of(
             roll_up_labels(test.y_true, test.labels, taxonomy),
             roll_up_probabilities(test.y_prob, test.labels, taxonomy, how),
-            thresholds,
+            rules,
         )
         place = f"taxonomies.{taxonomy}.{how}"
         compare(
