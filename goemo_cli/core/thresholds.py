@@ -1,7 +1,7 @@
 """How the probabilities of a run become labels: by thresholds, or the most probable label of single-label data."""
 
 from abc import ABC, abstractmethod
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -98,6 +98,7 @@ class LabelRules(ABC):
 
     labels: tuple[str, ...]
     n_positives: tuple[int, ...]
+    settings: ThresholdSettings
 
     @property
     @abstractmethod
@@ -158,6 +159,8 @@ class MostProbable(LabelRules):
     labels: tuple[str, ...]
     n_positives: tuple[int, ...]
     """Gold rows of each label in val."""
+    settings: ThresholdSettings = field(default_factory=ThresholdSettings)
+    """The defaults: none of them has an effect."""
 
     @property
     def rule(self) -> str:

@@ -246,12 +246,12 @@ def test_a_threshold_is_chosen_for_one_score_alone(
     source: GivenRun, objective: dict[str, Any], number: str, title: str
 ) -> None:
     thresholds = replace(source.thresholds, settings=ThresholdSettings(**objective))
-    source.checkpoint.__dict__["thresholds"] = thresholds  # as its cached property keeps it
+    source.checkpoint.__dict__["rules"] = thresholds  # as its cached property keeps it
     assert title in title_of(drawn(number, source))
 
 
 def test_the_best_threshold_on_val_is_marked_if_it_is_another(source: GivenRun) -> None:
-    source.checkpoint.__dict__["thresholds"] = replace(source.thresholds, global_threshold=0.777)
+    source.checkpoint.__dict__["rules"] = replace(source.thresholds, global_threshold=0.777)
     picture = drawn("12", source)
     table = picture.table
     at = int(np.argmax(table["val"]))

@@ -56,7 +56,8 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Runs:
 
 def positions(labels: np.ndarray) -> IntArray:
     assert (labels.sum(axis=1) == 1).all()
-    return labels.argmax(axis=1)
+    found: IntArray = labels.argmax(axis=1)
+    return found
 
 
 def loss(gold: IntArray, y_prob: FloatArray) -> float:

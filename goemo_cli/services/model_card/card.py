@@ -151,7 +151,7 @@ class Card:
     @property
     def rule_options(self) -> str:
         """Options of the rule in brackets; empty if none is set."""
-        settings = self.config.thresholds
+        settings = self.rules.settings
         options = []
         if settings.never_empty:
             options.append("a text with no label above its threshold gets its most probable label")

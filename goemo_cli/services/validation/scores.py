@@ -136,14 +136,14 @@ GroupRules = Mapping[tuple[TaxonomyName, RollUp], LabelRules]
 
 def fit_groups(checkpoint: Checkpoint, val: Evidence) -> GroupRules:
     """The thresholds of every taxonomy that the run's labels have."""
-    config = checkpoint.config
+    rules = checkpoint.rules
     return {
         (taxonomy, how): fit_rules(
             tuple(TAXONOMIES[taxonomy]),
             roll_up_labels(val.y_true, val.labels, taxonomy),
             roll_up_probabilities(val.y_prob, val.labels, taxonomy, how),
-            config.thresholds,
-            single_label=config.data.single_label,
+            rules.settings,
+            single_label=rules.is_single_label,
             resamples=0,
         )
         for taxonomy in applicable(val.labels)
