@@ -99,11 +99,6 @@ class Dataset:
             "sizes": {name: len(split) for name, split in self.splits.items()},
         }
 
-    @property
-    def is_single_label(self) -> bool:
-        """Whether each text of each split has exactly one label."""
-        return all((split.y_true.sum(axis=1) == 1).all() for split in self.splits.values())
-
     def require_single_label(self) -> None:
         """Refuse data of which a text does not have exactly one label.
 
