@@ -362,9 +362,7 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     width = max(10.0, grid.width + grid.side + 0.3)
     figure = new_figure(
         _predicted_title(pairs.gold, pairs.predicted, pairs.p_holm, y_true, y_pred, terms),
-        source.subtitle(
-            f"test, {counted(len(test), terms.text)}", f"threshold rule {source.rules.rule}"
-        ),
+        source.subtitle(f"test, {counted(len(test), terms.text)}", f"threshold rule {source.rules.rule}"),
         height=grid.height + caption_height(words, width) + 0.85,
         width=width,
     )
