@@ -35,7 +35,15 @@ def draw_class_distribution(source: RunData) -> Drawn:
     counts = {split: data.splits[split].y_true.sum(axis=0) for split in SPLITS}
     sizes = {split: len(data.splits[split]) for split in SPLITS}
     title = _class_title(data.labels, counts["train"], sizes["train"], source.terms)
-    return draw_counts(title, source.subtitle(*split_sizes(source)), data.labels, counts, sizes, source.terms)
+    return draw_counts(
+        title,
+        source.subtitle(*split_sizes(source)),
+        data.labels,
+        counts,
+        sizes,
+        source.terms,
+        share_of="the split",
+    )
 
 
 def draw_counts(
@@ -45,8 +53,10 @@ def draw_counts(
     counts: dict[Split, IntArray],
     sizes: dict[Split, int],
     terms: Terms,
+    *,
+    share_of: str,
 ) -> Drawn:
-    """Bars of train, numbers of all splits, and their shares of `sizes` on a log scale."""
+    """Bars of train, numbers of all splits, and their shares of `sizes`, which are `share_of`, on a log scale."""
     order = np.argsort(-counts["train"], kind="stable")
     rows = LabelRows.of(len(labels))
     figure = new_figure(title, subtitle, height=rows.height + 1.05)
@@ -61,6 +71,7 @@ def draw_counts(
         cells = [f"{counts[split][at]:,}" for at in order]
         rows.column(bars, split, cells, at=44 + 42 * column, color=SPLIT_COLOR[split])
     _draw_shares(shares, order, counts, sizes, rows)
+    shares.set_xlabel(f"share of {share_of}, % (log scale)")
     if any((count == 0).any() for count in counts.values()):
         caption(figure, f"Hollow, at the left edge: no {terms.text} of that split.")
     return Drawn(
@@ -118,7 +129,6 @@ def _draw_shares(
     )
     axes.xaxis.set_minor_locator(NullLocator())
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_xlabel("share of the split, % (log scale)")
     axes.tick_params(axis="y", labelleft=False, length=0)
     if rows.count > 40:
         axes.tick_params(axis="x", top=True, labeltop=True)
@@ -153,6 +163,7 @@ def draw_class_distribution_no_neutral(source: RunData) -> Drawn:
         counts,
         sizes,
         source.terms,
+        share_of=f"these {source.terms.texts}",
     )
 
 

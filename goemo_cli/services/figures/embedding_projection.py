@@ -177,7 +177,7 @@ def _title(names: Sequence[str], embeddings: FloatArray, at: IntArray, terms: Te
         )
     found, chance = neighbour_agreement(embeddings[alone], at[alone])
     return (
-        f"of the {NEIGHBOURS} {terms.texts} nearest to a {terms.text}, {percent(found)} are of its group, "
+        f"{percent(found)} of the {NEIGHBOURS} {terms.texts} nearest to a {terms.text} are of its group, "
         f"{percent(chance)} by chance"
     )
 

@@ -171,7 +171,7 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
 
 
 def _emotion_caption(terms: Terms, marks: str | None) -> str:
-    """How to read figure 03; `marks` are what the pairs beyond chance have, None if there is no such pair."""
+    """How to read figure 03; `marks` are what the pairs beyond chance have, None if no pair is."""
     marked = (
         f" {marks}: the pair is commoner than chance among the {terms.texts} with several {terms.labels} (Fisher's exact "
         "test, 5\u00a0%, Holm over all pairs)."
@@ -299,7 +299,7 @@ def draw_label_confusion(source: RunData) -> Drawn:
 
 
 def _confusion_caption(terms: Terms, marks: str | None) -> str:
-    """How to read figure 16; `marks` are what the pairs beyond chance have, None if there is no such pair."""
+    """How to read figure 16; `marks` are what the pairs beyond chance have, None if no pair is."""
     marked = (
         f" {marks}: more often than chance, also among the {terms.texts} with both a missed and a false label (Fisher's "
         "exact test, 5\u00a0%, Holm over all pairs)."

@@ -363,7 +363,7 @@ def draw_threshold_coverage(source: RunData) -> Drawn:
             axes.plot(GRID, factor * curves[split][at], color=color, linestyle=line, label=split)
             axes.axhline(factor * gold[split][at], color=color, linestyle=line, linewidth=1.0, zorder=1)
         _finish(axes, name, chosen, curves, at)
-    panels[0].legend(loc="lower left")
+    panels[1].legend(loc="upper right")  # the curves fall
     caption(
         figure,
         f"Thin: the gold labels. Global: chosen on val for {purpose(source.thresholds)}.{_own_rule(source, parts)}",
