@@ -4,8 +4,9 @@ GoemoError
 ├── SettingError            a flag, config file or override that makes no sense
 │   └── UnknownSettingError
 ├── DataError               a data file that cannot be used as it is
-│   ├── DataFileError       with the file, the line and the reason
-│   └── UnknownLabelError
+│   └── DataFileError       with the file, the line and the reason
+│       ├── UnknownLabelError
+│       └── NoLabelsError   no row of the file is labelled
 ├── NotFoundError           something named does not exist
 │   ├── DataNotFoundError
 │   ├── ModelNotFoundError
@@ -76,6 +77,10 @@ class UnknownLabelError(DataFileError):
         self.label = label
         near = hint or did_you_mean(label.strip().lower(), labels)
         super().__init__(path, f"label {label!r} is not in the list of {len(labels)}{near}", line)
+
+
+class NoLabelsError(DataFileError):
+    """A data file in which no row is labelled, such as a test split that was published without its labels."""
 
 
 class NotFoundError(GoemoError):

@@ -74,7 +74,7 @@ def test_one_label_alone_is_unusable():
 
 def test_train_without_a_label_is_unusable():
     blank = LabelledTexts(["a"], np.zeros((1, 2), dtype=bool))
-    with pytest.raises(DataError, match="no comment of the train split carries a label"):
+    with pytest.raises(DataError, match="no text of the train split has a label"):
         dataset(train=blank).require_usable()
     dataset(val=blank, test=blank).require_usable()
 

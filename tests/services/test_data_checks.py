@@ -28,11 +28,11 @@ def test_texts_in_two_splits_are_counted_and_labels_without_an_example_named():
     )
     said = list(warnings_for(data))
     assert [one.split(":")[0] for one in said] == [
-        "2 of 4 comments of test also occur in train, which makes scores on test too good",
-        "1 of 4 comments of test also occur in val, which makes scores on test too good",
-        "1 of 2 comments of val also occur in train, which makes scores on val too good",
-        "no comment of train has the label 'z'",
-        "no comment of test has the label 'y'",
+        "2 of 4 texts of test also occur in train, which makes scores on test too good",
+        "1 of 4 texts of test also occur in val, which makes scores on test too good",
+        "1 of 2 texts of val also occur in train, which makes scores on val too good",
+        "no text of train has the label 'z'",
+        "no text of test has the label 'y'",
     ]
 
 

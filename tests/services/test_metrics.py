@@ -17,7 +17,9 @@ from goemo_cli.services.evaluation.tune import tune_predictions
 
 COLUMNS = "text,true_labels,pred_labels,pred_prob_joy,pred_prob_anger,pred_prob_fear"
 ROWS = ["thanks,joy,joy,0.9,0.1,0.2", "bad,anger,,0.2,0.4,0.1", "hm,,,0.2,0.4,0.1"]
-NO_FEAR = "no comment of foreign.csv has the label 'fear': its F1, precision and recall count as 0 in macro averages"
+NO_FEAR = (
+    "no text of foreign.csv has the label 'fear': its F1, precision and recall count as 0 in macro averages"
+)
 
 
 @pytest.fixture

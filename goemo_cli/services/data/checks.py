@@ -31,6 +31,7 @@ def summary(data: Dataset, *, split_seed: int, whole_train: int) -> str:
         f"{data.source}, {' / '.join(_size(data, split, split_seed, whole_train) for split in SPLITS)}; "
         f"{len(counts)} labels, {sum(counts.values()) / n_texts:.1f} per text: {', '.join(shares)}"
         + (f"; {without:,} texts without a label" if without else "")
+        + (f"; {data.n_unlabelled:,} rows not labelled, left out" if data.n_unlabelled else "")
     )
 
 
@@ -80,7 +81,7 @@ def warnings_for(data: Dataset) -> Iterator[str]:
     yield from _leaks(data)
     for split in SPLITS:
         if missing := without_support(data.labels, data.splits[split].y_true):
-            yield _no_comment_of(split, missing) + _CONSEQUENCE[split]
+            yield _no_text_of(split, missing) + _CONSEQUENCE[split]
 
 
 def without_support(labels: Sequence[str], y_true: BoolArray) -> list[str]:
@@ -98,11 +99,11 @@ def macro_doubt(labels: Sequence[str], y_true: BoolArray, where: str) -> str | N
         where: a split, or a file.
     """
     missing = without_support(labels, y_true)
-    return _no_comment_of(where, missing) + _IN_AVERAGES if missing else None
+    return _no_text_of(where, missing) + _IN_AVERAGES if missing else None
 
 
-def _no_comment_of(where: str, missing: Sequence[str]) -> str:
-    return f"no comment of {where} has the label {_listed(list(missing))}: "
+def _no_text_of(where: str, missing: Sequence[str]) -> str:
+    return f"no text of {where} has the label {_listed(list(missing))}: "
 
 
 _IN_AVERAGES = "its F1, precision and recall count as 0 in macro averages"
@@ -117,7 +118,7 @@ def _leaks(data: Dataset) -> Iterator[str]:
     for leak in leaks(data):
         if leak.comments:
             yield (
-                f"{leak.comments:,} of {len(data.splits[leak.split]):,} comments of {leak.split} also occur in {leak.other}, "
+                f"{leak.comments:,} of {len(data.splits[leak.split]):,} texts of {leak.split} also occur in {leak.other}, "
                 f"which makes scores on {leak.split} too good"
             )
 

@@ -13,7 +13,15 @@ import numpy as np
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataError, DataNotFoundError, MissingPackageError, RemoteError, did_you_mean
+from goemo_cli.core.errors import (
+    DataError,
+    DataNotFoundError,
+    MissingPackageError,
+    NoLabelsError,
+    NotFoundError,
+    RemoteError,
+    did_you_mean,
+)
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.labels import EMOTIONS, SPLITS, Split, applicable, parse_split
 from goemo_cli.core.layout import Layout
@@ -206,7 +214,7 @@ def _from_path(
             return replace(goemotions.read_goemotions(source), name=source.name)
         sources = {split: [*parts] for split, parts in _split_files(source, settings.format).items()}
     if source == STDIN and stdin is None:
-        raise DataError("data from standard input can be read only once, by the training itself")
+        raise NotFoundError("data from standard input can be read only once, by the training itself")
     for split, named in (("val", settings.val_file), ("test", settings.test_file)):
         if named:
             if not named.is_file():
@@ -214,10 +222,14 @@ def _from_path(
             sources[parse_split(split) or "val"] = [named]
     _require_different(sources)
     listed = _listed_labels(settings)
-    rows = {
-        split: [read_rows(file, settings, listed, stdin=stdin) for file in files]
-        for split, files in sources.items()
-    }
+    rows: dict[Split, list[RawRows]] = {}
+    for split, parts in sources.items():
+        try:
+            rows[split] = [read_rows(part, settings, listed, stdin=stdin) for part in parts]
+        except NoLabelsError as error:
+            if split == "train" or parts[0] in (settings.val_file, settings.test_file):
+                raise
+            on_event(Warning(f"{error}; {split} is taken from train"))
     return _completed(*_name_and_source(source), rows, listed, settings, on_event)
 
 
@@ -453,11 +465,12 @@ def checkpoint_data(
     Train is cut to the run's `max_train_samples`, as it was trained on.
 
     Raises:
+        NotFoundError: the data was read from standard input or was in memory.
         DataError: labels or rows of a wanted split are not what the run recorded.
     """
     recorded = checkpoint.metrics.data
     if recorded.source in (STANDARD_INPUT, FRAME):
-        raise DataError(
+        raise NotFoundError(
             f"{checkpoint.run} was trained on data from {recorded.source}, which cannot be read again"
         )
     data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, on_event=on_event)

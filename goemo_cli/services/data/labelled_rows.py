@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any
 
-from goemo_cli.core.errors import DataFileError, UnknownLabelError
+from goemo_cli.core.errors import DataFileError, NoLabelsError, UnknownLabelError
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import LabelledTexts, multi_hot, without_surrogates
 from goemo_cli.ml.data.label_cells import (
@@ -93,7 +93,7 @@ def rows_of(table: Table, settings: DataSettings, names: Sequence[str] | None = 
     head = list(islice(table.rows, _HEAD))
     if not head:
         raise DataFileError(table.named, "holds no rows")
-    columns = _Columns(table, [record for _, record in head], settings)
+    columns = _Columns(table, head, settings)
     texts, cells, lines, ids, groups = [], [], [], [], []
     n_unlabelled = 0
     for line, record in chain(head, table.rows):
@@ -101,6 +101,8 @@ def rows_of(table: Table, settings: DataSettings, names: Sequence[str] | None = 
         if cell is _UNLABELLED:
             n_unlabelled += 1
             continue
+        if n_unlabelled and settings.unlabelled is None:
+            raise columns.odd_cell(*head[0])  # only some rows say it, so it needs the setting
         texts.append(columns.text(line, record))
         cells.append(cell)
         lines.append(line)
@@ -109,7 +111,7 @@ def rows_of(table: Table, settings: DataSettings, names: Sequence[str] | None = 
         if settings.group_column:
             groups.append(str(columns.cell(line, record, settings.group_column, "--group-column")))
     if not texts:
-        raise DataFileError(table.named, f"holds no labelled rows: all have {settings.unlabelled!r}")
+        raise NoLabelsError(table.named, f"no row is labelled: all have {columns.unlabelled!r}")
     own = (table.label_names or {}).get(columns.label_column)
     if settings.label_columns:
         found = LabelRows(cells)
@@ -136,6 +138,8 @@ def rows_of(table: Table, settings: DataSettings, names: Sequence[str] | None = 
     )
 
 
+_NOT_LABELLED = ("-1", "none", "n/a", "na", "nan", "null", "?")
+"""Values of a label column that say that a row is not labelled."""
 _UNLABELLED = object()
 """The label cell of a row that says it is not labelled."""
 
@@ -143,12 +147,13 @@ _UNLABELLED = object()
 class _Columns:
     """The columns of a table that the settings name, and their cells."""
 
-    def __init__(self, table: Table, head: Sequence[Record], settings: DataSettings) -> None:
+    def __init__(self, table: Table, head: Sequence[tuple[int, Record]], settings: DataSettings) -> None:
         self._named, self._settings = table.named, settings
-        self._all = table.columns or tuple(dict.fromkeys(name for record in head for name in record))
+        self._all = table.columns or tuple(dict.fromkeys(name for _, record in head for name in record))
         self._resolved: dict[str, str | None] = {}
         self.label_column = column_in(self._all, settings.label_column) or settings.label_column
-        self._columns_01 = self._columns_of_01(head)
+        self._columns_01 = self._columns_of_01([record for _, record in head])
+        self.unlabelled = settings.unlabelled or self._only_value(head[0])
         for column in settings.label_columns:
             if not can_be_label(column):
                 raise DataFileError(
@@ -182,14 +187,28 @@ class _Columns:
 
     def label_cell(self, line: int, record: Record) -> Any:
         """The cell of the label column, or the names of the label columns with 1; `_UNLABELLED` if the row says so."""
-        wanted, unlabelled = self._settings.label_columns, self._settings.unlabelled
+        wanted, unlabelled = self._settings.label_columns, self.unlabelled
         if not wanted:
             cell = self.cell(line, record, self._settings.label_column, "--label-column")
             return _UNLABELLED if unlabelled and _says(cell, unlabelled) else cell
         cells = {column: self.cell(line, record, column, "--label-columns") for column in wanted}
         if unlabelled and any(_says(cell, unlabelled) for cell in cells.values()):
             return _UNLABELLED
-        return [column for column, cell in cells.items() if self._is_one(line, column, cell)]
+        said = {column: is_one(cell) for column, cell in cells.items()}
+        if None in said.values():
+            raise self.odd_cell(line, record)
+        return [column for column, is_label in said.items() if is_label]
+
+    def odd_cell(self, line: int, record: Record) -> DataFileError:
+        """The error of a row with a label column that says neither 0 nor 1."""
+        cells = {
+            column: self.cell(line, record, column, "--label-columns")
+            for column in self._settings.label_columns
+        }
+        column, cell = next((column, cell) for column, cell in cells.items() if is_one(cell) is None)
+        text = str(cell).strip()
+        hint = f"; --unlabelled {text} leaves such rows out" if text.casefold() in _NOT_LABELLED else ""
+        return DataFileError(self._named, f"column {column!r} says {shown(cell)}, not 0 or 1{hint}", line)
 
     def advice(self) -> str:
         """What to do about a label column of only 0 and 1."""
@@ -197,12 +216,10 @@ class _Columns:
             return f"; {_label_columns(self._columns_01)} reads a column per label"
         return "; --labels-file FILE with two names, one per line, says what they mean"
 
-    def _is_one(self, line: int, column: str, cell: Any) -> bool:
-        said = is_one(cell)
-        if said is None:
-            hint = "; --unlabelled -1 leaves such rows out" if _says(cell, "-1") else ""
-            raise DataFileError(self._named, f"column {column!r} says {shown(cell)}, not 0 or 1{hint}", line)
-        return said
+    def _only_value(self, first: tuple[int, Record]) -> str | None:
+        """The value of all label columns in the first row, if it says that a row is not labelled."""
+        said = {str(first[1].get(column)).strip() for column in self._settings.label_columns}
+        return next(iter(said)) if len(said) == 1 and next(iter(said)).casefold() in _NOT_LABELLED else None
 
     def _columns_of_01(self, head: Sequence[Record]) -> list[str]:
         """The columns of only 0 and 1, which may be labels."""

@@ -61,6 +61,7 @@ def predict_to_file(
     *,
     format: OutputFormat,
     most: int | None = None,
+    formula_safe: bool = False,
     sample: "Sample | None" = None,
     on_event: EventHandler = ignore,
 ) -> BatchStatistics:
@@ -72,6 +73,7 @@ def predict_to_file(
         output: the file; an older one is replaced when all is done.
         format: jsonl, csv or parquet.
         most: maximum number of probabilities per JSONL row.
+        formula_safe: write texts in CSV so that no spreadsheet takes them for formulas.
         sample: receives each row too.
         on_event: called with each event.
 
@@ -86,7 +88,7 @@ def predict_to_file(
         with (
             atomic_path(output) as partial,
             partial.open("wb") as stream,
-            text_writer(stream, format, source, predictor, most=most) as write,
+            text_writer(stream, format, source, predictor, most=most, formula_safe=formula_safe) as write,
         ):
             statistics = predict_stream(predictor, source, write, sample=sample, on_event=on_event)
     on_event(FileWritten(output))

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -37,7 +38,13 @@ class TextTable(Protocol):
 
 @contextmanager
 def text_writer(
-    stream: BinaryIO, format: TextFormat, source: TextSource, predictor: Predictor, *, most: int | None = None
+    stream: BinaryIO,
+    format: TextFormat,
+    source: TextSource,
+    predictor: Predictor,
+    *,
+    most: int | None = None,
+    formula_safe: bool = False,
 ) -> Iterator[Write]:
     """Writes text in UTF-8, and flushes it when a window ends.
 
@@ -47,8 +54,9 @@ def text_writer(
         source: whose columns come first.
         predictor: whose labels and precision follow.
         most: maximum number of probabilities per row in JSON, the highest first; all if None.
+        formula_safe: write texts in CSV so that no spreadsheet takes them for formulas.
     """
-    table: TextTable = CsvText(source, predictor)
+    table: TextTable = CsvText(source, predictor, formula_safe=formula_safe)
     if format != "csv":
         table = JsonLines(predictor, most) if format == "jsonl" else JsonDocument(predictor, most)
 
@@ -120,10 +128,14 @@ class JsonDocument:
 
 
 class CsvText:
-    """A header, then each row: its own columns, `pred_labels` joined by commas, `pred_prob_{label}` of every label."""
+    """A header, then each row: its own columns, `pred_labels` joined by commas, `pred_prob_{label}` of every label.
 
-    def __init__(self, source: TextSource, predictor: Predictor) -> None:
+    If it is safe for spreadsheets, an apostrophe precedes each cell that looks like a formula.
+    """
+
+    def __init__(self, source: TextSource, predictor: Predictor, *, formula_safe: bool = False) -> None:
         self._source, self._labels = source, predictor.labels
+        self._shown = _formula_safe if formula_safe else str
         self._tail = _precision_of(predictor)
         self._columns: list[str] | None = None
 
@@ -134,11 +146,12 @@ class CsvText:
         if self._columns is None:
             self._columns = own_columns(self._source, rows)
             probabilities = (PROBABILITY_PREFIX + label for label in self._labels)
-            writer.writerow([*self._columns, PRED_LABELS, *probabilities, *self._tail])
+            writer.writerow([*map(self._shown, self._columns), PRED_LABELS, *probabilities, *self._tail])
         numbers, tail = _decimals(predictions), list(self._tail.values())
         for row, one in enumerate(rows):
             labels = LABEL_JOINER.join(predictions.label_names(row))
-            writer.writerow([*own_cells(one, self._columns), labels, *numbers[row], *tail])
+            own = map(self._shown, [*own_cells(one, self._columns), labels])
+            writer.writerow([*own, *numbers[row], *tail])
         return stream.getvalue()
 
     def end(self) -> str:
@@ -206,6 +219,15 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+
+
+_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def _formula_safe(cell: str) -> str:
+    """The cell, with an apostrophe before it if a spreadsheet would take it for a formula (OWASP, CSV injection)."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 _ADDED = frozenset({PRED_LABELS, PRED_PROB, PRECISION})

@@ -14,7 +14,7 @@ from goemo_cli.ml.training.loop import fit, seed_everything, steps_per_epoch
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
 from goemo_cli.services.training.build import build_model, encode_examples, pick_hardware
 from goemo_cli.services.training.environment import peak_memory_bytes
-from goemo_cli.services.training.train import training_data
+from goemo_cli.services.training.train import read_data, training_data
 
 _WARM_UP, _TIMED = 3, 8
 
@@ -60,7 +60,7 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         DataNotFoundError: the data is not downloaded yet.
         ModelNotFoundError: no such model, or its weights are not downloaded yet.
     """
-    data = training_data(config, layout, on_event, may_fetch=False)
+    data = training_data(config, read_data(config, layout, on_event, may_fetch=False), on_event)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     device, precision = pick_hardware(config, entry)

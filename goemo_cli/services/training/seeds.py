@@ -19,7 +19,7 @@ from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.summaries import multiseed_rows
-from goemo_cli.services.training.train import claimed, train
+from goemo_cli.services.training.train import claimed, read_data, train
 from goemo_cli.services.training.write_run import utc_now, write_run
 from goemo_cli.tracking.base import Tracker
 
@@ -56,13 +56,15 @@ def train_seeds(
     Raises:
         As `services.training.train.train`; runs that are finished by then stay.
     """
+    data = read_data(config, layout, on_event)
     runs = []
     for i in range(n_seeds):
         seed = config.training.seed + i
         on_event(Info(f"Seed {seed}, run {i + 1} of {n_seeds}"))
         training = config.training.model_copy(update={"seed": seed})
         settings = config.model_copy(update={"training": training})
-        runs.append(train(settings, layout=layout, tracker=open_tracker(settings), on_event=on_event))
+        tracker = open_tracker(settings)
+        runs.append(train(settings, layout=layout, data=data, tracker=tracker, on_event=on_event))
     ensemble = write_ensemble(runs, layout=layout, on_event=on_event)
     spread = [row for row in multiseed_rows(listed_runs(layout)) if row["group"] == str(ensemble.run)]
     return SeedsResult(tuple(runs), ensemble, tuple(spread), layout.multiseed_summary)

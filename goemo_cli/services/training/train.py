@@ -1,5 +1,6 @@
 """`goemo train`: from settings to a finished checkpoint with predictions, metrics and thresholds."""
 
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -30,7 +31,9 @@ from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything
 from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
+from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
+from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.build import Run, build_model, fit_model, load_saved, pick_hardware
@@ -49,13 +52,20 @@ _NO_TRACKER = Tracker()
 
 
 def train(
-    config: TrainConfig, *, layout: Layout, tracker: Tracker = _NO_TRACKER, on_event: EventHandler = ignore
+    config: TrainConfig,
+    *,
+    layout: Layout,
+    data: Dataset | None = None,
+    tracker: Tracker = _NO_TRACKER,
+    on_event: EventHandler = ignore,
 ) -> Checkpoint:
     """Train a model and write all files of the run.
 
     Args:
         config: resolved settings.
         layout: where to write.
+        data: what `read_data` or `load_data` returned; by default it is loaded as the settings say. If it was in memory,
+            the settings of the run name it so, and no later command can read it again.
         tracker: logs the run.
         on_event: called with each event.
 
@@ -66,7 +76,10 @@ def train(
         GoemoError: a required tracker cannot start; nothing has been written.
     """
     log = RunLog(on_event, layout.root)
-    data = training_data(config, layout, log)
+    whole = read_data(config, layout, log) if data is None else data
+    if whole.source == FRAME:
+        config = config.model_copy(update={"data": config.data.model_copy(update={"name": FRAME})})
+    data = training_data(config, whole, log)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     device, precision = pick_hardware(config, entry)
@@ -153,11 +166,16 @@ def _write_epoch_predictions(run: Run, epoch: Epoch, layout: Layout) -> Path:
     return path
 
 
-def training_data(
+def read_data(
     config: TrainConfig, layout: Layout, on_event: EventHandler, *, may_fetch: bool = True
 ) -> Dataset:
-    """The data to train on: loaded, checked, and cut to `max_train_samples`."""
-    data = load_data(config.data, root=layout.root, may_fetch=may_fetch, on_event=on_event)
+    """The whole data that the settings name; standard input is read for the name `-`."""
+    stdin = sys.stdin.buffer if config.data.name == STDIN else None
+    return load_data(config.data, root=layout.root, may_fetch=may_fetch, stdin=stdin, on_event=on_event)
+
+
+def training_data(config: TrainConfig, data: Dataset, on_event: EventHandler) -> Dataset:
+    """The data to train on, checked and cut to `max_train_samples`; a summary and warnings are events."""
     train = first_of_shuffle(data.train, config.data.max_train_samples, config.training.seed)
     cut = replace(data, splits={**data.splits, "train": train})
     cut.require_usable()
