@@ -30,7 +30,7 @@ from goemo_cli.ml.models.embedding import embed
 from goemo_cli.ml.training.loop import seed_everything
 from goemo_cli.services.training.build import build_model, pick_hardware
 from goemo_cli.services.training.tracking import logged_settings, open_tracker
-from goemo_cli.services.training.train import train, training_data
+from goemo_cli.services.training.train import read_data, train, training_data
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking.journal import JournalTracker, journal_path
 from goemo_cli.tracking.wandb import process as wandb_process
@@ -156,7 +156,7 @@ def event_files(mirrored: Mirrored) -> Any:
 def first_model(mirrored: Mirrored) -> Any:
     """The model as the run began with it."""
     settings = mirrored.result.config
-    data = training_data(settings, mirrored.layout, ignore)
+    data = training_data(settings, read_data(settings, mirrored.layout, ignore), ignore)
     seed_everything(settings.training.seed)
     entry = model_entry(settings.model.name)
     model, _ = build_model(settings, entry, data, *pick_hardware(settings, entry), on_event=ignore)

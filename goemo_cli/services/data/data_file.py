@@ -75,26 +75,31 @@ class DataFile:
             local = self._copy(lambda target: shutil.copyfileobj(stream, target))
         return self.enter(uncompressed(local, named=self.named))
 
-    @cached_property
+    @property
     def text_path(self) -> Path:
         """The content in UTF-8, checked.
 
         Raises:
             DataFileError: with the line of bytes that are not valid in the encoding.
         """
-        encoding = self._encoding or encoding_of(self.head())
-        if encoding == UTF8:
-            return self.path
-        return self._copy(lambda target: transcode(self.path, target, encoding, named=self.named))
+        return self._text[0]
 
-    @cached_property
+    @property
     def n_lines(self) -> int | None:
-        """The number of line ends of a text in UTF-8, which is checked; None for a stream that is still arriving.
+        """The number of line ends of a text, which is checked; None for a stream that is still arriving.
 
         Raises:
             DataFileError: with the line of bytes that are not valid in the encoding.
         """
-        return None if self._arrives else check_utf8(self.text_path, named=self.named)
+        return None if self._arrives else self._text[1]
+
+    @cached_property
+    def _text(self) -> tuple[Path, int]:
+        """The content in UTF-8, and the number of its line ends."""
+        path, encoding = self.path, self._encoding or encoding_of(self.head())
+        if encoding != UTF8:
+            path = self._copy(lambda target: transcode(self.path, target, encoding, named=self.named))
+        return path, check_utf8(path, named=self.named)
 
     def head(self) -> bytes:
         """The first bytes of the content."""

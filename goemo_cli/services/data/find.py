@@ -212,7 +212,8 @@ def _from_path(
     if isinstance(source, Path) and source.is_dir():
         if not goemotions.missing_files(source):
             return replace(goemotions.read_goemotions(source), name=source.name)
-        sources = {split: [*parts] for split, parts in _split_files(source, settings.format).items()}
+        found = _split_files(source, settings.format)
+        sources = {split: [*found[split]] for split in SPLITS if split in found}
     if source == STDIN and stdin is None:
         raise NotFoundError("data from standard input can be read only once, by the training itself")
     for split, named in (("val", settings.val_file), ("test", settings.test_file)):

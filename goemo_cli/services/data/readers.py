@@ -201,10 +201,9 @@ def feature_names(feature: Any) -> list[str] | None:
 
 
 def _delimited(file: DataFile, format: TableFormat) -> Table:
-    n_lines = file.n_lines  # checks the encoding
     header, rows = file.enter(open_table(file.text_path, format, named=file.named))
     columns = _columns(file, header, 1)
-    return Table(_records(file, header, rows), columns, n_lines, header_line=1)
+    return Table(_records(file, header, rows), columns, file.n_lines, header_line=1)
 
 
 def _columns(file: DataFile, header: Sequence[str], line: int) -> tuple[str, ...]:

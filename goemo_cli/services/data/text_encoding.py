@@ -21,7 +21,9 @@ _BYTE_ORDER_MARKS = (
 )
 _KNOWN = {"cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251"}
 _TYPOGRAPHY = frozenset("‘’‚“”„«»‹›–—…•·€£§°©®™´`¡¿ªº½¼¾×±\u00a0\u00ad")
-_CYRILLIC = re.compile("[\u0400-\u04ff]")
+_SIGN_IN_WORD = re.compile(r"[^\W\d_][¡¿ªº½¼¾×±£§°€©®•][^\W\d_]")
+_LONG_RUN = re.compile(r"[^\W\x00-\x7f]{5}")
+"""More letters outside ASCII in a row than languages with Latin letters have."""
 
 
 def named_encoding(name: str | None) -> str | None:
@@ -151,18 +153,20 @@ def likely_encoding(sample: bytes) -> str | None:
 
 
 def _is_latin(text: str) -> bool:
-    """Whether the characters outside ASCII are single letters in words, or signs between words."""
+    """Whether the characters outside ASCII are some letters of words, or signs between words."""
+    letters = ""
     for word in text.split():
-        letters = re.sub(r"[^\w]", "", word)
-        if re.search(r"[^\W\x00-\x7f]{4}", word) or any(
-            not sign.isascii() and not sign.isalpha() and sign not in _TYPOGRAPHY for sign in word
+        foreign = [sign for sign in word if not sign.isascii()]
+        if any(not sign.isalpha() and sign not in _TYPOGRAPHY for sign in foreign) or _SIGN_IN_WORD.search(
+            word
         ):
             return False
-        if re.search(r"[^\W\d_][¡¿ªº½¼¾×±£§°€©®•][^\W\d_]", word):
+        if any(a.islower() and b.isupper() and not b.isascii() for a, b in pairwise(word)):
             return False
-        if any(a.islower() and b.isupper() and not b.isascii() for a, b in pairwise(letters)):
-            return False
-    return True
+        if any(sign.isalpha() for sign in foreign):
+            letters += "".join(sign for sign in word if sign.isalpha())
+    n_foreign = sum(not letter.isascii() for letter in letters)
+    return not _LONG_RUN.search(text) and (n_foreign <= 0.8 * len(letters) or len(letters) < 8)
 
 
 def _is_cyrillic(text: str) -> bool:
