@@ -23,7 +23,7 @@ from goemo_cli.services.figures.draw import draw_figures
 from goemo_cli.services.predicting.predictor import Predictor
 from goemo_cli.services.training.seeds import train_seeds
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.train import train, training_data
+from goemo_cli.services.training.train import read_data, train, training_data
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.tracking.base import Tracker
 from tests.generated_texts import support_tickets, write_rows
@@ -153,12 +153,14 @@ def test_validate_finds_a_changed_confusion_matrix(trained: Runs) -> None:
 def test_single_label_is_proposed_and_other_data_is_refused(trained: Runs, tmp_path: Path) -> None:
     said: list[Event] = []
     plain = resolve_settings(None, {"model.name": "tfidf", "data.name": str(trained.data)})
-    training_data(plain, trained.layout, said.append)
+    training_data(plain, read_data(plain, trained.layout, said.append), said.append)
     assert [event.message for event in said if isinstance(event, Info) and "--single-label" in event.message]
     several = tmp_path / "several.csv"
     write_rows(several, [(f"text {i} of many", ["a", "b"][: 1 + (i == 5)]) for i in range(60)])
+    single = settings(several, "tfidf")
+    data = read_data(single, trained.layout, said.append)
     with pytest.raises(DataError, match="do not have exactly one label"):
-        training_data(settings(several, "tfidf"), trained.layout, said.append)
+        training_data(single, data, said.append)
 
 
 @pytest.mark.parametrize(
