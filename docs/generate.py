@@ -3,43 +3,43 @@
 `python docs/generate.py` writes them; tests/test_docs.py compares them with what this module would write.
 """
 
-import ast
-import inspect
-import subprocess
-import sys
-import tempfile
 from collections.abc import Iterator
-from itertools import pairwise
 from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
 
+import typer
 from pydantic import BaseModel
 
+from goemo_cli.app import app
+from goemo_cli.commands._help import page_of
 from goemo_cli.core.settings import TrainConfig
 
 REFERENCE = Path(__file__).parent / "reference"
 
 
 def cli_reference() -> str:
-    """Usage, arguments and options of every command, by Typer's own generator."""
-    with tempfile.TemporaryDirectory() as folder:
-        page = Path(folder) / "cli.md"
-        subprocess.run(
-            [
-                sys.executable,
-                "-m",
-                "typer",
-                "goemo_cli.app",
-                "utils",
-                "docs",
-                "--name",
-                "goemo",
-                "--output",
-                str(page),
-            ],
-            check=True,
-            capture_output=True,
-        )
-        return page.read_text(encoding="utf-8").rstrip() + "\n"
+    """The help page of every command."""
+    head = "# Commands\n\nThe help pages of `goemo`, as `goemo COMMAND --help` shows them.\n"
+    return head + "".join(_pages(typer.main.get_command(app), "goemo", None))
+
+
+def _pages(command: Any, name: str, parent: Any) -> Iterator[str]:
+    ctx = command.make_context(name, [], parent=parent, resilient_parsing=True)
+    page = page_of(command, ctx)
+    yield "\n".join(
+        [f"\n## {ctx.command_path}\n", "```", page.usage, "```\n", "\n\n".join(page.paragraphs), ""]
+    )
+    for title, rows in page.sections.items():
+        lines = [f"| `{_cell(left)}` | {_cell(text)} |" for left, text in rows.items()]
+        yield "\n".join([f"\n| {title} | |", "| --- | --- |", *lines, ""])
+    if page.examples:
+        yield "\n".join(["\nExamples:\n", "```", *page.examples, "```", ""])
+    for subcommand in command.list_commands(ctx) if hasattr(command, "list_commands") else ():
+        yield from _pages(command.get_command(ctx, subcommand), subcommand, ctx)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")
 
 
 def config_reference() -> str:
@@ -53,7 +53,7 @@ def config_reference() -> str:
 
 
 def _sections(section: type[BaseModel], prefix: str) -> Iterator[str]:
-    rows, inner, meanings = [], [], _field_docstrings(section)
+    rows, inner = [], []
     for name, field in section.model_fields.items():
         kind = field.annotation
         if isinstance(kind, type) and issubclass(kind, BaseModel):
@@ -66,7 +66,7 @@ def _sections(section: type[BaseModel], prefix: str) -> Iterator[str]:
             if isinstance(field.default, bool)
             else field.default
         )
-        rows.append(f"| `{prefix}{name}` | `{default}` | {_meaning(meanings.get(name, ''), kind)} |")
+        rows.append(f"| `{prefix}{name}` | `{default}` | {_meaning(field.description or '', kind)} |")
     if rows:
         yield f"\n## {prefix.rstrip('.')}\n\n{(section.__doc__ or '').strip()}\n\n| setting | default | meaning |\n| --- | --- | --- |\n"
         yield "\n".join(rows) + "\n"
@@ -74,25 +74,17 @@ def _sections(section: type[BaseModel], prefix: str) -> Iterator[str]:
         yield from _sections(kind, name)
 
 
-def _field_docstrings(section: type[BaseModel]) -> dict[str, str]:
-    """The strings that stand under the fields of a class; pydantic could collect them, at every start of goemo."""
-    body = ast.parse(inspect.getsource(section)).body[0]
-    assert isinstance(body, ast.ClassDef)
-    return {
-        field.target.id: text.value.value
-        for field, text in pairwise(body.body)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-        and isinstance(text.value.value, str)
-    }
-
-
 def _meaning(description: str, kind: object) -> str:
-    choices = [str(value) for value in getattr(kind, "__args__", ()) if isinstance(value, str)]
-    parts = [" or ".join(f"`{choice}`" for choice in choices), " ".join(description.split())]
+    parts = [" or ".join(f"`{choice}`" for choice in _choices(kind)), " ".join(description.split())]
     return ". ".join(part.rstrip(".") for part in parts if part).replace("|", "\\|")
+
+
+def _choices(kind: object) -> list[str]:
+    """The texts in a `Literal`, also of an optional one."""
+    if get_origin(kind) is Literal:
+        return [str(value) for value in get_args(kind)]
+    is_optional = type(None) in get_args(kind)
+    return [choice for one in get_args(kind) if is_optional for choice in _choices(one)]
 
 
 def main() -> None:

@@ -3,61 +3,69 @@
 import signal
 import sys
 from types import FrameType
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from goemo_cli import __version__
 from goemo_cli.commands._errors import ErrorBoundary
-from goemo_cli.commands._typer import Typer
-from goemo_cli.commands.calibrate import calibrate
-from goemo_cli.commands.compare import compare
-from goemo_cli.commands.data import data
-from goemo_cli.commands.download import download
-from goemo_cli.commands.errors import errors
-from goemo_cli.commands.explain import explain
-from goemo_cli.commands.export_metrics import export_metrics
-from goemo_cli.commands.export_predictions import export_predictions
-from goemo_cli.commands.figures import figures
-from goemo_cli.commands.lineage import lineage
-from goemo_cli.commands.models import models
-from goemo_cli.commands.predict import predict
-from goemo_cli.commands.report import report
-from goemo_cli.commands.runs import runs
-from goemo_cli.commands.sweep import sweep
-from goemo_cli.commands.sync import sync
-from goemo_cli.commands.train import train
-from goemo_cli.commands.tune import tune
-from goemo_cli.commands.validate import validate
+from goemo_cli.commands._typer import LazyCommands, Typer
+
+COMMANDS = {
+    "Train": {
+        "data": "Download the GoEmotions data.",
+        "models": "List the models that goemo knows by name.",
+        "train": "Train a classifier and save all results.",
+        "sweep": "Search for good settings.",
+        "tune": "Fit thresholds again, on val only; needs no model.",
+        "calibrate": "Fit a run's probabilities to what is observed on val.",
+    },
+    "Inspect": {
+        "runs": "List, compare, pin and remove runs.",
+        "compare": "Test whether runs differ by more than chance.",
+        "errors": "Show what a run gets wrong.",
+        "figures": "Draw the figures of one or several runs.",
+        "report": "Write a report of runs: one interactive HTML page.",
+        "export-metrics": "Write precision, recall and F1 of each label.",
+        "lineage": "Show the origin of a run and the files made from it.",
+        "validate": "Check all files of all runs.",
+    },
+    "Use": {
+        "predict": "Predict the labels of any text.",
+        "explain": "Show which words changed the score of a label.",
+        "export-predictions": "Write the predictions of a split.",
+    },
+    "Share": {
+        "sync": "Upload runs to Weights & Biases.",
+        "download": "Download a run from Weights & Biases.",
+    },
+}
+"""By group: the first line of the help page of each subcommand, here so that `goemo --help` imports none of them."""
+
+
+class Goemo(ErrorBoundary):
+    """The group of all subcommands."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.commands = LazyCommands([name for group in COMMANDS.values() for name in group])
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        """The names, in the order of the help page."""
+        return list(self.commands)
+
+    def summaries(self, ctx: Any) -> dict[str, dict[str, str]]:
+        """What each subcommand does, by group."""
+        return COMMANDS
+
 
 app = Typer(
     name="goemo",
-    cls=ErrorBoundary,
-    no_args_is_help=True,
-    rich_markup_mode=None,  # help texts are plain: brackets in them are brackets
+    cls=Goemo,
+    add_completion=True,
     pretty_exceptions_show_locals=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-app.command("train")(train)
-app.command("tune")(tune)
-app.command("calibrate")(calibrate)
-app.command("compare")(compare)
-app.command("export-predictions")(export_predictions)
-app.command("export-metrics")(export_metrics)
-app.command("errors")(errors)
-app.command("explain")(explain)
-app.command("predict")(predict)
-app.command("figures")(figures)
-app.command("report")(report)
-app.command("validate")(validate)
-app.command("download")(download)
-app.command("sync")(sync)
-app.command("lineage")(lineage)
-app.command("models")(models)
-app.add_typer(runs, name="runs")
-app.add_typer(data, name="data")
-app.add_typer(sweep, name="sweep")
 
 
 @app.callback()
@@ -72,7 +80,13 @@ def goemo(
         ),
     ] = False,
 ) -> None:
-    """Train multi-label emotion classifiers, and look after everything that comes out of training."""
+    """Train multi-label text classifiers for emotions, and manage their results.
+
+    Examples:
+        goemo train --model tfidf --data sample
+        goemo predict "thank you so much" "what a day"
+        goemo report --open
+    """
     signal.signal(signal.SIGTERM, _terminated)
 
 
@@ -83,5 +97,5 @@ def _show_version(shown: bool) -> None:
 
 
 def _terminated(signum: int, frame: FrameType | None) -> None:
-    """Leave through the `finally` blocks, so that no temporary file stays behind."""
+    """Leave through the `finally` blocks, so that no temporary file is left."""
     sys.exit(128 + signum)

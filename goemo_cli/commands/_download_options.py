@@ -1,4 +1,4 @@
-"""The flags of goemo download."""
+"""The options of goemo download."""
 
 from typing import Annotated
 
@@ -35,38 +35,11 @@ WhatOpt = Annotated[
     str | None,
     Option(
         "--what",
-        help="Only these of checkpoint, predictions, stats, figures; with commas between. [default: all there is]",
+        help="Only these of checkpoint, predictions, stats, figures, separated by commas. [default: all]",
         metavar="KINDS",
         show_default=False,
     ),
 ]
-EntityOpt = Annotated[
-    str | None,
-    Option(
-        "--wandb-entity",
-        help="W&B user or team if the ID names none. [default: WANDB_ENTITY, or yours]",
-        metavar="NAME",
-        show_default=False,
-    ),
-]
-ProjectOpt = Annotated[
-    str | None,
-    Option(
-        "--wandb-project",
-        help="W&B project if the ID names none. [default: WANDB_PROJECT, or goemo]",
-        metavar="NAME",
-        show_default=False,
-    ),
-]
-BaseUrlOpt = Annotated[
-    str | None,
-    Option(
-        "--wandb-base-url",
-        help="Address of the W&B server. [default: WANDB_BASE_URL, or W&B's own]",
-        metavar="URL",
-        show_default=False,
-    ),
-]
 OverwriteOpt = Annotated[
-    bool, Option("--overwrite", help="Replace a sound checkpoint that is here in another version.")
+    bool, Option("--overwrite", help="Replace a valid checkpoint that is here in another version.")
 ]

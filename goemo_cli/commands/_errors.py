@@ -9,10 +9,9 @@ from contextlib import contextmanager
 from typing import Any
 
 import typer
-from typer.core import TyperGroup
 
-from goemo_cli.commands._console import Console
 from goemo_cli.commands._streams import OutputError, command_has_ended, prepare_streams
+from goemo_cli.commands._typer import Group
 from goemo_cli.core import errors
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
@@ -71,7 +70,7 @@ def sentence(error: BaseException) -> str:
     return str(error)
 
 
-class ErrorBoundary(TyperGroup):
+class ErrorBoundary(Group):
     """The one place where errors become exit codes; commands raise and do not wrap."""
 
     def main(self, *args: Any, **options: Any) -> Any:
@@ -98,6 +97,9 @@ def _boundary() -> Iterator[None]:
         sys.stdout.flush()  # here, and not when Python ends
     except EOFError as error:  # Typer would say "Aborted!" and hide the place
         raise RuntimeError(f"unexpected end of a file ({error})") from error
+    except typer.BadParameter as error:
+        error.message = error.message.removeprefix("Value error, ")  # pydantic's, which Typer leaves there
+        raise
     except Exception as error:
         command_has_ended()
         if (
@@ -109,5 +111,7 @@ def _boundary() -> Iterator[None]:
             raise
         if os.environ.get("GOEMO_DEBUG"):
             traceback.print_exc()
+        from goemo_cli.commands._console import Console  # rich, which a help page does not need
+
         Console().fail(sentence(error), hint(error))
         raise typer.Exit(code) from error

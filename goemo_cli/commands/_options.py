@@ -1,22 +1,35 @@
 """Options that mean the same in every command."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from goemo_cli.commands._settings import choice_words, setting_option
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.files import require_no_dangling_link
+from goemo_cli.core.labels import Split, parse_split
+from goemo_cli.core.settings import Device, ThresholdRule
 
-_RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
+RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
+RUN_OR_FILE = "A run (its folder, its name, @latest, @best, @MODEL) or a predictions CSV."
 
-CheckpointOpt = Annotated[
-    str, typer.Option("--checkpoint", "-c", help=_RUN, show_default=False, metavar="RUN")
-]
-OptionalCheckpointOpt = Annotated[
-    str | None, typer.Option("--checkpoint", "-c", help=_RUN, show_default=False, metavar="RUN")
-]
-RunArg = Annotated[str, typer.Argument(help=_RUN, show_default=False, metavar="RUN")]
+
+def choice(kind: Any, *flags: str, help: str, default: str | None = None) -> Any:
+    """The Typer option of a `Literal`: its choices are listed in the help text.
+
+    Args:
+        kind: the `Literal`.
+        flags: names of the option, the long one first.
+        help: without the choices.
+        default: shown as the default, for an option that is unset unless it is given.
+    """
+    metavar, choices = choice_words(flags[0], kind)
+    words = "; ".join(part for part in (choices, default and f"default: {default}") if part)
+    shown = default is None
+    return typer.Option(
+        *flags, help=f"{help} [{words}]" if words else help, metavar=metavar, show_default=shown
+    )
 
 
 def _existing_root(context: typer.Context, root: Path) -> Path:
@@ -52,15 +65,37 @@ def output_folder(path: Path | None) -> Path | None:
     return path
 
 
-_ROOT = "Project root, which holds artifacts/ and output/."
+def one_split(name: str) -> Split:
+    """The split of a name; `dev` and `validation` are val.
+
+    Raises:
+        BadParameter: not a split.
+    """
+    split = parse_split(name)
+    if split is None:
+        raise typer.BadParameter(f"{name} is not a split: train, val, test")
+    return split
+
+
+def _splits(names: list[str] | None) -> list[str] | None:
+    return names and [one_split(name) for name in names]
+
+
+CheckpointOpt = Annotated[
+    str, typer.Option("--checkpoint", "-c", help=RUN, show_default=False, metavar="RUN")
+]
+OptionalCheckpointOpt = Annotated[
+    str | None, typer.Option("--checkpoint", "-c", help=RUN, show_default=False, metavar="RUN")
+]
+RunArg = Annotated[str, typer.Argument(help=RUN, show_default=False, metavar="RUN")]
+RunOrFileArg = Annotated[str, typer.Argument(help=RUN_OR_FILE, show_default=False, metavar="RUN")]
+
+_ROOT = "Project root, which contains artifacts/ and output/."
 RootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=_existing_root)]
 """Of commands that read: the folder must exist."""
 NewRootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=output_folder)]
 """Of commands that create the folder if it is missing."""
-DataDirOpt = Annotated[
-    Path | None,
-    typer.Option("--data-dir", help="Folder with the GoEmotions files.", show_default=False, metavar="DIR"),
-]
+DataDirOpt = Annotated[Path | None, setting_option("--data-dir", "data.dir")]
 ThresholdOpt = Annotated[
     float | None,
     typer.Option(
@@ -69,26 +104,36 @@ ThresholdOpt = Annotated[
         max=1,
         help="One threshold for all labels instead of the run's own.",
         show_default=False,
+        metavar="X",
     ),
 ]
 ThresholdRuleOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--threshold-rule",
-        help="Another rule of the checkpoint: per_label, global, fixed_0.5 or fixed_0.3.",
-        show_default=False,
-        metavar="RULE",
-    ),
+    ThresholdRule | None, choice(ThresholdRule, "--threshold-rule", help="Another rule of the checkpoint.")
 ]
-DeviceOpt = Annotated[str, typer.Option("--device", help="auto, cpu, cuda or mps.")]
+CalibratedOpt = Annotated[
+    bool, typer.Option("--calibrated", help="Calibrated probabilities (goemo calibrate).")
+]
+DeviceOpt = Annotated[Device, setting_option("--device", "training.device")]
 JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-QuietOpt = Annotated[
-    bool, typer.Option("--quiet", "-q", help="Warnings and errors only, besides the result.")
+QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings and errors.")]
+SplitOpt = Annotated[
+    Split | None,
+    typer.Option(
+        "--split",
+        help="train, val or test. [default: test]",
+        metavar="SPLIT",
+        show_default=False,
+        parser=one_split,
+    ),
 ]
 SplitsOpt = Annotated[
     list[str] | None,
     typer.Option(
-        "--split", help="test, val or train; may be given several times. [default: test]", show_default=False
+        "--split",
+        help="train, val or test; may be given several times. [default: test]",
+        metavar="SPLIT",
+        show_default=False,
+        callback=_splits,
     ),
 ]
 PredictionsOpt = Annotated[
@@ -119,3 +164,7 @@ OutputFileOpt = Annotated[
         callback=output_file,
     ),
 ]
+DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and write nothing.")]
+WandbProjectOpt = Annotated[str | None, setting_option("--wandb-project", "logging.wandb.project")]
+WandbEntityOpt = Annotated[str | None, setting_option("--wandb-entity", "logging.wandb.entity")]
+WandbBaseUrlOpt = Annotated[str | None, setting_option("--wandb-base-url", "logging.wandb.base_url")]

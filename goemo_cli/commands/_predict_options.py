@@ -1,91 +1,201 @@
-"""Arguments and options of goemo predict."""
+"""The options of goemo predict, in groups, and the rules about which go together."""
 
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal, get_args
 
 import typer
 
-from goemo_cli.commands._options import output_file
+from goemo_cli.commands import _options as opt
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._predict_output import Shape, Target
+from goemo_cli.commands._settings import setting_option
+from goemo_cli.core.labels import TaxonomyName
+from goemo_cli.core.settings import LibraryMode
+from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.readers import format_names, known_suffixes
+from goemo_cli.services.predicting.formats import BY_SUFFIX, OutputFormat
+from goemo_cli.services.predicting.sources import TextSource, given_texts, open_texts
 
-TextsArg = Annotated[
-    list[str] | None, typer.Argument(help="Texts to predict.", metavar="[TEXT]...", show_default=False)
-]
-InputOpt = Annotated[
-    str | None,
+Format = Literal["table", OutputFormat]
+Precision = Literal["fp32", "bf16"]
+WandbModeOpt = Annotated[
+    LibraryMode | None,
     typer.Option(
-        "--input",
-        "-i",
-        help=f"File or URL with texts: {', '.join(known_suffixes('prediction'))}; - is standard input.",
-        metavar="FILE",
+        "--wandb-mode",
+        help=f"local logs to the artifact library only; by default WANDB_MODE, else online. [{', '.join(get_args(LibraryMode))}]",
+        metavar="MODE",
         show_default=False,
+        rich_help_panel="Weights & Biases",
     ),
 ]
-DataFormatOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--data-format",
-        "--input-format",
-        help=f"Format of the input, if its suffix does not say it: {', '.join(format_names('prediction'))}.",
-        metavar="FORMAT",
-        show_default=False,
-    ),
-]
-EncodingOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--encoding",
-        help="Text encoding of the input, such as cp1252. [default: UTF-8, or UTF-16 if the bytes show it]",
-        show_default=False,
-    ),
-]
-OutputOpt = Annotated[
-    Path | None,
-    typer.Option(
-        "--output",
-        "-o",
-        help="File to write, whole or not at all: .jsonl, .csv, .parquet; - is standard output.",
-        metavar="FILE",
-        show_default=False,
-        callback=output_file,
-    ),
-]
-FormatOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--format",
-        "-f",
-        help="jsonl, csv, parquet or table. [default: by the suffix of --output; on a terminal table, else jsonl]",
-        show_default=False,
-    ),
-]
-TextColumnOpt = Annotated[
-    str | None,
-    typer.Option("--text-column", help="Column with the texts. [default: text]", show_default=False),
-]
-TopKOpt = Annotated[
-    int | None,
-    typer.Option(
-        "--top-k",
-        min=1,
-        help="Maximum number of labels per text, and of probabilities in tables and JSON.",
-        show_default=False,
-    ),
-]
-TaxonomyOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--taxonomy",
-        help="ekman or grouped: GoEmotions labels rolled up, with thresholds fitted on val.",
-        show_default=False,
-    ),
-]
-CalibratedOpt = Annotated[
-    bool, typer.Option("--calibrated", help="Calibrated probabilities (goemo calibrate).")
-]
-PrecisionOpt = Annotated[
-    str, typer.Option("--precision", help="fp32, or bf16: faster, less exact, recorded in every row.")
-]
-InteractiveOpt = Annotated[
-    bool, typer.Option("--interactive", help="Ask for texts; an empty line or Ctrl-D ends.")
-]
+
+
+@dataclass(frozen=True)
+class Input:
+    """Where the texts come from."""
+
+    text: Annotated[
+        list[str] | None, typer.Argument(help="Texts to predict.", metavar="TEXT", show_default=False)
+    ] = None
+    input: Annotated[
+        str | None,
+        typer.Option(
+            "--input",
+            "-i",
+            help=f"File or URL with texts: {', '.join(known_suffixes('prediction'))}; - is standard input.",
+            metavar="FILE",
+            show_default=False,
+        ),
+    ] = None
+    data_format: Annotated[
+        str | None,
+        typer.Option(
+            "--data-format",
+            "--input-format",
+            help=f"Format of --input, if its suffix does not say it. [{', '.join(format_names('prediction'))}]",
+            metavar="FORMAT",
+            show_default=False,
+        ),
+    ] = None
+    encoding: Annotated[str | None, setting_option("--encoding", "data.encoding")] = None
+    text_column: Annotated[
+        str | None, setting_option("--text-column", "data.text_column", default="text")
+    ] = None
+    interactive: Annotated[
+        bool, typer.Option("--interactive", help="Ask for texts; an empty line or Ctrl-D ends.")
+    ] = False
+
+    @contextmanager
+    def opened(self) -> Iterator[TextSource]:
+        """The rows; of standard input by default."""
+        if self.text:
+            yield given_texts(self.text)
+            return
+        with open_texts(
+            self.input or STDIN,
+            stdin=sys.stdin.buffer,
+            format=self.data_format,
+            encoding=self.encoding,
+            text_column=self.text_column,
+        ) as source:
+            yield source
+
+    def check(self, *, is_on_terminal: bool) -> None:
+        """Refuse options that would have no effect.
+
+        Args:
+            is_on_terminal: the answers are shown, and neither written nor logged.
+
+        Raises:
+            BadParameter: no texts, texts from several places, or an option without effect.
+        """
+        if bool(self.text) + bool(self.input) + self.interactive > 1:
+            raise typer.BadParameter("give texts, --input FILE or --interactive: one of them")
+        if self.interactive and not is_on_terminal:
+            raise typer.BadParameter(
+                "--interactive answers on the terminal: no --output, --format, --json or --wandb"
+            )
+        if (self.text or self.interactive) and (self.text_column or self.data_format or self.encoding):
+            raise typer.BadParameter("--text-column, --data-format and --encoding belong to --input")
+        if not (self.text or self.input or self.interactive) and sys.stdin.isatty():
+            raise typer.BadParameter("nothing to predict: give texts, --input FILE or --interactive")
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where the predictions go, and in which format."""
+
+    output: Annotated[
+        Path | None,
+        typer.Option(
+            "--output",
+            "-o",
+            help="File to write, completely or not at all: .jsonl, .csv, .parquet; - is standard output.",
+            metavar="FILE",
+            show_default=False,
+            callback=opt.output_file,
+        ),
+    ] = None
+    format: Annotated[
+        Format | None,
+        opt.choice(
+            Format,
+            "--format",
+            "-f",
+            help="Format of the predictions.",
+            default="by the suffix of --output; table in a terminal, else jsonl",
+        ),
+    ] = None
+    as_json: opt.JsonOpt = False
+
+    @property
+    def is_given(self) -> bool:
+        """Whether anything but the terminal was asked for."""
+        return bool(self.output or self.format or self.as_json)
+
+    def target(self, most: int | None, *, quiet: bool) -> Target:
+        """Where the predictions go, with at most `most` labels per text.
+
+        Raises:
+            BadParameter: a format that cannot be written there.
+        """
+        shape = self.shape()
+        return Target(
+            Console(as_json=self.as_json, quiet=quiet, output=self.output), shape, self.output, most
+        )
+
+    def shape(self) -> Shape:
+        """The format of the predictions; json is one document.
+
+        Raises:
+            BadParameter: a format that cannot be written there.
+        """
+        if self.output:
+            shape = self.format or BY_SUFFIX.get(self.output.suffix.lower())
+            if shape is None or shape == "table":
+                raise typer.BadParameter(
+                    f"{self.output}: a file ends in {', '.join(BY_SUFFIX)}, or has --format jsonl, csv or parquet",
+                    param_hint="--output",
+                )
+            return shape
+        if self.as_json and self.format:
+            raise typer.BadParameter(
+                "--json is a format already: leave out --format, or name an --output FILE"
+            )
+        if self.format == "parquet":
+            raise typer.BadParameter("parquet needs --output FILE", param_hint="--format")
+        return "json" if self.as_json else self.format or ("table" if sys.stdout.isatty() else "jsonl")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """How the model is run, and how its probabilities become labels; as `Predictor.load` takes it."""
+
+    top_k: Annotated[
+        int | None,
+        setting_option(
+            "--top-k",
+            "thresholds.top_k",
+            help="Maximum number of labels per text, and of probabilities in tables and JSON.",
+        ),
+    ] = None
+    taxonomy: Annotated[
+        TaxonomyName | None,
+        setting_option(
+            "--taxonomy",
+            "data.taxonomy",
+            help="Merge GoEmotions labels to these groups, with thresholds fitted on val.",
+        ),
+    ] = None
+    calibrated: opt.CalibratedOpt = False
+    threshold: opt.ThresholdOpt = None
+    threshold_rule: opt.ThresholdRuleOpt = None
+    precision: Annotated[
+        Precision,
+        opt.choice(Precision, "--precision", help="bf16 is faster and less exact; recorded in every row."),
+    ] = "fp32"
+    device: opt.DeviceOpt = "auto"

@@ -1,179 +1,216 @@
-"""The flags of goemo train that are settings: each beats the config file, and is unset unless given."""
+"""Options made from settings: type, bounds, choices, default and help text are those in core/settings.py."""
 
+import functools
+import inspect
+import types
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal, get_args, get_origin
 
-from typer import Argument, Option
+import typer
 
-OverridesArg = Annotated[
-    list[str] | None,
-    Argument(help="Any setting by its name: training.epochs=3", metavar="[SECTION.KEY=VALUE]..."),
-]
-ConfigOpt = Annotated[
-    Path | None, Option("--config", help="YAML file with settings.", metavar="FILE", show_default=False)
-]
-ModelOpt = Annotated[
-    str | None,
-    Option(
-        "--model",
-        help="Catalogue name (goemo models), Hub id or folder. [default: minilm]",
+from goemo_cli.core.settings import setting_faults, setting_field
+
+Settings = Mapping[str, Any]
+"""Values of the options that were given, by the dotted name of their setting."""
+Panels = Mapping[str, Mapping[str, str]]
+"""Settings that a command has as options: by panel of the help page, flags with the dotted names of their settings."""
+
+_WANDB = {
+    "--wandb/--no-wandb": "logging.wandb.enabled",
+    "--wandb-project": "logging.wandb.project",
+    "--wandb-entity": "logging.wandb.entity",
+}
+_TRAIN: Panels = {
+    "Data": {
+        "--data": "data.name",
+        "--data-dir": "data.dir",
+        "--text-column": "data.text_column",
+        "--label-column": "data.label_column",
+        "--label-columns": "data.label_columns",
+        "--label-separator": "data.label_separator",
+        "--id-column": "data.id_column",
+        "--labels-file": "data.labels_file",
+        "--single-label/--multi-label": "data.single_label",
+        "--taxonomy": "data.taxonomy",
+        "--max-train-samples": "data.max_train_samples",
+    },
+    "Model and training": {
+        "--model": "model.name",
+        "--epochs": "training.epochs",
+        "--lr": "training.learning_rate",
+        "--batch-size": "training.batch_size",
+        "--max-length": "model.max_length",
+        "--loss": "training.loss",
+        "--dropout": "model.dropout",
+        "--weight-decay": "training.weight_decay",
+        "--warmup": "training.warmup",
+        "--seed": "training.seed",
+    },
+    "Weights & Biases": {
+        **_WANDB,
+        "--wandb-mode": "logging.wandb.mode",
+        "--wandb-group": "logging.wandb.group",
+        "--wandb-base-url": "logging.wandb.base_url",
+        "--wandb-required": "logging.wandb.required",
+        "--run-name": "logging.wandb.name",
+        "--tags": "logging.wandb.tags",
+        "--notes": "logging.wandb.notes",
+    },
+}
+_TUNE: Panels = {
+    "Options": {
+        "--rule": "thresholds.rule",
+        "--shrinkage": "thresholds.shrinkage",
+        "--never-empty/--may-be-empty": "thresholds.never_empty",
+        "--top-k": "thresholds.top_k",
+    }
+}
+
+_SHORT_CHOICES = 20
+"""Characters of choices that are shown next to the flag; longer lists are shown after the help text."""
+_HUGE = 1_000_000
+"""A bound that only computers reach is not shown."""
+_SIGNS = {"ge": ">=", "gt": ">", "le": "<=", "lt": "<"}
+_METAVARS = {int: "N", float: "X", Path: "PATH"}
+
+
+def setting_option(
+    flag: str, name: str, *, help: str = "", panel: str | None = None, default: str | None = None
+) -> Any:
+    """The Typer option of a setting.
+
+    Args:
+        flag: `--epochs`, or `--wandb/--no-wandb`.
+        name: dotted name of the setting.
+        help: instead of the setting's description.
+        panel: of the help page.
+        default: shown as the default; the option itself is unset unless it is given.
+    """
+    field = setting_field(name)
+    kind = _required(field.annotation)
+    metavar, choices = choice_words(flag, kind)
+    extra = [choices, _bounds(field.metadata), default and f"default: {default}"]
+    text, words = help or field.description or "", "; ".join(part for part in extra if part)
+    if get_origin(kind) is list:
+        metavar, text = "NAME,NAME", f"{text.rstrip('.')}; separated by commas."
+    return typer.Option(
+        flag,
+        help=f"{text} [{words}]" if words else text,
+        metavar=metavar or _METAVARS.get(kind, "TEXT"),
         show_default=False,
-    ),
-]
-DataOpt = Annotated[
-    str | None,
-    Option(
-        "--data",
-        help="goemotions, sample, a file or folder, or a Hub data set. [default: GoEmotions if it is available, else the sample]",
-        show_default=False,
-    ),
-]
-TextColumnOpt = Annotated[
-    str | None,
-    Option("--text-column", help="Column with the texts in your data. [default: text]", show_default=False),
-]
-LabelColumnOpt = Annotated[
-    str | None,
-    Option(
-        "--label-column",
-        help="Column with the labels in your data. [default: labels]",
-        show_default=False,
-    ),
-]
-LabelColumnsOpt = Annotated[
-    str | None,
-    Option(
-        "--label-columns",
-        help="Instead: columns of 0 and 1, one per label, joined by commas.",
-        metavar="NAME,NAME",
-        show_default=False,
-    ),
-]
-LabelSeparatorOpt = Annotated[
-    str | None,
-    Option(
-        "--label-separator",
-        help="Between the labels of one cell. [default: ,]",
-        metavar="TEXT",
-        show_default=False,
-    ),
-]
-IdColumnOpt = Annotated[
-    str | None,
-    Option("--id-column", help="Column with row ids, kept in predictions.", show_default=False),
-]
-SingleLabelOpt = Annotated[
-    bool | None,
-    Option(
-        "--single-label/--multi-label",
-        help="Each text has exactly one label: softmax, and the most probable label. [default: multi-label]",
-        show_default=False,
-    ),
-]
-LabelsFileOpt = Annotated[
-    Path | None,
-    Option(
-        "--labels-file",
-        help="One label per line, in the wanted order; label numbers count from 0 in it.",
-        metavar="FILE",
-        show_default=False,
-    ),
-]
-MaxTrainSamplesOpt = Annotated[
-    int | None, Option("--max-train-samples", help="Maximum number of training comments.", show_default=False)
-]
-LrOpt = Annotated[float | None, Option("--lr", help="Peak learning rate.", show_default=False)]
-BatchSizeOpt = Annotated[
-    int | None, Option("--batch-size", help="Comments per optimizer step.", show_default=False)
-]
-EpochsOpt = Annotated[int | None, Option("--epochs", help="Passes over train.", show_default=False)]
-MaxLengthOpt = Annotated[int | None, Option("--max-length", help="Tokens per comment.", show_default=False)]
-LossOpt = Annotated[
-    str | None, Option("--loss", help="bce, weighted_bce, focal or asymmetric.", show_default=False)
-]
-DropoutOpt = Annotated[
-    float | None, Option("--dropout", help="Dropout everywhere in the model.", show_default=False)
-]
-WeightDecayOpt = Annotated[
-    float | None,
-    Option("--weight-decay", help="AdamW's decay of weights, not of biases and norms.", show_default=False),
-]
-WarmupOpt = Annotated[
-    float | None,
-    Option("--warmup", help="Share of the steps in which the learning rate rises.", show_default=False),
-]
-SeedOpt = Annotated[
-    int | None, Option("--seed", help="Of shuffling, dropout and new weights.", show_default=False)
-]
-SeedsOpt = Annotated[
-    int | None,
-    Option(
-        "--seeds",
-        min=2,
-        help="Number of consecutive seeds to train, plus their ensemble.",
-        show_default=False,
-    ),
-]
-TaxonomyOpt = Annotated[
-    str | None,
-    Option(
-        "--taxonomy", help="ekman (7 labels) or grouped (4), instead of GoEmotions' 28.", show_default=False
-    ),
-]
-WandbOpt = Annotated[
-    bool | None,
-    Option(
-        "--wandb/--no-wandb", help="Mirror the run to Weights & Biases. [default: off]", show_default=False
-    ),
-]
-WandbProjectOpt = Annotated[
-    str | None, Option("--wandb-project", help="W&B project; turns W&B on.", show_default=False)
-]
-WandbEntityOpt = Annotated[
-    str | None,
-    Option("--wandb-entity", help="W&B entity (user or team); turns W&B on.", show_default=False),
-]
-WandbGroupOpt = Annotated[
-    str | None, Option("--wandb-group", help="W&B's group of the run; turns W&B on.", show_default=False)
-]
-WandbBaseUrlOpt = Annotated[
-    str | None,
-    Option("--wandb-base-url", help="Address of the W&B server; turns W&B on.", show_default=False),
-]
-WandbModeOpt = Annotated[
-    str | None,
-    Option(
-        "--wandb-mode",
-        help="online; offline: keep everything for goemo sync; disabled: send nothing. Turns W&B on.",
-        show_default=False,
-    ),
-]
-WandbRequiredOpt = Annotated[
-    bool | None,
-    Option(
-        "--wandb-required",
-        help="Stop before training if W&B is unavailable, instead of warning; turns W&B on.",
-        show_default=False,
-    ),
-]
-RunNameOpt = Annotated[
-    str | None,
-    Option(
-        "--run-name",
-        help="What W&B shows as the run's name; turns W&B on. [default: the run's own]",
-        show_default=False,
-    ),
-]
-TagsOpt = Annotated[
-    str | None,
-    Option("--tags", help="W&B's tags of the run, joined by commas; turns W&B on.", show_default=False),
-]
-NotesOpt = Annotated[
-    str | None, Option("--notes", help="W&B's notes of the run; turns W&B on.", show_default=False)
-]
-DryRunOpt = Annotated[
-    bool, Option("--dry-run", help="Show what would happen, with steps, memory and time; write nothing.")
-]
-PrintConfigOpt = Annotated[
-    bool, Option("--print-config", help="Print every setting as it would be used, and stop.")
-]
+        rich_help_panel=panel,
+        callback=_check(name),
+    )
+
+
+def choice_words(flag: str, kind: Any) -> tuple[str | None, str | None]:
+    """How the choices of a `Literal` are shown: (next to the flag, after the help text).
+
+    A long list is shown after the text, and the flag has its last word. (None, None) for other types.
+    """
+    if get_origin(kind) is not Literal:
+        return None, None
+    words = "|".join(get_args(kind))
+    if len(words) <= _SHORT_CHOICES:
+        return words, None
+    return flag.rpartition("-")[2].upper(), ", ".join(get_args(kind))
+
+
+class SettingsGroup:
+    """The options of some settings. Their value is the settings that were given.
+
+    Args:
+        panels: the settings, by panel of the help page.
+        defaults: show the defaults of the settings.
+    """
+
+    def __init__(self, panels: Panels, *, defaults: bool = False) -> None:
+        self._defaults = defaults
+        self._named = {
+            _identifier(flag): (flag, name, panel)
+            for panel, names in panels.items()
+            for flag, name in names.items()
+        }
+
+    @functools.cached_property
+    def options(self) -> dict[str, inspect.Parameter]:
+        """The options, by parameter."""
+        return {key: _parameter(*named, defaults=self._defaults) for key, named in self._named.items()}
+
+    def value(self, given: Mapping[str, Any]) -> Settings:
+        """The settings of the values that Typer read."""
+        values = {self._named[key][1]: value for key, value in given.items() if value is not None}
+        return {name: _value(name, value) for name, value in values.items()}
+
+
+def wandb_is_wanted(settings: Settings) -> bool | None:
+    """Whether W&B is on: any of its options turns it on, `--no-wandb` off; None if none was given."""
+    given = {name: value for name, value in settings.items() if name.startswith("logging.wandb.")}
+    return bool(given.get("logging.wandb.enabled", True)) if given else None
+
+
+def _parameter(flag: str, name: str, panel: str, *, defaults: bool) -> inspect.Parameter:
+    kind = _required(setting_field(name).annotation)
+    option = setting_option(flag, name, panel=panel, default=_default(name) if defaults else None)
+    typed = str if get_origin(kind) is list else kind
+    return inspect.Parameter(
+        _identifier(flag), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[typed | None, option]
+    )  # fmt: skip
+
+
+def _default(name: str) -> str | None:
+    from goemo_cli.core.catalogue import catalogue
+    from goemo_cli.core.layering import leaf_names
+
+    if any(name in leaf_names(entry.defaults) for entry in catalogue().values()):
+        return "by model"
+    value = setting_field(name).default
+    return None if value is None or value is False or value == [] else str(value)
+
+
+def _identifier(flag: str) -> str:
+    return flag.partition("/")[0].lstrip("-").replace("-", "_")
+
+
+def _value(name: str, value: Any) -> Any:
+    """A value as its setting has it: names joined by commas become a list."""
+    is_list = get_origin(_required(setting_field(name).annotation)) is list
+    if not is_list:
+        return value
+    return [part.strip() for part in value.split(",") if part.strip()]
+
+
+def _check(name: str) -> Callable[[Any], Any]:
+    def checked(value: Any) -> Any:
+        faults = [] if value is None else setting_faults(name, _value(name, value))
+        if faults:
+            raise typer.BadParameter("; ".join(faults))
+        return value
+
+    return checked
+
+
+def _required(kind: Any) -> Any:
+    """The type without None."""
+    if isinstance(kind, types.UnionType) or get_origin(kind) is not Literal:
+        inner = [one for one in get_args(kind) if one is not type(None)]
+        if type(None) in get_args(kind) and len(inner) == 1:
+            return inner[0]
+    return kind
+
+
+def _bounds(metadata: list[Any]) -> str | None:
+    """Bounds of pydantic as `x>0`, `0<=x<1`; None if there are none."""
+    bound = {key: getattr(one, key) for one in metadata for key in _SIGNS if hasattr(one, key)}
+    low = [f"{_SIGNS[key]}{bound[key]}" for key in ("ge", "gt") if key in bound]
+    high = [f"{_SIGNS[key]}{bound[key]}" for key in ("le", "lt") if key in bound and bound[key] < _HUGE]
+    if low and high:
+        key = "ge" if "ge" in bound else "gt"
+        return f"{bound[key]}{'<=' if key == 'ge' else '<'}x{high[0]}"
+    return f"x{(low or high)[0]}" if low or high else None
+
+
+TrainSettings = Annotated[Settings, SettingsGroup(_TRAIN, defaults=True)]
+TuneSettings = Annotated[Settings, SettingsGroup(_TUNE)]
+PredictSettings = Annotated[Settings, SettingsGroup({"Weights & Biases": _WANDB})]

@@ -1,10 +1,13 @@
-"""Typer with goemo's rules for every command."""
+"""Typer with goemo's rules for every command: empty values are refused, help pages are goemo's."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, MutableMapping
+from importlib import import_module
 from typing import Any
 
 import typer
-from typer.core import TyperCommand
+from typer.core import TyperCommand, TyperGroup
+
+from goemo_cli.commands._help import argument_name, help_page
 
 _MAY_BE_EMPTY = ("text", "notes", "tags")
 """Parameters whose value is text for people or models, not a reference, a path or a name."""
@@ -24,10 +27,85 @@ class Command(TyperCommand):
                 raise typer.BadParameter("the value is empty", ctx=ctx, param=param)
         return super().parse_args(ctx, args)
 
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        """The usage line: `[OPTIONS] RUN [TEXT]...`."""
+        params: list[Any] = self.get_params(ctx)
+        arguments = [param for param in params if param.param_type_name == "argument"]
+        return ["[OPTIONS]", *(argument_name(argument) for argument in arguments)]
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page."""
+        formatter.write(help_page(self, ctx))
+
+
+class Group(TyperGroup):
+    """A command with subcommands."""
+
+    def format_help(self, ctx: Any, formatter: Any) -> None:
+        """Write the help page."""
+        formatter.write(help_page(self, ctx))
+
+    def summaries(self, ctx: Any) -> dict[str, dict[str, str]]:
+        """What each subcommand does, by panel and name."""
+        commands = {name: self.get_command(ctx, name) for name in self.list_commands(ctx)}
+        shown = {name: (one.help or "").partition("\n\n")[0] for name, one in commands.items() if one}
+        return {"Commands": {name: " ".join(text.split()) for name, text in shown.items()}}
+
 
 class Typer(typer.Typer):
-    """Typer whose commands are `Command`s."""
+    """Typer whose commands are `Command`s and whose help texts are plain: brackets in them are brackets."""
+
+    def __init__(self, **options: Any) -> None:
+        rules = {"cls": Group, "no_args_is_help": True, "add_completion": False, "rich_markup_mode": None}
+        super().__init__(**{**rules, **options})
 
     def command(self, name: str | None = None, **options: Any) -> Callable[[Any], Any]:
         """Register a command, as in Typer."""
-        return super().command(name, **{"cls": Command, **options})
+        register = super().command(name, **{"cls": Command, **options})
+
+        def registered(function: Any) -> Any:
+            from goemo_cli.commands._groups import expanded  # pydantic, which `goemo --help` does not need
+
+            register(expanded(function))
+            return function
+
+        return registered
+
+
+class LazyCommands(MutableMapping[str, Any]):
+    """Subcommands by name; the module of one is imported when it is asked for.
+
+    Args:
+        names: `export-metrics` is the function, or the Typer, `export_metrics` in `commands/export_metrics.py`.
+    """
+
+    def __init__(self, names: list[str]) -> None:
+        self._loaded: dict[str, Any] = dict.fromkeys(names)
+
+    def __getitem__(self, name: str) -> Any:
+        """The command."""
+        if self._loaded[name] is None:
+            self._loaded[name] = _load(name)
+        return self._loaded[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._loaded[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        del self._loaded[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._loaded)
+
+    def __len__(self) -> int:
+        return len(self._loaded)
+
+
+def _load(name: str) -> Any:
+    word = name.replace("-", "_")
+    found = getattr(import_module(f"goemo_cli.commands.{word}"), word)
+    if isinstance(found, typer.Typer):
+        return typer.main.get_command(found)
+    single = Typer()
+    single.command(name)(found)
+    return typer.main.get_command(single)

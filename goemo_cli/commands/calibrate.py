@@ -3,21 +3,22 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
-import typer
-
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import CalibrationMethod
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.calibrate import Calibrated, Measured
 
 MethodOpt = Annotated[
-    str | None,
-    typer.Option(
+    CalibrationMethod | None,
+    opt.choice(
+        CalibrationMethod,
         "--method",
-        help="platt (two numbers per label) or temperature (one per label; of single-label data one for all). [default: platt, for single-label data temperature]",
-        metavar="METHOD",
-        show_default=False,
+        help="Two numbers per label, or one; of single-label data one number for all labels.",
+        default="platt, for single-label data temperature",
     ),
 ]
 _OVERALL_COLUMNS = ("all cells", "Brier", "log loss", "ECE", "debiased", "mean of labels")
@@ -31,12 +32,13 @@ def calibrate(
     as_json: opt.JsonOpt = False,
     quiet: opt.QuietOpt = False,
 ) -> None:
-    """Bring a run's probabilities to what is observed on val.
+    """Fit a run's probabilities to what is observed on val.
 
-    The calibrator is kept in the checkpoint; the run's own files stay as they are. Example: goemo calibrate -c @latest
+    The calibrator is saved in the checkpoint; the run's other files do not change.
+
+    Examples:
+        goemo calibrate -c @latest
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
 
     layout = Layout(root)

@@ -7,74 +7,66 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import RUN_OR_FILE, JsonOpt, QuietOpt, RootOpt, SplitOpt, choice
+from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._run_tables import exact
-from goemo_cli.core.labels import parse_split
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import ComparedScore
 from goemo_cli.services.data.result_tables import decimal
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.compare import Comparison
 
 Format = Literal["table", "md", "csv", "json"]
-Metric = Literal[
-    "f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss", "auc_micro", "auc_macro"
-]  # fmt: skip
+
+RunsArg = Annotated[
+    list[str],
+    typer.Argument(help=f"Two or more. Each is: {RUN_OR_FILE}", metavar="RUN", show_default=False),
+]
+MetricOpt = Annotated[
+    ComparedScore, choice(ComparedScore, "--metric", help="The score that the verdict is about.")
+]
+ResamplesOpt = Annotated[
+    int,
+    typer.Option("--resamples", min=100, max=1_000_000, help="Draws of rows, with replacement.", metavar="N"),
+]
+SeedOpt = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the draws.", metavar="N")]
+FormatOpt = Annotated[
+    Format | None, choice(Format, "--format", help="Format of standard output.", default="table")
+]
 
 
 def compare(
-    references: Annotated[
-        list[str],
-        typer.Argument(
-            help="Two or more: a run (its folder, its name, @latest, @best, @MODEL) or a predictions CSV.",
-            metavar="A B [C ...]",
-            show_default=False,
-        ),
-    ],
-    split: Annotated[
-        str | None,
-        typer.Option(
-            "--split",
-            help="Which predictions of the runs: test or val. [default: test]",
-            metavar="SPLIT",
-            show_default=False,
-        ),
-    ] = None,
-    metric: Annotated[
-        Metric, typer.Option("--metric", help="The score that the verdict is about.")
-    ] = "f1_macro",
-    resamples: Annotated[
-        int, typer.Option("--resamples", min=100, max=1_000_000, help="Draws of rows, with replacement.")
-    ] = 10_000,
-    seed: Annotated[int, typer.Option("--seed", min=0, help="Of the draws.")] = 0,
-    shape: Annotated[
-        Format | None,
-        typer.Option("--format", help="How stdout is written. [default: table]", show_default=False),
-    ] = None,
+    references: RunsArg,
+    split: SplitOpt = None,
+    metric: MetricOpt = "f1_macro",
+    resamples: ResamplesOpt = 10_000,
+    seed: SeedOpt = 0,
+    shape: FormatOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Tell whether runs differ by more than chance, each from the first, on the same rows.
+    """Test whether runs differ by more than chance.
 
-    Paired bootstrap with 95 % intervals and corrected p-values, for all rows and for each emotion; written to
-    artifacts/stats/significance_tests.csv. Example: goemo compare @minilm @tfidf
+    Each is compared with the first, on the same rows. Paired bootstrap with 95 % intervals and corrected p-values, for all rows and for each emotion; written to
+    artifacts/stats/significance_tests.csv.
+
+    Examples:
+        goemo compare @minilm @tfidf
     """
     if len(references) < 2:
-        raise typer.BadParameter("give two or more runs or predictions files", param_hint="A B [C ...]")
+        raise typer.BadParameter("give two or more runs or predictions files", param_hint="RUN")
     if as_json and shape not in (None, "json"):
         raise typer.BadParameter(f"--json and --format {shape} exclude each other", param_hint="--format")
-    wanted = parse_split(split) if split else None
-    if split and wanted not in ("test", "val"):
-        raise typer.BadParameter(f"{split}: known are test, val", param_hint="--split")
-
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
+    if split == "train":
+        raise typer.BadParameter("test or val: runs save no predictions of train", param_hint="--split")
     from goemo_cli.services.evaluation.compare import compare as compare_models
 
     out = Console(as_json=as_json or shape == "json", quiet=quiet)
     with Screen(out) as screen:
         found = compare_models(
-            references, layout=Layout(root), split=wanted, resamples=resamples, seed=seed, on_event=screen
+            references, layout=Layout(root), split=split, resamples=resamples, seed=seed, on_event=screen
         )
     _say(found, metric, shape, out)
 

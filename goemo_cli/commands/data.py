@@ -7,14 +7,19 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, output_folder
+from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._typer import Typer
 
-data = Typer(help="Get the GoEmotions data.", no_args_is_help=True, rich_markup_mode=None)
+data = Typer()
 
 
 @data.callback()
 def _data() -> None:
-    """Get the GoEmotions data."""
+    """Download the GoEmotions data.
+
+    Examples:
+        goemo data download
+    """
 
 
 @data.command("download")
@@ -33,12 +38,13 @@ def download(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Download the GoEmotions files, verify their hashes, and print their folder.
+    """Download the GoEmotions files.
 
-    Files that are already there and intact are not downloaded again. GOEMO_DATA_URL names a mirror.
-    Example: goemo data download --output data/goemotions
+    Their hashes are verified, and their folder is printed. Files that are already there and intact are not downloaded again. GOEMO_DATA_URL names a mirror.
+
+    Examples:
+        goemo data download --output data/goemotions
     """
-    from goemo_cli.commands._progress import Screen
     from goemo_cli.services.data.download import fetch_goemotions
 
     out = Console(as_json=as_json, quiet=quiet)

@@ -7,8 +7,16 @@ import typer
 
 from goemo_cli.commands import _download_options as flag
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt
-from goemo_cli.core.layout import root_option
+from goemo_cli.commands._options import (
+    JsonOpt,
+    NewRootOpt,
+    QuietOpt,
+    WandbBaseUrlOpt,
+    WandbEntityOpt,
+    WandbProjectOpt,
+)
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout, root_option
 
 
 def download(
@@ -16,26 +24,26 @@ def download(
     best: flag.BestOpt = None,
     artifact: flag.ArtifactOpt = None,
     what: flag.WhatOpt = None,
-    entity: flag.EntityOpt = None,
-    project: flag.ProjectOpt = None,
-    base_url: flag.BaseUrlOpt = None,
+    entity: WandbEntityOpt = None,
+    project: WandbProjectOpt = None,
+    base_url: WandbBaseUrlOpt = None,
     overwrite: flag.OverwriteOpt = False,
     root: NewRootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Download a run from Weights & Biases into the local layout.
+    """Download a run from Weights & Biases.
 
-    Every file is checked before any of them moves; files that are here already are not fetched again, and what was
-    downloaded before needs no network. Example: goemo download --run-id a71b9ddo --wandb-project emotions
+    Every file is checked before any of them is installed. Files that are here already are not fetched again.
+
+    Examples:
+        goemo download --run-id a71b9ddo --wandb-project emotions
     """
     if sum(given is not None for given in (run_id, best, artifact)) != 1:
         raise typer.BadParameter("give one of --run-id ID, --best METRIC and --artifact NAME:VERSION")
     if artifact is not None and what is not None:
         raise typer.BadParameter("a W&B artifact is of one kind; --what is for runs", param_hint="--what")
 
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.wandb.download import download_artifact, download_run, find_best
     from goemo_cli.services.wandb.plan import check_what
 

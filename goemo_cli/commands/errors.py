@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
-from goemo_cli.core.labels import parse_split
-from goemo_cli.core.layout import root_option
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunOrFileArg, SplitOpt
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout, root_option
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.error_tables import LabelBalance
@@ -22,31 +22,24 @@ _CONFUSION_COLUMNS = (
     "missed → predicted instead", "rows", "by chance", "lift", "95 % interval", "lift in wrong rows", "p",
 )  # fmt: skip
 
+EmotionsOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--emotion",
+        "-e",
+        help="Look at this emotion; may be given several times. [default: all]",
+        show_default=False,
+        metavar="NAME",
+    ),
+]
+TopOpt = Annotated[int, typer.Option("--top", min=1, help="Number of rows and pairs per list.", metavar="N")]
+
 
 def errors(
-    run: Annotated[
-        str,
-        typer.Argument(
-            help="A run (its folder, its name, @latest, @best, @MODEL) or a predictions CSV.",
-            show_default=False,
-            metavar="RUN",
-        ),
-    ],
-    split: Annotated[
-        str | None,
-        typer.Option("--split", help="test or val, of a run. [default: test]", show_default=False),
-    ] = None,
-    emotion: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--emotion",
-            "-e",
-            help="Look at this emotion; may be given several times. [default: all]",
-            show_default=False,
-            metavar="NAME",
-        ),
-    ] = None,
-    top: Annotated[int, typer.Option("--top", min=1, help="Rows and pairs per list.")] = 5,
+    run: RunOrFileArg,
+    split: SplitOpt = None,
+    emotion: EmotionsOpt = None,
+    top: TopOpt = 5,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -54,20 +47,17 @@ def errors(
     """Show what a run gets wrong.
 
     Its worst comments, labels that are confused, predicted too often or too rarely, and gold labels that may be
-    wrong; from its predictions alone. Example: goemo errors @latest --emotion grief
-    """
-    wanted = parse_split(split) if split else None
-    if split and wanted is None:
-        raise typer.BadParameter(f"{split}: known are test, val, train", param_hint="--split")
+    wrong; from its predictions alone.
 
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
+    Examples:
+        goemo errors @latest --emotion grief
+    """
     from goemo_cli.services.evaluation.errors import analyse_errors
 
     out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
         found = analyse_errors(
-            run, layout=Layout(root), split=wanted, emotions=emotion or (), top=top, on_event=screen
+            run, layout=Layout(root), split=split, emotions=emotion or (), top=top, on_event=screen
         )
     if as_json:
         out.result("Errors", **found.document())

@@ -1,89 +1,101 @@
 """goemo explain."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.text import Text
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console, plain
-from goemo_cli.commands._options import CheckpointOpt, DeviceOpt, JsonOpt, QuietOpt, RootOpt, output_file
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import ExplainMethod
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.explain import Explanation, LabelExplanation
 
+TextArg = Annotated[str, typer.Argument(help="The text to explain.", show_default=False, metavar="TEXT")]
+LabelsOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--label",
+        "-l",
+        help="Explain this label; may be given several times. [default: the predicted ones]",
+        show_default=False,
+        metavar="NAME",
+    ),
+]
+MethodOpt = Annotated[
+    ExplainMethod | None,
+    opt.choice(
+        ExplainMethod,
+        "--method",
+        help="For transformers, tfidf, or any model.",
+        default="the first that suits the model",
+    ),
+]
+TopOpt = Annotated[
+    int, typer.Option("--top", min=1, help="Number of words with a number, the strongest ones.", metavar="N")
+]
+HtmlOpt = Annotated[
+    Path | None,
+    typer.Option(
+        "--html",
+        help="Also write a page with the coloured text.",
+        show_default=False,
+        metavar="FILE",
+        callback=opt.output_file,
+    ),
+]
+
 
 def explain(
-    text: Annotated[str, typer.Argument(help="The text to explain.", show_default=False)],
-    checkpoint: CheckpointOpt = "@best",
-    label: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--label",
-            "-l",
-            help="Explain this label; may be given several times. [default: the predicted ones]",
-            show_default=False,
-            metavar="NAME",
-        ),
-    ] = None,
-    method: Annotated[
-        str | None,
-        typer.Option(
-            "--method",
-            help="integrated-gradients (transformers), exact (tfidf) or occlusion (any model). "
-            "[default: the first that suits the model]",
-            show_default=False,
-        ),
-    ] = None,
-    top: Annotated[
-        int, typer.Option("--top", min=1, help="Words that get a number, the strongest ones.")
-    ] = 8,
-    html: Annotated[
-        Path | None,
-        typer.Option(
-            "--html",
-            help="Also write a page with the coloured text.",
-            show_default=False,
-            metavar="FILE",
-            callback=output_file,
-        ),
-    ] = None,
-    device: DeviceOpt = "auto",
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    text: TextArg,
+    checkpoint: opt.CheckpointOpt = "@best",
+    label: LabelsOpt = None,
+    method: MethodOpt = None,
+    top: TopOpt = 8,
+    html: HtmlOpt = None,
+    device: opt.DeviceOpt = "auto",
+    root: opt.RootOpt = Path(),
+    as_json: opt.JsonOpt = False,
+    quiet: opt.QuietOpt = False,
 ) -> None:
-    """Show which words moved which label, by default in the best run (@best).
+    """Show which words changed the score of a label.
 
-    Numbers are log-odds: what a word adds to the label, or takes from it. Transformers need the extra `explain`.
-    Example: goemo explain "thank you so much" --label gratitude
+    By default in the best run (@best). Numbers are log-odds: what a word adds to the label, or takes from it.
+    Transformers need the extra `explain`.
+
+    Examples:
+        goemo explain "thank you so much" --label gratitude
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
-    from goemo_cli.services.evaluation.explain import explain as explain_text
-    from goemo_cli.services.evaluation.explain import write_explanation
     from goemo_cli.services.runs.references import open_run
 
     out = Console(as_json=as_json, quiet=quiet, output=html)
-    opened = open_run(checkpoint, Layout(root), Screen(out))
+    opened = open_run(checkpoint, Layout(root), Screen(out))  # a wrong name fails here, before torch loads
+    from goemo_cli.services.evaluation.explain import explain as explain_text
+
     with Screen(out) as screen:
         found = explain_text(
             text, checkpoint=opened, labels=label or (), method=method, device=device, on_event=screen
         )
+    _show(out, found, top, html)
+
+
+def _show(out: Console, found: "Explanation", top: int, html: Path | None) -> None:
     if html:
+        from goemo_cli.services.evaluation.explain import write_explanation
+
         write_explanation(html, found, top=top)
-    if as_json:
+    if out.as_json:
         out.result("Explained", **found.document(top))
         return
     for one in found.labels:
         out.text(sentence(one))
         out.text(_coloured(found, one, top))
-    out.result(
-        f"Explained by {found.run}",
-        method=found.method,
-        thresholds=found.rule,
-        **({"page": html} if html else {}),
-    )
+    page: dict[str, Any] = {"page": html} if html else {}
+    out.result(f"Explained by {found.run}", method=found.method, thresholds=found.rule, **page)
 
 
 def sentence(one: "LabelExplanation") -> str:

@@ -7,7 +7,9 @@ import typer
 
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
+from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+from goemo_cli.core.layout import Layout
 
 
 def export_metrics(
@@ -24,7 +26,8 @@ def export_metrics(
 ) -> None:
     """Write precision, recall and F1 of each label.
 
-    Example: goemo export-metrics --predictions artifacts/predictions/test_predictions_RUN.csv
+    Examples:
+        goemo export-metrics --predictions artifacts/predictions/test_predictions_RUN.csv
     """
     if (checkpoint is None) == (predictions is None):
         raise typer.BadParameter("give either --checkpoint RUN or --predictions FILE")
@@ -33,8 +36,6 @@ def export_metrics(
             "a predictions file has no rules, only --threshold", param_hint="--threshold-rule"
         )
 
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet, output=output)

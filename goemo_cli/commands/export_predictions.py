@@ -1,13 +1,13 @@
 """goemo export-predictions."""
 
 from pathlib import Path
-from typing import Annotated
 
 import typer
 
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.core.labels import Split, parse_split
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout
 
 
 def export_predictions(
@@ -17,21 +17,19 @@ def export_predictions(
     output: opt.OutputDirOpt = None,
     threshold: opt.ThresholdOpt = None,
     threshold_rule: opt.ThresholdRuleOpt = None,
-    calibrated: Annotated[
-        bool,
-        typer.Option(
-            "--calibrated", help="Write calibrated probabilities (goemo calibrate); needs --output."
-        ),
-    ] = False,
+    calibrated: opt.CalibratedOpt = False,
     data_dir: opt.DataDirOpt = None,
     device: opt.DeviceOpt = "auto",
     root: opt.RootOpt = Path(),
     as_json: opt.JsonOpt = False,
     quiet: opt.QuietOpt = False,
 ) -> None:
-    """Write the predictions of a split, or a predictions file again with other thresholds.
+    """Write the predictions of a split.
 
-    Example: goemo export-predictions -c @latest --split test --split val
+    Or, with --predictions, a predictions file again with other thresholds.
+
+    Examples:
+        goemo export-predictions -c @latest --split test --split val
     """
     if (checkpoint is None) == (predictions is None):
         raise typer.BadParameter("give either --checkpoint RUN or --predictions FILE")
@@ -45,10 +43,6 @@ def export_predictions(
             )
         _relabel(out, predictions, Path(output), threshold, threshold_rule, root)
         return
-    splits = _parsed(split or ["test"])
-
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
 
     layout = Layout(root)
@@ -60,7 +54,7 @@ def export_predictions(
         result = export(
             opened,
             layout=layout,
-            splits=splits,
+            splits=tuple(opt.one_split(name) for name in split or ("test",)),
             threshold=threshold,
             rule=threshold_rule,
             calibrated=calibrated,
@@ -80,16 +74,8 @@ def export_predictions(
 def _relabel(
     out: Console, path: Path, output: Path, threshold: float | None, rule: str | None, root: Path
 ) -> None:
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.evaluation.apply_thresholds import relabel_predictions
 
     result = relabel_predictions(path, layout=Layout(root), output=output, threshold=threshold, rule=rule)
     out.result("Wrote predictions", paths=[result.path], rows=[result.rows], thresholds=result.rule)
     out.hint(f"goemo export-metrics --predictions {result.path}")
-
-
-def _parsed(names: list[str]) -> tuple[Split, ...]:
-    splits = [parse_split(name) for name in names]
-    if None in splits:
-        raise typer.BadParameter(f"{', '.join(names)}: known are test, val, train", param_hint="--split")
-    return tuple(split for split in splits if split)

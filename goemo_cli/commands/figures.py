@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DataDirOpt, JsonOpt, QuietOpt, RootOpt
-from goemo_cli.core.layout import root_option
+from goemo_cli.commands._options import RUN, DataDirOpt, JsonOpt, QuietOpt, RootOpt, choice
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout, root_option
 
 if TYPE_CHECKING:
     from goemo_cli.services.figures import CheckResult, FiguresResult
@@ -16,79 +17,76 @@ FOUND_STALE = 3
 PictureFormat = Literal["png", "svg", "pdf"]
 Style = Literal["light", "dark"]
 
+RunsOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--run",
+        help=f"{RUN} Several are compared. [default: @latest]",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
+OnlyOpt = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--only",
+        help="Numbers or names of figures, separated by commas. [default: all]",
+        metavar="07,15",
+        show_default=False,
+    ),
+]
+FormatOpt = Annotated[
+    PictureFormat | None,
+    choice(PictureFormat, "--format", help="Format of the pictures.", default="png"),
+]
+StyleOpt = Annotated[Style | None, choice(Style, "--style", help="Background.", default="light")]
+CheckOpt = Annotated[
+    bool, typer.Option("--check", help="Draw nothing; name the figures whose sources or data changed.")
+]
+
 
 def figures(
-    run: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--run",
-            help="A run: its folder, its name, or @latest, @best, @MODEL; several to compare them. [default: @latest]",
-            metavar="RUN",
-            show_default=False,
-        ),
-    ] = None,
-    only: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--only",
-            help="Numbers or names of figures, separated by commas. [default: all]",
-            metavar="07,15",
-            show_default=False,
-        ),
-    ] = None,
-    picture_format: Annotated[
-        PictureFormat | None,
-        typer.Option("--format", help="How pictures are written. [default: png]", show_default=False),
-    ] = None,
-    style: Annotated[
-        Style | None,
-        typer.Option("--style", help="On which background. [default: light]", show_default=False),
-    ] = None,
-    check: Annotated[
-        bool,
-        typer.Option(
-            "--check", help="Draw nothing; name the figures whose sources or data have changed since."
-        ),
-    ] = False,
+    run: RunsOpt = None,
+    only: OnlyOpt = None,
+    picture_format: FormatOpt = None,
+    style: StyleOpt = None,
+    check: CheckOpt = False,
     data_dir: DataDirOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Draw the figures of a run, or of several next to each other.
+    """Draw the figures of one or several runs.
 
     Data, training, thresholds and the F1 of each label, into output/figures; the numbers in them into
-    output/figures/data. --check exits with 3 if one is stale. Example: goemo figures --run @minilm --run @tfidf --only 08,20
+    output/figures/data. --check exits with 3 if one is stale.
+
+    Examples:
+        goemo figures
+        goemo figures --run @minilm --run @tfidf --only 08,20
     """
     if check and (run or picture_format or style):
         raise typer.BadParameter(
             "only --only and --data-dir go with it: nothing is drawn", param_hint="--check"
         )
-    from goemo_cli.core.layout import Layout
-
     wanted = [name for names in only or () for name in names.split(",")]
-    out = Console(as_json=as_json, quiet=quiet)
+    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     if check:
-        from goemo_cli.services.figures import check_figures
-
-        _say_check(check_figures(Layout(root), only=wanted, data_dir=data_dir), out, root)
+        _check(out, layout, wanted, data_dir)
         return
-
-    from goemo_cli.commands._progress import Screen
     from goemo_cli.services.figures import draw_figures
 
+    look: dict[str, Any] = {"picture_format": picture_format or "png", "theme": style or "light"}
     with Screen(out) as screen:
-        result = draw_figures(
-            Layout(root),
-            runs=run or [],
-            only=wanted,
-            picture_format=picture_format or "png",
-            theme=style or "light",
-            data_dir=data_dir,
-            on_event=screen,
-        )
+        result = draw_figures(layout, runs=run or [], only=wanted, data_dir=data_dir, on_event=screen, **look)
     _say(result, out, named=bool(wanted))
     out.hint(f"goemo figures --check{root_option(root)}", f"goemo validate{root_option(root)}")
+
+
+def _check(out: Console, layout: Layout, only: list[str], data_dir: Path | None) -> None:
+    from goemo_cli.services.figures import check_figures
+
+    _say_check(check_figures(layout, only=only, data_dir=data_dir), out, layout.root)
 
 
 def _say(result: "FiguresResult", out: Console, *, named: bool) -> None:

@@ -4,18 +4,20 @@ from pathlib import Path
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
-from goemo_cli.core.layout import root_option
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout, root_option
 
 _SHORT = 12
 
 
 def lineage(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: QuietOpt = False) -> None:
-    """Show what a run was made from and what was made from it: data, base model, checkpoint, predictions, figures.
+    """Show the origin of a run and the files made from it.
 
-    Read from the files; what no longer fits its sources is marked. Example: goemo lineage @best
+    Data, base model, checkpoint, predictions, figures. Files that no longer fit their sources are marked.
+
+    Examples:
+        goemo lineage @best
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.lineage import trace_lineage
     from goemo_cli.services.runs.references import open_run
 

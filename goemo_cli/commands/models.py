@@ -9,7 +9,8 @@ from goemo_cli.commands._options import JsonOpt
 def models(as_json: JsonOpt = False) -> None:
     """List the models that goemo knows by name.
 
-    Example: goemo models
+    Examples:
+        goemo models
     """
     from goemo_cli.core.catalogue import catalogue
 

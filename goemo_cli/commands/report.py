@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DataDirOpt, JsonOpt, OutputFileOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import RUN, DataDirOpt, JsonOpt, OutputFileOpt, QuietOpt, RootOpt, choice
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.report.create import ReportResult
@@ -16,41 +18,50 @@ ReportFormat = Literal["html", "md"]
 _OFTEN_MISSING = ("taxonomies",)
 """Parts that most data sets do not have; the report says so in their place."""
 
+RunsArg = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help=f"Up to six runs that are compared. Each is: {RUN} [default: @latest]",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
+AllOpt = Annotated[
+    bool,
+    typer.Option("--all", help="The best runs, as @best ranks them, that compare with the newest."),
+]
+OpenOpt = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
+FormatOpt = Annotated[
+    ReportFormat | None, choice(ReportFormat, "--format", help="A page or Markdown.", default="html")
+]
+WandbOpt = Annotated[
+    bool,
+    typer.Option("--wandb", help="Create a report of these runs in W&B instead; prints its address."),
+]
+
 
 def report(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Up to six runs that compare: a folder, a name, or @latest, @best, @MODEL. [default: @latest]",
-            metavar="[RUN ...]",
-            show_default=False,
-        ),
-    ] = None,
-    every: Annotated[
-        bool, typer.Option("--all", help="The best runs, as @best ranks them, that compare with the newest.")
-    ] = False,
-    show: Annotated[bool, typer.Option("--open", help="Open the page in the browser.")] = False,
-    report_format: Annotated[
-        ReportFormat | None,
-        typer.Option("--format", help="A page or Markdown. [default: html]", show_default=False),
-    ] = None,
+    runs: RunsArg = None,
+    every: AllOpt = False,
+    show: OpenOpt = False,
+    report_format: FormatOpt = None,
     output: OutputFileOpt = None,
-    on_wandb: Annotated[
-        bool, typer.Option("--wandb", help="Make a report of these runs in W&B instead; prints its address.")
-    ] = False,
+    on_wandb: WandbOpt = False,
     data_dir: DataDirOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Write a report of runs: one HTML page with charts that needs no network, or results.md.
+    """Write a report of runs: one interactive HTML page.
 
-    Scores with intervals, a table of emotions, a threshold explorer, calibration, confusions, every test comment,
-    training, data and origin, into output/report. Example: goemo report @minilm @tfidf --open
+    It needs no network. With `--format md`: results.md. Scores with intervals, a table of emotions, a threshold explorer, calibration, confusions, every test comment,
+    training, data and origin, into output/report.
+
+    Examples:
+        goemo report --open
+        goemo report @minilm @tfidf
     """
     _check(runs or [], every=every, show=show, on_wandb=on_wandb, local=(report_format, output, data_dir))
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
 
     out = Console(as_json=as_json, quiet=quiet, output=output)
     if on_wandb:
@@ -110,7 +121,6 @@ def _open(page: Path, out: Console) -> None:
 
 
 def _on_wandb(runs: list[str], layout: Any, out: Console) -> None:
-    from goemo_cli.commands._progress import Screen
     from goemo_cli.services.wandb.report import create_wandb_report
 
     with Screen(out) as screen:

@@ -1,4 +1,4 @@
-"""goemo runs: what has been trained below a root, and what of it may go."""
+"""goemo runs: list, compare, pin and remove runs."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,6 +7,7 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
+from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._run_tables import (
     DIFF_COLUMNS,
     EPOCH_COLUMNS,
@@ -23,15 +24,11 @@ from goemo_cli.commands._run_tables import (
     size_text,
 )
 from goemo_cli.commands._typer import Typer
-from goemo_cli.core.layout import root_option
+from goemo_cli.core.layout import Layout, root_option
 
 _SHOWN = 30
 
-runs = Typer(
-    help="List, compare, pin and clear away what has been trained.",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+runs = Typer()
 
 MetricOpt = Annotated[
     str | None,
@@ -43,44 +40,75 @@ MetricOpt = Annotated[
     ),
 ]
 
+ModelOpt = Annotated[
+    str | None,
+    typer.Option("--model", help="Only runs of this model or family.", show_default=False, metavar="NAME"),
+]
+SortOpt = Annotated[
+    str,
+    typer.Option(
+        "--sort",
+        help="newest, oldest, best (as @best), model, seconds, or a score such as val/f1_macro.",
+        metavar="KEY",
+    ),
+]
+LimitOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--limit",
+        min=1,
+        help=f"Maximum number of runs. [default: {_SHOWN}; all with --json]",
+        metavar="N",
+        show_default=False,
+    ),
+]
+RemoveOpt = Annotated[bool, typer.Option("--remove", help="Remove the pin.")]
+KeepOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--keep",
+        min=0,
+        help="Remove finished runs beyond the N newest of each model. [default: keep all]",
+        metavar="N",
+        show_default=False,
+    ),
+]
+UnfinishedAfterOpt = Annotated[
+    float,
+    typer.Option(
+        "--unfinished-after",
+        min=0,
+        help="Hours without a change after which an unfinished run counts as killed.",
+        metavar="HOURS",
+    ),
+]
+YesOpt = Annotated[bool, typer.Option("--yes", help="Remove; without it, only show what would be removed.")]
+
 
 @runs.callback()
 def _runs() -> None:
-    """List, compare, pin and clear away what has been trained."""
+    """List, compare, pin and remove runs.
+
+    Examples:
+        goemo runs list
+        goemo runs show @latest
+    """
 
 
 @runs.command("list")
 def list_(
-    model: Annotated[
-        str | None,
-        typer.Option("--model", help="Only runs of this model or family.", show_default=False),
-    ] = None,
-    sort: Annotated[
-        str,
-        typer.Option(
-            "--sort", help="newest, oldest, best (as @best), model, seconds, or a score such as val/f1_macro."
-        ),
-    ] = "newest",
-    limit: Annotated[
-        int | None,
-        typer.Option(
-            "--limit",
-            min=1,
-            help=f"Maximum number of runs. [default: {_SHOWN}; all with --json]",
-            metavar="N",
-            show_default=False,
-        ),
-    ] = None,
+    model: ModelOpt = None,
+    sort: SortOpt = "newest",
+    limit: LimitOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
     """List the runs, the newest first.
 
-    Example: goemo runs list --sort best --limit 5
+    Examples:
+        goemo runs list --sort best --limit 5
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.index import BEST_METRIC
     from goemo_cli.services.runs.show import list_runs
 
@@ -107,10 +135,9 @@ def list_(
 def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Show one run: scores, epochs, settings, files.
 
-    Example: goemo runs show @latest
+    Examples:
+        goemo runs show @latest
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
     from goemo_cli.services.runs.show import describe_run
 
@@ -148,14 +175,13 @@ def best(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Name the best run by a score of val, among the runs scored on the same comments as the newest.
+    """Name the best run by a score of val.
 
-    The default is mean average precision: nothing is fitted for it, while thresholds are fitted on val.
+    Among the runs scored on the same comments as the newest. The default is mean average precision: nothing is fitted for it, while thresholds are fitted on val.
 
-    Example: goemo runs best --metric val/auc_micro
+    Examples:
+        goemo runs best --metric val/auc_micro
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import choose_best
 
     out = Console(as_json=as_json, quiet=quiet)
@@ -181,12 +207,11 @@ def diff(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Show which settings of two runs differ, and their scores side by side.
+    """Show the differing settings and the scores of two runs.
 
-    Example: goemo runs diff @minilm @best
+    Examples:
+        goemo runs diff @minilm @best
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.references import open_run
     from goemo_cli.services.runs.show import diff_runs
 
@@ -219,17 +244,16 @@ def diff(
 @runs.command("pin")
 def pin(
     run: RunArg,
-    remove: Annotated[bool, typer.Option("--remove", help="Take the pin away again.")] = False,
+    remove: RemoveOpt = False,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Keep a run whatever `goemo runs gc` removes.
+    """Pin a run, so that `goemo runs gc` never removes it.
 
-    Example: goemo runs pin @best
+    Examples:
+        goemo runs pin @best
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs import pins
     from goemo_cli.services.runs.references import open_run
 
@@ -247,36 +271,20 @@ def pin(
 
 @runs.command("gc")
 def gc(
-    keep: Annotated[
-        int | None,
-        typer.Option(
-            "--keep",
-            min=0,
-            help="Remove finished runs beyond the N newest of each model. [default: keep all]",
-            metavar="N",
-            show_default=False,
-        ),
-    ] = None,
-    unfinished_after: Annotated[
-        float,
-        typer.Option(
-            "--unfinished-after",
-            min=0,
-            help="Hours without a change after which an unfinished run counts as killed.",
-            metavar="HOURS",
-        ),
-    ] = 24,
-    yes: Annotated[bool, typer.Option("--yes", help="Remove; without it only say what would go.")] = False,
+    keep: KeepOpt = None,
+    unfinished_after: UnfinishedAfterOpt = 24,
+    yes: YesOpt = False,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Remove killed runs, leftovers of killed writes, and with --keep older runs, each with all its files.
+    """Remove killed runs, and with --keep older runs.
 
-    The best of each model by val, pinned runs and members of ensembles always stay. Example: goemo runs gc --keep 3
+    Each with all its files; also leftovers of killed writes. The best of each model by val, pinned runs and members of ensembles are never removed.
+
+    Examples:
+        goemo runs gc --keep 3
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.runs.removal import find_removable, remove_planned
 
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)

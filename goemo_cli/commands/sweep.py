@@ -2,18 +2,21 @@
 
 import json
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
-from typer.core import TyperGroup
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt, RootOpt
-from goemo_cli.commands._typer import Typer
-from goemo_cli.core.layout import root_option
+from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt, RootOpt, choice
+from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._typer import Group, Typer
+from goemo_cli.core.layout import Layout, root_option
+
+Target = Literal["wandb"]
+Format = Literal["table", "md", "csv", "json"]
 
 
-class _RunByDefault(TyperGroup):
+class _RunByDefault(Group):
     """`goemo sweep FILE` is `goemo sweep run FILE`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
@@ -23,14 +26,35 @@ class _RunByDefault(TyperGroup):
         return super().parse_args(ctx, args)
 
 
-sweep = Typer(
-    cls=_RunByDefault,
-    help="Search for settings by a file in W&B's sweep syntax: goemo sweep FILE",
-    no_args_is_help=True,
-    rich_markup_mode=None,
-)
+sweep = Typer(cls=_RunByDefault)
 
+FileArg = Annotated[Path, typer.Argument(help="YAML in W&B's sweep syntax.", metavar="FILE")]
 NameArg = Annotated[str, typer.Argument(help="A sweep below output/sweeps/.", metavar="NAME")]
+TrialsOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--trials",
+        min=1,
+        help="Number of trials of the whole sweep. [default: run_cap of the file, else all of a grid, else 20]",
+        show_default=False,
+        metavar="N",
+    ),
+]
+CountOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--count", min=1, help="Maximum number of trials in this call.", show_default=False, metavar="N"
+    ),
+]
+WorkersOpt = Annotated[
+    int, typer.Option("--workers", min=1, help="Trainings at a time; they share the cores.", metavar="N")
+]
+SweepNameOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--name", help="Name of the sweep. [default: the file's name]", show_default=False, metavar="NAME"
+    ),
+]
 StorageOpt = Annotated[
     str | None,
     typer.Option(
@@ -40,89 +64,62 @@ StorageOpt = Annotated[
         show_default=False,
     ),
 ]
-FormatOpt = Annotated[str, typer.Option("--format", help="table, md, csv or json.", metavar="FORMAT")]
+EmitOpt = Annotated[
+    Target | None, choice(Target, "--emit", help="Print the file for `wandb sweep`, and stop.")
+]
+WandbOpt = Annotated[
+    bool,
+    typer.Option("--wandb", help="Search on W&B: create the sweep there and run an agent for --count runs."),
+]
+FormatOpt = Annotated[Format, choice(Format, "--format", help="Format of the table.")]
 
 
 @sweep.callback()
 def _sweep() -> None:
-    """Search for settings by a file in W&B's sweep syntax: goemo sweep FILE."""
+    """Search for good settings.
+
+    A file in W&B's sweep syntax says which settings and how: goemo sweep FILE.
+
+    Examples:
+        goemo sweep configs/sweep/minilm-quick.yaml --trials 12 --workers 2
+        goemo sweep best minilm-quick
+    """
 
 
 @sweep.command("run")
 def run(
-    file: Annotated[Path, typer.Argument(help="YAML in W&B's sweep syntax.", metavar="FILE")],
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            "--trials",
-            min=1,
-            help="Of the whole sweep. [default: run_cap of the file, else all of a grid, else 20]",
-            show_default=False,
-        ),
-    ] = None,
-    count: Annotated[
-        int | None,
-        typer.Option("--count", min=1, help="Maximum number of trials in this call.", show_default=False),
-    ] = None,
-    workers: Annotated[
-        int, typer.Option("--workers", min=1, help="Trainings at a time; they share the cores.")
-    ] = 1,
-    name: Annotated[
-        str | None,
-        typer.Option("--name", help="Of the sweep. [default: the file's name]", show_default=False),
-    ] = None,
+    file: FileArg,
+    trials: TrialsOpt = None,
+    count: CountOpt = None,
+    workers: WorkersOpt = 1,
+    name: SweepNameOpt = None,
     storage: StorageOpt = None,
-    emit: Annotated[
-        str | None,
-        typer.Option("--emit", help="wandb: print the file for `wandb sweep`, and stop.", show_default=False),
-    ] = None,
-    wandb: Annotated[
-        bool,
-        typer.Option(
-            "--wandb", help="Search on W&B: create the sweep there and run an agent for --count runs."
-        ),
-    ] = False,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Show what would be searched, and stop.")
-    ] = False,
+    emit: EmitOpt = None,
+    wandb: WandbOpt = False,
+    dry_run: DryRunOpt = False,
     root: NewRootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Run a sweep, continue it, or join others who run it, also on other machines.
+    """Run a sweep, or continue it.
 
-    Example: goemo sweep configs/sweep/minilm-quick.yaml --trials 12 --workers 2
+    Several processes may run the same sweep, also on other machines.
+
+    Examples:
+        goemo sweep configs/sweep/minilm-quick.yaml --trials 12 --workers 2
     """
-    from goemo_cli.services.sweep.sweep_file import read_sweep_file
-
-    config = read_sweep_file(file, name=name)
-    out = Console(as_json=as_json, quiet=quiet)
-    for doubt in config.doubts:
-        out.warn(doubt)
-    if emit is not None:
-        _emit(out, config, emit)
-        return
     if wandb and (storage or workers > 1):
         raise typer.BadParameter("--wandb searches on W&B: --storage and --workers are for a local search")
-    if config.ignored:
-        out.note(f"Not used here, since goemo trains: {', '.join(config.ignored)}")
-    if dry_run:
+    out = Console(as_json=as_json, quiet=quiet)
+    config = _read(out, file, name)
+    if emit:
+        _emit(out, config)
+    elif dry_run:
         _plan(out, config, trials)
-        return
-    if wandb:
+    elif wandb:
         _search_on_wandb(out, config, root, trials=trials, count=count)
-        return
-
-    _require_optuna()
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
-    from goemo_cli.services.sweep import sweep as search
-
-    with Screen(out) as screen:
-        result = search(
-            config, layout=Layout(root), trials=trials, count=count, workers=workers, storage=storage, on_event=screen
-        )  # fmt: skip
-    _conclude(out, result, root)
+    else:
+        _search(out, config, root, trials=trials, count=count, workers=workers, storage=storage)
 
 
 @sweep.command("show")
@@ -134,7 +131,8 @@ def show(
 ) -> None:
     """Show every trial of a sweep, the best first.
 
-    Example: goemo sweep show minilm-quick --format md
+    Examples:
+        goemo sweep show minilm-quick --format md
     """
     result = _open(name, root, storage)
     _print(result, result.ranked(), form, f"Sweep {name}")
@@ -147,9 +145,12 @@ def best(
     storage: StorageOpt = None,
     root: RootOpt = Path(),
 ) -> None:
-    """Show the best trial of a sweep; with several objectives all that no other one beats.
+    """Show the best trial of a sweep.
 
-    Example: goemo sweep best minilm-quick --format json
+    With several objectives: all trials that no other one beats.
+
+    Examples:
+        goemo sweep best minilm-quick --format json
     """
     result = _open(name, root, storage)
     result.require_best()
@@ -163,9 +164,28 @@ def best(
     Console().hint(f"goemo train --config {result.folder / 'best.yaml'}{root_option(root)}")
 
 
+def _read(out: Console, file: Path, name: str | None) -> Any:
+    """The sweep in a file, with warnings about parts that have another meaning here."""
+    from goemo_cli.services.sweep.sweep_file import read_sweep_file
+
+    config = read_sweep_file(file, name=name)
+    for doubt in config.doubts:
+        out.warn(doubt)
+    if config.ignored:
+        out.note(f"Not used here, since goemo trains: {', '.join(config.ignored)}")
+    return config
+
+
+def _search(out: Console, config: Any, root: Path, **options: Any) -> None:
+    _require_optuna()
+    from goemo_cli.services.sweep import sweep as search
+
+    with Screen(out) as screen:
+        result = search(config, layout=Layout(root), **options, on_event=screen)
+    _conclude(out, result, root)
+
+
 def _search_on_wandb(out: Console, config: Any, root: Path, *, trials: int | None, count: int | None) -> None:
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.sweep.plan import total_trials
     from goemo_cli.services.sweep.wandb_file import sweep_on_wandb
 
@@ -186,15 +206,12 @@ def _require_optuna() -> None:
 
 def _open(name: str, root: Path, storage: str | None) -> Any:
     _require_optuna()
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.sweep import open_sweep
 
     return open_sweep(name, layout=Layout(root), storage=storage)[0]
 
 
-def _emit(out: Console, config: Any, target: str) -> None:
-    if target != "wandb":
-        raise typer.BadParameter(f"{target!r} is none: wandb", param_hint="--emit")
+def _emit(out: Console, config: Any) -> None:
     from goemo_cli.services.sweep.wandb_file import wandb_content, wandb_text
 
     if out.as_json:
@@ -256,12 +273,10 @@ def _print(result: Any, rows: Any, form: str, title: str) -> None:
         from goemo_cli.services.data.result_tables import table_text
 
         typer.echo(table_text(columns, records), nl=False)
-    elif form == "md":
+    else:
         shown = [column for column in columns if any(record[column] is not None for record in records)]
         lines = [shown, ["---"] * len(shown), *([_cell(record[one]) for one in shown] for record in records)]
         out.text("\n".join(f"| {' | '.join(line)} |" for line in lines))
-    else:
-        raise typer.BadParameter(f"{form!r} is none: table, md, csv or json", param_hint="--format")
 
 
 def _table(out: Console, result: Any, rows: Any, title: str) -> None:

@@ -6,55 +6,41 @@ from typing import Annotated
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import (
+    RUN,
+    JsonOpt,
+    QuietOpt,
+    RootOpt,
+    WandbBaseUrlOpt,
+    WandbEntityOpt,
+    WandbProjectOpt,
+)
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout
 
 RunsArg = Annotated[
     list[str],
-    typer.Argument(
-        help="Runs: folders, names, or @latest, @best, @MODEL.", show_default=False, metavar="RUN..."
-    ),
-]
-ProjectOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--wandb-project",
-        help="W&B project instead of the run's own. [default: WANDB_PROJECT, or goemo]",
-        show_default=False,
-    ),
-]
-EntityOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--wandb-entity",
-        help="W&B user or team instead of the run's own. [default: WANDB_ENTITY, or yours]",
-        show_default=False,
-    ),
-]
-BaseUrlOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--wandb-base-url",
-        help="W&B server instead of the run's own. [default: WANDB_BASE_URL, or W&B's own]",
-        show_default=False,
-    ),
+    typer.Argument(help=RUN, show_default=False, metavar="RUN"),
 ]
 
 
 def sync(
     runs: RunsArg,
-    wandb_project: ProjectOpt = None,
-    wandb_entity: EntityOpt = None,
-    wandb_base_url: BaseUrlOpt = None,
+    wandb_project: WandbProjectOpt = None,
+    wandb_entity: WandbEntityOpt = None,
+    wandb_base_url: WandbBaseUrlOpt = None,
     root: RootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Bring runs to Weights & Biases that were trained without it, or complete them there.
+    """Upload runs to Weights & Biases.
 
-    Example: goemo sync @latest --wandb-project emotions
+    Runs that were trained without W&B are created there, others are completed; by default in the project where the
+    run began.
+
+    Examples:
+        goemo sync @latest --wandb-project emotions
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.wandb.sync import sync_run
 
     out = Console(as_json=as_json, quiet=quiet)

@@ -1,125 +1,83 @@
 """goemo train."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from goemo_cli.commands import _settings as flag
+import typer
+
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DataDirOpt, JsonOpt, NewRootOpt, QuietOpt
+from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt
+from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._settings import TrainSettings, wandb_is_wanted
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
-from goemo_cli.core.layout import root_option
+from goemo_cli.core.layout import Layout, root_option
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
     from goemo_cli.core.documents import Metrics
 
 _FALLBACK = "Trained on the embedded sample because GoEmotions was unavailable."
+OverridesArg = Annotated[
+    list[str] | None,
+    typer.Argument(help="Any setting by its name: training.epochs=3", metavar="SECTION.KEY=VALUE"),
+]
+ConfigOpt = Annotated[
+    Path | None,
+    typer.Option("--config", help="YAML file with settings.", metavar="FILE", show_default=False),
+]
+SeedsOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--seeds",
+        min=2,
+        metavar="N",
+        help="Number of consecutive seeds to train, plus their ensemble.",
+        show_default=False,
+    ),
+]
+PrintConfigOpt = Annotated[
+    bool, typer.Option("--print-config", help="Print every setting as it would be used, and stop.")
+]
 
 
 def train(
-    overrides: flag.OverridesArg = None,
-    config: flag.ConfigOpt = None,
-    model: flag.ModelOpt = None,
-    data: flag.DataOpt = None,
-    data_dir: DataDirOpt = None,
-    text_column: flag.TextColumnOpt = None,
-    label_column: flag.LabelColumnOpt = None,
-    label_columns: flag.LabelColumnsOpt = None,
-    label_separator: flag.LabelSeparatorOpt = None,
-    id_column: flag.IdColumnOpt = None,
-    labels_file: flag.LabelsFileOpt = None,
-    single_label: flag.SingleLabelOpt = None,
-    taxonomy: flag.TaxonomyOpt = None,
-    max_train_samples: flag.MaxTrainSamplesOpt = None,
-    lr: flag.LrOpt = None,
-    batch_size: flag.BatchSizeOpt = None,
-    epochs: flag.EpochsOpt = None,
-    max_length: flag.MaxLengthOpt = None,
-    loss: flag.LossOpt = None,
-    dropout: flag.DropoutOpt = None,
-    weight_decay: flag.WeightDecayOpt = None,
-    warmup: flag.WarmupOpt = None,
-    seed: flag.SeedOpt = None,
-    seeds: flag.SeedsOpt = None,
-    wandb: flag.WandbOpt = None,
-    wandb_project: flag.WandbProjectOpt = None,
-    wandb_entity: flag.WandbEntityOpt = None,
-    wandb_group: flag.WandbGroupOpt = None,
-    wandb_base_url: flag.WandbBaseUrlOpt = None,
-    wandb_mode: flag.WandbModeOpt = None,
-    wandb_required: flag.WandbRequiredOpt = None,
-    run_name: flag.RunNameOpt = None,
-    tags: flag.TagsOpt = None,
-    notes: flag.NotesOpt = None,
+    settings: TrainSettings,
+    overrides: OverridesArg = None,
+    config: ConfigOpt = None,
+    seeds: SeedsOpt = None,
     root: NewRootOpt = Path(),
-    dry_run: flag.DryRunOpt = False,
-    print_config: flag.PrintConfigOpt = False,
+    dry_run: DryRunOpt = False,
+    print_config: PrintConfigOpt = False,
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Train a classifier and keep all about it.
+    """Train a classifier and save all results.
 
-    Example: goemo train --model minilm --data goemotions --epochs 3
+    Without options: MiniLM on GoEmotions. `--print-config` shows the settings of a model.
+
+    Examples:
+        goemo train --model tfidf
+        goemo train --model minilm --data goemotions --epochs 3
+        goemo train --data mine.csv --text-column body --label-column tags
+        goemo train --seeds 3 training.schedule=linear
     """
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.training.settings import resolve_settings
 
-    flags: dict[str, Any] = {
-        "model.name": model,
-        "model.max_length": max_length,
-        "model.dropout": dropout,
-        "data.name": data,
-        "data.dir": data_dir,
-        "data.text_column": text_column,
-        "data.label_column": label_column,
-        "data.label_columns": label_columns and _listed(label_columns),
-        "data.label_separator": label_separator,
-        "data.id_column": id_column,
-        "data.labels_file": labels_file,
-        "data.single_label": single_label,
-        "data.taxonomy": taxonomy,
-        "data.max_train_samples": max_train_samples,
-        "training.learning_rate": lr,
-        "training.batch_size": batch_size,
-        "training.epochs": epochs,
-        "training.loss": loss,
-        "training.weight_decay": weight_decay,
-        "training.warmup": warmup,
-        "training.seed": seed,
-        "logging.wandb.project": wandb_project,
-        "logging.wandb.entity": wandb_entity,
-        "logging.wandb.group": wandb_group,
-        "logging.wandb.base_url": wandb_base_url,
-        "logging.wandb.mode": wandb_mode,
-        "logging.wandb.required": wandb_required,
-        "logging.wandb.name": run_name,
-        "logging.wandb.tags": tags and _listed(tags),
-        "logging.wandb.notes": notes,
-    }
-    given = {name: value for name, value in flags.items() if value is not None}
-    is_wanted = any(name.startswith("logging.wandb.") for name in given)
-    if wandb is not None or is_wanted:
-        given["logging.wandb.enabled"] = is_wanted if wandb is None else wandb
+    wandb = wandb_is_wanted(settings)
+    given = {**settings} if wandb is None else {**settings, "logging.wandb.enabled": wandb}
     out = Console(as_json=as_json, quiet=quiet)
-    settings = resolve_settings(config, given, overrides or [], layout=Layout(root), on_event=Screen(out))
+    resolved = resolve_settings(config, given, overrides or [], layout=Layout(root), on_event=Screen(out))
     if print_config:
-        _print_config(out, settings)
+        _print_config(out, resolved)
     elif dry_run:
-        _plan(out, settings, root, seeds)
+        _plan(out, resolved, root, seeds)
     elif seeds:
-        _train_seeds(out, settings, root, seeds)
+        _train_seeds(out, resolved, root, seeds)
     else:
-        _train(out, settings, root)
-
-
-def _listed(names: str) -> list[str]:
-    return [name.strip() for name in names.split(",") if name.strip()]
+        _train(out, resolved, root)
 
 
 def _train(out: Console, settings: Any, root: Path) -> None:
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.training.tracking import open_tracker
     from goemo_cli.services.training.train import train as train_model
 
@@ -145,8 +103,6 @@ def _train(out: Console, settings: Any, root: Path) -> None:
 
 
 def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.training.seeds import train_seeds
     from goemo_cli.services.training.tracking import open_tracker
 
@@ -227,8 +183,6 @@ def _print_config(out: Console, settings: Any) -> None:
 
 
 def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.training.dry_run import plan_training
 
     with Screen(out) as screen:

@@ -1,5 +1,6 @@
 """goemo tune."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -7,116 +8,85 @@ import typer
 
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
+from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._settings import TuneSettings, setting_option
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import F1Objective, ThresholdSettings
+
+ObjectiveOpt = Annotated[
+    F1Objective | None, opt.choice(F1Objective, "--objective", help="Score to maximise on val.")
+]
+BetaOpt = Annotated[
+    float | None,
+    setting_option("--beta", "thresholds.beta", help="Maximise F-beta: recall counts beta times."),
+]
+PrecisionFloorOpt = Annotated[
+    float | None,
+    setting_option("--precision-floor", "thresholds.floor", help="Most recall with at least this precision."),
+]
+RecallFloorOpt = Annotated[
+    float | None,
+    setting_option("--recall-floor", "thresholds.floor", help="Most precision with at least this recall."),
+]
 
 
 def tune(
+    *,
     checkpoint: opt.OptionalCheckpointOpt = None,
     predictions: opt.PredictionsOpt = None,
-    objective: Annotated[
-        str | None, typer.Option("--objective", help="f1_macro or f1_micro.", show_default=False)
-    ] = None,
-    beta: Annotated[
-        float | None,
-        typer.Option("--beta", help="Maximise F-beta instead: recall counts beta times.", show_default=False),
-    ] = None,
-    precision_floor: Annotated[
-        float | None,
-        typer.Option(
-            "--precision-floor", help="Most recall with at least this precision.", show_default=False
-        ),
-    ] = None,
-    recall_floor: Annotated[
-        float | None,
-        typer.Option("--recall-floor", help="Most precision with at least this recall.", show_default=False),
-    ] = None,
-    rule: Annotated[
-        str | None,
-        typer.Option(
-            "--rule",
-            help="What labels follow: per_label, global, fixed_0.5 or fixed_0.3.",
-            show_default=False,
-        ),
-    ] = None,
-    shrinkage: Annotated[
-        float | None,
-        typer.Option(
-            "--shrinkage",
-            help="Val positives at which a label's own best and the global threshold count the same.",
-            show_default=False,
-        ),
-    ] = None,
-    never_empty: Annotated[
-        bool | None,
-        typer.Option(
-            "--never-empty/--may-be-empty",
-            help="Give a comment above no threshold its most probable label.",
-            show_default=False,
-        ),
-    ] = None,
-    top_k: Annotated[
-        int | None, typer.Option("--top-k", help="Maximum number of labels per comment.", show_default=False)
-    ] = None,
+    objective: ObjectiveOpt = None,
+    beta: BetaOpt = None,
+    precision_floor: PrecisionFloorOpt = None,
+    recall_floor: RecallFloorOpt = None,
+    settings: TuneSettings,
     root: opt.RootOpt = Path(),
     as_json: opt.JsonOpt = False,
     quiet: opt.QuietOpt = False,
 ) -> None:
     """Fit thresholds again, on val only; needs no model.
 
-    With --checkpoint the run's labels, scores, card and summaries follow. What is not given stays as the run has it.
+    With --checkpoint, the run's labels, scores, model card and summaries are written again. Settings without an option
+    keep the run's values.
 
-    Example: goemo tune --checkpoint @latest --precision-floor 0.6
+    Examples:
+        goemo tune --checkpoint @latest --precision-floor 0.6
+        goemo tune --predictions artifacts/predictions/val_predictions_RUN.csv --objective f1_micro
     """
     if (checkpoint is None) == (predictions is None):
         raise typer.BadParameter("give either --checkpoint RUN or --predictions VAL.csv")
     changes = _changes(
-        {"rule": rule, "shrinkage": shrinkage, "never_empty": never_empty, "top_k": top_k},
-        {
-            "objective": objective,
-            "beta": beta,
-            "precision_floor": precision_floor,
-            "recall_floor": recall_floor,
-        },
+        settings, objective=objective, beta=beta, precision_floor=precision_floor, recall_floor=recall_floor
     )
-
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
-    from goemo_cli.core.settings import ThresholdSettings
+    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     from goemo_cli.services.runs.references import open_run
 
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     opened = open_run(checkpoint, layout, Screen(out)) if checkpoint else None
 
     from goemo_cli.services.evaluation.tune import changed_settings, tune_predictions, tune_run
 
+    wanted = changed_settings(opened.config.thresholds if opened else ThresholdSettings(), changes)
     with Screen(out) as screen:
         if opened:
-            settings = changed_settings(opened.config.thresholds, changes)
-            result = tune_run(opened, settings, layout=layout, on_event=screen)
+            result = tune_run(opened, wanted, layout=layout, on_event=screen)
         else:
-            settings = changed_settings(ThresholdSettings(), changes)
-            result = tune_predictions(predictions or Path(), settings, layout=layout, on_event=screen)
+            result = tune_predictions(predictions or Path(), wanted, layout=layout, on_event=screen)
     _show(out, result, str(opened.run) if opened else None)
 
 
-def _changes(plain: dict[str, Any], aims: dict[str, Any]) -> dict[str, Any]:
-    """The settings that the flags change. Each aim is an objective, so at most one can be given."""
-    given = [name for name, value in aims.items() if value is not None]
+def _changes(settings: Mapping[str, Any], **objectives: Any) -> dict[str, Any]:
+    """The threshold settings that the options change. Each of `objectives` chooses one, so at most one may be given."""
+    given = {name: value for name, value in objectives.items() if value is not None}
     if len(given) > 1:
         flags = " and ".join(f"--{name.replace('_', '-')}" for name in given)
         raise typer.BadParameter(f"{flags} are different objectives: give one")
-    changes = {name: value for name, value in plain.items() if value is not None}
-    for name in given:
+    changes = {name.removeprefix("thresholds."): value for name, value in settings.items()}
+    for name, value in given.items():
         if name == "objective":
-            if aims[name] not in ("f1_macro", "f1_micro"):
-                raise typer.BadParameter(
-                    f"{aims[name]!r} is none: f1_macro, f1_micro, or one of --beta, --precision-floor, --recall-floor",
-                    param_hint="--objective",
-                )
-            changes["objective"] = aims[name]
+            changes["objective"] = value
         elif name == "beta":
-            changes |= {"objective": "f_beta", "beta": aims[name]}
+            changes |= {"objective": "f_beta", "beta": value}
         else:
-            changes |= {"objective": name, "floor": aims[name]}
+            changes |= {"objective": name, "floor": value}
     return changes
 
 

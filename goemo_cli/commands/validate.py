@@ -8,7 +8,8 @@ import typer
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
-from goemo_cli.core.layout import root_option
+from goemo_cli.commands._progress import Screen
+from goemo_cli.core.layout import Layout, root_option
 
 if TYPE_CHECKING:
     from goemo_cli.services.validation import ValidationReport
@@ -17,52 +18,58 @@ FOUND_PROBLEMS = 3
 SHOWN_PER_FILE = 20
 """Problems of one file that are shown to people; --json has all of them."""
 
+RecomputeOpt = Annotated[
+    int,
+    typer.Option(
+        "--recompute",
+        min=0,
+        metavar="N",
+        help="Put N sampled test rows of each run through its weights again.",
+    ),
+]
+FixOpt = Annotated[
+    bool,
+    typer.Option(
+        "--fix",
+        help="Rebuild derived tables, remove leftovers of killed runs, validate again. "
+        "Predictions and checkpoints do not change.",
+    ),
+]
+WandbOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--wandb",
+        metavar="RUN",
+        help="Instead of the files here: compare this run, by its name or its W&B ID, with its copy on W&B.",
+        show_default=False,
+    ),
+]
+VerboseOpt = Annotated[
+    bool, typer.Option("--verbose", "-v", help="List every check, not only what was found.")
+]
+
 
 def validate(
     root: RootOpt = Path(),
-    recompute: Annotated[
-        int,
-        typer.Option(
-            "--recompute",
-            min=0,
-            metavar="N",
-            help="Put N sampled test rows of each run through its weights again.",
-        ),
-    ] = 0,
-    fix: Annotated[
-        bool,
-        typer.Option(
-            "--fix",
-            help="Rebuild derived tables, remove leftovers of killed runs, validate again. "
-            "Predictions and checkpoints stay as they are.",
-        ),
-    ] = False,
-    wandb: Annotated[
-        str | None,
-        typer.Option(
-            "--wandb",
-            metavar="RUN",
-            help="Instead of the files here: compare this run, by its name or its W&B ID, with its copy on W&B.",
-            show_default=False,
-        ),
-    ] = None,
-    verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="List every check, not only what was found.")
-    ] = False,
+    recompute: RecomputeOpt = 0,
+    fix: FixOpt = False,
+    wandb: WandbOpt = None,
+    verbose: VerboseOpt = False,
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Check that all artifacts are sound.
+    """Check all files of all runs.
 
-    Exits with 3 if anything is wrong; all problems are listed. Example: goemo validate --recompute 200
+    Exits with 3 if anything is wrong; all problems are listed.
+
+    Examples:
+        goemo validate --recompute 200
     """
     if wandb is not None and (recompute or fix):
         raise typer.BadParameter(
             "only compares; --recompute and --fix are for the files here", param_hint="--wandb"
         )
 
-    from goemo_cli.commands._progress import Screen
-    from goemo_cli.core.layout import Layout
     from goemo_cli.services.validation import validate_artifacts
 
     out = Console(as_json=as_json, quiet=quiet)

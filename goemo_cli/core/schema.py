@@ -14,6 +14,14 @@ Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
 PROBLEM_TYPES = {False: "multi_label_classification", True: "single_label_classification"}
 """transformers' name of a task, by whether each row has exactly one label."""
 
+ExplainMethod = Literal["integrated-gradients", "occlusion", "exact"]
+"""How word scores are computed: for transformers, for any model, and for tfidf."""
+CalibrationMethod = Literal["platt", "temperature"]
+"""Two numbers per label, or one."""
+CountScore = Literal["f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss"]
+"""Scores of labels that `goemo compare` tests."""
+ComparedScore = Literal[CountScore, "auc_micro", "auc_macro"]
+
 PROBABILITY_PREFIX = "pred_prob_"
 PREDICTION_LEADING_COLUMNS = ("text", "true_labels", "pred_labels")
 ID_COLUMN = "id"

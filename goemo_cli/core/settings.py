@@ -15,17 +15,23 @@ from pydantic import (
     field_validator,
     model_validator,
 )
+from pydantic.fields import FieldInfo
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
 from goemo_cli.core.labels import TaxonomyName
-from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, read_yaml_mapping
+from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, nested, read_yaml_mapping
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
 ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
-ThresholdObjective = Literal["f1_macro", "f1_micro", "f_beta", "precision_floor", "recall_floor"]
+F1Objective = Literal["f1_macro", "f1_micro"]
+ThresholdObjective = Literal[F1Objective, "f_beta", "precision_floor", "recall_floor"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric", "cross_entropy"]
 WeightFiles = Literal["both", "bin", "safetensors"]
 Aggregation = Literal["majority", "any"]
+Device = Literal["auto", "cpu", "cuda", "mps"]
+WandbMode = Literal["online", "offline", "disabled"]
+LibraryMode = Literal["online", "offline", "local", "disabled"]
+"""Of the artifact library, which also has a local store."""
 
 
 _MAY_BE_EMPTY = ("notes",)
@@ -54,68 +60,104 @@ class Section(BaseModel):
 class ModelSettings(Section):
     """Which weights, and how texts enter them."""
 
-    name: str = "minilm"
-    """Catalogue name, Hub id or a local folder."""
-    revision: str | None = None
-    """Hub commit, tag or branch; the catalogue's pinned one by default."""
-    new_head: bool = False
-    """Start the classifier from nothing, also for labels that the weights already know by name."""
-    max_length: int = Field(128, ge=4, le=8192)
-    """Tokens per comment, special tokens included; longer comments are cut."""
-    dropout: float | None = Field(0.1, ge=0, lt=1)
-    """Hidden, attention and classifier dropout; null keeps what the model came with."""
-    attention: Literal["auto", "eager", "sdpa"] = "auto"
-    """auto: eager on CPU, which is faster at comment lengths; the model's default on a GPU."""
+    name: str = Field("minilm", description="Catalogue name (goemo models), Hub id, folder, or a run.")
+    revision: str | None = Field(
+        None, description="Hub commit, tag or branch; by default the one in the catalogue."
+    )
+    new_head: bool = Field(
+        False,
+        description="Start with a new classifier, also for labels that the weights already know by name.",
+    )
+    max_length: int = Field(
+        128,
+        ge=4,
+        le=8192,
+        description="Tokens per comment, special tokens included; longer comments are cut.",
+    )
+    dropout: float | None = Field(
+        0.1,
+        ge=0,
+        lt=1,
+        description="Dropout of hidden layers, attention and classifier; null keeps the model's values.",
+    )
+    attention: Literal["auto", "eager", "sdpa"] = Field(
+        "auto",
+        description="auto: eager on CPU, which is faster at comment lengths; the model's default on a GPU.",
+    )
 
 
 class DataSettings(Section):
     """Where the labelled texts come from."""
 
-    name: str | None = None
-    """goemotions, sample, a file, folder or URL, - for standard input, or a Hub data set id; null: goemotions if it is available, else the sample."""
-    dir: Path | None = None
-    """Folder with the GoEmotions files (train.tsv, dev.tsv, test.tsv, labels.txt)."""
-    format: str | None = None
-    """Format of your data if its suffix does not say it, such as tsv for a table in a .txt file."""
-    encoding: str | None = None
-    """Text encoding of your data, such as cp1252; by default UTF-8, or UTF-16 if the first bytes show it."""
-    text_column: str = "text"
-    """Column with the texts in your data."""
-    label_column: str = "labels"
-    """Column with their labels."""
-    label_columns: list[str] = []
-    """One column of 0 and 1 per label instead of the label column; their order is that of the labels."""
-    id_column: str | None = None
-    """Column with row ids, kept in predictions."""
-    label_separator: str = Field(",", min_length=1)
-    """Between the label names of one cell; spaces around it are ignored."""
-    unlabelled: str | None = None
-    """Value that means "not labelled", such as -1; rows with it in a label column are left out."""
-    group_column: str | None = None
-    """Column that says which rows belong together, such as the ratings of one text; a group stays in one split."""
-    aggregate: Aggregation | None = None
-    """One row per group: with labels that more than half of its rows have (majority), or one of them (any)."""
-    labels_file: Path | None = None
-    """One label per line, in the wanted order, which also says what label numbers mean; by default the labels in train."""
-    val_file: Path | None = None
-    """File with the val split of your data."""
-    test_file: Path | None = None
-    """A file with its test split."""
-    val_fraction: float = Field(0.1, gt=0, lt=0.5)
-    """Share of rows split off for val if the data has no val split."""
-    test_fraction: float = Field(0.1, gt=0, lt=0.5)
-    """Share split off for test, likewise."""
-    split_seed: int = Field(0, ge=0, lt=2**32)
-    """Of that split; another seed than the training's, so that seeds compare on the same test split."""
-    single_label: bool = False
-    """Each text has exactly one label: softmax, cross-entropy, and the most probable label instead of thresholds."""
-    taxonomy: TaxonomyName | None = None
-    """Train on Ekman's 7 or the 4 grouped labels instead of GoEmotions' 28."""
-    max_train_samples: int | None = Field(None, ge=1)
-    """Train on the first n comments of a shuffle by the training seed; val and test stay whole."""
+    name: str | None = Field(
+        None,
+        description="goemotions, sample, a file, folder or URL, - for standard input, or a Hub data set; by default GoEmotions if it is available, else the sample.",
+    )
+    dir: Path | None = Field(
+        None, description="Folder with the GoEmotions files (train.tsv, dev.tsv, test.tsv, labels.txt)."
+    )
+    format: str | None = Field(
+        None,
+        description="Format of your data if its suffix does not say it, such as tsv for a table in a .txt file.",
+    )
+    encoding: str | None = Field(
+        None,
+        description="Text encoding of your data, such as cp1252; by default UTF-8, or UTF-16 if the first bytes show it.",
+    )
+    text_column: str = Field("text", description="Column with the texts in your data.")
+    label_column: str = Field("labels", description="Column with the labels in your data.")
+    label_columns: list[str] = Field(
+        [], description="Instead: columns of 0 and 1, one per label, in the order of the labels."
+    )
+    id_column: str | None = Field(None, description="Column with row ids, kept in predictions.")
+    label_separator: str = Field(
+        ",", min_length=1, description="Text between the labels of one cell; spaces around it are ignored."
+    )
+    unlabelled: str | None = Field(
+        None,
+        description='Value that means "not labelled", such as -1; rows with it in a label column are left out.',
+    )
+    group_column: str | None = Field(
+        None,
+        description="Column that says which rows belong together, such as the ratings of one text; a group stays in one split.",
+    )
+    aggregate: Aggregation | None = Field(
+        None,
+        description="One row per group: with labels that more than half of its rows have (majority), or one of them (any).",
+    )
+    labels_file: Path | None = Field(
+        None,
+        description="File with one label per line, in the wanted order; label numbers count from 0 in it. By default the labels in train.",
+    )
+    val_file: Path | None = Field(None, description="File with the val split of your data.")
+    test_file: Path | None = Field(None, description="File with the test split of your data.")
+    val_fraction: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of rows split off for val if the data has no val split."
+    )
+    test_fraction: float = Field(
+        0.1, gt=0, lt=0.5, description="Share of rows split off for test if the data has no test split."
+    )
+    split_seed: int = Field(
+        0,
+        ge=0,
+        lt=2**32,
+        description="Random seed of that split; separate from the training's, so that seeds compare on the same test split.",
+    )
+    single_label: bool = Field(
+        False,
+        description="Each text has exactly one label: softmax, cross-entropy, and the most probable label instead of thresholds.",
+    )
+    taxonomy: TaxonomyName | None = Field(
+        None, description="Train on Ekman's 7 labels or the 4 groups instead of GoEmotions' 28 labels."
+    )
+    max_train_samples: int | None = Field(
+        None,
+        ge=1,
+        description="Maximum number of training comments, chosen by the training seed; val and test stay complete.",
+    )
 
     @model_validator(mode="after")
-    def _labels_stand_in_one_place(self) -> Self:
+    def _labels_in_one_place(self) -> Self:
         if self.label_columns and self.label_column != DataSettings.model_fields["label_column"].default:
             raise ValueError("data.label_column and data.label_columns are both given: use one of them")
         if len(set(self.label_columns)) < len(self.label_columns):
@@ -128,79 +170,101 @@ class DataSettings(Section):
 class EarlyStopping(Section):
     """When to stop before the last epoch."""
 
-    metric: SelectionMetric = "val_f1_macro"
-    """Also decides which epoch is kept."""
-    patience: int | None = Field(2, ge=1)
-    """Epochs without improvement before stopping; null never stops."""
-    min_delta: float = Field(0.0, ge=0)
-    """What counts as an improvement."""
+    metric: SelectionMetric = Field(
+        "val_f1_macro", description="Score of val that must improve; it also decides which epoch is kept."
+    )
+    patience: int | None = Field(
+        2, ge=1, description="Epochs without improvement before stopping; null never stops."
+    )
+    min_delta: float = Field(0.0, ge=0, description="Smallest difference that counts as an improvement.")
 
 
 class TrainingSettings(Section):
     """How the weights are fitted."""
 
-    learning_rate: float = Field(2e-5, gt=0, alias="lr")
-    """Peak value of the encoder, after warm-up."""
-    head_multiplier: float = Field(1.0, gt=0)
-    """The classifier's learning rate as a multiple of the encoder's."""
-    batch_size: int = Field(32, ge=1)
-    """Comments per optimizer step."""
-    accumulation: int = Field(1, ge=1)
-    """Pieces that a batch is computed in, to save memory; the step is the same but for rounding."""
-    epochs: int = Field(4, ge=1)
-    """Passes over train, unless stopped early."""
-    schedule: Literal["linear", "cosine", "constant"] = "linear"
-    """Decay after warm-up, down to zero at the last step."""
-    warmup: float = Field(0.1, ge=0, lt=1)
-    """Share of all steps over which the learning rate rises."""
-    weight_decay: float = Field(0.01, ge=0)
-    """Not applied to biases and norms."""
-    clip_norm: float | None = Field(1.0, gt=0)
-    """Largest gradient norm; null does not clip."""
-    averaging: float | None = Field(None, gt=0, le=0.5)
-    """Score and save an average of the weights whose mean age is this share of the steps so far; null: the last weights."""
-    loss: LossName = "bce"
-    """Binary cross-entropy, plain or weighted by label, or one that counts what is already right less; cross_entropy: that of data.single_label, its only one."""
-    max_positive_weight: float = Field(20.0, ge=1)
-    """weighted_bce: ceiling of negatives/positives per label."""
-    focal_gamma: float = Field(2.0, ge=0)
-    """focal: how much less; 0 is bce."""
-    asymmetric_gamma_positive: float = Field(0.0, ge=0)
-    """asymmetric: the same for positives."""
-    asymmetric_gamma_negative: float = Field(2.0, ge=0)
-    """asymmetric: the same for negatives."""
-    asymmetric_clip: float = Field(0.05, ge=0, lt=1)
-    """asymmetric: probability by which negatives are shifted."""
-    prior_bias: bool = True
-    """Start the classifier's bias at the log-odds of each label in train."""
-    seed: int = Field(0, ge=0, lt=2**32)
-    """Of shuffling, dropout and new weights."""
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    """bf16 where the hardware computes it; val and all artifacts are always scored in fp32."""
-    deterministic: bool = False
-    """Only algorithms that repeat to the bit on the same machine (matters on GPUs)."""
-    device: Literal["auto", "cpu", "cuda", "mps"] = "auto"
-    """auto: the best there is."""
+    learning_rate: float = Field(
+        2e-5, gt=0, alias="lr", description="Peak learning rate of the encoder, after warm-up."
+    )
+    head_multiplier: float = Field(
+        1.0, gt=0, description="The classifier's learning rate as a multiple of the encoder's."
+    )
+    batch_size: int = Field(32, ge=1, description="Comments per optimizer step.")
+    accumulation: int = Field(
+        1,
+        ge=1,
+        description="Pieces that a batch is computed in, to save memory; the step is the same but for rounding.",
+    )
+    epochs: int = Field(4, ge=1, description="Passes over train, unless stopped early.")
+    schedule: Literal["linear", "cosine", "constant"] = Field(
+        "linear", description="Learning rate after warm-up; linear and cosine end at zero."
+    )
+    warmup: float = Field(
+        0.1, ge=0, lt=1, description="Share of all steps over which the learning rate rises."
+    )
+    weight_decay: float = Field(
+        0.01, ge=0, description="Weight decay of AdamW; not applied to biases and norms."
+    )
+    clip_norm: float | None = Field(1.0, gt=0, description="Largest gradient norm; null does not clip.")
+    averaging: float | None = Field(
+        None,
+        gt=0,
+        le=0.5,
+        description="Score and save an average of the weights whose mean age is this share of the steps so far; null: the last weights.",
+    )
+    loss: LossName = Field(
+        "bce",
+        description="Loss function: binary cross-entropy, plain or weighted by label, or one that reduces the loss of easy cells; cross_entropy for single-label data, as its only loss.",
+    )
+    max_positive_weight: float = Field(
+        20.0, ge=1, description="weighted_bce: ceiling of negatives/positives per label."
+    )
+    focal_gamma: float = Field(
+        2.0, ge=0, description="focal: how strongly the loss of easy cells is reduced; 0 is bce."
+    )
+    asymmetric_gamma_positive: float = Field(0.0, ge=0, description="asymmetric: the same for positives.")
+    asymmetric_gamma_negative: float = Field(2.0, ge=0, description="asymmetric: the same for negatives.")
+    asymmetric_clip: float = Field(
+        0.05, ge=0, lt=1, description="asymmetric: probability by which negatives are shifted."
+    )
+    prior_bias: bool = Field(
+        True, description="Start the classifier's bias at the log-odds of each label in train."
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="Random seed of shuffling, dropout and new weights.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto",
+        description="auto: bf16 if the hardware computes it, else fp32; val and all artifacts are always scored in fp32.",
+    )
+    deterministic: bool = Field(
+        False, description="Only algorithms that repeat to the bit on the same machine (matters on GPUs)."
+    )
+    device: Device = Field("auto", description="auto: a GPU if there is one, else the CPU.")
     early_stopping: EarlyStopping = EarlyStopping()
 
 
 class ThresholdSettings(Section):
     """How probabilities become labels. Fitted on val, never on test."""
 
-    rule: ThresholdRule = "per_label"
-    """Which thresholds `pred_labels` follow."""
-    objective: ThresholdObjective = "f1_macro"
-    """What a fitted threshold maximises on val; a floor: recall (precision) while precision (recall) stays above it."""
-    beta: float = Field(1.0, gt=0)
-    """f_beta: recall counts beta times as much as precision."""
-    floor: float | None = Field(None, gt=0, lt=1)
-    """precision_floor, recall_floor: the least precision or recall on val."""
-    shrinkage: float = Field(10.0, ge=0)
-    """Per-label thresholds are averages of the label's own best (weight: its val positives) and the global one (this weight)."""
-    never_empty: bool = False
-    """A comment above no threshold gets its most probable label."""
-    top_k: int | None = Field(None, ge=1)
-    """Maximum number of labels per comment: the most probable ones."""
+    rule: ThresholdRule = Field("per_label", description="Thresholds that decide the labels (`pred_labels`).")
+    objective: ThresholdObjective = Field(
+        "f1_macro",
+        description="What a fitted threshold maximises on val; a floor: recall (precision) while precision (recall) stays above it.",
+    )
+    beta: float = Field(1.0, gt=0, description="f_beta: recall counts beta times as much as precision.")
+    floor: float | None = Field(
+        None,
+        gt=0,
+        lt=1,
+        description="precision_floor, recall_floor: the lowest allowed precision or recall on val.",
+    )
+    shrinkage: float = Field(
+        10.0,
+        ge=0,
+        description="Per-label thresholds are averages of the label's best one (weight: its val positives) and the global one (this weight).",
+    )
+    never_empty: bool = Field(False, description="Give a comment above no threshold its most probable label.")
+    top_k: int | None = Field(
+        None, ge=1, description="Maximum number of labels per comment: the most probable ones."
+    )
 
     @model_validator(mode="after")
     def _floor_belongs_to_its_objectives(self) -> Self:
@@ -217,51 +281,68 @@ class ThresholdSettings(Section):
 class OutputSettings(Section):
     """Optional output files."""
 
-    weights: WeightFiles = "both"
-    """pytorch_model.bin, model.safetensors, or both."""
-    epoch_predictions: bool = True
-    """Write val predictions of every epoch."""
+    weights: WeightFiles = Field("both", description="pytorch_model.bin, model.safetensors, or both.")
+    epoch_predictions: bool = Field(True, description="Write val predictions of every epoch.")
 
 
 class WandbSettings(Section):
     """The mirror on Weights & Biases; it can never hurt a run."""
 
-    enabled: bool = False
-    """Off unless asked for."""
-    project: str | None = Field(None, min_length=1)
-    """W&B's folder of runs; null: WANDB_PROJECT, else goemo."""
-    entity: str | None = None
-    """W&B user or team; null: WANDB_ENTITY, else your default one."""
-    base_url: str | None = None
-    """W&B server; null: WANDB_BASE_URL, else W&B's own."""
-    mode: Literal["online", "offline", "disabled"] | None = None
-    """offline keeps everything for `goemo sync`, disabled sends and writes nothing; null: WANDB_MODE, else online."""
-    name: str | None = None
-    """What W&B shows as the run's name; null: WANDB_NAME, else the run's own."""
-    group: str | None = None
-    """W&B's group of the run; null: WANDB_RUN_GROUP, else none."""
-    tags: list[str] = []
-    """W&B's tags of the run; if empty: WANDB_TAGS."""
-    notes: str | None = None
-    """W&B's notes of the run; null: WANDB_NOTES, else none."""
-    required: bool = False
-    """A mirror that cannot begin ends the run before training instead of costing a warning."""
-    upload_timeout: float = Field(120.0, gt=0)
-    """Seconds without progress after which the end of a run no longer waits for the upload; `goemo sync` completes it."""
-    environment: bool = True
-    """Upload goemo's own log lines, the versions of installed packages, and facts of the machine without its names."""
-    log_model: bool = True
-    """Upload the checkpoint."""
-    log_predictions: bool = False
-    """Show the first 1,000 test comments with their labels as a table."""
-    log_embeddings: bool = False
-    """Show 1,000 test comments as vectors with their labels, for W&B's and TensorBoard's projectors, and pictures of them (t-SNE) and of confused labels."""
-    log_gradients: bool = False
-    """Show histograms of every parameter's gradient every `log_every` steps, here and in every other mirror."""
-    watch_model: bool = False
-    """Show the model's parameters with their shapes, and histograms of their values every `log_every` steps, likewise."""
-    log_every: int | None = Field(None, ge=1)
-    """Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, here and in every other mirror; null logs epochs only, and histograms at the first and every 100th step."""
+    enabled: bool = Field(
+        False, description="Log the run to Weights & Biases; any other option for W&B turns this on."
+    )
+    project: str | None = Field(
+        None, min_length=1, description="W&B project; by default WANDB_PROJECT, else goemo."
+    )
+    entity: str | None = Field(None, description="W&B user or team; by default WANDB_ENTITY, else yours.")
+    base_url: str | None = Field(
+        None, description="Address of the W&B server; by default WANDB_BASE_URL, else W&B's."
+    )
+    mode: WandbMode | None = Field(
+        None,
+        description="offline keeps everything for `goemo sync`, disabled sends and writes nothing; by default WANDB_MODE, else online.",
+    )
+    name: str | None = Field(
+        None, description="Name of the run in W&B; by default WANDB_NAME, else the run's name here."
+    )
+    group: str | None = Field(
+        None, description="Group of the run in W&B; by default WANDB_RUN_GROUP, else none."
+    )
+    tags: list[str] = Field([], description="Tags of the run in W&B; by default WANDB_TAGS.")
+    notes: str | None = Field(None, description="Notes of the run in W&B; by default WANDB_NOTES, else none.")
+    required: bool = Field(
+        False, description="Stop before training if W&B is unavailable, instead of warning."
+    )
+    upload_timeout: float = Field(
+        120.0,
+        gt=0,
+        description="Seconds without progress after which the end of a run no longer waits for the upload; `goemo sync` completes it.",
+    )
+    environment: bool = Field(
+        True,
+        description="Upload goemo's own log lines, the versions of installed packages, and facts of the machine without its names.",
+    )
+    log_model: bool = Field(True, description="Upload the checkpoint.")
+    log_predictions: bool = Field(
+        False, description="Show the first 1,000 test comments with their labels as a table."
+    )
+    log_embeddings: bool = Field(
+        False,
+        description="Show 1,000 test comments as vectors with their labels, for W&B's and TensorBoard's projectors, and pictures of them (t-SNE) and of confused labels.",
+    )
+    log_gradients: bool = Field(
+        False,
+        description="Show histograms of every parameter's gradient every `log_every` steps, here and in every other mirror.",
+    )
+    watch_model: bool = Field(
+        False,
+        description="Show the model's parameters with their shapes, and histograms of their values every `log_every` steps, likewise.",
+    )
+    log_every: int | None = Field(
+        None,
+        ge=1,
+        description="Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, here and in every other mirror; null logs epochs only, and histograms at the first and every 100th step.",
+    )
 
     def resolved(self) -> Self:
         """These settings with what is not set taken from the WANDB_* variables, else goemo's default.
@@ -287,10 +368,13 @@ class LoggingSettings(Section):
     """Mirrors of a run; its local files are always the same."""
 
     wandb: WandbSettings = WandbSettings()
-    tensorboard: bool = Field(False, title="TensorBoard")
-    """Event files below output/tensorboard/."""
-    combined_score: dict[EpochScore, float] = {}
-    """Weights of val scores, whose weighted sum is logged after every epoch as `combined_score`; for sweeps on W&B."""
+    tensorboard: bool = Field(
+        False, title="TensorBoard", description="Event files below output/tensorboard/."
+    )
+    combined_score: dict[EpochScore, float] = Field(
+        {},
+        description="Weights of val scores, whose weighted sum is logged after every epoch as `combined_score`; for sweeps on W&B.",
+    )
 
     @classmethod
     def file_trackers(cls) -> dict[str, str]:
@@ -407,6 +491,26 @@ def setting_names(section: type[BaseModel] = TrainConfig, prefix: str = "") -> I
             yield f"{prefix}{name}"
 
 
+def setting_field(name: str) -> FieldInfo:
+    """The field of a setting by its dotted name: type, bounds, default and description."""
+    section: type[BaseModel] = TrainConfig
+    *parents, last = name.split(".")
+    for parent in parents:
+        inner = _section_type(section.model_fields[parent].annotation)
+        assert inner, f"{name}: {parent} is not a section"
+        section = inner
+    return section.model_fields[last]
+
+
+def setting_faults(name: str, value: Any) -> list[str]:
+    """What is wrong with a value of one setting, without the setting's name; empty if it is valid."""
+    try:
+        TrainConfig.model_validate(nested(name, value))
+    except ValidationError as error:
+        return [text for place, text in map(_fault, error.errors()) if place == name]
+    return []
+
+
 def environment(name: str) -> str | None:
     """An environment variable of goemo or of its libraries; None if it is unset or empty."""
     return os.environ.get(name) or None
@@ -511,16 +615,20 @@ def _check_values(config: type[TrainConfig], values: Mapping[str, Any], source: 
 
 
 def _sentences(error: ValidationError, *, only_located: bool = False) -> list[str]:
-    return [_sentence(fault) for fault in error.errors() if fault["loc"] or not only_located]
+    faults = map(_fault, error.errors())
+    return [f"{place}: {text}" if place else text for place, text in faults if place or not only_located]
 
 
-def _sentence(fault: Any) -> str:
-    if not fault["loc"]:
-        return _plain(fault["msg"])
+def _fault(found: Any) -> tuple[str, str]:
+    """(dotted name of the setting, what is wrong); no name if settings do not fit together."""
     names = {"lr": "learning_rate"}
-    place = ".".join(names.get(str(part), str(part)) for part in fault["loc"])
-    given = "" if isinstance(fault["input"], Mapping) else f", not {fault['input']!r}"
-    return f"{place}: {_plain(fault['msg'])}{given}"
+    place = ".".join(names.get(str(part), str(part)) for part in found["loc"])
+    given = (
+        f", not {found['input']!r}"
+        if place and found["input"] != "" and not isinstance(found["input"], Mapping)
+        else ""
+    )
+    return place, _plain(found["msg"]) + given
 
 
 def _plain(message: str) -> str:

@@ -74,7 +74,7 @@ def test_without_val_predictions_it_exits_4_and_says_what_to_type(root: Path) ->
 def test_an_unknown_method_exits_2(root: Path) -> None:
     done = run("-c", checkpoint(root), "--root", root, "--method", "isotonic")
     assert done.exit_code == 2
-    assert "known: platt, temperature" in done.stderr
+    assert "'platt', 'temperature'" in done.stderr
 
 
 def test_an_unknown_run_exits_4(root: Path) -> None:

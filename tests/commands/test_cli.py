@@ -126,7 +126,7 @@ def test_no_wandb_beats_the_config(tmp_path: Path) -> None:
     [
         (["train", "--bogus"], 2, "No such option"),
         (["train", "--epochs", "three"], 2, "--epochs"),
-        (["train", "--epochs", "0"], 2, "epochs: should be greater than or equal to 1"),
+        (["train", "--epochs", "0"], 2, "'--epochs': should be greater than or equal to 1, not 0"),
         (["train", "training.epoch=3"], 2, "did you mean 'training.epochs'"),
         (["train", "epochs=3"], 2, "did you mean 'training.epochs'"),
         (["train", "--epochs", "3", "training.epochs=4"], 2, "given twice"),

@@ -11,9 +11,8 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
-from goemo_cli.commands.compare import Metric
 from goemo_cli.core.predictions import Predictions, write_predictions
-from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
+from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS, ComparedScore
 from goemo_cli.ml.metrics.comparison import SCORES
 
 pytestmark = pytest.mark.usefixtures("all_draws")
@@ -102,7 +101,7 @@ def test_markdown_has_a_row_per_score_and_emotion(root: Path) -> None:
         (["{root}/weak.csv", "{root}/strong.csv", "--format", "html"], 2, "--format"),
         (["{root}/weak.csv", "{root}/strong.csv", "--resamples", "10"], 2, "--resamples"),
         (["{root}/weak.csv", "{root}/strong.csv", "--json", "--format", "md"], 2, "exclude each other"),
-        (["{root}/weak.csv", "{root}/strong.csv", "--split", "tset"], 2, "known are test, val"),
+        (["{root}/weak.csv", "{root}/strong.csv", "--split", "tset"], 2, "is not a split: train, val, test"),
         (["{root}/weak.csv", "{root}/strong.csv", "--split", "val"], 2, "only files are compared"),
         (["{root}/weak.csv", "{root}/elsewhere.csv"], 3, "row 1 differs"),
         (["{root}/weak.csv", "{root}/nowhere.csv"], 4, "nowhere.csv: no such file"),
@@ -121,4 +120,4 @@ def test_mistakes_get_a_sentence_and_their_exit_code(
 
 
 def test_every_score_can_decide_the_verdict() -> None:
-    assert get_args(Metric) == SCORES
+    assert get_args(ComparedScore) == SCORES

@@ -90,7 +90,7 @@ def test_nothing_of_the_text_is_taken_for_markup_or_control(root: Path, tmp_path
     [
         (["  "], 2, "no word in it"),
         (["x", "-l", "Freud"], 2, "did you mean 'Freude'"),
-        (["x", "--method", "guess"], 2, "known: integrated-gradients, occlusion, exact"),
+        (["x", "--method", "guess"], 2, "'integrated-gradients', 'occlusion', 'exact'"),
         (["x", "--method", "integrated-gradients"], 2, "exact and occlusion do"),
         (["x", "-c", "@tfdif"], 4, "did you mean '@tfidf'"),
     ],

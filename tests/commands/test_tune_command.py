@@ -50,9 +50,13 @@ def test_tune_as_json_is_one_document(root: Path) -> None:
     [
         ([], 2, "give either --checkpoint RUN or --predictions VAL.csv"),
         (["--checkpoint", "@latest", "--beta", "2", "--recall-floor", "0.5"], 2, "are different objectives"),
-        (["--checkpoint", "@latest", "--objective", "auc"], 2, "'auc' is none"),
-        (["--checkpoint", "@latest", "--precision-floor", "1.5"], 2, "thresholds.floor"),
-        (["--checkpoint", "@latest", "--rule", "best"], 2, "thresholds.rule"),
+        (["--checkpoint", "@latest", "--objective", "auc"], 2, "'auc' is not one of"),
+        (
+            ["--checkpoint", "@latest", "--precision-floor", "1.5"],
+            2,
+            "'--precision-floor': should be less than 1",
+        ),
+        (["--checkpoint", "@latest", "--rule", "best"], 2, "'--rule': 'best' is not one of"),
         (["--checkpoint", "@nobody"], 4, "no run '@nobody'"),
         (["--predictions", "missing.csv"], 4, "no such file"),
     ],

@@ -10,10 +10,10 @@ from scipy.special import expit
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
+from goemo_cli.core.schema import CalibrationMethod
 from goemo_cli.ml.metrics.calibration import BINS, Reliability, assess, reliability
 from goemo_cli.ml.metrics.calibrator import (
     FOLDS,
-    Method,
     cross_fitted,
     fit_calibrator,
     logit,
@@ -205,7 +205,7 @@ def test_smoothed_targets_are_platts():
 
 
 @pytest.mark.parametrize("method", ["platt", "temperature"])
-def test_a_label_that_cannot_be_fitted_keeps_its_probabilities(method: Method):
+def test_a_label_that_cannot_be_fitted_keeps_its_probabilities(method: CalibrationMethod):
     rng = np.random.default_rng(0)
     y_prob = rng.random((200, 5), dtype=np.float32)
     y_prob[:, 2] = 0.25
@@ -224,7 +224,7 @@ def test_a_label_that_cannot_be_fitted_keeps_its_probabilities(method: Method):
 
 
 @pytest.mark.parametrize("method", ["platt", "temperature"])
-def test_a_label_separated_without_a_fault_gets_finite_numbers(method: Method):
+def test_a_label_separated_without_a_fault_gets_finite_numbers(method: CalibrationMethod):
     y_prob = np.array([[0.1], [0.2], [0.0], [0.8], [0.9], [1.0]], dtype=np.float32)
     found = fit_calibrator(("joy",), y_prob > 0.5, y_prob, method)
     assert found.kept == {}
@@ -242,7 +242,7 @@ def test_calibration_mends_what_was_made_too_sure():
 
 
 @pytest.mark.parametrize("method", ["platt", "temperature"])
-def test_cross_fitting_calibrates_each_comment_without_itself(method: Method):
+def test_cross_fitting_calibrates_each_comment_without_itself(method: CalibrationMethod):
     y_true, y_prob = random_case(2, rows=103)
     found = cross_fitted(y_true, y_prob, partial(fit_calibrator, method=method), seed=4)
     assert found.dtype == np.float32

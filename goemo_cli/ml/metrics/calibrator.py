@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, Self, get_args
+from typing import Self, get_args
 
 import numpy as np
 
@@ -11,13 +11,12 @@ from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatAr
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import CalibrationValues, LabelCalibration
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
-from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod
 
 CALIBRATION = "calibration.json"
 """Its name within a checkpoint."""
 
-Method = Literal["platt", "temperature"]
-METHODS: tuple[Method, ...] = get_args(Method)
+METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
 
 CLIP = 1e-7
 """Probabilities are kept this far from 0 and 1 before their logit is taken."""
@@ -40,7 +39,7 @@ class Calibrator:
     """
 
     labels: tuple[str, ...]
-    method: Method
+    method: CalibrationMethod
     intercept: DoubleArray
     """(n_labels,); 0 everywhere with temperature."""
     slope: DoubleArray
@@ -184,7 +183,7 @@ _MOST_STEPS = 100
 
 
 def fit_calibrator(
-    labels: tuple[str, ...], y_true: BoolArray, y_prob: FloatArray, method: Method = "platt"
+    labels: tuple[str, ...], y_true: BoolArray, y_prob: FloatArray, method: CalibrationMethod = "platt"
 ) -> Calibrator:
     """The calibrator with the smallest log loss on val against Platt's smoothed targets.
 
@@ -277,7 +276,7 @@ def smoothed_targets(gold: BoolArray) -> DoubleArray:
 
 
 def _fit_label(
-    gold: BoolArray, logits: DoubleArray, method: Method
+    gold: BoolArray, logits: DoubleArray, method: CalibrationMethod
 ) -> tuple[str | None, tuple[float, float]]:
     """Why a label stays as it is, or None; and its intercept and slope."""
     if not gold.any() or gold.all():

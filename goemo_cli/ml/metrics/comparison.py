@@ -2,11 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import get_args
 
 import numpy as np
 from scipy.stats import binomtest
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
+from goemo_cli.core.schema import CountScore
 from goemo_cli.ml.metrics.intervals import (
     NO_WIDTH,
     RANKING_RESAMPLES,
@@ -21,7 +23,7 @@ from goemo_cli.ml.metrics.intervals import (
 from goemo_cli.ml.metrics.ranking import MOST_RESAMPLED, Ranked
 from goemo_cli.ml.metrics.scoring import count, rule_scores, sums_of
 
-COUNT_SCORES = ("f1_macro", "f1_micro", "f1_weighted", "f1_samples", "subset_accuracy", "hamming_loss")
+COUNT_SCORES: tuple[CountScore, ...] = get_args(CountScore)
 """Of the labels that each model decided; every resample gives all of them."""
 RANKING_SCORES = ("auc_micro", "auc_macro")
 """Of the probabilities; over the first `RANKING_RESAMPLES` of the same draws, none beyond `MOST_RESAMPLED` rows."""

@@ -15,7 +15,7 @@ from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod
 from goemo_cli.ml.metrics.calibration import BINS, FEW_POSITIVES, Assessment, Measures, assess
 from goemo_cli.ml.metrics.calibrator import (
     CALIBRATION,
@@ -23,7 +23,6 @@ from goemo_cli.ml.metrics.calibrator import (
     METHODS,
     Calibrator,
     Fit,
-    Method,
     cross_fitted,
     fit_calibrator,
     fit_shared_temperature,
@@ -193,7 +192,9 @@ def calibrate(
         return _calibrated(Checkpoint.open(checkpoint.path), known, layout, on_event)
 
 
-def _calibrated(checkpoint: Checkpoint, known: Method, layout: Layout, on_event: EventHandler) -> Calibrated:
+def _calibrated(
+    checkpoint: Checkpoint, known: CalibrationMethod, layout: Layout, on_event: EventHandler
+) -> Calibrated:
     sources = {"val": _source(checkpoint, layout, "val")}
     if layout.split_predictions(checkpoint.run, "test").is_file():
         sources["test"] = _source(checkpoint, layout, "test")
@@ -242,7 +243,7 @@ def _source(checkpoint: Checkpoint, layout: Layout, split: Split) -> _Source:
     )
 
 
-def _measured(sources: Mapping[str, _Source], method: Method, *, single_label: bool) -> Measured:
+def _measured(sources: Mapping[str, _Source], method: CalibrationMethod, *, single_label: bool) -> Measured:
     val = sources["val"].predictions
     fit: Fit = fit_shared_temperature if single_label else partial(fit_calibrator, method=method)
     calibrator = fit(val.labels, val.y_true, val.y_prob)

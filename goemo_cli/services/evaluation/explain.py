@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, get_args
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import write_text
+from goemo_cli.core.schema import ExplainMethod
 from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.metrics.attributions import (
     Attributions,
@@ -26,8 +27,7 @@ from goemo_cli.ml.models.ensemble import Ensemble, Member
 from goemo_cli.ml.models.tfidf import TfidfClassifier
 from goemo_cli.ml.models.transformer import TransformerClassifier
 
-Method = Literal["integrated-gradients", "occlusion", "exact"]
-METHODS: tuple[str, ...] = get_args(Method)
+METHODS: tuple[str, ...] = get_args(ExplainMethod)
 _NOTABLE_DELTA = 0.05
 
 
@@ -70,7 +70,7 @@ class Explanation:
 
     run: str
     text: str
-    method: Method
+    method: ExplainMethod
     rule: str
     """By which labels are predicted."""
     labels: tuple[LabelExplanation, ...]
@@ -152,7 +152,7 @@ def _positions(labels: Sequence[str], checkpoint: Checkpoint) -> list[int]:
 
 def _attributions(
     model: Member, method: str | None, text: str, labels: Sequence[int]
-) -> tuple[Method, Attributions]:
+) -> tuple[ExplainMethod, Attributions]:
     """By the method, or by the one that suits the model; of an ensemble the mean over its members."""
     if method == "occlusion":
         return "occlusion", occlusion(model.predict_proba, text, labels)

@@ -2,14 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, get_args
 
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.settings import DEFAULT_PROJECT, wandb_environment
+from goemo_cli.core.settings import DEFAULT_PROJECT, LibraryMode, wandb_environment
 from goemo_cli.tracking.artifacts.versions import check_name
 
-Mode = Literal["online", "offline", "local", "disabled"]
-MODES: tuple[Mode, ...] = ("online", "offline", "local", "disabled")
+MODES: tuple[LibraryMode, ...] = get_args(LibraryMode)
 
 
 @dataclass(frozen=True)
@@ -36,7 +35,7 @@ class LoggerConfig:
     """W&B server; None: WANDB_BASE_URL, else W&B's own."""
     config: Mapping[str, Any] = field(default_factory=dict)
     """Settings of the pipeline. Values under names such as `api_key` are neither written nor sent."""
-    mode: Mode | None = None
+    mode: LibraryMode | None = None
     """online: W&B. offline: W&B's own files, for `wandb sync`, and the local store. local: the local store alone,
     nothing leaves this machine; disabled, the SDK's word, is the same. None: WANDB_MODE, else online."""
     resume: str | None = None
