@@ -342,6 +342,36 @@ class Metrics(Document):
         return self.test.rule(self.threshold_rule)
 
 
+class EvaluatedData(Document):
+    """Labelled rows that `goemo evaluate` scored."""
+
+    name: str
+    """As files spell it."""
+    source: str
+    """What the user named."""
+    sha256: str
+    """Of texts, gold labels and their order, over the labels of the run."""
+    rows: int = Field(ge=1)
+
+
+class EvaluationRecord(Document):
+    """evaluation_{name}_{run}.json: the scores of a run on data that it was not trained with."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    data: EvaluatedData
+    threshold_rule: str
+    """The rule of the run that `pred_labels` follow. Nothing is fitted on the data."""
+    scores: SplitScores
+    per_class: list[LabelScores]
+    """By `threshold_rule`, in label order."""
+    warnings: list[str]
+    sources: dict[str, str]
+    """SHA-256 of the predictions, of the thresholds and of the weights, by path from the root."""
+    files: dict[str, str]
+    """SHA-256 of the tables next to it, by file name."""
+
+
 class FileEntry(Document):
     """A file of a checkpoint as its manifest names it."""
 

@@ -10,7 +10,11 @@ from goemo_cli.core.files import path_from_root
 from goemo_cli.core.labels import Split
 from goemo_cli.core.names import RunName
 
-_PREDICTIONS = re.compile(r"(?P<split>test|val(?:_epoch\d+)?|train)_predictions_(?P<run>.+)\.csv")
+EVALUATED = "eval-"
+"""Begins the split in the name of a predictions file of data that `goemo evaluate` scored: eval-{name}."""
+_PREDICTIONS = re.compile(
+    rf"(?P<split>test|val(?:_epoch\d+)?|train|{EVALUATED}[a-z0-9.-]+)_predictions_(?P<run>.+)\.csv"
+)
 
 
 def root_option(root: Path) -> str:
@@ -128,6 +132,23 @@ class Layout:
         """The val predictions at the end of an epoch, counted from 1."""
         return self.predictions / f"val_epoch{epoch}_predictions_{run.file_stem}.csv"
 
+    def evaluation_predictions(self, run: RunName, name: str) -> Path:
+        """The predictions of data that `goemo evaluate` scored; the name of the data is a `data_slug`."""
+        return self.predictions / f"{EVALUATED}{name}_predictions_{run.file_stem}.csv"
+
+    @property
+    def evaluations(self) -> Path:
+        """Scores of runs on data that they were not trained with."""
+        return self.stats / "evaluation"
+
+    def evaluation_record(self, run: RunName, name: str) -> Path:
+        """The scores on such data, and what they were computed from."""
+        return self.evaluations / f"evaluation_{name}_{run.file_stem}.json"
+
+    def evaluation_table(self, run: RunName, name: str) -> Path:
+        """The metrics of each label on such data."""
+        return self.evaluations / f"per_class_metrics_{name}_{run.file_stem}.csv"
+
     def per_class_metrics(self, run: RunName) -> Path:
         """The test metrics of each label."""
         return self.stats / f"per_class_metrics_{run.file_stem}.csv"
@@ -218,7 +239,7 @@ def split_predictions_name(run: RunName, split: Split) -> str:
 
 
 def parse_predictions_name(path: Path) -> tuple[str, RunName] | None:
-    """Split (`test`, `val`, `val_epoch3`) and run that a predictions file is named after; None if it is not."""
+    """Split (`test`, `val`, `val_epoch3`, `eval-new`) and run that a predictions file is named after; None if it is not."""
     match = _PREDICTIONS.fullmatch(path.name)
     run = match and (RunName.parse(match["run"]) or RunName.parse("-".join(match["run"].rsplit("_", 1))))
     return (match["split"], run) if match and run else None

@@ -20,6 +20,11 @@ def model_slug(name: str) -> str:
     return slug[:80] or "model"
 
 
+def data_slug(name: str) -> str:
+    """What files call evaluated data: `[a-z0-9.-]+`, from a file name without suffix or what the user calls it."""
+    return re.sub(r"[^a-z0-9.]+", "-", name.lower()).strip("-.")[:60] or "data"
+
+
 def family_of(model: str) -> str:
     """The folder of a model outside the catalogue: its name up to the first `-` (roberta-large -> roberta)."""
     return model.split("-", 1)[0]

@@ -1,5 +1,6 @@
 """`goemo export-predictions`, and the probabilities of a split as training itself writes them."""
 
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,7 +14,7 @@ from goemo_cli.core.events import EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout, split_predictions_name
 from goemo_cli.core.predictions import Predictions, write_predictions
-from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
+from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.classifier import Classifier, load_classifier
 from goemo_cli.services.data.find import checkpoint_data
 from goemo_cli.services.predicting.label_rule import label_rule
@@ -95,14 +96,14 @@ def predicted(
 ) -> Predictions:
     """A split with its probabilities, and no labels decided yet."""
     examples = data.splits[split]
-    y_prob = predict_split(classifier, examples, split, on_event)
+    y_prob = predict_rows(classifier, examples.texts, split, on_event)
     undecided = np.zeros_like(examples.y_true)
     return Predictions(data.labels, examples.texts, examples.y_true, undecided, y_prob, examples.ids)
 
 
-def predict_split(
-    classifier: Classifier, examples: LabelledTexts, split: Split, on_event: EventHandler = ignore
+def predict_rows(
+    classifier: Classifier, texts: Sequence[str], name: str, on_event: EventHandler = ignore
 ) -> FloatArray:
-    """Probabilities of a split, float32, (n_examples, n_labels), with progress."""
-    with progress(on_event, f"Scoring {split}", len(examples)) as advance:
-        return classifier.predict_proba(examples.texts, advance)
+    """Probabilities of a split or of other data, float32, (n_examples, n_labels), with progress."""
+    with progress(on_event, f"Scoring {name}", len(texts)) as advance:
+        return classifier.predict_proba(texts, advance)

@@ -1,0 +1,167 @@
+"""The labelled rows that `goemo evaluate` scores: any data that goemo reads, with its labels mapped by name to those of a run."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import DataError, SettingError, did_you_mean
+from goemo_cli.core.events import EventHandler, Warning
+from goemo_cli.core.labels import EMOTIONS, TAXONOMIES, Split
+from goemo_cli.core.names import data_slug
+from goemo_cli.core.settings import DataSettings, TrainConfig
+from goemo_cli.ml.data.dataset import LabelledTexts
+from goemo_cli.services.data.compressed import plain_name
+from goemo_cli.services.data.find import listed_labels, load_data
+from goemo_cli.services.data.labelled_rows import read_rows, sorted_labels
+
+_INHERITED = ("text_column", "label_column", "label_columns", "label_separator")
+"""Settings of a run's own data that also describe new data unless the user gives others."""
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True)
+class EvaluatedRows:
+    """Rows with gold labels over the labels of a run."""
+
+    name: str
+    """As files spell it."""
+    source: str
+    """What the user named."""
+    rows: LabelledTexts
+
+
+@dataclass(frozen=True)
+class _Labelled:
+    """Rows over the labels of their own data."""
+
+    source: str
+    labels: tuple[str, ...]
+    rows: LabelledTexts
+    lines: Sequence[int] | None = None
+    """The line of each row in the file."""
+
+
+def data_settings(checkpoint: Checkpoint, changes: Mapping[str, Any]) -> DataSettings:
+    """How to read new data: as the run's own data, but for what the user says.
+
+    Args:
+        checkpoint: the run.
+        changes: settings of the section `data` by name; `name` is the data.
+
+    Raises:
+        SettingError: values that do not fit, or do not fit together.
+    """
+    own = checkpoint.config.data
+    inherited = own.model_dump(include={*_INHERITED}, exclude_defaults=True)
+    for given, other in (("label_column", "label_columns"), ("label_columns", "label_column")):
+        if given in changes:
+            inherited.pop(other, None)
+    return TrainConfig.from_layers(
+        (str(checkpoint.run), {"data": inherited}), ("command line", {"data": changes})
+    ).data
+
+
+def rows_to_evaluate(
+    checkpoint: Checkpoint,
+    settings: DataSettings,
+    *,
+    split: Split | None = None,
+    name: str | None = None,
+    ignore_unknown_labels: bool = False,
+    root: Path = Path(),
+    on_event: EventHandler,
+) -> EvaluatedRows:
+    """Read labelled data and map its labels by name to those of a run.
+
+    Numbers in label cells are positions in `labels_file`, or else in the labels of the run. The labels of a run that
+    was trained on a taxonomy also stand for their members.
+
+    Args:
+        checkpoint: the run.
+        settings: what to read: a file with rows, or a data set with splits.
+        split: of a data set; test by default.
+        name: what files call the data; by default its file name or `{data set}-{split}`.
+        ignore_unknown_labels: leave out labels that the run does not have; otherwise they are an error.
+        root: project root.
+        on_event: called with each event.
+
+    Raises:
+        DataNotFoundError: no such data.
+        DataError: it cannot be read, has no gold labels, or labels that the run does not have.
+        SettingError: a split of a single file.
+    """
+    path = Path(settings.name or "").expanduser()
+    if path.is_file():
+        if split:
+            raise SettingError(
+                [f"--split {split} is for data with splits; {path} is one file, read completely"]
+            )
+        found, own_name = _from_file(path, checkpoint, settings), plain_name(path).stem
+    else:
+        chosen = split or "test"
+        data = load_data(settings, root=root, on_event=on_event)
+        found = _Labelled(f"{data.source}, {chosen}", data.labels, data.splits[chosen])
+        own_name = f"{data.name}-{chosen}"
+    rows = _over_labels_of(checkpoint, found, on_event, ignore=ignore_unknown_labels)
+    if not rows.y_true.any():
+        raise DataError(f"{found.source}: no row has a label of {checkpoint.run}; nothing can be scored")
+    return EvaluatedRows(data_slug(name or own_name), str(settings.name), rows)
+
+
+def _from_file(path: Path, checkpoint: Checkpoint, settings: DataSettings) -> _Labelled:
+    listed = listed_labels(settings) or _names_of_numbers(checkpoint)
+    raw = read_rows(path, settings, listed)
+    labels = raw.columns or sorted_labels([raw])
+    return _Labelled(str(path), labels, raw.labelled(labels), raw.lines)
+
+
+def _names_of_numbers(checkpoint: Checkpoint) -> tuple[str, ...]:
+    return EMOTIONS if checkpoint.config.data.taxonomy else checkpoint.labels
+
+
+def _over_labels_of(
+    checkpoint: Checkpoint, found: _Labelled, on_event: EventHandler, *, ignore: bool
+) -> LabelledTexts:
+    """The rows over the labels of the run; labels that it does not have are an error, or are left out."""
+    position = {label: at for at, label in enumerate(checkpoint.labels)}
+    taxonomy = checkpoint.config.data.taxonomy
+    for group, members in (TAXONOMIES[taxonomy] if taxonomy else {}).items():
+        position |= {member: position[group] for member in members if member not in position}
+    counts = found.rows.y_true.sum(axis=0)
+    unknown = {
+        label: int(count)
+        for label, count in zip(found.labels, counts, strict=True)
+        if count and label not in position
+    }
+    if unknown:
+        _judge_unknown(checkpoint, found, unknown, on_event, ignore=ignore)
+    y_true = np.zeros((len(found.rows), len(checkpoint.labels)), dtype=np.bool_)
+    for at, label in enumerate(found.labels):
+        if label in position:
+            y_true[:, position[label]] |= found.rows.y_true[:, at]
+    return LabelledTexts(found.rows.texts, y_true, found.rows.ids)
+
+
+def _judge_unknown(
+    checkpoint: Checkpoint,
+    found: _Labelled,
+    unknown: Mapping[str, int],
+    on_event: EventHandler,
+    *,
+    ignore: bool,
+) -> None:
+    shown = ", ".join(f"{label!r} ({count:,} rows)" for label, count in [*unknown.items()][:_MOST_NAMED])
+    more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
+    what = f"labels that {checkpoint.run} does not have: {shown}{more}"
+    if ignore:
+        on_event(Warning(f"{found.source}: left out {what}"))
+        return
+    first = next(iter(unknown))
+    row = int(found.rows.y_true[:, found.labels.index(first)].argmax())
+    place = found.source if found.lines is None else f"{found.source}:{found.lines[row]}"
+    near = did_you_mean(first.lower(), checkpoint.labels)
+    raise DataError(f"{place}: {what}{near}; --ignore-unknown-labels scores the other labels")
