@@ -1,5 +1,6 @@
 """goemo evaluate."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,6 +14,7 @@ from goemo_cli.core.labels import Split, parse_split
 
 if TYPE_CHECKING:
     from goemo_cli.core.documents import Score
+    from goemo_cli.core.layout import Layout
     from goemo_cli.services.evaluation.evaluate import EvaluationResult
 
 _SHOWN = ("f1_macro", "f1_micro", "f1_weighted", "jaccard_samples", "subset_accuracy")
@@ -101,7 +103,7 @@ def evaluate(
             device=device,
             on_event=screen,
         )
-    _show(out, result)
+    _show(out, result, layout)
 
 
 def _parsed(name: str | None) -> Split | None:
@@ -111,7 +113,8 @@ def _parsed(name: str | None) -> Split | None:
     return split
 
 
-def _show(out: Console, result: "EvaluationResult") -> None:
+def _show(out: Console, result: "EvaluationResult", layout: "Layout") -> None:
+    from goemo_cli.core.layout import root_option
     from goemo_cli.core.schema import DISPLAY_NAMES
 
     record, by_rule = result.record, result.scores
@@ -136,7 +139,8 @@ def _show(out: Console, result: "EvaluationResult") -> None:
         thresholds=record.threshold_rule,
         **more,
     )
-    out.hint(f"goemo errors {result.predictions}", f"goemo report {result.predictions} --open")
+    file, root = shlex.quote(str(result.predictions)), root_option(layout.root)
+    out.hint(f"goemo errors {file}{root}", f"goemo report {file} --open{root}")
 
 
 def _interval(score: "Score") -> str | None:

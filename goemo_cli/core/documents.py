@@ -355,7 +355,7 @@ class EvaluatedData(Document):
 
 
 class EvaluationRecord(Document):
-    """evaluation_{name}_{run}.json: the scores of a run on data that it was not trained with."""
+    """scores_eval-{name}_{run}.json: the scores of a run on data that it was not trained with."""
 
     schema_version: int = SCHEMA_VERSION
     run: str

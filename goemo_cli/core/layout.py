@@ -143,11 +143,11 @@ class Layout:
 
     def evaluation_record(self, run: RunName, name: str) -> Path:
         """The scores on such data, and what they were computed from."""
-        return self.evaluations / f"evaluation_{name}_{run.file_stem}.json"
+        return self.evaluations / f"scores_{EVALUATED}{name}_{run.file_stem}.json"
 
     def evaluation_table(self, run: RunName, name: str) -> Path:
         """The metrics of each label on such data."""
-        return self.evaluations / f"per_class_metrics_{name}_{run.file_stem}.csv"
+        return self.evaluations / f"per_class_metrics_{EVALUATED}{name}_{run.file_stem}.csv"
 
     def per_class_metrics(self, run: RunName) -> Path:
         """The test metrics of each label."""

@@ -244,27 +244,30 @@ class SplitScores:
     summary: dict[str, Any]
     """What metrics.json holds under the split's name: ranking scores and every threshold rule, with intervals."""
     per_class: list[dict[str, Any]]
-    """One row per label with `PER_CLASS_COLUMNS`, by the run's own rule."""
+    """One row per label with `PER_CLASS_COLUMNS`, by one rule."""
 
 
-def score_split(y_true: BoolArray, y_prob: FloatArray, rules: LabelRules) -> SplitScores:
+def score_split(
+    y_true: BoolArray, y_prob: FloatArray, rules: LabelRules, rule: str | None = None
+) -> SplitScores:
     """Score a split by every rule of a run.
 
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
         rules: fitted on val.
+        rule: of the rows per label; the run's own by default.
     """
     ranked = ranking_scores(y_true, y_prob)
-    decided = {rule: rules.decide(y_prob, rule) for rule in rules.names}
+    decided = {name: rules.decide(y_prob, name) for name in rules.names}
     intervals = bootstrap_scores(y_true, decided)
     summary: dict[str, Any] = {key: none_if_nan(getattr(ranked, key)) for key in RANKING_KEYS}
     summary |= {f"{key}_ci": list(bounds) for key, bounds in ranked.intervals.items()}
     summary["labels_without_positives"] = int((~y_true.any(axis=0)).sum())
-    for rule, y_pred in decided.items():
-        bounds = {f"{key}_ci": list(pair) for key, pair in intervals[rule].scores.items()}
-        summary[rule] = _with_accuracy(rule, rule_scores(y_true, y_pred) | bounds)
-    own = rules.rule
+    for name, y_pred in decided.items():
+        bounds = {f"{key}_ci": list(pair) for key, pair in intervals[name].scores.items()}
+        summary[name] = _with_accuracy(name, rule_scores(y_true, y_pred) | bounds)
+    own = rule or rules.rule
     rows = _rows(rules.labels, count(y_true, decided[own]), ranked, intervals[own].f1, rules.decision(own))
     return SplitScores(summary, rows)
 

@@ -11,7 +11,7 @@ from goemo_cli.core.errors import DataFileError, GoemoError, NotFoundError, Sett
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import SPLITS, Split
-from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.layout import EVALUATED, Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.runs.run_predictions import require_predictions
@@ -87,7 +87,7 @@ def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, on_event: E
     named = parse_predictions_name(path)
     shown = layout.shown(path)
     return ComparedModel(
-        name=str(named[1]) if named and named[0] in SPLITS else shown,
+        name=str(named[1]) if named and _is_final(named[0]) else shown,
         path=path,
         shown_path=shown,
         split=named[0] if named else None,
@@ -95,6 +95,11 @@ def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, on_event: E
         predictions=predictions,
         checkpoint=checkpoint or _run_of(path, layout),
     )
+
+
+def _is_final(split: str) -> bool:
+    """Whether it is no epoch: a run has one file of each such split."""
+    return split in SPLITS or split.startswith(EVALUATED)
 
 
 def _run_of(path: Path, layout: Layout) -> Checkpoint | None:

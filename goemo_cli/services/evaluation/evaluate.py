@@ -15,12 +15,11 @@ from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.ml.metrics.scoring import per_class_rows, score_split
+from goemo_cli.ml.metrics.scoring import score_split
 from goemo_cli.ml.models.classifier import load_classifier
-from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.evaluation.evaluated_rows import EvaluatedRows, data_settings, rows_to_evaluate
 from goemo_cli.services.evaluation.export import predict_rows
-from goemo_cli.services.evaluation.metrics import write_per_class_metrics
+from goemo_cli.services.evaluation.metrics import doubt_of_macro_f1, write_per_class_metrics
 from goemo_cli.services.predicting.label_rule import pick_decision
 
 
@@ -86,14 +85,11 @@ def evaluate_run(
         on_event=on_event,
     )
     _require_free_name(evaluated, checkpoint, layout)
-    warnings = list(_doubts(evaluated, checkpoint))
-    for warning in warnings:
-        on_event(Warning(warning))
     rows = evaluated.rows
     y_prob = predict_rows(load_classifier(checkpoint, device=device), rows.texts, evaluated.name, on_event)
     y_pred = decision(y_prob)
     predictions = Predictions(checkpoint.labels, rows.texts, rows.y_true, y_pred, y_prob, rows.ids)
-    return _write(predictions, evaluated, checkpoint, decision.rule, warnings, layout, on_event)
+    return _write(predictions, evaluated, checkpoint, decision.rule, layout, on_event)
 
 
 def weight_sources(checkpoint: Checkpoint, layout: Layout) -> dict[str, str]:
@@ -132,8 +128,6 @@ def _doubts(evaluated: EvaluatedRows, checkpoint: Checkpoint) -> Iterator[str]:
                 f"{evaluated.source}: these rows are the {split} split of {checkpoint.run}; "
                 "its scores on them are too good"
             )
-    if doubt := macro_doubt(checkpoint.labels, evaluated.rows.y_true, evaluated.source):
-        yield doubt
 
 
 def _write(
@@ -141,24 +135,24 @@ def _write(
     evaluated: EvaluatedRows,
     checkpoint: Checkpoint,
     rule: str,
-    warnings: list[str],
     layout: Layout,
     on_event: EventHandler,
 ) -> EvaluationResult:
     """The predictions, then the table, then the record that names both."""
     run, y_true, y_prob = checkpoint.run, predictions.y_true, predictions.y_prob
-    scored = score_split(y_true, y_prob, checkpoint.thresholds)
-    per_class = scored.per_class
-    if rule != checkpoint.thresholds.rule:
-        thresholds = checkpoint.thresholds.decision(rule).thresholds
-        per_class = per_class_rows(predictions.labels, y_true, y_prob, predictions.y_pred, thresholds)
+    scored = score_split(y_true, y_prob, checkpoint.rules, rule)
+    warnings = list(_doubts(evaluated, checkpoint))
+    if doubt := doubt_of_macro_f1(scored.per_class, y_true, evaluated.source):
+        warnings.append(doubt)
+    for warning in warnings:
+        on_event(Warning(warning))
     paths = (
         layout.evaluation_predictions(run, evaluated.name),
         layout.evaluation_table(run, evaluated.name),
         layout.evaluation_record(run, evaluated.name),
     )
     write_predictions(paths[0], predictions)
-    write_per_class_metrics(paths[1], per_class)
+    write_per_class_metrics(paths[1], scored.per_class)
     thresholds_file = checkpoint.path / THRESHOLDS
     record = EvaluationRecord(
         schema_version=SCHEMA_VERSION,
@@ -171,7 +165,7 @@ def _write(
         ),
         threshold_rule=rule,
         scores=SplitScores.model_validate(scored.summary),
-        per_class=[LabelScores.model_validate(row) for row in per_class],
+        per_class=[LabelScores.model_validate(row) for row in scored.per_class],
         warnings=warnings,
         sources={
             layout.shown(paths[0]): sha256_file(paths[0]),

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
@@ -135,17 +136,28 @@ def _write(
     )
     write_per_class_metrics(path, rows)
     on_event(FileWritten(path))
-    if doubt := macro_doubt(predictions.labels, predictions.y_true, where):
-        supported = [row["f1_score"] for row in rows if row["support"]]
-        others = (
-            f"; macro-F1 of the others is {decimal(sum(supported) / len(supported))}" if supported else ""
-        )
-        on_event(Warning(doubt + others))
+    if doubt := doubt_of_macro_f1(rows, predictions.y_true, where):
+        on_event(Warning(doubt))
     return ExportedMetrics(path, tuple(rows), sum(row["f1_score"] for row in rows) / len(rows))
 
 
 _COUNT_COLUMNS = ("support", "tp", "fp", "fn", "tn")
 _NAME_TODAY = {"f1": "f1_score"}
+
+
+def doubt_of_macro_f1(rows: Sequence[Mapping[str, Any]], y_true: BoolArray, where: str) -> str | None:
+    """A sentence about labels without support, with the macro-F1 of the others; None if all have some.
+
+    Args:
+        rows: per-class metrics.
+        y_true: gold labels, bool, (n_examples, n_labels).
+        where: a split, or a file.
+    """
+    doubt = macro_doubt([row["emotion"] for row in rows], y_true, where)
+    supported = [row["f1_score"] for row in rows if row["support"]]
+    if doubt and supported:
+        return f"{doubt}; macro-F1 of the others is {decimal(sum(supported) / len(supported))}"
+    return doubt
 
 
 def write_per_class_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.labels import SPLITS
-from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.layout import EVALUATED, Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order
@@ -166,10 +166,10 @@ class _Tracer:
         self._comparisons()
 
     def _tail(self, path: Path) -> str:
-        """The end of a name that a table and its summary share: the run, and the split if it is named."""
+        """The end of a name that a table and its summary share: the run, and the split or the evaluated data if named."""
         stem = self.checkpoint.run.file_stem
-        tails = [f"{split}_{stem}" for split in SPLITS]
-        return next((tail for tail in tails if path.stem.endswith(f"_{tail}")), stem)
+        before = path.stem.removesuffix(f"_{stem}").rpartition("_")[2]
+        return f"{before}_{stem}" if before in SPLITS or before.startswith(EVALUATED) else stem
 
     def _comparisons(self) -> None:
         path = self.layout.significance_tests

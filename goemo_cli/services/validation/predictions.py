@@ -8,7 +8,9 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray, SplitDigest
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents import EvaluationRecord
 from goemo_cli.core.errors import DataFileError
+from goemo_cli.core.layout import EVALUATED
 from goemo_cli.core.predictions import Predictions, iter_predictions
 from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD, decide
@@ -48,9 +50,13 @@ class Evidence:
     sample: Sample
 
 
-def expected_rows(path: Path, split: str, checkpoint: Checkpoint | None) -> int:
-    """How many rows a file should have, by its run; without a run a guess from its size."""
-    if checkpoint is None:
+def expected_rows(
+    path: Path, split: str, checkpoint: Checkpoint | None, record: EvaluationRecord | None = None
+) -> int:
+    """How many rows a file should have, by the record of its evaluation or by its run; else a guess from its size."""
+    if record is not None:
+        return record.data.rows
+    if checkpoint is None or split.startswith(EVALUATED):
         return max(1, path.stat().st_size // TYPICAL_ROW_BYTES)
     return checkpoint.metrics.data.sizes.of(_split_of(split))
 
@@ -61,6 +67,7 @@ def check_predictions(
     checkpoint: Checkpoint | None,
     report: ValidationReport,
     *,
+    record: EvaluationRecord | None = None,
     sampled: int = 0,
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> Evidence | None:
@@ -68,9 +75,10 @@ def check_predictions(
 
     Args:
         path: the file.
-        split: as its name says: test, val, train or val_epoch{N}.
+        split: as its name says: test, val, train, val_epoch{N} or eval-{name}.
         checkpoint: of the run in its name; None if there is none.
         report: records checks and problems.
+        record: of the evaluation that wrote the file; None of a split of the run.
         sampled: rows whose texts are kept, drawn by a fixed seed.
         on_progress: called with the number of rows done since the last call.
 
@@ -78,7 +86,7 @@ def check_predictions(
         What scores are computed from; None if the file cannot be scored, or no score follows from it.
     """
     cells = CellProblems()
-    reading = _Reading(path, split, checkpoint, sampled)
+    reading = _Reading(path, split, checkpoint, sampled, record)
     report.checks.append(("columns and cells", path))
     try:
         for chunk in iter_predictions(path, on_problem=cells, longest_field=LONGEST_FIELD):
@@ -117,15 +125,21 @@ def _column_fault(labels: tuple[str, ...], checkpoint: Checkpoint) -> str:
 class _Reading:
     """What one pass over a file gathers: counts and a digest, and of val and test the arrays."""
 
-    def __init__(self, path: Path, split: str, checkpoint: Checkpoint | None, sampled: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        split: str,
+        checkpoint: Checkpoint | None,
+        sampled: int,
+        record: EvaluationRecord | None = None,
+    ) -> None:
         self.path, self.split = path, split
         self.labels: tuple[str, ...] = ()
         self.rows = self.wrong_rows = self.first_wrong = 0
         self.digest = SplitDigest()
-        self._checkpoint = checkpoint
-        self._expected = (
-            _credible(expected_rows(path, split, checkpoint), path, checkpoint) if checkpoint else 0
-        )
+        self._checkpoint, self.record = checkpoint, record
+        rows = expected_rows(path, split, checkpoint, record) if checkpoint else 0
+        self._expected = _credible(rows, path, checkpoint) if checkpoint else 0
         self._kept: tuple[BoolArray, FloatArray] | None = None
         count = min(sampled, self._expected)
         self._sampled: IntArray = np.zeros(0, dtype=np.int64)
@@ -153,10 +167,12 @@ class _Reading:
         if self._checkpoint is None:
             return decide(y_prob, SELECTION_THRESHOLD)
         rules = self._checkpoint.rules
-        return rules.of_epochs()(y_prob) if "_epoch" in self.split else rules.decide(y_prob)
+        if "_epoch" in self.split:
+            return rules.of_epochs()(y_prob)
+        return rules.decide(y_prob, self.record.threshold_rule if self.record else None)
 
     def _keep(self, start: int, chunk: Predictions) -> None:
-        if self.split not in ("val", "test") or self.rows > self._expected:
+        if not (self.record or self.split in ("val", "test")) or self.rows > self._expected:
             return
         if self._kept is None:
             shape = (self._expected, len(self.labels))
@@ -173,20 +189,25 @@ class _Reading:
 
 def _check_rows(reading: _Reading, checkpoint: Checkpoint, report: ValidationReport) -> bool:
     """Whether there are as many rows as the run recorded; also checks that they are the same."""
-    split, data = _split_of(reading.split), checkpoint.metrics.data
-    size = data.sizes.of(split)
+    if reading.record is None:
+        split, data = _split_of(reading.split), checkpoint.metrics.data
+        size, digest = data.sizes.of(split), data.split_sha256.of(split)
+        what, who = f"the {split} split", "the run"
+    else:
+        size, digest = reading.record.data.rows, reading.record.data.sha256
+        what, who = "the evaluated data", "the evaluation"
     if not report.check(
         "row count",
         reading.path,
         holds=reading.rows == size,
-        otherwise=f"has {reading.rows} rows, the {split} split {size}",
+        otherwise=f"has {reading.rows} rows, {what} {size}",
     ):
         return False
     report.check(
         "texts, gold labels and order",
         reading.path,
-        holds=reading.digest.hexdigest() == data.split_sha256.of(split),
-        otherwise=f"texts, gold labels or their order are not those of the {split} split that the run recorded",
+        holds=reading.digest.hexdigest() == digest,
+        otherwise=f"texts, gold labels or their order are not those of {what} that {who} recorded",
     )
     return True
 

@@ -8,7 +8,7 @@ from typing import Any
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.events import Advance, EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.files import PARTIAL_PREFIX
-from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.layout import EVALUATED, Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import holder_of
@@ -17,6 +17,7 @@ from goemo_cli.services.runs.run_predictions import export_command
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
 from goemo_cli.services.validation.ensembles import check_ensemble
+from goemo_cli.services.validation.evaluations import check_evaluation
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.predictions import check_predictions, expected_rows
@@ -222,6 +223,9 @@ def _check_file(
     report: ValidationReport,
     advance: Advance,
 ) -> None:
+    if file.split.startswith(EVALUATED):
+        check_evaluation(file.path, file.split, file.run, checkpoint, layout, report, advance)
+        return
     scored = checkpoint is not None and file.path in (
         layout.split_predictions(checkpoint.run, "val"),
         layout.split_predictions(checkpoint.run, "test"),

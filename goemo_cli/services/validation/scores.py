@@ -65,7 +65,7 @@ def check_test(checkpoint: Checkpoint, test: Evidence, layout: Layout, report: V
         compare(path, "confusion_matrix", matrix, metrics.confusion_matrix, "test", report)
     agreed = compare(path, "per_class", scores.per_class, written, "test", report)
     table = layout.per_class_metrics(checkpoint.run)
-    if not _check_table(table, scores.per_class, report) and agreed and report.sound(test.path):
+    if not check_table(table, scores.per_class, report) and agreed and report.sound(test.path):
         report.can_be_rebuilt(table, lambda: write_per_class_metrics(table, scores.per_class))
 
 
@@ -85,7 +85,8 @@ def scores_of(y_true: BoolArray, y_prob: FloatArray, rules: LabelRules) -> dict[
     }
 
 
-def _check_table(path: Path, rows: list[dict[str, Any]], report: ValidationReport) -> bool:
+def check_table(path: Path, rows: list[dict[str, Any]], report: ValidationReport) -> bool:
+    """Check that a table of per-class metrics says what was computed again, and whether it does."""
     before = len(report.problems)
     if report.check("present", path, holds=path.is_file(), otherwise="is missing"):
         with report.guard(path):

@@ -1,5 +1,6 @@
 """Statistics, figures and reports against the files they were made from: a source that changed makes them stale."""
 
+import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -123,6 +124,7 @@ def check_statistics(layout: Layout, sources: SourceChecker, report: ValidationR
         (layout.threshold_sweep, "goemo tune --checkpoint"),
         (layout.calibration, "goemo calibrate --checkpoint"),
         (layout.cooccurrence, "goemo errors"),
+        (layout.evaluations, "goemo evaluate"),
     ):
         named: set[Path] = set()
         for path in sorted(folder.glob("*.json")):
@@ -142,9 +144,15 @@ def _check_summary(path: Path, command: str, sources: SourceChecker) -> set[Path
     named, run = summary.get("sources"), summary.get("run", "")
     if not isinstance(named, dict) or not named or not isinstance(run, str | None):
         raise CorruptArtifactError(path, "does not say which run and which files it was made from")
-    renew = f"{command} {run or next(iter(named))}"
+    renew = f"{command} {run or next(iter(named))}{_data_option(summary)}"
     sources.check(path, named, renew)
     return sources.check_files(path, summary, path.parent, renew)
+
+
+def _data_option(summary: Mapping[str, Any]) -> str:
+    """The option that names the data of an evaluation; nothing for other summaries."""
+    data = summary.get("data")
+    return f" --data {shlex.quote(str(data.get('source')))}" if isinstance(data, dict) else ""
 
 
 def _check_comparisons(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
