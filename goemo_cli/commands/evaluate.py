@@ -1,6 +1,7 @@
 """goemo evaluate."""
 
 import shlex
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -27,7 +28,7 @@ def evaluate(
         str,
         typer.Option(
             "--data",
-            help="A file with labelled rows; or goemotions, sample, a folder or a Hub data set, see --split.",
+            help="A file or URL with labelled rows, - for standard input; or goemotions, sample, a folder or a Hub data set, see --split.",
             show_default=False,
             metavar="DATA",
         ),
@@ -101,6 +102,7 @@ def evaluate(
             rule=threshold_rule,
             ignore_unknown_labels=ignore_unknown_labels,
             device=device,
+            stdin=sys.stdin.buffer,
             on_event=screen,
         )
     _show(out, result, layout)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from pandas import DataFrame
 from sklearn.metrics import f1_score, jaccard_score
 from typer.testing import CliRunner
 
@@ -120,8 +121,17 @@ def test_a_data_set_is_scored_on_a_split_and_the_runs_own_rows_are_doubted(
     assert not warnings
     _, warnings = evaluated(run, root, Path("sample"), split="val")
     assert any("are the val split" in one for one in warnings)
-    with pytest.raises(SettingError, match="is one file"):
+    with pytest.raises(SettingError, match="is one table"):
         evaluated(run, root, data_file(root), split="test")
+
+
+def test_a_data_frame_and_standard_input_are_data_too(run: Checkpoint, root: Path) -> None:
+    frame = DataFrame([*ROWS], columns=["text", "labels"])
+    result = evaluate_run(run, frame, layout=Layout(root))
+    with data_file(root).open("rb") as stream:
+        other = evaluate_run(run, "-", layout=Layout(root), stdin=stream, settings={"format": "csv"})
+    assert result.record.data.sha256 == other.record.data.sha256
+    assert (result.record.data.name, other.record.data.name) == ("frame", "stdin")
 
 
 def test_other_data_of_the_same_name_replaces_nothing(run: Checkpoint, root: Path) -> None:

@@ -106,9 +106,9 @@ def _load(
         return _goemotions(settings, root, may_fetch=may_fetch, on_event=on_event)
     if name is None:
         return _goemotions_or_sample(settings, root, may_fetch=may_fetch, on_event=on_event)
-    path = Path(name).expanduser()
-    if name == STDIN or is_url(name) or path.exists():
-        return _from_path(name if name == STDIN or is_url(name) else path, settings, stdin, on_event)
+    source = table_source(name)
+    if source is not None or Path(name).expanduser().is_dir():
+        return _from_path(source or Path(name).expanduser(), settings, stdin, on_event)
     if (
         name.count("/") == 1
         and not name.startswith((".", "/", "~"))
@@ -116,6 +116,14 @@ def _load(
     ):
         return _from_hub(name, settings, may_fetch=may_fetch, on_event=on_event)
     raise DataNotFoundError(name, [f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}"])
+
+
+def table_source(name: str) -> Path | str | None:
+    """The table that a name of data means: a file, a URL or `-`; None for a folder or a named data set."""
+    if name == STDIN or is_url(name):
+        return name
+    path = Path(name).expanduser()
+    return path if path.exists() and not path.is_dir() else None
 
 
 def load_sample() -> Dataset:
@@ -222,7 +230,7 @@ def _from_path(
                 raise DataNotFoundError(str(named), [f"data.{split}_file: no such file"])
             sources[parse_split(split) or "val"] = [named]
     _require_different(sources)
-    listed = _listed_labels(settings)
+    listed = listed_labels(settings)
     rows: dict[Split, list[RawRows]] = {}
     for split, parts in sources.items():
         try:
@@ -231,10 +239,11 @@ def _from_path(
             if split == "train" or parts[0] in (settings.val_file, settings.test_file):
                 raise
             on_event(Warning(f"{error}; {split} is taken from train"))
-    return _completed(*_name_and_source(source), rows, listed, settings, on_event)
+    return _completed(*name_and_source(source), rows, listed, settings, on_event)
 
 
-def _name_and_source(source: Path | str) -> tuple[str, str]:
+def name_and_source(source: Path | str) -> tuple[str, str]:
+    """What a file, a URL or standard input is called, without suffixes, and the whole for messages."""
     if source == STDIN:
         return "stdin", STANDARD_INPUT
     if isinstance(source, Path):
@@ -247,7 +256,7 @@ def _from_frames(
 ) -> Dataset:
     """Data frames that the caller has in memory."""
     by_split = frames if isinstance(frames, Mapping) else {"train": frames}
-    listed = _listed_labels(settings)
+    listed = listed_labels(settings)
     rows: dict[Split, list[RawRows]] = {}
     for name, frame in by_split.items():
         split = parse_split(str(name))
@@ -331,7 +340,13 @@ def _parts_by_split(
     return found if "train" in found else None
 
 
-def _listed_labels(settings: DataSettings) -> tuple[str, ...] | None:
+def listed_labels(settings: DataSettings) -> tuple[str, ...] | None:
+    """The labels of `labels_file`; None without one.
+
+    Raises:
+        DataNotFoundError: no such file.
+        DataFileError: not a list of labels.
+    """
     if settings.labels_file is None:
         return None
     if not settings.labels_file.is_file():
@@ -422,7 +437,7 @@ def from_hub_splits(
     Raises:
         DataError: no train split, or a column that is not there.
     """
-    listed = _listed_labels(settings)
+    listed = listed_labels(settings)
     raw: dict[Split, list[RawRows]] = {}
     for key, rows in loaded.items():
         split = parse_split(str(key))

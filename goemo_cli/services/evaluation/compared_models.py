@@ -98,7 +98,7 @@ def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, on_event: E
 
 
 def _is_final(split: str) -> bool:
-    """Whether it is no epoch: a run has one file of each such split."""
+    """Whether a run has only one file of the split, unlike epochs."""
     return split in SPLITS or split.startswith(EVALUATED)
 
 

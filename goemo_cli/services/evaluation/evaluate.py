@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from goemo_cli.core.checkpoint import THRESHOLDS, Checkpoint
 from goemo_cli.core.documents import EvaluatedData, EvaluationRecord, LabelScores, RuleScores, SplitScores
@@ -21,6 +21,9 @@ from goemo_cli.services.evaluation.evaluated_rows import EvaluatedRows, data_set
 from goemo_cli.services.evaluation.export import predict_rows
 from goemo_cli.services.evaluation.metrics import doubt_of_macro_f1, write_per_class_metrics
 from goemo_cli.services.predicting.label_rule import pick_decision
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 
 @dataclass(frozen=True)
@@ -41,7 +44,7 @@ class EvaluationResult:
 
 def evaluate_run(
     checkpoint: Checkpoint,
-    data: str,
+    data: "str | Path | DataFrame",
     *,
     layout: Layout,
     settings: Mapping[str, Any] = MappingProxyType({}),
@@ -50,13 +53,14 @@ def evaluate_run(
     rule: str | None = None,
     ignore_unknown_labels: bool = False,
     device: str = "auto",
+    stdin: BinaryIO | None = None,
     on_event: EventHandler = ignore,
 ) -> EvaluationResult:
     """Predict labelled data with a run, score the predictions, and write both.
 
     Args:
         checkpoint: the run; its thresholds, which were fitted on its val split, decide labels.
-        data: a file with labelled rows, or a data set with splits as `load_data` finds it.
+        data: a file, URL or data frame with labelled rows, or a data set with splits as `load_data` finds it.
         layout: where to write.
         settings: of the section `data` by name, such as `text_column`; what is not given is as in the run's own data.
         split: of a data set; test by default.
@@ -64,6 +68,7 @@ def evaluate_run(
         rule: another threshold rule of the run.
         ignore_unknown_labels: leave out labels that the run does not have.
         device: auto, cpu, cuda or mps.
+        stdin: standard input, for the data `-`.
         on_event: called with each event.
 
     Raises:
@@ -74,7 +79,8 @@ def evaluate_run(
         CorruptArtifactError: a file of the run is damaged.
     """
     decision = pick_decision(checkpoint, threshold=None, rule=rule, on_event=on_event)
-    wanted = data_settings(checkpoint, {**settings, "name": data})
+    named = {"name": str(data)} if isinstance(data, (str, Path)) else {}
+    wanted = data_settings(checkpoint, {**settings, **named})
     evaluated = rows_to_evaluate(
         checkpoint,
         wanted,
@@ -82,6 +88,8 @@ def evaluate_run(
         name=name,
         ignore_unknown_labels=ignore_unknown_labels,
         root=layout.root,
+        frame=None if isinstance(data, (str, Path)) else data,
+        stdin=stdin,
         on_event=on_event,
     )
     _require_free_name(evaluated, checkpoint, layout)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 
@@ -14,11 +14,15 @@ from goemo_cli.core.labels import EMOTIONS, TAXONOMIES, Split
 from goemo_cli.core.names import data_slug
 from goemo_cli.core.settings import DataSettings, TrainConfig
 from goemo_cli.ml.data.dataset import LabelledTexts
-from goemo_cli.services.data.compressed import plain_name
-from goemo_cli.services.data.find import listed_labels, load_data
-from goemo_cli.services.data.labelled_rows import read_rows, sorted_labels
+from goemo_cli.ml.data.groups import aggregated
+from goemo_cli.services.data.find import listed_labels, load_data, name_and_source, read_rows, table_source
+from goemo_cli.services.data.labelled_rows import RawRows, rows_of, sorted_labels
+from goemo_cli.services.data.tables import FRAME, frame_table
 
-_INHERITED = ("text_column", "label_column", "label_columns", "label_separator")
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_INHERITED = ("text_column", "label_column", "label_columns", "label_separator", "unlabelled")
 """Settings of a run's own data that also describe new data unless the user gives others."""
 _MOST_NAMED = 5
 
@@ -36,7 +40,7 @@ class EvaluatedRows:
 
 @dataclass(frozen=True)
 class _Labelled:
-    """Rows over the labels of their own data."""
+    """Rows over the labels that their data has."""
 
     source: str
     labels: tuple[str, ...]
@@ -73,34 +77,43 @@ def rows_to_evaluate(
     name: str | None = None,
     ignore_unknown_labels: bool = False,
     root: Path = Path(),
+    frame: "DataFrame | None" = None,
+    stdin: BinaryIO | None = None,
     on_event: EventHandler,
 ) -> EvaluatedRows:
     """Read labelled data and map its labels by name to those of a run.
 
     Numbers in label cells are positions in `labels_file`, or else in the labels of the run. The labels of a run that
-    was trained on a taxonomy also stand for their members.
+    was trained on a taxonomy also mean their members.
 
     Args:
         checkpoint: the run.
-        settings: what to read: a file with rows, or a data set with splits.
+        settings: what to read: a table with rows, or a data set with splits.
         split: of a data set; test by default.
         name: what files call the data; by default its file name or `{data set}-{split}`.
         ignore_unknown_labels: leave out labels that the run does not have; otherwise they are an error.
         root: project root.
+        frame: the rows, instead of data with a name.
+        stdin: standard input, for the name `-`.
         on_event: called with each event.
 
     Raises:
         DataNotFoundError: no such data.
         DataError: it cannot be read, has no gold labels, or labels that the run does not have.
-        SettingError: a split of a single file.
+        SettingError: a split of a single table.
     """
-    path = Path(settings.name or "").expanduser()
-    if path.is_file():
+    source = table_source(settings.name or "")
+    if frame is not None or source is not None:
         if split:
             raise SettingError(
-                [f"--split {split} is for data with splits; {path} is one file, read completely"]
+                [f"--split {split} is for data with splits; {settings.name} is one table, read completely"]
             )
-        found, own_name = _from_file(path, checkpoint, settings), plain_name(path).stem
+        own_name, shown = ("frame", FRAME) if frame is not None or source is None else name_and_source(source)
+        raw = _read(source, frame, stdin, settings, checkpoint)
+        labels = raw.columns or sorted_labels([raw])
+        found = _Labelled(shown, labels, raw.labelled(labels), raw.lines)
+        if settings.aggregate:
+            found = _Labelled(shown, labels, aggregated(found.rows, settings.aggregate, source=shown))
     else:
         chosen = split or "test"
         data = load_data(settings, root=root, on_event=on_event)
@@ -109,14 +122,21 @@ def rows_to_evaluate(
     rows = _over_labels_of(checkpoint, found, on_event, ignore=ignore_unknown_labels)
     if not rows.y_true.any():
         raise DataError(f"{found.source}: no row has a label of {checkpoint.run}; nothing can be scored")
-    return EvaluatedRows(data_slug(name or own_name), str(settings.name), rows)
+    return EvaluatedRows(data_slug(name or own_name), settings.name or FRAME, rows)
 
 
-def _from_file(path: Path, checkpoint: Checkpoint, settings: DataSettings) -> _Labelled:
+def _read(
+    source: Path | str | None,
+    frame: "DataFrame | None",
+    stdin: BinaryIO | None,
+    settings: DataSettings,
+    checkpoint: Checkpoint,
+) -> RawRows:
     listed = listed_labels(settings) or _names_of_numbers(checkpoint)
-    raw = read_rows(path, settings, listed)
-    labels = raw.columns or sorted_labels([raw])
-    return _Labelled(str(path), labels, raw.labelled(labels), raw.lines)
+    if source is None:
+        assert frame is not None  # the caller has one of the two
+        return rows_of(frame_table(frame), settings, listed)
+    return read_rows(source, settings, listed, stdin=stdin)
 
 
 def _names_of_numbers(checkpoint: Checkpoint) -> tuple[str, ...]:
