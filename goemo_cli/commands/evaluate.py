@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from goemo_cli.core.layout import Layout
     from goemo_cli.services.evaluation.evaluate import EvaluationResult
 
-_SHOWN = ("f1_macro", "f1_micro", "f1_weighted", "jaccard_samples", "subset_accuracy")
+_SHOWN = ("accuracy", "f1_macro", "f1_micro", "f1_weighted", "jaccard_samples", "subset_accuracy")
 _RANKING = ("auc_micro", "auc_macro", "average_precision_macro")
 
 
@@ -120,7 +120,8 @@ def _show(out: Console, result: "EvaluationResult", layout: "Layout") -> None:
     from goemo_cli.core.schema import DISPLAY_NAMES
 
     record, by_rule = result.record, result.scores
-    named = [(key, by_rule.score(key)) for key in _SHOWN] + [
+    shown = [key for key in _SHOWN if by_rule.value(key) is not None]  # accuracy is of single-label runs
+    named = [(key, by_rule.score(key)) for key in shown] + [
         (key, record.scores.score(key)) for key in _RANKING
     ]
     out.table(

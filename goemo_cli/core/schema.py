@@ -84,8 +84,8 @@ SCORE_KEYS = (*RANKING_KEYS, *RULE_KEYS)
 
 DISPLAY_NAMES: Mapping[str, str] = {
     "f1_macro": "macro-F1", "f1_micro": "micro-F1", "f1_weighted": "weighted F1", "f1_samples": "samples F1",
-    "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss", "jaccard_samples": "Jaccard score (samples)", "auc_micro": "micro-AUC",
-    "auc_macro": "macro-AUC",
+    "accuracy": "accuracy", "subset_accuracy": "subset accuracy", "hamming_loss": "Hamming loss",
+    "jaccard_samples": "Jaccard score (samples)", "auc_micro": "micro-AUC", "auc_macro": "macro-AUC",
     "average_precision_macro": "mean average precision",
     "lrap": "ranking precision (LRAP)",
     "precision_macro": "macro-precision",

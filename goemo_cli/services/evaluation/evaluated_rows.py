@@ -99,7 +99,8 @@ def rows_to_evaluate(
 
     Raises:
         DataNotFoundError: no such data.
-        DataError: it cannot be read, has no gold labels, or labels that the run does not have.
+        DataError: it cannot be read, has no gold labels, or labels that the run does not have; of a single-label run
+            also a row with another number of labels than one.
         SettingError: a split of a single table.
     """
     source = table_source(settings.name or "")
@@ -122,6 +123,11 @@ def rows_to_evaluate(
     rows = _over_labels_of(checkpoint, found, on_event, ignore=ignore_unknown_labels)
     if not rows.y_true.any():
         raise DataError(f"{found.source}: no row has a label of {checkpoint.run}; nothing can be scored")
+    if checkpoint.rules.is_single_label and (odd := np.flatnonzero(rows.y_true.sum(axis=1) != 1)).size:
+        raise DataError(
+            f"{found.source}: {odd.size:,} rows do not have exactly one label of {checkpoint.run}, which predicts one label "
+            f"per text; the first is row {int(odd[0]) + 1:,}"
+        )
     return EvaluatedRows(data_slug(name or own_name), settings.name or FRAME, rows)
 
 
