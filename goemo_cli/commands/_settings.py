@@ -58,6 +58,11 @@ _TRAIN: Panels = {
         "--notes": "logging.wandb.notes",
     },
 }
+_OF_TRAINING = ("data.name", "data.single_label", "data.taxonomy", "data.max_train_samples")
+"""Settings of data that are not about reading it."""
+_NEW_DATA: Panels = {
+    "Data": {flag: name for flag, name in _TRAIN["Data"].items() if name not in _OF_TRAINING}
+}
 _TUNE: Panels = {
     "Options": {
         "--rule": "thresholds.rule",
@@ -212,5 +217,6 @@ def _bounds(metadata: list[Any]) -> str | None:
 
 
 TrainSettings = Annotated[Settings, SettingsGroup(_TRAIN, defaults=True)]
+NewDataSettings = Annotated[Settings, SettingsGroup(_NEW_DATA)]
 TuneSettings = Annotated[Settings, SettingsGroup(_TUNE)]
 PredictSettings = Annotated[Settings, SettingsGroup({"Weights & Biases": _WANDB})]
