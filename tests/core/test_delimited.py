@@ -90,6 +90,32 @@ def test_an_unclosed_quote_near_the_end_names_its_first_line(tmp_path: Path):
         read(tmp_path, 'text,labels\nfine,joy\n"open,joy\nb,joy\nc,joy\n', "csv")
 
 
+@pytest.mark.parametrize(
+    ("content", "rows"),
+    [
+        ("text;labels (a, b)\nx, y;a\nz, w;b\n", [["text", "labels (a, b)"], ["x, y", "a"], ["z, w", "b"]]),
+        ("text, labels\nx, a;b\n", [["text", " labels"], ["x", " a;b"]]),
+        ('text;labels\n"a; b, c";x|y\n', [["text", "labels"], ["a; b, c", "x|y"]]),
+        ("text\tlabels\nx, y\ta\n", [["text", "labels"], ["x, y", "a"]]),
+        ('text\tlabels\n"open\ta\nx\tb\nclosed"\tc\n', [["text", "labels"], ['"open', "a"], ["x", "b"], ['closed"', "c"]]),
+        ("text|labels\nx, y|a\n", [["text", "labels"], ["x, y", "a"]]),
+        ("text,labels|x\na,b\nc,d|e\n", [["text", "labels|x"], ["a", "b"], ["c", "d|e"]]),
+        ("text,n\na;b,1\nc\n", [["text", "n"], ["a;b", "1"], ["c"]]),
+        ("text\na; b, c\n", [["text"], ["a; b", " c"]]),
+        ("sep=;\ntext;n\na,b;1\n", [["text", "n"], ["a,b", "1"]]),
+        ('"sep=\t"\r\ntext\tn\r\n"a\nb"\t"1"\r\n', [["text", "n"], ["a\nb", "1"]]),
+    ],
+)  # fmt: skip
+def test_the_delimiter_of_csv_is_found(tmp_path: Path, content: str, rows: list[list[str]]):
+    assert read(tmp_path, content, "csv") == rows
+
+
+def test_lines_are_counted_from_the_separator_line(tmp_path: Path):
+    (tmp_path / "t.csv").write_text("sep=;\ntext;n\na;1\n")
+    with open_table(tmp_path / "t.csv", "csv") as (_, rows):
+        assert list(rows) == [(3, ["a", "1"])]
+
+
 def test_csv_with_semicolons_and_long_fields_reads_as_before(tmp_path: Path):
     text = "\n" * (MOST_LINE_ENDS - 1)
     assert read(tmp_path, f'text;labels\n"{text}";joy\n', "csv")[1] == [text, "joy"]

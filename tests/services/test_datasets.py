@@ -1,9 +1,10 @@
 """Finding data: the order of places, the rule of the fallback, own files, downloads from a loopback server."""
 
+import gzip
 import http.server
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from goemo_cli.core.errors import (
     DataError,
     DataFileError,
     DataNotFoundError,
+    NotFoundError,
     RemoteError,
     UnknownLabelError,
 )
@@ -116,21 +118,6 @@ def test_a_labels_file_gives_the_order(tmp_path: Path) -> None:
     assert data.labels == ("joy", "fear", "awe")
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("", "no rows|no column"),
-        ("text,labels\n", "holds no rows"),
-        ("text,label\na,joy\n", "did you mean 'label'"),
-    ],
-)
-def test_files_without_rows_or_columns_are_refused(tmp_path: Path, text: str, reason: str) -> None:
-    path = tmp_path / "mine.csv"
-    path.write_text(text, encoding="utf-8")
-    with pytest.raises(DataFileError, match=reason):
-        load_data(DataSettings(name=str(path)), root=tmp_path)
-
-
 @pytest.mark.parametrize(("split", "settings"), [("val", "val_file"), ("test", "test_file")])
 def test_one_file_cannot_be_two_splits(tmp_path: Path, split: str, settings: str) -> None:
     path = tmp_path / "mine.csv"
@@ -171,27 +158,6 @@ def test_two_files_of_one_split_are_refused(tmp_path: Path) -> None:
     (tmp_path / "train.csv").write_text("text,labels\na,a\n", encoding="utf-8")
     with pytest.raises(DataError, match="could be the train split"):
         load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("cells", "labels"),
-    [
-        (["[0]", "[ 1 2]"], [[True, False, False], [False, True, True]]),
-        (["[1, 0, 0]", "[0, 1, 1]"], [[True, False, False], [False, True, True]]),
-    ],
-)
-def test_a_labels_file_says_what_numbers_mean(tmp_path: Path, cells: list[str], labels: Any) -> None:
-    (tmp_path / "labels.txt").write_text("joy\nfear\nawe\n", encoding="utf-8")
-    path = tmp_path / "mine.csv"
-    path.write_text(
-        "text,labels\n" + "".join(f'{at},"{cells[at % 2]}"\n' for at in range(40)), encoding="utf-8"
-    )
-    data = load_data(DataSettings(name=str(path), labels_file=tmp_path / "labels.txt"), root=tmp_path)
-    assert data.labels == ("joy", "fear", "awe")
-    rows = dict(zip(data.train.texts, data.train.y_true.tolist(), strict=True))
-    assert all(rows[text] == labels[int(text) % 2] for text in rows)
-    with pytest.raises(DataFileError, match=r"mine\.csv:2: .*--labels-file"):
-        load_data(DataSettings(name=str(path)), root=tmp_path)
 
 
 def test_a_split_that_comes_out_empty_says_why(tmp_path: Path) -> None:
@@ -312,12 +278,27 @@ def published(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def server(published: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[_Server]:
-    running = _Server(published)
-    monkeypatch.setenv("GOEMO_DATA_URL", running.url)
-    yield running
-    running.shutdown()
-    running.server_close()
+def running() -> Iterator[Callable[[Path, int], _Server]]:
+    """Starts servers, which are stopped at the end."""
+    started: list[_Server] = []
+
+    def start(folder: Path, failures: int) -> _Server:
+        started.append(_Server(folder, failures))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def server(
+    published: Path, monkeypatch: pytest.MonkeyPatch, running: Callable[[Path, int], _Server]
+) -> _Server:
+    found = running(published, 0)
+    monkeypatch.setenv("GOEMO_DATA_URL", found.url)
+    return found
 
 
 def test_download_is_verified_and_not_repeated(server: _Server, tmp_path: Path) -> None:
@@ -339,14 +320,15 @@ def test_a_damaged_file_is_fetched_again(server: _Server, tmp_path: Path) -> Non
 
 
 def test_a_failing_server_is_asked_again(
-    published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    running: Callable[[Path, int], _Server],
 ) -> None:
-    server = _Server(published, failures=2)
+    server = running(published, 2)
     monkeypatch.setenv("GOEMO_DATA_URL", server.url)
     fetching.fetch_goemotions(tmp_path / "cache")
     assert len(server.asked) == 6
-    server.shutdown()
-    server.server_close()
 
 
 def test_a_server_with_another_file_is_refused_and_nothing_is_kept(
@@ -384,3 +366,29 @@ def test_a_bare_run_downloads_goemotions_where_it_can(
     monkeypatch.setattr("goemo_cli.services.data.find.cache_folder", lambda: tmp_path / "cache")
     data = load_data(DataSettings(), root=tmp_path / "root")
     assert (data.name, data.is_fallback) == ("goemotions", False)
+
+
+def test_own_data_may_be_a_web_address(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, running: Callable[[Path, int], _Server]
+) -> None:
+    (tmp_path / "mine.csv.gz").write_bytes(gzip.compress(ROWS.encode()))
+    (tmp_path / "bad.csv").write_bytes(b"text,labels\n\xff,joy\n")
+    server = running(tmp_path, 0)
+    named = DataSettings(name=f"{server.url}mine.csv.gz?token=secret")
+    with pytest.raises(RemoteError, match="switched off"):
+        load_data(named)
+    monkeypatch.delenv("GOEMO_OFFLINE")
+    monkeypatch.delenv("HF_HUB_OFFLINE")
+    data = load_data(named)
+    assert (data.name, data.labels, len(data.train)) == ("mine", ("fear", "joy"), 48)
+    assert "secret" not in data.source
+    for name, kind, reason in (
+        ("none.csv", NotFoundError, "no such file"),
+        ("bad.csv", DataFileError, r"bad\.csv:2: not UTF-8"),
+    ):
+        with pytest.raises(kind, match=reason) as caught:
+            load_data(DataSettings(name=server.url + name))
+        assert "secret" not in str(caught.value)
+    failing = running(tmp_path, 1)
+    with pytest.raises(RemoteError, match=r"mine\.csv\.gz \(HTTP 500\)"):
+        load_data(DataSettings(name=failing.url + "mine.csv.gz"))

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import threading
 from pathlib import Path
@@ -307,19 +308,44 @@ def test_json_lines_keep_what_they_hold(predictor: Predictor, tmp_path: Path) ->
     assert not (tmp_path / "out.csv").exists()
 
 
-@pytest.mark.parametrize(
-    ("content", "texts"),
-    [
-        ('id\ttext\n1\t"open\n2\tplain\n3\tclosed"\n', ['"open', "plain", 'closed"']),
-        ('id\ttext\n1\t"two\nlines"\n2\t"a ""quote"""\n', ["two\nlines", 'a "quote"']),
-    ],
-)
-def test_tsv_is_read_as_for_training(
-    content: str, texts: list[str], predictor: Predictor, tmp_path: Path
-) -> None:
-    (tmp_path / "in.tsv").write_text(content, encoding="utf-8")
-    rows = predict_file(predictor, tmp_path / "in.tsv", tmp_path / "out.jsonl")
-    assert [row["text"] for row in rows] == texts
+def test_lines_of_a_pipe_arrive_one_by_one() -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb") as stdin, os.fdopen(writing, "wb", buffering=0) as sender:
+        sender.write('{"text": "first é"}\n'.encode())
+        with open_texts("-", stdin=stdin, format="jsonl") as source:
+            assert (next(source.rows).text, source.total) == ("first é", None)
+            sender.write(b'{"text": "second"}\n')
+            assert next(source.rows).text == "second"
+
+
+@pytest.mark.parametrize("format", ["lines", "csv"])
+def test_utf16_and_other_pipes_are_read_whole(tmp_path: Path, format: str) -> None:
+    texts = ["text", "schön", "last"]
+    content = "\r\n".join([*texts, ""]).encode("utf-16")
+    expected = texts if format == "lines" else texts[1:]
+    with open_texts("-", stdin=io.BytesIO(content), format=format) as source:
+        assert [row.text for row in source.rows] == expected
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(content,), daemon=True)
+    writer.start()
+    with open_texts(pipe, stdin=io.BytesIO(), format=format) as source:
+        assert [row.text for row in source.rows] == expected
+    writer.join()
+
+
+def test_csv_can_be_safe_for_spreadsheets(predictor: Predictor, tmp_path: Path) -> None:
+    cells = ["=1+1", "@x", "-3.5", "+5", "+-5", "\tx", "plain - text", "＝1"]
+    safe = ["'=1+1", "'@x", "-3.5", "+5", "'+-5", "'\tx", "plain - text", "'＝1"]
+    with (tmp_path / "in.csv").open("w", newline="", encoding="utf-8") as stream:
+        csv.writer(stream).writerows([["=n", "text"], *([cell, cell] for cell in cells)])
+    for formula_safe, shown in ((True, safe), (False, cells)):
+        with open_texts(tmp_path / "in.csv", stdin=io.BytesIO()) as source:
+            predict_to_file(predictor, source, tmp_path / "out.csv", format="csv", formula_safe=formula_safe)
+        rows = read_csv(tmp_path / "out.csv")
+        assert [(row["'=n" if formula_safe else "=n"], row["text"]) for row in rows] == list(
+            zip(shown, shown, strict=True)
+        )
 
 
 def test_parquet_keeps_types(predictor: Predictor, tmp_path: Path) -> None:
@@ -362,19 +388,9 @@ def test_nothing_in_gives_a_table_without_rows(suffix: str, predictor: Predictor
         ("a.txt", b"good\ncaf\xe9\n", r"a\.txt:2: not UTF-8"),
         ("a.csv", b"text\ngood\ncaf\xe9\n", r"a\.csv:3: not UTF-8"),
         ("a.csv", b"id,txt\n1,x\n", r"a\.csv:1: no column 'text'.*did you mean 'txt'"),
-        ("a.csv", b"text,n\nx\n", r"a\.csv:2: has 1 fields"),
         ("a.csv", b"", "is empty"),
         ("a.jsonl", b'{"text": "x"}\n{"txt": "y"}\n', r"a\.jsonl:2: no column"),
         ("a.jsonl", b'{"text": 5}\n', r"a\.jsonl:1: text is 5, not a string"),
-        ("a.jsonl", b"[1]\n", "not a JSON object"),
-        ("a.jsonl", b'{"text": "x", "n": ' + b"[" * 99_999, r"a\.jsonl:1: not a JSON line \(nested"),
-        (
-            "a.jsonl",
-            b'{"text": "x", "n": ' + b"[" * 150 + b"]" * 150 + b"}",
-            r"a\.jsonl:1: not a JSON line \(nested",
-        ),
-        ("a.csv", b'n,text\n1,"open\n' + b"2,x\n" * 600, r"a\.csv:2: a quoted field has more than"),
-        ("a.parquet", b"PAR", "not a Parquet file"),
         ("a.doc", b"text", "unknown format '.doc'"),
     ],
 )

@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError
 from goemo_cli.core.settings import DataSettings
+from goemo_cli.services.data import json_rows
 from goemo_cli.services.data.find import read_rows
 from goemo_cli.services.data.labelled_rows import RawRows
 from goemo_cli.services.predicting.sources import open_texts
@@ -169,11 +172,6 @@ def test_a_label_column_that_says_neither_0_nor_1_is_an_error_with_its_line(
 def test_a_label_column_that_is_not_there_is_an_error(tmp_path: Path):
     with pytest.raises(DataFileError, match=r"no column 'awe' \(--label-columns\)"):
         read_text(tmp_path, "text,joy\na,1\n", label_columns=["joy", "awe"])
-
-
-def test_semicolons_between_columns_are_seen_in_the_header(tmp_path: Path):
-    rows = read_text(tmp_path, 'text;labels\n"a; b, c";joy|awe\n', label_separator="|")
-    assert (rows.texts, rows.names) == (["a; b, c"], [["joy", "awe"]])
 
 
 @pytest.mark.parametrize("cell", ['"joy,"', '","', '"say ""x"""'])
@@ -404,12 +402,6 @@ def test_the_keys_of_mappings_are_the_labels(tmp_path: Path):
     assert (rows.names, rows.label_names()) == ([["joy"], []], ("awe", "joy"))
 
 
-def test_a_tweet_with_a_quote_takes_no_other_rows_with_it(tmp_path: Path):
-    content = 'ID\tTweet\tjoy\n1\t"open\t1\n2\tplain\t0\n3\tclosed"\t1\n'
-    rows = read_text(tmp_path, content, ".tsv", text_column="Tweet", label_columns=["joy"])
-    assert rows.texts == ['"open', "plain", 'closed"']
-
-
 @pytest.mark.parametrize("one", ["1", "1.0", "True"])
 def test_columns_of_0_and_1_are_proposed_whole(tmp_path: Path, one: str):
     content = f"id,text,joy,very sad,likes\n1,a,{one},0,7\n2,b,0,,8\n"
@@ -468,3 +460,24 @@ def test_a_joined_label_outside_the_list_names_the_separator(tmp_path: Path):
         UnknownLabelError, match=r"label 'joy\|anger' is not in the list of 2; try --label-separator '\|'"
     ):
         rows.labelled(("anger", "joy"))
+
+
+@given(
+    rows=st.lists(
+        st.dictionaries(st.text(max_size=3), st.text() | st.integers() | st.lists(st.floats(allow_nan=False)))
+    ),
+    indent=st.sampled_from([None, 0, 3]),
+    block=st.integers(1, 40),
+)
+def test_an_array_is_read_in_blocks_of_any_size(
+    tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]], indent: int | None, block: int
+):
+    path = tmp_path_factory.getbasetemp() / "array.json"
+    path.write_text(json.dumps(rows, indent=indent), encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(json_rows, "BLOCK", block)
+        found = list(json_rows.array_objects(path, named="array"))
+    assert [row for _, row in found] == rows
+    if indent is not None:
+        lines = path.read_text(encoding="utf-8").split("\n")
+        assert all(lines[line - 1].lstrip().startswith("{") for line, _ in found)

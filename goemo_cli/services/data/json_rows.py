@@ -13,7 +13,8 @@ MOST_LEVELS = 100
 
 _OPENS_OR_CLOSES = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[\[{]|[\]}]', re.DOTALL)
 _SPACE = re.compile(r"[ \t\r\n]*")
-_BLOCK = 2**20
+BLOCK = 2**20
+"""Characters of an array that are read at once."""
 _DECODER = json.JSONDecoder()
 
 
@@ -121,7 +122,7 @@ class _Ahead:
     def _read(self) -> bool:
         """Read as much again as is waiting, so that a long value is parsed only a few times."""
         rest = self._text[self._at :]
-        more = self._stream.read(max(_BLOCK, len(rest)))
+        more = self._stream.read(max(BLOCK, len(rest)))
         self._text, self._at = rest + more, 0
         return bool(more)
 
