@@ -130,6 +130,13 @@ class Output:
             default="by the suffix of --output; table in a terminal, else jsonl",
         ),
     ] = None
+    formula_safe: Annotated[
+        bool,
+        typer.Option(
+            "--formula-safe",
+            help="In CSV, write ' before texts that a spreadsheet would take for formulas.",
+        ),
+    ] = False
     as_json: opt.JsonOpt = False
 
     @property
@@ -144,9 +151,10 @@ class Output:
             BadParameter: a format that cannot be written there.
         """
         shape = self.shape()
-        return Target(
-            Console(as_json=self.as_json, quiet=quiet, output=self.output), shape, self.output, most
-        )
+        if self.formula_safe and shape != "csv":
+            raise typer.BadParameter("--formula-safe belongs to CSV: --format csv, or --output FILE.csv")
+        out = Console(as_json=self.as_json, quiet=quiet, output=self.output)
+        return Target(out, shape, self.output, most, formula_safe=self.formula_safe)
 
     def shape(self) -> Shape:
         """The format of the predictions; json is one document.

@@ -39,6 +39,8 @@ class Target:
     """The file; None is standard output."""
     most: int | None
     """Maximum number of labels per text, and of probabilities in tables and JSON."""
+    formula_safe: bool = False
+    """Write texts in CSV so that no spreadsheet takes them for formulas."""
 
     def write(
         self, predictor: "Predictor", source: "TextSource", sample: "Sample | None"
@@ -60,7 +62,14 @@ class Target:
         shape: Any = self.shape
         with Screen(self.out) as screen:
             statistics = predict_to_file(
-                predictor, source, path, format=shape, most=self.most, sample=sample, on_event=screen
+                predictor,
+                source,
+                path,
+                format=shape,
+                most=self.most,
+                formula_safe=self.formula_safe,
+                sample=sample,
+                on_event=screen,
             )
         facts = facts_of(predictor) if self.out.as_json else {"run": str(predictor.run)}
         shown = statistics.facts() if self.out.as_json else {"statistics": _summary(statistics)}
@@ -74,10 +83,10 @@ class Target:
         from goemo_cli.services.predicting.writers import text_writer
 
         shape: Any = self.shape
-        stream = sys.stdout.buffer
+        options: Any = {"most": self.most, "formula_safe": self.formula_safe}
         with (
             Screen(self.out) as screen,
-            text_writer(stream, shape, source, predictor, most=self.most) as write,
+            text_writer(sys.stdout.buffer, shape, source, predictor, **options) as write,
         ):
             # A bar among the rows of a terminal would be in their way.
             on_event = ignore if sys.stdout.isatty() else screen

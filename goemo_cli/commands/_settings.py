@@ -25,12 +25,17 @@ _TRAIN: Panels = {
     "Data": {
         "--data": "data.name",
         "--data-dir": "data.dir",
+        "--data-format": "data.format",
+        "--encoding": "data.encoding",
         "--text-column": "data.text_column",
         "--label-column": "data.label_column",
         "--label-columns": "data.label_columns",
         "--label-separator": "data.label_separator",
-        "--id-column": "data.id_column",
         "--labels-file": "data.labels_file",
+        "--unlabelled": "data.unlabelled",
+        "--id-column": "data.id_column",
+        "--group-column": "data.group_column",
+        "--aggregate": "data.aggregate",
         "--single-label/--multi-label": "data.single_label",
         "--taxonomy": "data.taxonomy",
         "--max-train-samples": "data.max_train_samples",
@@ -157,11 +162,21 @@ def wandb_is_wanted(settings: Settings) -> bool | None:
 
 def _parameter(flag: str, name: str, panel: str, *, defaults: bool) -> inspect.Parameter:
     kind = _required(setting_field(name).annotation)
-    option = setting_option(flag, name, panel=panel, default=_default(name) if defaults else None)
+    default = _default(name) if defaults else None
+    option = setting_option(flag, name, help=_help(name), panel=panel, default=default)
     typed = str if get_origin(kind) is list else kind
     return inspect.Parameter(
         _identifier(flag), inspect.Parameter.KEYWORD_ONLY, default=None, annotation=Annotated[typed | None, option]
     )  # fmt: skip
+
+
+def _help(name: str) -> str:
+    """The help text of a setting whose choices are registered elsewhere; else nothing."""
+    if name != "data.format":
+        return ""
+    from goemo_cli.services.data.readers import format_names
+
+    return f"{setting_field(name).description} [{', '.join(format_names('training'))}]"
 
 
 def _default(name: str) -> str | None:

@@ -99,6 +99,7 @@ def test_predictions_are_logged_where_asked_for(root: Path) -> None:
         (["x", "--format", "parquet"], 2, "needs --output"),
         (["x", "--output", "out.doc"], 2, ".jsonl, .ndjson, .csv, .parquet"),
         (["x", "--json", "--format", "csv"], 2, "is a format already"),
+        (["x", "--formula-safe"], 2, "belongs to CSV"),
         (["x", "--interactive"], 2, "one of them"),
         (["--interactive", "--json"], 2, "on the terminal"),
         (["--interactive", "--wandb"], 2, "on the terminal"),
