@@ -77,5 +77,3 @@ def test_an_unknown_method_exits_2(root: Path) -> None:
     assert "'platt', 'temperature'" in done.stderr
 
 
-def test_an_unknown_run_exits_4(root: Path) -> None:
-    assert run("-c", "tfidf-20200101-000000", "--root", root).exit_code == 4

@@ -54,13 +54,6 @@ def test_tables_and_a_verdict_are_shown_and_the_file_is_written(root: Path) -> N
     assert done.stderr == ""
 
 
-def test_a_file_beside_itself_is_not_distinguishable(root: Path) -> None:
-    done = compared(root, names=("weak", "weak"))
-    assert done.exit_code == 0
-    assert "are not distinguishable" in done.stdout
-    assert "neither" in done.stdout
-
-
 @pytest.mark.parametrize("flags", [("--json",), ("--format", "json"), ("--json", "--format", "json")])
 def test_json_is_one_document(root: Path, flags: tuple[str, ...]) -> None:
     done = compared(root, *flags, "--metric", "auc_micro")

@@ -25,10 +25,8 @@ def folder(tmp_path: Path, make_predictions) -> Path:
 @pytest.mark.parametrize(
     "line",
     [
-        f"{EXPORT} -o /dev/stdout 2>/dev/null",
         f"{EXPORT} -o - --json 2>/dev/null",
         f"echo -n >> kept; {EXPORT} -o /dev/stdout >> kept 2>/dev/null; cat kept",
-        f"mkfifo pipe; cat pipe & {EXPORT} -o pipe >/dev/null 2>&1 || kill $!; wait",
         f"{EXPORT} -o >(cat > taken) > /dev/null 2>&1; wait $!; cat taken",
     ],
 )

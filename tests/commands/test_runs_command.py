@@ -78,10 +78,6 @@ def test_a_long_list_is_cut_for_people_and_says_so(layout: Layout) -> None:
     assert goemo("runs", "list", "--root", layout.root, "--limit", 31).stdout.count("tiny-20260101") == 31
 
 
-def test_an_empty_root_has_an_empty_list(tmp_path: Path) -> None:
-    assert document("runs", "list", "--root", tmp_path) == {"total": 0, "runs": []}
-
-
 def test_show_has_scores_epochs_settings_and_files(root: Path) -> None:
     shown = goemo("runs", "show", "@latest", "--root", root)
     assert shown.exit_code == 0, shown.output
@@ -172,11 +168,6 @@ def test_gc_only_says_what_would_go(root: Path) -> None:
     assert NEW in shown.stdout
     assert f"goemo runs gc --keep 0 --yes --root {root}" in shown.stderr
     assert len(document("runs", "list", "--root", root)["runs"]) == 2
-
-
-def test_gc_with_nothing_to_do_says_so(root: Path) -> None:
-    assert "Would free 0 B" in goemo("runs", "gc", "--root", root).stdout
-    assert document("runs", "gc", "--yes", "--root", root)["removed"] == []
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from goemo_cli.app import app
 from tests.conftest import REPOSITORY
 from tests.waiting import GUARD_SECONDS
 
-RIGHT = ("--help", "runs list")
+RIGHT = "runs list"
 WRONG = "runs show nothing"  # 4, with a message
 
 
@@ -50,18 +50,18 @@ def test_an_output_that_takes_nothing_ends_without_a_traceback(
     tmp_path: Path, redirection: str, code: str, said: str
 ) -> None:
     (tmp_path / "artifacts" / "models").mkdir(parents=True)
-    for command in RIGHT:
-        told = shell(f"$GOEMO {command} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
-        assert f"code {code}\n" in told, (command, told)
-        assert said in told
+    told = shell(f"$GOEMO {RIGHT} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
+    assert f"code {code}\n" in told
+    assert said in told
     told = shell(f"$GOEMO {WRONG} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
     assert "code 4\n" in told  # that nobody can read the message changes nothing
 
 
+@pytest.mark.usefixtures("all_draws")  # as the process that trains
 def test_a_closed_output_is_not_mixed_into_a_file_of_the_run(tmp_path: Path) -> None:
     line = "$GOEMO train --model tfidf --data sample --max-train-samples 60 <&- >&- 2>&-; echo code $?"
     assert shell(line, tmp_path) == "code 0\n"
-    assert "All artifacts are valid" in shell("$GOEMO validate", tmp_path)
+    assert CliRunner().invoke(app, ["validate", "--root", str(tmp_path)]).exit_code == 0
 
 
 @pytest.mark.parametrize(

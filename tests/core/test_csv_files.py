@@ -47,18 +47,6 @@ def test_header_and_rows_come_with_the_line_each_ends_on(tmp_path: Path):
         assert list(rows) == [(3, ["1", "two\nlines"]), (4, []), (5, ["3", "4"])]
 
 
-def test_an_empty_file_has_an_empty_header(tmp_path: Path):
-    (tmp_path / "t.csv").touch()
-    with open_csv(tmp_path / "t.csv") as (header, rows):
-        assert (header, list(rows)) == ([], [])
-
-
-def test_another_delimiter_can_be_named(tmp_path: Path):
-    (tmp_path / "t.tsv").write_text("a\tb,c\n")
-    with open_csv(tmp_path / "t.tsv", "\t") as (header, _):
-        assert header == ["a", "b,c"]
-
-
 def test_broken_quoting_is_an_error_with_its_line(tmp_path: Path):
     (tmp_path / "t.csv").write_text('a,b\n1,2\n"x"y,3\n')
     with (

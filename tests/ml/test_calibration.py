@@ -42,7 +42,7 @@ def plain_bins(y_true: np.ndarray, y_prob: np.ndarray, bins: int) -> list[tuple[
     return table
 
 
-@pytest.mark.parametrize("seed", range(4))
+@pytest.mark.parametrize("seed", range(2))
 def test_brier_score_and_log_loss_are_scikit_learns(seed: int):
     y_true, y_prob = random_case(seed)
     found = assess(y_true, y_prob)
@@ -55,8 +55,7 @@ def test_brier_score_and_log_loss_are_scikit_learns(seed: int):
         assert (measures.n_cells, measures.n_positives) == (len(gold), gold.sum())
 
 
-@pytest.mark.parametrize("seed", range(4))
-@pytest.mark.parametrize("rows", [31, 600, 1003])
+@pytest.mark.parametrize(("seed", "rows"), [(0, 31), (1, 600), (2, 1003)])
 def test_bins_and_ece_are_those_of_a_plain_implementation(seed: int, rows: int):
     y_true, y_prob = random_case(seed, rows)
     gold, prob = y_true[:, 1], y_prob[:, 1].astype(np.float64)

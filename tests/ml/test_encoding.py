@@ -71,11 +71,6 @@ def test_batches_by_length_cover_all_rows_within_both_limits(lengths: list[int],
     ]
 
 
-def test_no_texts_make_no_batches():
-    assert list(of_lengths([]).batches_by_length(8, 100)) == []
-    assert of_lengths([]).training_batches(8, np.random.default_rng(0)) == []
-
-
 @given(lengths_of_texts, st.integers(1, 20), st.integers(0, 99))
 def test_training_batches_cover_every_row_once(lengths: list[int], size: int, seed: int):
     batches = of_lengths(lengths).training_batches(size, np.random.default_rng(seed))
@@ -124,10 +119,6 @@ def test_long_texts_are_cut_and_counted(make_tiny):
     assert encoded.lengths.tolist() == [8, 3, 8]
     assert encoded.n_cut == 1
     assert encoded.tokens[7] == tokenizer.sep_token_id
-
-
-def test_no_texts_encode_to_nothing(make_tiny):
-    assert len(encode(make_tiny().tokenizer, [], 8)) == 0
 
 
 @pytest.mark.parametrize("text", ["", "   ", "\x00", "😀", "\u200b", "x" * 5000])

@@ -98,15 +98,6 @@ def test_a_source_that_changed_makes_what_follows_stale_and_nothing_else(layout:
     assert {node.state for node in found.faulty} == {"stale"}
 
 
-def test_a_source_that_is_gone_makes_stale(layout: Layout, run: Checkpoint):
-    val = layout.split_predictions(run.run, "val")
-    figure(layout, "11_threshold_macro.png", hashes(layout, val, run.path / METRICS))
-    val.unlink()
-    assert node_of(trace_lineage(run, layout=layout), "11_threshold_macro.png").reasons == [
-        f"{layout.shown(val)} is gone"
-    ]
-
-
 def test_weights_that_are_not_those_of_the_manifest_are_damaged(layout: Layout, run: Checkpoint):
     (run.path / "weights.bin").write_bytes(b"changed")
     node = node_of(trace_lineage(run, layout=layout), RUN)
@@ -223,8 +214,3 @@ def test_nothing_is_written_and_damaged_pictures_are_passed_over(layout: Layout,
     before = {path: path.stat().st_mtime_ns for path in layout.root.rglob("*")}
     assert not [node for node in trace_lineage(run, layout=layout).nodes if node.kind == "figure"]
     assert {path: path.stat().st_mtime_ns for path in layout.root.rglob("*")} == before
-
-
-def test_a_run_without_recorded_parents_still_has_a_tree(layout: Layout):
-    run = add_run(layout, RUN)
-    assert tree_of(trace_lineage(run, layout=layout))[0] == (0, RUN)

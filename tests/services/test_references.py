@@ -1,9 +1,7 @@
 """References: every way to name a run, and what is said where none or several fit."""
 
 import math
-import random
 import shutil
-from pathlib import Path
 
 import pytest
 
@@ -18,7 +16,6 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.runs.index import ranked
 from goemo_cli.services.runs.references import choose_best, open_run
 from tests.synthetic_runs import add_run, add_unfinished
 
@@ -181,12 +178,6 @@ def test_runs_are_chosen_by_val_alone(three: Layout, reference: str, said: str) 
     assert said in str(raised.value)
 
 
-def test_the_test_split_has_no_say_in_what_is_best(layout: Layout) -> None:
-    add_run(layout, OLD, val=0.51, test=0.1)
-    add_run(layout, NEW, val=0.50, test=0.9)
-    assert str(open_run("@best", layout).run) == OLD
-
-
 def test_the_best_run_is_chosen_by_a_score_for_which_nothing_is_fitted(layout: Layout) -> None:
     """Thresholds are fitted on val, so that val F1 flatters the run that overfits them most."""
     add_run(layout, OLD, val=0.4, average_precision_macro=0.6)
@@ -248,20 +239,3 @@ def test_runs_without_val_scores_are_never_best(layout: Layout) -> None:
         open_run("@best", layout)
     add_run(layout, NEW, val=0.1)
     assert str(open_run("@best", layout).run) == NEW
-
-
-def test_the_ranking_is_that_of_a_plain_sort(layout: Layout) -> None:
-    rng = random.Random(0)
-    wanted = {f"tiny-20260101-0000{second}": rng.random() for second in range(10, 40)}
-    for name, val in wanted.items():
-        add_run(layout, name, val=val)
-    best = choose_best(layout)
-    assert [str(one.run) for one in ranked(list(best.among), "val/f1_macro")] == sorted(
-        wanted, key=lambda name: -wanted[name]
-    )
-
-
-def test_a_file_is_no_run(three: Layout, tmp_path: Path) -> None:
-    (tmp_path / "file").touch()
-    with pytest.raises(CheckpointNotFoundError):
-        open_run(str(tmp_path / "file"), three)

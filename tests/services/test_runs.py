@@ -17,7 +17,7 @@ from goemo_cli.core.schema import SUMMARY_COLUMNS
 from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
 from goemo_cli.services.runs.removal import find_removable, remove_planned
-from goemo_cli.services.runs.show import describe_run, diff_runs, flat, list_runs
+from goemo_cli.services.runs.show import describe_run, diff_runs, list_runs
 from goemo_cli.services.training.summaries import (
     finished_checkpoints,
     summary_tables,
@@ -34,11 +34,6 @@ def names(layout: Layout) -> list[str]:
 
 
 # What there is
-
-
-def test_an_empty_root_has_no_runs(layout: Layout) -> None:
-    assert listed_runs(layout) == []
-    assert list_runs(layout).total == 0
 
 
 def test_runs_are_listed_newest_first_with_their_headline(layout: Layout) -> None:
@@ -185,10 +180,6 @@ def test_a_diff_has_the_settings_that_differ_and_both_scores(layout: Layout) -> 
 def test_a_diff_says_that_other_comments_were_scored(layout: Layout) -> None:
     found = diff_runs(add_run(layout, A), add_run(layout, B, data="sample"))
     assert found.other_data == ("val", "test")
-
-
-def test_nested_settings_are_named_by_dots() -> None:
-    assert flat({"a": {"b": {"c": 1}, "d": None}, "e": [2]}) == {"a.b.c": 1, "a.d": None, "e": [2]}
 
 
 # Pins
