@@ -1,10 +1,11 @@
 """Runs while other processes write them, and after such a process was killed: real processes, real signals."""
 
+import errno
 import json
+import multiprocessing
 import os
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,27 +22,29 @@ from goemo_cli.services.training.train import train
 from tests.waiting import GUARD_SECONDS
 
 TRAIN = ["train", "--model", "tfidf", "--data", "sample", "data.max_train_samples=100"]
-# Stops where a file is about to get its final name: waits for a line, or does what it is told instead.
-PROGRAM = """
-import errno, os, signal, sys
-from goemo_cli.ml.metrics import intervals as bootstrap
-bootstrap.MAX_DRAWS = 1
-name, deed, *arguments = sys.argv[1:]
-replace = os.replace
-def reached(source, target, **options):
-    if os.path.basename(target) == name:
-        if deed == "wait":
-            print("reached", flush=True)
-            sys.stdin.readline()
-        elif deed == "die":
-            os.kill(os.getpid(), signal.SIGKILL)
-        else:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
-    return replace(source, target, **options)
-os.replace = reached
-from goemo_cli.app import app
-app(arguments)
-"""
+FORK = multiprocessing.get_context("fork")
+"""A copy of this process has its packages loaded already: a command starts in an instant, and dies as any process."""
+
+
+def command(root: Path, at: str, deed: str, answers: Any, arguments: tuple[str, ...]) -> None:
+    """The main function of a fork: a command that waits, dies or finds the disk full before a file gets its name."""
+    replace = os.replace
+
+    def reached(source: Any, target: Any, **options: Any) -> None:
+        if Path(target).name == at:
+            if deed == "full":
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(target))
+            if deed == "die":
+                os.kill(os.getpid(), signal.SIGKILL)
+            answers.send("reached")
+            answers.recv()
+        replace(source, target, **options)
+
+    os.replace = reached  # type: ignore[assignment]
+    done = goemo(root, *arguments)
+    if not isinstance(done.exception, SystemExit | None):
+        raise done.exception
+    sys.exit(done.exit_code)
 
 
 @pytest.fixture(scope="module")
@@ -62,22 +65,28 @@ class Stopped:
     """A command in a process of its own, stopped before a file gets its final name."""
 
     def __init__(self, root: Path, at: str, *arguments: str) -> None:
-        command = [sys.executable, "-c", PROGRAM, at, "wait", *arguments, "--root", str(root)]
-        self.process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        assert self.process.stdout
-        assert self.process.stdout.readline() == "reached\n", self.process.communicate(timeout=GUARD_SECONDS)
+        self._answers, theirs = FORK.Pipe()
+        self.process = FORK.Process(target=command, args=(root, at, "wait", theirs, arguments))
+        self.process.start()
+        theirs.close()
+        assert self._answers.poll(GUARD_SECONDS)
+        assert self._answers.recv() == "reached"
 
-    def go_on(self) -> int:
-        _, err = self.process.communicate("\n", timeout=GUARD_SECONDS)
-        assert "Traceback" not in err, err
-        return self.process.returncode
+    def go_on(self) -> int | None:
+        self._answers.send("go on")
+        self.process.join(GUARD_SECONDS)
+        return self.process.exitcode
 
     def kill(self) -> None:
         """As the kernel does when memory runs out. The process stays a zombie."""
-        self.process.send_signal(signal.SIGKILL)
+        assert self.process.pid
+        os.kill(self.process.pid, signal.SIGKILL)
         os.waitid(os.P_PID, self.process.pid, os.WEXITED | os.WNOWAIT)
+
+    def end(self) -> None:
+        self.process.kill()
+        self.process.join()
+        self._answers.close()
 
 
 @pytest.fixture
@@ -90,14 +99,15 @@ def stopped(root: Path) -> Iterator[Any]:
 
     yield start
     for one in processes:
-        one.process.kill()
-        one.process.communicate(timeout=GUARD_SECONDS)
+        one.end()
 
 
-def ended(root: Path, at: str, deed: str, *arguments: str) -> int:
+def ended(root: Path, at: str, deed: str, *arguments: str) -> int | None:
     """The exit code of a command that dies, or finds the disk full, before a file gets its final name."""
-    command = [sys.executable, "-c", PROGRAM, at, deed, *arguments, "--root", str(root)]
-    return subprocess.run(command, capture_output=True, check=False, timeout=GUARD_SECONDS).returncode
+    process = FORK.Process(target=command, args=(root, at, deed, None, arguments))
+    process.start()
+    process.join(GUARD_SECONDS)
+    return process.exitcode
 
 
 def goemo(root: Path, *arguments: str) -> Result:
