@@ -38,12 +38,3 @@ def test_a_config_opens_with_the_command_that_uses_it(path: Path):
 @pytest.mark.parametrize("model", list(catalogue()))
 def test_every_model_has_a_config_of_its_own(model: str):
     assert resolve_settings(CONFIGS / "train" / f"{model}.yaml", {}).model.name == model
-
-
-def test_configs_of_models_are_named_after_them():
-    assert {path.stem for path in (CONFIGS / "train").glob("*.yaml")} == set(catalogue())
-
-
-@pytest.mark.parametrize("name", ["quickstart.yaml", "debug.yaml"])
-def test_the_configs_for_a_first_run_are_there(name: str):
-    assert (CONFIGS / name).is_file()

@@ -170,15 +170,6 @@ def test_mistakes_get_a_sentence_and_their_exit_code(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_config_with_a_typo_names_file_and_near_names(tmp_path: Path) -> None:
-    file = tmp_path / "c.yaml"
-    file.write_text("training:\n  learning_rat: 2e-5\n", encoding="utf-8")
-    done = goemo("train", "--config", file)
-    assert done.exit_code == 2
-    assert "c.yaml" in done.stderr
-    assert "did you mean 'training.learning_rate'" in done.stderr
-
-
 def test_a_label_outside_the_list_names_its_line(tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("joy\nfear\n", encoding="utf-8")
     (tmp_path / "mine.csv").write_text("text,labels\na,joy\nb,jooy\n", encoding="utf-8")

@@ -102,7 +102,7 @@ def test_the_best_trial_comes_with_the_command_that_trains_it(root: Path) -> Non
     [
         (["absent.yaml"], 4, "no such sweep file"),
         (["show", "absent"], 4, "no sweep 'absent'"),
-        (["show", "quick", "--format", "xml"], 2, "table, md, csv or json"),
+        (["show", "quick", "--format", "xml"], 2, "'table', 'md', 'csv', 'json'"),
         (["FILE", "--emit", "mlflow"], 2, "wandb"),
         (["FILE", "--trials", "0"], 2, "trials"),
         (["FILE", "--no-such"], 2, "no-such"),
@@ -205,7 +205,3 @@ def test_a_config_is_a_sweep_and_opens_with_its_command(path: Path) -> None:
     assert objectives_of(config).objectives
     assert config.name == path.stem
     assert f"goemo sweep configs/sweep/{path.name}" in path.read_text(encoding="utf-8").partition("\nname")[0]
-
-
-def test_the_configs_that_the_guide_names_are_there() -> None:
-    assert [path.stem for path in CONFIGS] == ["minilm-full", "minilm-quick", "pareto"]

@@ -121,29 +121,6 @@ def test_a_threshold_becomes_the_calibrated_value_of_the_lowest_yes(calibrator: 
         assert mapped == max(calibrator.apply(np.array([[lowest]]))[0, 0], np.finfo(np.float32).tiny)
 
 
-def test_without_thresholds_rounding_can_make_a_no_a_yes():
-    """Why `apply` takes thresholds: a curve flatter than the diagonal has fewer float32 than it is given."""
-    calibrator, thresholds = one_label(0.7, 0.5), np.array([0.2])
-    y_prob = neighbours(0.2)[:, None]
-    mapped = calibrator.apply_to_thresholds(thresholds)
-    free = decide(calibrator.apply(y_prob), mapped)
-    before = decide(y_prob, thresholds)
-    assert (free != before).any()
-    assert free[before].all(), "a yes always stays a yes"
-
-
-def test_many_labels_at_once_are_the_labels_one_by_one():
-    rng = np.random.default_rng(1)
-    y_prob = rng.random((500, 3), dtype=np.float32)
-    thresholds = y_prob[:3].diagonal().astype(np.float64)
-    cooccurrence_counts = FLAT.apply(y_prob, thresholds)
-    for at in range(3):
-        alone = one_label(FLAT.intercept[at], FLAT.slope[at])
-        assert (alone.apply(y_prob[:, [at]], thresholds[[at]])[:, 0] == cooccurrence_counts[:, at]).all()
-    mapped = FLAT.apply_to_thresholds(thresholds)
-    assert (decide(cooccurrence_counts, mapped) == decide(y_prob, thresholds)).all()
-
-
 def written(tmp_path: Path) -> Path:
     path = tmp_path / "calibration.json"
     FLAT.write(path, run=RUN, source={"file": "val.csv", "sha256": "0" * 64, "split_sha256": "1" * 64})
@@ -194,8 +171,3 @@ def test_a_slope_that_would_turn_the_ranking_is_refused(tmp_path: Path, slope: o
     write_json(path, values)
     with pytest.raises(CorruptArtifactError, match=reason):
         Calibrator.read(path, LABELS, run=RUN)
-
-
-def test_other_labels_are_refused(tmp_path: Path):
-    with pytest.raises(CorruptArtifactError, match="other labels than the checkpoint, or in another order"):
-        Calibrator.read(written(tmp_path), ("joy", "anger", "neutral"), run=RUN)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from goemo_cli.core.catalogue import ModelEntry, catalogue, configs_folder, model_entry
+from goemo_cli.core.catalogue import ModelEntry, catalogue, model_entry
 from goemo_cli.core.errors import ModelNotFoundError
 from goemo_cli.core.names import family_of, model_slug
 from goemo_cli.core.settings import TrainConfig
@@ -69,7 +69,3 @@ def test_an_unknown_name_is_an_error_with_near_names(name: str, near: str):
 def test_what_is_neither_folder_nor_hub_id_is_an_error(name: str):
     with pytest.raises(ModelNotFoundError, match="is not a folder and not in the catalogue"):
         model_entry(name)
-
-
-def test_the_configs_are_found_from_a_source_checkout():
-    assert configs_folder() == Path(__file__).resolve().parents[2] / "configs"

@@ -121,14 +121,6 @@ def test_weights_of_the_same_size_and_other_content_are_noticed_before_use(make_
         opened.require_intact()
 
 
-def test_every_fault_is_reported_once(make_checkpoint: Make):
-    made = make_checkpoint()
-    (made.path / "weights.bin").write_bytes(b"cut")
-    (made.path / "README.md").write_text("# A Model\n")
-    (made.path / METRICS).unlink()
-    assert sorted(path.name for path, _ in made.hash_faults()) == ["README.md", METRICS, "weights.bin"]
-
-
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [

@@ -32,14 +32,6 @@ def test_rows_end_with_a_line_feed_and_texts_keep_their_own_line_ends(tmp_path: 
     assert (tmp_path / "t.csv").read_bytes() == b'a,"b\r\n"\n"c\r",d\nplain,"\n"\n'
 
 
-def test_a_failed_table_leaves_the_old_one(tmp_path: Path):
-    (tmp_path / "t.csv").write_text("old")
-    with pytest.raises(RuntimeError), atomic_csv(tmp_path / "t.csv") as writer:  # noqa: PT012
-        writer.writerow(["half"])
-        raise RuntimeError
-    assert [path.read_text() for path in tmp_path.iterdir()] == ["old"]
-
-
 def test_header_and_rows_come_with_the_line_each_ends_on(tmp_path: Path):
     (tmp_path / "t.csv").write_bytes(b'\xef\xbb\xbfa,b\r\n1,"two\nlines"\n\n3,4')
     with open_csv(tmp_path / "t.csv") as (header, rows):
@@ -66,8 +58,3 @@ def test_a_line_that_is_not_utf8_is_named_however_far_down_it_stands(tmp_path: P
     with pytest.raises(DataFileError) as raised, open_csv(tmp_path / "t.csv") as (_, rows):
         list(rows)
     assert raised.value.line == line
-
-
-def test_a_file_that_is_utf8_has_no_such_line(tmp_path: Path):
-    (tmp_path / "t.csv").write_bytes("été 😀\r\n\u2028".encode())
-    assert undecodable_line(tmp_path / "t.csv") is None

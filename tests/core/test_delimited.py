@@ -116,6 +116,3 @@ def test_lines_are_counted_from_the_separator_line(tmp_path: Path):
         assert list(rows) == [(3, ["a", "1"])]
 
 
-def test_csv_with_semicolons_and_long_fields_reads_as_before(tmp_path: Path):
-    text = "\n" * (MOST_LINE_ENDS - 1)
-    assert read(tmp_path, f'text;labels\n"{text}";joy\n', "csv")[1] == [text, "joy"]

@@ -1,6 +1,5 @@
 """Files that are whole or absent."""
 
-import hashlib
 import os
 import stat
 from concurrent.futures import ThreadPoolExecutor
@@ -14,7 +13,6 @@ from goemo_cli.core.files import (
     library_writes,
     read_json,
     read_json_object,
-    sha256_file,
     staged_files,
     write_json,
     write_text,
@@ -97,11 +95,6 @@ def test_an_open_file_gets_the_bytes_where_it_is(tmp_path: Path):
     assert (tmp_path / "file.txt").read_text() == "before whole after"
 
 
-def test_text_keeps_its_line_ends(tmp_path: Path):
-    write_text(tmp_path / "file.txt", "a\nb\r\nc\rd é😀")
-    assert (tmp_path / "file.txt").read_bytes() == "a\nb\r\nc\rd é😀".encode()
-
-
 def test_staged_files_move_up_with_their_folders_and_leave_others_alone(tmp_path: Path):
     (tmp_path / "kept.txt").write_text("kept")
     (tmp_path / "a.txt").write_text("old")
@@ -162,11 +155,6 @@ def test_a_document_that_must_be_an_object_is_one(tmp_path: Path, content: str):
     (tmp_path / "file.json").write_text(content)
     with pytest.raises(CorruptArtifactError, match="instead of an object"):
         read_json_object(tmp_path / "file.json")
-
-
-def test_a_files_digest_is_that_of_its_bytes(tmp_path: Path):
-    (tmp_path / "file").write_bytes(b"abc" * 100_000)
-    assert sha256_file(tmp_path / "file") == hashlib.sha256(b"abc" * 100_000).hexdigest()
 
 
 @pytest.mark.parametrize(

@@ -40,17 +40,6 @@ def test_every_path_is_spelled_as_in_the_contract(path: Path, spelling: str):
     assert path.as_posix() == spelling
 
 
-def test_the_root_moves_everything(tmp_path: Path):
-    assert Layout(tmp_path).metric_summary == tmp_path / "artifacts/stats/metric_summary.csv"
-
-
-def test_asking_for_a_path_creates_nothing(layout: Layout):
-    layout.checkpoint(RUN, "roberta")
-    layout.split_predictions(RUN, "test")
-    assert list(layout.checkpoints()) == []
-    assert list(layout.root.iterdir()) == []
-
-
 @pytest.mark.parametrize("split", ["train", "val", "test"])
 def test_a_predictions_name_gives_its_split_and_run_back(split):
     assert parse_predictions_name(Layout().split_predictions(RUN, split)) == (split, RUN)

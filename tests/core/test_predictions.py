@@ -106,20 +106,6 @@ def test_any_float32_probability_reads_back_to_the_bit(numbers: list[float]):
     assert_same(round_trip(predictions), predictions)
 
 
-def test_the_ends_and_denormals_read_back_to_the_bit(make_predictions: Make):
-    info = np.finfo(np.float32)
-    y_prob = np.array(
-        [
-            [0.0, 1.0, info.smallest_subnormal],
-            [info.tiny, np.nextafter(np.float32(1), np.float32(0)), info.eps],
-        ],
-        dtype=np.float32,
-    )
-    template = make_predictions(2, labels=LABELS)
-    predictions = Predictions(LABELS, template.texts, template.y_true, template.y_pred, y_prob)
-    assert_same(round_trip(predictions), predictions)
-
-
 def test_the_file_is_what_the_contract_says(tmp_path: Path):
     y_prob = np.array([[0.1, 0.9, 0.25], [0.0, 1.0, 1e-5]], dtype=np.float32)
     y_true = np.array([[True, False, True], [False, False, False]])

@@ -208,16 +208,6 @@ def test_balance_is_the_margins_of_the_confusion_matrices(seed: int):
     assert found.p_holm.tolist() == pytest.approx(by_hand(single), rel=1e-9)
 
 
-def test_the_ratio_interval_is_as_wide_as_the_delta_method_says():
-    """Var(log ratio) of paired shares is (false + missed) / (predicted gold)."""
-    rng = np.random.default_rng(0)
-    y_true = rng.random((4_000, 1)) < 0.3
-    y_pred = y_true ^ (rng.random((4_000, 1)) < 0.1)
-    found = label_balance(y_true, y_pred)
-    spread = np.sqrt((y_true != y_pred).sum() / (y_true.sum() * y_pred.sum()))
-    assert np.log(found.ratio_ci[1] / found.ratio_ci[0]) == pytest.approx(2 * 1.96 * spread, rel=0.08)
-
-
 def test_ratio_intervals_cover_the_truth_about_as_often_as_they_say():
     """Gold with 0.3, a cell wrong with 0.15: predicted with 0.36, 1.2 times as often."""
     rng = np.random.default_rng(2)
@@ -243,14 +233,6 @@ def test_labels_that_are_never_gold_or_never_predicted():
     always = y_true[:, 2].sum()  # rows, none of them wrong: at most z² / (n + z²) of all rows are
     assert found.ratio_ci[:, 2] == pytest.approx([always / (always + 3.8415), 1 + 3.8415 / always], abs=1e-4)
     assert np.isnan(found.p_holm).tolist() == [False, False, False, True]
-
-
-def test_a_label_with_one_gold_row_has_no_upper_end():
-    y_true, y_pred = np.zeros((50, 1), dtype=bool), np.zeros((50, 1), dtype=bool)
-    y_true[0], y_pred[:5] = True, True
-    found = label_balance(y_true, y_pred, resamples=300)
-    assert found.ratio[0] == 5
-    assert found.ratio_ci[1, 0] == np.inf
 
 
 def test_row_losses_are_scikit_learns():

@@ -96,14 +96,6 @@ def test_several_predictions_are_resampled_together():
         assert np.array_equal(cooccurrence_counts[name].f1, alone.f1)
 
 
-def test_two_models_are_compared_on_the_same_draws():
-    """A model beside itself moves in step: the same rows are drawn whatever the predictions."""
-    y_true, y_pred = random_case(4, rows=50)
-    doubled = bootstrap_f1(np.hstack([y_true, y_true]), np.hstack([y_pred, y_pred]), resamples=100)
-    assert np.array_equal(doubled.per_label[:, :5], doubled.per_label[:, 5:])
-    assert np.array_equal(doubled.per_label[:, :5], bootstrap_f1(y_true, y_pred, resamples=100).per_label)
-
-
 def test_rare_labels_do_not_push_the_interval_below_the_score():
     """Counted as 0 where a draw misses all their positives, they put macro-F1 above its own interval."""
     y_true = np.tile(np.eye(100, dtype=bool), (2, 1))  # two positives of each label

@@ -37,21 +37,6 @@ def test_a_hub_id_that_is_not_here_is_not_fetched_offline():
         find("somebody/some-model")
 
 
-def test_a_catalogue_model_that_is_not_here_is_not_fetched_where_fetching_is_forbidden(
-    monkeypatch: pytest.MonkeyPatch,
-):
-    monkeypatch.delenv("GOEMO_OFFLINE")
-    monkeypatch.delenv("HF_HUB_OFFLINE")
-    with pytest.raises(ModelNotFoundError, match="may not be downloaded now"):
-        find("roberta-base", may_fetch=False)
-
-
-def test_a_local_folder_is_taken_as_it_is(tmp_path: Path):
-    (tmp_path / "config.json").write_text("{}")
-    (tmp_path / "pytorch_model.bin").touch()
-    assert find(str(tmp_path)) == FoundWeights(tmp_path, "folder")
-
-
 def test_a_folder_in_the_home_directory_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "model").mkdir()

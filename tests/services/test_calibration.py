@@ -18,7 +18,7 @@ from goemo_cli.core.checkpoint import (
     write_manifest,
 )
 from goemo_cli.core.documents import Headline
-from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError, SettingError
+from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.events import Event, FileWritten, Warning
 from goemo_cli.core.files import read_json_object, sha256_file, write_json
 from goemo_cli.core.labels import SPLITS
@@ -188,15 +188,6 @@ def test_again_gives_the_same_bytes(checkpoint: Checkpoint, layout: Layout) -> N
     assert [path.read_bytes() for path in paths] == before
 
 
-def test_no_val_predictions_says_which_command_makes_them(checkpoint: Checkpoint, layout: Layout) -> None:
-    layout.split_predictions(checkpoint.run, "val").unlink()
-    with pytest.raises(
-        NotFoundError, match=r"make it with: goemo export-predictions --checkpoint .* --split val"
-    ):
-        calibrate(checkpoint, layout=layout)
-    assert not layout.calibration.exists()
-
-
 @pytest.mark.parametrize("split", ["val", "test"])
 def test_predictions_of_another_split_are_refused(checkpoint: Checkpoint, layout: Layout, split: str) -> None:
     path = layout.predictions / f"{split}_predictions_{checkpoint.run.file_stem}.csv"
@@ -224,11 +215,6 @@ def test_probabilities_that_do_not_explain_their_labels_are_doubted(
     predictions = read_predictions(path)
     write_predictions(path, replace(predictions, y_prob=np.sqrt(predictions.y_prob)))
     assert "are these the run's own probabilities?" in calibrate(checkpoint, layout=layout).warnings[0]
-
-
-def test_an_unknown_method_is_refused(checkpoint: Checkpoint, layout: Layout) -> None:
-    with pytest.raises(SettingError, match="'isotonic'; known: platt, temperature"):
-        calibrate(checkpoint, layout=layout, method="isotonic")
 
 
 def test_a_checkpoint_without_a_calibrator_says_how_to_make_one(checkpoint: Checkpoint) -> None:

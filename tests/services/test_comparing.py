@@ -11,7 +11,7 @@ from sklearn.metrics import f1_score, hamming_loss
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, RunNotFoundError, SettingError
-from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warning
+from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
@@ -152,13 +152,6 @@ def test_the_same_comparison_is_the_same_to_the_byte(layout: Layout, weak: Path,
     assert path.read_bytes() == first
     compare([str(weak), str(strong)], layout=layout, resamples=RESAMPLES, seed=1)
     assert path.read_bytes() != first
-
-
-def test_progress_counts_the_resamples(layout: Layout, weak: Path, strong: Path) -> None:
-    events: list[Event] = []
-    compare([str(weak), str(strong)], layout=layout, resamples=RESAMPLES, on_event=events.append)
-    assert PhaseStarted("Resampling", RESAMPLES, "resamples") in events
-    assert sum(event.amount for event in events if isinstance(event, Advanced)) == RESAMPLES
 
 
 def test_too_few_resamples_for_the_correction_are_warned_of(layout: Layout, weak: Path, strong: Path) -> None:

@@ -12,13 +12,11 @@ import pytest
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, RunNotFoundError, SettingError
 from goemo_cli.core.events import Event, FileWritten, Warning
-from goemo_cli.core.files import dump_json, sha256_file
+from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.services.evaluation.error_tables import CONFUSION_COLUMNS, PAIR_COLUMNS
 from goemo_cli.services.evaluation.errors import analyse_errors
-from goemo_cli.services.validation.report import ValidationReport
-from goemo_cli.services.validation.sources import SourceChecker, check_statistics
 
 LABELS = ("anger", "joy", "neutral")
 
@@ -156,13 +154,6 @@ def test_no_file_holds_a_text_and_the_summary_names_its_source(file: Path, layou
     assert [row["emotion"] for row in summary["labels"]] == list(LABELS)
 
 
-def test_the_document_is_json(file: Path, layout: Layout):
-    found = analyse_errors(str(file), layout=layout)
-    document = json.loads(dump_json(found.document()))
-    assert document["mistakes"][0]["missed"][0]["text"] == "comment 2"
-    assert document["source"] == str(file)
-
-
 def test_what_stands_out_is_found(layout: Layout, tmp_path: Path):
     """Anger is missed for joy in 40 rows, other mistakes are spread."""
     right = [("a", (0.9, 0.1, 0.1)), ("j", (0.1, 0.9, 0.1)), ("n", (0.1, 0.1, 0.9))] * 100
@@ -225,18 +216,6 @@ def test_labels_that_follow_no_rule_are_taken_as_they_are_and_said(run: Checkpoi
     warned = [event.message for event in events if isinstance(event, Warning)]
     assert len(warned) == 1
     assert "follow no threshold rule" in warned[0]
-
-
-def test_validate_tells_stale_tables(run: Checkpoint, layout: Layout):
-    analyse_errors(str(run.run), layout=layout)
-    report = ValidationReport(layout.root)
-    check_statistics(layout, SourceChecker(layout, report), report)
-    assert report.ok
-    assert len(report.checks) >= 1
-    write_predictions(layout.split_predictions(run.run, "test"), SIX)
-    check_statistics(layout, SourceChecker(layout, report), report)
-    assert len(report.problems) == 1
-    assert report.problems[0].message.startswith("is stale")
 
 
 def test_mistakes_of_the_user(run: Checkpoint, file: Path, layout: Layout, tmp_path: Path):

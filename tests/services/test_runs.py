@@ -160,13 +160,6 @@ def test_settings_that_the_catalogue_gives_a_model_are_no_changes(layout: Layout
     assert describe_run(add_run(layout, A, settings=suited), layout=layout).settings == {}
 
 
-def test_settings_of_another_version_are_shown_as_they_stand(layout: Layout) -> None:
-    made = add_run(layout, A)
-    text = (made.path / "train_config.yaml").read_text()
-    (made.path / "train_config.yaml").write_text(text.replace("training:\n", "training:\n  gone: 7\n"))
-    assert describe_run(made, layout=layout).settings["training.gone"] == 7
-
-
 def test_a_diff_has_the_settings_that_differ_and_both_scores(layout: Layout) -> None:
     first = add_run(layout, A, val=0.5, test=0.4, settings={"training": {"seed": 1}})
     second = add_run(layout, B, val=0.6, test=0.3, settings={"training": {"seed": 2}})
@@ -175,11 +168,6 @@ def test_a_diff_has_the_settings_that_differ_and_both_scores(layout: Layout) -> 
     assert found.scores["val/f1_macro"] == (0.5, 0.6)
     assert found.scores["test/f1_macro"] == (0.4, 0.3)
     assert found.other_data == ()
-
-
-def test_a_diff_says_that_other_comments_were_scored(layout: Layout) -> None:
-    found = diff_runs(add_run(layout, A), add_run(layout, B, data="sample"))
-    assert found.other_data == ("val", "test")
 
 
 # Pins

@@ -206,11 +206,6 @@ def test_a_grid_that_nobody_could_finish_is_refused(layout: Layout) -> None:
         sweep(file("grid", searched={"training.seed": {"min": 0, "max": 100_000}}), layout=layout)
 
 
-def test_an_unknown_sweep_is_named_with_those_there_are(done: tuple[Layout, SweepResult]) -> None:
-    with pytest.raises(NotFoundError, match=r"no sweep 'q'.*there are"):
-        open_sweep("q", layout=done[0])
-
-
 @pytest.mark.parametrize(
     ("metric", "said"),
     [

@@ -15,7 +15,6 @@ from goemo_cli.core.errors import (
     DataNotFoundError,
     ModelNotFoundError,
     StorageError,
-    TrainingFailedError,
 )
 from goemo_cli.core.events import EpochEnded, Event
 from goemo_cli.core.layout import Layout
@@ -154,34 +153,6 @@ print(len(answers), max(answer["score"] for answer in answers) <= 1)
     )
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["28", "True"]
-
-
-@pytest.mark.slow
-def test_two_seeds_differ_and_one_seed_repeats(tmp_path: Path) -> None:
-    small = ("data.max_train_samples=64", "training.epochs=1")
-    first, again, other = (
-        train(settings("tiny", *small, f"training.seed={seed}"), layout=Layout(tmp_path))
-        for seed in (1, 1, 2)
-    )
-    assert len({first.run, again.run, other.run}) == 3
-    predictions = [
-        Layout(tmp_path).split_predictions(result.run, "test").read_bytes()
-        for result in (first, again, other)
-    ]
-    assert predictions[0] == predictions[1] != predictions[2]
-
-
-def test_an_absurd_learning_rate_fails_at_its_step_and_leaves_no_run(tmp_path: Path) -> None:
-    config = settings(
-        "tiny",
-        "data.max_train_samples=200",
-        "training.lr=1e30",
-        "training.clip_norm=null",
-        "training.warmup=0",
-    )
-    with pytest.raises(TrainingFailedError, match=r"step \d+|not finite"):
-        train(config, layout=Layout(tmp_path))
-    assert [path for path in Layout(tmp_path).models.rglob("manifest.json")] == []
 
 
 def test_a_full_disk_is_noticed_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,6 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions, write_predictions
 from goemo_cli.core.schema import SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.tune import changed_settings, tune_predictions, tune_run
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
@@ -87,12 +86,6 @@ def test_tuning_back_gives_the_same_files(run: Checkpoint, layout: Layout) -> No
     assert (run.path / "thresholds.json").read_bytes() != before["thresholds.json"]
     tune_run(Checkpoint.open(run.path), ThresholdSettings(), layout=layout)
     assert {name: (run.path / name).read_bytes() for name in names} == before
-
-
-def test_exports_use_the_tuned_thresholds(run: Checkpoint, layout: Layout, tmp_path: Path) -> None:
-    tune_run(run, ThresholdSettings(rule="global", never_empty=True), layout=layout)
-    exported = export_predictions(Checkpoint.open(run.path), layout=layout, output=tmp_path / "x")
-    assert exported.paths["test"].read_bytes() == layout.split_predictions(run.run, "test").read_bytes()
 
 
 def test_damaged_weights_do_not_get_a_fresh_hash(run: Checkpoint, layout: Layout) -> None:

@@ -221,16 +221,6 @@ def test_nan_in_metrics_is_named(root: Path) -> None:
     assert any("NaN is not a number" in line for line in problems(root))
 
 
-def test_a_damaged_picture_is_named(root: Path) -> None:
-    folder = root / "output" / "figures"
-    folder.mkdir(parents=True)
-    (folder / "07_per_emotion_f1_scores.png").write_bytes(b"\x89PNG\r\n\x1a\n")
-    (folder / "nice.png").write_bytes(b"")
-    found = problems(root)
-    assert any("07_per_emotion_f1_scores.png: is damaged" in line for line in found)
-    assert any("nice.png: is not named" in line for line in found)
-
-
 def test_leftovers_and_orphans_are_warnings(root: Path) -> None:
     (root / "artifacts" / "predictions" / ".goemo-partial-x.csv").write_text("", encoding="utf-8")
     shutil.copy(

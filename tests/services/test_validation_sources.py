@@ -142,13 +142,6 @@ def test_a_comparison_of_another_form_is_a_problem(layout: Layout, content: byte
     assert len(found(layout)[0]) == 1
 
 
-def test_a_figure_of_changed_predictions_is_stale(layout: Layout, source: Path) -> None:
-    figure(layout, f'{{"{SOURCE}": "{sha256_file(source)}"}}')
-    assert found(layout) == ([], [])
-    source.write_text("other", encoding="utf-8")
-    assert found(layout)[0] == [f"is stale: {SOURCE} has changed since; renew: goemo figures --only 07"]
-
-
 @pytest.mark.parametrize("sources", ["", "[]", "{", '{"a": 1'])
 def test_a_figure_with_odd_sources_is_a_problem(layout: Layout, sources: str) -> None:
     figure(layout, sources)

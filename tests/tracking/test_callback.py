@@ -52,17 +52,6 @@ def test_checkpoints_are_versions_and_the_best_keeps_its_alias(tmp_path: Path):
     assert registry.aliases("net") == {"best": "v0", "latest": "v1"}
 
 
-@pytest.mark.parametrize(("fails", "state"), [(False, "finished"), (True, "failed")])
-def test_how_a_run_ended_is_recorded(tmp_path: Path, fails: bool, state: str):
-    try:
-        with LoggerCallback(LoggerConfig(mode="local"), root=tmp_path):
-            if fails:
-                raise RuntimeError("out of memory")
-    except RuntimeError:
-        assert fails
-    assert json.loads((folder_of(tmp_path) / "run.json").read_text())["state"] == state
-
-
 def test_a_run_of_a_manager_is_joined_not_doubled(tmp_path: Path):
     manager = ArtifactManager(LoggerConfig(mode="local"), root=tmp_path)
     run_id = manager.init_run()

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from tests.waiting import GUARD_SECONDS, wait_for
-from tests.wandb_server import QUICK, WandbServer
+from tests.waiting import GUARD_SECONDS
+from tests.wandb_server import WandbServer
 from tests.wandb_server.graphql import parse
 from tests.wandb_server.store import md5
 
@@ -260,59 +260,6 @@ def test_runs_are_listed_by_filter_and_order_over_pages(wandb_server: WandbServe
     assert answer[1] == ["r3", "r1", "r4", "r2", "r0"]
     assert answer[2:7] == [["r0", "r1", "r2", "r3"], ["r3", "r4"], ["r1", "r3"], 1, 3]
     assert [kind for kind, _ in answer[7:]] == ["ValueError", "CommError", "CommError", "CommError"]
-
-
-@pytest.mark.slow  # goemo's own tests meet the same
-def test_a_wrong_key_is_refused(wandb_server: WandbServer, sdk: Any) -> None:
-    answer = sdk(
-        """
-    def fails(ask):
-        try:
-            ask()
-        except Exception as error:
-            return [type(error).__name__, str(error)]
-    answer([fails(wandb.Api), fails(lambda: wandb.init(project="p"))])
-    """,
-        WANDB_API_KEY="f" * 40,
-    )
-    assert [kind for kind, _ in answer] == ["AuthenticationError", "CommError"]
-    assert all("not logged in" in text for _, text in answer)
-    assert {one.status for one in wandb_server.requests} == {401}
-    assert wandb_server.runs == {}
-
-
-@pytest.mark.slow  # goemo's own tests meet the same
-def test_a_run_survives_a_stop_of_the_server(wandb_server: WandbServer, tmp_path: Path) -> None:
-    program = """
-import sys, wandb
-with wandb.init(project="p", id="mid") as run:
-    for number in range(6):
-        run.log({"x": number})
-        if number == 2:
-            sys.stdin.readline()
-"""
-    environment = os.environ | wandb_server.environment(tmp_path) | QUICK
-    with subprocess.Popen(
-        [sys.executable, "-c", program],
-        env=environment,
-        cwd=tmp_path,
-        stdin=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-    ) as process:
-        assert process.stdin
-        runs = wandb_server.runs
-        wait_for(lambda: "tester/p/mid" in runs and len(runs["tester/p/mid"].history) == 3, process=process)
-        wandb_server.stop()
-        process.stdin.write(b"\n")
-        process.stdin.flush()
-        with pytest.raises(ConnectionRefusedError):
-            get(wandb_server, "/graphql")
-        assert [row["x"] for row in runs["tester/p/mid"].history] == [0, 1, 2]
-        assert runs["tester/p/mid"].state == "running"
-        wandb_server.start()
-        assert process.wait(GUARD_SECONDS) == 0
-    assert [row["x"] for row in runs["tester/p/mid"].history] == list(range(6))
-    assert runs["tester/p/mid"].state == "finished"
 
 
 # --- without the SDK ---
