@@ -1,15 +1,12 @@
 """Who may import whom, who may talk, who may write files: read off the source."""
 
 import ast
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import goemo_cli
-from tests.waiting import GUARD_SECONDS
+from tests.processes import python
 
 PACKAGE = Path(goemo_cli.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
@@ -251,15 +248,7 @@ for arguments, expected in {STARTS!r}:
     if loaded or code != expected:
         sys.exit(f"{{arguments}} loaded {{loaded}}, exit code {{code}}")
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(PACKAGE.parent)},
-        timeout=GUARD_SECONDS,
-        check=False,
-    )
+    done = python("-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
 

@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from goemo_cli import __version__
 from goemo_cli.app import app
+from tests.processes import python
 from tests.waiting import GUARD_SECONDS, wait_for
 
 TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
@@ -281,12 +282,7 @@ def test_validate_of_an_empty_project_fails(tmp_path: Path) -> None:
 
 
 def test_the_other_door_to_validate(tmp_path: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "tests.validate_artifacts", "--root", str(tmp_path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-m", "tests.validate_artifacts", "--root", tmp_path)
     assert done.returncode == 3
     assert "nothing to validate" in done.stderr
 

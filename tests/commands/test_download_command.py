@@ -2,7 +2,6 @@
 
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from typer.testing import CliRunner
 
 from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
+from tests.processes import python
 from tests.services.test_downloads import (
     RUN,
     WHERE,
@@ -19,7 +19,6 @@ from tests.services.test_downloads import (
     trained,
     tree,
 )
-from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
 GOEMO = "from goemo_cli.app import app; app()"
@@ -52,14 +51,7 @@ def origin(tmp_path: Path) -> Layout:
 
 
 def run(program: str, *arguments: object, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-c", program, *map(str, arguments)],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=GUARD_SECONDS,
-        check=False,
-    )
+    return python("-c", program, *arguments, env={"GOEMO_OFFLINE": "0"} | variables, without="WANDB")
 
 
 @pytest.mark.slow

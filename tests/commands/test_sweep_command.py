@@ -3,9 +3,6 @@
 import csv
 import io
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -20,8 +17,7 @@ from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import objectives_of
 from goemo_cli.services.sweep.study import open_study
 from goemo_cli.services.sweep.sweep_file import parse_sweep, read_sweep_file
-from tests.conftest import REPOSITORY
-from tests.waiting import GUARD_SECONDS
+from tests.processes import python
 
 CONTENT = {
     "program": "train.py",
@@ -159,30 +155,18 @@ def test_what_is_emitted_is_the_same_sweep(file: Path, tmp_path: Path) -> None:
 
 
 def test_a_sweep_for_wandb_needs_no_optuna(file: Path, tmp_path: Path) -> None:
-    program = "import sys; sys.modules['optuna'] = None; from goemo_cli.app import app; app(sys.argv[1:])"
-    for arguments, code in (
-        (["--emit", "wandb"], 0),
-        (["--dry-run"], 0),
-        (["--wandb", "--count", "1"], 7),
-        ([], 4),
-    ):
-        done = subprocess.run(
-            [sys.executable, "-c", program, "sweep", str(file), *arguments],
-            env={
-                **os.environ,
-                "PYTHONPATH": str(REPOSITORY),
-                "WANDB_API_KEY": "0" * 40,
-                "WANDB_BASE_URL": "http://127.0.0.1:9",
-                "WANDB_MODE": "online",
-            },
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=GUARD_SECONDS,
-            check=False,
-        )
-        assert done.returncode == code, done.stderr
-        assert ("optuna" in done.stderr) == (code == 4)
+    program = """
+import json, sys
+sys.modules["optuna"] = None
+from typer.testing import CliRunner
+from goemo_cli.app import app
+for arguments in (["--emit", "wandb"], ["--dry-run"], ["--wandb", "--count", "1"], []):
+    done = CliRunner().invoke(app, ["sweep", sys.argv[1], *arguments])
+    print(done.exit_code, "optuna" in done.stderr)
+"""
+    unreachable = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
+    done = python("-c", program, file, env=unreachable, cwd=tmp_path)
+    assert done.stdout.splitlines() == ["0 False", "0 False", "7 False", "4 True"], done.stderr
 
 
 def test_bounds_that_are_exponents_are_warned_of_and_the_project_is_used(tmp_path: Path) -> None:

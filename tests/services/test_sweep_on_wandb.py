@@ -1,9 +1,7 @@
 """`goemo sweep --wandb` with the real SDK: what its agent is told, and which runs arrive in the sweep."""
 
 import math
-import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +9,7 @@ import pytest
 import yaml
 
 from goemo_cli.core.layout import Layout
-from tests.conftest import REPOSITORY
-from tests.waiting import GUARD_SECONDS
+from tests.processes import python
 from tests.wandb_server.sweeps import SweepServer
 
 CONTENT: dict[str, Any] = {
@@ -32,20 +29,8 @@ def sweep_there(
 ) -> subprocess.CompletedProcess[str]:
     """Run the sweep from a folder, in which its paths begin."""
     (folder / "s.yaml").write_text(yaml.safe_dump(content))
-    return subprocess.run(
-        [sys.executable, "-m", "goemo_cli", "sweep", "s.yaml", "--wandb", "--count", "2"],
-        cwd=folder,
-        env={
-            **os.environ,
-            **server.environment(folder / "sdk"),
-            "WANDB_MODE": "online",
-            "PYTHONPATH": str(REPOSITORY),
-        },
-        capture_output=True,
-        text=True,
-        timeout=GUARD_SECONDS,
-        check=False,
-    )
+    online = server.environment(folder / "sdk") | {"WANDB_MODE": "online"}
+    return python("-m", "goemo_cli", "sweep", "s.yaml", "--wandb", "--count", 2, cwd=folder, env=online)
 
 
 @pytest.mark.slow

@@ -1,8 +1,6 @@
 """Runs from end to end with small models: what they leave behind, and what others can do with it."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -26,6 +24,7 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 from tests.metrics_documents import change_metrics
+from tests.processes import python
 
 
 def settings(model: str, *overrides: str, **flags: object) -> TrainConfig:
@@ -145,12 +144,7 @@ assert model.config.num_labels == 28 and model.config.id2label[27] == "neutral"
 answers = pipeline("text-classification", model=folder, top_k=None)(["thank you so much"])[0]
 print(len(answers), max(answer["score"] for answer in answers) <= 1)
 """
-    done = subprocess.run(
-        [sys.executable, "-c", program, str(result.path)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = python("-c", program, result.path)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == ["28", "True"]
 

@@ -1,7 +1,5 @@
 """The comparison report on W&B: what the real library sends to the server, and what goes wrong before it."""
 
-import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -17,9 +15,8 @@ from goemo_cli.services.training.tracking import logged_settings
 from goemo_cli.services.wandb.report import create_wandb_report, headline_table
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.wandb.reports import ON_TEST, PER_EPOCH
-from tests.conftest import REPOSITORY
+from tests.processes import python
 from tests.synthetic_runs import add_run
-from tests.waiting import GUARD_SECONDS
 from tests.wandb_server.reports import ReportServer
 
 ASK = """
@@ -54,18 +51,8 @@ def logged(layout: Layout, name: str, run_id: str, *, data: str = "goemotions", 
 
 def asked(server: ReportServer, folder: Path, *references: str) -> str:
     """What creating the report says, in a fresh process: the SDK keeps the first server that it heard of."""
-    done = subprocess.run(
-        [sys.executable, "-c", ASK, str(folder), *references],
-        env={
-            **os.environ,
-            **server.environment(folder / "sdk"),
-            "GOEMO_OFFLINE": "0",
-            "PYTHONPATH": str(REPOSITORY),
-        },
-        capture_output=True,
-        text=True,
-        timeout=GUARD_SECONDS,
-    )
+    online = server.environment(folder / "sdk") | {"GOEMO_OFFLINE": "0"}
+    done = python("-c", ASK, folder, *references, env=online)
     assert done.stderr == "", done.stderr
     return done.stdout.strip()
 

@@ -23,10 +23,10 @@ from goemo_cli.tracking import ArtifactManager, LoggerConfig, TrackingWarning
 from goemo_cli.tracking.artifacts.facts import media_facts
 from goemo_cli.tracking.artifacts.local_runs import read_metrics
 from goemo_cli.tracking.artifacts.saving import read_table
-from tests.waiting import GUARD_SECONDS
+from tests.conftest import REPOSITORY
+from tests.processes import python
 from tests.wandb_server import WandbServer
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 LOCAL = LoggerConfig(mode="local")
 
 
@@ -45,15 +45,7 @@ def in_a_process(
     program: str, *arguments: object, env: dict[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a program as users do: a process of its own, with the library importable."""
-    variables = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
-    return subprocess.run(
-        [sys.executable, "-c", textwrap.dedent(program), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        env={**variables, "PYTHONPATH": str(REPOSITORY), **(env or {})},
-        timeout=GUARD_SECONDS,
-        check=False,
-    )
+    return python("-c", textwrap.dedent(program), *arguments, env=env, without="WANDB_")
 
 
 def test_importing_the_package_and_a_local_run_load_nothing_heavy(tmp_path: Path):
@@ -788,15 +780,7 @@ def test_offline_artifacts_are_in_the_store_now_and_in_wandbs_files_for_later(tm
 
 
 def test_the_example_runs_as_it_stands(tmp_path: Path):
-    done = subprocess.run(
-        [sys.executable, str(REPOSITORY / "examples/track_own_pipeline.py")],
-        capture_output=True,
-        text=True,
-        cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(REPOSITORY), "WANDB_MODE": "disabled"},
-        timeout=GUARD_SECONDS,
-        check=False,
-    )
+    done = python(REPOSITORY / "examples/track_own_pipeline.py", cwd=tmp_path, env={"WANDB_MODE": "disabled"})
     assert done.returncode == 0, done.stderr
     shown = [line.split() for line in done.stdout.splitlines()[-3:]]
     assert [line[:2] for line in shown] == [

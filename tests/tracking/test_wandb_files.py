@@ -3,9 +3,6 @@
 import base64
 import hashlib
 import json
-import os
-import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -26,7 +23,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.tracking.artifacts.versions import check_file_names
 from goemo_cli.tracking.wandb.client import RunReference
 from goemo_cli.tracking.wandb.http import Fetcher, Limits, RemoteFile, StoppedError
-from tests.conftest import REPOSITORY
+from tests.processes import python
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
@@ -385,19 +382,8 @@ def test_the_sdk_is_asked(server: WandbServer, file: RemoteFile, tmp_path: Path)
             "tester/goemo/m-checkpoint-abc", {"config.json": content, "a/b": b"b"}, logged_by=run
         )
     (tmp_path / "tmp").mkdir()
-    variables = {name: value for name, value in os.environ.items() if not name.startswith(("WANDB", "GOEMO"))}
-    variables |= server.environment(tmp_path) | {
-        "TMPDIR": str(tmp_path / "tmp"),
-        "PYTHONPATH": str(REPOSITORY),
-    }
-    done = subprocess.run(
-        [sys.executable, "-c", SOURCE],
-        env=variables,
-        capture_output=True,
-        text=True,
-        timeout=GUARD_SECONDS,
-        check=False,
-    )
+    variables = server.environment(tmp_path) | {"TMPDIR": str(tmp_path / "tmp"), "GOEMO_OFFLINE": "0"}
+    done = python("-c", SOURCE, env=variables, without="WANDB")
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["me"] == "tester/goemo/abc"

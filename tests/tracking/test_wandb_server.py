@@ -4,15 +4,13 @@ import base64
 import http.client
 import importlib
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.processes import python
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 from tests.wandb_server.graphql import parse
@@ -25,15 +23,8 @@ def sdk(wandb_server: WandbServer, tmp_path: Path) -> Any:
 
     def run(program: str, **environment: str) -> Any:
         whole = f"import json, sys, wandb\ndef answer(value): sys.stdout.write(json.dumps(value))\n{textwrap.dedent(program)}"
-        done = subprocess.run(
-            [sys.executable, "-c", whole],
-            env=os.environ | wandb_server.environment(tmp_path) | {"WANDB_SILENT": "true"} | environment,
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=GUARD_SECONDS,
-            check=False,
-        )
+        variables = wandb_server.environment(tmp_path) | {"WANDB_SILENT": "true"} | environment
+        done = python("-c", whole, env=variables, cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert wandb_server.unanswered == []
         return json.loads(done.stdout) if done.stdout else None
@@ -214,15 +205,8 @@ def test_runs_are_resumed_and_synced(wandb_server: WandbServer, sdk: Any, tmp_pa
     assert "tester/p/off" not in wandb_server.runs
     [folder] = tmp_path.glob("wandb/offline-run-*")
     for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-m", "wandb", "sync", "--yes", "--no-skip-synced", str(folder)],
-            env=os.environ | wandb_server.environment(tmp_path),
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=GUARD_SECONDS,
-            check=False,
-        )
+        words = ("-m", "wandb", "sync", "--yes", "--no-skip-synced", folder)
+        done = python(*words, env=wandb_server.environment(tmp_path), cwd=tmp_path)
         assert done.returncode == 0, done.stdout + done.stderr
         run = wandb_server.runs["tester/p/off"]
         assert [(row["_step"], row["x"]) for row in run.history] == [(0, 0), (1, 1), (2, 2)]
