@@ -75,5 +75,3 @@ def test_an_unknown_method_exits_2(root: Path) -> None:
     done = run("-c", checkpoint(root), "--root", root, "--method", "isotonic")
     assert done.exit_code == 2
     assert "'platt', 'temperature'" in done.stderr
-
-
