@@ -114,5 +114,3 @@ def test_lines_are_counted_from_the_separator_line(tmp_path: Path):
     (tmp_path / "t.csv").write_text("sep=;\ntext;n\na;1\n")
     with open_table(tmp_path / "t.csv", "csv") as (_, rows):
         assert list(rows) == [(3, ["a", "1"])]
-
-
