@@ -69,15 +69,17 @@ def page(browser: Any, layout: Layout) -> Iterator[Any]:
     page.on("console", lambda message: page.complaints.append(message.text))
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
     page.on("request", lambda request: page.requests.append(request.url))
-    page.goto(layout.report_page.resolve().as_uri())
+    page.address = layout.report_page.resolve().as_uri()
+    page.goto(page.address)
     yield page
     page.close()
 
 
 @pytest.fixture
 def fresh(page: Any) -> Any:
-    """The page as it was opened: first run, no filters."""
-    page.reload()
+    """The page as it was opened: first run, no filters, whatever its address was in the last test."""
+    page.goto("about:blank")
+    page.goto(page.address)
     return page
 
 
@@ -103,7 +105,7 @@ def scores_of(predictions: Predictions, thresholds: Any) -> dict[str, float]:
     keys = [f"{mean}_{what}" for mean in ("macro", "micro") for what in ("f1", "precision", "recall")]
     named = {key: found["_".join(reversed(key.split("_")))] for key in keys}
     shown = {key.replace("_f1", "-F1").replace("_", "-"): value for key, value in named.items()}
-    return shown | {"labels per comment": y_pred.sum() / len(y_pred)}
+    return shown | {"labels per text": y_pred.sum() / len(y_pred)}
 
 
 def test_it_opens_without_a_complaint_or_a_request(fresh: Any, layout: Layout) -> None:
@@ -117,13 +119,13 @@ def test_hostile_texts_are_harmless(fresh: Any) -> None:
     fresh.select_option("#find-order", "row")
     assert fresh.evaluate("window.hacked") is None
     assert fresh.query_selector("main img, main iframe, main script") is None
-    shown = fresh.inner_text("#comment-list")
+    shown = fresh.inner_text("#text-list")
     assert HOSTILE[0] in shown
     assert "\u241b[31mred" in shown
     assert "\\u202eright to left" in shown
     assert "\x1b" not in fresh.content()
     assert "\u202e" not in fresh.content()
-    long = fresh.query_selector("#comment-list li:nth-child(7) bdi")
+    long = fresh.query_selector("#text-list li:nth-child(7) bdi")
     assert len(long.inner_text()) < 310
     fresh.click("text=/Show all 5,0\\d\\d characters/ >> nth=0")
     assert len(long.inner_text()) > 5000
@@ -180,7 +182,7 @@ def test_a_threshold_on_a_probability_is_a_yes(
 def test_columns_sort_both_ways_by_their_numbers(
     fresh: Any, runs: list[tuple[Checkpoint, Predictions]]
 ) -> None:
-    table = '[data-run="0"] table[data-table="emotions"]'
+    table = '[data-run="0"] table[data-table="labels"]'
     heading = fresh.locator(f"{table} th", has_text="support")
     expected = sorted(runs[0][1].y_true.sum(axis=0).tolist())
     for order, supports in (("descending", expected[::-1]), ("ascending", expected)):
@@ -200,10 +202,10 @@ def test_comments_are_found_and_the_worst_come_first(
     losses = row_losses(given.y_true, given.y_prob)
     rows: list[int] = np.flatnonzero(wrong).tolist()
     worst = max(rows, key=lambda row: (losses[row], -row))
-    assert f"row {worst + 1} " in fresh.inner_text("#comment-list li:first-child .meta")
-    assert f"loss {losses[worst]:.2f}" in fresh.inner_text("#comment-list li:first-child .meta")
+    assert f"row {worst + 1} " in fresh.inner_text("#text-list li:first-child .meta")
+    assert f"loss {losses[worst]:.2f}" in fresh.inner_text("#text-list li:first-child .meta")
     fresh.select_option("#find-kind", "wrong")
-    assert f"{wrong.sum()} of {len(given)} comments" in fresh.inner_text("#found")
+    assert f"{wrong.sum()} of {len(given)} texts" in fresh.inner_text("#found")
     fresh.select_option("#find-kind", "all")
     fresh.select_option("#find-gold", "2")
     assert f"{given.y_true[:, 2].sum()} of" in fresh.inner_text("#found")
@@ -211,32 +213,32 @@ def test_comments_are_found_and_the_worst_come_first(
     fresh.fill("#find-text", "EMOJI")
     assert f"{sum('emoji' in text for text in given.texts)} of" in fresh.inner_text("#found")
     fresh.fill("#find-text", "#12")
-    assert re.match("row 12 ", fresh.inner_text("#comment-list .meta"))
+    assert re.match("row 12 ", fresh.inner_text("#text-list .meta"))
 
 
 @pytest.mark.slow
 def test_pages_of_comments_turn(fresh: Any) -> None:
-    first = fresh.inner_text("#comment-list li:first-child")
+    first = fresh.inner_text("#text-list li:first-child")
     assert fresh.is_disabled("#previous")
     fresh.click("#next")
     assert "page 2 of 3" in fresh.inner_text("#page-number")
-    assert fresh.inner_text("#comment-list li:first-child") != first
+    assert fresh.inner_text("#text-list li:first-child") != first
     fresh.click("#previous")
-    assert fresh.inner_text("#comment-list li:first-child") == first
+    assert fresh.inner_text("#text-list li:first-child") == first
 
 
 def test_another_run_and_fewer_runs_can_be_shown(
     fresh: Any, runs: list[tuple[Checkpoint, Predictions]]
 ) -> None:
     fresh.select_option("#run", "1")
-    assert fresh.is_hidden('#emotions div[data-run="0"]')
-    assert fresh.is_visible('#emotions div[data-run="1"]')
+    assert fresh.is_hidden('#labels div[data-run="0"]')
+    assert fresh.is_visible('#labels div[data-run="1"]')
     assert str(runs[1][0].run) in fresh.inner_text("#found")
-    fresh.locator("#chart-emotions").scroll_into_view_if_needed()
-    fresh.wait_for_selector("#chart-emotions svg")
-    both = fresh.locator("#chart-emotions svg path").count()
+    fresh.locator("#chart-labels").scroll_into_view_if_needed()
+    fresh.wait_for_selector("#chart-labels svg")
+    both = fresh.locator("#chart-labels svg path").count()
     fresh.uncheck('#toggles input[value="0"]')
-    fresh.wait_for_function(f"document.querySelectorAll('#chart-emotions svg path').length < {both}")
+    fresh.wait_for_function(f"document.querySelectorAll('#chart-labels svg path').length < {both}")
 
 
 def test_charts_zoom_and_answer_the_pointer(fresh: Any) -> None:
@@ -306,10 +308,11 @@ def test_dark_is_chosen_by_the_system_and_by_the_button(browser: Any, layout: La
     dark = opened(browser, color_scheme="dark")
     dark.goto(layout.report_page.resolve().as_uri())
     background = "getComputedStyle(document.body).backgroundColor"
-    assert dark.evaluate(background) == "rgb(21, 24, 29)"
-    assert dark.get_attribute("#theme", "aria-pressed") == "true"
+    assert dark.evaluate(background) == "rgb(18, 21, 26)"
+    assert dark.inner_text("#theme") == "Light theme"
     dark.click("#theme")
-    assert dark.evaluate(background) == "rgb(255, 255, 255)"
+    assert dark.evaluate(background) == "rgb(246, 247, 249)"
+    assert dark.inner_text("#theme") == "Dark theme"
     dark.close()
 
 

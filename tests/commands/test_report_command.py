@@ -32,7 +32,10 @@ def test_the_newest_run_is_reported(root: Path) -> None:
     assert result.exit_code == 0, result.output
     assert "Wrote a report of c-20260103-000000" in result.stdout
     assert Layout(root).report_page.is_file()
-    assert "c-20260103-000000, predictions, outcomes, calibration, confusions: " in result.stderr
+    assert (
+        "c-20260103-000000, predictions, outcomes, calibration, confusions, pairs, disagreements: "
+        in result.stderr
+    )
 
 
 def test_json_is_one_document(root: Path) -> None:

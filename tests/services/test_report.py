@@ -35,9 +35,10 @@ from goemo_cli.services.report.content import Missing, Sweep
 from goemo_cli.services.report.create import create_report
 from goemo_cli.services.report.gather import gather
 from goemo_cli.services.report.markdown import markdown
+from goemo_cli.services.report.origin import facts_of
 from goemo_cli.services.report.page import LIBRARY, MOST_TRIALS, SCRIPTS, resource
 from goemo_cli.services.report.page import page as page_of
-from goemo_cli.services.report.sections import BY_RULE, RANKING, facts_of
+from goemo_cli.services.report.sections import BY_RULE, RANKING
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, all_sweeps
 from goemo_cli.services.report.text import visible
 from goemo_cli.services.runs.provenance import report_sources
@@ -259,7 +260,7 @@ def test_the_papers_scores_are_shown_for_its_own_test_comments_alone(tmp_path: P
     layout = Layout(tmp_path)
     checkpoint = train(config, layout=layout)
     own = page_of(gather([RunData(checkpoint, layout)]))
-    assert "Coarser emotions" in own
+    assert "Read as coarser emotions" in own
     assert "paper" not in re.sub(r"<(script|style).*?</\1>", "", own, flags=re.DOTALL)
     change_metrics(checkpoint, lambda it: it["data"]["split_sha256"].update(test=SPLIT_SHA256["test"]))
     report = gather([RunData(checkpoint, layout)])

@@ -227,6 +227,40 @@ def doubtful_labels(y_true: BoolArray, y_prob: FloatArray) -> BoolArray:
     return doubtful
 
 
+@dataclass(frozen=True)
+class ConfidentDisagreements:
+    """Cells whose gold label a model confidently contradicts, bool, (n_examples, n_labels)."""
+
+    extra: BoolArray
+    """Not gold, and at least as probable as the label is on average where it is gold."""
+    missed: BoolArray
+    """Gold, and at most as probable as the label is on average where it is not gold."""
+    usual: DoubleArray
+    """These averages, (2, n_labels): where the label is gold, and where it is not; NaN without such rows."""
+
+
+def confident_disagreements(y_true: BoolArray, y_prob: FloatArray) -> ConfidentDisagreements:
+    """Cells in which confident learning counts the gold label as possibly mistaken; the model may be the mistaken side.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_prob: probabilities of rows that the model was not trained on, (n_examples, n_labels).
+
+    Source:
+        Northcutt, Jiang and Chuang 2021, Confident Learning, JAIR 70, section 3.1: each label as two classes.
+    """
+    probabilities = y_prob.astype(np.float64)
+    counts = np.stack([y_true.sum(axis=0), (~y_true).sum(axis=0)])
+    sums = np.stack([(probabilities * y_true).sum(axis=0), (probabilities * ~y_true).sum(axis=0)])
+    usual = np.divide(sums, counts, out=np.full(sums.shape, np.nan), where=counts > 0)
+    separates = usual[0] > usual[1]  # False if one of them is NaN
+    return ConfidentDisagreements(
+        extra=~y_true & (probabilities >= usual[0]) & separates,
+        missed=y_true & (probabilities <= usual[1]) & separates,
+        usual=usual,
+    )
+
+
 def clopper_pearson(successes: ArrayLike, trials: ArrayLike) -> DoubleArray:
     """The exact 95 % interval of a share, (2, ...); from 0 to 1 where there were no trials."""
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))

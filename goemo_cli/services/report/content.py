@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from goemo_cli.core.documents import DataFacts, EpochScores, LabelScores
 from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
-from goemo_cli.core.labels import Split
+from goemo_cli.core.labels import Split, Terms
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.leaks import Leak
@@ -54,6 +54,15 @@ class Score:
 
 
 @dataclass(frozen=True)
+class Fact:
+    """A property of a run, for the top of a report."""
+
+    name: str
+    value: str
+    detail: str
+
+
+@dataclass(frozen=True)
 class TaxonomyScore:
     """Macro-F1 of a taxonomy by the run's kind of rule."""
 
@@ -83,6 +92,79 @@ class Confusions:
     share: list[list[float | None]]
     """Row i, column j: of the comments that miss gold i and do not carry j, the share on which j is predicted."""
     count: list[list[int]]
+
+
+@dataclass(frozen=True)
+class LabelPair:
+    """Two labels that some text has together."""
+
+    first: str
+    second: str
+    gold: int
+    """Texts with both as gold labels."""
+    predicted: int
+    share: float
+    """Of the texts with the rarer one as gold label, the share that has both."""
+    p_holm: float | None
+    """Of the exact McNemar test that the pair is predicted as often as it is gold."""
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Labels that occur together."""
+
+    shown: tuple[LabelPair, ...]
+    """The most frequent by gold labels, most frequent first."""
+    total: int
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """A label of a text on which the model confidently disagrees with the gold labels."""
+
+    row: int
+    """From 1."""
+    id: str | None
+    text: str
+    label: str
+    probability: float
+    usual: float
+    """The mean probability of the label: over its texts if it is not gold here, over the other texts if it is."""
+    gold: tuple[str, ...]
+    """Of the text."""
+
+
+@dataclass(frozen=True)
+class Disagreements:
+    """Gold labels worth a second look; either side may be right."""
+
+    extra: tuple[Disagreement, ...]
+    """The model is confident of a label that is not gold; the most probable first."""
+    n_extra: int
+    missed: tuple[Disagreement, ...]
+    """A gold label that the model confidently rules out; first the least probable compared with `usual`."""
+    n_missed: int
+
+
+@dataclass(frozen=True)
+class Steps:
+    """Training by optimizer step, as the run's journal has it."""
+
+    epochs: Mapping[int, int]
+    """The last step of each epoch."""
+    losses: tuple[tuple[int, float], ...]
+    """Train loss by step, if steps were logged."""
+
+
+@dataclass(frozen=True)
+class SettingRow:
+    """One setting of the runs of a report."""
+
+    name: str
+    values: tuple[str, ...]
+    """Of each run."""
+    is_changed: bool
+    """Whether a value differs from the default of the run's model, or runs differ from each other."""
 
 
 @dataclass(frozen=True)
@@ -149,6 +231,7 @@ class RunContent:
     name: str
     model: str
     rule: str | Missing
+    facts: tuple[Fact, ...]
     headline: tuple[Score, ...] | Missing
     rules: Mapping[str, tuple[Score, ...]] | Missing
     emotions: list[LabelScores] | Missing
@@ -158,7 +241,12 @@ class RunContent:
     outcomes: RowOutcomes | Missing
     calibration: Calibration | Missing
     confusions: Confusions | Missing
+    pairs: Pairs | Missing
+    disagreements: Disagreements | Missing
     epochs: list[EpochScores] | Missing
+    best_epoch: int | None
+    """The epoch whose weights were kept."""
+    steps: Steps | None
     lineage: list[Line] | Missing
     environment: Environment | Missing
     repeat: Repeating | Missing
@@ -297,10 +385,12 @@ class Report:
     """The runs, in the order they were named, and what they share."""
 
     labels: tuple[str, ...]
+    terms: Terms
     runs: tuple[RunContent, ...]
     leaderboard: Leaderboard
     sweeps: Sweeps
     comparisons: list[Pair] | Missing
+    settings: list[SettingRow] | Missing
     paper: Mapping[str, float] | None
     """The paper's F1 of each emotion, if it can be compared."""
     recorded_data: DataFacts | Missing
@@ -315,7 +405,9 @@ class Report:
         """The first file of the runs or their data that is here and cannot be used; a sweep's does not count."""
         parts = [part for run in self.runs for _, part in run.missing()]
         parts += [
-            one for one in (self.comparisons, self.recorded_data, self.data) if isinstance(one, Missing)
+            one
+            for one in (self.comparisons, self.settings, self.recorded_data, self.data)
+            if isinstance(one, Missing)
         ]
         return next((part.damage for part in parts if part.damage), None)
 

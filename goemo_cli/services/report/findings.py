@@ -4,17 +4,27 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from goemo_cli.core.labels import PAPER_F1_ROUNDING
+from goemo_cli.core.labels import PAPER_F1_ROUNDING, Terms
 from goemo_cli.ml.metrics.calibrator import CALIBRATION
 from goemo_cli.ml.metrics.intervals import beyond
-from goemo_cli.services.report.content import STATES, Missing, Report, RunContent, Sweep
+from goemo_cli.services.report.content import STATES, Missing, Report, RunContent, Score, Sweep
+from goemo_cli.services.report.text import data_name
 
+KEY_SCORES = ("macro-F1", "micro-F1", "macro-AUC")
 _NOTHING = ""
+
+
+def title(report: Report) -> str:
+    """What was trained on what: the name of the page."""
+    data = "" if isinstance(report.recorded_data, Missing) else f" on {data_name(report.recorded_data.name)}"
+    if len(report.runs) > 1:
+        return f"{len(report.runs)} runs{data}"
+    return f"{report.runs[0].model}{data}"
 
 
 def summary(report: Report) -> str:
     """The headline score of the only run, or what the runs share."""
-    count = _comments(report)
+    count = _texts(report)
     if len(report.runs) > 1:
         return f"{len(report.runs)} runs{f', scored on the same {count}' if count else ''}"
     headline = report.runs[0].headline
@@ -24,16 +34,23 @@ def summary(report: Report) -> str:
     if score.value is None:
         return "One run"
     interval = "" if score.low is None else f" (95\u00a0%: {score.low:.3f} to {score.high:.3f})"
-    return f"Macro-F1 {score.value:.3f}{interval}{f' on {count}' if count else ''}"
+    name = score.name[0].upper() + score.name[1:]
+    return f"{name} {score.value:.3f}{interval}{f' on {count}' if count else ''}"
+
+
+def key_scores(run: RunContent) -> list[Score]:
+    """The scores at the top of a report."""
+    found = () if isinstance(run.headline, Missing) else run.headline
+    return [score for score in found if score.name in KEY_SCORES]
 
 
 def unsupported(report: Report) -> str:
-    """Labels that no comment of test has; nothing if all are there."""
+    """Labels that no text of test has; nothing if all are there."""
     rows = next((run.emotions for run in report.runs if not isinstance(run.emotions, Missing)), [])
     missing = [row.emotion for row in rows if not row.support]
-    return (
-        f"Without a comment in test, and 0 in macro averages: {', '.join(missing)}." if missing else _NOTHING
-    )
+    if not missing:
+        return _NOTHING
+    return f"Without a {report.terms.text} in test, and 0 in macro averages: {', '.join(missing)}."
 
 
 def emotions(run: RunContent, paper: Mapping[str, float] | None) -> str:
@@ -78,8 +95,35 @@ def confusions(run: RunContent) -> str:
     )
 
 
-def outcomes(run: RunContent) -> str:
-    """How many comments came out how."""
+def pairs(run: RunContent, terms: Terms) -> str:
+    """The most frequent pair of gold labels."""
+    if isinstance(run.pairs, Missing):
+        return _NOTHING
+    if not run.pairs.shown:
+        return f"No test {terms.text} has two gold labels"
+    top = run.pairs.shown[0]
+    texts = terms.text if top.gold == 1 else terms.texts
+    return (
+        f"Most often {top.first} and {top.second}: {top.gold:,} test {texts} have both, "
+        f"{top.predicted:,} were predicted to have both"
+    )
+
+
+def disagreements(run: RunContent, terms: Terms) -> str:
+    """How many gold labels the model contradicts with confidence."""
+    if isinstance(run.disagreements, Missing):
+        return _NOTHING
+    found = run.disagreements
+    if not found.n_extra + found.n_missed:
+        return "The model contradicts no gold label with confidence"
+    return (
+        f"On the test {terms.texts}, the model is confident of {found.n_extra:,} {terms.labels} that are not gold, "
+        f"and rules out {found.n_missed:,} that are"
+    )
+
+
+def outcomes(run: RunContent, terms: Terms) -> str:
+    """How many texts came out how."""
     if isinstance(run.outcomes, Missing):
         return _NOTHING
     found = run.outcomes
@@ -89,19 +133,42 @@ def outcomes(run: RunContent) -> str:
         ("no label right", found.wrong),
         ("nothing predicted", found.nothing_predicted),
     )
-    return ", ".join(f"{what} {count:,} ({count / found.rows:.0%})" for what, count in parts if count)
+    shares = ", ".join(f"{what} {count:,} ({count / found.rows:.0%})" for what, count in parts if count)
+    return f"Test {terms.texts}: {shares}"
+
+
+def training(run: RunContent) -> str:
+    """The epoch that was kept."""
+    if isinstance(run.epochs, Missing) or run.best_epoch is None:
+        return _NOTHING
+    kept = next((epoch for epoch in run.epochs if epoch.epoch == run.best_epoch), None)
+    if kept is None:
+        return _NOTHING
+    return (
+        f"Epoch {kept.epoch} of {len(run.epochs)} was kept: val macro-F1 at 0.3 was {kept.val_f1_macro:.4f}"
+    )
+
+
+def settings(report: Report) -> str:
+    """How many settings are not the defaults."""
+    if isinstance(report.settings, Missing):
+        return _NOTHING
+    n = sum(row.is_changed for row in report.settings)
+    several = "differ from the defaults or between the runs"
+    what = several if len(report.runs) > 1 else "differ from the defaults of the model"
+    return f"{n or 'None'} of {len(report.settings)} settings {what}"
 
 
 def data(report: Report) -> str:
     """How many texts leak."""
     if isinstance(report.data, Missing):
         return "Shared texts not counted"
-    leak = report.data.leaks[0]
+    leak, terms = report.data.leaks[0], report.terms
     if not leak.comments:
-        return "No test comment is in train"
+        return f"No test {terms.text} is in train"
     shown = f"{leak.share:.1%}" if leak.share >= 0.001 else "<0.1%"
     verb = "is" if leak.comments == 1 else "are"
-    return f"{leak.comments:,} of the test comments ({shown}) {verb} in train too"
+    return f"{leak.comments:,} of the test {terms.texts} ({shown}) {verb} in train too"
 
 
 def sweep(found: Sweep) -> str:
@@ -117,6 +184,6 @@ def sweep(found: Sweep) -> str:
     return f"{trials}; best {name} {best.values[0]:.4g} by trial {best.number}"
 
 
-def _comments(report: Report) -> str:
+def _texts(report: Report) -> str:
     data = report.recorded_data
-    return "" if isinstance(data, Missing) else f"{data.sizes.test:,} test comments"
+    return "" if isinstance(data, Missing) else f"{data.sizes.test:,} test {report.terms.texts}"

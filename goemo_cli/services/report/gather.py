@@ -6,9 +6,10 @@ from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore, progress
 from goemo_cli.core.files import sha256_file
+from goemo_cli.core.labels import terms_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import DISPLAY_NAMES, SIGNIFICANCE_COLUMNS
-from goemo_cli.services.report import sections
+from goemo_cli.services.report import origin, sections
 from goemo_cli.services.report.content import (
     Leaderboard,
     LeaderboardRow,
@@ -47,13 +48,15 @@ def gather(
     sweeps = all_sweeps(first.layout)
     return Report(
         labels=first.labels,
+        terms=terms_of(first.checkpoint.metrics.data.name, first.labels),
         runs=tuple(runs),
         leaderboard=_leaderboard(sources),
         sweeps=sweeps,
         comparisons=compared,
+        settings=part(lambda: origin.settings(sources)),
         paper=sections.paper_f1(first.checkpoint),
-        recorded_data=part(lambda: sections.recorded(first)),
-        data=part(lambda: sections.data_facts(first)),
+        recorded_data=part(lambda: origin.recorded(first)),
+        data=part(lambda: origin.data_facts(first)),
         left_out=left_out,
         sources=first.files_used() | _compared_file(first, compared) | sweeps.sources,
     )
@@ -70,6 +73,7 @@ def _run(source: RunData) -> RunContent:
         name=str(source.checkpoint.run),
         model=source.checkpoint.run.model,
         rule=metrics.threshold_rule,
+        facts=origin.facts(source.checkpoint),
         headline=part(lambda: sections.headline(metrics)),
         rules=part(lambda: sections.rules(metrics)),
         emotions=part(lambda: sections.emotions(metrics)),
@@ -79,10 +83,14 @@ def _run(source: RunData) -> RunContent:
         outcomes=part(lambda: sections.outcomes(source)),
         calibration=part(lambda: sections.calibration(source)),
         confusions=part(lambda: sections.confusions_of(source)),
-        epochs=part(lambda: sections.epochs(source)),
-        lineage=part(lambda: sections.lineage(source)),
-        environment=part(lambda: sections.environment(source)),
-        repeat=part(lambda: sections.repeat(source)),
+        pairs=part(lambda: sections.pairs(source)),
+        disagreements=part(lambda: sections.disagreements(source)),
+        epochs=part(lambda: origin.epochs(source)),
+        best_epoch=metrics.best_epoch,
+        steps=origin.steps(source),
+        lineage=part(lambda: origin.lineage(source)),
+        environment=part(lambda: origin.environment(source)),
+        repeat=part(lambda: origin.repeat(source)),
     )
 
 

@@ -17,11 +17,11 @@ def markdown(report: Report) -> str:
         f"# {plain(findings.summary(report))}",
         *([report.left_out] if report.left_out else []),
         "## Scores on test\n\n" + _scores(report.runs),
-        "Intervals are 95 % intervals over the comments of test; thresholds were fitted on val.",
+        f"Intervals are 95 % intervals over the {report.terms.texts} of test; thresholds were fitted on val.",
         *([plain(missing)] if (missing := findings.unsupported(report)) else []),
         "## All runs\n\n" + _leaderboard(report),
         *_sweeps(report.sweeps),
-        "## Each emotion\n\n" + _emotions(report),
+        f"## Each {report.terms.label}\n\n" + _emotions(report),
         *_comparisons(report),
         "## Data\n\n" + _data(report),
         "## Repeat\n\n" + "\n".join(_repeat(report.runs)),
@@ -47,7 +47,7 @@ def _leaderboard(report: Report) -> str:
     header = ["run", "val mean AP", "test macro-F1", "test micro-F1", "test macro-AUC", "rule"]
     rows = [
         [
-            one.run + ("" if one.same_test else " (other test comments)"),
+            one.run + ("" if one.same_test else f" (other test {report.terms.texts})"),
             number(one.val),
             *(number(one.test[key]) for key in ("f1_macro", "f1_micro", "auc_macro")),
             one.rule or "–",
@@ -93,7 +93,7 @@ def _emotions(report: Report) -> str:
         )
     paper = report.paper
     header = [
-        "emotion",
+        report.terms.label,
         "support",
         *(f"F1, {run.name}" for run, _ in known),
         *(["paper's F1"] if paper else []),
@@ -136,7 +136,7 @@ def _data(report: Report) -> str:
     return "\n".join(
         lines
         + [
-            f"- {leak.comments:,} comments of {leak.split} ({leak.share:.2%}) are in {leak.other} too, "
+            f"- {leak.comments:,} {report.terms.texts} of {leak.split} ({leak.share:.2%}) are in {leak.other} too, "
             f"{leak.other_labels:,} of them with other labels"
             for leak in report.data.leaks
         ]

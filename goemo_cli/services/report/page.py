@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from functools import cache
 from importlib.resources import files
 from typing import Any, TypeVar
@@ -26,7 +27,8 @@ from goemo_cli.services.report.text import compact, number, signed, visible
 from goemo_cli.services.runs.provenance import sources_comment
 
 SCRIPTS = (
-    "scores.js", "charts.js", "figures.js", "sweeps.js", "drawing.js", "explorer.js", "comments.js", "report.js",
+    "scores.js", "charts.js", "figures.js", "curves.js", "sweeps.js", "drawing.js", "tables.js", "explorer.js", "texts.js",
+    "address.js", "report.js",
 )  # fmt: skip
 """One after the other they are one script."""
 LIBRARY = "echarts.min.js"
@@ -118,6 +120,7 @@ def page_data(report: Report) -> str:
     shared = report.predictions
     document = {
         "labels": list(report.labels),
+        "terms": {name: getattr(report.terms, name) for name in ("text", "texts", "label", "labels")},
         "texts": shared.texts if shared else [],
         "ids": shared.ids if shared else None,
         "gold": _bits(shared.y_true) if shared else None,
@@ -148,6 +151,8 @@ def _run(run: RunContent, labels: tuple[str, ...]) -> dict[str, Any]:
             run.emotions, lambda found: [[row.f1_score, row.f1_ci_low, row.f1_ci_high] for row in found]
         ),
         "epochs": _unless_missing(run.epochs, lambda found: [_curve_point(epoch) for epoch in found]),
+        "kept": run.best_epoch,
+        "steps": asdict(run.steps) if run.steps else None,
         "bins": _unless_missing(run.calibration, lambda found: _bins(found, labels)),
         "confusions": _unless_missing(
             run.confusions, lambda found: {"share": found.share, "count": found.count, "least": LEAST}

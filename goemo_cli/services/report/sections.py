@@ -1,41 +1,40 @@
-"""The sections of a report about one run: scores, what follows from its predictions, its training, and its data."""
+"""The sections of a report about the scores of one run, and about what follows from its predictions."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, FloatArray
-from goemo_cli.core.checkpoint import CONFIG, Checkpoint
-from goemo_cli.core.documents import DataFacts, EpochScores, LabelScores, Metrics
+from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, none_if_nan
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents import LabelScores, Metrics
 from goemo_cli.core.documents import Score as StoredScore
-from goemo_cli.core.errors import DataError, DataFileError, DataNotFoundError, GoemoError
-from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO, SPLITS
+from goemo_cli.core.errors import DataError, DataFileError, GoemoError
+from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import DISPLAY_NAMES
-from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.goemotions import is_published_test
-from goemo_cli.ml.data.leaks import leaks, normalised
 from goemo_cli.ml.metrics.calibration import assess
-from goemo_cli.ml.metrics.confusions import RowOutcomes, confused_pairs, row_outcomes
-from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
+from goemo_cli.ml.metrics.confusions import (
+    RowOutcomes,
+    confident_disagreements,
+    confused_pairs,
+    pair_differences,
+    row_outcomes,
+)
 from goemo_cli.services.evaluation.error_tables import confusions
 from goemo_cli.services.figures.reliability import bins_of, states_of_test
-from goemo_cli.services.model_card.card import repeating
 from goemo_cli.services.report.content import (
     Calibration,
     Confusions,
-    CountedData,
-    Environment,
-    Line,
-    Repeating,
+    Disagreement,
+    Disagreements,
+    LabelPair,
+    Pairs,
     Score,
-    SplitFacts,
     TaxonomyScore,
 )
-from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.run_data import RunData
-from goemo_cli.services.runs.show import describe_run
 
 BY_RULE = (
     "f1_macro",
@@ -107,6 +106,8 @@ def paper_f1(checkpoint: Checkpoint) -> Mapping[str, float] | None:
 
 
 MOST_CONFUSIONS = 15
+MOST_PAIRS = 15
+MOST_DISAGREEMENTS = 15
 MOST_CELLS = 20_000_000
 """Probabilities of all runs in a page: about 110 MB of it."""
 _MEASURES = ("ece", "ece_debiased", "brier", "log_loss")
@@ -207,105 +208,62 @@ def _rows(*matrices: Any) -> Any:
     return zip(*(matrix.tolist() for matrix in matrices), strict=True)
 
 
-def epochs(source: RunData) -> list[EpochScores]:
-    """What was recorded of each epoch.
+def pairs(source: RunData) -> Pairs:
+    """The pairs of gold labels on test that occur together most often.
 
     Raises:
-        GoemoError: the run has no epochs, or an entry of an epoch is missing in metrics.json.
+        NotFoundError, DataFileError: no predictions.
     """
-    if members := source.checkpoint.metrics.members:
-        names = ", ".join(one.run for one in members)
-        raise GoemoError(f"an ensemble was not trained itself; its members were: {names}")
-    return source.history()
-
-
-def lineage(source: RunData) -> list[Line]:
-    """The run's lineage, from the data down. Every file of the run is hashed."""
-    found = trace_lineage(source.checkpoint, layout=source.layout)
-    parents = {node.id: node.name for node in found.nodes if node.kind == "parent run"}
-    return [
-        Line(depth, node, tuple(parents[one] for one in node.sources if one in parents))
-        for depth, node in found.tree()
-    ]
-
-
-def environment(source: RunData) -> Environment:
-    """Machine, time, memory and versions.
-
-    Raises:
-        GoemoError: metrics.json does not say.
-    """
-    metrics = source.checkpoint.metrics
-    device, memory = metrics.device, metrics.peak_memory_bytes
-    if device is None or memory is None or not metrics.versions:
-        raise GoemoError("metrics.json has no device, peak_memory_bytes or versions")
-    facts = {
-        "finished": metrics.finished or "–",
-        "processor": f"{device.processor} ({device.type}, {device.precision})",
-        "training": f"{metrics.training_seconds:,.0f} s",
-        "memory at peak": f"{memory / 2**30:.2f} GiB",
-        "W&B run": metrics.wandb_run_id or "none",
-    }
-    return Environment(facts, metrics.versions)
-
-
-def repeat(source: RunData) -> Repeating:
-    """The command that repeats the run, and what sets it apart.
-
-    Raises:
-        GoemoError: settings that cannot be read.
-    """
-    checkpoint = source.checkpoint
-    folder = source.layout.shown(checkpoint.path)
-    return Repeating(
-        command=repeating(checkpoint.metrics).replace(CONFIG, f"{folder}/{CONFIG}"),
-        settings=describe_run(checkpoint, layout=source.layout).settings,
-        data_sha256=checkpoint.metrics.data.sha256,
-        seed=checkpoint.metrics.seed,
+    test = test_predictions(source)
+    found = pair_differences(test.y_true, test.y_pred)
+    support = found.gold.diagonal()
+    above = np.argwhere(np.triu(found.gold, k=1))
+    ordered = sorted(above.tolist(), key=lambda pair: -found.gold[tuple(pair)])
+    return Pairs(
+        tuple(
+            LabelPair(
+                first=test.labels[i],
+                second=test.labels[j],
+                gold=int(found.gold[i, j]),
+                predicted=int(found.predicted[i, j]),
+                share=float(found.gold[i, j] / min(support[i], support[j])),
+                p_holm=none_if_nan(found.p_holm[i, j]),
+            )
+            for i, j in ordered[:MOST_PAIRS]
+        ),
+        total=len(ordered),
     )
 
 
-def recorded(source: RunData) -> DataFacts:
-    """What metrics.json says of the data."""
-    return source.checkpoint.metrics.data
-
-
-def data_facts(source: RunData) -> CountedData:
-    """Count the data set that the run was trained on; nothing is downloaded.
+def disagreements(source: RunData) -> Disagreements:
+    """The gold labels of test that the model contradicts most confidently.
 
     Raises:
-        DataNotFoundError: it is not here.
-        DataError: what is here is not what the run recorded.
+        NotFoundError, DataFileError: no predictions.
     """
-    _require_at_hand(source)
-    return facts_of(source.data())
+    test = test_predictions(source)
+    y_prob = test.y_prob.astype(np.float64)
+    found = confident_disagreements(test.y_true, test.y_prob)
 
+    def listed(cells: BoolArray, usual: DoubleArray, rank: DoubleArray) -> tuple[Disagreement, ...]:
+        rows, columns = np.nonzero(cells)
+        order = np.argsort(rank[rows, columns], kind="stable")[:MOST_DISAGREEMENTS]
+        return tuple(
+            Disagreement(
+                row=row + 1,
+                id=test.ids[row] if test.ids is not None else None,
+                text=test.texts[row],
+                label=test.labels[column],
+                probability=float(test.y_prob[row, column]),
+                usual=float(usual[column]),
+                gold=tuple(test.labels[at] for at in np.flatnonzero(test.y_true[row])),
+            )
+            for row, column in zip(rows[order].tolist(), columns[order].tolist(), strict=True)
+        )
 
-def facts_of(data: Dataset) -> CountedData:
-    """The facts of a data set; two texts are the same if `ml.leaks.normalised` gives the same text."""
-    return CountedData({split: _split_facts(data.splits[split]) for split in SPLITS}, leaks(data))
-
-
-def _require_at_hand(source: RunData) -> None:
-    name = source.checkpoint.metrics.data.name
-    settings = source.checkpoint.config.data
-    if source.data_dir:
-        settings = settings.model_copy(update={"dir": source.data_dir})
-    if name == GOEMOTIONS:
-        found, looked_in = find_goemotions(settings, source.layout.root)
-        if found is None:
-            raise DataNotFoundError(GOEMOTIONS, looked_in)
-
-
-def _split_facts(split: LabelledTexts) -> SplitFacts:
-    lengths = np.array([len(text) for text in split.texts] or [0])
-    median, most = np.quantile(lengths, [0.5, 0.95], method="inverted_cdf")
-    labels = split.y_true.sum(axis=1)
-    return SplitFacts(
-        comments=len(split.texts),
-        labels_per_comment=float(labels.mean()) if len(labels) else 0.0,
-        unlabelled=int((labels == 0).sum()),
-        characters=(int(median), int(most), int(lengths.max())),
-        per_label=tuple(split.y_true.sum(axis=0).tolist()),
-        repeated=len(split.texts) - len(set(map(normalised, split.texts))),
+    return Disagreements(
+        extra=listed(found.extra, found.usual[0], -y_prob),
+        n_extra=int(found.extra.sum()),
+        missed=listed(found.missed, found.usual[1], y_prob / np.maximum(found.usual[1], 1e-12)),
+        n_missed=int(found.missed.sum()),
     )

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from collections.abc import Sequence
+from pathlib import Path
 
 _MEANS_SOMETHING = re.compile(r"([\\`*\[\]|~])")
 _BIDI = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -24,6 +25,20 @@ def compact(value: float | str | None) -> str:
         return value or "–"
     is_whole = value.is_integer() and abs(value) < 1e15
     return (f"{value:.0f}" if is_whole else f"{value:.4g}").replace("-", "\u2212")
+
+
+def duration(seconds: float) -> str:
+    """`7.1 s`, `36 min 38 s` or `2 h 5 min`."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
+
+
+def data_name(name: str) -> str:
+    """The name of a data set for people; of a path the last part."""
+    return {"goemotions": "GoEmotions", "sample": "the sample"}.get(name, Path(name).name or name)
 
 
 def visible(text: str) -> str:

@@ -102,7 +102,7 @@ def describe_run(checkpoint: Checkpoint, *, layout: Layout, on_event: EventHandl
     return RunDetails(
         checkpoint,
         is_pinned=str(checkpoint.run) in pinned_or_none(layout, on_event),
-        settings=_changed_settings(checkpoint),
+        settings=changed_settings(checkpoint),
         files=inside | outside,
     )
 
@@ -138,7 +138,7 @@ def differing_settings(first: Checkpoint, second: Checkpoint) -> dict[str, tuple
 
     Of as many but other comments the SHA-256 is named instead.
     """
-    facts = [_settings(run) | _training_data(run) for run in (first, second)]
+    facts = [run_settings(run) | _training_data(run) for run in (first, second)]
     pairs = {name: (facts[0].get(name), facts[1].get(name)) for name in [*facts[0], *facts[1]]}
     differing = {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
     if TRAINING_SIZE in differing:
@@ -175,12 +175,13 @@ def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
     return ordered + [listed for listed in runs if listed not in ordered]
 
 
-def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+def changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """The settings that differ from the defaults of the run's model, by dotted name."""
     from goemo_cli.core.catalogue import model_entry
     from goemo_cli.core.layering import nested
     from goemo_cli.core.settings import TrainConfig
 
-    settings = _settings(checkpoint)
+    settings = run_settings(checkpoint)
     model = str(settings.get("model.name"))
     try:
         suited = model_entry(model).defaults
@@ -191,8 +192,8 @@ def _changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     return {name: value for name, value in settings.items() if name not in plain or plain[name] != value}
 
 
-def _settings(checkpoint: Checkpoint) -> dict[str, Any]:
-    """The settings in the file, not as this version reads them: older runs have settings that no longer exist."""
+def run_settings(checkpoint: Checkpoint) -> dict[str, Any]:
+    """Every setting by dotted name, as in the file and not as this version reads it: older runs have settings that no longer exist."""
     from goemo_cli.core.layering import read_yaml_mapping
 
     return flat(read_yaml_mapping(checkpoint.path / CONFIG))

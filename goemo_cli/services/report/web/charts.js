@@ -1,6 +1,6 @@
 /* What all charts share: the state of the page, colours, axes, and values with whiskers in rows. */
 
-const page = { run: 0, shown: RUNS.map(() => true), label: -1, thresholds: null, reliability: 0 };
+const page = { run: 0, shown: RUNS.map(() => true), label: -1, curve: -1, thresholds: null, reliability: 0, together: "gold", by: "epoch" };
 const SHAPES = ["circle", "rect", "triangle", "diamond", "arrow", "roundRect"];
 const probe = document.body.appendChild(document.createElement("span"));
 probe.hidden = true;
@@ -9,6 +9,13 @@ probe.hidden = true;
 function color(name) {
   probe.style.color = `var(--${name})`;
   return getComputedStyle(probe).color;
+}
+
+function element(tag, attributes = {}, text = null) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  if (text !== null) made.textContent = text;
+  return made;
 }
 
 function fixed(value, digits = 3) {
@@ -24,9 +31,49 @@ function isNarrow() {
   return window.innerWidth < 720;
 }
 
+/* Names at an axis are not cut: long ones have several lines. */
+function nameAxis(names, extra = {}, { fontSize = 12, most = isNarrow() ? 118 : 200 } = {}) {
+  const shown = names.map((name) => shortened(name, 80));
+  const width = Math.min(most, Math.ceil(Math.max(...shown.map((name) => widthOf(name, fontSize)))) + 2);
+  return axis("category", {
+    data: names, ...extra,
+    axisLabel: { interval: 0, fontSize, lineHeight: fontSize + 2, width, overflow: "break", formatter: (name) => shortened(name, 80), ...extra.axisLabel },
+  });
+}
+
+const measuring = document.createElement("canvas").getContext("2d");
+
+/* Pixels of a text in a chart. */
+function widthOf(text, fontSize = 12) {
+  measuring.font = `${fontSize}px ${getComputedStyle(document.body).fontFamily}`;
+  return measuring.measureText(text).width;
+}
+
+/* A legend above a chart, and the height that its lines need. */
+function legend(id, names) {
+  const width = Math.max(200, (document.getElementById(id)?.clientWidth || PICTURE_WIDTH) - 8);
+  let lines = names.length ? 1 : 0;
+  let used = 0;
+  for (const name of names) {
+    const needed = 48 + widthOf(shortened(name, 44));
+    if (used && used + needed > width) {
+      lines += 1;
+      used = 0;
+    }
+    used += needed;
+  }
+  return {
+    top: 10 + 22 * lines,
+    legend: {
+      top: 0, left: 0, itemGap: 14, itemWidth: 22, itemHeight: 9, data: names, textStyle: { color: color("ink"), fontSize: 12 }, inactiveColor: color("muted"),
+      formatter: (name) => shortened(name, 44),
+    },
+  };
+}
+
 function base(extra) {
   const tooltip = {
-    renderMode: "richText", confine: true, backgroundColor: color("paper"), borderColor: color("muted"),
+    renderMode: "richText", confine: true, backgroundColor: color("raised"), borderColor: color("line"),
     textStyle: { color: color("ink"), fontSize: 13 }, transitionDuration: 0,
   };
   return {
@@ -39,8 +86,8 @@ function base(extra) {
 
 function axis(type, extra = {}) {
   return {
-    type, axisLine: { lineStyle: { color: color("muted") } }, axisTick: { show: false },
-    axisLabel: { color: color("ink"), ...extra.axisLabel }, nameTextStyle: { color: color("muted") },
+    type, axisLine: { lineStyle: { color: color("line") } }, axisTick: { show: false },
+    axisLabel: { color: color("ink"), ...extra.axisLabel }, nameTextStyle: { color: color("muted"), fontSize: 12 },
     splitLine: { show: type === "value", lineStyle: { color: color("faint") } }, nameLocation: "middle", nameGap: 28,
     ...Object.fromEntries(Object.entries(extra).filter(([key]) => key !== "axisLabel")),
   };
@@ -71,12 +118,9 @@ function intervalChart(names, series, { paper = null, decimals = 3 } = {}) {
   }));
   if (paper) series_.push(paperSeries(names, paper));
   return base({
-    grid: { left: 8, right: 16, top: 8, bottom: 32, containLabel: true },
+    grid: { left: 8, right: 16, top: 8, bottom: 8, containLabel: true },
     xAxis: axis("value", { min: (range) => Math.max(0, Math.floor(range.min * 10) / 10), max: 1.015, axisLabel: { showMaxLabel: false }, splitLine: { lineStyle: { color: color("faint") }, showMaxLine: false } }),
-    yAxis: axis("category", {
-      data: names, inverse: true,
-      axisLabel: { interval: 0, formatter: (name) => shortened(name, isNarrow() ? 14 : 24), fontSize: 12 },
-    }),
+    yAxis: nameAxis(names, { inverse: true }),
     dataZoom: zoomable("xAxisIndex", "yAxisIndex"),
     tooltip: { trigger: "item" },
     series: series_,

@@ -36,8 +36,8 @@ function showExplorer() {
   if (document.activeElement !== explorer.number) explorer.number.value = same ? first : "";
   explorer.number.placeholder = same ? "" : "one per label";
   explorer.slider.setAttribute("aria-valuetext", same ? fixed(first) : "one per label");
-  const of = page.label < 0 ? "all emotions" : LABELS[page.label];
-  explorer.caption.textContent = `Precision, recall and F1 on test at every threshold, ${of}, ${run.name}`;
+  const of = page.label < 0 ? `all ${TERMS.labels}` : LABELS[page.label];
+  explorer.caption.textContent = `Precision, recall and F1 on test at each threshold, ${of}`;
   showSummary(now, own);
   showRows(run, now, own);
   moveMarks();
@@ -52,7 +52,7 @@ function showSummary(now, own) {
   const tiles = [
     ["macro-F1", now.macro.f1, own.macro.f1], ["macro-precision", now.macro.precision, own.macro.precision], ["macro-recall", now.macro.recall, own.macro.recall],
     ["micro-F1", now.micro.f1, own.micro.f1], ["micro-precision", now.micro.precision, own.micro.precision], ["micro-recall", now.micro.recall, own.micro.recall],
-    ["labels per comment", now.micro.predicted / N_ROWS, own.micro.predicted / N_ROWS],
+    [`labels per ${TERMS.text}`, now.micro.predicted / N_ROWS, own.micro.predicted / N_ROWS],
   ];
   explorer.summary.replaceChildren(
     ...tiles.map(([name, value, before]) => {
@@ -65,7 +65,8 @@ function showSummary(now, own) {
 
 function showRows(run, now, own) {
   const thresholds = ownThresholds(run);
-  if (explorer.body.rows.length !== N_LABELS) explorer.body.replaceChildren(...LABELS.map((_, label) => emptyRow(label)));
+  if (explorer.body.dataset.run !== run.name) explorer.body.replaceChildren(...labelOrder().map(emptyRow));
+  explorer.body.dataset.run = run.name;
   for (const row of explorer.body.rows) {
     const label = Number(row.dataset.label);
     const one = now.labels[label];

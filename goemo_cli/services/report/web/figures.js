@@ -1,4 +1,4 @@
-/* What each chart shows: from the state of the page to an ECharts option and a height; null where the run lacks it. */
+/* What each chart shows: from the state of the page to an ECharts option and a height; null if the run does not have it. */
 
 function scoresChart() {
   const found = shownRuns("scores");
@@ -6,19 +6,25 @@ function scoresChart() {
   const series = found.map(({ run, at }) => ({
     name: run.name, values: run.scores.map(([, ...numbers]) => numbers), paint: color(`run-${at}`), shape: SHAPES[at],
   }));
-  return { option: intervalChart(names, series), height: 60 + names.length * (18 + 8 * series.length) };
+  return { option: intervalChart(names, series), height: 44 + names.length * (18 + 8 * series.length) };
 }
 
-function emotionsChart() {
+/* Labels by falling F1 of the run that is shown, as in its table. */
+function labelOrder() {
+  const by = RUNS[page.run].f1 ?? shownRuns("f1")[0]?.run.f1;
+  const order = LABELS.map((_, label) => label);
+  return by ? order.sort((a, b) => by[b][0] - by[a][0]) : order;
+}
+
+function labelsChart() {
   const found = shownRuns("f1");
-  const by = RUNS[page.run].f1 ?? found[0]?.run.f1 ?? [];
-  const order = by.map((_, at) => at).sort((a, b) => by[b][0] - by[a][0]);
+  const order = found.length ? labelOrder() : [];
   const series = found.map(({ run, at }) => ({
     name: run.name, values: order.map((label) => run.f1[label]), paint: color(`run-${at}`), shape: SHAPES[at],
   }));
   const paper = DATA.paper && order.map((label) => DATA.paper[label]);
   const option = intervalChart(order.map((label) => LABELS[label]), series, { paper });
-  return { option, height: 60 + order.length * (17 + 7 * Math.max(1, series.length)) };
+  return { option, height: 44 + order.length * (17 + 7 * Math.max(1, series.length)) };
 }
 
 const STEPS = 200;
@@ -61,11 +67,12 @@ function thresholdsChart() {
   }));
   const marks = thresholdMarks(run);
   lines[0].markLine = { symbol: "none", silent: true, data: marks };
+  const { top, legend: names } = legend("chart-thresholds", lines.map((one) => one.name));
   return {
     height: 340,
     option: base({
-      grid: { left: 8, right: 20, top: isNarrow() ? 76 : 52, bottom: 36, containLabel: true },
-      legend: { top: 0, left: 0, textStyle: { color: color("ink") }, inactiveColor: color("muted") },
+      grid: { left: 8, right: 20, top: top + 18, bottom: 24, containLabel: true },
+      legend: names,
       xAxis: axis("value", { min: 0, max: 1, name: "threshold" }), yAxis: axis("value", { min: 0, max: 1 }),
       dataZoom: zoomable("xAxisIndex"),
       tooltip: {
@@ -77,7 +84,7 @@ function thresholdsChart() {
   };
 }
 
-/* Where the slider stands, and where val put the threshold; with all labels only where all are the same. */
+/* The threshold of the slider and the one of val; for all labels only if all have the same. */
 function thresholdMarks(run) {
   const own = run.thresholds[page.label < 0 ? "global" : run.rule];
   const at = Math.max(0, page.label);
@@ -102,7 +109,7 @@ function reliabilityChart() {
       tooltip: {
         formatter: ({ dataIndex: at }) => {
           const [said, seen, low, high, cells] = rows[at];
-          return `${name}\nsaid ${fixed(said)}, observed ${fixed(seen)} (95 %: ${fixed(low)} to ${fixed(high)})\n${cells.toLocaleString("en")} cells`;
+          return `${name}\npredicted ${fixed(said)}, observed ${fixed(seen)} (95 %: ${fixed(low)} to ${fixed(high)})\n${cells.toLocaleString("en")} cells`;
         },
       },
     });
@@ -115,11 +122,12 @@ function reliabilityChart() {
       },
     });
   }
+  const { top, legend: names } = legend("chart-reliability", Object.keys(bins).map((state) => looks[state][0]));
   return {
-    height: Math.min(480, document.getElementById("chart-reliability").clientWidth || 480),
+    height: Math.min(460, document.getElementById("chart-reliability").clientWidth || 460),
     option: base({
-      grid: { left: 24, right: 20, top: 36, bottom: 36, containLabel: true },
-      legend: { top: 0, left: 0, data: Object.keys(bins).map((state) => looks[state][0]), textStyle: { color: color("ink") }, inactiveColor: color("muted") },
+      grid: { left: 24, right: 20, top, bottom: 24, containLabel: true },
+      legend: names,
       xAxis: axis("value", { min: 0, max: 1, name: "mean probability" }), yAxis: axis("value", { min: 0, max: 1, name: "share that is gold", nameGap: 36 }),
       dataZoom: zoomable("xAxisIndex", "yAxisIndex"), tooltip: { trigger: "item" }, series,
     }),
@@ -132,61 +140,65 @@ function confusionsChart() {
   const cells = [], few = []; // few: too few comments for a colour
   found.share.forEach((row, i) => row.forEach((share, j) => share && (found.count[i][j] < found.least ? few : cells).push([j, i, Math.sqrt(share)])));
   if (!cells.length && !few.length) return null;
-  const highest = Math.max(...cells.map(([, , root]) => root), 0.1);
-  const names = { data: LABELS, axisLabel: { interval: 0, fontSize: 11, formatter: (name) => shortened(name, isNarrow() ? 10 : 18) }, splitLine: { show: true, lineStyle: { color: color("faint") } }, axisLine: { show: false } };
+  return heatMap({
+    cells, few,
+    tell: ([j, i, root]) => `${LABELS[i]} missed,\n${LABELS[j]} predicted instead:\n${(100 * root * root).toFixed(1)} %, ${found.count[i][j]} ${TERMS.texts}`,
+  });
+}
+
+/* Labels by labels. A cell is column, row, and the signed square root of a share, so that small shares differ too. */
+function heatMap({ cells, few = [], tell, diverging = false }) {
+  const highest = Math.max(...cells.map(([, , root]) => Math.abs(root)), 0.1);
+  const share = (root) => `${root < 0 ? "−" : ""}${(100 * root * root).toFixed(0)} %`;
+  const narrow = isNarrow();
+  const names = {
+    splitLine: { show: true, lineStyle: { color: color("faint") } }, axisLine: { show: false },
+  };
+  const size = { fontSize: narrow ? 10 : 11, most: narrow ? 92 : 150 };
+  const across = nameAxis(LABELS, names, size);
+  across.axisLabel.rotate = 90;
   return {
-    height: 150 + N_LABELS * (N_LABELS > 40 ? 14 : 19),
+    width: across.axisLabel.width + 20 + 15 * N_LABELS,
+    height: 64 + across.axisLabel.width + N_LABELS * (N_LABELS > 40 || narrow ? 14 : 20),
     option: base({
-      grid: { left: 8, right: 8, top: 8, bottom: 44, containLabel: true },
-      xAxis: axis("category", { ...names, axisLabel: { ...names.axisLabel, rotate: 90 } }),
-      yAxis: axis("category", { ...names, inverse: true }),
+      grid: { left: 4, right: 4, top: 8, bottom: 44, containLabel: true },
+      xAxis: across,
+      yAxis: nameAxis(LABELS, { ...names, inverse: true }, size),
       visualMap: {
-        seriesIndex: 0, min: 0, max: highest, calculable: false, orient: "horizontal", left: 0, bottom: 0, itemHeight: 90, itemWidth: 12, textStyle: { color: color("ink") },
-        inRange: { color: [color("raised"), color("run-0")] }, formatter: (root) => `${(100 * root * root).toFixed(0)} %`, text: [`${(100 * highest * highest).toFixed(0)} %`, "0 %"],
+        seriesIndex: 0, min: diverging ? -highest : 0, max: highest, calculable: false, orient: "horizontal", left: 0, bottom: 0, itemHeight: 90, itemWidth: 12,
+        textStyle: { color: color("ink") }, inRange: { color: diverging ? [color("run-1"), color("raised"), color("run-0")] : [color("raised"), color("run-0")] },
+        formatter: share, text: [share(highest), diverging ? share(-highest) : "0 %"],
       },
       dataZoom: zoomable("xAxisIndex", "yAxisIndex"),
-      tooltip: {
-        trigger: "item",
-        formatter: ({ data: [j, i, root] }) => `${LABELS[i]} missed,\n${LABELS[j]} predicted instead:\n${(100 * root * root).toFixed(1)} %, ${found.count[i][j]} comments`,
-      },
+      tooltip: { trigger: "item", formatter: ({ data }) => tell(data) },
       series: [
-        { type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: 1, borderColor: color("paper") } },
+        { type: "heatmap", data: cells, progressive: 0, itemStyle: { borderWidth: 1, borderColor: color("raised") } },
         { type: "scatter", data: few, symbolSize: 4, itemStyle: { color: color("muted") } },
       ],
     }),
   };
 }
 
-/* The end of an axis that leaves room, and makes no mountain of a hair's breadth. */
-function padded(sign) {
-  return ({ min, max }) => {
-    const room = Math.max(0.1 * (max - min), 0.01);
-    return sign < 0 ? Math.max(0, min - room) : max + room;
-  };
-}
-
-/* Columns of the epochs: epoch, train_loss, val_loss, val_f1_macro, val_f1_micro, val_auc_micro. */
-function curvesChart(...columns) {
-  return () => {
-    const found = shownRuns("epochs");
-    if (!found.length) return null;
-    const series = found.flatMap(({ run, at }) =>
-      columns.map(([column, what], k) => ({
-        type: "line", name: `${run.name}, ${what}`, color: color(`run-${at}`), symbol: SHAPES[at], symbolSize: 7,
-        data: run.epochs.map((epoch) => [epoch[0], epoch[column]]), lineStyle: { width: 2, type: k ? "dashed" : "solid" },
-      })),
-    );
-    return {
-      height: 260,
-      option: base({
-        grid: { left: 8, right: 16, top: 12, bottom: 36, containLabel: true },
-        xAxis: axis("value", { name: "epoch", minInterval: 1, min: ({ min, max }) => (min === max ? min - 1 : min), max: ({ min, max }) => (min === max ? max + 1 : max), splitLine: { show: false } }),
-        yAxis: axis("value", { min: padded(-1), max: padded(1), axisLabel: { formatter: (value) => String(+value.toFixed(4)), showMinLabel: false, showMaxLabel: false } }), dataZoom: zoomable("xAxisIndex"),
-        tooltip: { trigger: "item", formatter: ({ seriesName, value }) => `${seriesName}\nepoch ${value[0]}: ${fixed(value[1], 4)}` },
-        series,
-      }),
-    };
-  };
+/* Counts of texts with both labels, as shares of the row's texts; the difference is of shares. */
+function togetherChart() {
+  const run = RUNS[page.run];
+  if (!run.isScored) return null;
+  const counts = page.together === "predicted" ? run.together() : goldTogether();
+  const share = (found, i, j) => ratio(found[i][j], found[i][i]);
+  const value = (i, j) => (page.together === "difference" ? share(run.together(), i, j) - share(goldTogether(), i, j) : share(counts, i, j));
+  const cells = [];
+  for (let i = 0; i < N_LABELS; i++) {
+    for (let j = 0; j < N_LABELS; j++) {
+      const found = i === j ? 0 : value(i, j);
+      if (found) cells.push([j, i, Math.sign(found) * Math.sqrt(Math.abs(found))]);
+    }
+  }
+  if (!cells.length && page.together === "gold") return null;
+  const percent = (found, i, j) => `${(100 * share(found, i, j)).toFixed(1)} % (${found[i][j]} of ${found[i][i]} ${TERMS.texts})`;
+  return heatMap({
+    cells, diverging: page.together === "difference",
+    tell: ([j, i]) => `${LABELS[i]} with ${LABELS[j]}\ngold: ${percent(goldTogether(), i, j)}\npredicted: ${percent(run.together(), i, j)}`,
+  });
 }
 
 function classesChart() {
@@ -196,17 +208,18 @@ function classesChart() {
   const series = Object.keys(DATA.counts).map((split, at) => ({
     type: "bar", name: split, color: color(`run-${at}`), barGap: "0%", barCategoryGap: "25%", data: order.map((label) => share(split, label)),
   }));
+  const { top, legend: names } = legend("chart-classes", Object.keys(DATA.counts));
   return {
-    height: 90 + order.length * 24,
+    height: 66 + order.length * 24,
     option: base({
-      grid: { left: 8, right: 24, top: 36, bottom: 32, containLabel: true },
-      legend: { top: 0, left: 0, textStyle: { color: color("ink") }, inactiveColor: color("muted") },
+      grid: { left: 8, right: 24, top, bottom: 8, containLabel: true },
+      legend: names,
       xAxis: axis("value", { splitNumber: isNarrow() ? 3 : 6, axisLabel: { formatter: (value) => `${+(100 * value).toFixed(1)} %` } }),
-      yAxis: axis("category", { data: order.map((label) => LABELS[label]), inverse: true, axisLabel: { interval: 0, fontSize: 12, formatter: (name) => shortened(name, isNarrow() ? 14 : 24) } }),
+      yAxis: nameAxis(order.map((label) => LABELS[label]), { inverse: true }),
       dataZoom: zoomable("xAxisIndex", "yAxisIndex"),
       tooltip: {
         trigger: "item",
-        formatter: ({ seriesName, dataIndex, value }) => `${LABELS[order[dataIndex]]}\n${seriesName}: ${DATA.counts[seriesName].labels[order[dataIndex]].toLocaleString("en")} comments, ${(100 * value).toFixed(2)} %`,
+        formatter: ({ seriesName, dataIndex, value }) => `${LABELS[order[dataIndex]]}\n${seriesName}: ${DATA.counts[seriesName].labels[order[dataIndex]].toLocaleString("en")} ${TERMS.texts}, ${(100 * value).toFixed(2)} %`,
       },
       series,
     }),

@@ -1,19 +1,17 @@
-/* The page itself: which run is shown, sorting of tables, the theme, printing. */
+/* The page itself: which run is shown, the theme, the list of sections, printing. */
 
-function element(tag, attributes = {}, text = null) {
-  const made = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  if (text !== null) made.textContent = text;
-  return made;
-}
+const OF_ONE_RUN = ["chart-labels", "chart-precision-recall", "chart-thresholds", "chart-reliability", "chart-confusions", "chart-together"];
 
-const OF_ONE_RUN = ["chart-emotions", "chart-thresholds", "chart-reliability", "chart-confusions"];
-
-function chooseRun(at) {
+/* Show a run, with all that is chosen in the controls. */
+function showRun(at) {
+  const run = RUNS[at];
   page.run = at;
+  document.getElementById("run").value = String(at);
   for (const part of document.querySelectorAll("[data-run]")) part.hidden = Number(part.dataset.run) !== at;
-  document.getElementById("reliability").hidden = !RUNS[at].bins;
-  document.getElementById("confusion-figure").hidden = !RUNS[at].confusions;
+  document.getElementById("reliability").hidden = !run.bins;
+  document.getElementById("confusion-figure").hidden = !run.confusions;
+  for (const id of ["precision-recall", "together-figure"]) document.getElementById(id).hidden = !run.isScored;
+  readChoices();
   startExplorer();
   search();
   for (const id of OF_ONE_RUN) {
@@ -22,38 +20,15 @@ function chooseRun(at) {
   }
 }
 
-/* A column is sorted by its numbers where it has some, best first; by text otherwise. */
-function makeSortable(table) {
-  [...table.tHead.rows[0].cells].forEach((heading, column) => {
-    if ("still" in heading.dataset) return;
-    const button = element("button", { type: "button" });
-    button.append(...heading.childNodes);
-    heading.append(button);
-    button.addEventListener("click", () => sortBy(table, column, heading));
-  });
-}
-
-function sortBy(table, column, heading) {
-  const isNumber = heading.classList.contains("number");
-  const before = heading.getAttribute("aria-sort");
-  const order = before ? (before === "ascending" ? "descending" : "ascending") : isNumber ? "descending" : "ascending";
-  for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
-  heading.setAttribute("aria-sort", order);
-  const sign = order === "ascending" ? 1 : -1;
-  const rows = [...table.tBodies[0].rows].map((row) => ({ row, key: keyOf(row.cells[column], isNumber) }));
-  rows.sort((a, b) => compare(a.key, b.key, sign));
-  table.tBodies[0].append(...rows.map(({ row }) => row));
-}
-
-function keyOf(cell, isNumber) {
-  if (!isNumber) return cell.textContent.trim();
-  return cell.dataset.value ? Number(cell.dataset.value) : null;
-}
-
-/* What is undefined stands last, whichever the order. */
-function compare(a, b, sign) {
-  if (a === null || b === null) return (a === null) - (b === null);
-  return sign * (typeof a === "string" ? a.localeCompare(b, "en") : a - b);
+/* What the controls say, for the charts. */
+function readChoices() {
+  const value = (id) => document.getElementById(id).value;
+  page.label = Number(value("explore-label"));
+  page.curve = Number(value("curve-label"));
+  page.reliability = Number(value("reliability-label"));
+  page.together = value("together-what");
+  page.by = value("curves-by");
+  sayCurve();
 }
 
 function isDark() {
@@ -61,13 +36,13 @@ function isDark() {
   return chosen ? chosen === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
 }
 
+/* The button names the theme that it gives. */
 function showTheme() {
-  const button = document.getElementById("theme");
-  button.setAttribute("aria-pressed", String(isDark()));
+  document.getElementById("theme").textContent = isDark() ? "Light theme" : "Dark theme";
   redraw();
 }
 
-/* A browser that reloads fills in what was chosen before; the page begins anew. */
+/* A browser that reloads fills in what was chosen before; the page begins anew, with what its address says. */
 function resetControls() {
   for (const select of document.querySelectorAll("select")) select.selectedIndex = 0;
   for (const input of document.querySelectorAll("input")) {
@@ -76,9 +51,28 @@ function resetControls() {
   }
 }
 
+/* On a narrow screen the list of sections opens below the bar. */
+function listenToMenu() {
+  const button = document.getElementById("menu");
+  const sections = document.getElementById("sections");
+  const open = (yes) => {
+    button.setAttribute("aria-expanded", String(yes));
+    sections.classList.toggle("open", yes);
+  };
+  button.hidden = false;
+  sections.classList.add("folds");
+  button.addEventListener("click", () => open(button.getAttribute("aria-expanded") === "false"));
+  sections.addEventListener("click", ({ target }) => target.closest("a") && open(false));
+  document.addEventListener("keydown", ({ key }) => {
+    if (key !== "Escape" || button.getAttribute("aria-expanded") === "false") return;
+    open(false);
+    button.focus();
+  });
+}
+
 function listenToPage() {
   const picker = document.getElementById("run");
-  picker.addEventListener("change", () => chooseRun(Number(picker.value)));
+  picker.addEventListener("change", () => showRun(Number(picker.value)));
   document.getElementById("theme").addEventListener("click", () => {
     document.documentElement.dataset.theme = isDark() ? "light" : "dark";
     showTheme();
@@ -86,23 +80,30 @@ function listenToPage() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", showTheme);
   document.getElementById("toggles").addEventListener("change", ({ target }) => {
     page.shown[Number(target.value)] = target.checked;
-    redraw("chart-scores", "chart-emotions", "chart-loss", "chart-f1", "chart-auc");
+    redraw("chart-scores", "chart-labels", "chart-precision-recall", ...TRAINING_CHARTS);
   });
-  document.getElementById("reliability-label").addEventListener("change", ({ target }) => {
-    page.reliability = Number(target.value);
-    redraw("chart-reliability");
-  });
+  const redrawing = { "reliability-label": ["chart-reliability"], "curve-label": ["chart-precision-recall"], "together-what": ["chart-together"], "curves-by": TRAINING_CHARTS };
+  for (const [id, shown] of Object.entries(redrawing)) {
+    document.getElementById(id).addEventListener("change", () => {
+      readChoices();
+      redraw(...shown);
+    });
+  }
   window.addEventListener("resize", soon(() => redraw()));
   window.addEventListener("beforeprint", drawForPaper);
   window.addEventListener("afterprint", drawForScreen);
 }
 
 resetControls();
-document.querySelectorAll("table.sortable").forEach(makeSortable);
+listenToTables();
+listenToMenu();
 listenToPage();
 listenToExplorer();
 listenToBrowser();
 listenToSweeps();
-chooseRun(0);
+document.getElementById("along").hidden = !RUNS.some((run) => run.steps && run.epochs.length + run.steps.losses.length > 1);
+showRun(0);
 watchCharts();
 showTheme();
+readAddress();
+listenToAddress();

@@ -5,6 +5,7 @@ const DATA = JSON.parse(document.getElementById("data").textContent);
 const LABELS = DATA.labels;
 const N_LABELS = LABELS.length;
 const N_ROWS = DATA.texts.length;
+const TERMS = DATA.terms;
 
 function bytesOf(base64) {
   const raw = atob(base64);
@@ -34,9 +35,20 @@ function once(make) {
   return () => (kept ??= make());
 }
 
+/* The same for each of several keys. */
+function perKey(make) {
+  const kept = new Map();
+  return (key) => {
+    if (!kept.has(key)) kept.set(key, make(key));
+    return kept.get(key);
+  };
+}
+
 const gold = once(() => bitsOf(DATA.gold, N_ROWS * N_LABELS));
 
-const RUNS = DATA.runs.map((run) => {
+const goldTogether = once(() => countTogether(gold()));
+
+const RUNS = DATA.runs.map((run, at) => {
   const prob = once(() => floatsOf(run.prob));
   return {
     ...run,
@@ -45,10 +57,12 @@ const RUNS = DATA.runs.map((run) => {
     pred: once(() => bitsOf(run.pred, N_ROWS * N_LABELS)),
     sorted: once(() => sortedColumns(prob())),
     losses: once(() => rowLosses(prob())),
+    curve: perKey((label) => labelCurve(RUNS[at], label)),
+    together: once(() => countTogether(RUNS[at].pred())),
   };
 });
 
-/* Of each label: all probabilities and those of its gold comments, ascending. */
+/* Of each label: all probabilities and those of its gold texts, ascending. */
 function sortedColumns(prob) {
   return LABELS.map((_, label) => {
     const all = new Float32Array(N_ROWS);
@@ -101,7 +115,7 @@ function measure(run, thresholds) {
   };
 }
 
-/* Cross-entropy of each comment over its labels, in nats, as `goemo errors` ranks comments. */
+/* Cross-entropy of each text over its labels, in nats, as `goemo errors` ranks texts. */
 function rowLosses(prob) {
   const losses = new Float64Array(N_ROWS);
   const truth = gold();
@@ -110,4 +124,55 @@ function rowLosses(prob) {
     losses[Math.floor(cell / N_LABELS)] -= truth[cell] ? Math.log(p) : Math.log1p(-p);
   }
   return losses;
+}
+
+/* The precision-recall curve of cells: [recall, precision, threshold] at each different probability, highest first. */
+function precisionRecall(probabilities, truths) {
+  const order = Array.from(probabilities.keys()).sort((a, b) => probabilities[b] - probabilities[a]);
+  const support = truths.reduce((sum, one) => sum + one, 0);
+  const points = [];
+  let hits = 0;
+  for (let k = 0; k < order.length; k++) {
+    hits += truths[order[k]];
+    const probability = probabilities[order[k]];
+    if (k + 1 < order.length && probabilities[order[k + 1]] === probability) continue;
+    points.push([ratio(hits, support), hits / (k + 1), probability]);
+  }
+  return points;
+}
+
+/* The area below its steps, as scikit-learn's average_precision_score; null without gold texts. */
+function averagePrecision(points) {
+  if (!points.length || points.at(-1)[0] === 0) return null;
+  let before = 0;
+  let area = 0;
+  for (const [recall, precision] of points) {
+    area += (recall - before) * precision;
+    before = recall;
+  }
+  return area;
+}
+
+/* A label's curve, or that of all cells together (label -1). */
+function labelCurve(run, label) {
+  const prob = run.prob();
+  if (label < 0) return precisionRecall(prob, gold());
+  const column = (cells) => Array.from({ length: N_ROWS }, (_, row) => cells[row * N_LABELS + label]);
+  return precisionRecall(Float32Array.from(column(prob)), column(gold()));
+}
+
+/* Row i, column j: texts with both labels. */
+function countTogether(cells) {
+  const counts = LABELS.map(() => new Uint32Array(N_LABELS));
+  for (let row = 0; row < N_ROWS; row++) {
+    const labels = labelsWhere(cells, row);
+    for (const i of labels) for (const j of labels) counts[i][j] += 1;
+  }
+  return counts;
+}
+
+function labelsWhere(cells, row) {
+  const labels = [];
+  for (let label = 0; label < N_LABELS; label++) if (cells[row * N_LABELS + label]) labels.push(label);
+  return labels;
 }

@@ -1,19 +1,20 @@
 /* Sweeps: values of trials with the best so far, or the first objective against the second with the front. */
 
 const SWEEP_CHARTS = Object.fromEntries(
-  DATA.sweeps.map((sweep, at) => [`chart-sweep-${at}`, () => (sweep?.trials.length ? sweepChart(sweep) : null)]),
+  DATA.sweeps.map((sweep, at) => [`chart-sweep-${at}`, () => (sweep?.trials.length ? sweepChart(`chart-sweep-${at}`, sweep) : null)]),
 );
 
-function sweepChart({ objectives, trials }) {
+function sweepChart(id, { objectives, trials }) {
   const [points, best, xAxis] = objectives.length > 1 ? front(objectives, trials) : bestSoFar(objectives, trials);
   const short = (value) => String(+value.toPrecision(4));
   const ends = objectives.length > 1;
   const aside = { axisLine: { onZero: false, lineStyle: { color: color("muted") } } };
+  const { top, legend: names } = legend(id, [points.name, best.name]);
   return {
     height: 300,
     option: base({
-      grid: { left: 28, right: 20, top: 36, bottom: 36, containLabel: true },
-      legend: { top: 0, left: 0, textStyle: { color: color("ink") }, inactiveColor: color("muted") },
+      grid: { left: 28, right: 20, top, bottom: 24, containLabel: true },
+      legend: names,
       xAxis: axis("value", { ...aside, ...xAxis, axisLabel: { formatter: short, hideOverlap: true, showMinLabel: ends, showMaxLabel: ends } }),
       yAxis: axis("value", { ...aside, name: shortened(objectives[0][0], 30), nameGap: 44, scale: true, axisLabel: { formatter: short } }),
       dataZoom: zoomable("xAxisIndex"),

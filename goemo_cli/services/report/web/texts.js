@@ -1,4 +1,4 @@
-/* The browser of test comments: filtered and ordered in memory, one page of them in the document. */
+/* The browser of test texts: filtered and ordered in memory, one page of them in the document. */
 
 const PER_PAGE = 20;
 const LONGEST = 300;
@@ -6,7 +6,7 @@ const finder = Object.fromEntries(["text", "gold", "predicted", "kind", "order"]
 const browser = { rows: [], page: 0 };
 const folded = once(() => DATA.texts.map((text) => text.toLowerCase()));
 
-/* Per comment of a run: how many labels were missed, falsely predicted, and predicted. */
+/* Per text of a run: how many labels were missed, falsely predicted, and predicted. */
 function mistakesOf(run) {
   const missed = new Uint16Array(N_ROWS);
   const alarms = new Uint16Array(N_ROWS);
@@ -33,7 +33,7 @@ const KINDS = {
 };
 
 /* Row numbers, from 0, that fit the form, in its order. */
-function findComments(run) {
+function findTexts(run) {
   const found = run.mistakes();
   const words = finder.text.value.trim().toLowerCase();
   const wanted = /^#\d+$/.test(words) ? Number(words.slice(1)) - 1 : null;
@@ -57,26 +57,27 @@ function findComments(run) {
 function search() {
   const run = RUNS[page.run];
   document.getElementById("browser").hidden = document.getElementById("pager").hidden = !run.isScored;
-  browser.rows = run.isScored ? findComments(run) : [];
+  browser.rows = run.isScored ? findTexts(run) : [];
   browser.page = 0;
-  showComments();
+  showTexts();
 }
 
-function showComments() {
+function showTexts() {
   const run = RUNS[page.run];
   const from = browser.page * PER_PAGE;
   const shown = browser.rows.slice(from, from + PER_PAGE);
   const pages = Math.max(1, Math.ceil(browser.rows.length / PER_PAGE));
   const count = browser.rows.length.toLocaleString("en");
-  document.getElementById("found").textContent = run.isScored ? `${count} of ${N_ROWS.toLocaleString("en")} comments, ${run.name}` : "";
-  document.getElementById("comment-list").replaceChildren(...shown.map((row) => commentItem(run, row)));
+  document.getElementById("found").textContent = run.isScored ? `${count} of ${N_ROWS.toLocaleString("en")} ${TERMS.texts}${RUNS.length > 1 ? `, ${run.name}` : ""}` : "";
+  document.getElementById("text-list").replaceChildren(...shown.map((row) => textItem(run, row)));
   document.getElementById("page-number").textContent = `page ${browser.page + 1} of ${pages.toLocaleString("en")}`;
   document.getElementById("previous").disabled = browser.page === 0;
   document.getElementById("next").disabled = browser.page >= pages - 1;
+  document.getElementById("found-csv").hidden = !browser.rows.length;
 }
 
-function commentItem(run, row) {
-  const item = element("li", { class: "comment" });
+function textItem(run, row) {
+  const item = element("li", { class: "entry" });
   const left = element("div");
   left.append(textOf(row), metaOf(run, row));
   const right = element("div");
@@ -114,10 +115,6 @@ function cut(text) {
 function metaOf(run, row) {
   const id = DATA.ids ? `, id ${DATA.ids[row]}` : "";
   return element("div", { class: "meta" }, `row ${(row + 1).toLocaleString("en")}${id} · loss ${fixed(run.losses()[row], 2)}`);
-}
-
-function labelsWhere(cells, row) {
-  return LABELS.map((_, label) => label).filter((label) => cells[row * N_LABELS + label]);
 }
 
 function goldChips(run, row) {
@@ -168,13 +165,26 @@ function toggleAll(item, button, run, row) {
   item.append(list);
 }
 
+/* All texts that fit, with the columns of a predictions file. */
+function foundTable() {
+  const run = RUNS[page.run];
+  const names = (cells, row) => labelsWhere(cells, row).map((label) => LABELS[label]).join(",");
+  const header = ["row", ...(DATA.ids ? ["id"] : []), "text", "true_labels", "pred_labels", "loss", ...LABELS.map((label) => `pred_prob_${label}`)];
+  const rows = browser.rows.map((row) => [
+    row + 1, ...(DATA.ids ? [DATA.ids[row]] : []), DATA.texts[row], names(gold(), row), names(run.pred(), row), run.losses()[row],
+    ...LABELS.map((_, label) => run.prob()[row * N_LABELS + label]),
+  ]);
+  return [header, ...rows];
+}
+
 function listenToBrowser() {
+  document.getElementById("found-csv").addEventListener("click", () => saveCsv(foundTable(), TERMS.texts));
   document.getElementById("browser").addEventListener("submit", (event) => event.preventDefault());
   document.getElementById("browser").addEventListener("input", search);
   const turn = (by) => () => {
     browser.page += by;
-    showComments();
-    document.getElementById("comments").scrollIntoView();
+    showTexts();
+    document.getElementById("texts").scrollIntoView();
   };
   document.getElementById("previous").addEventListener("click", turn(-1));
   document.getElementById("next").addEventListener("click", turn(1));
