@@ -8,6 +8,7 @@ from goemo_cli.core.documents import DataFacts, EpochScores, LabelScores
 from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
 from goemo_cli.core.labels import Split, Terms
 from goemo_cli.core.predictions import Predictions
+from goemo_cli.core.schema import ARGMAX
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.leaks import Leak
 from goemo_cli.ml.metrics.confusions import RowOutcomes
@@ -241,6 +242,8 @@ class RunContent:
     outcomes: RowOutcomes | Missing
     calibration: Calibration | Missing
     confusions: Confusions | Missing
+    matrix: list[list[int]] | None
+    """Of single-label data: test texts by gold label, and within a row by predicted label."""
     pairs: Pairs | Missing
     disagreements: Disagreements | Missing
     epochs: list[EpochScores] | Missing
@@ -399,6 +402,11 @@ class Report:
     """Which runs are not shown, and why."""
     sources: Mapping[str, str]
     """SHA-256 of the files that it was made from, by path from the root."""
+
+    @property
+    def is_single_label(self) -> bool:
+        """Whether each run predicts the most probable label, without thresholds."""
+        return all(run.rule == ARGMAX for run in self.runs)
 
     @property
     def damage(self) -> GoemoError | None:

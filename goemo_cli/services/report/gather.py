@@ -83,6 +83,7 @@ def _run(source: RunData) -> RunContent:
         outcomes=part(lambda: sections.outcomes(source)),
         calibration=part(lambda: sections.calibration(source)),
         confusions=part(lambda: sections.confusions_of(source)),
+        matrix=metrics.confusion_matrix,
         pairs=part(lambda: sections.pairs(source)),
         disagreements=part(lambda: sections.disagreements(source)),
         epochs=part(lambda: origin.epochs(source)),

@@ -27,7 +27,7 @@ from goemo_cli.services.report.content import (
     SplitFacts,
     Steps,
 )
-from goemo_cli.services.report.text import data_name, duration
+from goemo_cli.services.report.text import data_name, duration, file_size
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.runs.show import changed_settings, run_settings
@@ -67,7 +67,7 @@ def _size(checkpoint: Checkpoint) -> Fact:
     weights = [name for name in sizes if name.endswith(".safetensors")] or [
         name for name in sizes if name.endswith(".bin")
     ]
-    value = f"{sum(sizes[name] for name in weights) / 2**20:,.1f} MiB"
+    value = file_size(sum(sizes[name] for name in weights))
     counted = [_n_parameters(checkpoint.path / name) for name in weights if name.endswith(".safetensors")]
     if not counted or None in counted:
         return Fact("Size", value, "of weights")

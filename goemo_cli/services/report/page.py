@@ -154,6 +154,7 @@ def _run(run: RunContent, labels: tuple[str, ...]) -> dict[str, Any]:
         "kept": run.best_epoch,
         "steps": asdict(run.steps) if run.steps else None,
         "bins": _unless_missing(run.calibration, lambda found: _bins(found, labels)),
+        "matrix": run.matrix,
         "confusions": _unless_missing(
             run.confusions, lambda found: {"share": found.share, "count": found.count, "least": LEAST}
         ),

@@ -36,6 +36,11 @@ def duration(seconds: float) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
 
 
+def file_size(n_bytes: int) -> str:
+    """`430.1 KiB` or `7.7 MiB`."""
+    return f"{n_bytes / 2**20:,.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:,.1f} KiB"
+
+
 def data_name(name: str) -> str:
     """The name of a data set for people; of a path the last part."""
     return {"goemotions": "GoEmotions", "sample": "the sample"}.get(name, Path(name).name or name)

@@ -32,13 +32,26 @@ function isNarrow() {
 }
 
 /* Names at an axis are not cut: long ones have several lines. */
-function nameAxis(names, extra = {}, { fontSize = 12, most = isNarrow() ? 118 : 200 } = {}) {
-  const shown = names.map((name) => shortened(name, 80));
-  const width = Math.min(most, Math.ceil(Math.max(...shown.map((name) => widthOf(name, fontSize)))) + 2);
+function nameAxis(names, extra = {}, { fontSize, most } = nameSize()) {
+  const width = Math.min(most, longest(names, fontSize));
   return axis("category", {
     data: names, ...extra,
     axisLabel: { interval: 0, fontSize, lineHeight: fontSize + 2, width, overflow: "break", formatter: (name) => shortened(name, 80), ...extra.axisLabel },
   });
+}
+
+function nameSize() {
+  return { fontSize: 12, most: isNarrow() ? 118 : 200 };
+}
+
+function longest(names, fontSize) {
+  return Math.ceil(Math.max(...names.map((name) => widthOf(shortened(name, 80), fontSize)))) + 8;
+}
+
+/* The height of a row that has a name at its side: more than `least` if a name needs several lines. */
+function rowHeight(names, least, { fontSize, most } = nameSize()) {
+  const lines = Math.ceil((1.15 * longest(names, fontSize)) / most);
+  return lines > 1 ? Math.max(least, lines * (fontSize + 2) + 6) : least;
 }
 
 const measuring = document.createElement("canvas").getContext("2d");

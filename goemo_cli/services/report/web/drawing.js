@@ -8,7 +8,7 @@ const charts = new Map();
 
 const CHARTS = {
   "chart-scores": scoresChart, "chart-labels": labelsChart, "chart-precision-recall": precisionRecallChart, "chart-thresholds": thresholdsChart,
-  "chart-reliability": reliabilityChart, "chart-confusions": confusionsChart, "chart-together": togetherChart,
+  "chart-reliability": reliabilityChart, "chart-confusions": confusionsChart, "chart-matrix": matrixChart, "chart-together": togetherChart,
   "chart-loss": trainingChart([1, "train"], [2, "val"]), "chart-f1": trainingChart([3, "macro-F1"], [4, "micro-F1"]),
   "chart-auc": trainingChart([5, "micro-AUC"]), "chart-classes": classesChart, ...SWEEP_CHARTS,
 };

@@ -6,7 +6,7 @@ function scoresChart() {
   const series = found.map(({ run, at }) => ({
     name: run.name, values: run.scores.map(([, ...numbers]) => numbers), paint: color(`run-${at}`), shape: SHAPES[at],
   }));
-  return { option: intervalChart(names, series), height: 44 + names.length * (18 + 8 * series.length) };
+  return { option: intervalChart(names, series), height: 44 + names.length * rowHeight(names, 18 + 8 * series.length) };
 }
 
 /* Labels by falling F1 of the run that is shown, as in its table. */
@@ -24,7 +24,7 @@ function labelsChart() {
   }));
   const paper = DATA.paper && order.map((label) => DATA.paper[label]);
   const option = intervalChart(order.map((label) => LABELS[label]), series, { paper });
-  return { option, height: 44 + order.length * (17 + 7 * Math.max(1, series.length)) };
+  return { option, height: 44 + order.length * rowHeight(LABELS, 17 + 7 * Math.max(1, series.length)) };
 }
 
 const STEPS = 200;
@@ -136,7 +136,7 @@ function reliabilityChart() {
 
 function confusionsChart() {
   const found = RUNS[page.run].confusions;
-  if (!found) return null;
+  if (!found || RUNS[page.run].matrix) return null;
   const cells = [], few = []; // few: too few comments for a colour
   found.share.forEach((row, i) => row.forEach((share, j) => share && (found.count[i][j] < found.least ? few : cells).push([j, i, Math.sqrt(share)])));
   if (!cells.length && !few.length) return null;
@@ -144,6 +144,16 @@ function confusionsChart() {
     cells, few,
     tell: ([j, i, root]) => `${LABELS[i]} missed,\n${LABELS[j]} predicted instead:\n${(100 * root * root).toFixed(1)} %, ${found.count[i][j]} ${TERMS.texts}`,
   });
+}
+
+/* Of single-label data: all texts of the row, also those that are right. */
+function matrixChart() {
+  const { matrix } = RUNS[page.run];
+  if (!matrix) return null;
+  const sums = matrix.map((row) => row.reduce((sum, count) => sum + count, 0));
+  const cells = matrix.flatMap((row, i) => row.flatMap((count, j) => (count ? [[j, i, Math.sqrt(count / sums[i])]] : [])));
+  const tell = ([j, i]) => `${LABELS[i]}, predicted ${LABELS[j]}:\n${matrix[i][j]} of ${sums[i]} ${TERMS.texts}, ${((100 * matrix[i][j]) / sums[i]).toFixed(1)} %`;
+  return heatMap({ cells, tell });
 }
 
 /* Labels by labels. A cell is column, row, and the signed square root of a share, so that small shares differ too. */
@@ -159,7 +169,7 @@ function heatMap({ cells, few = [], tell, diverging = false }) {
   across.axisLabel.rotate = 90;
   return {
     width: across.axisLabel.width + 20 + 15 * N_LABELS,
-    height: 64 + across.axisLabel.width + N_LABELS * (N_LABELS > 40 || narrow ? 14 : 20),
+    height: 64 + across.axisLabel.width + N_LABELS * rowHeight(LABELS, N_LABELS > 40 || narrow ? 14 : 20, size),
     option: base({
       grid: { left: 4, right: 4, top: 8, bottom: 44, containLabel: true },
       xAxis: across,
@@ -210,7 +220,7 @@ function classesChart() {
   }));
   const { top, legend: names } = legend("chart-classes", Object.keys(DATA.counts));
   return {
-    height: 66 + order.length * 24,
+    height: 66 + order.length * rowHeight(LABELS, 24),
     option: base({
       grid: { left: 8, right: 24, top, bottom: 8, containLabel: true },
       legend: names,

@@ -1,6 +1,6 @@
 /* The page itself: which run is shown, the theme, the list of sections, printing. */
 
-const OF_ONE_RUN = ["chart-labels", "chart-precision-recall", "chart-thresholds", "chart-reliability", "chart-confusions", "chart-together"];
+const OF_ONE_RUN = ["chart-labels", "chart-precision-recall", "chart-thresholds", "chart-reliability", "chart-confusions", "chart-matrix", "chart-together"];
 
 /* Show a run, with all that is chosen in the controls. */
 function showRun(at) {
