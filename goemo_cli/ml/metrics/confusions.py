@@ -232,11 +232,11 @@ class ConfidentDisagreements:
     """Cells whose gold label a model confidently contradicts, bool, (n_examples, n_labels)."""
 
     extra: BoolArray
-    """Not gold, and at least as probable as the label is on average where it is gold."""
+    """Not gold, and at least as probable as the label is on average in the rows that have it."""
     missed: BoolArray
-    """Gold, and at most as probable as the label is on average where it is not gold."""
+    """Gold, and at most as probable as the label is on average in the rows without it."""
     usual: DoubleArray
-    """These averages, (2, n_labels): where the label is gold, and where it is not; NaN without such rows."""
+    """These averages, (2, n_labels): over rows with the label, and without it; NaN if there are none."""
 
 
 def confident_disagreements(y_true: BoolArray, y_prob: FloatArray) -> ConfidentDisagreements:
