@@ -623,6 +623,8 @@ def _fault(found: Any) -> tuple[str, str]:
     """(dotted name of the setting, what is wrong); no name if settings do not fit together."""
     names = {"lr": "learning_rate"}
     place = ".".join(names.get(str(part), str(part)) for part in found["loc"])
+    if found["type"] == "value_error" and place not in set(setting_names()):
+        return "", _plain(found["msg"])  # the check of a section, which compares its settings
     given = (
         f", not {found['input']!r}"
         if place and found["input"] != "" and not isinstance(found["input"], Mapping)

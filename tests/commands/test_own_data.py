@@ -80,3 +80,24 @@ def test_other_labels_go_from_csv_to_report(
     assert len(read_predictions(layout.split_predictions(tfidf.run, "train"))) > 0.75 * len(rows)
     assert tfidf.metrics.test.fitted.f1_macro > 0.7  # templates are easy, wrong labels are few
     assert (layout.output / "report" / "report.html").stat().st_size > 10_000
+
+
+def test_every_option_of_data_formats_is_used_on_standard_input(tmp_path: Path):
+    ratings = [(text, ["joy", "anger"][text % 2]) for text in range(40) for _ in range(3)]
+    rows = [f"k{text};schön, text {text};{label}" for text, label in ratings]
+    content = "sep=;\n" + "\n".join(["id;body;tag", *rows, "x;y;-1", ""])
+    typed = (
+        "train --model tfidf --data - --data-format csv --encoding cp1252 --text-column body --label-column tag "
+        "--group-column id --aggregate majority --unlabelled -1 --dry-run --json"
+    )
+    command = [*typed.split(), "--root", str(tmp_path)]
+    done = CliRunner().invoke(app, command, input=content.encode("cp1252"))
+    assert done.exit_code == 0, done.output
+    plan = json.loads(done.stdout)
+    assert (plan["labels"], sum(plan["comments"].values())) == ({"anger": 20, "joy": 20}, 40)
+    with_words = CliRunner().invoke(
+        app, [word for word in command if word != "--json"], input=content.encode("cp1252")
+    )
+    assert "left out as not labelled: 1" in with_words.stderr
+    wrong = CliRunner().invoke(app, [*command, "--data-format", "fastext"], input=b"")
+    assert (wrong.exit_code, "did you mean 'fasttext'?" in wrong.stderr) == (2, True)

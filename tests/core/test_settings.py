@@ -136,6 +136,11 @@ def test_layers_that_only_fit_together_are_judged_together():
         ("file", {"training": {"accumulation": 64}}), ("flag", {"training": {"batch_size": 64}})
     )
     assert config.training.batch_size == 64
+    layers = [("a", {"data": {"aggregate": "any"}}), ("b", {"data": {"group_column": "id"}})]
+    for order in (layers, layers[::-1]):
+        assert TrainConfig.from_layers(*order).data.group_column == "id"
+    with pytest.raises(SettingError, match=r"^[^:]*: data\.aggregate needs data\.group_column"):
+        TrainConfig.from_layers(layers[0])
 
 
 @pytest.mark.parametrize(

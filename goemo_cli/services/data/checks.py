@@ -31,7 +31,7 @@ def summary(data: Dataset, *, split_seed: int, whole_train: int) -> str:
         f"{data.source}, {' / '.join(_size(data, split, split_seed, whole_train) for split in SPLITS)}; "
         f"{len(counts)} labels, {sum(counts.values()) / n_texts:.1f} per text: {', '.join(shares)}"
         + (f"; {without:,} texts without a label" if without else "")
-        + (f"; {data.n_unlabelled:,} rows not labelled, left out" if data.n_unlabelled else "")
+        + (f"; left out as not labelled: {data.n_unlabelled:,}" if data.n_unlabelled else "")
     )
 
 

@@ -247,7 +247,7 @@ def name_and_source(source: Path | str) -> tuple[str, str]:
     if source == STDIN:
         return "stdin", STANDARD_INPUT
     if isinstance(source, Path):
-        return plain_name(source).stem, str(source)
+        return plain_name(source.absolute()).stem, str(source)
     return plain_name(Path(name_in_url(source))).stem, shown(source)
 
 
