@@ -1,27 +1,72 @@
-"""goemo: train, score and publish multi-label emotion classifiers. The version, and what programs use."""
+"""goemo: train, score and publish multi-label text classifiers. The version, and the public Python API.
+
+    import goemo_cli
+
+    run = goemo_cli.train("reviews.csv", model="minilm", epochs=3)
+    run.scores("test")["f1_macro"]
+    run.predictor().predict_frame(["I love this so much"])
+
+Importing goemo_cli loads no other package; the first use of a name loads what it needs. Errors are `GoemoError`s.
+"""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from goemo_cli.api import compare, train, tune
+    from goemo_cli.core.errors import GoemoError, GoemoWarning
     from goemo_cli.services.predicting.predictor import Predictor
-    from goemo_cli.services.runs.dataframes import per_class_metrics, read_predictions, runs_table
+    from goemo_cli.services.runs.dataframes import (
+        FinishedRun,
+        list_runs,
+        load_run,
+        per_class_metrics,
+        read_predictions,
+        runs_table,
+    )
     from goemo_cli.services.training.model_factory import create_model
 
 __version__ = "0.1.0"
-__all__ = ["Predictor", "__version__", "create_model", "per_class_metrics", "read_predictions", "runs_table"]
+__all__ = [
+    "FinishedRun",
+    "GoemoError",
+    "GoemoWarning",
+    "Predictor",
+    "__version__",
+    "compare",
+    "create_model",
+    "list_runs",
+    "load_run",
+    "per_class_metrics",
+    "read_predictions",
+    "runs_table",
+    "train",
+    "tune",
+]
 
 _MODULES = {
+    "FinishedRun": "services.runs.dataframes",
+    "GoemoError": "core.errors",
+    "GoemoWarning": "core.errors",
     "Predictor": "services.predicting.predictor",
+    "compare": "api",
     "create_model": "services.training.model_factory",
+    "list_runs": "services.runs.dataframes",
+    "load_run": "services.runs.dataframes",
     "per_class_metrics": "services.runs.dataframes",
     "read_predictions": "services.runs.dataframes",
     "runs_table": "services.runs.dataframes",
+    "train": "api",
+    "tune": "api",
 }
 
 
 def __getattr__(name: str) -> Any:
-    """Importing goemo_cli loads no other package; the first use of a name loads what it needs."""
+    """The first use of a name imports its module."""
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

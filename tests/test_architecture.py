@@ -19,7 +19,8 @@ MAY_IMPORT = {
     "commands": {"core", "services", "commands"},
     "app": {"commands"},
     "__main__": {"app"},
-    "__init__": {"services"},  # lazily
+    "api": {"core", "services"},
+    "__init__": {"api", "core", "services"},  # lazily
 }
 
 TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}

@@ -102,6 +102,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning")  # torch's, on a machine without a GPU
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")  # the programs train on few rows
 @pytest.mark.parametrize("program", programs())
 def test_every_program_runs_on_its_own(
     program: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

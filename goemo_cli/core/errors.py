@@ -43,6 +43,10 @@ class GoemoError(Exception):
     """Base of all errors that goemo raises itself; the text is one or two sentences for the user."""
 
 
+class GoemoWarning(UserWarning):
+    """Something that the caller of the Python API should know, though the work goes on."""
+
+
 class SettingError(GoemoError):
     """One or more settings that cannot be used; all are listed."""
 

@@ -234,8 +234,15 @@ def _threshold_rows(thresholds: Thresholds, val: Predictions) -> list[list[Any]]
     ]
 
 
-def changed_settings(current: ThresholdSettings, changes: dict[str, Any]) -> ThresholdSettings:
+def changed_settings(
+    current: ThresholdSettings, changes: dict[str, Any], *, source: str = "command line"
+) -> ThresholdSettings:
     """Threshold settings with some of them changed; another objective forgets the floor and beta of the old one.
+
+    Args:
+        current: the settings of a run.
+        changes: names with their new values.
+        source: what errors call the changes.
 
     Raises:
         SettingError: values that do not fit, or do not fit together.
@@ -243,4 +250,4 @@ def changed_settings(current: ThresholdSettings, changes: dict[str, Any]) -> Thr
     values = current.model_dump()
     if changes.get("objective", current.objective) != current.objective:
         values |= {"floor": None, "beta": 1.0}
-    return TrainConfig.from_layers(("command line", {"thresholds": {**values, **changes}})).thresholds
+    return TrainConfig.from_layers((source, {"thresholds": {**values, **changes}})).thresholds

@@ -129,6 +129,13 @@ class Predictor:
     Calls run one after another: the model uses all cores, and tokenizers are not thread-safe.
     With tracking, use it as a context manager, or call `close` at the end.
 
+    Example:
+        >>> predictor = goemo_cli.Predictor.load("@latest")
+        >>> predictor.predict(["I love this", "so unfair"]).y_prob.shape
+        (2, 28)
+        >>> predictor.predict_frame(["I love this"]).columns[:2].tolist()
+        ['text', 'pred_labels']
+
     Attributes:
         run: the run of the model.
         rule: from probabilities to displayed probabilities and labels.

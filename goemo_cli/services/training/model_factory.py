@@ -62,6 +62,11 @@ def create_model(
 
     Labels that the weights already classify, by name, keep their rows of the classifier; others start from nothing.
 
+    Example:
+        >>> model = goemo_cli.create_model("tiny", labels=["billing", "delivery"])
+        >>> model.predict_proba(["where is my parcel?"]).shape
+        (1, 2)
+
     Args:
         name: one of `model_names()`, a Hub id, a folder, or a run of goemo: its folder, its name, `@latest`, `@best`.
         labels: label names in output order; those of GoEmotions by default.

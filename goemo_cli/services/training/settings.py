@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
@@ -21,6 +22,7 @@ def resolve_settings(
     flags: Mapping[str, Any],
     overrides: Sequence[str] = (),
     *,
+    given: Mapping[str, Any] = MappingProxyType({}),
     layout: Layout = _HERE,
     on_event: EventHandler = ignore,
 ) -> TrainConfig:
@@ -32,6 +34,7 @@ def resolve_settings(
         file: YAML file, or None.
         flags: dotted names with their values.
         overrides: `section.key=value` as typed.
+        given: nested settings of a program, which errors call `settings`.
         layout: whose runs `model.name` may refer to; a reference becomes the run's folder.
         on_event: called with each event.
 
@@ -48,6 +51,8 @@ def resolve_settings(
         raise SettingError([f"{both[0]} is given twice, as a flag and as an override"])
     if typed:
         layers.append(("command line", typed))
+    if given:
+        layers.append(("settings", given))
     chosen = TrainConfig.from_layers(*layers).model.name
     name = model_folder(chosen, layout, on_event)
     if name != chosen:

@@ -1,0 +1,262 @@
+"""The public Python API: train, tune and compare, with data frames in and out. `goemo_cli` exports it lazily."""
+
+import warnings
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from goemo_cli.core.errors import GoemoWarning, SettingError
+from goemo_cli.core.events import Event, EventHandler, Warning
+from goemo_cli.core.labels import Split
+from goemo_cli.core.layering import merge_layers, nested
+from goemo_cli.core.layout import Layout
+from goemo_cli.services.runs.dataframes import FinishedRun, RunReference, finished_run, load_run
+from goemo_cli.services.runs.show import flat
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+_NONE: Mapping[str, Any] = MappingProxyType({})
+
+
+def warn(event: Event) -> None:
+    """Turn warnings of goemo into a `GoemoWarning` of Python; other events are ignored. The default of `on_event`."""
+    if isinstance(event, Warning):
+        warnings.warn(event.message, GoemoWarning, stacklevel=2)
+
+
+def train(
+    data: "DataFrame | Mapping[str, DataFrame] | str | Path | None" = None,
+    *,
+    model: str | None = None,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    label_columns: Sequence[str] | None = None,
+    label_separator: str | None = None,
+    id_column: str | None = None,
+    single_label: bool | None = None,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    loss: str | None = None,
+    max_length: int | None = None,
+    seed: int | None = None,
+    settings: Mapping[str, Any] = _NONE,
+    config: Path | str | None = None,
+    root: Path | str = ".",
+    on_event: EventHandler = warn,
+) -> FinishedRun:
+    """Train a classifier and write all files of the run, as `goemo train` does.
+
+    Keywords are named as the settings; what is None comes from `config`, then from the defaults of the model, then from
+    goemo's. `settings` takes every other one by its full name (docs/reference/config.md).
+
+    Example:
+        >>> run = goemo_cli.train("sample", model="tiny", epochs=1, settings={"data.max_train_samples": 64})
+        >>> sorted(run.scores("test"))[:3]
+        ['auc_macro', 'auc_micro', 'average_precision_macro']
+
+        Your rows, each with a list of labels. Val and test are split off; `{"train": a, "val": b, "test": c}` gives
+        all three:
+
+        >>> import pandas
+        >>> rows = [("where is my parcel", ["delivery"]), ("one charge too many", ["billing"])] * 40
+        >>> frame = pandas.DataFrame(rows, columns=["message", "labels"])
+        >>> run = goemo_cli.train(frame, model="tfidf", text_column="message", seed=1)
+        >>> run.labels
+        ('billing', 'delivery')
+
+    Args:
+        data: labelled rows, as one data frame or one for each split; or what `--data` takes: a file, a folder, a URL, a
+            data set of the Hub, `goemotions` or `sample`. By default GoEmotions, else the sample.
+        model: a name of the catalogue, a Hub id, a folder, or a run such as `@latest`.
+        text_column: the column with the text.
+        label_column: the column with the labels: a list, or a text with separators.
+        label_columns: one column of 0 and 1 for each label, instead of `label_column`.
+        label_separator: what separates labels within a text.
+        id_column: a column that is kept in predictions.
+        single_label: whether each text has exactly one label.
+        epochs: the number of passes over train.
+        batch_size: texts per optimizer step.
+        learning_rate: the peak value.
+        loss: bce, weighted_bce, focal or asymmetric.
+        max_length: tokens per text; longer texts are cut.
+        seed: of shuffling, dropout and new weights.
+        settings: further settings by their full names, such as `{"training.early_stopping.patience": 2}`.
+        config: a YAML file with settings.
+        root: the folder of the project.
+        on_event: called with each event; by default warnings become `GoemoWarning`s. `print` shows all events.
+
+    Returns:
+        The run, which is finished.
+
+    Raises:
+        UnknownSettingError: an unknown setting, with similar names.
+        SettingError: a value that does not fit.
+        DataError, NotFoundError: data or model cannot be used; nothing has been written.
+        TrainingFailedError: a loss that is not finite, or out of memory.
+    """
+    from goemo_cli.services.data.find import load_data
+    from goemo_cli.services.training.settings import resolve_settings
+    from goemo_cli.services.training.tracking import open_tracker
+    from goemo_cli.services.training.train import train as train_model
+
+    layout = Layout(Path(root))
+    keywords = {
+        "model.name": model,
+        "model.max_length": max_length,
+        "data.name": str(data) if isinstance(data, (str, Path)) else None,
+        "data.text_column": text_column,
+        "data.label_column": label_column,
+        "data.label_columns": None if label_columns is None else list(label_columns),
+        "data.label_separator": label_separator,
+        "data.id_column": id_column,
+        "data.single_label": single_label,
+        "training.epochs": epochs,
+        "training.batch_size": batch_size,
+        "training.learning_rate": learning_rate,
+        "training.loss": loss,
+        "training.seed": seed,
+    }
+    resolved = resolve_settings(
+        None if config is None else Path(config),
+        {},
+        given=_given(keywords, settings),
+        layout=layout,
+        on_event=on_event,
+    )
+    loaded = (
+        None
+        if data is None or isinstance(data, (str, Path))
+        else load_data(resolved.data, root=layout.root, frames=data, on_event=on_event)
+    )
+    tracker = open_tracker(resolved, layout=layout, on_event=on_event)
+    checkpoint = train_model(resolved, layout=layout, data=loaded, tracker=tracker, on_event=on_event)
+    return finished_run(checkpoint, layout.root)
+
+
+def _given(keywords: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Keywords and other settings as nested settings.
+
+    Raises:
+        SettingError: a setting is given twice.
+    """
+    given = {name: value for name, value in keywords.items() if value is not None}
+    further = flat(settings)
+    if both := [name for name in given if name in further]:
+        raise SettingError([f"{both[0]} is given twice, as a keyword and in settings"], "settings")
+    found: dict[str, Any] = {}
+    for name, value in (given | further).items():
+        found = merge_layers(found, nested(name, value))
+    return found
+
+
+def tune(
+    run: RunReference,
+    *,
+    objective: str | None = None,
+    rule: str | None = None,
+    beta: float | None = None,
+    floor: float | None = None,
+    shrinkage: float | None = None,
+    never_empty: bool | None = None,
+    top_k: int | None = None,
+    root: Path | str | None = None,
+    on_event: EventHandler = warn,
+) -> FinishedRun:
+    """Fit the thresholds of a run again, on val only, and write everything anew that follows from them.
+
+    Keywords are named as the settings of `thresholds`; what is None stays as the run has it. No model is needed.
+
+    Example:
+        >>> run = goemo_cli.tune("@latest", objective="f1_micro", rule="global")
+        >>> len(set(run.thresholds.values()))
+        1
+
+    Args:
+        run: a name, `@best`, `@latest`, `@MODEL`, a checkpoint folder, or an object.
+        objective: what thresholds maximise on val: f1_macro, f1_micro, f_beta, precision_floor or recall_floor.
+        rule: what labels follow: per_label, global, fixed_0.5 or fixed_0.3.
+        beta: f_beta: recall counts beta times as much as precision.
+        floor: precision_floor, recall_floor: the least precision or recall on val.
+        shrinkage: val positives at which a label's own best and the global threshold count the same.
+        never_empty: whether a text above no threshold gets its most probable label.
+        top_k: maximum number of labels per text.
+        root: the folder of the project; that of the run by default.
+        on_event: called with each event; by default warnings become `GoemoWarning`s.
+
+    Returns:
+        The run with the new thresholds and scores.
+
+    Raises:
+        NotFoundError: the run, or its val or test predictions, are missing.
+        SettingError: values that do not fit, or a single-label run.
+        BusyError: another process changes the run.
+    """
+    from goemo_cli.services.evaluation.tune import changed_settings, tune_run
+
+    found = load_run(run, root, on_event=on_event)
+    checkpoint = found.checkpoint
+    keywords = {
+        "objective": objective,
+        "rule": rule,
+        "beta": beta,
+        "floor": floor,
+        "shrinkage": shrinkage,
+        "never_empty": never_empty,
+        "top_k": top_k,
+    }
+    changes = {name: value for name, value in keywords.items() if value is not None}
+    settings = changed_settings(checkpoint.config.thresholds, changes, source="tune")
+    tune_run(checkpoint, settings, layout=Layout(found.root), on_event=on_event)
+    return found
+
+
+def compare(
+    *runs: RunReference,
+    split: Split = "test",
+    resamples: int = 10_000,
+    seed: int = 0,
+    root: Path | str | None = None,
+    on_event: EventHandler = warn,
+) -> "DataFrame":
+    """Tell whether runs differ by more than chance, each from the first, on the same rows.
+
+    Example:
+        >>> first = goemo_cli.load_run("@latest")
+        >>> second = goemo_cli.train("sample", model="tfidf", settings={"data.max_train_samples": 64})
+        >>> table = goemo_cli.compare(first, second, resamples=1_000)
+        >>> table[table.metric == "f1_macro"][["difference", "ci_low", "ci_high", "p_holm"]].shape
+        (1, 4)
+
+    Args:
+        runs: two or more; names, `@best`, `@MODEL`, checkpoint folders, objects, or predictions CSV files.
+        split: which predictions of the runs, test or val.
+        resamples: draws of rows, with replacement.
+        seed: of the draws.
+        root: the folder of the project, with the table of all comparisons; that of the first run by default.
+        on_event: called with each event; by default warnings become `GoemoWarning`s.
+
+    Returns:
+        The rows of artifacts/stats/significance_tests.csv: for each pair each score, then the F1 of each label
+        (`emotion`), with `difference` (B - A), its 95 % interval `ci_low` to `ci_high`, `p_holm` and `better`.
+
+    Raises:
+        SettingError: fewer than two runs.
+        NotFoundError: a run or its predictions are missing.
+        DataFileError: other rows or labels than the first.
+    """
+    import pandas
+
+    from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
+    from goemo_cli.services.evaluation.compare import compare as compare_models
+
+    roots = [run.root for run in runs if isinstance(run, FinishedRun)]
+    layout = Layout(Path(root) if root is not None else next(iter(roots), Path()))
+    references = [str(run.path) if isinstance(run, FinishedRun) else str(run) for run in runs]
+    named = {} if all(Path(reference).is_file() for reference in references) else {"split": split}
+    found = compare_models(
+        references, layout=layout, resamples=resamples, seed=seed, on_event=on_event, **named
+    )
+    return pandas.DataFrame(found.rows, columns=list(SIGNIFICANCE_COLUMNS))

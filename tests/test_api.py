@@ -1,0 +1,169 @@
+"""The public Python API: every example in its docstrings runs, data frames go in and out, and errors are typed."""
+
+import doctest
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas
+import pytest
+
+import goemo_cli
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.errors import DataError, NoRunError, SettingError, UnknownSettingError
+from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
+
+EXAMPLES = [name for name in goemo_cli.__all__ if name not in ("__version__", "runs_table")]
+SMALL = {"data.max_train_samples": 64}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project with a run of the tiny model."""
+    root = tmp_path_factory.mktemp("api")
+    goemo_cli.train("sample", model="tiny", epochs=1, settings=SMALL, root=root)
+    return root
+
+
+@pytest.fixture
+def root(project: Path, tmp_path: Path) -> Path:
+    """A copy that a test may change."""
+    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+    return tmp_path
+
+
+@pytest.fixture
+def frame() -> pandas.DataFrame:
+    rng = np.random.default_rng(0)
+    words = {"billing": "invoice charge refund", "delivery": "parcel late courier"}
+    rows = [
+        (" ".join(rng.permutation([*words[label].split(), "please", "now"])), [label])
+        for label in list(words) * 60
+    ]
+    return pandas.DataFrame(rows, columns=["message", "labels"])
+
+
+@pytest.mark.parametrize("name", EXAMPLES)
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
+def test_the_examples_run(name: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(root)
+    found: Any = getattr(goemo_cli, name)
+    examples = [
+        test
+        for test in doctest.DocTestFinder(recurse=name == "FinishedRun").find(
+            found, name, globs={"goemo_cli": goemo_cli}
+        )
+        if test.examples
+    ]
+    assert examples or name in ("GoemoError", "GoemoWarning"), "no example"
+    for example in examples:
+        result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
+        assert result.failed == 0
+
+
+def test_importing_the_package_loads_neither_pandas_nor_torch() -> None:
+    code = (
+        "import sys, goemo_cli; dir(goemo_cli); goemo_cli.train; goemo_cli.load_run; goemo_cli.GoemoError\n"
+        "print(sorted({'pandas', 'torch', 'typer', 'rich'} & set(sys.modules)))"
+    )
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert shown.stdout.strip() == "[]"
+
+
+def test_every_public_name_is_there() -> None:
+    assert [name for name in goemo_cli.__all__ if getattr(goemo_cli, name) is None] == []
+    assert set(goemo_cli.__all__) <= set(dir(goemo_cli))
+    with pytest.raises(AttributeError, match="no attribute 'fit'"):
+        goemo_cli.fit  # noqa: B018
+
+
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
+def test_a_frame_is_trained_on_and_predicted(frame: pandas.DataFrame, tmp_path: Path) -> None:
+    splits = {"train": frame[:80], "val": frame[80:100], "test": frame[100:]}
+    run = goemo_cli.train(splits, model="tfidf", text_column="message", seed=3, root=tmp_path)
+    assert run.labels == ("billing", "delivery")
+    assert run.settings["training"]["seed"] == 3
+    assert run.scores("test")["f1_macro"] == 1.0
+    written = run.predictions("test")
+    assert [*written.text] == [*frame.message[100:]]
+    assert [*written.true_labels] == [tuple(labels) for labels in frame.labels[100:]]
+    labelled = run.predictor().predict_frame(frame[100:], text_column="message")
+    assert [*labelled.pred_labels] == [*written.pred_labels]
+    assert [*run.per_class().emotion] == ["billing", "delivery"]
+    assert goemo_cli.list_runs(tmp_path).run.tolist() == [run.name]
+
+
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
+def test_settings_have_the_order_of_the_command_line(root: Path, tmp_path: Path) -> None:
+    file = tmp_path / "given.yaml"
+    file.write_text(
+        "training: {epochs: 3, seed: 5, batch_size: 16}\ndata: {max_train_samples: 32}\n", "utf-8"
+    )
+    run = goemo_cli.train(
+        "sample", model="tiny", epochs=1, config=file, settings={"training": {"seed": 7}}, root=root
+    )
+    config = run.checkpoint.config
+    assert (config.training.epochs, config.training.seed, config.training.batch_size) == (1, 7, 16)
+    assert config.data.max_train_samples == 32
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error", "message"),
+    [
+        (
+            {"settings": {"training.epoch": 3}},
+            UnknownSettingError,
+            r"^settings: unknown setting 'training\.epoch'.*training\.epochs",
+        ),
+        ({"epochs": 0}, SettingError, r"^settings: training\.epochs: .*greater than or equal to 1"),
+        (
+            {"epochs": 1, "settings": {"training": {"epochs": 2}}},
+            SettingError,
+            r"training\.epochs is given twice, as a keyword and in settings",
+        ),
+        ({"model": "@tfidf"}, NoRunError, "no finished run"),
+        ({"data": pandas.DataFrame({"text": ["a"]})}, DataError, "no column 'labels'"),
+    ],
+)
+def test_errors_are_those_of_the_command_line(
+    arguments: dict[str, Any], error: type[Exception], message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(error, match=message) as raised:
+        goemo_cli.train(**{"data": "sample", "model": "tiny", **arguments}, root=tmp_path)
+    assert isinstance(raised.value, goemo_cli.GoemoError)
+    assert not [*tmp_path.rglob("*.json")]
+
+
+def test_tuning_returns_the_run_as_it_is_now(root: Path) -> None:
+    run = goemo_cli.load_run("@latest", root)
+    before = run.thresholds
+    tuned = goemo_cli.tune(run, rule="fixed_0.3")
+    assert tuned.thresholds == run.thresholds == dict.fromkeys(run.labels, 0.3) != before
+    assert Checkpoint.open(run.path).thresholds.rule == "fixed_0.3"
+    with pytest.raises(SettingError, match=r"^tune: thresholds\.objective"):
+        goemo_cli.tune(run, objective="f1")
+
+
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
+def test_a_comparison_is_the_written_table(root: Path) -> None:
+    first = goemo_cli.load_run("@latest", root)
+    second = goemo_cli.train("sample", model="tfidf", settings=SMALL, root=root)
+    found = goemo_cli.compare(first, second.name, resamples=200)
+    written = pandas.read_csv(root / "artifacts/stats/significance_tests.csv", keep_default_na=False)
+    assert [*found.columns] == [*written.columns] == [*SIGNIFICANCE_COLUMNS]
+    assert [*found.metric] == [*written.metric]
+    assert found.a.unique().tolist() == [first.name]
+    with pytest.raises(SettingError, match="needs two or more"):
+        goemo_cli.compare(first)
+
+
+def test_warnings_are_pythons(frame: pandas.DataFrame, tmp_path: Path) -> None:
+    doubled = pandas.concat([frame, frame])
+    with pytest.warns(goemo_cli.GoemoWarning, match="in more than one split|occur"):
+        goemo_cli.train(doubled, model="tfidf", text_column="message", root=tmp_path)
+    events: list[Any] = []
+    goemo_cli.train(frame, model="tfidf", text_column="message", root=tmp_path, on_event=events.append)
+    assert events
