@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goemo_cli.api import compare, train, tune
+    from goemo_cli.api import Evaluation, compare, evaluate, train, tune
     from goemo_cli.core.errors import GoemoError, GoemoWarning
     from goemo_cli.services.predicting.predictor import Predictor
     from goemo_cli.services.runs.dataframes import (
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = [
+    "Evaluation",
     "FinishedRun",
     "GoemoError",
     "GoemoWarning",
@@ -35,6 +36,7 @@ __all__ = [
     "__version__",
     "compare",
     "create_model",
+    "evaluate",
     "list_runs",
     "load_run",
     "per_class_metrics",
@@ -45,12 +47,14 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Evaluation": "api",
     "FinishedRun": "services.runs.dataframes",
     "GoemoError": "core.errors",
     "GoemoWarning": "core.errors",
     "Predictor": "services.predicting.predictor",
     "compare": "api",
     "create_model": "services.training.model_factory",
+    "evaluate": "api",
     "list_runs": "services.runs.dataframes",
     "load_run": "services.runs.dataframes",
     "per_class_metrics": "services.runs.dataframes",

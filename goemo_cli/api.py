@@ -1,7 +1,8 @@
-"""The public Python API: train, tune and compare, with data frames in and out. `goemo_cli` exports it lazily."""
+"""The public Python API: train, evaluate, tune and compare, with data frames in and out. `goemo_cli` exports it lazily."""
 
 import warnings
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,20 @@ from goemo_cli.core.events import Event, EventHandler, Warning
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layering import merge_layers, nested
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.runs.dataframes import FinishedRun, RunReference, finished_run, load_run
+from goemo_cli.core.schema import PER_CLASS_COLUMNS, SIGNIFICANCE_COLUMNS
+from goemo_cli.services.runs.dataframes import (
+    FinishedRun,
+    RunReference,
+    finished_run,
+    load_run,
+    read_predictions,
+)
 from goemo_cli.services.runs.show import flat
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from goemo_cli.core.documents import EvaluationRecord
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -107,12 +117,8 @@ def train(
         "model.name": model,
         "model.max_length": max_length,
         "data.name": str(data) if isinstance(data, (str, Path)) else None,
-        "data.text_column": text_column,
-        "data.label_column": label_column,
-        "data.label_columns": None if label_columns is None else list(label_columns),
-        "data.label_separator": label_separator,
-        "data.id_column": id_column,
         "data.single_label": single_label,
+        **_reading(text_column, label_column, label_columns, label_separator, id_column),
         "training.epochs": epochs,
         "training.batch_size": batch_size,
         "training.learning_rate": learning_rate,
@@ -136,6 +142,23 @@ def train(
     return finished_run(checkpoint, layout.root)
 
 
+def _reading(
+    text_column: str | None,
+    label_column: str | None,
+    label_columns: Sequence[str] | None,
+    label_separator: str | None,
+    id_column: str | None,
+) -> dict[str, Any]:
+    """How to read labelled rows, by the names of the settings."""
+    return {
+        "data.text_column": text_column,
+        "data.label_column": label_column,
+        "data.label_columns": None if label_columns is None else list(label_columns),
+        "data.label_separator": label_separator,
+        "data.id_column": id_column,
+    }
+
+
 def _given(keywords: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str, Any]:
     """Keywords and other settings as nested settings.
 
@@ -150,6 +173,112 @@ def _given(keywords: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
     for name, value in (given | further).items():
         found = merge_layers(found, nested(name, value))
     return found
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The scores of a run on other data."""
+
+    name: str
+    """Of the data, in the names of the files."""
+    scores: dict[str, float | None]
+    """Such as `f1_macro`; F1, precision and recall by the rule that the labels follow. An undefined score is None."""
+    path: Path
+    """The JSON file with all scores, intervals and sources."""
+    predictions_path: Path
+    """The predictions file, which `compare` accepts too."""
+    record: "EvaluationRecord"
+    """The content of the JSON file, typed."""
+
+    def per_class(self) -> "DataFrame":
+        """The scores of each label; an undefined value is missing."""
+        import pandas
+
+        rows = [row.model_dump() for row in self.record.per_class]
+        return pandas.DataFrame(rows, columns=list(PER_CLASS_COLUMNS))
+
+    def predictions(self) -> "DataFrame":
+        """The predictions, as `read_predictions` returns them."""
+        return read_predictions(self.predictions_path)
+
+
+def evaluate(
+    run: RunReference,
+    data: "DataFrame | str | Path",
+    *,
+    text_column: str | None = None,
+    label_column: str | None = None,
+    label_columns: Sequence[str] | None = None,
+    label_separator: str | None = None,
+    id_column: str | None = None,
+    name: str | None = None,
+    split: Split | None = None,
+    rule: str | None = None,
+    ignore_unknown_labels: bool = False,
+    settings: Mapping[str, Any] = _NONE,
+    device: str = "auto",
+    root: Path | str | None = None,
+    on_event: EventHandler = warn,
+) -> Evaluation:
+    """Score a run on labelled data that it was not trained with, and write predictions and scores.
+
+    Nothing is fitted on the data. Columns and labels are read as in the run's own data, unless keywords say otherwise.
+
+    Example:
+        >>> import pandas
+        >>> frame = pandas.DataFrame({"text": ["I love this", "so unfair"], "labels": [["love"], ["anger"]]})
+        >>> found = goemo_cli.evaluate("@latest", frame, name="two")
+        >>> 0 <= found.scores["f1_micro"] <= 1
+        True
+        >>> found.predictions().true_labels.tolist()
+        [('love',), ('anger',)]
+
+    Args:
+        run: a name, `@best`, `@latest`, `@MODEL`, a checkpoint folder, or an object.
+        data: labelled rows as a data frame, a file or a URL; or a data set with splits.
+        text_column: the column with the text.
+        label_column: the column with the labels: a list, or a text with separators.
+        label_columns: one column of 0 and 1 for each label, instead of `label_column`.
+        label_separator: what separates labels within a text.
+        id_column: a column that is kept in predictions.
+        name: what the written files call the data; by default the name of its file.
+        split: of a data set; test by default.
+        rule: another threshold rule of the run: per_label, global, fixed_0.5 or fixed_0.3.
+        ignore_unknown_labels: whether labels that the run does not have are left out instead of being an error.
+        settings: further settings of the section `data` by their full names, such as `{"data.encoding": "utf-16"}`.
+        device: auto, cpu, cuda or mps.
+        root: the folder of the project; that of the run by default.
+        on_event: called with each event; by default warnings become `GoemoWarning`s.
+
+    Raises:
+        NotFoundError: the run or the data is missing.
+        DataError: the data cannot be read, or has labels that the run does not have.
+        SettingError: an unknown rule, or settings that do not fit.
+        BusyError: other data was evaluated under this name.
+    """
+    from goemo_cli.services.evaluation.evaluate import evaluate_run
+
+    found = load_run(run, root, on_event=on_event)
+    reading = _reading(text_column, label_column, label_columns, label_separator, id_column)
+    given = _given(reading, settings)
+    if others := [section for section in given if section != "data"]:
+        raise SettingError([f"evaluate uses the settings of data only, not those of {others[0]}"], "settings")
+    result = evaluate_run(
+        found.checkpoint,
+        data,
+        layout=Layout(found.root),
+        settings=given.get("data", {}),
+        split=split,
+        name=name,
+        rule=rule,
+        ignore_unknown_labels=ignore_unknown_labels,
+        device=device,
+        source="settings",
+        on_event=on_event,
+    )
+    record = result.record
+    scores = record.scores.by_key(record.threshold_rule)
+    return Evaluation(record.data.name, scores, result.path, result.predictions, record)
 
 
 def tune(
@@ -249,7 +378,6 @@ def compare(
     """
     import pandas
 
-    from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
     from goemo_cli.services.evaluation.compare import compare as compare_models
 
     roots = [run.root for run in runs if isinstance(run, FinishedRun)]

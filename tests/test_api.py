@@ -1,6 +1,7 @@
 """The public Python API: every example in its docstrings runs, data frames go in and out, and errors are typed."""
 
 import doctest
+import json
 import shutil
 import subprocess
 import sys
@@ -58,7 +59,7 @@ def test_the_examples_run(name: str, root: Path, monkeypatch: pytest.MonkeyPatch
         )
         if test.examples
     ]
-    assert examples or name in ("GoemoError", "GoemoWarning"), "no example"
+    assert examples or name in ("Evaluation", "GoemoError", "GoemoWarning"), "no example"
     for example in examples:
         result = doctest.DocTestRunner(optionflags=doctest.ELLIPSIS).run(example)
         assert result.failed == 0
@@ -145,6 +146,23 @@ def test_tuning_returns_the_run_as_it_is_now(root: Path) -> None:
     assert Checkpoint.open(run.path).thresholds.rule == "fixed_0.3"
     with pytest.raises(SettingError, match=r"^tune: thresholds\.objective"):
         goemo_cli.tune(run, objective="f1")
+
+
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
+def test_an_evaluation_is_the_written_one(root: Path) -> None:
+    run = goemo_cli.load_run("@latest", root)
+    rows = pandas.DataFrame({"message": ["I love this", "so unfair"], "labels": [["love"], ["anger"]]})
+    found = goemo_cli.evaluate(run, rows, name="two", text_column="message")
+    assert json.loads(found.path.read_text("utf-8"))["data"]["name"] == found.name == "two"
+    assert found.scores["subset_accuracy"] == found.record.scores.rule("per_label").subset_accuracy
+    assert [*found.predictions().text] == [*rows.message]
+    assert [*found.per_class().emotion] == [*run.labels]
+    with pytest.raises(UnknownSettingError, match=r"^settings: unknown setting 'data\.text_colum'"):
+        goemo_cli.evaluate(run, rows, settings={"data.text_colum": "message"})
+    with pytest.raises(SettingError, match="settings of data only, not those of training"):
+        goemo_cli.evaluate(run, rows, settings={"training.epochs": 2})
+    with pytest.raises(DataError, match="no column 'text'"):
+        goemo_cli.evaluate(run, rows)
 
 
 @pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")

@@ -207,6 +207,11 @@ class SplitScores(_Scores):
             raise SettingError([f"the rule {name!r} was not scored; scored: {', '.join(found)}"])
         return found[name]
 
+    def by_key(self, rule: str) -> dict[str, float | None]:
+        """`SCORE_KEYS` with their values: those that need no threshold, and those of a rule; None if undefined."""
+        by_rule = self.rule(rule)
+        return {key: (self if key in RANKING_KEYS else by_rule).value(key) for key in SCORE_KEYS}
+
 
 class LabelScores(Document):
     """One row of the per-class metrics: a label on the test split by the run's own rule."""
@@ -415,19 +420,14 @@ class Headline(Document):
             epochs=len(metrics.history),
             threshold_rule=metrics.threshold_rule,
             training_seconds=metrics.training_seconds,
-            val=_headline_scores(metrics.val, metrics.threshold_rule),
-            test=_headline_scores(metrics.test, metrics.threshold_rule),
+            val=metrics.val.by_key(metrics.threshold_rule),
+            test=metrics.test.by_key(metrics.threshold_rule),
         )
 
     def is_of(self, metrics: Metrics) -> bool:
         """Whether it is the headline of a run; a score that an earlier version did not know counts as None."""
         whole = {name: dict.fromkeys(SCORE_KEYS) | self.scores(name) for name in ("val", "test")}
         return self.model_copy(update=whole) == Headline.of(metrics)
-
-
-def _headline_scores(split: SplitScores, rule: str) -> dict[str, float | None]:
-    by_rule = split.rule(rule)
-    return {key: (split if key in RANKING_KEYS else by_rule).value(key) for key in SCORE_KEYS}
 
 
 class Parents(Document):

@@ -54,6 +54,7 @@ def evaluate_run(
     ignore_unknown_labels: bool = False,
     device: str = "auto",
     stdin: BinaryIO | None = None,
+    source: str = "command line",
     on_event: EventHandler = ignore,
 ) -> EvaluationResult:
     """Predict labelled data with a run, score the predictions, and write both.
@@ -69,6 +70,7 @@ def evaluate_run(
         ignore_unknown_labels: leave out labels that the run does not have.
         device: auto, cpu, cuda or mps.
         stdin: standard input, for the data `-`.
+        source: what errors call `settings`.
         on_event: called with each event.
 
     Raises:
@@ -80,7 +82,7 @@ def evaluate_run(
     """
     decision = pick_decision(checkpoint, threshold=None, rule=rule, on_event=on_event)
     named = {"name": str(data)} if isinstance(data, (str, Path)) else {}
-    wanted = data_settings(checkpoint, {**settings, **named})
+    wanted = data_settings(checkpoint, {**settings, **named}, source=source)
     evaluated = rows_to_evaluate(
         checkpoint,
         wanted,

@@ -49,12 +49,15 @@ class _Labelled:
     """The line of each row in the file."""
 
 
-def data_settings(checkpoint: Checkpoint, changes: Mapping[str, Any]) -> DataSettings:
+def data_settings(
+    checkpoint: Checkpoint, changes: Mapping[str, Any], *, source: str = "command line"
+) -> DataSettings:
     """How to read new data: as the run's own data, but for what the user says.
 
     Args:
         checkpoint: the run.
         changes: settings of the section `data` by name; `name` is the data.
+        source: what errors call the changes.
 
     Raises:
         SettingError: values that do not fit, or do not fit together.
@@ -65,7 +68,7 @@ def data_settings(checkpoint: Checkpoint, changes: Mapping[str, Any]) -> DataSet
         if given in changes:
             inherited.pop(other, None)
     return TrainConfig.from_layers(
-        (str(checkpoint.run), {"data": inherited}), ("command line", {"data": changes})
+        (str(checkpoint.run), {"data": inherited}), (source, {"data": changes})
     ).data
 
 
