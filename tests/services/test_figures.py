@@ -136,7 +136,7 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
         labels, 0.3, rng.random(len(labels)), tuple(range(len(labels) - 1, -1, -1)), ThresholdSettings()
     )
     other = replace(checkpoint, manifest=checkpoint.manifest.model_copy(update={"labels": list(labels)}))
-    other.__dict__["thresholds"] = thresholds  # as its cached property keeps it
+    other.__dict__["rules"] = thresholds  # as its cached property keeps it
     source = GivenRun(other, layout_of(checkpoint))
     source.given_data = Dataset("made up", labels, splits, "nowhere")  # type: ignore[arg-type]
     source.given_rows = [
