@@ -4,6 +4,7 @@ import re
 import runpy
 import shlex
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -41,15 +42,22 @@ def commands() -> list[str]:
     return sorted(found)
 
 
-@pytest.mark.parametrize("command", commands())
-def test_every_command_shown_exists_with_its_options(command: str) -> None:
-    words = [word for word in shlex.split(command.replace("…", ""))[1:] if word not in ("[OPTIONS]",)]
-    subcommand = words[0] if words else "--help"
-    path = [subcommand] if subcommand not in ("data", "runs", "sweep") else words[:2]
-    shown = CliRunner().invoke(app, [*path, "--help"] if subcommand[0] != "-" else [subcommand])
-    assert shown.exit_code == 0, (command, shown.output)
-    for flag in (word.partition("=")[0] for word in words[1:] if word.startswith("--")):
-        assert flag in shown.output, command
+@cache
+def help_of(*words: str) -> str:
+    """The help page of a command."""
+    shown = CliRunner().invoke(app, [*words, "--help"] if words[0][0] != "-" else words)
+    assert shown.exit_code == 0, (words, shown.output)
+    return shown.output
+
+
+def test_every_command_shown_exists_with_its_options() -> None:
+    for command in commands():
+        words = [word for word in shlex.split(command.replace("…", ""))[1:] if word not in ("[OPTIONS]",)]
+        subcommand = words[0] if words else "--help"
+        path = [subcommand] if subcommand not in ("data", "runs", "sweep") else words[:2]
+        page = help_of(*path)
+        for flag in (word.partition("=")[0] for word in words[1:] if word.startswith("--")):
+            assert flag in page, command
 
 
 def anchors(page: Path) -> list[str]:

@@ -215,7 +215,7 @@ def test_gradients_are_clipped_and_their_norm_is_reported_before(run):
 
 @pytest.mark.parametrize("loss", get_args(LossName))
 def test_every_loss_falls(run, loss: str):
-    facts, _ = run(epochs=25, loss=loss)
+    facts, _ = run(epochs=15, loss=loss)
     epochs = of_kind(facts, Epoch)
     assert epochs[-1].scores.train_loss < 0.75 * epochs[0].scores.train_loss
 

@@ -1,6 +1,6 @@
 """`goemo sync`: a run trained without W&B goes up whole, once; what cannot go up says why and sends nothing."""
 
-import subprocess
+import multiprocessing
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -23,7 +23,6 @@ from goemo_cli.services.training.tracking import logged_settings
 from goemo_cli.services.wandb.sync import sync_run
 from goemo_cli.tracking.base import Artifact, Table
 from goemo_cli.tracking.journal import JournalTracker, journal_path
-from tests.conftest import REPOSITORY
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
@@ -100,13 +99,10 @@ def test_a_run_goes_up_under_the_id_of_its_journal_and_what_gets_lost_again(
 
 
 def test_a_killed_run_goes_up_as_failed(server: WandbServer, layout: Layout) -> None:
-    program = f"""
-from pathlib import Path
-from goemo_cli.core.layout import Layout
-from tests.services.test_syncing import journalled
-journalled(Layout(Path({str(layout.root)!r})), finish=False)
-"""
-    subprocess.run([sys.executable, "-c", program], cwd=REPOSITORY, check=True, timeout=GUARD_SECONDS)
+    fork = multiprocessing.get_context("fork")
+    killed = fork.Process(target=journalled, args=(layout,), kwargs={"finish": False})
+    killed.start()
+    killed.join(GUARD_SECONDS)
     sync_run(str(RUN), layout=layout)
     assert server.runs["tester/goemo/abcd1234"].state == "failed"
     assert server.runs["tester/goemo/abcd1234"].exit_code == 1

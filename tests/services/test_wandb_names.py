@@ -138,7 +138,7 @@ def test_what_is_logged_under_a_variable_is_found_under_it(
     assert there.tags == ["a", "b"]
     journalled(layout)  # a run that was trained without W&B
     sync_run(str(RUN), layout=layout)
-    source = WandbClient()
+    source = WandbClient(base_url=server.url)
     assert str(source.run(source.complete(RunReference("abcd1234"))).reference) == "team/of-variable/abcd1234"
     with WandbServer(entity="else") as elsewhere:
         synced = sync_run(str(RUN), layout=layout, base_url=elsewhere.url, project="p", entity="else")
