@@ -395,11 +395,12 @@ def start(root: Path, config: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def stopped_at_work(process: subprocess.Popen[str], layout: Layout) -> bool:
-    """Hold a worker; whether it has a trial now, which nobody but it can end."""
+    """Hold a worker; whether it has a trial with settings now, which only this worker can end."""
     with suppress(GoemoError, KeyError):  # the study is not there yet
         process.send_signal(signal.SIGSTOP)
         running = open_sweep("killed", layout=layout)[1].get_trials(states=[TrialState.RUNNING])
-        if any(one.user_attrs.get(kept.WORKER, {}).get("pid") == process.pid for one in running):
+        attributes = [one.user_attrs for one in running if kept.SETTINGS in one.user_attrs]
+        if any(one.get(kept.WORKER, {}).get("pid") == process.pid for one in attributes):
             return True
     process.send_signal(signal.SIGCONT)
     return False
