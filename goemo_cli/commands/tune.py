@@ -70,7 +70,7 @@ def tune(
             result = tune_run(opened, wanted, layout=layout, on_event=screen)
         else:
             result = tune_predictions(predictions or Path(), wanted, layout=layout, on_event=screen)
-    _show(out, result, str(opened.run) if opened else None)
+    _show(out, result, str(opened.run) if opened else None, layout)
 
 
 def _changes(settings: Mapping[str, Any], **objectives: Any) -> dict[str, Any]:
@@ -90,7 +90,9 @@ def _changes(settings: Mapping[str, Any], **objectives: Any) -> dict[str, Any]:
     return changes
 
 
-def _show(out: Console, result: Any, run: str | None) -> None:
+def _show(out: Console, result: Any, run: str | None, layout: Layout) -> None:
+    from goemo_cli.services.runs.outdated import outdated_files, renewal
+
     fitted, interval = result.thresholds, result.thresholds.per_label_ci
     out.table(
         "Thresholds (val)",
@@ -114,6 +116,7 @@ def _show(out: Console, result: Any, run: str | None) -> None:
         ["", *present],
         [[key, *(scores[key] for scores in present.values())] for key in shown],
     )
+    outdated = outdated_files(layout) if run else []
     out.result(
         f"Tuned {run}" if run else "Fitted thresholds; no run was changed",
         global_threshold=fitted.global_threshold,
@@ -127,8 +130,11 @@ def _show(out: Console, result: Any, run: str | None) -> None:
                 "val_after": result.after,
                 "test": result.test and result.test.as_json(),
                 "below_floor": result.below_floor,
+                "out_of_date": [file.path for file in outdated],
             }
             if out.as_json
             else {}
         ),
     )
+    if outdated:
+        out.warn(renewal(outdated, layout.root))

@@ -98,10 +98,12 @@ def _say(report: "ValidationReport", out: Console, *, verbose: bool) -> None:
         faulty = {problem.path for problem in report.problems}
         for what, path in report.checks:
             out.note(f"{'  problem' if path in faulty else '  ok     '}  {path}: {what}")
+        for file in report.outdated:
+            out.note(f"  renew    {file.path}: {file.reason}")
     for path, verb in report.repaired:
         out.note(f"{verb.capitalize()} {path}")
-    for warning in report.warnings:
-        out.warn(f"{warning.path}: {warning.message}")
+    for message in _warnings(report):
+        out.warn(message)
     counts = Counter[Path]()
     for problem in report.problems:
         counts[problem.path] += 1
@@ -112,11 +114,19 @@ def _say(report: "ValidationReport", out: Console, *, verbose: bool) -> None:
             out.fail(f"{path}: {count - SHOWN_PER_FILE:,} more problems; --json lists all of them")
 
 
+def _warnings(report: "ValidationReport") -> list[str]:
+    """A sentence for each file, and one for all that only need to be renewed."""
+    from goemo_cli.services.runs.outdated import renewal
+
+    found = [f"{warning.path}: {warning.message}" for warning in report.warnings]
+    return [*found, *([renewal(report.outdated, report.root)] if report.outdated else [])]
+
+
 def _headline(report: "ValidationReport") -> dict[str, Any]:
     values: dict[str, Any] = {
         "checks": len(report.checks),
         "files": len({path for _, path in report.checks}),
-        "warnings": len(report.warnings),
+        "warnings": len(_warnings(report)),
     }
     if report.repaired:
         values["repaired"] = len(report.repaired)
@@ -130,8 +140,12 @@ def _document(report: "ValidationReport") -> dict[str, Any]:
         "ok": report.ok,
         "checks": len(report.checks),
         "files": len({path for _, path in report.checks}),
-        "warnings": [f"{warning.path}: {warning.message}" for warning in report.warnings],
+        "warnings": _warnings(report),
         "problems": [{"path": one.path, "message": one.message} for one in report.problems],
+        "out_of_date": [
+            {"path": one.path, "reason": one.reason, "renew": f"{one.renew}{root_option(report.root)}"}
+            for one in report.outdated
+        ],
         "repaired": [{"path": path, "how": verb} for path, verb in report.repaired],
         "recomputed": report.recomputed,
     }

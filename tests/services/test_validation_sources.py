@@ -12,6 +12,7 @@ from goemo_cli.core.files import STILL_WRITTEN_SECONDS, sha256_file, write_json,
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SOURCES_KEY
+from goemo_cli.services.runs.outdated import renewal
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.report import ValidationReport
@@ -29,13 +30,27 @@ def source(layout: Layout) -> Path:
     return path
 
 
-def found(layout: Layout) -> tuple[list[str], list[str]]:
-    """Problems and warnings of statistics and figures."""
+def checked(layout: Layout) -> ValidationReport:
+    """The report on statistics and figures."""
     report = ValidationReport(layout.root)
     sources = SourceChecker(layout, report)
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
+    sources.check_sources()
+    return report
+
+
+def found(layout: Layout) -> tuple[list[str], list[str]]:
+    """Problems and warnings of statistics and figures."""
+    report = checked(layout)
     return [one.message for one in report.problems], [one.message for one in report.warnings]
+
+
+def outdated(layout: Layout) -> str:
+    """The sentence about files that only need to be renewed, after the reason of each."""
+    report = checked(layout)
+    assert report.ok
+    return "; ".join([*(one.reason for one in report.outdated), renewal(report.outdated, Path())])
 
 
 def summary(layout: Layout, folder: str, sources: object) -> Path:
@@ -93,9 +108,9 @@ def test_a_summary_is_stale_when_its_source_changed_or_is_gone(
     summary(layout, folder, {SOURCE: sha256_file(source)})
     assert found(layout) == ([], [])
     source.write_text("other predictions", encoding="utf-8")
-    assert found(layout)[0] == [f"is stale: {SOURCE} has changed since; renew: {command} {RUN}"]
+    assert outdated(layout) == f"{SOURCE} has changed since; 1 table is out of date: {command} {RUN}"
     source.unlink()
-    assert found(layout)[0] == [f"{SOURCE} is gone; renew: {command} {RUN}"]
+    assert outdated(layout) == f"{SOURCE} is gone; 1 table is out of date: {command} {RUN}"
 
 
 @pytest.mark.parametrize("sources", [None, [], {}, "x"])
@@ -129,9 +144,9 @@ def test_a_comparison_is_stale_when_one_of_its_sides_changed(layout: Layout, sou
     comparison(layout, digest)
     assert found(layout) == ([], [])
     comparison(layout, "0" * 64)
-    assert found(layout)[0] == [f"is stale: {SOURCE} has changed since; renew: goemo compare A B"]
+    assert outdated(layout) == f"{SOURCE} has changed since; 1 table is out of date: goemo compare A B"
     comparison(layout, digest, b_source="artifacts/gone.csv")
-    assert found(layout)[0] == ["artifacts/gone.csv is gone; renew: goemo compare A B"]
+    assert outdated(layout) == "artifacts/gone.csv is gone; 1 table is out of date: goemo compare A B"
 
 
 @pytest.mark.parametrize("content", [b"", b"a,b\n", b'a_source,a_sha256,b_source,b_sha256\n"x', b"\xff\xfe"])

@@ -35,7 +35,7 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
         renew = f"goemo figures --only {figure.number}"
         for picture in pictures:
             if picture.suffix == ".png" and picture.exists():
-                _check_picture(picture, sources, report, renew)
+                _check_picture(picture, report, renew)
         present = [path for path in (*pictures, table) if path.exists()]
         if record.exists():
             with report.guard(record):
@@ -56,7 +56,7 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
                 )
 
 
-def _check_picture(path: Path, sources: SourceChecker, report: ValidationReport, renew: str) -> None:
+def _check_picture(path: Path, report: ValidationReport, renew: str) -> None:
     """Open a picture twice: a header check and a full decode catch different damage."""
     if not report.check("a file", path, holds=path.is_file(), otherwise="is not a regular file"):
         return
@@ -68,7 +68,7 @@ def _check_picture(path: Path, sources: SourceChecker, report: ValidationReport,
         return
     if SOURCES_KEY in texts:  # a figure of the data alone has none
         with report.guard(path):
-            sources.check(path, sources_in_text(texts[SOURCES_KEY]), renew)
+            sources_in_text(texts[SOURCES_KEY])  # raises if it is damaged
 
 
 def _check_record(
@@ -91,8 +91,6 @@ def _check_record(
             holds=path in named,
             otherwise=f"is not in {record.name}: it is of an earlier drawing; renew: {renew}",
         )
-    if not any(path.suffix == ".png" for path in present):  # a PNG names its sources itself
-        sources.check(record, value["sources"], renew)
 
 
 def _decoded(path: Path) -> dict[Any, Any]:

@@ -130,7 +130,9 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
             sources.check_outputs(checkpoint)
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
-    check_reports(layout, sources, report)
+    check_reports(layout, report)
+    with report.guard(layout.root):
+        sources.check_sources()
     known = [listed.run for listed in runs if listed.state != "unfinished"]
     check_leftovers(layout, known, report)
     if layout.pins.exists():

@@ -1,6 +1,5 @@
-"""Statistics, figures and reports against the files they were made from: a source that changed makes them stale."""
+"""Statistics and reports: they are as they were written, and made from files that have not changed since."""
 
-import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +8,7 @@ from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, is_as_sealed, read_json_object
 from goemo_cli.core.layout import Layout
+from goemo_cli.services.runs.outdated import derived_files, outdated_of, summary_command, summary_folders
 from goemo_cli.services.runs.provenance import (
     FilesNow,
     comparison_sources,
@@ -33,30 +33,17 @@ class SourceChecker:
         self._in_use = in_use
         self._now = FilesNow(layout.root)
 
-    def check(self, path: Path, sources: Mapping[str, Any], renew: str) -> None:
-        """Check what a derived file says it was made from.
-
-        Args:
-            path: the derived file.
-            sources: SHA-256 by file name, relative to the root.
-            renew: the command that makes the file again.
-        """
-        for name, state in self._now.states(
-            {
-                name: digest
-                for name, digest in sources.items()
-                if not any(run in name for run in self._in_use)  # it is just being changed
-            }
-        ):
-            if state == "outside":
-                self._report.warn(
-                    path, f"was made from {name}, which is outside the root and was not checked"
-                )
-                continue
-            fault = f"{name} is gone" if state == "gone" else f"is stale: {name} has changed since"
-            self._report.check(
-                "sources", path, holds=state == "current", otherwise=f"{fault}; renew: {renew}"
-            )
+    def check_sources(self) -> None:
+        """Find the derived files that need to be renewed, since a file that they were made from has changed."""
+        files = list(derived_files(self._layout))
+        for file in files:
+            self._report.checks.append(("sources", file.path))
+            for name in file.sources:
+                if not is_inside(name):
+                    self._report.warn(
+                        file.path, f"was made from {name}, which is outside the root and was not checked"
+                    )
+        self._report.outdated += outdated_of(files, self._now, in_use=self._in_use)
 
     def check_files(self, record: Path, value: Mapping[str, Any], folder: Path, renew: str) -> set[Path]:
         """Compare a record and the files that were written with it with their hashes.
@@ -83,12 +70,12 @@ class SourceChecker:
                 self._report.problem(record, f"names {name}, which is not one of its files")
                 continue
             named.add(path)
-            here = path.is_file()
+            state = self._now.state_of(path, digest)
             self._report.check(
                 "as its record says",
                 path,
-                holds=here and self._now.sha256(path) == digest,
-                otherwise=f"{'is not as' if here else 'is missing:'} {record.name} says; renew: {renew}",
+                holds=state == "current",
+                otherwise=f"{'is missing:' if state == 'gone' else 'is not as'} {record.name} says; renew: {renew}",
             )
         return named
 
@@ -109,23 +96,18 @@ class SourceChecker:
                 self._report.problem(
                     manifest, f"outputs names {name!r}, which is not a file of {checkpoint.run}"
                 )
-            elif path.is_file():
+            elif (state := self._now.state_of(path, digest)) != "gone":
                 self._report.check(
                     "as its run wrote it",
                     path,
-                    holds=self._now.sha256(path) == digest,
+                    holds=state == "current",
                     otherwise=f"differs from the SHA-256 in the manifest of {checkpoint.run}",
                 )
 
 
 def check_statistics(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
     """Check the summaries that name a run, its sources and their tables, and the table of comparisons."""
-    for folder, command in (
-        (layout.threshold_sweep, "goemo tune --checkpoint"),
-        (layout.calibration, "goemo calibrate --checkpoint"),
-        (layout.cooccurrence, "goemo errors"),
-        (layout.evaluations, "goemo evaluate"),
-    ):
+    for folder, command in summary_folders(layout):
         named: set[Path] = set()
         for path in sorted(folder.glob("*.json")):
             if not path.name.startswith(PARTIAL_PREFIX):
@@ -144,15 +126,7 @@ def _check_summary(path: Path, command: str, sources: SourceChecker) -> set[Path
     named, run = summary.get("sources"), summary.get("run", "")
     if not isinstance(named, dict) or not named or not isinstance(run, str | None):
         raise CorruptArtifactError(path, "does not say which run and which files it was made from")
-    renew = f"{command} {run or next(iter(named))}{_data_option(summary)}"
-    sources.check(path, named, renew)
-    return sources.check_files(path, summary, path.parent, renew)
-
-
-def _data_option(summary: Mapping[str, Any]) -> str:
-    """The option that names the data of an evaluation; nothing for other summaries."""
-    data = summary.get("data")
-    return f" --data {shlex.quote(str(data.get('source')))}" if isinstance(data, dict) else ""
+    return sources.check_files(path, summary, path.parent, summary_command(command, summary))
 
 
 def _check_comparisons(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
@@ -162,10 +136,8 @@ def _check_comparisons(layout: Layout, sources: SourceChecker, report: Validatio
     ):
         with report.guard(record):
             sources.check_files(record, read_json_object(record), path.parent, renew)
-    if not path.is_file():
-        return
-    for name, digest in comparison_sources(path):
-        sources.check(path, {name: digest}, renew)
+    if path.is_file():
+        comparison_sources(path)  # raises if the table is damaged
 
 
 def _texts(path: Path, value: Mapping[str, Any], key: str) -> dict[str, str]:
@@ -176,16 +148,15 @@ def _texts(path: Path, value: Mapping[str, Any], key: str) -> dict[str, str]:
     return found
 
 
-def check_reports(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
-    """Compare reports with their own SHA-256 and with the files that they were made from."""
+def check_reports(layout: Layout, report: ValidationReport) -> None:
+    """Compare reports with their own SHA-256."""
     for path in (layout.report_page, layout.report_results):
         if path.is_file():
             with report.guard(path):
-                recorded = report_sources(path)
+                report_sources(path)  # raises if there are none
                 report.check(
                     "as it was written",
                     path,
                     holds=is_report_as_sealed(path),
                     otherwise="was edited, or is of an earlier version; renew: goemo report",
                 )
-                sources.check(path, recorded, "goemo report")
