@@ -1,6 +1,7 @@
 """Who may import whom, who may talk, who may write files: read off the source."""
 
 import ast
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -271,3 +272,21 @@ def test_tests_wait_for_events_and_skip_only_without_a_browser():
         assert all(limit is None or limit < 1 for limit in limits), (path, limits)
         assert "time.sleep" not in names_used(tree), path
         assert "pytest.importorskip" not in names_used(tree) or path.parent.name == "browser", path
+
+
+_TAKES_A_PATH = re.compile(
+    r"goemo [a-z][a-z -]*.*--(checkpoint|config|data|data-dir|model|predictions|root|input|output) $"
+)
+
+
+def test_paths_in_commands_to_type_are_quoted():
+    """`core.hints.command_line` quotes them; an f-string does not."""
+    for path, tree in TREES.items():
+        for text in (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):
+            before = ""
+            for part in text.values:
+                if isinstance(part, ast.Constant):
+                    before += str(part.value)
+                else:
+                    assert not _TAKES_A_PATH.search(before), f"{path}:{part.lineno}: {before}"
+                    before += "X"

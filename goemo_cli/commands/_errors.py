@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import sys
 import traceback
 from collections.abc import Iterator
@@ -10,9 +11,11 @@ from typing import Any
 
 import typer
 
-from goemo_cli.commands._streams import OutputError, command_has_ended, prepare_streams
+from goemo_cli.commands._hints import hint
+from goemo_cli.commands._streams import command_has_ended, prepare_streams
 from goemo_cli.commands._typer import Group
 from goemo_cli.core import errors
+from goemo_cli.core.files import PARTIAL_PREFIX
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     # Specific types before general ones: the first that fits decides.
@@ -29,24 +32,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (OSError, 8),
 )
 
-_HINTS: tuple[tuple[type[Exception], str], ...] = (
-    (errors.UnknownSettingError, "goemo train --print-config"),
-    (errors.RunNotFoundError, "goemo runs list"),
-    (errors.NoRunError, "goemo train"),
-    (errors.UnknownLabelError, "a label list for your own data: --labels-file FILE, one label per line"),
-    (errors.DataNotFoundError, "goemo data download   (or --data-dir DIR, or --data sample)"),
-    (errors.ModelNotFoundError, "goemo models"),
-    (errors.CheckpointNotFoundError, "goemo train   writes one below artifacts/models/"),
-    (errors.ModelFolderError, "goemo models   lists models by name; or download the folder again"),
-    (errors.CorruptArtifactError, "goemo validate --verbose"),
-    (errors.AuthenticationError, "wandb login   (or set WANDB_API_KEY)"),
-    (errors.RemoteError, "check the connection and try again"),
-    (errors.StorageError, "free some space, or choose another place with --root DIR"),
-    (OutputError, "free some space, or send the output elsewhere"),
-    (OSError, "free some space or mend the permissions, or choose another place with --root DIR"),
-)
-
-
+_PARTIAL = re.compile(rf"/?{re.escape(PARTIAL_PREFIX)}[^\s:'\"]*")
 READER_LEFT = 141
 """128 + SIGPIPE, as every Unix tool whose reader has gone."""
 
@@ -56,18 +42,18 @@ def exit_code(error: BaseException) -> int | None:
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
 
 
-def hint(error: BaseException) -> str | None:
-    """The next command to type after an error, if there is one."""
-    return next((text for kind, text in _HINTS if isinstance(error, kind)), None)
-
-
 def sentence(error: BaseException) -> str:
     """What went wrong, for people."""
     if isinstance(error, OSError):
         where = f"{error.filename}: " if error.filename else ""
         full = " (the disk is full)" if error.errno in (errno.ENOSPC, errno.EDQUOT) else ""
-        return f"{where}{error.strerror or error}{full}"
-    return str(error)
+        return without_partial_names(f"{where}{error.strerror or error}{full}")
+    return without_partial_names(str(error))
+
+
+def without_partial_names(text: str) -> str:
+    """A message of a library without the names of goemo's temporary files: their folder is named instead."""
+    return _PARTIAL.sub("", text)
 
 
 class ErrorBoundary(Group):

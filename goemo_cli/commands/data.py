@@ -9,6 +9,7 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, output_folder
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._typer import Typer
+from goemo_cli.core.hints import command_line
 
 data = Typer()
 
@@ -51,4 +52,4 @@ def download(
     with Screen(out) as screen:
         folder = fetch_goemotions(output, on_event=screen)
     out.result("GoEmotions is here", folder=folder)
-    out.hint(f"goemo train --data goemotions --data-dir {folder}")
+    out.hint(command_line("goemo train --data goemotions --data-dir", folder))

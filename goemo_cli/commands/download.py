@@ -16,7 +16,8 @@ from goemo_cli.commands._options import (
     WandbProjectOpt,
 )
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import command_line
+from goemo_cli.core.layout import Layout
 
 
 def download(
@@ -69,5 +70,4 @@ def download(
         **({"source": result.source, "files": list(result.fetched)} if as_json else {}),
     )
     if result.checkpoints:
-        where = root_option(root)
-        out.hint(f"goemo export-predictions --checkpoint {result.checkpoints[-1]}{where}")
+        out.hint(command_line("goemo export-predictions --checkpoint", result.checkpoints[-1], root=root))

@@ -9,7 +9,8 @@ import typer
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunOrFileArg, SplitOpt
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import command_line
+from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.error_tables import LabelBalance
@@ -74,8 +75,7 @@ def errors(
         tables=found.written[0].parent,
     )
     if not emotion:
-        below = root_option(root)
-        out.hint(f"goemo errors {run}{below} --emotion {found.most_mistaken}")
+        out.hint(command_line("goemo errors", run, "--emotion", found.most_mistaken, root=root))
 
 
 def _say_rows(out: Console, found: "ErrorAnalysis") -> None:

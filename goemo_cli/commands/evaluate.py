@@ -1,6 +1,5 @@
 """goemo evaluate."""
 
-import shlex
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -13,7 +12,8 @@ from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import NewDataSettings
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
 from goemo_cli.core.documents import Score
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import command_line
+from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import DISPLAY_NAMES
 
 if TYPE_CHECKING:
@@ -118,8 +118,10 @@ def _show(out: Console, result: "EvaluationResult", layout: Layout) -> None:
         thresholds=record.threshold_rule,
         **more,
     )
-    file, root = shlex.quote(str(result.predictions)), root_option(layout.root)
-    out.hint(f"goemo errors {file}{root}", f"goemo report {file} --open{root}")
+    file, root = result.predictions, layout.root
+    out.hint(
+        command_line("goemo errors", file, root=root), command_line("goemo report --open", file, root=root)
+    )
 
 
 def _interval(score: Score) -> str | None:

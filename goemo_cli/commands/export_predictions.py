@@ -7,6 +7,7 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 
 
@@ -68,7 +69,7 @@ def export_predictions(
     out.result(
         "Wrote predictions", paths=paths, rows=list(result.rows.values()), thresholds=result.rule, **by_label
     )
-    out.hint(f"goemo export-metrics --predictions {paths[0]}")
+    out.hint(command_line("goemo export-metrics --predictions", paths[0]))
 
 
 def _relabel(
@@ -78,4 +79,4 @@ def _relabel(
 
     result = relabel_predictions(path, layout=Layout(root), output=output, threshold=threshold, rule=rule)
     out.result("Wrote predictions", paths=[result.path], rows=[result.rows], thresholds=result.rule)
-    out.hint(f"goemo export-metrics --predictions {result.path}")
+    out.hint(command_line("goemo export-metrics --predictions", result.path))

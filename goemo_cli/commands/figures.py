@@ -8,7 +8,8 @@ import typer
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import RUN, DataDirOpt, JsonOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import root_option
+from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.figures import CheckResult, FiguresResult

@@ -5,7 +5,8 @@ from pathlib import Path
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import root_option
+from goemo_cli.core.layout import Layout
 
 _SHORT = 12
 

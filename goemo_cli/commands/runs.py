@@ -24,7 +24,8 @@ from goemo_cli.commands._run_tables import (
     size_text,
 )
 from goemo_cli.commands._typer import Typer
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import root_option
+from goemo_cli.core.layout import Layout
 
 _SHOWN = 30
 

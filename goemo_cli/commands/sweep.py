@@ -10,7 +10,8 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._typer import Group, Typer
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import command_line
+from goemo_cli.core.layout import Layout
 
 Target = Literal["wandb"]
 Format = Literal["table", "md", "csv", "json"]
@@ -161,7 +162,7 @@ def best(
     _print(
         result, [result.best] if single else front, form, f"{'Best' if single else 'Pareto front'} of {name}"
     )
-    Console().hint(f"goemo train --config {result.folder / 'best.yaml'}{root_option(root)}")
+    Console().hint(command_line("goemo train --config", result.folder / "best.yaml", root=root))
 
 
 def _read(out: Console, file: Path, name: str | None) -> Any:
@@ -253,11 +254,10 @@ def _conclude(out: Console, result: Any, root: Path) -> None:
         folder=result.folder,
         **({"trials": result.rows()} if out.as_json else {}),
     )
-    at_root = root_option(root)
     if found:
         out.hint(
-            f"goemo train --config {result.folder / 'best.yaml'}{at_root}",
-            f"goemo sweep show {result.name}{at_root}",
+            command_line("goemo train --config", result.folder / "best.yaml", root=root),
+            command_line("goemo sweep show", result.name, root=root),
         )
 
 

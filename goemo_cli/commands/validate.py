@@ -9,7 +9,8 @@ import typer
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import root_option
+from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.validation import ValidationReport

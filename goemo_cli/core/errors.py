@@ -9,6 +9,7 @@ GoemoError
 │       └── NoLabelsError   no row of the file is labelled
 ├── NotFoundError           something named does not exist
 │   ├── DataNotFoundError
+│   │   └── OwnDataNotFoundError
 │   ├── ModelNotFoundError
 │   ├── CheckpointNotFoundError
 │   ├── RunNotFoundError
@@ -18,6 +19,7 @@ GoemoError
 │   └── ModelFolderError    a model folder of another tool that cannot be used
 ├── AuthenticationError     a key that is missing or refused
 ├── RemoteError             a network or a server that failed
+│   └── OfflineError        the user switched the network off
 ├── StorageError            the local disk refused
 ├── BusyError               a resource is locked by another process
 └── TrainingFailedError     not finite, or out of memory
@@ -99,6 +101,10 @@ class DataNotFoundError(NotFoundError):
         super().__init__(f"data {name!r} not found; looked in: " + "; ".join(self.looked_in))
 
 
+class OwnDataNotFoundError(DataNotFoundError):
+    """A file, a folder or a data set of the Hub that the user named."""
+
+
 class ModelNotFoundError(NotFoundError):
     """A model name that leads to no weights."""
 
@@ -121,7 +127,7 @@ class RunNotFoundError(NotFoundError):
     """No run of that name below the root."""
 
     def __init__(self, name: str, root: Path, known: Sequence[str] = ()) -> None:
-        self.name = name
+        self.name, self.root = name, root
         super().__init__(f"no run {name!r} below {root}{did_you_mean(name, known)}")
 
 
@@ -164,11 +170,21 @@ class RemoteError(GoemoError):
     """A download or an upload failed; trying again may help."""
 
 
-class StorageError(GoemoError):
-    """The local file system refused: full, read-only, or not permitted."""
+class OfflineError(RemoteError):
+    """The user switched the network off."""
 
-    def __init__(self, path: Path, reason: str) -> None:
-        self.path, self.reason = path, reason
+
+class StorageError(GoemoError):
+    """The local file system refused: full, read-only, or not permitted.
+
+    Args:
+        path: the file or folder.
+        reason: what it refused.
+        number: of the operating system (`errno`), which decides what helps.
+    """
+
+    def __init__(self, path: Path, reason: str, number: int | None = None) -> None:
+        self.path, self.reason, self.number = path, reason, number
         super().__init__(f"{path}: {reason}")
 
 

@@ -46,19 +46,21 @@ def atomic_path(path: Path) -> Iterator[Path]:
         return
     target = _file_to_replace(path)
     target.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, suffix=path.suffix, dir=target.parent)
-    os.close(handle)
-    partial = Path(name)
+    partial = target
     try:
+        handle, name = tempfile.mkstemp(prefix=PARTIAL_PREFIX, suffix=path.suffix, dir=target.parent)
+        partial = Path(name)
+        os.close(handle)
         yield partial
         partial.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         _flush(partial)
         partial.replace(target)
         _flush(target.parent)
     except BaseException as error:
-        with suppress(OSError):
-            partial.unlink()
-        _name_file(error, path)
+        if partial != target:
+            with suppress(OSError):
+                partial.unlink()
+        name_file(error, path)
         raise
 
 
@@ -70,14 +72,15 @@ def staged_files(directory: Path) -> Iterator[Path]:
     """
     require_no_dangling_link(directory)
     directory.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=directory))
+    stage = directory / PARTIAL_PREFIX
     try:
+        stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=directory))
         yield stage
         for source in sorted(path for path in stage.rglob("*") if path.is_file()):
             with atomic_path(directory / source.relative_to(stage)) as partial:
                 shutil.move(source, partial)
     except OSError as error:
-        _name_file(error, directory)
+        name_file(error, directory)
         raise
     finally:
         shutil.rmtree(stage, ignore_errors=True)
@@ -272,10 +275,10 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(f"{name} is not a number")
 
 
-def _name_file(error: BaseException, path: Path) -> None:
-    """Add the file to the error of a failed write, which does not name it."""
-    if isinstance(error, OSError) and error.filename is None:
-        error.filename = str(path)
+def name_file(error: BaseException, path: Path) -> None:
+    """Name the file in the error of a failed write, which names none or the temporary one."""
+    if isinstance(error, OSError) and (error.filename is None or PARTIAL_PREFIX in str(error.filename)):
+        error.filename, error.filename2 = str(path), None
 
 
 def _is_stream(path: Path) -> bool:
@@ -298,7 +301,7 @@ def _written_through(path: Path) -> Iterator[Path]:
             with partial.open("rb") as written, os.fdopen(handle, "wb") as stream:
                 shutil.copyfileobj(written, stream)
         except BaseException as error:
-            _name_file(error, path)
+            name_file(error, path)
             raise
 
 

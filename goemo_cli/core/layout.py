@@ -17,11 +17,6 @@ _PREDICTIONS = re.compile(
 )
 
 
-def root_option(root: Path) -> str:
-    """The end of a command that works on a project root: ` --root ROOT`, or nothing for the current folder."""
-    return "" if root == Path() else f" --root {root}"
-
-
 @dataclass(frozen=True)
 class Layout:
     """The place of every file, relative to one root.

@@ -11,6 +11,7 @@ from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatAr
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import CalibrationValues, LabelCalibration
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod
 
 CALIBRATION = "calibration.json"
@@ -161,7 +162,8 @@ def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
     """
     if CALIBRATION not in checkpoint.manifest.files:
         raise NotFoundError(
-            f"{checkpoint.run} has no calibrator; make one with: goemo calibrate --checkpoint {checkpoint.path}"
+            f"{checkpoint.run} has no calibrator; "
+            f"make one with: {command_line('goemo calibrate --checkpoint', checkpoint.path)}"
         )
     path = checkpoint.intact_file(CALIBRATION)
     return Calibrator.read(path, checkpoint.labels, run=str(checkpoint.run))

@@ -10,6 +10,7 @@ from goemo_cli.core.errors import (
     ModelNotFoundError,
 )
 from goemo_cli.core.files import read_json_object
+from goemo_cli.core.hints import command_line
 
 CONFIG = "config.json"
 _NO_CONFIG = f"the folder has no {CONFIG}"
@@ -62,7 +63,7 @@ def describe_foreign(folder: Path) -> str | None:
     """What a folder without a manifest is, and how to use it; None if it does not look like a model."""
     if (reason := why_no_model(folder)) is None:
         what = only_its_encoder(folder) or "a transformers model"
-        return f"it is {what}; without a manifest goemo can only train on it: goemo train --model {folder}"
+        return f"it is {what}; without a manifest goemo can only train on it: {command_line('goemo train --model', folder)}"
     return None if reason == _NO_CONFIG else reason
 
 

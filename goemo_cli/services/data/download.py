@@ -7,7 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 import platformdirs
 import pooch
 
-from goemo_cli.core.errors import CorruptArtifactError, RemoteError
+from goemo_cli.core.errors import CorruptArtifactError, OfflineError, RemoteError
 from goemo_cli.core.events import Advance, EventHandler, ignore, progress
 from goemo_cli.core.settings import environment, is_offline
 from goemo_cli.ml.data import goemotions
@@ -40,7 +40,7 @@ def fetch_goemotions(
     folder = folder or cache_folder()
     missing = goemotions.missing_files(folder)
     if missing and is_offline():
-        raise RemoteError(
+        raise OfflineError(
             f"{folder} does not contain {', '.join(missing)}; the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)"
         )
     url = (environment("GOEMO_DATA_URL") or DATA_URL).rstrip("/") + "/"

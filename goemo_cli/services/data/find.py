@@ -19,6 +19,7 @@ from goemo_cli.core.errors import (
     MissingPackageError,
     NoLabelsError,
     NotFoundError,
+    OwnDataNotFoundError,
     RemoteError,
     did_you_mean,
 )
@@ -115,7 +116,7 @@ def _load(
         and not format_by_suffix(name, "training")
     ):
         return _from_hub(name, settings, may_fetch=may_fetch, on_event=on_event)
-    raise DataNotFoundError(name, [f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}"])
+    raise OwnDataNotFoundError(name, [f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}"])
 
 
 def table_source(name: str) -> Path | str | None:
@@ -227,7 +228,7 @@ def _from_path(
     for split, named in (("val", settings.val_file), ("test", settings.test_file)):
         if named:
             if not named.is_file():
-                raise DataNotFoundError(str(named), [f"data.{split}_file: no such file"])
+                raise OwnDataNotFoundError(str(named), [f"data.{split}_file: no such file"])
             sources[parse_split(split) or "val"] = [named]
     _require_different(sources)
     listed = listed_labels(settings)
@@ -293,7 +294,7 @@ def _split_files(folder: Path, format: str | None) -> dict[Split, list[Path]]:
         if _split_and_parts(plain_name(file).stem, whole_name=False)[0] == "train":
             with ExitStack() as resources:
                 raise unknown_format(DataFile(file, resources=resources), "training")
-    raise DataNotFoundError(
+    raise OwnDataNotFoundError(
         str(folder),
         [
             f"{folder} has no file for train; expected is {', '.join(map('train{}'.format, suffixes_for('training')))}"
@@ -350,7 +351,7 @@ def listed_labels(settings: DataSettings) -> tuple[str, ...] | None:
     if settings.labels_file is None:
         return None
     if not settings.labels_file.is_file():
-        raise DataNotFoundError(str(settings.labels_file), ["data.labels_file: no such file"])
+        raise OwnDataNotFoundError(str(settings.labels_file), ["data.labels_file: no such file"])
     return goemotions.read_label_list(settings.labels_file)
 
 
@@ -421,7 +422,7 @@ def _from_hub(name: str, settings: DataSettings, *, may_fetch: bool, on_event: E
     try:
         loaded = datasets.load_dataset(name)
     except datasets.exceptions.DatasetNotFoundError as error:
-        raise DataNotFoundError(name, ["no such file or folder", f"the Hub ({error})"]) from error
+        raise OwnDataNotFoundError(name, ["no such file or folder", f"the Hub ({error})"]) from error
     except (ConnectionError, OSError) as error:
         raise RemoteError(
             f"data {name!r} is not a local file, and the Hub cannot be reached ({error})"

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 from urllib.parse import urlsplit
 
-from goemo_cli.core.errors import NotFoundError, RemoteError
+from goemo_cli.core.errors import NotFoundError, OfflineError, RemoteError
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _LOCAL = ("file", "local", "memory")
@@ -39,7 +39,7 @@ def download(url: str, target: BinaryIO, *, may_fetch: bool) -> None:
     """
     protocol = url.partition("://")[0].lower()
     if not may_fetch and protocol not in _LOCAL:
-        raise RemoteError(f"{shown(url)}: the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)")
+        raise OfflineError(f"{shown(url)}: the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)")
     if protocol in ("http", "https"):
         _download_by_http(url, target)
     else:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.checkpoint import CONFIG
 from goemo_cli.core.documents import Metrics, RuleScores, SplitScores
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import PAPER_F1_MACRO, SPLITS
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.schema import ARGMAX
@@ -59,7 +60,7 @@ def model_card(metrics: Metrics, rules: LabelRules, config: TrainConfig) -> str:
 def repeating(metrics: Metrics) -> str:
     """The command that repeats a run from its own settings."""
     n_seeds = len(metrics.members)
-    return f"goemo train --config {CONFIG}" + (f" --seeds {n_seeds}" if n_seeds else "")
+    return command_line("goemo train --config", CONFIG) + (f" --seeds {n_seeds}" if n_seeds else "")
 
 
 @dataclass(frozen=True)

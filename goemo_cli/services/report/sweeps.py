@@ -1,7 +1,6 @@
 """Sweeps, read from the tables that they leave in output/sweeps/: needs no Optuna."""
 
 import math
-import shlex
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -9,6 +8,7 @@ from pathlib import Path
 from goemo_cli.core.csv_files import open_csv
 from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.files import sha256_file
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layering import read_yaml_mapping
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -48,7 +48,7 @@ def _sweep(folder: Path, layout: Layout) -> Sweep:
     file, table, best = (folder / name for name in (_FILE, _TABLE, _BEST))
     if not table.is_file():
         raise NotFoundError(
-            f"no {_TABLE} yet: its first call runs or was killed; goemo sweep show {shlex.quote(folder.name)}"
+            f"no {_TABLE} yet: its first call runs or was killed; {command_line('goemo sweep show', folder.name)}"
         )
     description = read_sweep_file(file)
     goals = [metric.goal for metric in description.metrics]

@@ -1,6 +1,5 @@
 """Derived files that need to be renewed: figures, reports and tables whose sources have changed since."""
 
-import shlex
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -9,7 +8,8 @@ from typing import Any, Literal
 
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
-from goemo_cli.core.layout import Layout, parse_predictions_name, root_option
+from goemo_cli.core.hints import command_line, root_option
+from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.provenance import (
     PICTURES,
@@ -38,7 +38,7 @@ class DerivedFile:
 
 @dataclass(frozen=True)
 class OutdatedFile:
-    """A derived file with a source that is no longer as it was."""
+    """A derived file with a source that has changed."""
 
     path: Path
     kind: Kind
@@ -49,16 +49,28 @@ class OutdatedFile:
 def derived_files(layout: Layout) -> Iterator[DerivedFile]:
     """Every derived file below the root with its sources. Unreadable ones are left out: `goemo validate` names them."""
     newest = [str(listed.run) for listed in listed_runs(layout) if listed.is_finished][-1:]
+    yield from _figures(layout, newest)
+    yield from _reports(layout, newest)
+    yield from _tables(layout)
+
+
+def _figures(layout: Layout, newest: list[str]) -> Iterator[DerivedFile]:
     for path in _files(layout.figures, PICTURES):
         origin = figure_origin(path)
-        runs = "".join(f" --run {run}" for run in origin.runs) if list(origin.runs) != newest else ""
-        yield DerivedFile(path, "figure", origin.sources, f"goemo figures{runs}")
-    for path, option in ((layout.report_page, ""), (layout.report_results, " --format md")):
+        runs = [] if list(origin.runs) == newest else [word for run in origin.runs for word in ("--run", run)]
+        yield DerivedFile(path, "figure", origin.sources, command_line("goemo figures", *runs))
+
+
+def _reports(layout: Layout, newest: list[str]) -> Iterator[DerivedFile]:
+    for path, options in ((layout.report_page, ()), (layout.report_results, ("--format", "md"))):
         with suppress(*_UNREADABLE):
             sources = report_sources(path)
-            named = [f" {run}" for run in _runs_in(sources)]
-            runs = "".join(named) if named != [f" {run}" for run in newest] else ""
-            yield DerivedFile(path, "report", sources, f"goemo report{runs}{option}")
+            named = _runs_in(sources)
+            runs = [] if named == newest else named
+            yield DerivedFile(path, "report", sources, command_line("goemo report", *runs, *options))
+
+
+def _tables(layout: Layout) -> Iterator[DerivedFile]:
     for folder, command in summary_folders(layout):
         for path in _files(folder, (".json",)):
             with suppress(*_UNREADABLE):
@@ -68,9 +80,9 @@ def derived_files(layout: Layout) -> Iterator[DerivedFile]:
     with suppress(*_UNREADABLE):
         compared = comparison_sources(layout.significance_tests)
         runs = _runs_in(name for name, _ in compared)
-        sides = " ".join(runs) if len(runs) > 1 else "A B"
+        command = command_line("goemo compare", *(runs if len(runs) > 1 else ("A", "B")))
         for name, digest in compared:
-            yield DerivedFile(layout.significance_tests, "table", {name: digest}, f"goemo compare {sides}")
+            yield DerivedFile(layout.significance_tests, "table", {name: digest}, command)
 
 
 def summary_folders(layout: Layout) -> tuple[tuple[Path, str], ...]:
@@ -87,8 +99,8 @@ def summary_command(command: str, summary: Mapping[str, Any]) -> str:
     """The command that writes a summary again: of the run that it names, or else of its source."""
     named = summary.get("run") or next(iter(summary.get("sources") or {}), "RUN")
     data = summary.get("data")
-    option = f" --data {shlex.quote(str(data.get('source')))}" if isinstance(data, dict) else ""
-    return f"{command} {shlex.quote(str(named))}{option}"
+    options = ("--data", data.get("source")) if isinstance(data, dict) else ()
+    return command_line(command, named, *options)
 
 
 def outdated_files(layout: Layout) -> list[OutdatedFile]:

@@ -4,15 +4,16 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import Split
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
 
 
 def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:
     """What to type for the predictions of a split."""
-    root = root_option(layout.root)
-    return f"goemo export-predictions --checkpoint {checkpoint.path} --split {split}{root}"
+    command = "goemo export-predictions --checkpoint"
+    return command_line(command, checkpoint.path, "--split", split, root=layout.root)
 
 
 def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) -> Path:

@@ -11,6 +11,7 @@ from optuna.trial import FrozenTrial, TrialState
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import EventHandler, FileWritten, ignore
 from goemo_cli.core.files import write_text
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.sweep import study as kept
@@ -177,7 +178,7 @@ def best_text(result: SweepResult, best: TrialRow, layout: Layout) -> str:
     config = trial_config({**best.fixed, **best.settings}, layout=layout)
     return (
         f"# Trial {best.number} of sweep {result.name}: {best.shown_values()} (run {best.run}).\n"
-        f"#   goemo train --config {result.folder / 'best.yaml'}\n{config.to_yaml()}"
+        f"#   {command_line('goemo train --config', result.folder / 'best.yaml')}\n{config.to_yaml()}"
     )
 
 

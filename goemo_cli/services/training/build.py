@@ -1,5 +1,6 @@
 """Builds the model of a run and trains it: where the kinds of models differ."""
 
+import errno
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -299,5 +300,7 @@ def _require_room(classifier: TransformerClassifier, run: Run) -> None:
     free = shutil.disk_usage(run.folder).free
     if free < needed:
         raise StorageError(
-            run.folder, f"the disk has {free // 2**20} MiB free, this run needs about {needed // 2**20} MiB"
+            run.folder,
+            f"the disk has {free // 2**20} MiB free, this run needs about {needed // 2**20} MiB",
+            errno.ENOSPC,
         )

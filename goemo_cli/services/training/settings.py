@@ -45,7 +45,7 @@ def resolve_settings(
     if file is not None and not file.is_file():
         raise NotFoundError(f"{file}: no such config file")
     layers: list[tuple[str | Path, Mapping[str, Any]]] = [(file, read_yaml_mapping(file))] if file else []
-    layers += [(f"--{name}", nested(name, value)) for name, value in flags.items()]
+    layers += [("command line", nested(name, value)) for name, value in flags.items()]
     typed = dotted_overrides(overrides)
     if both := sorted(name for name in flags if _has(typed, name)):
         raise SettingError([f"{both[0]} is given twice, as a flag and as an override"])

@@ -8,6 +8,7 @@ from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoin
 from goemo_cli.core.documents import Manifest, Metrics, Parents
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import PROBLEM_TYPES, RANKING_KEYS, RULE_KEYS
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
@@ -53,7 +54,7 @@ def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
         if checkpoint and checkpoint.is_half_tuned:
             raise CorruptArtifactError(
                 folder,
-                f"goemo tune was killed while it wrote this run; repeat: goemo tune --checkpoint {folder}",
+                f"goemo tune was killed while it wrote this run; repeat: {command_line('goemo tune --checkpoint', folder)}",
             )
         found += [(folder / METRICS, fault) for fault in Metrics.faults_in(folder / METRICS)]
         for fault in found:

@@ -6,7 +6,8 @@ from typing import Any
 
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
 from goemo_cli.core.events import EventHandler, Info, ignore, progress
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import root_option
+from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import DEFAULT_PROJECT, WandbSettings
 from goemo_cli.services.runs.references import find_run

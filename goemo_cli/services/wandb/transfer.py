@@ -202,4 +202,4 @@ def require_space(folder: Path, needed: int) -> None:
     """
     free = shutil.disk_usage(folder).free
     if free < needed + _SPARE_BYTES:
-        raise StorageError(folder, f"{needed:,} bytes are to be downloaded, {free:,} are free")
+        raise StorageError(folder, f"{needed:,} bytes are to be downloaded, {free:,} are free", errno.ENOSPC)

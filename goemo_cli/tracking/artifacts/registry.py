@@ -34,6 +34,7 @@ from goemo_cli.core.files import (
     PARTIAL_PREFIX,
     atomic_path,
     dump_json,
+    name_file,
     sha256_file,
     staged_files,
 )
@@ -379,6 +380,7 @@ def _create(path: Path, record: VersionRecord) -> bool:
         return False
     except OSError as error:
         if error.filename2 is None:
+            name_file(error, path)
             raise
         raise StorageError(
             path, f"cannot be claimed: this file system has no hard links ({error.strerror})"

@@ -14,6 +14,7 @@ from urllib.parse import unquote, urlsplit
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     NotFoundError,
+    OfflineError,
     RemoteError,
     SettingError,
 )
@@ -315,7 +316,7 @@ def open_client(subject: str, *, base_url: str | None = None) -> WandbClient:
         GoemoError: as `WandbClient`.
     """
     if (environment("GOEMO_OFFLINE") or "0").lower() not in ("0", "false", "no"):
-        raise RemoteError(
+        raise OfflineError(
             f"the network is switched off (GOEMO_OFFLINE), so W&B cannot be asked for {subject}"
         )
     return WandbClient(base_url=base_url)

@@ -422,7 +422,7 @@ def _write_all(handle: int, chunk: bytes, path: Path) -> None:
         try:
             written = os.write(handle, view)
         except OSError as error:
-            raise StorageError(path, f"cannot be written ({error.strerror})") from error
+            raise StorageError(path, f"cannot be written ({error.strerror})", error.errno) from error
         view = view[written:]
 
 
