@@ -21,7 +21,7 @@ COMMANDS = {
         "calibrate": "Fit a run's probabilities to what is observed on val.",
     },
     "Inspect": {
-        "evaluate": "Score a run on labelled data that it was not trained with.",
+        "evaluate": "Score a run on new labelled data.",
         "runs": "List, compare, pin and remove runs.",
         "compare": "Test whether runs differ by more than chance.",
         "errors": "Show what a run gets wrong.",

@@ -56,7 +56,11 @@ def test_a_hint_fits_the_cause(error: Exception, code: int, wanted: str | None) 
 
 
 def test_every_error_has_a_code() -> None:
-    kinds = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, Exception)]
+    kinds = [
+        kind
+        for kind in vars(errors).values()
+        if isinstance(kind, type) and issubclass(kind, errors.GoemoError)
+    ]
     for kind in kinds:
         error = kind.__new__(kind)
         assert exit_code(error) is not None
