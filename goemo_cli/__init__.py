@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from goemo_cli.api import Evaluation, compare, evaluate, train, tune
-    from goemo_cli.core.errors import GoemoError, GoemoWarning
+    from goemo_cli.core.errors import GoemoError
+    from goemo_cli.core.events import GoemoWarning
     from goemo_cli.services.predicting.predictor import Predictor
     from goemo_cli.services.runs.dataframes import (
         FinishedRun,
@@ -50,7 +51,7 @@ _MODULES = {
     "Evaluation": "api",
     "FinishedRun": "services.runs.dataframes",
     "GoemoError": "core.errors",
-    "GoemoWarning": "core.errors",
+    "GoemoWarning": "core.events",
     "Predictor": "services.predicting.predictor",
     "compare": "api",
     "create_model": "services.training.model_factory",

@@ -7,8 +7,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.errors import GoemoWarning, SettingError
-from goemo_cli.core.events import Event, EventHandler, Warning
+from goemo_cli.core.errors import SettingError, setting_errors_of
+from goemo_cli.core.events import Event, EventHandler, GoemoWarning, Warning
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layering import merge_layers, nested
 from goemo_cli.core.layout import Layout
@@ -135,11 +135,27 @@ def train(
     loaded = (
         None
         if data is None or isinstance(data, (str, Path))
-        else load_data(resolved.data, root=layout.root, frames=data, on_event=on_event)
+        else load_data(resolved.data, root=layout.root, frames=_frames(data), on_event=on_event)
     )
     tracker = open_tracker(resolved, layout=layout, on_event=on_event)
     checkpoint = train_model(resolved, layout=layout, data=loaded, tracker=tracker, on_event=on_event)
     return finished_run(checkpoint, layout.root)
+
+
+def _frames(data: "DataFrame | Mapping[str, DataFrame]") -> "DataFrame | Mapping[str, DataFrame]":
+    """Data in memory, if it is a data frame or one for each split.
+
+    Raises:
+        TypeError: it is something else.
+    """
+    from pandas import DataFrame
+
+    parts = data.values() if isinstance(data, Mapping) else [data]
+    if odd := [part for part in parts if not isinstance(part, DataFrame)]:
+        raise TypeError(
+            f"data is a {type(odd[0]).__name__}, not a data frame, a path or the name of a data set"
+        )
+    return data
 
 
 def _reading(
@@ -241,7 +257,8 @@ def evaluate(
         label_columns: one column of 0 and 1 for each label, instead of `label_column`.
         label_separator: what separates labels within a text.
         id_column: a column that is kept in predictions.
-        name: what the written files call the data; by default the name of its file.
+        name: what the written files call the data; by default the name of its file. Data frames without a name are
+            called `frame`, and each replaces the one before.
         split: of a data set; test by default.
         rule: another threshold rule of the run: per_label, global, fixed_0.5 or fixed_0.3.
         ignore_unknown_labels: whether labels that the run does not have are left out instead of being an error.
@@ -261,6 +278,8 @@ def evaluate(
     found = load_run(run, root, on_event=on_event)
     reading = _reading(text_column, label_column, label_columns, label_separator, id_column)
     given = _given(reading, settings)
+    if not isinstance(data, (str, Path)):
+        _frames(data)
     if others := [section for section in given if section != "data"]:
         raise SettingError([f"evaluate uses the settings of data only, not those of {others[0]}"], "settings")
     result = evaluate_run(
@@ -384,7 +403,8 @@ def compare(
     layout = Layout(Path(root) if root is not None else next(iter(roots), Path()))
     references = [str(run.path) if isinstance(run, FinishedRun) else str(run) for run in runs]
     named = {} if all(Path(reference).is_file() for reference in references) else {"split": split}
-    found = compare_models(
-        references, layout=layout, resamples=resamples, seed=seed, on_event=on_event, **named
-    )
+    with setting_errors_of("compare"):
+        found = compare_models(
+            references, layout=layout, resamples=resamples, seed=seed, on_event=on_event, **named
+        )
     return pandas.DataFrame(found.rows, columns=list(SIGNIFICANCE_COLUMNS))

@@ -126,7 +126,13 @@ def test_settings_have_the_order_of_the_command_line(root: Path, tmp_path: Path)
             r"training\.epochs is given twice, as a keyword and in settings",
         ),
         ({"model": "@tfidf"}, NoRunError, "no finished run"),
-        ({"data": pandas.DataFrame({"text": ["a"]})}, DataError, "no column 'labels'"),
+        ({"data": pandas.DataFrame({"text": ["a"]})}, DataError, r"no column 'labels' \(label_column\)"),
+        (
+            {"data": pandas.DataFrame({"text": ["a", "b"], "good": [1, 0], "bad": [0, 1]})},
+            DataError,
+            r"columns of 0 and 1 are read with label_columns=\['good', 'bad'\]",
+        ),
+        ({"data": {"trian": pandas.DataFrame()}}, DataError, "'trian' should be one of train, val and test"),
     ],
 )
 def test_errors_are_those_of_the_command_line(
@@ -136,6 +142,24 @@ def test_errors_are_those_of_the_command_line(
         goemo_cli.train(**{"data": "sample", "model": "tiny", **arguments}, root=tmp_path)
     assert isinstance(raised.value, goemo_cli.GoemoError)
     assert not [*tmp_path.rglob("*.json")]
+
+
+@pytest.mark.parametrize("data", [["a text"], {"train": ["a text"]}])
+def test_data_of_another_type_is_refused(data: Any, root: Path) -> None:
+    with pytest.raises(TypeError, match="data is a list, not a data frame"):
+        goemo_cli.train(data, model="tfidf", root=root)
+    if isinstance(data, list):
+        with pytest.raises(TypeError, match="data is a list, not a data frame"):
+            goemo_cli.evaluate("@latest", data, root=root)  # type: ignore[arg-type]
+
+
+def test_other_errors_name_the_function(root: Path) -> None:
+    with pytest.raises(SettingError, match=r"^compare: .*needs two or more"):
+        goemo_cli.compare("@latest", root=root)
+    with pytest.raises(SettingError, match=r"^list_runs: test/f1_macro"):
+        goemo_cli.list_runs(root, sort="test/f1_macro")
+    with pytest.raises(SettingError, match=r"^load_run: .*only @best takes a metric"):
+        goemo_cli.load_run("@latest:val/f1_macro", root)
 
 
 def test_tuning_returns_the_run_as_it_is_now(root: Path) -> None:
@@ -174,8 +198,6 @@ def test_a_comparison_is_the_written_table(root: Path) -> None:
     assert [*found.columns] == [*written.columns] == [*SIGNIFICANCE_COLUMNS]
     assert [*found.metric] == [*written.metric]
     assert found.a.unique().tolist() == [first.name]
-    with pytest.raises(SettingError, match="needs two or more"):
-        goemo_cli.compare(first)
 
 
 def test_warnings_are_pythons(frame: pandas.DataFrame, tmp_path: Path) -> None:

@@ -25,9 +25,12 @@ GoemoError
 └── TrainingFailedError     not finite, or out of memory
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+
+_COMMAND_LINE = "command line"
 
 
 def near_names(wanted: str, known: Iterable[str], limit: int = 3) -> list[str]:
@@ -45,14 +48,10 @@ class GoemoError(Exception):
     """Base of all errors that goemo raises itself; the text is one or two sentences for the user."""
 
 
-class GoemoWarning(UserWarning):
-    """Something that the caller of the Python API should know, though the work goes on."""
-
-
 class SettingError(GoemoError):
     """One or more settings that cannot be used; all are listed."""
 
-    def __init__(self, problems: Sequence[str], source: str | Path = "command line") -> None:
+    def __init__(self, problems: Sequence[str], source: str | Path = _COMMAND_LINE) -> None:
         self.problems = list(problems)
         self.source = str(source)
         super().__init__(f"{self.source}: " + "; ".join(self.problems))
@@ -60,6 +59,17 @@ class SettingError(GoemoError):
 
 class UnknownSettingError(SettingError):
     """An unknown setting."""
+
+
+@contextmanager
+def setting_errors_of(source: str) -> Iterator[None]:
+    """Errors about settings of the command line name another source, such as a function of the Python API."""
+    try:
+        yield
+    except SettingError as error:
+        if error.source != _COMMAND_LINE:
+            raise
+        raise type(error)(error.problems, source) from error
 
 
 class DataError(GoemoError):

@@ -17,6 +17,10 @@ class Warning:
     message: str
 
 
+class GoemoWarning(UserWarning):
+    """A `Warning` as a warning of Python, for callers of the Python API."""
+
+
 @dataclass(frozen=True)
 class Info:
     """A fact worth a line: which data, which weights, which device."""

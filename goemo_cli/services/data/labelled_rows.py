@@ -17,7 +17,7 @@ from goemo_cli.ml.data.label_cells import (
     separator_into,
     shown,
 )
-from goemo_cli.services.data.tables import Record, Table, column_in, no_column
+from goemo_cli.services.data.tables import FRAME, Record, Table, column_in, no_column
 
 _HEAD = 1000
 """Number of rows in which columns of 0 and 1 are searched for."""
@@ -173,9 +173,10 @@ class _Columns:
         if column is None or column not in record:
             columns_01 = self._columns_01 if option == "--label-column" else []
             proposal = (
-                f"; columns of 0 and 1 are read with {_label_columns(columns_01)}" if columns_01 else ""
+                f"; columns of 0 and 1 are read with {self._label_columns(columns_01)}" if columns_01 else ""
             )
-            raise DataFileError(self._named, f"{no_column(wanted, option, tuple(record))}{proposal}", line)
+            reason = no_column(wanted, self._option(option), tuple(record))
+            raise DataFileError(self._named, f"{reason}{proposal}", line)
         return record[column]
 
     def text(self, line: int, record: Record) -> str:
@@ -207,14 +208,28 @@ class _Columns:
         }
         column, cell = next((column, cell) for column, cell in cells.items() if is_one(cell) is None)
         text = str(cell).strip()
-        hint = f"; --unlabelled {text} leaves such rows out" if text.casefold() in _NOT_LABELLED else ""
+        option = self._option("--unlabelled", text)
+        hint = f"; {option} leaves such rows out" if text.casefold() in _NOT_LABELLED else ""
         return DataFileError(self._named, f"column {column!r} says {shown(cell)}, not 0 or 1{hint}", line)
 
     def advice(self) -> str:
         """What to do about a label column of only 0 and 1."""
         if any(name != self.label_column for name in self._columns_01):
-            return f"; {_label_columns(self._columns_01)} reads a column per label"
-        return "; --labels-file FILE with two names, one per line, says what they mean"
+            return f"; {self._label_columns(self._columns_01)} reads a column per label"
+        option = self._option("--labels-file", "FILE")
+        return f"; {option} with two names, one per line, says what they mean"
+
+    def _option(self, flag: str, value: str | None = None) -> str:
+        """An option as the user gives it: on the command line, or for a data frame in Python."""
+        if self._named != FRAME:
+            return flag if value is None else f"{flag} {value}"
+        name = flag.removeprefix("--").replace("-", "_")
+        return name if value is None else f'settings={{"data.{name}": {value!r}}}'
+
+    def _label_columns(self, names: Sequence[str]) -> str:
+        if self._named == FRAME:
+            return f"label_columns={list(names)}"
+        return f"--label-columns {shlex.quote(','.join(names))}"
 
     def _only_value(self, first: tuple[int, Record]) -> str | None:
         """The value of all label columns in the first row, if it says that a row is not labelled."""
@@ -236,10 +251,6 @@ class _Columns:
             and all(is_one(record.get(name)) is not None for record in head)
             and any(record.get(name) not in (None, "") for record in head)
         ]
-
-
-def _label_columns(names: Sequence[str]) -> str:
-    return f"--label-columns {shlex.quote(','.join(names))}"
 
 
 def _says(cell: Any, value: str) -> bool:

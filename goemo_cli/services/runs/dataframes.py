@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from goemo_cli.core import predictions as predictions_csv
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import Headline
+from goemo_cli.core.errors import setting_errors_of
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
@@ -150,7 +151,8 @@ def load_run(
     if isinstance(run, FinishedRun):
         return run
     folder = Path(root or ".")
-    return finished_run(open_run(str(run), Layout(folder), on_event), folder)
+    with setting_errors_of("load_run"):
+        return finished_run(open_run(str(run), Layout(folder), on_event), folder)
 
 
 def list_runs(
@@ -177,7 +179,8 @@ def list_runs(
     """
     import pandas
 
-    found = show.list_runs(Layout(Path(root)), model=model, sort=sort, limit=limit)
+    with setting_errors_of("list_runs"):
+        found = show.list_runs(Layout(Path(root)), model=model, sort=sort, limit=limit)
     rows = [dict(_run_facts(run, is_pinned=str(run.run) in found.pinned)) for run in found.runs]
     return pandas.DataFrame(rows, columns=list(RUN_COLUMNS))
 
