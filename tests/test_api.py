@@ -15,6 +15,7 @@ import pytest
 import goemo_cli
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataError, NoRunError, SettingError, UnknownSettingError
+from goemo_cli.core.events import ignore
 from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
 
 EXAMPLES = [name for name in goemo_cli.__all__ if name not in ("__version__", "runs_table")]
@@ -25,7 +26,7 @@ SMALL = {"data.max_train_samples": 64}
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a run of the tiny model."""
     root = tmp_path_factory.mktemp("api")
-    goemo_cli.train("sample", model="tiny", epochs=1, settings=SMALL, root=root)
+    goemo_cli.train("sample", model="tiny", epochs=1, settings=SMALL, root=root, on_event=ignore)
     return root
 
 
