@@ -12,7 +12,7 @@ from goemo_cli.core.errors import DataError, GoemoError, MissingPackageError, No
 from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.services.data.find import load_data
+from goemo_cli.services.data.find import load_data, read_rows
 from goemo_cli.services.predicting.sources import open_texts
 
 N = 20
@@ -60,7 +60,7 @@ TABS = delimited("\t")
 SEMEVAL = csv_of(ONE_HOT, sep="\t").replace("text\t", "Tweet\t")
 OF_TWEETS = {"format": "tsv", "text_column": "Tweet", "label_columns": JOY_ANGER}
 TWEETEVAL: Files = {
-    "mapping.txt": "0\tjoy\n1\tanger\n",
+    "mapping.txt": "0\t😀\tjoy\n1\tanger\n",
     **{
         f"{split}_{kind}.txt": "".join(f"{split} {n}\n" if kind == "text" else f"{n % 2}\n" for n in range(4))
         for split in ("train", "val", "test")
@@ -180,6 +180,15 @@ REFUSED: dict[str, tuple[Files, dict[str, Any], str]] = {
         {"label_columns": JOY_ANGER},
         r"data\.csv:2: column 'joy' says 'NONE'.*--unlabelled NONE",
     ),
+    "a label number of a row that is not labelled": (
+        {"data.csv": "text,labels\na,1\nb,-1\n", **NAMES}, LISTED, r"data\.csv:3: label number -1 .*--unlabelled -1"
+    ),
+    "a label column without any label": ({"data.csv": "text,labels\na,-1\nb,-1.0\n"}, {}, "no row is labelled"),
+    "an array in .jsonl": ({"data.jsonl": "[{}]\n"}, {}, r"data\.jsonl:1: .*--data-format json"),
+    "a workbook in .csv": ({"data.csv": b"PK\x03\x04\x00"}, {}, "an Excel workbook.*--data-format xlsx"),
+    "Parquet in .jsonl": ({"data.jsonl": b"PAR1\x00"}, {}, "is not text, but Parquet"),
+    "an old workbook": ({"data.csv": b"\xd0\xcf\x11\xe0"}, {}, r"save it as \.xlsx"),
+    "gzip without .gz": ({"data.csv": b"\x1f\x8b\x08"}, {}, r"should end with \.gz"),
     "fewer labels than texts": (
         {**TWEETEVAL, "val_labels.txt": "0\n1\n"}, {}, r"val_labels\.txt:3: ends too early"
     ),
@@ -366,6 +375,35 @@ def test_urls_are_opened_by_fsspec(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     for url, reason in (("s3://bucket/data.csv", "pip install s3fs"), ("odd://x/data.csv", "odd")):
         with pytest.raises(NotFoundError, match=reason):
             load_data(DataSettings(name=url))
+
+
+def test_a_workbook_has_the_rows_of_its_first_sheet(tmp_path: Path):
+    import openpyxl
+
+    book = openpyxl.Workbook()
+    sheet = book.worksheets[0]
+    for row in (
+        [],
+        ["text", "joy", "anger", None],
+        [42, 1, False],
+        [],
+        ["b", 0.0, True, None, None],
+        ["=1+1", 1, 0],
+    ):
+        sheet.append(row)
+    book.create_sheet("other").append(["x"])
+    book.save(tmp_path / "data.xlsx")
+    settings = DataSettings(label_columns=JOY_ANGER)
+    rows = read_rows(tmp_path / "data.xlsx", settings)
+    assert (rows.texts, rows.names, rows.lines) == (["42", "b", ""], [["joy"], ["anger"], ["joy"]], [3, 5, 6])
+    sheet["B5"] = "yes"
+    book.save(tmp_path / "data.xlsx")
+    with pytest.raises(DataError, match=r"data\.xlsx:5: column 'joy' says 'yes'"):
+        read_rows(tmp_path / "data.xlsx", settings)
+    sheet["B2"] = "text"
+    book.save(tmp_path / "data.xlsx")
+    with pytest.raises(DataError, match=r"data\.xlsx:2: column 'text' occurs twice"):
+        read_rows(tmp_path / "data.xlsx", settings)
 
 
 def test_excel_without_its_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -141,7 +141,7 @@ def test_parquet_of_the_hub_with_its_own_file_names(tmp_path: Path) -> None:
     names = ["joy", "awe", "calm", "never"]
     _parquet(tmp_path / "train-00000-of-00002.parquet", [[0], [1]], names)
     _parquet(tmp_path / "train-00001-of-00002.parquet", [[0, 1]], names)
-    _parquet(tmp_path / "validation-00000-of-00001.parquet", [[1]], names)
+    _parquet(tmp_path / "validation-00000-of-00001-b42a775f407cee45.parquet", [[1]], names)
     _parquet(tmp_path / "test-00000-of-00001.parquet", [[2]], names)
     data = load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
     assert data.labels == ("awe", "calm", "joy")  # calm only in test: the file says that it is a label

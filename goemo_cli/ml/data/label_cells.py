@@ -299,7 +299,8 @@ class _Column:
         if not 0 <= number < len(names):
             raise self.fault(
                 at,
-                f"label number {shown(number)} is not in the list of {len(names)} labels, counted from 0 to {len(names) - 1}",
+                f"label number {shown(number)} is not in the list of {len(names)} labels, counted from 0 to {len(names) - 1}"
+                + ("; --unlabelled -1 leaves out rows that are not labelled" if number == -1 else ""),
             )
         return names[number]
 

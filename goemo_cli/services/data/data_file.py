@@ -16,6 +16,7 @@ from goemo_cli.services.data.text_encoding import (
     encoding_of,
     named_encoding,
     not_utf8_line,
+    require_text,
     transcode,
 )
 from goemo_cli.services.data.urls import download, is_url, name_in_url, shown
@@ -96,7 +97,9 @@ class DataFile:
     @cached_property
     def _text(self) -> tuple[Path, int]:
         """The content in UTF-8, and the number of its line ends."""
-        path, encoding = self.path, self._encoding or encoding_of(self.head())
+        path, head = self.path, self.head()
+        require_text(head, named=self.named)
+        encoding = self._encoding or encoding_of(head)
         if encoding != UTF8:
             path = self._copy(lambda target: transcode(self.path, target, encoding, named=self.named))
         return path, check_utf8(path, named=self.named)

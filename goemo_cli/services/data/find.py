@@ -45,7 +45,8 @@ if TYPE_CHECKING:
 
 GOEMOTIONS, SAMPLE = "goemotions", "sample"
 STANDARD_INPUT = "standard input"
-_PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)")
+_PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)(?:-[0-9a-f]{8,})?")
+"""The name of a part of a split on the Hub; older ones end with a hash."""
 
 
 def load_data(

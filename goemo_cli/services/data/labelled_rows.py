@@ -112,6 +112,8 @@ def rows_of(table: Table, settings: DataSettings, names: Sequence[str] | None = 
             groups.append(str(columns.cell(line, record, settings.group_column, "--group-column")))
     if not texts:
         raise NoLabelsError(table.named, f"no row is labelled: all have {columns.unlabelled!r}")
+    if not settings.label_columns and all(_says(cell, "-1") for cell in cells):
+        raise NoLabelsError(table.named, "no row is labelled: all have -1")
     own = (table.label_names or {}).get(columns.label_column)
     if settings.label_columns:
         found = LabelRows(cells)

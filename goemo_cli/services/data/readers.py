@@ -255,7 +255,9 @@ def _json_lines(file: DataFile) -> Iterator[tuple[int, Record]]:
         try:
             record = json_object(line)
         except ValueError as error:
-            raise DataFileError(file.named, str(error), number) from error
+            is_array = number == 1 and line.lstrip().startswith("[")
+            hint = "; --data-format json reads an array" if is_array else ""
+            raise DataFileError(file.named, f"{error}{hint}", number) from error
         yield number, record
 
 
@@ -328,8 +330,8 @@ def _mapped_names(mapping: DataFile) -> list[str]:
     for line, text in mapping.lines():
         if not text.strip():
             continue
-        number, _, name = text.partition("\t")
-        if number.strip() != str(len(names)) or not name.strip():
+        number, *words = [cell.strip() for cell in text.split("\t")]  # a sign may precede the name
+        if number != str(len(names)) or not words or not words[-1]:
             raise DataFileError(mapping.named, f"is not label number {len(names)}, a tab and its name", line)
-        names.append(name.strip())
+        names.append(words[-1])
     return names

@@ -19,6 +19,16 @@ _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_NOT_TEXT = {
+    b"PK\x03\x04": "an Excel workbook or a zip archive; --data-format xlsx reads workbooks",
+    b"PAR1": "Parquet; --data-format parquet reads it",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook, or one with a password; save it as .xlsx",
+    b"\x1f\x8b": "compressed; its name should end with .gz",
+    b"BZh": "compressed; its name should end with .bz2",
+    b"\xfd7zXZ": "compressed; its name should end with .xz",
+    b"(\xb5/\xfd": "compressed; its name should end with .zst",
+}
+"""What a file is that begins with these bytes."""
 _KNOWN = {"cp1252": "Windows-1252", "cp1250": "Windows-1250", "cp1251": "Windows-1251"}
 _TYPOGRAPHY = frozenset("‘’‚“”„«»‹›–—…•·€£§°©®™´`¡¿ªº½¼¾×±\u00a0\u00ad")
 _SIGN_IN_WORD = re.compile(r"[^\W\d_][¡¿ªº½¼¾×±£§°€©®•][^\W\d_]")
@@ -41,6 +51,16 @@ def named_encoding(name: str | None) -> str | None:
             [f"data.encoding: unknown encoding {name!r}; for example cp1252, utf-16"]
         ) from error
     return codecs.lookup(name).name
+
+
+def require_text(head: bytes, *, named: str) -> None:
+    """Refuse other files, by their first bytes.
+
+    Raises:
+        DataFileError: the bytes are those of another format.
+    """
+    if kind := next((kind for begin, kind in _NOT_TEXT.items() if head.startswith(begin)), None):
+        raise DataFileError(named, f"is not text, but {kind}")
 
 
 def encoding_of(head: bytes) -> str:
