@@ -271,7 +271,7 @@ def encode_examples(
         if texts.n_cut:
             on_event(
                 Warning(
-                    f"{texts.n_cut} comments of {name} are longer than {classifier.max_length} tokens and were cut"
+                    f"{texts.n_cut} texts of {name} are longer than {classifier.max_length} tokens and were cut"
                 )
             )
         encoded.append(Examples(texts, split.y_true))
