@@ -330,13 +330,15 @@ def test_data_frames_are_read_like_files(tmp_path: Path):
     assert [len(rows) for rows in parts.splits.values()] == [N, 8, 12]
     numbers = DataFrame({"text": ["a", "b"] * 20, "labels": [3, None] * 10 + [4, None] * 10})
     assert load_data(DataSettings(), frames=numbers).labels == ("3", "4")
-    for frames, reason in (
+    refused: list[tuple[Any, str]] = [
         ({"training": frame}, "'training' should be one of train, val and test"),
         ({"test": frame}, "no train split"),
+        ({"train": [frame]}, "give a data frame of pandas, not a list"),
         (frame.rename(columns={"text": "body"}), r"data frame:1: no column 'text'"),
         (DataFrame([["a", "b", "c"]], columns=["text", "text", "labels"]), "'text' occurs twice"),
         (DataFrame({"text": ["a", None], "labels": ["x", "y"]}), "data frame:2: text is None, not a string"),
-    ):
+    ]
+    for frames, reason in refused:
         with pytest.raises(DataError, match=reason):
             load_data(DataSettings(), frames=frames)
 

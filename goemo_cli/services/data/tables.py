@@ -40,8 +40,12 @@ def frame_table(frame: "DataFrame") -> Table:
     """The rows of a data frame; their lines count from 1.
 
     Raises:
-        DataFileError: two columns of one name.
+        DataFileError: something else than a data frame, or two columns of one name.
     """
+    import pandas
+
+    if not isinstance(frame, pandas.DataFrame):
+        raise DataFileError(FRAME, f"give a data frame of pandas, not a {type(frame).__name__}")
     columns = tuple(map(str, frame.columns))
     for name in columns:
         if columns.count(name) > 1:
