@@ -4,6 +4,7 @@ import re
 import runpy
 import shlex
 import shutil
+import tomllib
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -26,6 +27,10 @@ PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
 SLOW = {"sweep.md"}
 """Pages whose programs train several models."""
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
+REPOSITORY = re.compile(
+    r"https://(?:github|raw\.githubusercontent)\.com/goemo/goemo/(?:(?:blob|tree)/)?main/([^)#\s\"]*)"
+)
+"""Addresses of files of the repository, in pages that PyPI shows too."""
 CODE = re.compile(r"```.*?```", re.DOTALL)
 
 
@@ -73,6 +78,21 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert target.exists(), link
         if anchor:
             assert anchor in anchors(target), f"{link}#{anchor}"
+
+
+def test_addresses_of_the_repository_name_files_that_exist() -> None:
+    named = REPOSITORY.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert len(named) > 20
+    assert [path for path in named if not (ROOT / path).exists()] == []
+    assert not LINK.search((ROOT / "README.md").read_text(encoding="utf-8")), "PyPI needs absolute links"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    for path in REPOSITORY.findall(" ".join(project["urls"].values())):
+        assert (ROOT / path).exists()
+    for extra in re.findall(
+        r"`(?:pip install 'goemo\[)?(\w+)(?:\]')?`",
+        (ROOT / "README.md").read_text(encoding="utf-8").partition("by name:")[2].partition("##")[0],
+    ):
+        assert extra in project["optional-dependencies"]
 
 
 @pytest.mark.parametrize("name", ["cli", "config"])
