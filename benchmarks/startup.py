@@ -1,4 +1,4 @@
-"""CPU time until goemo answers, compared with a bare Python and with the import of torch.
+"""CPU time until goemo answers, compared with a bare Python, with `wandb --help` and with the import of torch.
 
     python benchmarks/startup.py [--rounds 7]
 
@@ -17,6 +17,8 @@ COMMANDS = {
     "goemo --version": ["-m", "goemo_cli", "--version"],
     "goemo train --bogus": ["-m", "goemo_cli", "train", "--bogus"],
     "goemo train training.epoch=3": ["-m", "goemo_cli", "train", "training.epoch=3"],
+    "goemo train --help": ["-m", "goemo_cli", "train", "--help"],
+    "wandb --help": ["-m", "wandb", "--help"],
     "import torch": ["-c", "import torch"],
 }
 
@@ -40,10 +42,12 @@ def main() -> None:
     for _ in range(rounds):
         for name, arguments in COMMANDS.items():
             times[name].append(cpu_seconds(arguments))
-    bare = statistics.median(times["python -c pass"])
+    bare, wandb = (statistics.median(times[name]) for name in ("python -c pass", "wandb --help"))
     for name, values in times.items():
         median = statistics.median(values)
-        print(f"{name:<32} {median:6.3f} s CPU  ({median / bare:5.1f} x a bare Python)")
+        print(
+            f"{name:<32} {median:6.3f} s CPU  ({median / bare:5.1f} x a bare Python, {median / wandb:.2f} x wandb --help)"
+        )
 
 
 if __name__ == "__main__":

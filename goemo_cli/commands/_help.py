@@ -44,7 +44,7 @@ def page_of(command: Any, ctx: Any) -> Page:
             name = argument_name(param) if is_argument else record[0]
             sections.setdefault(title, {})[name] = " ".join(record[1].split())
     if hasattr(command, "summaries"):
-        sections |= command.summaries(ctx)
+        sections = {**command.summaries(ctx), **sections}
     return Page(
         usage=f"{ctx.command_path} {' '.join(command.collect_usage_pieces(ctx))}",
         paragraphs=[" ".join(paragraph.split()) for paragraph in text.split("\n\n")],
@@ -94,8 +94,9 @@ def _panels(page: Page) -> str:
     from rich.table import Table
     from rich.text import Text
 
-    parts: list[RenderableType] = [Text.assemble((" Usage: ", "bold"), page.usage)]
-    parts += [Padding(Text(text, "" if at == 0 else "dim"), 1) for at, text in enumerate(page.paragraphs)]
+    parts: list[RenderableType] = [Padding(Text.assemble(("Usage: ", "bold"), page.usage), (0, 1, 1, 1))]
+    for number, paragraph in enumerate(page.paragraphs):
+        parts.append(Padding(Text(paragraph, "dim" if number else ""), (0, 1, 1, 1)))
     names = [name for rows in page.sections.values() for name in rows]
     left = min(max(map(len, names)), _WIDEST_NAME)
     for title, rows in page.sections.items():
@@ -103,12 +104,16 @@ def _panels(page: Page) -> str:
         table.add_column(width=left, overflow="fold")
         table.add_column(ratio=1)
         for name, text in rows.items():
-            table.add_row(Text(name, "cyan"), Text(text))
+            meaning, bracket, extra = text.partition(" [") if text.endswith("]") else (text, "", "")
+            table.add_row(Text(name, "cyan"), Text.assemble(meaning, (bracket + extra, "dim")))
         parts.append(Panel(table, title=title, title_align="left", border_style="dim"))
-    if page.examples:
-        lines = Text("\n".join(page.examples), "green")
-        parts.append(Panel(lines, title=_EXAMPLES[:-1], title_align="left", border_style="dim"))
     console = Console(highlight=False)
     with console.capture() as capture:
         console.print(Group(*parts))
+        if page.examples:  # without borders, so that they can be copied
+            console.print(Text(f"\n {_EXAMPLES}", "bold"))
+            console.print(
+                Text("\n".join(f"   {example}" for example in page.examples), "green"), soft_wrap=True
+            )
+            console.print()
     return capture.get()
