@@ -14,11 +14,14 @@ _SECRET = re.compile(
     r"(^|[_.\-])(token|secret|password|passwd|api_?key|access_?key|credentials?)$", re.IGNORECASE
 )
 _USERINFO = re.compile(r"(\w+://)[^/@\s]+@")
+_SIGNATURE = re.compile(
+    r"([?&][^=&\s]*(?:token|secret|password|key|signature|sig)[^=&\s]*=)[^&\s]+", re.IGNORECASE
+)
 REDACTED = "[redacted]"
 
 
 def without_secrets(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Settings that can be written and sent: values under names such as `api_key` are replaced, and URL passwords."""
+    """Settings that can be written and sent: values under names such as `api_key` are replaced, and those in URLs."""
     return {
         str(key): REDACTED if isinstance(value, str) and _SECRET.search(str(key)) else _clean(value)
         for key, value in settings.items()
@@ -33,7 +36,7 @@ def _clean(value: Any) -> Any:
     if getattr(value, "ndim", None) == 0 and hasattr(value, "item"):
         value = value.item()  # a number of numpy or torch
     if isinstance(value, str):
-        return _USERINFO.sub(rf"\1{REDACTED}@", value)
+        return _SIGNATURE.sub(rf"\1{REDACTED}", _USERINFO.sub(rf"\1{REDACTED}@", value))
     if isinstance(value, float) and not math.isfinite(value):
         return str(value)
     return value if value is None or isinstance(value, (bool, int, float)) else str(value)

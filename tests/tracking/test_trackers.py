@@ -29,7 +29,7 @@ from goemo_cli.tracking.journal import (
     journal_path,
     read_journal,
 )
-from goemo_cli.tracking.redaction import without_places
+from goemo_cli.tracking.redaction import without_places, without_secrets
 
 
 def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: str = "sample") -> TrainConfig:
@@ -245,3 +245,19 @@ def test_log_packages_and_machine_are_told_unless_they_are_switched_off(tmp_path
 )
 def test_paths_of_this_machine_are_cut_to_their_last_part(given: Any, told: Any) -> None:
     assert without_places(given) == told
+
+
+@pytest.mark.parametrize(
+    ("address", "sent"),
+    [
+        ("https://me:pw@host/a.csv", "https://[redacted]@host/a.csv"),
+        (
+            "https://host/a.csv?raw=true&X-Amz-Signature=f00&n=1",
+            "https://host/a.csv?raw=true&X-Amz-Signature=[redacted]&n=1",
+        ),
+        ("https://host/a.csv?token=f00", "https://host/a.csv?token=[redacted]"),
+        ("s3://bucket/key.csv", "s3://bucket/key.csv"),
+    ],
+)
+def test_secrets_in_addresses_are_not_sent(address: str, sent: str):
+    assert without_secrets({"data": {"name": address}}) == {"data": {"name": sent}}

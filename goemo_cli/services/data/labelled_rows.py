@@ -194,13 +194,18 @@ class _Columns:
         if not wanted:
             cell = self.cell(line, record, self._settings.label_column, "--label-column")
             return _UNLABELLED if unlabelled and _says(cell, unlabelled) else cell
-        cells = {column: self.cell(line, record, column, "--label-columns") for column in wanted}
-        if unlabelled and any(_says(cell, unlabelled) for cell in cells.values()):
-            return _UNLABELLED
-        said = {column: is_one(cell) for column, cell in cells.items()}
-        if None in said.values():
+        names, is_odd = [], False
+        for column in wanted:
+            cell = self.cell(line, record, column, "--label-columns")
+            if unlabelled and _says(cell, unlabelled):
+                return _UNLABELLED
+            said = is_one(cell)
+            is_odd = is_odd or said is None
+            if said:
+                names.append(column)
+        if is_odd:
             raise self.odd_cell(line, record)
-        return [column for column, is_label in said.items() if is_label]
+        return names
 
     def odd_cell(self, line: int, record: Record) -> DataFileError:
         """The error of a row with a label column that says neither 0 nor 1."""
