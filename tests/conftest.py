@@ -119,7 +119,7 @@ def make_checkpoint(layout: Layout) -> Callable[..., Checkpoint]:
         write_text(folder / CONFIG, TrainConfig.from_layers(("test", {"model": {"name": model}})).to_yaml())
         write_text(folder / CARD, "# A model\n")
         thresholds = Thresholds(
-            labels, 0.3, np.full(len(labels), 0.25), (4,) * len(labels), ThresholdSettings()
+            labels, 0.3, np.full(len(labels), 0.25), (4,) * len(labels), ThresholdSettings(rule="per_label")
         )
         thresholds.write(folder / "thresholds.json", run=str(run))
         return write_manifest(folder, run=run, kind="tiny", labels=labels, parents={"data": "0" * 64})

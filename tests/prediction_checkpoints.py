@@ -97,7 +97,7 @@ def _completed(
         0.4,
         np.linspace(0.2, 0.8, len(EMOTIONS)),
         (4,) * len(EMOTIONS),
-        ThresholdSettings(never_empty=never_empty),
+        ThresholdSettings(rule="per_label", never_empty=never_empty),
     )
     taxonomies = {
         name: {"max": {**NO_SCORES, "per_class": [label_scores(group, threshold=0.6) for group in groups]}}

@@ -80,7 +80,7 @@ def add_run(
     write_json(folder / METRICS, metrics)
     layers = [("model", {"model": {"name": run.model}}), ("test", settings or {})]
     write_text(folder / CONFIG, TrainConfig.from_layers(*layers).to_yaml())
-    Thresholds(LABELS, 0.3, np.full(2, 0.25), (4, 4), ThresholdSettings()).write(
+    Thresholds(LABELS, 0.3, np.full(2, 0.25), (4, 4), ThresholdSettings(rule="per_label")).write(
         folder / THRESHOLDS, run=str(run)
     )
     (folder / "weights.bin").write_bytes(b"weights")

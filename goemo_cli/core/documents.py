@@ -478,6 +478,26 @@ class Manifest(Document):
 Fraction = Annotated[float, Field(ge=0, le=1)]
 
 
+class RuleChoice(Document):
+    """How `thresholds.rule: auto` chose a rule: scores of val rows by thresholds that were fitted without them."""
+
+    rule: str
+    reason: str
+    criterion: str | None = None
+    """The score that was compared; None if nothing was compared."""
+    folds: int | None = None
+    seed: int | None = None
+    scores: dict[str, float] = Field(default_factory=dict)
+    """By rule."""
+    standard_errors: dict[str, float] = Field(default_factory=dict)
+    """Of the difference to per_label, by rule."""
+
+    def __str__(self) -> str:
+        compared = ", ".join(f"{rule} {score:.3f}" for rule, score in self.scores.items())
+        scored = f" ({self.criterion}: {compared})" if compared else ""
+        return f"Threshold rule {self.rule}, chosen by cross-fitting on val: {self.reason}{scored}"
+
+
 class ThresholdValues(Document):
     """thresholds.json: the thresholds of a run, and the settings they were fitted with."""
 
@@ -486,6 +506,8 @@ class ThresholdValues(Document):
     fitted_on: Literal["val"]
     """Thresholds that were fitted on test would spoil its scores."""
     rule: str
+    choice: RuleChoice | None = None
+    """Why it is this rule; None if the settings name it."""
     objective: str
     beta: float
     floor: float | None

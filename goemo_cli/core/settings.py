@@ -22,7 +22,7 @@ from goemo_cli.core.labels import TaxonomyName
 from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, nested, read_yaml_mapping
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
-ThresholdRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
+ThresholdRule = Literal["auto", "per_label", "global", "fixed_0.5", "fixed_0.3"]
 F1Objective = Literal["f1_macro", "f1_micro"]
 ThresholdObjective = Literal[F1Objective, "f_beta", "precision_floor", "recall_floor"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric", "cross_entropy"]
@@ -244,7 +244,10 @@ class TrainingSettings(Section):
 class ThresholdSettings(Section):
     """How probabilities become labels. Fitted on val, never on test."""
 
-    rule: ThresholdRule = Field("per_label", description="Thresholds that decide the labels (`pred_labels`).")
+    rule: ThresholdRule = Field(
+        "auto",
+        description="Thresholds that decide the labels (`pred_labels`); auto: chosen by cross-fitting on val.",
+    )
     objective: ThresholdObjective = Field(
         "f1_macro",
         description="What a fitted threshold maximises on val; a floor: recall (precision) while precision (recall) stays above it.",

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.core.documents import SingleLabelValues, ThresholdValues, faults
+from goemo_cli.core.documents import RuleChoice, SingleLabelValues, ThresholdValues, faults
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.schema import ARGMAX, RULES, SCHEMA_VERSION
@@ -215,12 +215,19 @@ class Thresholds(LabelRules):
     n_positives: tuple[int, ...]
     """Gold positives of each label in the split they were fitted on."""
     settings: ThresholdSettings
-    """What they were fitted with."""
+    """What they were fitted with; the rule is the one that was chosen."""
     global_ci: tuple[float, float] = (0.0, 1.0)
     """95 % interval of the global threshold over resampled rows of val."""
     per_label_ci: DoubleArray | None = None
     """The same of each label's, (2, n_labels); None if unknown."""
     fitted_on: str = "val"
+    choice: RuleChoice | None = None
+    """How `auto` chose the rule; None if the settings named it."""
+
+    @property
+    def fit_settings(self) -> ThresholdSettings:
+        """The settings that lead to these thresholds and to this rule on val."""
+        return self.settings.model_copy(update={"rule": "auto"}) if self.choice else self.settings
 
     @property
     def rule(self) -> str:
@@ -260,7 +267,7 @@ class Thresholds(LabelRules):
     def write(self, path: Path, *, run: str) -> None:
         """Write thresholds.json."""
         intervals = None if self.per_label_ci is None else self.per_label_ci.T.tolist()
-        ThresholdValues(
+        values = ThresholdValues(
             schema_version=SCHEMA_VERSION,
             run=run,
             fitted_on="val",
@@ -270,7 +277,8 @@ class Thresholds(LabelRules):
             per_label=dict(zip(self.labels, self.per_label.tolist(), strict=True)),
             per_label_ci=intervals and dict(zip(self.labels, intervals, strict=True)),
             n_positives=dict(zip(self.labels, self.n_positives, strict=True)),
-        ).write(path)
+        )
+        (values.model_copy(update={"choice": self.choice}) if self.choice else values).write(path)
 
     @staticmethod
     def read(path: Path, labels: tuple[str, ...]) -> "Thresholds":
@@ -299,4 +307,5 @@ class Thresholds(LabelRules):
             settings=settings,
             global_ci=values.global_ci,
             per_label_ci=None if intervals is None else np.asarray(list(intervals.values())).T,
+            choice=values.choice,
         )

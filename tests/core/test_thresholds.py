@@ -19,7 +19,7 @@ THRESHOLDS = Thresholds(
     0.31,
     np.array([0.1, 0.25, 0.9]),
     (3, 0, 12),
-    ThresholdSettings(objective="precision_floor", floor=0.4, shrinkage=7, top_k=2),
+    ThresholdSettings(rule="per_label", objective="precision_floor", floor=0.4, shrinkage=7, top_k=2),
     global_ci=(0.2, 0.4),
     per_label_ci=np.array([[0.05, 0.2, 0.8], [0.2, 0.3, 1.0]]),
 )
@@ -83,7 +83,7 @@ def test_of_many_labels_the_most_probable_ones_stay(top_k: int, expected: list[b
 
 def test_the_options_belong_to_the_runs_own_rule():
     y_prob = np.array([[0.95, 0.96, 0.97], [0.01, 0.01, 0.02]], dtype=np.float32)
-    own = replace(THRESHOLDS, settings=ThresholdSettings(never_empty=True, top_k=1))
+    own = replace(THRESHOLDS, settings=ThresholdSettings(rule="per_label", never_empty=True, top_k=1))
     assert own.decide(y_prob).tolist() == [[False, False, True], [False, False, True]]
     assert own.decide(y_prob, "per_label").tolist() == own.decide(y_prob).tolist()
     assert own.decide(y_prob, "global").tolist() == [[True] * 3, [False] * 3]

@@ -127,7 +127,9 @@ def test_nothing_gold_and_nothing_predicted_score_zero_as_with_zero_division_0()
 def test_a_split_is_scored_by_every_rule_and_without_nan():
     y_true, y_prob, _ = random_case(1)
     labels = tuple("abcdefg")
-    thresholds = Thresholds(labels, 0.4, np.linspace(0.2, 0.8, 7), (1,) * 7, ThresholdSettings())
+    thresholds = Thresholds(
+        labels, 0.4, np.linspace(0.2, 0.8, 7), (1,) * 7, ThresholdSettings(rule="per_label")
+    )
     scores = scoring.score_split(y_true, y_prob, thresholds).summary
     assert scores["labels_without_positives"] == 1
     assert scores["auc_macro"] == pytest.approx(
@@ -152,7 +154,9 @@ def test_the_scores_of_a_split_without_any_positives_are_none_where_undefined():
     empty = np.zeros((5, 2), dtype=bool)
     y_prob = np.full((5, 2), 0.2, dtype=np.float32)
     scores = scoring.score_split(
-        empty, y_prob, Thresholds(("a", "b"), 0.5, np.array([0.5, 0.5]), (0, 0), ThresholdSettings())
+        empty,
+        y_prob,
+        Thresholds(("a", "b"), 0.5, np.array([0.5, 0.5]), (0, 0), ThresholdSettings(rule="per_label")),
     ).summary
     assert scores["auc_micro"] is scores["auc_macro"] is scores["average_precision_macro"] is None
     assert scores["per_label"]["f1_macro"] == 0

@@ -26,7 +26,7 @@ def random_case(seed: int, rows: int = 300, n_labels: int = 4) -> tuple[np.ndarr
 
 def fit(y_true: np.ndarray, y_prob: np.ndarray, shrinkage: float = 0, resamples: int = 0, **settings: Any):
     labels = tuple(f"label{at}" for at in range(y_true.shape[1]))
-    wanted = ThresholdSettings(shrinkage=shrinkage, **settings)
+    wanted = ThresholdSettings(**{"rule": "per_label", "shrinkage": shrinkage, **settings})
     return fit_thresholds(labels, y_true, y_prob, wanted, resamples=resamples)
 
 

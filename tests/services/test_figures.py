@@ -133,7 +133,11 @@ def with_labels(checkpoint: Checkpoint, labels: tuple[str, ...], *, rows: int = 
         for split, n in (("train", rows), ("val", rows // 4), ("test", rows // 4))
     }
     thresholds = Thresholds(
-        labels, 0.3, rng.random(len(labels)), tuple(range(len(labels) - 1, -1, -1)), ThresholdSettings()
+        labels,
+        0.3,
+        rng.random(len(labels)),
+        tuple(range(len(labels) - 1, -1, -1)),
+        ThresholdSettings(rule="per_label"),
     )
     other = replace(checkpoint, manifest=checkpoint.manifest.model_copy(update={"labels": list(labels)}))
     other.__dict__["rules"] = thresholds  # as its cached property keeps it

@@ -245,7 +245,7 @@ def test_every_own_threshold_is_in_a_bar(source: GivenRun) -> None:
 def test_a_threshold_is_chosen_for_one_score_alone(
     source: GivenRun, objective: dict[str, Any], number: str, title: str
 ) -> None:
-    thresholds = replace(source.thresholds, settings=ThresholdSettings(**objective))
+    thresholds = replace(source.thresholds, settings=ThresholdSettings(**{"rule": "per_label", **objective}))
     source.checkpoint.__dict__["rules"] = thresholds  # as its cached property keeps it
     assert title in title_of(drawn(number, source))
 

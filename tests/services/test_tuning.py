@@ -43,7 +43,9 @@ def run(finished: Path, layout: Layout) -> Checkpoint:
 
 def test_everything_that_follows_from_thresholds_follows(run: Checkpoint, layout: Layout) -> None:
     weights = (run.path / "tfidf.safetensors").read_bytes()
-    settings = ThresholdSettings(objective="recall_floor", floor=0.5, never_empty=True, top_k=2, shrinkage=3)
+    settings = ThresholdSettings(
+        rule="per_label", objective="recall_floor", floor=0.5, never_empty=True, top_k=2, shrinkage=3
+    )
     result = tune_run(run, settings, layout=layout)
     again = Checkpoint.open(run.path)
     assert again.thresholds.settings == again.config.thresholds == settings

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
+from goemo_cli.core.documents import RuleChoice
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.core.thresholds import LabelRules, MostProbable, Thresholds
+from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.intervals import interval, resampled
 
 GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
@@ -89,30 +90,6 @@ def _reaching(reached: IntArray, weights: FloatArray) -> DoubleArray:
     return counts
 
 
-def fit_rules(
-    labels: tuple[str, ...],
-    y_true: BoolArray,
-    y_prob: FloatArray,
-    settings: ThresholdSettings,
-    *,
-    single_label: bool,
-    resamples: int = RESAMPLES,
-) -> LabelRules:
-    """How the labels of a run follow from its probabilities.
-
-    Args:
-        labels: label names.
-        y_true: gold labels of val, bool, (n_val, n_labels).
-        y_prob: probabilities on val, float32, (n_val, n_labels).
-        settings: of `fit_thresholds`.
-        single_label: each row has exactly one label, so that nothing is fitted.
-        resamples: of `fit_thresholds`.
-    """
-    if single_label:
-        return MostProbable(labels, tuple(int(n) for n in y_true.sum(axis=0)))
-    return fit_thresholds(labels, y_true, y_prob, settings, resamples=resamples)
-
-
 def fit_thresholds(
     labels: tuple[str, ...],
     y_true: BoolArray,
@@ -120,6 +97,7 @@ def fit_thresholds(
     settings: ThresholdSettings,
     *,
     resamples: int = RESAMPLES,
+    choice: RuleChoice | None = None,
 ) -> Thresholds:
     """The thresholds that serve the objective best on val.
 
@@ -134,6 +112,7 @@ def fit_thresholds(
         y_prob: probabilities on val, float32, (n_val, n_labels).
         settings: objective, shrinkage, and the rule and options that the run's labels follow.
         resamples: draws of val's rows, for the interval of each threshold; 0 leaves them out.
+        choice: how the rule was chosen, if it was not the settings that named it.
 
     Returns:
         Thresholds rounded to four decimals, so that the written number is the number used.
@@ -158,6 +137,7 @@ def fit_thresholds(
         settings=settings,
         global_ci=global_ci,
         per_label_ci=per_label_ci,
+        choice=choice,
     )
 
 

@@ -10,13 +10,14 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import SplitScores
 from goemo_cli.core.errors import DataError, NotFoundError, SettingError
-from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import NO_THRESHOLDS, Thresholds, decide
+from goemo_cli.ml.metrics.rule_choice import fit_by_rule
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
 from goemo_cli.services.data.checks import macro_doubt
@@ -113,7 +114,9 @@ def tune_predictions(
     if not len(val):
         raise DataError(f"{path}: holds no rows")
     _refuse_test_by_rows(path, val, layout, on_event)
-    thresholds = fit_thresholds(val.labels, val.y_true, val.y_prob, settings)
+    thresholds = fit_by_rule(val.labels, val.y_true, val.y_prob, settings)
+    if thresholds.choice:
+        on_event(Info(str(thresholds.choice)))
     labelled = replace(val, y_pred=thresholds.decide(val.y_prob))
     if warning := floor_warning(thresholds, labelled):
         on_event(Warning(warning))

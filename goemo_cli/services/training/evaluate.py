@@ -8,9 +8,10 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import LabelRules, Thresholds
 from goemo_cli.ml.metrics.confusions import cooccurrence_counts
+from goemo_cli.ml.metrics.rule_choice import fit_rules
 from goemo_cli.ml.metrics.scoring import score_split
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.ml.metrics.thresholds import below_floor, fit_rules
+from goemo_cli.ml.metrics.thresholds import below_floor
 
 EVALUATED = ("threshold_rule", "val", "test", "per_class", "taxonomies", "confusion_matrix")
 """Keys of metrics.json that depend on probabilities and threshold settings."""
@@ -48,7 +49,7 @@ def evaluate(val: Predictions, test: Predictions, config: TrainConfig) -> Evalua
             "val": score_split(val.y_true, val.y_prob, rules).summary,
             "test": on_test.summary,
             "per_class": on_test.per_class,
-            "taxonomies": taxonomy_scores(val, test, config),
+            "taxonomies": taxonomy_scores(val, test, rules),
             **(
                 {"confusion_matrix": cooccurrence_counts(test.y_true, y_pred).tolist()}
                 if single_label
@@ -58,7 +59,7 @@ def evaluate(val: Predictions, test: Predictions, config: TrainConfig) -> Evalua
     )
 
 
-def taxonomy_scores(val: Predictions, test: Predictions, config: TrainConfig) -> dict[str, Any]:
+def taxonomy_scores(val: Predictions, test: Predictions, rules: LabelRules) -> dict[str, Any]:
     """Test scores of the same probabilities rolled up to coarser taxonomies: by taxonomy, then by the method of rolling up.
 
     Thresholds are fitted on val, rolled up the same way. Empty if the labels are not those of GoEmotions.
@@ -71,10 +72,10 @@ def taxonomy_scores(val: Predictions, test: Predictions, config: TrainConfig) ->
             val_prob, test_prob = (
                 roll_up_probabilities(x.y_prob, x.labels, taxonomy, how) for x in (val, test)
             )
-            rules = fit_rules(
-                groups, val_true, val_prob, config.thresholds, single_label=config.data.single_label
+            of_groups = fit_rules(
+                groups, val_true, val_prob, rules.settings, single_label=rules.is_single_label
             )
-            scored = score_split(test_true, test_prob, rules)
+            scored = score_split(test_true, test_prob, of_groups)
             scores.setdefault(taxonomy, {})[how] = scored.summary | {"per_class": scored.per_class}
     return scores
 

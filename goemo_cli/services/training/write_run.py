@@ -15,13 +15,14 @@ from goemo_cli.core.checkpoint import (
     write_manifest,
 )
 from goemo_cli.core.documents import FileEntry, Headline, Metrics
-from goemo_cli.core.events import EventHandler, FileWritten, Warning
+from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning
 from goemo_cli.core.files import read_json_object, sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import write_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, Kind
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.training.build import Run
@@ -166,6 +167,8 @@ def write_run(
     )
     for path in [*tables, *write_summaries(layout, models=[run.model], on_event=on_event)]:
         on_event(FileWritten(path))
+    if isinstance(evaluation.rules, Thresholds) and evaluation.rules.choice:
+        on_event(Info(str(evaluation.rules.choice)))
     if warning := floor_warning(evaluation.rules, evaluation.val):
         on_event(Warning(warning))
     return checkpoint

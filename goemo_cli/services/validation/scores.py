@@ -15,9 +15,9 @@ from goemo_cli.core.schema import RANKING_KEYS
 from goemo_cli.core.thresholds import LabelRules
 from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.metrics.ranking import ranking_scores
+from goemo_cli.ml.metrics.rule_choice import fit_by_rule, fit_rules
 from goemo_cli.ml.metrics.scoring import rule_scores, score_split
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.ml.metrics.thresholds import fit_rules, fit_thresholds
 from goemo_cli.services.evaluation.metrics import read_per_class_metrics, write_per_class_metrics
 from goemo_cli.services.validation.predictions import Evidence
 from goemo_cli.services.validation.report import ValidationReport
@@ -36,7 +36,7 @@ def check_val(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -
 
 def _check_thresholds(checkpoint: Checkpoint, val: Evidence, report: ValidationReport) -> None:
     written = checkpoint.thresholds
-    again = fit_thresholds(val.labels, val.y_true, val.y_prob, written.settings, resamples=0)
+    again = fit_by_rule(val.labels, val.y_true, val.y_prob, written.fit_settings, resamples=0)
     odd = [
         label
         for at, label in enumerate(val.labels)
@@ -45,6 +45,8 @@ def _check_thresholds(checkpoint: Checkpoint, val: Evidence, report: ValidationR
     ]
     if not _same(again.global_threshold, written.global_threshold):
         odd.insert(0, "global")
+    if again.rule != written.rule:
+        odd.insert(0, "rule")
     report.check(
         "fitted on val",
         checkpoint.path / THRESHOLDS,
