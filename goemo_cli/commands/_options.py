@@ -9,7 +9,7 @@ from goemo_cli.commands._settings import choice_words, setting_option
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.files import require_no_dangling_link
 from goemo_cli.core.labels import Split, parse_split
-from goemo_cli.core.settings import Device, ThresholdRule
+from goemo_cli.core.settings import Device, NamedRule
 
 RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
 RUN_OR_FILE = "A run (its folder, its name, @latest, @best, @MODEL) or a predictions CSV."
@@ -108,7 +108,7 @@ ThresholdOpt = Annotated[
     ),
 ]
 ThresholdRuleOpt = Annotated[
-    ThresholdRule | None, choice(ThresholdRule, "--threshold-rule", help="Another rule of the checkpoint.")
+    NamedRule | None, choice(NamedRule, "--threshold-rule", help="Another rule of the checkpoint.")
 ]
 CalibratedOpt = Annotated[
     bool, typer.Option("--calibrated", help="Calibrated probabilities (goemo calibrate).")

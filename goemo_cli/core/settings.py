@@ -22,7 +22,8 @@ from goemo_cli.core.labels import TaxonomyName
 from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, nested, read_yaml_mapping
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
-ThresholdRule = Literal["auto", "per_label", "global", "fixed_0.5", "fixed_0.3"]
+NamedRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
+ThresholdRule = Literal["auto", NamedRule]
 F1Objective = Literal["f1_macro", "f1_micro"]
 ThresholdObjective = Literal[F1Objective, "f_beta", "precision_floor", "recall_floor"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric", "cross_entropy"]
