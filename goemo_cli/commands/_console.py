@@ -66,11 +66,15 @@ class Console:
                 Text.assemble((f"  {name.replace('_', ' '):<{width}}  ", "dim"), plain(_readable(value)))
             )
 
-    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    def table(
+        self, title: str, columns: Sequence[str], rows: Sequence[Sequence[object]], *, footnote: str = ""
+    ) -> None:
         """A table for people, on stdout; nothing with --json, where `result` carries the data."""
         if self.as_json:
             return
         table = Table(title=Text(plain(title)), title_justify="left", header_style="bold")
+        if footnote:
+            table.caption, table.caption_justify = Text(plain(footnote)), "left"
         # Names stay in one piece, so that they can be copied; sentences may wrap.
         whole = all(len(str(row[0])) <= _LONGEST_NAME for row in rows)
         table.add_column(Text(columns[0]), overflow="fold", no_wrap=whole)
@@ -87,7 +91,11 @@ class Console:
     def note(self, message: str) -> None:
         """A fact on the way, on stderr."""
         if not self.quiet and not self.as_json:
-            self.talk.print(Text(plain(message), style="dim"))
+            self._talk_print(Text(plain(message), style="dim"))
+
+    def _talk_print(self, sentence: Text) -> None:
+        """Print a sentence on stderr; a terminal gets line breaks between words."""
+        self.talk.print(sentence, soft_wrap=not self.talk.is_terminal)
 
     def hint(self, *commands: str) -> None:
         """The next things to type, on stderr."""
@@ -101,7 +109,7 @@ class Console:
         if message in self._warned:
             return
         self._warned.add(message)
-        self.talk.print(Text.assemble(("Warning: ", "bold yellow"), plain(message)))
+        self._talk_print(Text.assemble(("Warning: ", "bold yellow"), plain(message)))
 
     def fail(self, message: str, hint: str | None = None) -> None:
         """An error in one or two lines on stderr."""

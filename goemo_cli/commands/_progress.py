@@ -1,9 +1,21 @@
 """Draws events: a bar per phase on stderr, a line per epoch, warnings as they come."""
 
+from shlex import quote
 from types import TracebackType
 from typing import Self
 
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TaskID, TextColumn, TimeRemainingColumn
+from rich.console import RenderableType
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    SpinnerColumn,
+    Task,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
 from rich.text import Text
 
 from goemo_cli.commands._console import Console, plain
@@ -12,6 +24,7 @@ from goemo_cli.core.events import (
     EpochEnded,
     Event,
     Info,
+    Interrupted,
     PhaseEnded,
     PhaseStarted,
     StoppedEarly,
@@ -26,17 +39,19 @@ class Screen:
     def __init__(self, console: Console) -> None:
         self.console = console
         self._progress = Progress(
+            SpinnerColumn(),
             TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
+            _IfCounted(BarColumn(bar_width=_BAR_WIDTH)),
+            _IfCounted(TextColumn("{task.percentage:>3.0f}%")),
             _Rate(),
-            TimeRemainingColumn(compact=True),
+            _Time(),
             TextColumn("{task.fields[detail]}"),
             console=console.talk,
             transient=True,
             disable=console.quiet or console.as_json or not console.talk.is_terminal,
         )
-        self._task: TaskID | None = None
+        self._tasks: list[TaskID] = []
+        """The phases that are open, the innermost last; only that one is shown."""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -50,31 +65,76 @@ class Screen:
     def __call__(self, event: Event) -> None:
         """Show one event."""
         if isinstance(event, PhaseStarted):
-            self._end()
-            self._task = self._progress.add_task(
-                plain(event.name), total=event.total, detail="", unit=event.unit
+            self._show_innermost(visible=False)
+            self._tasks.append(
+                self._progress.add_task(plain(event.name), total=event.total, detail="", unit=event.unit)
             )
-        elif isinstance(event, Advanced) and self._task is not None:
-            self._progress.update(self._task, advance=event.amount, detail=plain(event.detail))
+        elif isinstance(event, Advanced) and self._tasks:
+            self._progress.update(self._tasks[-1], advance=event.amount, detail=plain(event.detail))
         elif isinstance(event, PhaseEnded):
             self._end()
         elif isinstance(event, Warning):
             self.console.warn(event.message)
         elif isinstance(event, Info):
             self.console.note(event.message)
+        elif isinstance(event, Interrupted):
+            self._interrupted(event)
         elif isinstance(event, (EpochEnded, StoppedEarly)):
             self.console.note(line_of(event) or "")
 
+    def _interrupted(self, event: Interrupted) -> None:
+        """What is left of a training that was stopped, and what to do with it."""
+        if not event.kept_epoch:
+            self.console.note("Stopped before an epoch was over: nothing is kept.")
+            return
+        self.console.note(
+            f"Stopped. Kept: the weights of epoch {event.kept_epoch} of {event.epochs} in {event.folder}, without "
+            "scores and thresholds; `goemo runs list` calls it interrupted, other commands leave it out."
+        )
+        self.console.hint(
+            f"goemo train --model {quote(str(event.folder))}   starts a new training from these weights",
+            "goemo runs gc --unfinished-after 0   shows what can be removed",
+        )
+
     def _end(self) -> None:
-        if self._task is not None:
-            self._progress.remove_task(self._task)
-            self._task = None
+        if self._tasks:
+            self._progress.remove_task(self._tasks.pop())
+            self._show_innermost(visible=True)
+
+    def _show_innermost(self, *, visible: bool) -> None:
+        for task in self._tasks[-1:]:
+            self._progress.update(task, visible=visible)
+
+
+_BAR_WIDTH = 20
+
+
+class _IfCounted(ProgressColumn):
+    """Another column, empty for work of unknown length."""
+
+    def __init__(self, column: ProgressColumn) -> None:
+        super().__init__()
+        self._column = column
+
+    def render(self, task: Task) -> RenderableType:
+        return Text("") if task.total is None else self._column.render(task)
+
+
+class _Time(ProgressColumn):
+    """The remaining time; for work of unknown length the time so far."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._remaining, self._elapsed = TimeRemainingColumn(compact=True), TimeElapsedColumn()
+
+    def render(self, task: Task) -> Text:
+        return (self._elapsed if task.total is None else self._remaining).render(task)
 
 
 class _Rate(ProgressColumn):
     """Comments (or bytes, labels) per second."""
 
     def render(self, task: Task) -> Text:
-        if not task.speed:
+        if task.total is None or not task.speed:
             return Text("")
         return Text(f"{task.speed:,.0f} {task.fields['unit']}/s", style="dim")

@@ -1,12 +1,13 @@
 """How runs, scores and sizes look in the tables of `goemo runs`."""
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
     from goemo_cli.core.documents import EpochScores, Metrics, Score
-    from goemo_cli.services.runs.index import ListedRun
+    from goemo_cli.services.runs.index import ListedRun, TrainingProgress
     from goemo_cli.services.runs.show import RunDetails, RunDiff
 
 _SHORT = {"average_precision_macro": "AP", "f1_macro": "F1", "f1_micro": "micro-F1"}
@@ -27,8 +28,10 @@ def size_text(size: int) -> str:
     return f"{value / 1024:.1f} TiB"
 
 
-def run_facts(one: "ListedRun", pinned: frozenset[str]) -> dict[str, Any]:
-    """A run of a list, for --json."""
+def run_facts(
+    one: "ListedRun", pinned: frozenset[str], progress: "TrainingProgress | None" = None
+) -> dict[str, Any]:
+    """A run of a list, for --json; `progress` is that of a training that is not finished."""
     return {
         "run": str(one.run),
         "path": one.path,
@@ -36,6 +39,7 @@ def run_facts(one: "ListedRun", pinned: frozenset[str]) -> dict[str, Any]:
         "family": one.family,
         "state": one.state,
         "pinned": str(one.run) in pinned,
+        **({"progress": asdict(progress)} if progress else {}),
         **one.headline.as_json(),
     }
 
@@ -63,12 +67,22 @@ def list_columns(metric: str) -> list[str]:
     return ["run", "data", "seed", f"{split} {_SHORT.get(key, key)}", "test F1", ""]
 
 
-def run_row(one: "ListedRun", pinned: frozenset[str], metric: str) -> list[object]:
-    """The cells of a run, by `list_columns`."""
-    marks: list[str] = [] if one.is_finished else [one.state]
+def run_row(
+    one: "ListedRun", pinned: frozenset[str], metric: str, progress: "TrainingProgress | None" = None
+) -> list[object]:
+    """The cells of a run, by `list_columns`; `progress` is that of a training that is not finished."""
+    marks: list[str] = [] if one.is_finished else [_state_text(one.state, progress)]
     marks += ["pinned"] if str(one.run) in pinned else []
     facts = (one.headline.data, one.headline.seed)
     return [one.run, *facts, one.score(metric), one.score("test/f1_macro"), ", ".join(marks)]
+
+
+def _state_text(state: str, progress: "TrainingProgress | None") -> str:
+    """`running, epoch 2/4`, or `interrupted at 2/4` if its process is gone."""
+    word = {"running": "running, epoch", "unfinished": "interrupted at"}.get(state)
+    if word is None or progress is None:
+        return "interrupted" if state == "unfinished" else state
+    return f"{word} {min(progress.finished_epochs + 1, progress.epochs)}/{progress.epochs}"
 
 
 def duration_text(seconds: float) -> str:

@@ -110,20 +110,22 @@ def list_(
     Examples:
         goemo runs list --sort best --limit 5
     """
-    from goemo_cli.services.runs.index import BEST_METRIC
+    from goemo_cli.services.runs.index import BEST_METRIC, training_progress
     from goemo_cli.services.runs.show import list_runs
 
     out = Console(as_json=as_json, quiet=quiet)
     most = limit or (None if as_json else _SHOWN)
     found = list_runs(Layout(root), model=model, sort=sort, limit=most, on_event=Screen(out))
+    progress = {one.run: training_progress(one, Layout(root)) for one in found.runs if not one.is_finished}
     if as_json:
-        out.result("", total=found.total, runs=[run_facts(one, found.pinned) for one in found.runs])
+        runs = [run_facts(one, found.pinned, progress.get(one.run)) for one in found.runs]
+        out.result("", total=found.total, runs=runs)
         return
     metric = sort if "/" in sort else BEST_METRIC
     out.table(
         f"Runs in {Layout(root).models}",
         list_columns(metric),
-        [run_row(one, found.pinned, metric) for one in found.runs],
+        [run_row(one, found.pinned, metric, progress.get(one.run)) for one in found.runs],
     )
     if found.total > len(found.runs):
         out.note(f"{found.total - len(found.runs):,} more: --limit {found.total}")

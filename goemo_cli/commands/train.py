@@ -12,10 +12,11 @@ from goemo_cli.commands._settings import TrainSettings, wandb_is_wanted
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.events import duration, working
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
-    from goemo_cli.core.documents import Metrics
+    from goemo_cli.core.checkpoint import Checkpoint
 
 _FALLBACK = "Trained on the embedded sample because GoEmotions was unavailable."
 OverridesArg = Annotated[
@@ -79,36 +80,74 @@ def train(
 
 
 def _train(out: Console, settings: Any, root: Path) -> None:
-    from goemo_cli.services.training.tracking import open_tracker
-    from goemo_cli.services.training.train import train as train_model
-
+    layout = Layout(root)
     with Screen(out) as screen:
-        tracker = open_tracker(settings, layout=Layout(root), on_event=screen)
-        checkpoint = train_model(settings, layout=Layout(root), tracker=tracker, on_event=screen)
+        with working(screen, "Starting"):  # torch and transformers need seconds to load
+            from goemo_cli.services.training.tracking import open_tracker
+            from goemo_cli.services.training.train import train as train_model
+
+        tracker = open_tracker(settings, layout=layout, on_event=screen)
+        checkpoint = train_model(settings, layout=layout, tracker=tracker, on_event=screen)
     metrics = checkpoint.metrics
-    show_scores(out, metrics)
+    _show_scores(out, checkpoint)
     if metrics.data.is_fallback:
         out.warn(_FALLBACK)
-    out.result(
-        f"Trained {checkpoint.run}",
-        run=str(checkpoint.run),
-        checkpoint=checkpoint.path,
-        predictions=Layout(root).split_predictions(checkpoint.run, "test"),
-        best_epoch=metrics.best_epoch,
-        training_seconds=round(metrics.training_seconds, 1),
-        peak_memory_mib=(metrics.peak_memory_bytes or 0) // 2**20,
-        **({"data": metrics.data.as_json(), "test": metrics.test.as_json()} if out.as_json else {}),
-    )
-    at_root = root_option(root)
-    out.hint(f"goemo figures{at_root}", f"goemo validate{at_root}")
+    files = {
+        "checkpoint": checkpoint.path,
+        "predictions": layout.split_predictions(checkpoint.run, "test"),
+        "best_epoch": metrics.best_epoch,
+    }
+    memory = (metrics.peak_memory_bytes or 0) // 2**20
+    if out.as_json:
+        out.result(
+            "",
+            run=str(checkpoint.run),
+            **files,
+            training_seconds=round(metrics.training_seconds, 1),
+            peak_memory_mib=memory,
+            data=metrics.data.as_json(),
+            test=metrics.test.as_json(),
+        )
+        return
+    shown = {**files, "training": f"{duration(metrics.training_seconds)}, {memory:,} MiB"}
+    out.result(_result_line(checkpoint), **({} if out.quiet else shown))
+    out.hint(*_next(checkpoint, layout, root))
+
+
+def _result_line(checkpoint: "Checkpoint") -> str:
+    scores = checkpoint.metrics.test_rule
+    own = f"micro-F1 {decimal(scores.f1_micro)}"
+    if checkpoint.rules.is_single_label:
+        own = f"accuracy {decimal(scores.subset_accuracy)}"
+    return f"Trained {checkpoint.run}: macro-F1 {decimal(scores.f1_macro)}, {own} on test"
+
+
+def _next(checkpoint: "Checkpoint", layout: Layout, root: Path) -> list[str]:
+    """What people do after a training."""
+    from goemo_cli.services.runs.index import listed_runs
+
+    run, at_root = checkpoint.run, root_option(root)
+    data = checkpoint.metrics.data.split_sha256.test
+    others = [
+        str(listed.run)
+        for listed in listed_runs(layout)
+        if listed.is_finished and listed.run != run and listed.headline.test_sha256 == data
+    ]
+    return [
+        f'goemo predict "a text of yours" --checkpoint {run}{at_root}',
+        f"goemo errors {run}{at_root}",
+        f"goemo report {run} --open{at_root}",
+        *(f"goemo compare {other} {run}{at_root}" for other in others[-1:]),
+    ]
 
 
 def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
-    from goemo_cli.services.training.seeds import train_seeds
-    from goemo_cli.services.training.tracking import open_tracker
-
     layout = Layout(root)
     with Screen(out) as screen:
+        with working(screen, "Starting"):
+            from goemo_cli.services.training.seeds import train_seeds
+            from goemo_cli.services.training.tracking import open_tracker
+
         result = train_seeds(
             settings,
             seeds,
@@ -116,35 +155,35 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
             open_tracker=lambda one: open_tracker(one, layout=layout, on_event=screen),
             on_event=screen,
         )
-    show_scores(out, result.ensemble.metrics)
+    _show_scores(out, result.ensemble)
     shown = ("f1_macro", "f1_micro", "auc_micro", "auc_macro", "subset_accuracy")
-    out.table(
-        f"{seeds} seeds, test",
-        ["", "mean", "sd", "min", "max", "ensemble"],
-        [
-            [key, *(row[column] for column in ("mean", "sd", "min", "max", "ensemble"))]
-            for key in shown
-            for row in result.spread
-            if row["metric"] == f"test/{key}"
-        ],
-    )
+    rows = [
+        [key, *(row[column] for column in ("mean", "sd", "min", "max", "ensemble"))]
+        for key in shown
+        for row in result.spread
+        if row["metric"] == f"test/{key}"
+    ]
+    if not out.quiet:
+        out.table(f"{seeds} seeds, test", ["", "mean", "sd", "min", "max", "ensemble"], rows)
     if result.ensemble.metrics.data.is_fallback:
         out.warn(_FALLBACK)
-    out.result(
-        f"Trained {seeds} seeds and their ensemble {result.ensemble.run}",
-        runs=[str(run.run) for run in result.runs],
-        ensemble=str(result.ensemble.run),
-        checkpoint=result.ensemble.path,
-        summary=result.summary,
+    values = {
+        "runs": [str(run.run) for run in result.runs],
+        "ensemble": str(result.ensemble.run),
+        "checkpoint": result.ensemble.path,
+        "summary": result.summary,
         **({"spread": result.spread} if out.as_json else {}),
-    )
-    at_root = root_option(root)
-    out.hint(f"goemo compare {result.runs[0].run} {result.ensemble.run}{at_root}", f"goemo validate{at_root}")
+    }
+    line = f"{_result_line(result.ensemble)}, the ensemble of {seeds} seeds"
+    out.result(line, **({} if out.quiet and not out.as_json else values))
+    out.hint(*_next(result.ensemble, layout, root))
 
 
-def show_scores(out: Console, metrics: "Metrics") -> None:
-    """The table at the end of a run: every threshold rule, then the best and worst labels."""
-    test = metrics.test
+def _show_scores(out: Console, checkpoint: "Checkpoint") -> None:
+    """The tables at the end of a run: every threshold rule, then the best and worst labels; none with --quiet."""
+    if out.quiet:
+        return
+    metrics, test = checkpoint.metrics, checkpoint.metrics.test
     by_rule = {rule: test.rule(rule) for rule in test.rules}
     out.table(
         f"Test scores of {metrics.run}  (AUC micro {_short(test.auc_micro)}, macro {_short(test.auc_macro)})",
@@ -167,6 +206,7 @@ def show_scores(out: Console, metrics: "Metrics") -> None:
             ]
             for rule, scores in by_rule.items()
         ],
+        footnote=_footnote(checkpoint),
     )
     ranked = sorted(metrics.per_class, key=lambda row: -row.f1_score)
     out.table(
@@ -174,6 +214,19 @@ def show_scores(out: Console, metrics: "Metrics") -> None:
         LABEL_COLUMNS,
         [label_row(row.as_json()) for row in [*ranked[:5], *ranked[5:][-5:]]],
     )
+
+
+def _footnote(checkpoint: "Checkpoint") -> str:
+    """What the star means, and the thresholds of the run."""
+    own = "* the run's own rule"
+    if checkpoint.rules.is_single_label:
+        return f"{own}: the most probable label"
+    fitted, rule = checkpoint.thresholds, checkpoint.rules.rule
+    if rule != "per_label":
+        return f"{own}: the threshold {checkpoint.rules.decision().threshold_of(0):g} for all labels"
+    order = fitted.per_label.argsort()
+    ends = [f"{fitted.per_label[at]:.2f} ({fitted.labels[at]})" for at in (order[0], order[-1])]
+    return f"{own}: thresholds {ends[0]} to {ends[1]}, from val"
 
 
 def _print_config(out: Console, settings: Any) -> None:
@@ -184,9 +237,10 @@ def _print_config(out: Console, settings: Any) -> None:
 
 
 def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
-    from goemo_cli.services.training.dry_run import plan_training
-
     with Screen(out) as screen:
+        with working(screen, "Starting"):
+            from goemo_cli.services.training.dry_run import plan_training
+
         plan = plan_training(settings, layout=Layout(root), on_event=screen)
     if not out.as_json:
         out.text(settings.to_yaml())

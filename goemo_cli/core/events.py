@@ -30,10 +30,10 @@ class Info:
 
 @dataclass(frozen=True)
 class PhaseStarted:
-    """A piece of work of known length begins; `Advanced` follows."""
+    """A piece of work begins; `Advanced` follows if its length is known."""
 
     name: str
-    total: int
+    total: int | None
     unit: str = "comments"
 
 
@@ -70,13 +70,35 @@ class StoppedEarly:
 
 
 @dataclass(frozen=True)
+class Interrupted:
+    """A training was stopped by Ctrl-C or a signal."""
+
+    folder: Path
+    """Of the run, which stays unfinished."""
+    kept_epoch: int
+    """The epoch whose weights are in the folder; 0 if nothing is kept."""
+    epochs: int
+    """The number of epochs of the whole training."""
+
+
+@dataclass(frozen=True)
 class FileWritten:
     """A file of the layout is in place."""
 
     path: Path
 
 
-Event = Warning | Info | PhaseStarted | Advanced | PhaseEnded | EpochEnded | StoppedEarly | FileWritten
+Event = (
+    Warning
+    | Info
+    | PhaseStarted
+    | Advanced
+    | PhaseEnded
+    | EpochEnded
+    | StoppedEarly
+    | Interrupted
+    | FileWritten
+)
 EventHandler = Callable[[Event], None]
 
 
@@ -87,18 +109,25 @@ def line_of(event: Event) -> str | None:
     if isinstance(event, Info):
         return event.message
     if isinstance(event, PhaseStarted):
-        return event.name
+        return event.name if event.total is not None else None
     if isinstance(event, EpochEnded):
         scores = event.scores
         return (
-            f"Epoch {scores.epoch}/{event.epochs}  loss {scores.train_loss:.4f}  val loss {scores.val_loss:.4f}  "
-            f"macro-F1 {scores.val_f1_macro:.4f}  micro-F1 {scores.val_f1_micro:.4f}  AUC {scores.val_auc_micro:.4f}  "
-            f"{scores.samples_per_second:,.0f} comments/s  {scores.epoch_seconds:.0f} s"
-            f"{'  *best' if event.is_best else ''}"
+            f"Epoch {scores.epoch}/{event.epochs}  loss {scores.train_loss:.4f} val {scores.val_loss:.4f}  "
+            f"F1 macro {scores.val_f1_macro:.3f} micro {scores.val_f1_micro:.3f}  "
+            f"{duration(scores.epoch_seconds)}{' *' if event.is_best else ''}"
         )
     if isinstance(event, StoppedEarly):
         return f"Stopped after epoch {event.epoch}: epoch {event.best_epoch} stays the best ({event.best_value:.4f})"
     return None
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: `7 s`, `36 min 38 s`, `2 h 05 min`."""
+    minutes, rest = divmod(round(seconds), 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02} min"
+    return f"{minutes} min {rest:02} s" if minutes else f"{rest} s"
 
 
 def ignore(event: Event) -> None:
@@ -130,5 +159,20 @@ def progress(on_event: EventHandler, name: str, total: int, unit: str = "comment
     on_event(PhaseStarted(name, total, unit))
     try:
         yield advance
+    finally:
+        on_event(PhaseEnded())
+
+
+@contextmanager
+def working(on_event: EventHandler, name: str) -> Iterator[None]:
+    """Show that a piece of work of unknown length goes on; it ends with the block, also after an exception.
+
+    Args:
+        on_event: receives `PhaseStarted` and `PhaseEnded`.
+        name: of the work, as the screen shows it.
+    """
+    on_event(PhaseStarted(name, None))
+    try:
+        yield
     finally:
         on_event(PhaseEnded())

@@ -225,3 +225,10 @@ def test_an_edited_card_accuses_nothing_else(root: Path) -> None:
     checked = json.loads(goemo(root, "validate", "--json").stdout)
     assert [problem["path"] for problem in checked["problems"]] == [str(card)]
     assert goemo(root, "predict", "hello", "-c", "@latest").exit_code == 0
+
+
+def test_quiet_training_prints_its_result_in_one_line(tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*TRAIN, "--quiet", "--root", str(tmp_path)])
+    run = open_run("@latest", Layout(tmp_path))
+    (line,) = done.stdout.splitlines()
+    assert line.startswith(f"Trained {run.run}: macro-F1 0.")

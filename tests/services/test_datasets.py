@@ -308,7 +308,7 @@ def test_download_is_verified_and_not_repeated(server: _Server, tmp_path: Path) 
     assert len(server.asked) == 4
     fetching.fetch_goemotions(folder)
     assert len(server.asked) == 4
-    total = sum(event.total for event in said if isinstance(event, PhaseStarted))
+    total = sum(event.total or 0 for event in said if isinstance(event, PhaseStarted))
     assert sum(event.amount for event in said if isinstance(event, Advanced)) == total > 0
 
 

@@ -1,5 +1,6 @@
 """The runs below a root as their manifests say, and their files: read each time, so that nothing becomes stale."""
 
+import json
 import os
 from collections import defaultdict
 from collections.abc import Collection, Iterator
@@ -113,6 +114,28 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
         if named_here:
             found[max(named_here, key=lambda run: len(run.model))].append(path)
     return {run: sorted(paths) for run, paths in found.items()}
+
+
+@dataclass(frozen=True)
+class TrainingProgress:
+    """How far a training is, as its journal says."""
+
+    finished_epochs: int
+    epochs: int
+
+
+def training_progress(listed: ListedRun, layout: Layout) -> TrainingProgress | None:
+    """How far the training of a run is that is not finished; None if there is no journal that says it."""
+    try:
+        with (layout.journals / f"{listed.run}.jsonl").open(encoding="utf-8") as stream:
+            start = json.loads(next(stream, "{}"))
+            # Numbers of a whole epoch have its number; other lines are not parsed, since there may be many.
+            finished = sum(
+                line.startswith('{"kind": "log"') and '"epoch": null' not in line for line in stream
+            )
+        return TrainingProgress(finished, int(start["settings"]["training"]["epochs"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def damage(run: RunName, fault: object) -> str:

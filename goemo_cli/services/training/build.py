@@ -13,7 +13,7 @@ import torch
 from goemo_cli.core.catalogue import ModelEntry
 from goemo_cli.core.documents import EpochScores
 from goemo_cli.core.errors import StorageError
-from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress
+from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import ModelSettings, TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
@@ -258,7 +258,7 @@ def encode_examples(
     encoded = []
     for name in ("train", "val"):
         split = data.train if name == "train" else data.val
-        with progress(on_event, f"Tokenising {name}", len(split)):
+        with working(on_event, f"Tokenising {name}"):
             texts = classifier.encode(split.texts)
         unknown = unknown_share(classifier.tokenizer, texts)
         if name == "train" and unknown > _MOST_UNKNOWN:

@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.events import EventHandler, Info, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore, working
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
@@ -56,7 +56,8 @@ def train_seeds(
     Raises:
         As `services.training.train.train`; runs that are finished by then stay.
     """
-    data = read_data(config, layout, on_event)
+    with working(on_event, "Reading the data"):
+        data = read_data(config, layout, on_event)
     runs = []
     for i in range(n_seeds):
         seed = config.training.seed + i
@@ -64,8 +65,14 @@ def train_seeds(
         training = config.training.model_copy(update={"seed": seed})
         settings = config.model_copy(update={"training": training})
         tracker = open_tracker(settings)
-        runs.append(train(settings, layout=layout, data=data, tracker=tracker, on_event=on_event))
-    ensemble = write_ensemble(runs, layout=layout, on_event=on_event)
+        try:
+            runs.append(train(settings, layout=layout, data=data, tracker=tracker, on_event=on_event))
+        except (KeyboardInterrupt, SystemExit):
+            finished = ", ".join(str(run.run) for run in runs)
+            on_event(Info(f"{i} of {n_seeds} seeds are finished and kept{': ' if runs else ''}{finished}"))
+            raise
+    with working(on_event, "Scoring the ensemble"):
+        ensemble = write_ensemble(runs, layout=layout, on_event=on_event)
     spread = [row for row in multiseed_rows(listed_runs(layout)) if row["group"] == str(ensemble.run)]
     return SeedsResult(tuple(runs), ensemble, tuple(spread), layout.multiseed_summary)
 

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.checkpoint import Checkpoint, claim_checkpoint
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, claim_checkpoint
 from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.events import (
     EpochEnded,
@@ -16,10 +16,12 @@ from goemo_cli.core.events import (
     EventHandler,
     FileWritten,
     Info,
+    Interrupted,
     StoppedEarly,
     Warning,
     ignore,
     progress,
+    working,
 )
 from goemo_cli.core.files import remove_if_empty, require_no_dangling_link
 from goemo_cli.core.layout import Layout
@@ -29,7 +31,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.transformer import TransformerClassifier
-from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything
+from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything, steps_per_epoch
 from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
@@ -76,19 +78,23 @@ def train(
         GoemoError: a required tracker cannot start; nothing has been written.
     """
     log = RunLog(on_event, layout.root)
-    whole = read_data(config, layout, log) if data is None else data
+    with working(log, "Reading the data"):
+        whole = read_data(config, layout, log) if data is None else data
     if whole.source == FRAME:
         config = config.model_copy(update={"data": config.data.model_copy(update={"name": FRAME})})
-    data = training_data(config, whole, log)
+    with working(log, "Checking the data"):
+        data = training_data(config, whole, log)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     device, precision = pick_hardware(config, entry)
-    model, base = build_model(config, entry, data, device, precision, on_event=log)
+    with working(log, "Loading the model"):
+        model, base = build_model(config, entry, data, device, precision, on_event=log)
     facts = data.facts()
     with claimed(layout, entry.name, entry.family) as (name, folder):
         run = Run(config, entry, name, folder, data, facts, device, precision, base)
-        start_tracker(tracker, run)
-        with failures_logged(tracker):
+        with working(log, "Starting the trackers"):
+            start_tracker(tracker, run)
+        with failures_logged(tracker), interruptions_told(run, log):
             log_inputs(tracker, run, model, log)
             fit_and_save(run, model, layout=layout, tracker=tracker, on_event=log)
             del model  # its memory is needed for the saved one
@@ -105,6 +111,7 @@ def fit_and_save(
 ) -> None:
     """Train, log every step and epoch, and leave the weights of the best epoch in the checkpoint."""
     output, started = run.config.output, time.monotonic()
+    per_epoch = steps_per_epoch(len(run.data.train), run.config.training)
     with ExitStack() as bar:
         for fact in fit_model(run, model, on_event):
             match fact:
@@ -113,6 +120,9 @@ def fit_and_save(
                         name = f"Epoch {fact.epoch}/{run.config.training.epochs}"
                         advance = bar.enter_context(progress(on_event, name, len(run.data.train)))
                     advance(fact.comments, f"loss {fact.loss:.4f}")
+                    if fact.step % per_epoch == 0:
+                        bar.close()
+                        bar.enter_context(working(on_event, f"{name}: scoring val"))
                     run.step = fact.step
                     log_step(tracker, fact, every=run.config.logging.wandb.log_every)
                 case Epoch():
@@ -132,7 +142,23 @@ def fit_and_save(
                     on_event(StoppedEarly(fact.epoch, fact.best_epoch, fact.best_value))
     if not run.best_epoch:
         raise TrainingFailedError(f"no epoch had a finite {run.config.training.early_stopping.metric}")
+    if len(run.history) > 1:
+        metric = run.config.training.early_stopping.metric
+        on_event(Info(f"Kept epoch {run.best_epoch}, the best by {metric} (* the best so far)"))
     run.seconds = time.monotonic() - started
+
+
+@contextmanager
+def interruptions_told(run: Run, on_event: EventHandler) -> Iterator[None]:
+    """Tell what is kept of a training that Ctrl-C or a signal ends."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit):
+        if (run.folder / MANIFEST).is_file():
+            on_event(Info(f"{run.name} is finished; only its logs are incomplete"))
+        else:
+            on_event(Interrupted(run.folder, run.best_epoch, run.config.training.epochs))
+        raise
 
 
 def _finish(run: Run, *, layout: Layout, tracker: Tracker, on_event: EventHandler) -> Checkpoint:
@@ -143,14 +169,20 @@ def _finish(run: Run, *, layout: Layout, tracker: Tracker, on_event: EventHandle
         if isinstance(event, FileWritten):
             run.written.append(event.path)
 
-    saved = load_saved(run)
+    with working(on_event, "Loading the saved model"):
+        saved = load_saved(run)
     val, test = (predicted(saved, run.data, split, on_event) for split in ("val", "test"))
     with_embeddings = run.config.logging.wandb.log_embeddings
     embedded = embedded_sample(saved, test.texts, on_event) if with_embeddings else None
     del saved
-    evaluation = evaluate(val, test, run.config)
-    checkpoint = write_trained(run, evaluation, layout=layout, wandb_run_id=tracker.run_id, on_event=handle)
-    log_results(tracker, run, checkpoint, evaluation.test, embedded, layout=layout, on_event=on_event)
+    with working(on_event, "Fitting thresholds, computing scores and intervals"):
+        evaluation = evaluate(val, test, run.config)
+    with working(on_event, "Writing the results"):
+        checkpoint = write_trained(
+            run, evaluation, layout=layout, wandb_run_id=tracker.run_id, on_event=handle
+        )
+    with working(on_event, "Logging the results"):
+        log_results(tracker, run, checkpoint, evaluation.test, embedded, layout=layout, on_event=on_event)
     return checkpoint
 
 
