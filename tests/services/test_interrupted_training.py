@@ -17,7 +17,7 @@ FLAGS = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 
 
 
 def test_ctrl_c_tells_what_is_kept_and_lists_show_how_far_it_came(tmp_path: Path) -> None:
-    layout, said = Layout(tmp_path: Path), list[Event]()
+    layout, said = Layout(tmp_path), list[Event]()
     seen: list[tuple[str, TrainingProgress | None]] = []
 
     def listen(event: Event) -> None:

@@ -125,7 +125,7 @@ class TrainingProgress:
 
 
 def training_progress(listed: ListedRun, layout: Layout) -> TrainingProgress | None:
-    """How far the training of a run is that is not finished; None if there is no journal that says it."""
+    """How far the training of a run is that is not finished; None if its journal is missing or does not say it."""
     try:
         with (layout.journals / f"{listed.run}.jsonl").open(encoding="utf-8") as stream:
             start = json.loads(next(stream, "{}"))
