@@ -10,9 +10,9 @@ from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import TrainSettings, wandb_is_wanted
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+from goemo_cli.core.events import duration, working
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.events import duration, working
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
