@@ -25,15 +25,13 @@ from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.services.figures import embedding_projection, figure_of, reliability, style
 from goemo_cli.services.figures.embedding_projection import (
-    densest,
-    group_of_row,
     groups_of,
     margin_places,
     neighbour_agreement,
     sample,
 )
 from goemo_cli.services.figures.label_pairs import commoner_than_chance, cooccurrence, similarity_order
-from goemo_cli.services.figures.lengths import character_lengths, label_quantiles
+from goemo_cli.services.figures.lengths import label_quantiles
 from goemo_cli.services.figures.reliability import LOWEST, bins_of, chance_errors, expected_over_observed
 from goemo_cli.services.figures.style import house_style, save_figure
 from goemo_cli.services.runs.run_data import RunData
@@ -196,15 +194,6 @@ def test_colour_scales_are_labelled(make_source: MakeSource, number: str, label:
     assert scale.get_ylabel() == label
 
 
-@pytest.mark.parametrize("number", ["18", "21"])
-def test_drawing_twice_gives_the_same_bytes(
-    make_source: MakeSource, fake_model: None, number: str, tmp_path: Path
-) -> None:
-    source = make_source(("anger", "joy", "neutral"), rows=80)
-    first, second = (png(drawn(number, source).figure, tmp_path) for _ in range(2))
-    assert first == second
-
-
 @pytest.mark.parametrize("number", ["04", "16", "18", "19"])
 def test_all_labels_are_shown(make_source: MakeSource, number: str) -> None:
     source = make_source(rows=200)
@@ -337,9 +326,6 @@ class TestCooccurrenceClean:
 
 
 class TestCharacterLengths:
-    def test_characters_are_not_bytes(self) -> None:
-        assert character_lengths(["", "abc", "喜び", "🙂"]).tolist() == [0, 3, 2, 1]
-
     def test_quantiles_are_those_of_the_comments_with_the_label(self, make_source: MakeSource) -> None:
         source = make_source()
         train, found = source.data().train, drawn("04", source)
@@ -418,14 +404,6 @@ class TestConfusion:
         assert title_of(found).endswith("is falsely predicted on 100 %")
         numbers = [text.get_text() for text in found.figure.axes[0].texts]
         assert numbers == ["100"] * 4
-
-    def test_nothing_missed(self, make_source: MakeSource, tmp_path: Path) -> None:
-        source = make_source(("anger", "joy"))
-        test = source.predictions("test")
-        test.y_pred[:] = test.y_true
-        found = drawn("16", source)
-        assert title_of(found) == "No gold label is missed"
-        png(found.figure, tmp_path)
 
 
 class TestReliability:
@@ -616,13 +594,6 @@ class TestHeatmap:
         assert "predicted on more (solid) comments than are gold" in words
         assert "dotted" not in words
 
-    def test_nothing_predicted(self, make_source: MakeSource, tmp_path: Path) -> None:
-        source = make_source(("anger", "joy"))
-        source.predictions("test").y_pred[:] = False
-        found = drawn("19", source)
-        assert "0.00 labels per comment instead of" in title_of(found)
-        assert png(found.figure, tmp_path)
-
 
 class TestEmbedding:
     def test_the_sample_is_seeded_and_bounded(self) -> None:
@@ -641,11 +612,6 @@ class TestEmbedding:
         counts = np.arange(7)[None] > np.arange(7)[:, None]
         assert list(groups_of(own, counts)) == ["g", "f", "e", "d", "3 other labels"]
         assert list(groups_of(own[:2], counts[:, :2])) == ["b", "a"]
-
-    def test_rows_of_several_groups_are_told_apart(self) -> None:
-        groups = np.array([[1, 1, 0], [0, 0, 1]], dtype=bool)
-        gold = np.array([[1, 1, 0], [0, 0, 1], [1, 0, 1], [0, 0, 0]], dtype=bool)
-        assert group_of_row(groups, gold).tolist() == [0, 1, 2, 3]
 
     def test_neighbours_are_counted(self) -> None:
         rng = np.random.default_rng(0)
@@ -694,11 +660,6 @@ class TestEmbedding:
         for name in axes.texts:
             (left, low), (right, high) = Text.get_window_extent(name, renderer).get_points()
             assert not ((points > (left, low)) & (points < (right, high))).all(axis=1).any(), name.get_text()
-
-    def test_a_name_stands_where_comments_are_densest(self) -> None:
-        points = np.array([[0, 0], [0.1, 0], [0, 0.1], [9, 9], [5, -7], [-8, 3]], dtype=np.float32)
-        assert np.linalg.norm(densest(points)) < 0.2
-        assert densest(points[3:4]).tolist() == [9, 9]
 
     def test_the_weights_are_among_its_sources(
         self, make_source: MakeSource, monkeypatch: pytest.MonkeyPatch
