@@ -267,6 +267,11 @@ def test_exports_and_validate(root: Path, tmp_path: Path) -> None:
         "export-metrics", "-p", tmp_path / names[0], "-o", tmp_path / "m.csv", "--root", root, "--json"
     )
     assert json.loads(done.stdout)["path"] == str(tmp_path / "m.csv")
+    again = goemo(
+        "export-predictions", "-p", tmp_path / names[0], "--threshold", 0.9, "-o", tmp_path / "at_0.9"
+    )
+    assert again.exit_code == 0, again.output
+    assert (tmp_path / "at_0.9" / names[0]).is_file()
     done = goemo("export-metrics", "-c", checkpoint(root), "-o", tmp_path / "n.csv", "--root", root)
     assert (tmp_path / "n.csv").read_bytes() == (tmp_path / "m.csv").read_bytes()
     done = goemo("validate", "--root", root, "--verbose")

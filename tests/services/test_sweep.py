@@ -17,6 +17,7 @@ import optuna
 import pytest
 import yaml
 from optuna.trial import TrialState
+from PIL import Image
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import EpochScores, Headline
@@ -293,7 +294,7 @@ def test_strict_forgets_a_better_epoch_before_the_band() -> None:
     assert pruned(histories, strict) == [True, False, False]
 
 
-def test_importance_finds_the_setting_that_matters(layout: Layout) -> None:
+def test_importance_finds_the_setting_that_matters_and_is_drawn(layout: Layout) -> None:
     config = file(
         searched={
             "training.weight_decay": {"min": 0.0, "max": 1.0},
@@ -308,11 +309,18 @@ def test_importance_finds_the_setting_that_matters(layout: Layout) -> None:
         trial.suggest_float("training.warmup", 0, 0.9)
         trial.set_user_attr(kept.SETTINGS, dict(trial.params))
         study.tell(trial, decay)
+    from goemo_cli.services.sweep.figures import draw_sweep
     from goemo_cli.services.sweep.results import result_of
 
-    shares = importances(study, result_of(study, aims, "s", layout))["val/f1_macro"]
+    result = result_of(study, aims, "s", layout)
+    shares = importances(study, result)["val/f1_macro"]
     assert shares["training.weight_decay"] > 0.9
     assert sum(shares.values()) == pytest.approx(1)
+    written = draw_sweep(result, {"val/f1_macro": shares})
+    assert {path.stem for path in written} == {"history", "importance", "parallel_coordinates", "slices"}
+    for path in written:
+        with Image.open(path) as picture:
+            assert picture.width >= 1000
 
 
 def test_the_file_for_wandb_names_what_goemo_logs() -> None:
