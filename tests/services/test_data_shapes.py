@@ -140,6 +140,12 @@ REFUSED: dict[str, tuple[Files, dict[str, Any], str]] = {
         {"encoding": "ascii"},
         r"data\.csv:2: not ascii text",
     ),
+    "UTF-16 that is not": (
+        {"data.csv": "text,labels\nschön,joy\n".encode()},
+        {"encoding": "utf-16"},
+        "not utf-16 text .*does not start with BOM",
+    ),
+    "TweetEval in another file": ({"data.txt": "a\nb\n"}, {"format": "tweeteval"}, "NAME_text.txt"),
     "fastText in .txt": ({"data.txt": FASTTEXT}, {}, "--data-format fasttext"),
     "a table in .txt": ({"data.txt": TABS}, {}, "--data-format tsv"),
     "a table in .txt for each split": (

@@ -149,7 +149,7 @@ def test_parquet_of_the_hub_with_its_own_file_names(tmp_path: Path) -> None:
     assert data.train.y_true.tolist() == [[False, False, True], [True, False, False], [True, False, True]]
     assert data.split_off == ()
     (tmp_path / "train-00001-of-00002.parquet").unlink()
-    with pytest.raises(DataError, match="1 of the 2 parts of train"):
+    with pytest.raises(DataError, match="only 1 of the 2 parts of train are here"):
         load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
 
 

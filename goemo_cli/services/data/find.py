@@ -337,7 +337,7 @@ def _parts_by_split(
     for split, parts in found.items():
         if len(parts) != n_parts[split]:
             raise DataError(
-                f"{folder}: {len(parts)} of the {n_parts[split]} parts of {split} ({parts[0].name} is one)"
+                f"{folder}: only {len(parts)} of the {n_parts[split]} parts of {split} are here, such as {parts[0].name}"
             )
     return found if "train" in found else None
 

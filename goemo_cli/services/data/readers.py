@@ -165,6 +165,10 @@ def read_fasttext(file: DataFile) -> Table:
 def read_tweeteval(file: DataFile) -> Table:
     """Lines of `train_text.txt` with the label numbers of `train_labels.txt`, named by `mapping.txt` if it is there."""
     path = Path(file.named)
+    if not path.name.endswith("_text.txt"):
+        raise DataFileError(
+            file.named, "TweetEval texts are in a file NAME_text.txt, with labels in NAME_labels.txt"
+        )
     labels = path.with_name(path.name[: -len("_text.txt")] + "_labels.txt")
     mapping = path.with_name("mapping.txt")
     if not labels.is_file():

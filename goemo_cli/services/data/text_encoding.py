@@ -83,7 +83,7 @@ def transcode(source: Path, target: BinaryIO, encoding: str, *, named: str) -> N
         named: the file in errors.
 
     Raises:
-        DataFileError: with the line of bytes that are not valid in the encoding.
+        DataFileError: with the line of bytes that are not valid in the encoding, or without one if it is not that encoding at all.
     """
     decoder = codecs.getincrementaldecoder(encoding)()
     n_lines, is_first = 0, True
@@ -97,6 +97,8 @@ def transcode(source: Path, target: BinaryIO, encoding: str, *, named: str) -> N
                 raise DataFileError(
                     named, f"not {encoding} text ({error.reason})", n_lines + before + 1
                 ) from error
+            except UnicodeError as error:
+                raise DataFileError(named, f"not {encoding} text ({error})") from error
             if is_first and text:
                 text, is_first = text.removeprefix("\ufeff"), False
             n_lines += text.count("\n")
