@@ -89,6 +89,8 @@ def test_a_frame_is_trained_on_and_predicted(frame: pandas.DataFrame, tmp_path: 
     assert run.labels == ("billing", "delivery")
     assert run.settings["training"]["seed"] == 3
     assert run.scores("test")["f1_macro"] == 1.0
+    with pytest.raises(goemo_cli.GoemoError, match="scores of val and test, not of 'tset'"):
+        run.scores("tset")  # type: ignore[arg-type]
     written = run.predictions("test")
     assert [*written.text] == [*frame.message[100:]]
     assert [*written.true_labels] == [tuple(labels) for labels in frame.labels[100:]]

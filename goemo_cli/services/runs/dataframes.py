@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from goemo_cli.core import predictions as predictions_csv
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents import Headline
-from goemo_cli.core.errors import setting_errors_of
+from goemo_cli.core.errors import SettingError, setting_errors_of
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
@@ -94,8 +94,13 @@ class FinishedRun:
     def scores(self, split: Split = "test") -> dict[str, float | None]:
         """The scores of val or test, such as `f1_macro`; F1, precision and recall by the run's own rule.
 
-        A score that is undefined is None. There are none of train.
+        A score that is undefined is None.
+
+        Raises:
+            SettingError: another split; there are no scores of train.
         """
+        if split not in _SPLITS:
+            raise SettingError([f"there are scores of val and test, not of {split!r}"])
         return Headline.of(self.checkpoint.metrics).scores(split)
 
     def per_class(self) -> "DataFrame":
