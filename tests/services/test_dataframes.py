@@ -1,7 +1,5 @@
 """The parts of the Python API that take and return data frames of pandas."""
 
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -111,9 +109,3 @@ def test_scores_of_each_label_are_a_table(result: Checkpoint, root: Path):
     pandas.testing.assert_frame_equal(found, pandas.DataFrame(written), check_dtype=False)
     with pytest.raises(NotFoundError):
         goemo_cli.per_class_metrics("@minilm", root)
-
-
-def test_importing_the_package_loads_neither_pandas_nor_torch():
-    code = "import sys, goemo_cli; print(sorted({'pandas', 'torch', 'numpy'} & set(sys.modules)))"
-    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert shown.stdout.strip() == "[]"
