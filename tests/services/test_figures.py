@@ -216,11 +216,6 @@ def test_a_figure_that_lacks_something_stops_no_other(tfidf: Checkpoint) -> None
     assert "was not scored on the test split of GoEmotions" in reasons["23_paper_comparison"]
 
 
-def test_drawing_twice_gives_the_same_bytes(tfidf: Checkpoint, tmp_path: Path) -> None:
-    first, second = (png(drawn("08", source_of(tfidf)), tmp_path) for _ in range(2))
-    assert first == second
-
-
 def test_places_are_rounded(tfidf: Checkpoint, tmp_path: Path) -> None:
     """An SVG is named by them, and the last digits that the layout's solver finds are not the same every time."""
     figure = drawn("10", source_of(tfidf))

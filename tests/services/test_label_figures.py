@@ -16,7 +16,7 @@ from sklearn.calibration import calibration_curve
 from sklearn.metrics import multilabel_confusion_matrix
 
 from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
-from goemo_cli.core.errors import CorruptArtifactError, DataError, NotFoundError
+from goemo_cli.core.errors import CorruptArtifactError, DataError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -202,15 +202,6 @@ def test_all_labels_are_shown(make_source: MakeSource, number: str) -> None:
     axes = found.figure.axes[1 if number == "04" else 0]
     names = [tick.get_text().partition(" (")[0] for tick in axes.get_yticklabels()]
     assert sorted(names) == sorted(EMOTIONS)
-
-
-@pytest.mark.parametrize("number", ["16", "17", "18", "19", "21"])
-def test_missing_predictions_are_named(make_source: MakeSource, number: str) -> None:
-    source = make_source()
-    source.given_predictions.clear()
-    path = source.layout.split_predictions(source.checkpoint.run, "test")
-    with pytest.raises(NotFoundError, match=f"{path.name} is missing"):
-        drawn(number, source)
 
 
 @pytest.mark.parametrize(

@@ -509,6 +509,25 @@ def test_rare_labels_fare_worse_only_if_they_do(source: GivenRun, rho: int, said
     assert ("rare ones" in title) == bool(rho)
 
 
+@pytest.mark.parametrize(
+    ("rho", "said"),
+    [
+        (1, "F1 correlates most with support (+1.00)"),
+        (-1, "F1 correlates most with support (−1.00)"),
+        (0, "whether a label is common makes no clear difference ("),
+    ],
+)
+def test_the_title_of_correlations_is_what_was_tested(source: GivenRun, rho: int, said: str) -> None:
+    n = len(EMOTIONS)
+    f1 = np.linspace(0.1, 0.9, n)
+    support = np.arange(1, n + 1) if rho else np.random.default_rng(0).permutation(n) + 1
+    source.given_rows = [
+        row | {"f1_score": one, "support": int(many), "recall": one if rho == 0 else 0.5}
+        for row, one, many in zip(source.per_class(), f1[:: rho or 1], support, strict=True)
+    ]
+    assert said in title_of(drawn("06", source))
+
+
 def test_two_labels_do_not_correlate(source: GivenRun, tmp_path: Path) -> None:
     source.checkpoint.manifest.labels[:] = ["joy", "anger"]
     source.given_rows = [row for row in source.per_class() if row["emotion"] in ("joy", "anger")]
