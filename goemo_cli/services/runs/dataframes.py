@@ -100,7 +100,7 @@ class FinishedRun:
             SettingError: another split; there are no scores of train.
         """
         if split not in _SPLITS:
-            raise SettingError([f"there are scores of val and test, not of {split!r}"])
+            raise SettingError([f"there are scores of val and test, not of {split!r}"], "scores")
         return Headline.of(self.checkpoint.metrics).scores(split)
 
     def per_class(self) -> "DataFrame":
