@@ -17,6 +17,7 @@ COMMANDS = {
         "models": "List the models that goemo knows by name.",
         "train": "Train a classifier and save all results.",
         "sweep": "Search for good settings.",
+        "import": "Make a run of a classifier that another tool trained.",
         "tune": "Fit thresholds again, on val only; needs no model.",
         "calibrate": "Fit a run's probabilities to what is observed on val.",
     },

@@ -68,6 +68,14 @@ _OF_TRAINING = ("data.name", "data.single_label", "data.taxonomy", "data.max_tra
 _NEW_DATA: Panels = {
     "Data": {flag: name for flag, name in _TRAIN["Data"].items() if name not in _OF_TRAINING}
 }
+_IMPORT: Panels = {
+    "Data": {"--data": "data.name", **_NEW_DATA["Data"]},
+    "Model": {
+        "--single-label/--multi-label": "data.single_label",
+        "--max-length": "model.max_length",
+        "--revision": "model.revision",
+    },
+}
 _TUNE: Panels = {
     "Options": {
         "--rule": "thresholds.rule",
@@ -232,6 +240,7 @@ def _bounds(metadata: list[Any]) -> str | None:
 
 
 TrainSettings = Annotated[Settings, SettingsGroup(_TRAIN, defaults=True)]
+ImportSettings = Annotated[Settings, SettingsGroup(_IMPORT)]
 NewDataSettings = Annotated[Settings, SettingsGroup(_NEW_DATA)]
 TuneSettings = Annotated[Settings, SettingsGroup(_TUNE)]
 PredictSettings = Annotated[Settings, SettingsGroup({"Weights & Biases": _WANDB})]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, MutableMapping
 from importlib import import_module
+from keyword import iskeyword
 from typing import Any
 
 import typer
@@ -76,7 +77,8 @@ class LazyCommands(MutableMapping[str, Any]):
     """Subcommands by name; the module of one is imported when it is asked for.
 
     Args:
-        names: `export-metrics` is the function, or the Typer, `export_metrics` in `commands/export_metrics.py`.
+        names: `export-metrics` is the function, or the Typer, `export_metrics` in `commands/export_metrics.py`; a word of
+            Python has an underscore at its end, as `import_`.
     """
 
     def __init__(self, names: list[str]) -> None:
@@ -102,7 +104,7 @@ class LazyCommands(MutableMapping[str, Any]):
 
 
 def _load(name: str) -> Any:
-    word = name.replace("-", "_")
+    word = name.replace("-", "_") + "_" * iskeyword(name)
     found = getattr(import_module(f"goemo_cli.commands.{word}"), word)
     if isinstance(found, typer.Typer):
         return typer.main.get_command(found)

@@ -71,9 +71,9 @@ def evaluate(
     """
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
 
-    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.runs.references import open_model
 
-    opened = open_run(run, layout, Screen(out))  # a wrong name fails here, before torch loads
+    opened = open_model(run, layout, Screen(out))  # a wrong name fails here, before torch loads
 
     from goemo_cli.services.evaluation.evaluate import evaluate_run
 

@@ -70,10 +70,10 @@ def explain(
     Examples:
         goemo explain "thank you so much" --label gratitude
     """
-    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.runs.references import open_model
 
     out = Console(as_json=as_json, quiet=quiet, output=html)
-    opened = open_run(checkpoint, Layout(root), Screen(out))  # a wrong name fails here, before torch loads
+    opened = open_model(checkpoint, Layout(root), Screen(out))  # a wrong name fails here, before torch loads
     from goemo_cli.services.evaluation.explain import explain as explain_text
 
     with Screen(out) as screen:

@@ -44,10 +44,10 @@ def export_predictions(
             )
         _relabel(out, predictions, Path(output), threshold, threshold_rule, root)
         return
-    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.runs.references import open_model
 
     layout = Layout(root)
-    opened = open_run(str(checkpoint), layout, Screen(out))  # a wrong name fails here, before torch loads
+    opened = open_model(str(checkpoint), layout, Screen(out))  # a wrong name fails here, before torch loads
 
     from goemo_cli.services.evaluation.export import export_predictions as export
 

@@ -38,9 +38,9 @@ def predict(
     is_logged = bool(wandb_is_wanted(wandb))
     target = output.target(decision.top_k, quiet=quiet)
     texts.check(is_on_terminal=not (output.is_given or is_logged))
-    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.runs.references import open_model
 
-    opened = open_run(
+    opened = open_model(
         checkpoint, Layout(root), Screen(target.out)
     )  # a wrong name fails here, before torch loads
     mirror = _mirror_config(wandb) if is_logged else None

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
 from goemo_cli.core.documents import FileEntry, Headline, Manifest, Metrics, Parents
-from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, NoScoresError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -55,9 +55,12 @@ class Checkpoint:
         """
         if not path.is_dir():
             raise CheckpointNotFoundError(path)
-        if missing := [name for name in _ALWAYS if not (path / name).is_file()]:
+        missing = [name for name in _ALWAYS if not (path / name).is_file()]
+        if missing and missing != [METRICS]:
             raise CheckpointNotFoundError(path, missing)
         manifest = Manifest.read(path / MANIFEST)
+        if missing and not manifest.is_unscored:
+            raise CheckpointNotFoundError(path, missing)
         return cls(path, manifest.run_name, manifest)
 
     @property
@@ -68,7 +71,12 @@ class Checkpoint:
     @property
     def is_half_tuned(self) -> bool:
         """Whether `goemo tune` writes it now, or was killed while it did: files that follow from thresholds do not agree."""
-        return METRICS not in self.manifest.files
+        return METRICS not in self.manifest.files and not self.is_unscored
+
+    @property
+    def is_unscored(self) -> bool:
+        """Whether it was imported without data: it has no metrics.json, and its thresholds are 0.5."""
+        return self.manifest.is_unscored
 
     @property
     def kind(self) -> Kind:
@@ -99,8 +107,11 @@ class Checkpoint:
         """metrics.json.
 
         Raises:
+            NoScoresError: the run was imported without data.
             CorruptArtifactError: a value is missing or has the wrong type.
         """
+        if self.is_unscored:
+            raise NoScoresError(str(self.run))
         return Metrics.read(self.path / METRICS)
 
     @cached_property
@@ -124,12 +135,12 @@ class Checkpoint:
         return self.rules
 
     def require_readable(self) -> None:
-        """Read settings, metrics and thresholds.
+        """Read settings, thresholds and, if the run has scores, metrics.
 
         Raises:
             CorruptArtifactError: one of them is damaged.
         """
-        _ = self.config, self.metrics, self.rules
+        _ = self.config, self.rules, self.is_unscored or self.metrics
 
     def size_faults(self) -> Iterator[tuple[Path, str]]:
         """Files of the manifest that are missing or have another size: (path, what is wrong)."""
@@ -213,6 +224,7 @@ def write_manifest(
     labels: tuple[str, ...],
     parents: Parents | Mapping[str, Any],
     headline: Headline | None = None,
+    is_imported: bool = False,
     outputs: Mapping[str, str] = MappingProxyType({}),
     kept: Mapping[str, FileEntry] = MappingProxyType({}),
 ) -> Checkpoint:
@@ -225,6 +237,7 @@ def write_manifest(
         labels: label names in output order.
         parents: what it was made from (data, base model, members).
         headline: of its metrics, for lists of runs; without it they open metrics.json.
+        is_imported: whether the weights are those of another tool.
         outputs: SHA-256 of the run's files outside the checkpoint, by path from the root.
         kept: entries of files that did not change since an earlier manifest. They are not hashed again, since a new
             hash would hide damage.
@@ -235,7 +248,9 @@ def write_manifest(
         if path.is_file() and path.name != MANIFEST and PARTIAL_PREFIX not in str(path)
     )
     names = {path.relative_to(folder).as_posix(): path for path in files}
-    with_headline = {} if headline is None else {"headline": headline}
+    given: dict[str, Any] = {} if headline is None else {"headline": headline}
+    if is_imported:
+        given["origin"] = "imported"
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         run=str(run),
@@ -245,7 +260,7 @@ def write_manifest(
         parents=parents if isinstance(parents, Parents) else Parents.model_validate(dict(parents)),
         outputs=dict(outputs),
         files={name: kept.get(name) or _entry(path) for name, path in names.items()},
-        **with_headline,
+        **given,
     )
     manifest.write(folder / MANIFEST)
     return Checkpoint.open(folder)

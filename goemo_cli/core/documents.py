@@ -317,6 +317,7 @@ class Metrics(Document):
     schema_version: int = SCHEMA_VERSION
     run: str
     model: str
+    origin: Literal["trained", "imported"] = "trained"
     base_model: dict[str, Any] = Field(default_factory=dict)
     seed: int | None = None
     best_epoch: int | None
@@ -450,6 +451,8 @@ class Manifest(Document):
     labels: list[str] = Field(min_length=1)
     parents: Parents
     headline: Headline | None = None
+    origin: Literal["trained", "imported"] = "trained"
+    """imported: `goemo import` copied the weights of another tool."""
     outputs: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the run's files outside the checkpoint, by path from the root."""
     files: dict[str, FileEntry]
@@ -466,6 +469,11 @@ class Manifest(Document):
         if self.kind == "ensemble" and not self.parents.members:
             raise ValueError("parents.members is empty; an ensemble needs members")
         return self
+
+    @property
+    def is_unscored(self) -> bool:
+        """Whether the run was imported without data, so that it has no scores."""
+        return self.origin == "imported" and self.parents.data is None
 
     @property
     def run_name(self) -> RunName:
@@ -503,8 +511,8 @@ class ThresholdValues(Document):
 
     schema_version: int = SCHEMA_VERSION
     run: str
-    fitted_on: Literal["val"]
-    """Thresholds that were fitted on test would spoil its scores."""
+    fitted_on: Literal["val", "none"]
+    """none: a model was imported without data, and all thresholds are 0.5. Thresholds fitted on test would spoil its scores."""
     rule: str
     choice: RuleChoice | None = None
     """Why it is this rule; None if the settings name it."""

@@ -14,6 +14,7 @@ GoemoError
 │   ├── CheckpointNotFoundError
 │   ├── RunNotFoundError
 │   ├── NoRunError
+│   ├── NoScoresError
 │   └── MissingPackageError
 ├── CorruptArtifactError    a damaged or unsafe artifact
 │   └── ModelFolderError    a model folder of another tool that cannot be used
@@ -146,6 +147,16 @@ class NoRunError(NotFoundError):
 
     def __init__(self, models: Path) -> None:
         super().__init__(f"no finished run in {models}")
+
+
+class NoScoresError(NotFoundError):
+    """Scores or data of a run that was imported without data."""
+
+    def __init__(self, run: str) -> None:
+        super().__init__(
+            f"{run} was imported without data, so it has no scores: goemo import MODEL --data DATA scores it, "
+            f"or goemo evaluate {run} --data DATA"
+        )
 
 
 class MissingPackageError(NotFoundError):

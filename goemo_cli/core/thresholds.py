@@ -3,7 +3,7 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 from pydantic import ValidationError
@@ -15,6 +15,8 @@ from goemo_cli.core.files import read_json_object
 from goemo_cli.core.schema import ARGMAX, RULES, SCHEMA_VERSION
 from goemo_cli.core.settings import ThresholdSettings
 
+UNFITTED_THRESHOLD = 0.5
+"""Where nothing was fitted: a label is predicted if it is more probable than not."""
 SELECTION_THRESHOLD = 0.3
 """The paper's threshold: epochs are compared at it, so that nothing is fitted before the best one is known."""
 
@@ -220,7 +222,8 @@ class Thresholds(LabelRules):
     """95 % interval of the global threshold over resampled rows of val."""
     per_label_ci: DoubleArray | None = None
     """The same of each label's, (2, n_labels); None if unknown."""
-    fitted_on: str = "val"
+    fitted_on: Literal["val", "none"] = "val"
+    """none: nothing was fitted, all thresholds are 0.5."""
     choice: RuleChoice | None = None
     """How `auto` chose the rule; None if the settings named it."""
 
@@ -264,13 +267,20 @@ class Thresholds(LabelRules):
             return Decision(chosen, self.of_rule(chosen))
         return Decision(chosen, self.of_rule(chosen), self.settings.never_empty, self.settings.top_k)
 
+    @classmethod
+    def unfitted(cls, labels: tuple[str, ...]) -> Self:
+        """0.5 for all labels of a model without data to fit them on."""
+        settings = ThresholdSettings(rule="fixed_0.5")
+        half = np.full(len(labels), UNFITTED_THRESHOLD)
+        return cls(labels, UNFITTED_THRESHOLD, half, (0,) * len(labels), settings, fitted_on="none")
+
     def write(self, path: Path, *, run: str) -> None:
         """Write thresholds.json."""
         intervals = None if self.per_label_ci is None else self.per_label_ci.T.tolist()
         values = ThresholdValues(
             schema_version=SCHEMA_VERSION,
             run=run,
-            fitted_on="val",
+            fitted_on=self.fitted_on,
             **self.settings.model_dump(),
             global_=self.global_threshold,
             global_ci=self.global_ci,
@@ -305,6 +315,7 @@ class Thresholds(LabelRules):
             per_label=np.asarray(list(values.per_label.values())),
             n_positives=tuple(values.n_positives.values()),
             settings=settings,
+            fitted_on=values.fitted_on,
             global_ci=values.global_ci,
             per_label_ci=None if intervals is None else np.asarray(list(intervals.values())).T,
             choice=values.choice,

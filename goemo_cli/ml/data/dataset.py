@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -98,6 +98,33 @@ class Dataset:
             "split_sha256": digests,
             "sizes": {name: len(split) for name, split in self.splits.items()},
         }
+
+    def over(self, labels: tuple[str, ...]) -> "Dataset":
+        """The same rows over the labels of a model, which may be in another order and have more labels.
+
+        Raises:
+            DataError: a row has a label that is not among them.
+        """
+        position = {label: at for at, label in enumerate(labels)}
+        used = np.any([rows.y_true.any(axis=0) for rows in self.splits.values()], axis=0)
+        kept = [at for at, label in enumerate(self.labels) if label in position]
+        unknown = [
+            label
+            for label, is_used in zip(self.labels, used, strict=True)
+            if is_used and label not in position
+        ]
+        if unknown:
+            raise DataError(
+                f"{self.source}: the model does not have the labels {', '.join(map(repr, unknown[:5]))}"
+                f"{f' and {len(unknown) - 5} more' if unknown[5:] else ''}; it has {', '.join(labels[:5])}"
+                f"{', ...' if labels[5:] else ''}"
+            )
+        splits = {}
+        for name, rows in self.splits.items():
+            y_true = np.zeros((len(rows), len(labels)), dtype=np.bool_)
+            y_true[:, [position[self.labels[at]] for at in kept]] = rows.y_true[:, kept]
+            splits[name] = replace(rows, y_true=y_true)
+        return replace(self, labels=labels, splits=splits)
 
     def require_single_label(self) -> None:
         """Refuse data of which a text does not have exactly one label.

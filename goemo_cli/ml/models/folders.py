@@ -63,7 +63,10 @@ def describe_foreign(folder: Path) -> str | None:
     """What a folder without a manifest is, and how to use it; None if it does not look like a model."""
     if (reason := why_no_model(folder)) is None:
         what = only_its_encoder(folder) or "a transformers model"
-        return f"it is {what}; without a manifest goemo can only train on it: {command_line('goemo train --model', folder)}"
+        return (
+            f"it is {what}, not a run: {command_line('goemo import', folder)} makes a run of a classifier; "
+            f"{command_line('goemo train --model', folder)} trains on it"
+        )
     return None if reason == _NO_CONFIG else reason
 
 

@@ -186,7 +186,7 @@ def build_transformer(
     _set_dropout(config, settings.dropout)
     tokenizer = load_tokenizer(folder)
     # Another label set's classifier has other shapes and is replaced.
-    model, report = load_model(folder, config, attention=_attention(settings.attention, device))
+    model, report = load_model(folder, config, attention=attention_for(settings.attention, device))
     require_encoder(model, report, folder)
     require_matching_tokenizer(model, tokenizer, folder)
     length = usable_length(settings.max_length, model, tokenizer, folder)
@@ -210,7 +210,7 @@ def load_transformer(
         CorruptArtifactError: weights that do not fill the model exactly, or labels in another order.
     """
     config, tokenizer = load_config(folder), load_tokenizer(folder)
-    model, report = load_model(folder, config, attention=_attention(settings.attention, device))
+    model, report = load_model(folder, config, attention=attention_for(settings.attention, device))
     require_all(report, weight_files(folder)[0])
     if tuple(model.config.id2label[index] for index in range(model.config.num_labels)) != labels:
         raise CorruptArtifactError(folder / CONFIG, "id2label differs from the manifest's labels")
@@ -292,7 +292,8 @@ def _set_dropout(config: Any, dropout: float | None) -> None:
             setattr(config, name, dropout)
 
 
-def _attention(setting: str, device: torch.device) -> str | None:
+def attention_for(setting: str, device: torch.device) -> str | None:
+    """The attention of transformers that a setting means on a device; None for the default of the model."""
     if setting == "auto":
         # Eager beats scaled-dot-product attention on CPUs at comment lengths: benchmarks/throughput.py.
         return "eager" if device.type == "cpu" else None

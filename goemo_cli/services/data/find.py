@@ -18,6 +18,7 @@ from goemo_cli.core.errors import (
     DataNotFoundError,
     MissingPackageError,
     NoLabelsError,
+    NoScoresError,
     NotFoundError,
     OwnDataNotFoundError,
     RemoteError,
@@ -486,6 +487,8 @@ def checkpoint_data(
         NotFoundError: the data was read from standard input or was in memory.
         DataError: labels or rows of a wanted split are not what the run recorded.
     """
+    if checkpoint.is_unscored:
+        return _data_of_unscored(checkpoint, layout, data_dir, on_event)
     recorded = checkpoint.metrics.data
     if recorded.source in (STANDARD_INPUT, FRAME):
         raise NotFoundError(
@@ -493,6 +496,8 @@ def checkpoint_data(
         )
     data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, on_event=on_event)
     on_event(Info(f"Data: {data.source}"))
+    if checkpoint.manifest.origin == "imported":
+        data = data.over(checkpoint.labels)  # its labels are in the order of the imported model
     if data.labels != checkpoint.labels:
         raise DataError(f"{data.source}: its labels are not those of {checkpoint.run}")
     config = checkpoint.config
@@ -504,6 +509,17 @@ def checkpoint_data(
                 f"{data.source}: the {split} split is not the one {checkpoint.run} was trained with"
             )
     return data
+
+
+def _data_of_unscored(
+    checkpoint: Checkpoint, layout: Layout, data_dir: Path | None, on_event: EventHandler
+) -> Dataset:
+    """GoEmotions, for a model that was imported without data and has these labels."""
+    if not applicable(checkpoint.labels):
+        raise NoScoresError(str(checkpoint.run))
+    data = load_data(DataSettings(name=GOEMOTIONS, dir=data_dir), root=layout.root, on_event=on_event)
+    on_event(Info(f"Data: {data.source}"))
+    return data.over(checkpoint.labels)
 
 
 def _data_settings(checkpoint: Checkpoint, data_dir: Path | None) -> DataSettings:

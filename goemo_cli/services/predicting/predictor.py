@@ -20,7 +20,7 @@ from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.models.classifier import PRECISIONS, Classifier, load_classifier
 from goemo_cli.services.predicting.label_rule import LabelRule, label_rule
 from goemo_cli.services.predicting.prediction_log import PredictionLog
-from goemo_cli.services.runs.references import open_checkpoint, open_run
+from goemo_cli.services.runs.references import open_model
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 
 if TYPE_CHECKING:
@@ -170,7 +170,8 @@ class Predictor:
         """Load a checkpoint: a transformer, tfidf or an ensemble.
 
         Args:
-            checkpoint: its folder (a path), or a run: its name, @best, @latest, @MODEL.
+            checkpoint: its folder (a path), or a run: its name, @best, @latest, @MODEL. A model folder of another tool
+                and a Hub id are imported first.
             root: the folder of the project with the runs.
             device: auto, cpu, cuda or mps.
             precision: fp32, or bf16 for bulk work: faster, and probabilities are off by up to some hundredths.
@@ -311,9 +312,7 @@ def facts_of(predictor: Predictor) -> dict[str, Any]:
 def _opened(checkpoint: Checkpoint | Path | str, layout: Layout, on_event: EventHandler) -> Checkpoint:
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
-    if isinstance(checkpoint, Path):
-        return open_checkpoint(checkpoint)
-    return open_run(checkpoint, layout, on_event=on_event)
+    return open_model(checkpoint, layout, on_event)
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

@@ -1,5 +1,6 @@
 """How people name a run: its folder, its name, or @latest, @best, @MODEL."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.ml.models.folders import describe_foreign
+from goemo_cli.ml.models.folders import describe_foreign, why_no_model
 from goemo_cli.services.runs.index import (
     BEST_METRIC,
     OLD_BEST_METRIC,
@@ -30,6 +31,7 @@ from goemo_cli.services.runs.index import (
 )
 
 _MOST_NAMED = 5
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
 
 
 def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) -> Checkpoint:
@@ -48,6 +50,38 @@ def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
         CorruptArtifactError: the run is damaged.
     """
     return open_checkpoint(find_run(reference, layout, on_event))
+
+
+def open_model(reference: str | Path, layout: Layout, on_event: EventHandler = ignore) -> Checkpoint:
+    """As `open_run`, or the run of a model folder of another tool or of a Hub id, which is imported without data first.
+
+    Args:
+        reference: as for `open_run`, or a folder as `save_pretrained` writes it, or `owner/name` on the Hub. A path is
+            always a folder.
+        layout: whose runs are meant, and where an import is written.
+        on_event: called with each event.
+
+    Raises:
+        As `open_run` and `import_model`.
+    """
+    try:
+        if isinstance(reference, Path):
+            return open_checkpoint(reference)
+        return open_run(reference, layout, on_event)
+    except CheckpointNotFoundError:
+        path = Path(reference).expanduser()
+        is_foreign = path.is_dir() and not RunName.parse(path.name) and why_no_model(path) is None
+        if not is_foreign and not (isinstance(reference, str) and is_hub_id(reference)):
+            raise
+
+    from goemo_cli.services.training.imported import open_imported  # torch, which references do without
+
+    return open_imported(str(reference), layout=layout, on_event=on_event)
+
+
+def is_hub_id(reference: str) -> bool:
+    """Whether a reference can only mean a model of the Hub: `owner/name`, and there is no folder `owner`."""
+    return _HUB_ID.fullmatch(reference) is not None and not Path(reference).parent.exists()
 
 
 def open_checkpoint(folder: Path) -> Checkpoint:

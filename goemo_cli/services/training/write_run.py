@@ -106,6 +106,7 @@ def rewrite_run(
         {key: value for key, value in facts.items() if key not in EVALUATED},
         evaluation,
         parents=checkpoint.manifest.parents.as_json(),
+        is_imported=checkpoint.manifest.origin == "imported",
         other_settings=checkpoint.unknown_settings,
         kept=kept,
         layout=layout,
@@ -122,6 +123,7 @@ def write_run(
     evaluation: Evaluation,
     *,
     parents: Mapping[str, Any],
+    is_imported: bool = False,
     other_settings: Mapping[str, Any] | None = None,
     kept: Mapping[str, FileEntry] | None = None,
     layout: Layout,
@@ -137,6 +139,7 @@ def write_run(
         facts: the keys of metrics.json that do not depend on probabilities.
         evaluation: the other keys, thresholds and predictions.
         parents: what the run was made from, for the manifest.
+        is_imported: whether the weights are those of another tool.
         other_settings: settings of another version, which stay in train_config.yaml.
         kept: manifest entries of files that are not written again.
         layout: where to write.
@@ -162,6 +165,7 @@ def write_run(
         labels=evaluation.val.labels,
         parents=parents,
         headline=Headline.of(metrics),
+        is_imported=is_imported,
         outputs={layout.shown(path): sha256_file(path) for path in tables},
         kept=kept or {},
     )

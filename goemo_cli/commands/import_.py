@@ -1,0 +1,73 @@
+"""goemo import."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from goemo_cli.commands import _options as opt
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._settings import ImportSettings
+from goemo_cli.core.layout import Layout, root_option
+
+
+def import_(
+    *,
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A model folder of another tool, or a Hub id.", metavar="MODEL", show_default=False
+        ),
+    ],
+    settings: ImportSettings,
+    device: opt.DeviceOpt = "auto",
+    root: opt.NewRootOpt = Path(),
+    as_json: opt.JsonOpt = False,
+    quiet: opt.QuietOpt = False,
+) -> None:
+    """Make a run of a classifier that another tool trained.
+
+    With --data, thresholds are fitted on its val split, and test is scored. Without data, all thresholds are 0.5 and
+    the run has no scores. Labels are those in the model's config, or in --labels-file.
+
+    Examples:
+        goemo import my-model
+        goemo import SamLowe/roberta-base-go_emotions --data goemotions
+        goemo import my-model --data labelled.csv --text-column comment
+    """
+    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    given = dict(settings)
+    length = given.pop("model.max_length", None)
+
+    from goemo_cli.services.training.imported import MAX_LENGTH, import_model
+
+    with Screen(out) as screen:
+        checkpoint = import_model(
+            model,
+            layout=layout,
+            revision=given.pop("model.revision", None),
+            max_length=MAX_LENGTH if length is None else length,
+            single_label=given.pop("data.single_label", None),
+            data={key.removeprefix("data."): value for key, value in given.items()},
+            device=device,
+            on_event=screen,
+        )
+    more: dict[str, Any] = {}
+    if not checkpoint.is_unscored:
+        more["test_f1_macro"] = checkpoint.metrics.test_rule.f1_macro
+    fitted = "nothing" if checkpoint.is_unscored or checkpoint.rules.is_single_label else "val"
+    out.result(
+        f"Imported {model}",
+        run=str(checkpoint.run),
+        path=checkpoint.path,
+        labels=len(checkpoint.labels),
+        threshold_rule=checkpoint.rules.rule,
+        fitted_on=fitted,
+        **more,
+    )
+    end = root_option(root)
+    out.hint(
+        f'goemo predict "..." --checkpoint {checkpoint.run}{end}',
+        f"goemo evaluate {checkpoint.run} --data DATA{end}",
+    )
