@@ -46,7 +46,17 @@ def run_facts(
 
 def detail_facts(details: "RunDetails") -> dict[str, Any]:
     """Facts of a run that are shown next to its tables."""
-    checkpoint, metrics = details.checkpoint, details.checkpoint.metrics
+    checkpoint = details.checkpoint
+    if checkpoint.is_unscored:
+        return {
+            "path": checkpoint.path,
+            "model": checkpoint.run.model,
+            "kind": checkpoint.kind,
+            "imported_from": checkpoint.manifest.parents.base_model.get("id"),
+            "threshold_rule": checkpoint.rules.rule,
+            "pinned": details.is_pinned,
+        }
+    metrics = checkpoint.metrics
     return {
         "path": checkpoint.path,
         "model": metrics.model,

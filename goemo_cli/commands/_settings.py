@@ -69,7 +69,7 @@ _NEW_DATA: Panels = {
     "Data": {flag: name for flag, name in _TRAIN["Data"].items() if name not in _OF_TRAINING}
 }
 _IMPORT: Panels = {
-    "Data": {"--data": "data.name", **_NEW_DATA["Data"]},
+    **_NEW_DATA,
     "Model": {
         "--single-label/--multi-label": "data.single_label",
         "--max-length": "model.max_length",

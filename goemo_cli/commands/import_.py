@@ -20,6 +20,16 @@ def import_(
             help="A model folder of another tool, or a Hub id.", metavar="MODEL", show_default=False
         ),
     ],
+    data: Annotated[
+        str | None,
+        typer.Option(
+            "--data",
+            help="Labelled data to fit thresholds on (val) and to score (test): goemotions, sample, a file, folder or URL, "
+            "or a Hub data set.",
+            show_default=False,
+            metavar="DATA",
+        ),
+    ] = None,
     settings: ImportSettings,
     device: opt.DeviceOpt = "auto",
     root: opt.NewRootOpt = Path(),
@@ -39,6 +49,7 @@ def import_(
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     given = dict(settings)
     length = given.pop("model.max_length", None)
+    named = {"name": data} if data else {}
 
     from goemo_cli.services.training.imported import MAX_LENGTH, import_model
 
@@ -49,7 +60,7 @@ def import_(
             revision=given.pop("model.revision", None),
             max_length=MAX_LENGTH if length is None else length,
             single_label=given.pop("data.single_label", None),
-            data={key.removeprefix("data."): value for key, value in given.items()},
+            data=named | {key.removeprefix("data."): value for key, value in given.items()},
             device=device,
             on_event=screen,
         )

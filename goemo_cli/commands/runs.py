@@ -24,6 +24,7 @@ from goemo_cli.commands._run_tables import (
     size_text,
 )
 from goemo_cli.commands._typer import Typer
+from goemo_cli.core.documents import Metrics
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
 
@@ -134,6 +135,14 @@ def list_(
     )
 
 
+def _show_scores(out: Console, metrics: Metrics) -> None:
+    for split in ("val", "test"):
+        out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
+        if missing := metrics.split(split).labels_without_positives:
+            out.warn(_count_as_zero(missing, split))
+    out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics.history])
+
+
 @runs.command("show")
 def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: QuietOpt = False) -> None:
     """Show one run: scores, epochs, settings, files.
@@ -147,19 +156,16 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
     screen = Screen(out)
     details = describe_run(open_run(run, layout, screen), layout=layout, on_event=screen)
-    metrics, name = details.checkpoint.metrics, str(details.checkpoint.run)
+    checkpoint, name = details.checkpoint, str(details.checkpoint.run)
     if as_json:
-        written = metrics.as_json()
+        written = {} if checkpoint.is_unscored else checkpoint.metrics.as_json()
         more = {key: written.get(key) for key in ("val", "test", "history")}
         files = {str(path): size for path, size in details.files.items()}
         out.result("", run=name, **detail_facts(details), settings=details.settings, **more, files=files)
         return
     out.result(name, **detail_facts(details))
-    for split in ("val", "test"):
-        out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
-        if missing := metrics.split(split).labels_without_positives:
-            out.warn(_count_as_zero(missing, split))
-    out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics.history])
+    if not checkpoint.is_unscored:
+        _show_scores(out, checkpoint.metrics)
     out.table(
         "Settings other than the model's defaults",
         ["setting", ""],

@@ -131,6 +131,8 @@ def _require_free_name(evaluated: EvaluatedRows, checkpoint: Checkpoint, layout:
 
 
 def _doubts(evaluated: EvaluatedRows, checkpoint: Checkpoint) -> Iterator[str]:
+    if checkpoint.is_unscored:
+        return
     recorded, digest = checkpoint.metrics.data.split_sha256, evaluated.rows.sha256()
     for split in SPLITS:
         if split != "test" and recorded.of(split) == digest:

@@ -1,5 +1,6 @@
 """The README.md of a checkpoint: `card.md.j2` filled with the run's own files, below metadata for the Hugging Face Hub."""
 
+import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -59,6 +60,8 @@ def model_card(metrics: Metrics, rules: LabelRules, config: TrainConfig) -> str:
 
 def repeating(metrics: Metrics) -> str:
     """The command that repeats a run from its own settings."""
+    if metrics.origin == "imported":
+        return f"goemo import {shlex.quote(str(metrics.base_model['id']))} --data {shlex.quote(metrics.data.name)}"
     n_seeds = len(metrics.members)
     return command_line("goemo train --config", CONFIG) + (f" --seeds {n_seeds}" if n_seeds else "")
 
@@ -97,6 +100,11 @@ class Card:
         return self.kind in ("transformer", "tiny")
 
     @property
+    def is_imported(self) -> bool:
+        """Whether another tool trained it."""
+        return self.metrics.origin == "imported"
+
+    @property
     def base_model(self) -> str | None:
         """The Hub id of the weights that training started from; None if they are not from the Hub."""
         base = self.metrics.base_model.get("id")
@@ -130,7 +138,10 @@ class Card:
             "tfidf": "Logistic regressions over TF-IDF of words and pairs of words",
             "ensemble": "The mean of several runs' probabilities",
             "tiny": "A tiny transformer for experiments",
-        }.get(self.kind, f"A fine-tuned {plain(self.base_model or 'transformer')}")
+        }.get(
+            self.kind,
+            f"{'The' if self.is_imported else 'A fine-tuned'} {plain(self.base_model or 'transformer')}",
+        )
 
     @property
     def data_words(self) -> str:
@@ -189,7 +200,7 @@ class Card:
         """
         from huggingface_hub import ModelCardData
 
-        is_finetuned = self.base_model is not None and self.is_transformer
+        is_finetuned = self.base_model is not None and self.is_transformer and not self.is_imported
         data: Any = ModelCardData(  # its methods have no types
             language=["en"] if self.is_goemotions or self.is_sample else None,
             library_name="transformers" if self.is_transformer else "goemo",

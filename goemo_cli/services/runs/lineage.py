@@ -113,6 +113,8 @@ class _Tracer:
         self._add(node)
 
     def _metrics(self) -> None:
+        if self.checkpoint.is_unscored:
+            return
         self._file(self.checkpoint.path / METRICS, "metrics", [self._of_checkpoint()])
         path = self.layout.test_metrics(self.checkpoint.run.model)
         if not path.is_file():

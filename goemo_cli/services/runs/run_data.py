@@ -223,6 +223,8 @@ class RunData:
             raise NotFoundError(
                 f"{self.checkpoint.run} is an ensemble: it was not trained, only its members were"
             )
+        if self.metrics.origin == "imported":
+            raise NotFoundError(f"{self.checkpoint.run} is imported: another tool trained it")
         if not self.metrics.history:
             raise CorruptArtifactError(self.checkpoint.path / METRICS, "history has no epoch")
         return self.metrics.history

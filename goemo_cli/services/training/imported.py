@@ -70,14 +70,7 @@ def import_model(
     """
     entry, found = find_foreign(model, revision=revision)
     single = is_single_label_folder(found.folder) if single_label is None else single_label
-    if single is None:
-        on_event(
-            Warning(
-                f"{found.id}: its config does not say whether a text has one label or several (problem_type); "
-                "it predicts one label, as transformers does; --multi-label predicts several"
-            )
-        )
-        single = True
+    is_guessed, single = single is None, single is not False
     config = TrainConfig.from_layers(
         ("goemo import", {"output": {"weights": "safetensors"}, "data": {"single_label": single}}),
         (
@@ -88,6 +81,13 @@ def import_model(
     classifier = foreign_transformer(
         found.folder, config.model, single_label=single, labels=listed_labels(config.data)
     )
+    if is_guessed:
+        on_event(
+            Warning(
+                f"{found.id}: its config does not say whether a text has one label or several (problem_type); "
+                "it predicts one label, as transformers does; --multi-label predicts several"
+            )
+        )
     fitting = config.model.model_copy(update={"max_length": classifier.max_length})
     config = config.model_copy(update={"model": fitting})
     rows = _data(config, classifier, layout, on_event) if config.data.name else None

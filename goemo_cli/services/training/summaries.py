@@ -30,14 +30,14 @@ _WAIT_SECONDS = 60.0
 
 
 def finished_checkpoints(layout: Layout, on_event: EventHandler = ignore) -> Iterator[Checkpoint]:
-    """Every finished run below the root, oldest first; damaged ones are left out with a warning.
+    """Every finished run with scores below the root, oldest first; damaged ones are left out with a warning.
 
     Args:
         layout: of the project.
         on_event: called with each event.
     """
     for listed in listed_runs(layout, on_event):
-        if listed.is_finished:
+        if listed.is_finished and not (listed.manifest and listed.manifest.is_unscored):
             try:
                 checkpoint = Checkpoint.open(listed.path)
                 require_scores(checkpoint)
@@ -48,12 +48,12 @@ def finished_checkpoints(layout: Layout, on_event: EventHandler = ignore) -> Ite
 
 
 def require_scores(checkpoint: Checkpoint) -> None:
-    """Read metrics.json and thresholds.json, the sources of the summaries.
+    """Read thresholds.json and, if the run has scores, metrics.json: the sources of the summaries.
 
     Raises:
         CorruptArtifactError: one of them is damaged, or scores are missing.
     """
-    _ = checkpoint.metrics, checkpoint.rules
+    _ = checkpoint.is_unscored or checkpoint.metrics, checkpoint.rules
 
 
 def write_summaries(

@@ -56,7 +56,8 @@ def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
                 folder,
                 f"goemo tune was killed while it wrote this run; repeat: {command_line('goemo tune --checkpoint', folder)}",
             )
-        found += [(folder / METRICS, fault) for fault in Metrics.faults_in(folder / METRICS)]
+        if not (checkpoint and checkpoint.is_unscored):
+            found += [(folder / METRICS, fault) for fault in Metrics.faults_in(folder / METRICS)]
         for fault in found:
             report.problem(*fault)
         if checkpoint is None or found:
@@ -100,6 +101,8 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     if (folder / "config.json").is_file():
         with report.guard(folder / "config.json"):
             _check_model_config(checkpoint, report)
+    if checkpoint.is_unscored:
+        return True
     if not _check_metrics(checkpoint, report):
         return False
     if checkpoint.manifest.headline is not None:
@@ -120,8 +123,10 @@ def _is_inside(name: str) -> bool:
 
 def _check_kind(checkpoint: Checkpoint, report: ValidationReport) -> None:
     """The manifest's kind against what the run was made from, as manifest and metrics.json say."""
-    documents = (checkpoint.manifest.parents, checkpoint.metrics)
-    expected = {kind for document in documents if (kind := _kind_in(document))}
+    found = [_kind_in(checkpoint.manifest.parents)]
+    if not checkpoint.is_unscored:
+        found.append(_kind_in(checkpoint.metrics))
+    expected = {kind for kind in found if kind}
     report.check(
         "kind",
         checkpoint.path / MANIFEST,
@@ -204,7 +209,7 @@ def _check_metrics(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     for place, value in _numbers(metrics.as_json()):
         if place.rpartition(".")[2] in _FRACTIONS and not 0 <= value <= 1:
             report.problem(path, f"{place} is {value:g}, not between 0 and 1")
-    if checkpoint.kind != "ensemble":  # an ensemble was not trained
+    if checkpoint.kind != "ensemble" and checkpoint.manifest.origin == "trained":
         epochs = [entry.epoch for entry in metrics.history]
         report.check(
             "epochs",

@@ -56,7 +56,7 @@ def expected_rows(
     """How many rows a file should have, by the record of its evaluation or by its run; else a guess from its size."""
     if record is not None:
         return record.data.rows
-    if checkpoint is None or split.startswith(EVALUATED):
+    if checkpoint is None or checkpoint.is_unscored or split.startswith(EVALUATED):
         return max(1, path.stat().st_size // TYPICAL_ROW_BYTES)
     return checkpoint.metrics.data.sizes.of(_split_of(split))
 
@@ -106,7 +106,8 @@ def check_predictions(
         holds=reading.labels == checkpoint.labels,
         otherwise=_column_fault(reading.labels, checkpoint),
     )
-    whole = _check_rows(reading, checkpoint, report)
+    has_recorded = record is not None or not checkpoint.is_unscored
+    whole = has_recorded and _check_rows(reading, checkpoint, report)
     if cells.total or not same_labels:
         return None
     _check_decisions(reading, report)

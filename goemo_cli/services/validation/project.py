@@ -191,6 +191,8 @@ def _check_runs(
                 _check_file(file, opened.get(str(file.run)), layout, recompute, fitted, report, advance)
     there = {file.path for file in files}
     for checkpoint in opened.values():
+        if checkpoint.is_unscored:
+            continue
         val, test = (layout.split_predictions(checkpoint.run, split) for split in ("val", "test"))
         if val not in there and not val.exists():
             command = export_command(checkpoint, "val", layout)
