@@ -9,7 +9,8 @@ from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import ImportSettings
-from goemo_cli.core.layout import Layout, root_option
+from goemo_cli.core.hints import root_option
+from goemo_cli.core.layout import Layout
 
 
 def import_(

@@ -386,7 +386,9 @@ def test_of_some_folders_only_the_encoder_is_used_and_it_is_said(folder: Path, n
 
 
 def test_a_model_without_manifest_is_not_a_checkpoint_but_can_be_trained_on(folder: Path):
-    with pytest.raises(CheckpointNotFoundError, match=r"a transformers model, .* goemo import .* goemo train --model"):
+    with pytest.raises(
+        CheckpointNotFoundError, match=r"a transformers model, .* goemo import .* goemo train --model"
+    ):
         open_checkpoint(folder)
 
 

@@ -35,7 +35,7 @@ def foreign_transformer(
 
     Raises:
         ModelNotFoundError: no weights, or a package is missing.
-        ModelFolderError: a part of the model would start at random, there is no classifier, labels without names, or a
+        ModelFolderError: a part of the model or its classifier is missing, labels without names, or a
             file that is damaged, unsafe, missing, or does not fit the others.
     """
     names = labels or label_names(folder)

@@ -80,7 +80,7 @@ def open_model(reference: str | Path, layout: Layout, on_event: EventHandler = i
 
 
 def is_hub_id(reference: str) -> bool:
-    """Whether a reference can only mean a model of the Hub: `owner/name`, and there is no folder `owner`."""
+    """Whether a reference can only mean a model of the Hub: `owner/name`, and the folder `owner` does not exist."""
     return _HUB_ID.fullmatch(reference) is not None and not Path(reference).parent.exists()
 
 
