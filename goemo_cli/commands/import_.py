@@ -9,7 +9,7 @@ from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import ImportSettings
-from goemo_cli.core.hints import root_option
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 
 
@@ -78,8 +78,7 @@ def import_(
         fitted_on=fitted,
         **more,
     )
-    end = root_option(root)
     out.hint(
-        f'goemo predict "..." --checkpoint {checkpoint.run}{end}',
-        f"goemo evaluate {checkpoint.run} --data DATA{end}",
+        command_line("goemo predict --checkpoint", checkpoint.run, "TEXT", root=root),
+        command_line(f"goemo evaluate {checkpoint.run} --data DATA", root=root),
     )
