@@ -166,7 +166,7 @@ def test_validate_and_lineage_know_the_files(run: Checkpoint, root: Path) -> Non
 
 def test_tuned_thresholds_make_an_evaluation_stale_and_nothing_else(run: Checkpoint, root: Path) -> None:
     evaluated(run, root, data_file(root))
-    done = CliRunner().invoke(app, ["tune", "-c", "@tfidf", "--rule", "global", "--root", str(root)])
+    done = CliRunner().invoke(app, ["tune", "-c", "@tfidf", "--shrinkage", "50", "--root", str(root)])
     assert done.exit_code == 0, done.output
     report = validate_artifacts(Layout(root))
     assert not report.problems
@@ -186,7 +186,7 @@ def test_errors_and_compare_take_the_predictions(root: Path) -> None:
     files = sorted(map(str, Layout(root).predictions.glob("eval-new_*")))
     done = runner.invoke(app, ["errors", files[0], "--root", str(root), "--json"])
     assert done.exit_code == 0, done.output
-    assert json.loads(done.stdout)["rule"] == "per_label"
+    assert json.loads(done.stdout)["rule"] == open_run("@tfidf", Layout(root)).rules.rule
     done = runner.invoke(app, ["compare", *files, "--resamples", "100", "--root", str(root), "--json"])
     assert done.exit_code == 0, done.output
     assert json.loads(done.stdout)["rows"][0]["a"].startswith("tfidf-")

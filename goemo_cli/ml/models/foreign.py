@@ -5,6 +5,7 @@ from pathlib import Path
 import torch
 
 from goemo_cli.core.errors import ModelFolderError
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.schema import PROBLEM_TYPES
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.data.label_cells import can_be_label
@@ -51,7 +52,7 @@ def foreign_transformer(
     if not has_whole_head(model, report) or report["mismatched_keys"]:
         raise ModelFolderError(
             weight_files(folder)[0],
-            f"has no classifier for {len(names)} labels; train one: goemo train --model {folder}",
+            f"has no classifier for {len(names)} labels; train one: {command_line('goemo train --model', folder)}",
         )
     require_matching_tokenizer(model, tokenizer, folder)
     length = usable_length(settings.max_length, model, tokenizer, folder)
