@@ -2,7 +2,7 @@
 
 The program writes its data (Spanish restaurant reviews with five labels, made from templates), trains on it, fits
 thresholds for a minimum precision, draws figures, predicts and explains new texts, and writes a report. All files are
-written to FOLDER. To use your data, change `data` and COLUMNS. MODEL is a name that `goemo models` lists; the default,
+written to FOLDER. To use your data, change `data`, TEXT and LABELS. MODEL is a name that `goemo models` lists; the default,
 tfidf, needs seconds.
 """
 # ruff: noqa: T201
@@ -12,19 +12,14 @@ import random
 import sys
 from pathlib import Path
 
-from goemo_cli.core.checkpoint import Checkpoint
+import goemo_cli
 from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.services.evaluation.explain import explain
-from goemo_cli.services.evaluation.tune import tune_run
 from goemo_cli.services.figures import draw_figures
-from goemo_cli.services.predicting.predictor import Predictor
 from goemo_cli.services.report.create import create_report
-from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.train import train
 
-COLUMNS = {"data.text_column": "reseña", "data.label_column": "emociones"}
+TEXT, LABELS = "reseña", "emociones"
 NEW_TEXTS = ("qué rico el pescado", "una hora para la cuenta, pésimo", "mañana vuelvo")
 PARTS = {
     "alegría": ("me encantó {}", "qué rico estaba {}", "volveré por {}"),
@@ -50,7 +45,7 @@ def write_reviews(path: Path, rows: int, seed: int = 0) -> None:
     rng, seen = random.Random(seed), set[str]()
     with path.open("w", encoding="utf-8", newline="") as stream:
         writer = csv.writer(stream)
-        writer.writerow(["reseña", "emociones"])
+        writer.writerow([TEXT, LABELS])
         while len(seen) < rows:
             emotions = rng.sample(sorted(PARTS), k=rng.choice([1, 2, 2]))
             text = ", ".join(rng.choice(PARTS[emotion]).format(rng.choice(THINGS)) for emotion in emotions)
@@ -73,31 +68,27 @@ def main(folder: Path, model: str) -> None:
     data, layout = folder / "reviews.csv", Layout(folder)
     write_reviews(data, 1500)
 
-    settings = resolve_settings(None, {"model.name": model, "data.name": str(data), **COLUMNS})
-    run = train(settings, layout=layout, on_event=say)
-    print(f"{run.run} has learnt {', '.join(run.labels)}")
+    run = goemo_cli.train(data, model=model, text_column=TEXT, label_column=LABELS, root=folder, on_event=say)
+    print(f"{run} has learnt {', '.join(run.labels)}")
 
-    wanted = ThresholdSettings(objective="precision_floor", floor=0.9)
-    tuned = tune_run(run, wanted, layout=layout)
-    assert tuned.test is not None  # only a file of predictions has no test split
-    scores = tuned.test.per_label
+    run = goemo_cli.tune(run, objective="precision_floor", floor=0.9)
+    scores = run.checkpoint.metrics.test.fitted
     assert scores.f1_macro_ci is not None  # it is null on very large test splits only
     low, high = scores.f1_macro_ci
     print(f"macro-F1 {scores.f1_macro:.3f} ({low:.3f} to {high:.3f}) on test, thresholds from val:")
     print(f"precision {scores.precision_macro:.3f}, recall {scores.recall_macro:.3f}")
 
-    figures = draw_figures(layout, runs=[run.run])
+    figures = draw_figures(layout, runs=[run.name])
     print(f"{len(figures.drawn)} figures in {layout.figures}")
 
-    run = Checkpoint.open(run.path)  # tuning has written new thresholds
-    predictor = Predictor.load(run)
+    predictor = run.predictor()
     for text in NEW_TEXTS:
         labels = predictor.predict_one(text).labels
-        label = explain(text, checkpoint=run).labels[0]  # the most probable one
+        label = explain(text, checkpoint=run.checkpoint).labels[0]  # the most probable one
         words = ", ".join(f"{word.text} {word.amount:+.1f}" for word in label.strongest(2))
         print(f"{text!r}: {', '.join(labels) or 'no label'}; {label.label} because of {words}")
 
-    print("report:", create_report([str(run.run)], layout=layout).path)
+    print("report:", create_report([run.name], layout=layout).path)
 
 
 if __name__ == "__main__":
