@@ -180,16 +180,6 @@ def test_a_blank_label_or_one_with_a_quote_is_refused_with_its_line(tmp_path: Pa
         read_text(tmp_path, f"text,labels\na,joy\nb,{cell}\n")
 
 
-@pytest.mark.parametrize("cell", ["a\rb", "a\nb", "a\r\nb"])
-def test_a_label_with_a_line_end_in_it_is_refused(tmp_path: Path, cell: str):
-    with pytest.raises(DataFileError, match="cannot be a label"):
-        read_text(tmp_path, f'text,labels\na,"{cell}"\n')
-
-
-def test_a_label_that_stands_twice_in_a_cell_counts_once(tmp_path: Path):
-    assert read_text(tmp_path, 'text,labels\na,"joy,joy"\n').names == [["joy"]]
-
-
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, suffix: str):
     path = write(tmp_path / f"data{suffix}")
@@ -202,11 +192,6 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, suffix
 def test_an_empty_file_holds_no_rows(tmp_path: Path, suffix: str, content: bytes):
     with pytest.raises(DataFileError, match="holds no rows"):
         read_text(tmp_path, content, suffix)
-
-
-def test_a_header_alone_holds_no_rows(tmp_path: Path):
-    with pytest.raises(DataFileError, match="holds no rows"):
-        read_text(tmp_path, "text,labels\n")
 
 
 @pytest.mark.parametrize(
@@ -226,6 +211,7 @@ def test_text_that_is_not_utf8_is_an_error_with_its_line(tmp_path: Path, suffix:
 @pytest.mark.parametrize(
     ("content", "reason"),
     [
+        ("text,labels\n", r"data\.csv: holds no rows"),
         ("text,labels\na,joy,more\n", r"data\.csv:2: has 3 fields, the header 2"),
         ("text,labels\na\n", r"data\.csv:2: has 1 fields, the header 2"),
         ('text,labels\n"a,joy\n', r"data\.csv:2: broken CSV"),
@@ -251,28 +237,16 @@ def test_blank_lines_are_passed_over_and_lines_counted_right(tmp_path: Path):
         ('"text"', "not a JSON object"),
         ('{"text": 3, "labels": "joy"}', "text is 3, not a string"),
         ('{"text": null, "labels": "joy"}', "text is None, not a string"),
-        ('{"text": "a", "labels": ["joy", " "]}', "cannot be a label"),
-        ('{"text": "a", "labels": {"joy": 0, "anger": 2}}', "label"),
         (f'{{"text": "a", "labels": {"[" * 100_000}', "nested more than 100 levels"),
         (f'{{"text": "a", "labels": {"[" * 200 + "]" * 200}}}', "nested more than 100 levels"),
         (f'{{"text": {"[" * 90 + "]" * 90}, "labels": "joy"}}', "not a string"),
         ('{"text": "a", "labels": [["joy"]]}', "label"),
-        ('{"text": "a", "labels": [null]}', "label"),
     ],
 )
 def test_a_bad_json_line_is_an_error_with_its_line(tmp_path: Path, line: str, reason: str):
     content = f'{{"text": "fine", "labels": "joy"}}\n{line}\n'
     with pytest.raises(DataFileError, match=rf"data\.jsonl:2: .*{reason}"):
         read_text(tmp_path, content, ".jsonl")
-
-
-@pytest.mark.parametrize(
-    ("cell", "names"), [("[]", []), ("null", []), ('""', []), ('["a", "b"]', ["a", "b"]), ("3", ["3"]), ('{"joy": 1, "awe": 0}', ["joy"])]
-)  # fmt: skip
-def test_labels_in_json_are_text_lists_mappings_numbers_or_nothing(
-    tmp_path: Path, cell: str, names: list[str]
-):
-    assert read_text(tmp_path, f'{{"text": "x", "labels": {cell}}}\n', ".jsonl").names == [names]
 
 
 def test_lone_surrogates_are_replaced(tmp_path: Path):
@@ -389,11 +363,6 @@ def test_the_suffix_may_be_in_capitals(tmp_path: Path):
 
 def test_a_cell_of_a_million_characters_is_read(tmp_path: Path):
     assert len(read_text(tmp_path, f"text,labels\n{'x' * 1_000_000},joy\n").texts[0]) == 1_000_000
-
-
-def test_spaces_around_the_separator_are_no_part_of_a_label(tmp_path: Path):
-    rows = read_text(tmp_path, 'text,labels\na,"joy, anger"\nb, joy \nc,\u00a0joy\n')
-    assert rows.names == [["joy", "anger"], ["joy"], ["joy"]]
 
 
 def test_the_keys_of_mappings_are_the_labels(tmp_path: Path):
