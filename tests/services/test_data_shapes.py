@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -197,6 +198,14 @@ REFUSED: dict[str, tuple[Files, dict[str, Any], str]] = {
     "gzip without .gz": ({"data.csv": b"\x1f\x8b\x08"}, {}, r"should end with \.gz"),
     "fewer labels than texts": (
         {**TWEETEVAL, "val_labels.txt": "0\n1\n"}, {}, r"val_labels\.txt:3: ends too early"
+    ),
+    "texts without their labels": (
+        {name: text for name, text in TWEETEVAL.items() if name != "train_labels.txt"},
+        {},
+        r"train_text\.txt: its labels, train_labels\.txt, are missing",
+    ),
+    "names that are not counted from 0": (
+        {**TWEETEVAL, "mapping.txt": "1\tjoy\n"}, {}, r"mapping\.txt:1: is not label number 0"
     ),
     "a number without a name": (
         {**TWEETEVAL, "mapping.txt": "0\tjoy\n"}, {}, r"train_text\.txt:2: label number 1 is not in the list"
@@ -414,7 +423,24 @@ def test_a_workbook_has_the_rows_of_its_first_sheet(tmp_path: Path):
         read_rows(tmp_path / "data.xlsx", settings)
 
 
-def test_excel_without_its_package_names_the_extra(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setitem(__import__("sys").modules, "openpyxl", None)
-    with pytest.raises(MissingPackageError, match=r"goemo\[excel\]"):
-        loaded(tmp_path, {"data.xlsx": b"PK"}, {})
+def test_a_damaged_page_of_parquet_is_named(tmp_path: Path):
+    import pyarrow
+    import pyarrow.parquet as parquet
+
+    table = pyarrow.Table.from_pylist(records(labels=list))
+    parquet.write_table(table, tmp_path / "data.parquet", compression="gzip")
+    content = bytearray((tmp_path / "data.parquet").read_bytes())
+    content[60:120] = bytes(60)
+    with pytest.raises(DataError, match=r"data\.parquet.*(damaged|not a) Parquet"):
+        loaded(tmp_path, {"data.parquet": bytes(content)}, {})
+
+
+@pytest.mark.parametrize(
+    ("suffix", "package", "extra"), [("xlsx", "openpyxl", "excel"), ("parquet", "pyarrow.parquet", "parquet")]
+)
+def test_a_missing_package_is_named_with_its_extra(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str, package: str, extra: str
+):
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(MissingPackageError, match=rf"pip install 'goemo\[{extra}\]'"):
+        loaded(tmp_path, {f"data.{suffix}": b""}, {})
