@@ -13,7 +13,8 @@ from goemo_cli.core.errors import DataError, GoemoError, MissingPackageError, No
 from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.services.data.find import load_data, read_rows
+from goemo_cli.services.data.find import load_data
+from goemo_cli.services.data.own_data import read_rows
 from goemo_cli.services.predicting.sources import open_texts
 
 N = 20

@@ -25,7 +25,8 @@ from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data import goemotions
 from goemo_cli.services.data import download as fetching
-from goemo_cli.services.data.find import first_of_shuffle, from_hub_splits, load_data, load_sample
+from goemo_cli.services.data.find import first_of_shuffle, load_data, load_sample
+from goemo_cli.services.data.own_data import from_hub_splits
 
 QUOTED = '"joy,fear"'
 ROWS = "text,labels\n" + "".join(f"comment number {at},{'joy' if at % 3 else QUOTED}\n" for at in range(60))

@@ -17,8 +17,8 @@ from hypothesis import strategies as st
 from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.services.data import json_rows
-from goemo_cli.services.data.find import read_rows
 from goemo_cli.services.data.labelled_rows import RawRows
+from goemo_cli.services.data.own_data import read_rows
 from goemo_cli.services.predicting.sources import open_texts
 
 ROWS: list[tuple[str, list[str]]] = [

@@ -15,8 +15,9 @@ from goemo_cli.core.names import data_slug
 from goemo_cli.core.settings import DataSettings, TrainConfig
 from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.data.groups import aggregated
-from goemo_cli.services.data.find import listed_labels, load_data, name_and_source, read_rows, table_source
+from goemo_cli.services.data.find import load_data
 from goemo_cli.services.data.labelled_rows import RawRows, rows_of, sorted_labels
+from goemo_cli.services.data.own_data import listed_labels, name_and_source, read_rows, table_source
 from goemo_cli.services.data.tables import FRAME, frame_table
 
 if TYPE_CHECKING:

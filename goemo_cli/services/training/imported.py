@@ -23,7 +23,8 @@ from goemo_cli.ml.models.folders import weight_files
 from goemo_cli.ml.models.foreign import foreign_transformer, is_single_label_folder
 from goemo_cli.ml.models.transformer import TransformerClassifier, load_transformer
 from goemo_cli.ml.models.weights import FoundWeights, find_weights
-from goemo_cli.services.data.find import listed_labels, load_data
+from goemo_cli.services.data.find import load_data
+from goemo_cli.services.data.own_data import listed_labels
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.environment import peak_memory_bytes, versions
