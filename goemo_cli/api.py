@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from goemo_cli.core.documents import EvaluationRecord
+    from goemo_cli.core.settings import Device, LossName, NamedRule, ThresholdObjective, ThresholdRule
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -49,7 +50,7 @@ def train(
     epochs: int | None = None,
     batch_size: int | None = None,
     learning_rate: float | None = None,
-    loss: str | None = None,
+    loss: "LossName | None" = None,
     max_length: int | None = None,
     seed: int | None = None,
     settings: Mapping[str, Any] = _NONE,
@@ -229,10 +230,10 @@ def evaluate(
     id_column: str | None = None,
     name: str | None = None,
     split: Split | None = None,
-    rule: str | None = None,
+    rule: "NamedRule | None" = None,
     ignore_unknown_labels: bool = False,
     settings: Mapping[str, Any] = _NONE,
-    device: str = "auto",
+    device: "Device" = "auto",
     root: Path | str | None = None,
     on_event: EventHandler = warn,
 ) -> Evaluation:
@@ -303,8 +304,8 @@ def evaluate(
 def tune(
     run: RunReference,
     *,
-    objective: str | None = None,
-    rule: str | None = None,
+    objective: "ThresholdObjective | None" = None,
+    rule: "ThresholdRule | None" = None,
     beta: float | None = None,
     floor: float | None = None,
     shrinkage: float | None = None,
@@ -325,7 +326,7 @@ def tune(
     Args:
         run: a name, `@best`, `@latest`, `@MODEL`, a checkpoint folder, or an object.
         objective: what thresholds maximise on val: f1_macro, f1_micro, f_beta, precision_floor or recall_floor.
-        rule: what labels follow: per_label, global, fixed_0.5 or fixed_0.3.
+        rule: what labels follow: auto, per_label, global, fixed_0.5 or fixed_0.3.
         beta: f_beta: recall counts beta times as much as precision.
         floor: precision_floor, recall_floor: the least precision or recall on val.
         shrinkage: val positives at which a label's own best and the global threshold count the same.

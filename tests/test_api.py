@@ -172,7 +172,7 @@ def test_tuning_returns_the_run_as_it_is_now(root: Path) -> None:
     assert tuned.thresholds == run.thresholds == dict.fromkeys(run.labels, 0.3) != before
     assert Checkpoint.open(run.path).thresholds.rule == "fixed_0.3"
     with pytest.raises(SettingError, match=r"^tune: thresholds\.objective"):
-        goemo_cli.tune(run, objective="f1")
+        goemo_cli.tune(run, objective="f1")  # type: ignore[arg-type]
 
 
 @pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
