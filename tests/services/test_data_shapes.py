@@ -51,7 +51,7 @@ def csv_of(rows: list[dict[str, Any]], **options: Any) -> str:
     return str(DataFrame(rows).to_csv(index=False, **options))
 
 
-NAMES: Files = {"labels.txt": "joy\nanger\n"}
+NAMES: Files = {"labels.txt": "\ufeffjoy\r\nanger\r\n"}
 LISTED = {"labels_file": "labels.txt"}
 FASTTEXT = "".join(
     f"{''.join(f'__label__{name} ' for name in names)}{text}\n"
@@ -196,6 +196,8 @@ REFUSED: dict[str, tuple[Files, dict[str, Any], str]] = {
     "a workbook in .csv": ({"data.csv": b"PK\x03\x04\x00"}, {}, "an Excel workbook.*--data-format xlsx"),
     "Parquet in .jsonl": ({"data.jsonl": b"PAR1\x00"}, {}, "is not text, but Parquet"),
     "an old workbook": ({"data.csv": b"\xd0\xcf\x11\xe0"}, {}, r"save it as \.xlsx"),
+    "an old workbook by its suffix": ({"data.xls": b"\xd0\xcf\x11\xe0"}, {}, r"save it as \.xlsx"),
+    "a zip archive": ({"data.zip": b"PK\x03\x04"}, {}, "is an Excel workbook or a zip archive"),
     "gzip without .gz": ({"data.csv": b"\x1f\x8b\x08"}, {}, r"should end with \.gz"),
     "fewer labels than texts": (
         {**TWEETEVAL, "val_labels.txt": "0\n1\n"}, {}, r"val_labels\.txt:3: ends too early"

@@ -149,7 +149,11 @@ def test_parquet_of_the_hub_with_its_own_file_names(tmp_path: Path) -> None:
     assert data.train.texts == [f"train-00000-of-00002 {at}" for at in (0, 1)] + ["train-00001-of-00002 0"]
     assert data.train.y_true.tolist() == [[False, False, True], [True, False, False], [True, False, True]]
     assert data.split_off == ()
-    (tmp_path / "train-00001-of-00002.parquet").unlink()
+    (tmp_path / "data").mkdir()
+    for file in tmp_path.glob("*.parquet"):
+        file.rename(tmp_path / "data" / file.name)
+    assert load_data(DataSettings(name=str(tmp_path)), root=tmp_path).train.texts == data.train.texts
+    (tmp_path / "data" / "train-00001-of-00002.parquet").unlink()
     with pytest.raises(DataError, match="only 1 of the 2 parts of train are here"):
         load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
 

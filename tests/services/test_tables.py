@@ -344,7 +344,7 @@ def test_zst_without_its_package_names_the_extra(tmp_path: Path, monkeypatch: py
     [
         ("x", r"known: \.csv, \.tsv, .*--data-format NAME"),
         ("text\tlabels\na\tjoy\n", "--data-format tsv"),
-        ("a text\n__label__joy b\n", "--data-format fasttext"),
+        ("a\ttext\n__label__joy b\n", "--data-format fasttext"),
         ('{"text": "a"}', "--data-format jsonl"),
         ("\n [", "--data-format json"),
     ],

@@ -156,7 +156,7 @@ def _position(path: Path, line: int, cell: str, labels: tuple[str, ...]) -> int:
 def _lines(path: Path) -> list[str]:
     try:
         # newline="\n": a lone carriage return or U+2028 inside a comment does not end the line.
-        with path.open(encoding="utf-8", newline="\n") as stream:
+        with path.open(encoding="utf-8-sig", newline="\n") as stream:
             lines = [line.removesuffix("\n") for line in stream]
     except UnicodeDecodeError as error:
         raise DataFileError(path, f"not UTF-8 text ({error.reason} at byte {error.start})") from error

@@ -9,14 +9,15 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
+from goemo_cli.core.errors import DataFileError
 from goemo_cli.services.data.compressed import COMPRESSIONS, uncompressed
 from goemo_cli.services.data.text_encoding import (
     UTF8,
     check_utf8,
     encoding_of,
     named_encoding,
+    not_text,
     not_utf8_line,
-    require_text,
     transcode,
 )
 from goemo_cli.services.data.urls import download, is_url, name_in_url, shown
@@ -98,7 +99,8 @@ class DataFile:
     def _text(self) -> tuple[Path, int]:
         """The content in UTF-8, and the number of its line ends."""
         path, head = self.path, self.head()
-        require_text(head, named=self.named)
+        if kind := not_text(head):
+            raise DataFileError(self.named, f"is not text, but {kind}")
         encoding = self._encoding or encoding_of(head)
         if encoding != UTF8:
             path = self._copy(lambda target: transcode(self.path, target, encoding, named=self.named))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from goemo_cli.core.errors import DataFileError, SettingError, did_you_mean
 from goemo_cli.services.data.compressed import COMPRESSIONS, plain_name
 from goemo_cli.services.data.tables import Table
+from goemo_cli.services.data.text_encoding import not_text
 
 if TYPE_CHECKING:
     from goemo_cli.services.data.data_file import DataFile
@@ -96,8 +97,11 @@ def unknown_format(file: "DataFile", purpose: Purpose) -> DataFileError:
     name = Path(file.named)
     suffix = "".join(name.suffixes[-2:]) if name.suffix.lower() in COMPRESSIONS else name.suffix
     head = file.head()
+    if kind := not_text(head):
+        return DataFileError(file.named, f"is {kind}")
     likely = next(
-        (one.name for one in formats_for(purpose).values() if one.sign and one.sign.match(head)), None
+        (one.name for one in reversed(formats_for(purpose).values()) if one.sign and one.sign.match(head)),
+        None,
     )
     what = f"unknown format {suffix!r}" if suffix else "the name does not say its format"
     if likely:

@@ -18,7 +18,8 @@ _PART = re.compile(r"(?P<split>[A-Za-z]+)-\d+-of-0*(?P<count>[1-9]\d*)(?:-[0-9a-
 def split_files(folder: Path, format: str | None) -> dict[Split, list[Path]]:
     """The files of each split: one, or all parts of one as the Hub names them (train-00000-of-00002.parquet).
 
-    If no file is called `train`, the last word of a name counts: `emotions-train.csv`.
+    If no file is called `train`, the last word of a name counts: `emotions-train.csv`. Without such files, a folder `data`
+    inside is searched, which is where repositories of the Hub keep them.
 
     Args:
         folder: the folder.
@@ -29,6 +30,8 @@ def split_files(folder: Path, format: str | None) -> dict[Split, list[Path]]:
     for whole_name in (True, False):
         if found := _parts_by_split(folder, stems, whole_name=whole_name):
             return found
+    if (folder / "data").is_dir():
+        return split_files(folder / "data", format)
     for file in files:
         if _split_and_parts(plain_name(file).stem, whole_name=False)[0] == "train":
             with ExitStack() as resources:

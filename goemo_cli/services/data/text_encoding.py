@@ -53,14 +53,9 @@ def named_encoding(name: str | None) -> str | None:
     return codecs.lookup(name).name
 
 
-def require_text(head: bytes, *, named: str) -> None:
-    """Refuse other files, by their first bytes.
-
-    Raises:
-        DataFileError: the bytes are those of another format.
-    """
-    if kind := next((kind for begin, kind in _NOT_TEXT.items() if head.startswith(begin)), None):
-        raise DataFileError(named, f"is not text, but {kind}")
+def not_text(head: bytes) -> str | None:
+    """What a file is that is not text, and what to do, by its first bytes; None if it may be text."""
+    return next((kind for begin, kind in _NOT_TEXT.items() if head.startswith(begin)), None)
 
 
 def encoding_of(head: bytes) -> str:
