@@ -1,13 +1,19 @@
 """Runs while other processes write them, and after such a process was killed: real processes, real signals."""
 
 import errno
+import fcntl
 import json
 import multiprocessing
 import os
+import pty
 import shutil
 import signal
+import struct
+import subprocess
 import sys
+import termios
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -232,3 +238,30 @@ def test_quiet_training_prints_its_result_in_one_line(tmp_path: Path) -> None:
     run = open_run("@latest", Layout(tmp_path))
     (line,) = done.stdout.splitlines()
     assert line.startswith(f"Trained {run.run}: macro-F1 0.")
+
+
+def test_a_terminal_shows_every_phase_of_a_training(tmp_path: Path) -> None:
+    master, slave = pty.openpty()
+    fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
+    command = [sys.executable, "-m", "goemo_cli", *TRAIN, "--root", str(tmp_path)]
+    environment = {**os.environ, "TERM": "xterm-256color"}
+    with subprocess.Popen(command, stdout=slave, stderr=slave, env=environment) as process:
+        os.close(slave)
+        written = b""
+        with suppress(OSError):  # Linux reports the end of a terminal as an error
+            while piece := os.read(master, 65536):
+                written += piece
+    os.close(master)
+    assert process.returncode == 0
+    shown = written.decode()
+    phases = (
+        "Starting",
+        "Reading the data",
+        "Fitting",
+        "Loading the saved model",
+        "Scoring test",
+        "Writing the results",
+    )
+    places = [shown.find(phase) for phase in phases]
+    assert -1 not in places
+    assert places == sorted(places)
