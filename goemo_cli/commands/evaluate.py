@@ -119,9 +119,10 @@ def _show(out: Console, result: "EvaluationResult", layout: Layout) -> None:
         **more,
     )
     file, root = result.predictions, layout.root
-    out.hint(
-        command_line("goemo errors", file, root=root), command_line("goemo report --open", file, root=root)
-    )
+    hints = [command_line("goemo errors", file, root=root)]
+    if result.is_reportable:
+        hints.append(command_line("goemo report --open", file, root=root))
+    out.hint(*hints)
 
 
 def _interval(score: Score) -> str | None:

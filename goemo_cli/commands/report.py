@@ -21,7 +21,7 @@ _OFTEN_MISSING = ("taxonomies",)
 RunsArg = Annotated[
     list[str] | None,
     typer.Argument(
-        help=f"Up to six runs that are compared. Each is: {RUN} [default: @latest]",
+        help=f"Up to six runs that are compared, or predictions of goemo evaluate. Each is: {RUN} [default: @latest]",
         metavar="RUN",
         show_default=False,
     ),

@@ -14,6 +14,7 @@ from typer.testing import CliRunner
 from goemo_cli.app import app
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import atomic_csv
+from goemo_cli.core.documents import EvaluationRecord
 from goemo_cli.core.errors import BusyError, DataError, SettingError
 from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.labels import EMOTIONS
@@ -174,7 +175,7 @@ def test_tuned_thresholds_make_an_evaluation_stale_and_nothing_else(run: Checkpo
     assert command.startswith(f"goemo evaluate {run.run} --data ")
 
 
-def test_errors_and_compare_take_the_predictions(root: Path) -> None:
+def test_errors_compare_and_report_take_the_predictions(root: Path) -> None:
     path, runner = data_file(root, name="new.csv"), CliRunner()
     for model in ("tfidf", "tiny"):
         command = ["evaluate", f"@{model}", "--data", str(path), "--root", str(root)]
@@ -192,4 +193,17 @@ def test_errors_and_compare_take_the_predictions(root: Path) -> None:
     assert json.loads(done.stdout)["rows"][0]["a"].startswith("tfidf-")
     done = runner.invoke(app, ["tune", "--predictions", files[0], "--root", str(root)])
     assert done.exit_code == 3
+    for form in ("md", "html"):
+        done = runner.invoke(app, ["report", *files, "--format", form, "--root", str(root), "--json"])
+        assert done.exit_code == 0, done.output
+        names = json.loads(done.stdout)["runs"]
+        assert [name.partition("-")[0] for name in names] == ["tfidf", "tiny"]
+        assert all(name.endswith(" on new") for name in names)
+    results = Layout(root).report_results.read_text(encoding="utf-8")
+    macro = EvaluationRecord.read(next(Layout(root).evaluations.glob("*tfidf*.json"))).scores
+    assert f"{macro.rule(open_run('@tfidf', Layout(root)).rules.rule).f1_macro:.3f}" in results
+    test = str(next(Layout(root).predictions.glob("test_*")))
+    done = runner.invoke(app, ["report", test, "--root", str(root)])
+    assert done.exit_code == 2
+    assert "name the run" in done.output
     assert problems(root) == []

@@ -35,6 +35,8 @@ class EvaluationResult:
     table: Path
     path: Path
     """The record."""
+    is_reportable: bool = True
+    """Whether `goemo report` can show it: the run has scores of its own."""
 
     @property
     def scores(self) -> RuleScores:
@@ -189,4 +191,4 @@ def _write(
     write_sealed_json(paths[2], record.as_json())
     for path in paths:
         on_event(FileWritten(path))
-    return EvaluationResult(record, *paths)
+    return EvaluationResult(record, *paths, is_reportable=not checkpoint.is_unscored)

@@ -20,6 +20,7 @@ from goemo_cli.services.report.content import Report
 from goemo_cli.services.report.gather import gather
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
+from goemo_cli.services.runs.evaluated_run import open_evaluated
 from goemo_cli.services.runs.index import ListedRun, damage
 from goemo_cli.services.runs.provenance import sealed
 from goemo_cli.services.runs.references import choose_best, open_run
@@ -54,7 +55,8 @@ def create_report(
     """Write a report of runs, whole or not at all; the same files give the same bytes.
 
     Args:
-        references: one run or up to `MOST_RUNS` that compare, as `open_run` understands them; the newest by default.
+        references: one run or up to `MOST_RUNS` that compare, as `open_run` understands them, or predictions files of
+            `goemo evaluate`, which are reported as the test split of their run; the newest run by default.
         layout: of the runs and of the report.
         every: instead of named runs, the best ones, in the order of `@best`, among those that compare with the newest.
         report_format: one HTML page, or Markdown for a repository or a pull request.
@@ -71,8 +73,12 @@ def create_report(
     target = _target(layout, report_format, output)
     if every and references:
         raise SettingError(["--all chooses the runs itself: name none"])
-    checkpoints, left_out = _best(layout, on_event) if every else (_named(references, layout, on_event), None)
-    report = gather(_sources(checkpoints, layout, data_dir, on_event), left_out=left_out, on_event=on_event)
+    if every:
+        checkpoints, left_out = _best(layout, on_event)
+        sources = [RunData(checkpoint, layout, data_dir, on_event) for checkpoint in checkpoints]
+    else:
+        sources, left_out = _named(references, layout, data_dir, on_event), None
+    report = gather(_comparable(sources), left_out=left_out, on_event=on_event)
     write_text(target, sealed(_text(report, report_format)))
     on_event(FileWritten(target))
     return ReportResult(
@@ -98,13 +104,22 @@ def _target(layout: Layout, report_format: ReportFormat, output: Path | None) ->
     return target
 
 
-def _named(references: Sequence[str], layout: Layout, on_event: EventHandler) -> list[Checkpoint]:
-    """Each run once, in the order they were named."""
-    opened = (open_run(reference, layout, on_event) for reference in references or ["@latest"])
-    found = list({checkpoint.run: checkpoint for checkpoint in opened}.values())
+def _named(
+    references: Sequence[str], layout: Layout, data_dir: Path | None, on_event: EventHandler
+) -> list[RunData]:
+    """Each run or evaluation once, in the order they were named."""
+    opened = (_source(reference, layout, data_dir, on_event) for reference in references or ["@latest"])
+    found = list({source.name: source for source in opened}.values())
     if len(found) > MOST_RUNS:
         raise SettingError([f"{len(found)} runs; a report shows at most {MOST_RUNS}"])
     return found
+
+
+def _source(reference: str, layout: Layout, data_dir: Path | None, on_event: EventHandler) -> RunData:
+    path = Path(reference).expanduser()
+    if path.suffix == ".csv" or path.is_file():
+        return open_evaluated(path, layout, data_dir, on_event)
+    return RunData(open_run(reference, layout, on_event), layout, data_dir, on_event)
 
 
 def _best(layout: Layout, on_event: EventHandler) -> tuple[list[Checkpoint], str | None]:
@@ -137,10 +152,8 @@ def _compares(first: Checkpoint, other: Checkpoint) -> bool:
     return first.labels == other.labels and first_test == other_test
 
 
-def _sources(
-    checkpoints: Sequence[Checkpoint], layout: Layout, data_dir: Path | None, on_event: EventHandler
-) -> list[RunData]:
-    sources = [RunData(checkpoint, layout, data_dir, on_event) for checkpoint in checkpoints]
+def _comparable(sources: list[RunData]) -> list[RunData]:
+    """The sources, each with the others."""
     for source in sources:
         source.others = tuple(other for other in sources if other is not source)
     try:

@@ -7,7 +7,7 @@ from goemo_cli.core.errors import DataFileError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore, progress
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import terms_of
-from goemo_cli.core.layout import Layout
+from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.schema import DISPLAY_NAMES, SIGNIFICANCE_COLUMNS
 from goemo_cli.services.report import origin, sections
 from goemo_cli.services.report.content import (
@@ -70,7 +70,7 @@ def _compared_file(source: RunData, compared: object) -> dict[str, str]:
 def _run(source: RunData) -> RunContent:
     metrics = source.checkpoint.metrics
     return RunContent(
-        name=str(source.checkpoint.run),
+        name=source.name,
         model=source.checkpoint.run.model,
         rule=metrics.threshold_rule,
         facts=origin.facts(source.checkpoint),
@@ -131,12 +131,14 @@ def _comparisons(sources: Sequence[RunData]) -> list[Pair]:
         DataFileError: not such a table.
     """
     layout, names = sources[0].layout, [str(source.checkpoint.run) for source in sources]
+    file = parse_predictions_name(layout.split_predictions(sources[0].checkpoint.run, "test"))
+    scored = file[0] if file else "test"
     command = f"goemo compare {' '.join(names)}"
     if not layout.significance_tests.is_file():
         raise NotFoundError(f"not compared yet: {command}")
     by_pair: dict[tuple[str, str], list[Mapping[str, str]]] = {}
     for row in _rows(layout):
-        if row["split"] == "test" and {row["a"], row["b"]} <= set(names):
+        if row["split"] == scored and {row["a"], row["b"]} <= set(names):
             by_pair.setdefault((row["a"], row["b"]), []).append(row)
     if not by_pair:
         raise NotFoundError(f"the last goemo compare was of other runs: {command}")

@@ -51,6 +51,11 @@ class RunData:
     _used: set[Path] = field(default_factory=set)
     _used_data: bool = False
 
+    @property
+    def name(self) -> str:
+        """What a report calls it."""
+        return str(self.checkpoint.run)
+
     def forget_use(self) -> None:
         """Another figure begins: `files_used` starts empty, what was read stays in memory."""
         for source in (self, *self.others):
