@@ -36,7 +36,7 @@ class EvaluationResult:
     path: Path
     """The record."""
     is_reportable: bool = True
-    """Whether `goemo report` can show it: the run has scores of its own."""
+    """Whether `goemo report` can show it, which needs the scores of the run."""
 
     @property
     def scores(self) -> RuleScores:
