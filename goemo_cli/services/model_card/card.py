@@ -1,6 +1,5 @@
 """The README.md of a checkpoint: `card.md.j2` filled with the run's own files, below metadata for the Hugging Face Hub."""
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -61,7 +60,7 @@ def model_card(metrics: Metrics, rules: LabelRules, config: TrainConfig) -> str:
 def repeating(metrics: Metrics) -> str:
     """The command that repeats a run from its own settings."""
     if metrics.origin == "imported":
-        return f"goemo import {shlex.quote(str(metrics.base_model['id']))} --data {shlex.quote(metrics.data.name)}"
+        return command_line("goemo import", metrics.base_model["id"], "--data", metrics.data.name)
     n_seeds = len(metrics.members)
     return command_line("goemo train --config", CONFIG) + (f" --seeds {n_seeds}" if n_seeds else "")
 
