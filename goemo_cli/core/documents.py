@@ -7,7 +7,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationError, fiel
 from pydantic_core import PydanticCustomError
 
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
-from goemo_cli.core.files import read_json_object, write_json
+from goemo_cli.core.files import read_json_object, sha256_file, write_json
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import ARGMAX, RANKING_KEYS, RULES, SCHEMA_VERSION, SCORE_KEYS, Kind
 
@@ -259,6 +259,24 @@ class EpochScores(Document):
     samples_per_second: float
 
 
+class TrainingPosition(Document):
+    """How far a training is."""
+
+    step: int = Field(ge=1)
+    """Optimizer steps that are done."""
+    epoch: int = Field(ge=1)
+    """The current epoch."""
+    epoch_seconds: float
+    """Seconds spent on the steps of the current epoch."""
+    averaged_steps: int = Field(ge=0)
+    """The step up to which the moving average has moved; 0 without one."""
+    best_epoch: int = Field(ge=0)
+    """0 before the first epoch with a finite value."""
+    best_value: float | None
+    waited: int = Field(ge=0)
+    """Epochs since the best one."""
+
+
 class BySplit(Document):
     """A hash for each split."""
 
@@ -328,6 +346,8 @@ class Metrics(Document):
     versions: dict[str, str] = Field(default_factory=dict)
     finished: str | None = None
     wandb_run_id: str | None
+    exact: bool = True
+    """False if the training was resumed under other conditions, so that another training gives other numbers."""
     members: list[Member] = Field(default_factory=list)
     data: DataFacts
     threshold_rule: str
@@ -379,10 +399,28 @@ class EvaluationRecord(Document):
 
 
 class FileEntry(Document):
-    """A file of a checkpoint as its manifest names it."""
+    """A file as a manifest names it."""
 
     sha256: str
     size: int = Field(ge=0)
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The entry of a file as it is now."""
+        return cls(sha256=sha256_file(path), size=path.stat().st_size)
+
+    def require(self, path: Path) -> None:
+        """Hash a file.
+
+        Raises:
+            CorruptArtifactError: it is missing, or differs from this entry.
+        """
+        if not path.is_file():
+            raise CorruptArtifactError(path, "is missing")
+        if path.stat().st_size != self.size:
+            raise CorruptArtifactError(path, f"has {path.stat().st_size} bytes instead of {self.size}")
+        if sha256_file(path) != self.sha256:
+            raise CorruptArtifactError(path, "has another SHA-256 than was recorded")
 
 
 class Headline(Document):
@@ -561,6 +599,44 @@ class CalibrationValues(Document):
     per_label: dict[str, LabelCalibration]
     kept: dict[str, str]
     """Labels whose probabilities stay as they are, with the reason."""
+
+
+class SeedGroup(Document):
+    """A training with several seeds that is not finished."""
+
+    count: int = Field(ge=2)
+    """The number of seeds."""
+    first_seed: int = Field(ge=0)
+    runs: list[str]
+    """Runs of earlier seeds, which are finished."""
+
+
+class TrainingRecord(Document):
+    """state/training.json: what a training that is not finished was started with."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    labels: list[str] = Field(min_length=1)
+    data: DataFacts
+    base_model: dict[str, Any] = Field(default_factory=dict)
+    conditions: dict[str, str]
+    """Versions, device and processor features that decide the last bits of the result."""
+    seeds: SeedGroup | None = None
+    """The group that the run belongs to."""
+
+
+class SavedState(Document):
+    """state.json: a saved state of a training, written after the files that it names."""
+
+    schema_version: int = SCHEMA_VERSION
+    run: str
+    position: TrainingPosition
+    history: list[EpochScores]
+    training_seconds: float = Field(ge=0)
+    journal_bytes: int = Field(ge=0)
+    """Length of the run's journal at this step."""
+    files: dict[str, FileEntry]
+    """By their path from the folder of the state; those below `best/` are the files of the checkpoint."""
 
 
 class Pins(Document):

@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from goemo_cli.core.settings import TrainingSettings
-from goemo_cli.ml.training.optim import AVERAGE_EVERY, Optimizers, WeightAverage, make_schedule
+from goemo_cli.ml.training.optim import AVERAGE_EVERY, Optimizers, WeightAverage, schedule_factor
 
 
 def make_optimizers(classifier, *, sparse: bool = True, **settings: Any) -> Optimizers:
@@ -108,14 +108,8 @@ def test_gradients_are_clipped_as_torch_does(make_tiny, ceiling: float | None):
 
 def rates(settings: TrainingSettings, total: int) -> list[float]:
     """The learning rate of every step."""
-    optimizer = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
-    schedule = make_schedule(optimizer, settings, total)
-    found = []
-    for _ in range(total):
-        found.append(optimizer.param_groups[0]["lr"])
-        optimizer.step()
-        schedule.step()
-    return [*found, optimizer.param_groups[0]["lr"]]
+    factor = schedule_factor(settings, total)
+    return [factor(step) for step in range(total + 1)]
 
 
 def test_after_warm_up_the_linear_schedule_is_transformers():

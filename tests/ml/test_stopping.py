@@ -5,7 +5,7 @@ import math
 import pytest
 
 from goemo_cli.core.settings import EarlyStopping
-from goemo_cli.ml.training.loop import BestEpoch
+from goemo_cli.ml.training.best_epoch import BestEpoch
 
 
 def watched(values: list[float], **settings) -> tuple[BestEpoch, list[bool], list[bool]]:

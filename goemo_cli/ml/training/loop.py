@@ -3,7 +3,7 @@
 import math
 import random
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -15,18 +15,20 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, Histogram, IntArray
-from goemo_cli.core.documents import EpochScores
+from goemo_cli.core.documents import EpochScores, TrainingPosition
 from goemo_cli.core.errors import TrainingFailedError
-from goemo_cli.core.settings import EarlyStopping, TrainingSettings, WeightFiles
+from goemo_cli.core.settings import TrainingSettings, WeightFiles
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.ranking import roc_auc_micro
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy, f1_macro, f1_micro
 from goemo_cli.ml.models.devices import Precision, is_out_of_memory
 from goemo_cli.ml.models.transformer import TransformerClassifier, predict_encoded
 from goemo_cli.ml.training.batches import EncodedTexts
+from goemo_cli.ml.training.best_epoch import BestEpoch
 from goemo_cli.ml.training.histograms import Watched, model_histograms
 from goemo_cli.ml.training.losses import make_loss
 from goemo_cli.ml.training.optim import Optimizers, WeightAverage
+from goemo_cli.ml.training.state import TrainingState, load_named, named_tensors, seed_step
 
 
 class Saveable(Protocol):
@@ -55,12 +57,16 @@ class Step:
     """Counted from 1."""
     is_first: bool
     """Whether it is the first step of its epoch."""
+    is_last: bool
+    """Whether it is the last step of its epoch."""
     loss: float
     grad_norm: float
     """Before clipping."""
     learning_rate: float
     """Of the encoder."""
     comments: int
+    state: Callable[[], TrainingState]
+    """The state after this step. It shares the memory of the model, so save it before the next fact."""
     histograms: Mapping[str, Histogram] | None = None
     """Of the gradients before clipping and of their parameters, if this step is watched."""
 
@@ -91,34 +97,6 @@ class Stopped:
 Fact = Step | Epoch | Stopped
 
 
-class BestEpoch:
-    """Finds the best epoch by one val metric, and decides when to stop."""
-
-    def __init__(self, settings: EarlyStopping) -> None:
-        self.settings = settings
-        self.epoch = 0
-        """Of the best value; 0 before the first finite one."""
-        self.value = math.nan
-        self._waited = 0
-
-    def update(self, epoch: int, value: float) -> bool:
-        """Whether this epoch is the best so far. A value that is not finite never is."""
-        sign = -1.0 if self.settings.metric == "val_loss" else 1.0
-        improved = math.isfinite(value) and (
-            self.epoch == 0 or sign * (value - self.value) > self.settings.min_delta
-        )
-        if improved:
-            self.epoch, self.value, self._waited = epoch, value, 0
-        else:
-            self._waited += 1
-        return improved
-
-    @property
-    def should_stop(self) -> bool:
-        """Whether `patience` epochs have passed without an improvement."""
-        return self.settings.patience is not None and self._waited >= self.settings.patience
-
-
 def seed_everything(seed: int, *, deterministic: bool = False) -> None:
     """Start the random generators of Python, NumPy and torch from the same seed.
 
@@ -146,43 +124,43 @@ def fit(
     device: torch.device,
     precision: Precision,
     watched: Watched | None = None,
+    start: TrainingState | None = None,
 ) -> Generator[Fact]:
     """Train, and yield a fact after every step and every epoch; `watched` does not change them.
 
+    Args:
+        classifier: the model; its weights change.
+        train: what it learns.
+        val: scored after each epoch.
+        settings: of the training.
+        device: where to compute.
+        precision: of the forward pass.
+        watched: the histograms to take.
+        start: continue from this state; the facts are those that an undisturbed training yields after it.
+
     Raises:
         TrainingFailedError: a loss or gradient that is not finite, or out of memory; nothing is scored after that.
+        KeyError: `start` belongs to another model.
     """
-    steps = _Steps(classifier, train, settings, device, precision, watched)
-    best = BestEpoch(settings.early_stopping)
-    for epoch in range(1, settings.epochs + 1):
-        taken: list[Step] = []
-        started = time.perf_counter()
-        for step in steps.one_pass(epoch):
-            taken.append(replace(step, histograms=None))  # the histograms of an epoch would fill the memory
-            yield step
-        seconds = time.perf_counter() - started
-        val_prob = predict_encoded(steps.scored.model, val.texts)
+    training = _Training(classifier, train, settings, device, precision, watched)
+    if start:
+        training.restore(start)
+    for epoch in range(training.epoch, settings.epochs + 1):
+        yield from training.one_pass(epoch)
+        val_prob = predict_encoded(training.scored.model, val.texts)
         if not np.isfinite(val_prob).all():
             raise TrainingFailedError(f"epoch {epoch}: the model's probabilities are not finite")
         on_val = val_scores(val.y_true, val_prob, single_label=classifier.is_single_label)
-        scores = EpochScores(
-            epoch=epoch,
-            train_loss=sum(step.loss * step.comments for step in taken) / len(train.texts),
-            learning_rate=taken[-1].learning_rate,
-            grad_norm=float(np.mean([step.grad_norm for step in taken])),
-            epoch_seconds=seconds,
-            samples_per_second=len(train.texts) / seconds,
-            **on_val,
-        )
-        is_best = best.update(epoch, on_val[settings.early_stopping.metric])
-        yield Epoch(scores, settings.epochs, is_best, val_prob, steps.scored)
-        if best.should_stop and epoch < settings.epochs:
-            yield Stopped(epoch, best.epoch, best.value)
+        scores = EpochScores(epoch=epoch, **training.epoch_means(), **on_val)
+        is_best = training.best.update(epoch, on_val[settings.early_stopping.metric])
+        yield Epoch(scores, settings.epochs, is_best, val_prob, training.scored)
+        if training.best.should_stop and epoch < settings.epochs:
+            yield Stopped(epoch, training.best.epoch, training.best.value)
             return
 
 
-class _Steps:
-    """Optimizer steps over train, and the weights they lead to."""
+class _Training:
+    """Optimizer steps over train, and what they have reached."""
 
     def __init__(
         self,
@@ -205,22 +183,88 @@ class _Steps:
         self.accelerator = Accelerator(
             cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
         )
+        self.best = BestEpoch(settings.early_stopping)
+        self.epoch, self.seconds = 1, 0.0
         self._done = 0
+        self._steps: list[tuple[float, float, float, int]] = []
+        """Loss, gradient norm, learning rate and comments of the steps of the current epoch."""
 
     def one_pass(self, epoch: int) -> Iterator[Step]:
-        """Every comment of train once, in batches shuffled by seed and epoch."""
+        """Every comment of train once, in batches shuffled by seed and epoch, without those that are done already."""
+        if epoch > self.epoch:
+            self.epoch, self.seconds, self._steps = epoch, 0.0, []
         self.model.train()
         rng = np.random.default_rng([self.settings.seed, epoch])
-        for i, rows in enumerate(self.train.texts.training_batches(self.settings.batch_size, rng)):
+        batches = self.train.texts.training_batches(self.settings.batch_size, rng)
+        for i, rows in enumerate(batches[len(self._steps) :], start=len(self._steps)):
+            started = time.perf_counter()
             self._done += 1
+            seed_step(self.settings.seed, self._done)
             learning_rate = self.optimizers.learning_rate
             loss, norm, histograms = self._gradient(rows)
             self.optimizers.step()
             if self.average:
                 self.average.update(self.model, self._done)
-            yield Step(self._done, epoch, i == 0, loss, norm, learning_rate, len(rows), histograms)
+            self._steps.append((loss, norm, learning_rate, len(rows)))
+            self.seconds += time.perf_counter() - started
+            is_first, is_last = i == 0, i + 1 == len(batches)
+            yield Step(
+                self._done,
+                epoch,
+                is_first,
+                is_last,
+                loss,
+                norm,
+                learning_rate,
+                len(rows),
+                self.state,
+                histograms,
+            )
         if self.average:
             self.average.catch_up(self.model, self._done)
+
+    def epoch_means(self) -> dict[str, float]:
+        """The facts of an epoch's steps, by their names in the history."""
+        loss, norm, learning_rate, comments = np.array(self._steps, dtype=np.float64).T
+        return {
+            "train_loss": sum(loss * comments) / len(self.train.texts),
+            "learning_rate": float(learning_rate[-1]),
+            "grad_norm": float(np.mean(norm)),
+            "epoch_seconds": self.seconds,
+            "samples_per_second": len(self.train.texts) / self.seconds,
+        }
+
+    def state(self) -> TrainingState:
+        """All that the next step depends on; it shares the memory of the model."""
+        best, average = self.best, self.average
+        return TrainingState(
+            TrainingPosition(
+                step=self._done,
+                epoch=self.epoch,
+                epoch_seconds=self.seconds,
+                averaged_steps=average.seen if average else 0,
+                best_epoch=best.epoch,
+                best_value=best.value if best.epoch else None,
+                waited=best.waited,
+            ),
+            named_tensors(self.model),
+            self.optimizers.tensors(),
+            named_tensors(average.model) if average else {},
+            np.array(self._steps, dtype=np.float64),
+        )
+
+    def restore(self, state: TrainingState) -> None:
+        """Continue from a state."""
+        at, best, average = state.position, self.best, self.average
+        load_named(self.model, state.weights)
+        self.optimizers.restore(state.optimizer, at.step)
+        if average:
+            load_named(average.model, state.average)
+            average.seen = at.averaged_steps
+        best.epoch, best.waited = at.best_epoch, at.waited
+        best.value = math.nan if at.best_value is None else at.best_value
+        self.epoch, self.seconds, self._done = at.epoch, at.epoch_seconds, at.step
+        self._steps = [(loss, norm, rate, int(n)) for loss, norm, rate, n in state.steps.tolist()]
 
     def _gradient(self, rows: IntArray) -> tuple[float, float, Mapping[str, Histogram] | None]:
         """Loss (mean over the batch's cells) and gradient norm before clipping, both finite; histograms if the step is watched."""

@@ -2,13 +2,12 @@
 
 import copy
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer, SparseAdam
-from torch.optim.lr_scheduler import LambdaLR
 
 from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.ml.models.transformer import TransformerClassifier
@@ -30,6 +29,7 @@ class Optimizers:
     ) -> None:
         """For a run of `total_steps` updates; `sparse` unless the device knows no sparse gradients."""
         self.clip_norm = settings.clip_norm or math.inf
+        self._names = {parameter: name for name, parameter in classifier.model.named_parameters()}
         head = {name for name, _ in classifier.head_parameters()}
         words = classifier.model.get_input_embeddings()
         words.sparse = sparse
@@ -51,7 +51,9 @@ class Optimizers:
         self.parts: list[Optimizer] = [dense]
         if sparse:
             self.parts.append(SparseAdam([words.weight], lr=settings.learning_rate))
-        self.schedules = [make_schedule(part, settings, total_steps) for part in self.parts]
+        self._factor = schedule_factor(settings, total_steps)
+        self._peaks = [(group, float(group["lr"])) for part in self.parts for group in part.param_groups]
+        self._move_to(0)
 
     @property
     def learning_rate(self) -> float:
@@ -73,19 +75,52 @@ class Optimizers:
 
     def step(self) -> None:
         """Update the weights, forget the gradients, move along the schedule."""
-        for part, schedule in zip(self.parts, self.schedules, strict=True):
+        for part in self.parts:
             part.step()
             part.zero_grad(set_to_none=True)
-            schedule.step()
+        self._move_to(self._done + 1)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """The moments and the counter of every parameter, by `{parameter}.{name}`; they change with the next step."""
+        return {
+            f"{self._names[parameter]}.{key}": torch.as_tensor(value)
+            for part in self.parts
+            for parameter, state in part.state.items()
+            for key, value in state.items()
+        }
+
+    def restore(self, tensors: Mapping[str, Tensor], done: int) -> None:
+        """Continue after `done` steps, with the moments and counters of that moment."""
+        owners = {self._names[p]: (part, p) for part in self.parts for p in _parameters(part)}
+        for key, tensor in tensors.items():
+            name, _, field = key.rpartition(".")
+            part, parameter = owners[name]
+            # SparseAdam counts with a number, AdamW with a tensor.
+            is_number = field == "step" and isinstance(part, SparseAdam)
+            part.state[parameter][field] = int(tensor) if is_number else tensor.to(parameter.device)
+        self._move_to(done)
+
+    def _move_to(self, done: int) -> None:
+        """Set the learning rates of the step after `done` steps."""
+        self._done = done
+        for group, peak in self._peaks:
+            group["lr"] = peak * self._factor(done)
 
     def _parameters(self) -> Iterator[nn.Parameter]:
         for part in self.parts:
-            for group in part.param_groups:
-                yield from group["params"]
+            yield from _parameters(part)
 
 
-def make_schedule(optimizer: Optimizer, settings: TrainingSettings, total_steps: int) -> LambdaLR:
-    """Linear warm-up to the peak, then the decay that the settings name, to zero at the last step."""
+def _parameters(part: Optimizer) -> Iterator[nn.Parameter]:
+    for group in part.param_groups:
+        yield from group["params"]
+
+
+def schedule_factor(settings: TrainingSettings, total_steps: int) -> Callable[[int], float]:
+    """The share of the peak learning rate after a number of steps.
+
+    Linear warm-up to the peak, then the decay that the settings name, to zero after the last step.
+    """
     warmup_steps = int(settings.warmup * total_steps)
 
     def factor(step: int) -> float:
@@ -98,7 +133,7 @@ def make_schedule(optimizer: Optimizer, settings: TrainingSettings, total_steps:
             return 0.5 * (1.0 + math.cos(math.pi * done))
         return 1.0
 
-    return LambdaLR(optimizer, factor)
+    return factor
 
 
 class WeightAverage:
@@ -114,7 +149,7 @@ class WeightAverage:
     def __init__(self, model: Any, span: float) -> None:
         self.model = copy.deepcopy(model).requires_grad_(False)
         self.span = span
-        self._seen = 0
+        self.seen = 0
         """The step up to which the average has moved."""
 
     def update(self, model: Any, step: int) -> None:
@@ -126,8 +161,8 @@ class WeightAverage:
     def catch_up(self, model: Any, step: int) -> None:
         """Move the average towards the weights by all steps since it last moved; before it is scored, say."""
         # (1 - 1/t) telescopes over the steps in between.
-        kept = (self._seen / step) ** (1 / self.span - 1)
-        self._seen = step
+        kept = (self.seen / step) ** (1 / self.span - 1)
+        self.seen = step
         ours, theirs = list(self.model.parameters()), list(model.parameters())
         torch._foreach_lerp_(ours, theirs, 1 - kept)
         for average, current in zip(self.model.buffers(), model.buffers(), strict=True):
