@@ -158,7 +158,7 @@ def bare_writes(tree: ast.Module) -> list[str]:
         for node in ast.walk(tree)
         if isinstance(node, ast.With)
         and any(
-            ast.unparse(item.context_expr).startswith(("atomic_path(", "staged_files("))
+            ast.unparse(item.context_expr).startswith(("atomic_path(", "atomic_folder(", "staged_files("))
             for item in node.items
         )
         for inner in ast.walk(node)

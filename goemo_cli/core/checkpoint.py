@@ -1,5 +1,6 @@
 """A checkpoint: looked at once when it is opened, trusted after. Its manifest is written last."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,6 +26,9 @@ THRESHOLDS = "thresholds.json"
 CONFIG = "train_config.yaml"
 CARD = "README.md"
 _OTHER_CONTENT = "differs from the SHA-256 in the manifest"
+STATE = "state"
+"""Folder of the saved states of a training; a finished run has none."""
+_STATE_NAME = re.compile(r"step-(\d{8,})")
 _ALWAYS = (METRICS, THRESHOLDS, CONFIG, MANIFEST)
 
 
@@ -197,6 +201,17 @@ class Checkpoint:
         return checkpoint
 
 
+def state_folder(checkpoint: Path, step: int) -> Path:
+    """The folder of the state that a training had after a step."""
+    return checkpoint / STATE / f"step-{step:08d}"
+
+
+def saved_steps(checkpoint: Path) -> list[int]:
+    """The steps of the complete saved states of a training, the newest first."""
+    names = [_STATE_NAME.fullmatch(path.parent.name) for path in checkpoint.glob(f"{STATE}/*/state.json")]
+    return sorted((int(name[1]) for name in names if name), reverse=True)
+
+
 def claim_checkpoint(
     layout: Layout, model: str, family: str, now: datetime | None = None
 ) -> tuple[RunName, Path]:
@@ -245,7 +260,10 @@ def write_manifest(
     files = sorted(
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.name != MANIFEST and PARTIAL_PREFIX not in str(path)
+        if path.is_file()
+        and path.name != MANIFEST
+        and PARTIAL_PREFIX not in str(path)
+        and path.relative_to(folder).parts[0] != STATE
     )
     names = {path.relative_to(folder).as_posix(): path for path in files}
     given: dict[str, Any] = {} if headline is None else {"headline": headline}
@@ -259,15 +277,11 @@ def write_manifest(
         labels=list(labels),
         parents=parents if isinstance(parents, Parents) else Parents.model_validate(dict(parents)),
         outputs=dict(outputs),
-        files={name: kept.get(name) or _entry(path) for name, path in names.items()},
+        files={name: kept.get(name) or FileEntry.of(path) for name, path in names.items()},
         **given,
     )
     manifest.write(folder / MANIFEST)
     return Checkpoint.open(folder)
-
-
-def _entry(path: Path) -> FileEntry:
-    return FileEntry(sha256=sha256_file(path), size=path.stat().st_size)
 
 
 def add_to_manifest(checkpoint: Checkpoint, name: str) -> Checkpoint:
@@ -280,7 +294,7 @@ def add_to_manifest(checkpoint: Checkpoint, name: str) -> Checkpoint:
         name: of the file, relative to the checkpoint.
     """
     path, now = checkpoint.path / name, Checkpoint.open(checkpoint.path)
-    return _with_files(now, {**now.manifest.files, name: _entry(path)})
+    return _with_files(now, {**now.manifest.files, name: FileEntry.of(path)})
 
 
 def remove_from_manifest(checkpoint: Checkpoint, *names: str) -> Checkpoint:

@@ -65,6 +65,26 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """An empty temporary folder; it becomes `path`, which must be new, when the block ends well.
+
+    All its files are on the disk before it gets its name. On an error it is removed.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
+    try:
+        yield partial
+        for inner in (*partial.rglob("*"), partial):
+            _flush(inner)
+        partial.rename(path)
+        _flush(path.parent)
+    except BaseException as error:
+        shutil.rmtree(partial, ignore_errors=True)
+        name_file(error, path)
+        raise
+
+
+@contextmanager
 def staged_files(directory: Path) -> Iterator[Path]:
     """An empty folder inside `directory`; its files move up, one by one and each whole, when the block ends well.
 
