@@ -204,18 +204,27 @@ class JournalTracker(Tracker):
         folder: for all journals.
         root: files below it are recorded relative to it, so that a moved project stays readable.
         mirror_id: the id of the W&B run, which may be created later.
+        kept_bytes: the length of the beginning of an existing journal that a resumed run keeps.
     """
 
-    def __init__(self, folder: Path, *, root: Path, mirror_id: str) -> None:
+    def __init__(self, folder: Path, *, root: Path, mirror_id: str, kept_bytes: int = 0) -> None:
         self.folder, self.root, self.mirror_id = folder, root.absolute(), mirror_id
+        self._kept_bytes = kept_bytes
         self._handle: int | None = None
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
-        """Create the file, or raise an OSError. An existing one is from a removed run, since each run claims its name."""
+        """Open the file, or raise an OSError. What follows the kept bytes is removed.
+
+        Without kept bytes an existing file is from a removed run, since each run claims its name.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         path = journal_path(self.folder, run)
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        anew = 0 if self._kept_bytes else os.O_TRUNC
+        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | anew, 0o666)
         fcntl.flock(self._handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if self._kept_bytes:
+            os.ftruncate(self._handle, self._kept_bytes)
+            return
         self._write(
             "start",
             schema_version=SCHEMA_VERSION,
@@ -350,8 +359,12 @@ class Journal:
         return [line.artifact(root) for line in self.lines if isinstance(line, ArtifactLine)]
 
 
-def read_journal(path: Path) -> Journal:
+def read_journal(path: Path, length: int | None = None) -> Journal:
     """Read a journal without an incomplete last line.
+
+    Args:
+        path: of the file.
+        length: read only this number of bytes.
 
     Raises:
         NotFoundError: the file is missing.
@@ -359,7 +372,7 @@ def read_journal(path: Path) -> Journal:
     """
     if not path.is_file():
         raise NotFoundError(f"{path}: no journal; only runs of `goemo train` have one")
-    lines = [parse_line(path, line) for line in complete_lines(path)]
+    lines = [parse_line(path, line) for line in complete_lines(path, length=length)]
     start = lines[0] if lines else None
     run = RunName.parse(start.run) if isinstance(start, StartLine) else None
     if not isinstance(start, StartLine) or run is None:
@@ -367,11 +380,11 @@ def read_journal(path: Path) -> Journal:
     return Journal(path, run, start.mirror_id, start.settings, start.facts, tuple(lines[1:]))
 
 
-def complete_lines(path: Path, start: int = 0) -> list[bytes]:
-    """The complete lines from a byte position on, with their line ends."""
+def complete_lines(path: Path, start: int = 0, length: int | None = None) -> list[bytes]:
+    """The complete lines from a byte position on, with their line ends; those of `length` bytes only."""
     with path.open("rb") as stream:
         stream.seek(start)
-        lines = stream.read().splitlines(keepends=True)
+        lines = stream.read(-1 if length is None else length).splitlines(keepends=True)
     return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
 
 

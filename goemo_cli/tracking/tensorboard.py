@@ -1,6 +1,7 @@
 """TensorBoard event files as a tracker."""
 
-from collections.abc import Mapping
+import shutil
+from collections.abc import Mapping, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -13,20 +14,31 @@ from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Picture, Table, Tracker
+from goemo_cli.tracking.journal import Line
 
 
 class FileTracker(Tracker):
-    """Writes one folder of event files per run."""
+    """Writes one folder of event files per run.
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    Args:
+        folder: for the folders of all runs.
+        earlier: lines of the journal of a resumed run; its event files are written again from them.
+        root: the paths in these lines are relative to it.
+    """
+
+    def __init__(self, folder: Path, earlier: Sequence[Line] = (), *, root: Path = Path()) -> None:
+        self.folder, self.root = folder, root
+        self._earlier = earlier
         self._writer: Any = None
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Open the folder of the run; settings and facts go to the text page."""
+        shutil.rmtree(self.folder / str(run), ignore_errors=True)
         self._writer = SummaryWriter(str(self.folder / str(run)))
         self._writer.add_text("settings", _preformatted(settings))
         self._writer.add_text("facts", _preformatted(facts))
+        for line in self._earlier:
+            line.send(self, self.root)
 
     def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
         """Write numbers of an epoch over epochs, other numbers over optimizer steps."""
