@@ -39,6 +39,8 @@ READER_LEFT = 141
 
 def exit_code(error: BaseException) -> int | None:
     """The contract's exit code of an error; None for a bug, which keeps its traceback."""
+    if isinstance(error, errors.TrainingStoppedError):
+        return 128 + error.signal
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)
 
 

@@ -70,6 +70,11 @@ def _root_above(path: Path) -> Path | None:
     return folders[-1].parent if folders else None
 
 
+def _of_stopped(error: BaseException) -> str | None:
+    assert isinstance(error, errors.TrainingStoppedError)
+    return error.resume
+
+
 _Hint = str | Callable[[BaseException], str | None]
 _HINTS: tuple[tuple[type[Exception], _Hint], ...] = (
     # Specific types before general ones: the first that fits decides.
@@ -87,6 +92,7 @@ _HINTS: tuple[tuple[type[Exception], _Hint], ...] = (
     (errors.OfflineError, "unset GOEMO_OFFLINE HF_HUB_OFFLINE"),
     (errors.RemoteError, "check the connection and try again"),
     (errors.StorageError, _of_storage),
+    (errors.TrainingStoppedError, _of_stopped),
     (OutputError, _of_output),
     (OSError, _of_system),
 )

@@ -1,6 +1,5 @@
 """Draws events: a bar per phase on stderr, a line per epoch, warnings as they come."""
 
-from shlex import quote
 from types import TracebackType
 from typing import Self
 
@@ -24,7 +23,6 @@ from goemo_cli.core.events import (
     EpochEnded,
     Event,
     Info,
-    Interrupted,
     PhaseEnded,
     PhaseStarted,
     StoppedEarly,
@@ -77,24 +75,8 @@ class Screen:
             self.console.warn(event.message)
         elif isinstance(event, Info):
             self.console.note(event.message)
-        elif isinstance(event, Interrupted):
-            self._interrupted(event)
         elif isinstance(event, (EpochEnded, StoppedEarly)):
             self.console.note(line_of(event) or "")
-
-    def _interrupted(self, event: Interrupted) -> None:
-        """What is left of a training that was stopped, and what to do with it."""
-        if not event.kept_epoch:
-            self.console.note("Stopped before an epoch was over: nothing is kept.")
-            return
-        self.console.note(
-            f"Stopped. Kept: the weights of epoch {event.kept_epoch} of {event.epochs} in {event.folder}, without "
-            "scores and thresholds; `goemo runs list` calls it interrupted, other commands leave it out."
-        )
-        self.console.hint(
-            f"goemo train --model {quote(str(event.folder))}   starts a new training from these weights",
-            "goemo runs gc --unfinished-after 0   shows what can be removed",
-        )
 
     def _end(self) -> None:
         if self._tasks:

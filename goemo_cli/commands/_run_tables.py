@@ -38,6 +38,7 @@ def run_facts(
         "model": one.run.model,
         "family": one.family,
         "state": one.state,
+        **({"saved_step": one.saved_step} if one.state == "interrupted" else {}),
         "pinned": str(one.run) in pinned,
         **({"progress": asdict(progress)} if progress else {}),
         **one.headline.as_json(),
@@ -88,11 +89,10 @@ def run_row(
 
 
 def _state_text(state: str, progress: "TrainingProgress | None") -> str:
-    """`running, epoch 2/4`, or `interrupted at 2/4` if its process is gone."""
-    word = {"running": "running, epoch", "unfinished": "interrupted at"}.get(state)
-    if word is None or progress is None:
-        return "interrupted" if state == "unfinished" else state
-    return f"{word} {min(progress.finished_epochs + 1, progress.epochs)}/{progress.epochs}"
+    """`running, epoch 2/4`, or `interrupted, epoch 2/4`."""
+    if state not in ("running", "interrupted") or progress is None:
+        return state
+    return f"{state}, epoch {min(progress.finished_epochs + 1, progress.epochs)}/{progress.epochs}"
 
 
 def duration_text(seconds: float) -> str:

@@ -61,6 +61,11 @@ class _Output(io.FileIO):
             raise OutputError(error.errno, error.strerror, "standard output") from error
 
 
+def messages_need_no_reader() -> None:
+    """From here on the command goes on if the reader of its messages has gone, as a training must (`2>&1 | head`)."""
+    _Messages.must_reach = False
+
+
 def command_has_ended() -> None:
     """From here on no message raises: it could only hide how the command ended."""
     _Messages.must_reach = False

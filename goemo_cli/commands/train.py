@@ -9,15 +9,19 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import TrainSettings, wandb_is_wanted
+from goemo_cli.commands._streams import messages_need_no_reader
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import duration, working
-from goemo_cli.core.hints import root_option
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
     from goemo_cli.core.checkpoint import Checkpoint
+    from goemo_cli.services.training.seeds import SeedsResult
 
+EPOCHS = "training.epochs"
 _FALLBACK = "Trained on the embedded sample because GoEmotions was unavailable."
 OverridesArg = Annotated[
     list[str] | None,
@@ -37,6 +41,22 @@ SeedsOpt = Annotated[
         show_default=False,
     ),
 ]
+ResumeOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--resume",
+        help="Continue an interrupted run with its settings: its name, its folder or @latest; with --epochs, train a finished run longer, as a new run.",
+        metavar="RUN",
+        show_default=False,
+    ),
+]
+AllowChangesOpt = Annotated[
+    bool,
+    typer.Option(
+        "--allow-changes",
+        help="With --resume: continue although data, versions or hardware have changed; the result is not exact.",
+    ),
+]
 PrintConfigOpt = Annotated[
     bool, typer.Option("--print-config", help="Print every setting as it would be used, and stop.")
 ]
@@ -47,6 +67,8 @@ def train(
     overrides: OverridesArg = None,
     config: ConfigOpt = None,
     seeds: SeedsOpt = None,
+    resume: ResumeOpt = None,
+    allow_changes: AllowChangesOpt = False,
     root: NewRootOpt = Path(),
     dry_run: DryRunOpt = False,
     print_config: PrintConfigOpt = False,
@@ -62,12 +84,18 @@ def train(
         goemo train --model minilm --data goemotions --epochs 3
         goemo train --data mine.csv --text-column body --label-column tags
         goemo train --seeds 3 training.schedule=linear
+        goemo train --resume @latest
     """
     from goemo_cli.services.training.settings import resolve_settings
 
     wandb = wandb_is_wanted(settings)
     given = {**settings} if wandb is None else {**settings, "logging.wandb.enabled": wandb}
     out = Console(as_json=as_json, quiet=quiet)
+    messages_need_no_reader()
+    if resume:
+        _require_alone({name for name in given if name != EPOCHS}, overrides, config, seeds)
+        _resume(out, resume, root, epochs=given.get(EPOCHS), allow_changes=allow_changes)
+        return
     resolved = resolve_settings(config, given, overrides or [], layout=Layout(root), on_event=Screen(out))
     if print_config:
         _print_config(out, resolved)
@@ -88,6 +116,52 @@ def _train(out: Console, settings: Any, root: Path) -> None:
 
         tracker = open_tracker(settings, layout=layout, on_event=screen)
         checkpoint = train_model(settings, layout=layout, tracker=tracker, on_event=screen)
+    _show_run(out, checkpoint, root)
+
+
+def _require_alone(*others: object) -> None:
+    if any(others):
+        raise SettingError(
+            ["takes every setting from the run; give no other setting but --epochs"], "--resume"
+        )
+
+
+def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, allow_changes: bool) -> None:
+    from goemo_cli.services.training.resume import (
+        find_interrupted,
+        is_part_of_group,
+        longer_training,
+        resume,
+    )
+
+    layout = Layout(root)
+    if epochs is not None:
+        _train(out, longer_training(reference, epochs, layout, Screen(out)), root)
+        return
+    folder = find_interrupted(reference, layout)
+    with Screen(out) as screen:
+        with working(screen, "Starting"):
+            from goemo_cli.services.training.seeds import resume_seeds
+            from goemo_cli.services.training.tracking import open_tracker
+
+        options: Any = {
+            "layout": layout,
+            "open_tracker": lambda config, log: open_tracker(
+                config, layout=layout, continued=log, on_event=screen
+            ),
+            "allow_changes": allow_changes,
+            "on_event": screen,
+        }
+        group = resume_seeds(folder, **options) if is_part_of_group(folder) else None
+        checkpoint = resume(folder, **options) if group is None else group.ensemble
+    if group:
+        _show_seeds(out, group, root)
+    else:
+        _show_run(out, checkpoint, root)
+
+
+def _show_run(out: Console, checkpoint: "Checkpoint", root: Path) -> None:
+    layout = Layout(root)
     metrics = checkpoint.metrics
     _show_scores(out, checkpoint)
     if metrics.data.is_fallback:
@@ -126,7 +200,7 @@ def _next(checkpoint: "Checkpoint", layout: Layout, root: Path) -> list[str]:
     """What people do after a training."""
     from goemo_cli.services.runs.index import listed_runs
 
-    run, at_root = checkpoint.run, root_option(root)
+    run = checkpoint.run
     data = checkpoint.metrics.data.split_sha256.test
     others = [
         str(listed.run)
@@ -134,10 +208,10 @@ def _next(checkpoint: "Checkpoint", layout: Layout, root: Path) -> list[str]:
         if listed.is_finished and listed.run != run and listed.headline.test_sha256 == data
     ]
     return [
-        f'goemo predict "a text of yours" --checkpoint {run}{at_root}',
-        f"goemo errors {run}{at_root}",
-        f"goemo report {run} --open{at_root}",
-        *(f"goemo compare {other} {run}{at_root}" for other in others[-1:]),
+        command_line("goemo predict --checkpoint", run, "thank you!", root=root),
+        command_line("goemo errors", run, root=root),
+        command_line("goemo report", run, "--open", root=root),
+        *(command_line("goemo compare", other, run, root=root) for other in others[-1:]),
     ]
 
 
@@ -155,6 +229,11 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
             open_tracker=lambda one: open_tracker(one, layout=layout, on_event=screen),
             on_event=screen,
         )
+    _show_seeds(out, result, root)
+
+
+def _show_seeds(out: Console, result: "SeedsResult", root: Path) -> None:
+    layout, seeds = Layout(root), len(result.runs)
     _show_scores(out, result.ensemble)
     shown = ("f1_macro", "f1_micro", "auc_micro", "auc_macro", "subset_accuracy")
     rows = [

@@ -23,7 +23,8 @@ GoemoError
 │   └── OfflineError        the user switched the network off
 ├── StorageError            the local disk refused
 ├── BusyError               a resource is locked by another process
-└── TrainingFailedError     not finite, or out of memory
+├── TrainingFailedError     not finite, or out of memory
+└── TrainingStoppedError    ended by a signal; it can be resumed
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -215,3 +216,19 @@ class BusyError(GoemoError):
 
 class TrainingFailedError(GoemoError):
     """Training stopped because it could not go on."""
+
+
+class TrainingStoppedError(GoemoError):
+    """A signal ended a training, which can be resumed.
+
+    Args:
+        message: what happened and what was kept.
+        signal: its number.
+        resume: the command that continues the training, if there is a saved state.
+    """
+
+    signal = 0
+
+    def __init__(self, message: str, signal: int, resume: str | None) -> None:
+        self.signal, self.resume = signal, resume
+        super().__init__(message)

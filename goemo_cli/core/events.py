@@ -70,35 +70,13 @@ class StoppedEarly:
 
 
 @dataclass(frozen=True)
-class Interrupted:
-    """A training was stopped by Ctrl-C or a signal."""
-
-    folder: Path
-    """Of the run, which stays unfinished."""
-    kept_epoch: int
-    """The epoch whose weights are in the folder; 0 if nothing is kept."""
-    epochs: int
-    """The number of epochs of the whole training."""
-
-
-@dataclass(frozen=True)
 class FileWritten:
     """A file of the layout is in place."""
 
     path: Path
 
 
-Event = (
-    Warning
-    | Info
-    | PhaseStarted
-    | Advanced
-    | PhaseEnded
-    | EpochEnded
-    | StoppedEarly
-    | Interrupted
-    | FileWritten
-)
+Event = Warning | Info | PhaseStarted | Advanced | PhaseEnded | EpochEnded | StoppedEarly | FileWritten
 EventHandler = Callable[[Event], None]
 
 

@@ -239,6 +239,11 @@ class TrainingSettings(Section):
         False, description="Only algorithms that repeat to the bit on the same machine (matters on GPUs)."
     )
     device: Device = Field("auto", description="auto: a GPU if there is one, else the CPU.")
+    save_every_minutes: float = Field(
+        10.0,
+        ge=0,
+        description="Minutes between saved states, which `--resume` continues from; an epoch ends with one too; 0: none.",
+    )
     early_stopping: EarlyStopping = EarlyStopping()
 
 

@@ -57,7 +57,7 @@ def test_list_shows_the_newest_first(root: Path, layout: Layout) -> None:
     lines = [line for line in shown.stdout.splitlines() if "tiny-" in line]
     assert [line.split()[1] for line in lines] == ["tiny-20260103-000000", NEW, OLD]
     assert "0.6000" in lines[2]
-    assert "interrupted" in lines[0]
+    assert "unfinished" in lines[0]
 
 
 def test_list_as_json_has_every_run_and_its_headline(root: Path) -> None:

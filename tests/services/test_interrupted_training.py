@@ -1,53 +1,44 @@
 """A training that is stopped: what is kept, what is said, and how lists of runs show it while it runs and after."""
 
+import os
+import signal
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from goemo_cli.core.documents import EpochScores
-from goemo_cli.core.events import EpochEnded, Event, Info, Interrupted, PhaseEnded, PhaseStarted, line_of
+from goemo_cli.core.errors import TrainingStoppedError
+from goemo_cli.core.events import EpochEnded, Event, PhaseEnded, PhaseStarted, line_of
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.index import TrainingProgress, listed_runs, training_progress
-from goemo_cli.services.training.seeds import train_seeds
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker
+from goemo_cli.services.training.train import train
 
 FLAGS = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 4}
 
 
-def test_ctrl_c_tells_what_is_kept_and_lists_show_how_far_it_came(tmp_path: Path) -> None:
+def test_lists_show_how_far_a_training_is_while_it_runs_and_after_a_stop(tmp_path: Path) -> None:
     layout, said = Layout(tmp_path), list[Event]()
     seen: list[tuple[str, TrainingProgress | None]] = []
 
-    def listen(event: Event) -> None:
+    def handle(event: Event) -> None:
         said.append(event)
         if isinstance(event, EpochEnded):
             (listed,) = listed_runs(layout)
             seen.append((listed.state, training_progress(listed, layout)))
             if event.scores.epoch == 2:
-                raise KeyboardInterrupt
+                os.kill(os.getpid(), signal.SIGINT)
 
-    with pytest.raises(KeyboardInterrupt):
-        train_seeds(
-            resolve_settings(None, FLAGS, ["training.learning_rate=1e-2"]),
-            2,
-            layout=layout,
-            open_tracker=lambda config: open_tracker(config, layout=layout),
-            on_event=listen,
-        )
+    config = resolve_settings(None, FLAGS, ["training.learning_rate=1e-2"])
+    with pytest.raises(TrainingStoppedError, match="the state of step 4 is saved"):
+        train(config, layout=layout, tracker=open_tracker(config, layout=layout), on_event=handle)
     assert seen == [("running", TrainingProgress(0, 4)), ("running", TrainingProgress(1, 4))]
     (listed,) = listed_runs(layout)
-    assert (listed.state, training_progress(listed, layout)) == ("unfinished", TrainingProgress(1, 4))
-    (stop,) = (event for event in said if isinstance(event, Interrupted))
-    assert stop.kept_epoch in (1, 2)
-    assert (stop.folder / "model.safetensors").is_file()
-    assert (stop.folder, stop.epochs) == (listed.path, 4)
-    assert Info("0 of 2 seeds are finished and kept") in said
+    assert (listed.state, training_progress(listed, layout)) == ("interrupted", TrainingProgress(1, 4))
     starts = [event for event in said if isinstance(event, PhaseStarted)]
     assert len(starts) == sum(isinstance(event, PhaseEnded) for event in said), "each phase ends"
-    # A model without weights of its own has to be trained from the folder that the message names.
-    assert resolve_settings(None, {**FLAGS, "model.name": str(stop.folder)}).model.name == str(stop.folder)
 
 
 def test_a_line_of_an_epoch_fits_a_terminal_of_80_columns() -> None:

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, saved_steps
 from goemo_cli.core.documents import Headline, Manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
@@ -20,8 +20,8 @@ from goemo_cli.core.schema import LOWER_IS_BETTER, SCORE_KEYS, refuse_test_score
 from goemo_cli.core.settings import LoggingSettings
 from goemo_cli.services.runs.locks import holder_of
 
-State = Literal["finished", "running", "unfinished", "damaged"]
-"""`running` if its training still goes on, `unfinished` if it was killed."""
+State = Literal["finished", "running", "interrupted", "unfinished", "damaged"]
+"""`running` if its training still goes on; if it was killed, `interrupted` if it can be resumed, else `unfinished`."""
 BEST_METRIC = "val/average_precision_macro"
 """What the best run is chosen by. Nothing is fitted for it; the thresholds behind an F1 are fitted on the same val rows."""
 OLD_BEST_METRIC = "val/f1_macro"
@@ -52,6 +52,11 @@ class ListedRun:
     def family(self) -> str:
         """The name of its parent folder."""
         return self.path.parent.name
+
+    @property
+    def saved_step(self) -> int | None:
+        """The step of the newest saved state; None without one."""
+        return max(saved_steps(self.path), default=None)
 
     @cached_property
     def headline(self) -> Headline:
@@ -138,6 +143,11 @@ def training_progress(listed: ListedRun, layout: Layout) -> TrainingProgress | N
         return None
 
 
+def is_resumable(folder: Path) -> bool:
+    """Whether a run, or the training with several seeds that it belongs to, can be continued."""
+    return (folder / STATE).is_dir()
+
+
 def damage(run: RunName, fault: object) -> str:
     """The warning of a damaged run."""
     return f"{run} is damaged and does not count: {fault}"
@@ -203,7 +213,9 @@ def _listed(path: Path, run: RunName) -> ListedRun:
     try:
         manifest = Manifest.read(path / MANIFEST)
     except FileNotFoundError:
-        return ListedRun(path, run, None, "running" if holder_of(path) else "unfinished")
+        if holder_of(path):
+            return ListedRun(path, run, None, "running")
+        return ListedRun(path, run, None, "interrupted" if is_resumable(path) else "unfinished")
     except OSError as error:
         fault = f"{path / MANIFEST}: cannot be read ({error.strerror})"
         return ListedRun(path, run, None, "damaged", fault)

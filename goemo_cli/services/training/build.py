@@ -29,12 +29,17 @@ from goemo_cli.ml.training.batches import unknown_share
 from goemo_cli.ml.training.histograms import Watched
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, val_scores
 from goemo_cli.ml.training.losses import describe_loss
+from goemo_cli.ml.training.state import TrainingState
 from goemo_cli.services.training.environment import processor
 
 _FEWEST_TOKENS = 0.9
 """Share of a model's embeddings that have a token; vocabularies are padded, but by less."""
 _MOST_UNKNOWN = 0.2
 """Share of train's tokens that may be unknown without a warning."""
+_COPIES_IN_A_STATE = 5
+"""Weights, two moments of each, the best weights, and the moving average."""
+_STATES = 3
+"""Two are kept, and a third is written."""
 WATCH_EVERY = 100
 """Steps between histograms if `logging.wandb.log_every` is not set."""
 
@@ -65,6 +70,10 @@ class Run:
     """Duration of the training."""
     written: list[Path] = field(default_factory=list)
     """Files of the run outside the checkpoint."""
+    start: TrainingState | None = None
+    """The saved state that this training continues from."""
+    exact: bool = True
+    """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
 
     @property
     def device_facts(self) -> dict[str, str]:
@@ -218,6 +227,7 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
         device=run.device,
         precision=run.precision,
         watched=_watched(run.config),
+        start=run.start,
     )
 
 
@@ -296,7 +306,10 @@ def _watched(config: TrainConfig) -> Watched | None:
 def _require_room(classifier: TransformerClassifier, run: Run) -> None:
     weights = sum(parameter.numel() * 4 for parameter in classifier.model.parameters())
     # A file is written next to the one that it replaces: one more copy than is kept.
-    needed = weights * (3 if run.config.output.weights != "safetensors" else 2) + 64 * 2**20
+    copies = 3 if run.config.output.weights != "safetensors" else 2
+    if run.config.training.save_every_minutes:
+        copies += _COPIES_IN_A_STATE * _STATES
+    needed = weights * copies + 64 * 2**20
     free = shutil.disk_usage(run.folder).free
     if free < needed:
         raise StorageError(

@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.documents import SeedGroup
+from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.events import EventHandler, Info, ignore, working
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.training.evaluate import evaluate
+from goemo_cli.services.training.resume import OpenTracker, resume
+from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.training.train import claimed, read_data, train
 from goemo_cli.services.training.write_run import utc_now, write_run
@@ -58,21 +64,82 @@ def train_seeds(
     """
     with working(on_event, "Reading the data"):
         data = read_data(config, layout, on_event)
-    runs = []
-    for i in range(n_seeds):
-        seed = config.training.seed + i
-        on_event(Info(f"Seed {seed}, run {i + 1} of {n_seeds}"))
-        training = config.training.model_copy(update={"seed": seed})
-        settings = config.model_copy(update={"training": training})
-        tracker = open_tracker(settings)
-        try:
-            runs.append(train(settings, layout=layout, data=data, tracker=tracker, on_event=on_event))
-        except (KeyboardInterrupt, SystemExit):
-            finished = ", ".join(str(run.run) for run in runs)
-            on_event(Info(f"{i} of {n_seeds} seeds are finished and kept{': ' if runs else ''}{finished}"))
-            raise
+    return _train_rest(
+        config,
+        SeedGroup(count=n_seeds, first_seed=config.training.seed, runs=[]),
+        [],
+        data,
+        layout=layout,
+        open_tracker=lambda one, _: open_tracker(one),
+        on_event=on_event,
+    )
+
+
+def resume_seeds(
+    folder: Path,
+    *,
+    layout: Layout,
+    open_tracker: OpenTracker,
+    allow_changes: bool = False,
+    on_event: EventHandler = ignore,
+) -> SeedsResult:
+    """Continue a training with several seeds: the interrupted run, then the seeds that are missing, then the ensemble.
+
+    Args:
+        folder: the interrupted run of the group, or its last finished one.
+        layout: where the runs are.
+        open_tracker: makes the tracker of each run, from its settings and the log of the run so far.
+        allow_changes: as `resume` has it.
+        on_event: called with each event.
+
+    Raises:
+        As `resume`; CorruptArtifactError: the run belongs to no group.
+    """
+    store = StateStore(folder)
+    group, config = store.record().seeds, store.settings()
+    if group is None:
+        raise CorruptArtifactError(store.folder, "does not belong to a training with several seeds")
+    with working(on_event, "Reading the data"):
+        data = read_data(config, layout, on_event)
+    runs = [open_run(name, layout) for name in group.runs]
+    if (folder / MANIFEST).is_file():
+        runs.append(Checkpoint.open(folder))
+    else:
+        runs.append(
+            resume(
+                folder,
+                layout=layout,
+                data=data,
+                open_tracker=open_tracker,
+                allow_changes=allow_changes,
+                on_event=on_event,
+            )
+        )
+    return _train_rest(config, group, runs, data, layout=layout, open_tracker=open_tracker, on_event=on_event)
+
+
+def _train_rest(
+    config: TrainConfig,
+    group: SeedGroup,
+    runs: list[Checkpoint],
+    data: Dataset,
+    *,
+    layout: Layout,
+    open_tracker: OpenTracker,
+    on_event: EventHandler,
+) -> SeedsResult:
+    """Train the seeds of a group that are missing, then write the ensemble."""
+    for i in range(len(runs), group.count):
+        seed = group.first_seed + i
+        on_event(Info(f"Seed {seed}, run {i + 1} of {group.count}"))
+        settings = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
+        now = SeedGroup(count=group.count, first_seed=group.first_seed, runs=[str(run.run) for run in runs])
+        tracker = open_tracker(settings, None)
+        runs.append(train(settings, layout=layout, data=data, tracker=tracker, group=now, on_event=on_event))
     with working(on_event, "Scoring the ensemble"):
         ensemble = write_ensemble(runs, layout=layout, on_event=on_event)
+    for run in runs:
+        StateStore(run.path).remove()
     spread = [row for row in multiseed_rows(listed_runs(layout)) if row["group"] == str(ensemble.run)]
     return SeedsResult(tuple(runs), ensemble, tuple(spread), layout.multiseed_summary)
 

@@ -5,6 +5,7 @@ import string
 import subprocess
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
@@ -14,7 +15,7 @@ from goemo_cli.core.errors import MissingPackageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, ignore, line_of
 from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.names import model_slug
+from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig, environment
 from goemo_cli.ml.models.transformer import TransformerClassifier
@@ -25,7 +26,7 @@ from goemo_cli.services.training.environment import environment_files, versions
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
 from goemo_cli.tracking.base import Artifact, Table, Tracker
 from goemo_cli.tracking.guarded import GuardedTrackers
-from goemo_cli.tracking.journal import JournalTracker
+from goemo_cli.tracking.journal import JournalTracker, Line, journal_path, read_journal
 from goemo_cli.tracking.redaction import without_places, without_secrets
 from goemo_cli.tracking.wandb.sdk import require_wandb
 from goemo_cli.tracking.wandb.tracker import WandbTracker
@@ -34,19 +35,66 @@ _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _GIT_SECONDS = 5
 
 
-def open_tracker(config: TrainConfig, *, layout: Layout, on_event: EventHandler = ignore) -> Tracker:
+@dataclass(frozen=True)
+class Continued:
+    """The log of a run up to the step that it is resumed from."""
+
+    mirror_id: str
+    """W&B's id of the run, which continues."""
+    kept_bytes: int
+    """Length of the beginning of the journal that is kept."""
+    lines: tuple[Line, ...]
+    """Of that beginning, without the first."""
+
+
+def continued_log(layout: Layout, run: RunName, kept_bytes: int) -> Continued:
+    """The log of a run that is resumed.
+
+    Args:
+        layout: of the root.
+        run: to be resumed.
+        kept_bytes: length of the journal when the state was saved; later lines are written again.
+
+    Raises:
+        NotFoundError, CorruptArtifactError: the journal is missing or damaged.
+    """
+    path = journal_path(layout.journals, run)
+    mirror_id = read_journal(path).mirror_id
+    lines = read_journal(path, kept_bytes).lines if kept_bytes else ()
+    return Continued(mirror_id, kept_bytes, lines)
+
+
+def open_tracker(
+    config: TrainConfig,
+    *,
+    layout: Layout,
+    continued: Continued | None = None,
+    on_event: EventHandler = ignore,
+) -> Tracker:
     """The trackers of a run as one: always the local journal, others if the settings ask for them.
 
     A missing package costs a warning, not the run. A tracker that fails is disabled.
+
+    Args:
+        config: settings of the run.
+        layout: where to write.
+        continued: the log of a resumed run.
+        on_event: called with each event.
 
     Raises:
         MissingPackageError: wandb is missing, and W&B is required.
     """
     # An agent of a W&B sweep has named the run already; otherwise an id that looks like W&B's own.
     given = environment("WANDB_RUN_ID") if environment("WANDB_SWEEP_ID") else None
-    mirror_id = given or "".join(secrets.choice(_ID_CHARACTERS) for _ in range(8))
+    known = continued.mirror_id if continued else given
+    mirror_id = known or "".join(secrets.choice(_ID_CHARACTERS) for _ in range(8))
     trackers: dict[str, Tracker] = {
-        "The journal": JournalTracker(layout.journals, root=layout.root, mirror_id=mirror_id)
+        "The journal": JournalTracker(
+            layout.journals,
+            root=layout.root,
+            mirror_id=mirror_id,
+            kept_bytes=continued.kept_bytes if continued else 0,
+        )
     }
     wanted = config.logging
     if wanted.wandb.enabled and wanted.wandb.resolved().mode == "disabled":
@@ -86,7 +134,8 @@ def open_tracker(config: TrainConfig, *, layout: Layout, on_event: EventHandler 
                     )
                 )
             else:
-                trackers[title] = module.FileTracker(layout.tracker(name))
+                earlier = continued.lines if continued else ()
+                trackers[title] = module.FileTracker(layout.tracker(name), earlier, root=layout.root)
     return GuardedTrackers(trackers, lambda message: on_event(Warning(message)))
 
 
@@ -96,7 +145,7 @@ def failures_logged(tracker: Tracker) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        code = 130 if isinstance(error, KeyboardInterrupt) else getattr(error, "code", 1)
+        code = getattr(error, "code", 130 if isinstance(error, KeyboardInterrupt) else 1)
         with suppress(Exception):
             tracker.finish({}, exit_code=code if isinstance(code, int) and code else 1)
         raise

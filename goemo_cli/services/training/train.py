@@ -2,21 +2,21 @@
 
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, claim_checkpoint
-from goemo_cli.core.errors import TrainingFailedError
+from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, claim_checkpoint, saved_steps
+from goemo_cli.core.documents import SeedGroup
+from goemo_cli.core.errors import TrainingFailedError, TrainingStoppedError
 from goemo_cli.core.events import (
     EpochEnded,
     Event,
     EventHandler,
     FileWritten,
     Info,
-    Interrupted,
     StoppedEarly,
     Warning,
     ignore,
@@ -24,6 +24,7 @@ from goemo_cli.core.events import (
     working,
 )
 from goemo_cli.core.files import remove_if_empty, require_no_dangling_link
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
@@ -31,7 +32,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.transformer import TransformerClassifier
-from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything, steps_per_epoch
+from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything
 from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
@@ -40,6 +41,8 @@ from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.build import Run, build_model, fit_model, load_saved, pick_hardware
 from goemo_cli.services.training.evaluate import evaluate
+from goemo_cli.services.training.saved_states import StateSaver, StateStore, training_record
+from goemo_cli.services.training.stopping import StopSignal, stop_request
 from goemo_cli.services.training.tracker_results import (
     early_stopping_values,
     embedded_sample,
@@ -49,6 +52,7 @@ from goemo_cli.services.training.tracker_results import (
 from goemo_cli.services.training.tracking import RunLog, failures_logged, log_inputs, log_step, start_tracker
 from goemo_cli.services.training.write_run import write_trained
 from goemo_cli.tracking.base import Tracker
+from goemo_cli.tracking.journal import journal_path
 
 _NO_TRACKER = Tracker()
 
@@ -59,6 +63,7 @@ def train(
     layout: Layout,
     data: Dataset | None = None,
     tracker: Tracker = _NO_TRACKER,
+    group: SeedGroup | None = None,
     on_event: EventHandler = ignore,
 ) -> Checkpoint:
     """Train a model and write all files of the run.
@@ -69,6 +74,7 @@ def train(
         data: what `read_data` or `load_data` returned; by default it is loaded as the settings say. If it was in memory,
             the settings of the run name it so, and no later command can read it again.
         tracker: logs the run.
+        group: the training with several seeds that this run is a part of.
         on_event: called with each event.
 
     Raises:
@@ -92,39 +98,110 @@ def train(
     facts = data.facts()
     with claimed(layout, entry.name, entry.family) as (name, folder):
         run = Run(config, entry, name, folder, data, facts, device, precision, base)
+        if model and config.training.save_every_minutes:
+            StateStore(folder).begin(training_record(run, group), config)
         with working(log, "Starting the trackers"):
             start_tracker(tracker, run)
-        with failures_logged(tracker), interruptions_told(run, log):
-            log_inputs(tracker, run, model, log)
-            fit_and_save(run, model, layout=layout, tracker=tracker, on_event=log)
-            del model  # its memory is needed for the saved one
-            return _finish(run, layout=layout, tracker=tracker, on_event=log)
+        return train_to_the_end(run, model, group, layout=layout, tracker=tracker, log=log)
+
+
+def train_to_the_end(
+    run: Run,
+    model: TransformerClassifier | None,
+    group: SeedGroup | None,
+    *,
+    layout: Layout,
+    tracker: Tracker,
+    log: RunLog,
+) -> Checkpoint:
+    """Train a run from its start or from a saved state, and write all its files.
+
+    Raises:
+        As `train`; TrainingStoppedError: a signal asked to stop, and the state is saved.
+    """
+    with stop_request() as stop, _resumable(run, layout, log), failures_logged(tracker):
+        log_inputs(tracker, run, model, log)
+        saver = StateSaver(run, journal_path(layout.journals, run.name), stop)
+        fit_and_save(run, model, saver, layout=layout, tracker=tracker, on_event=log)
+        del model  # its memory is needed for the saved one
+        checkpoint = _finish(run, layout=layout, tracker=tracker, on_event=log)
+        if group:  # its record is needed to continue the group
+            saver.store.remove_states()
+        else:
+            saver.store.remove()
+        return checkpoint
+
+
+@contextmanager
+def _resumable(run: Run, layout: Layout, on_event: EventHandler) -> Iterator[None]:
+    """Say what is kept of a training that ends early, and how to continue it."""
+    try:
+        yield
+    except BaseException as error:
+        is_saved = bool(saved_steps(run.folder))
+        command = command_line("goemo train --resume", run.name, root=layout.root) if is_saved else None
+        kept = _kept(run)
+        if isinstance(error, StopSignal):
+            raise TrainingStoppedError(f"{run.name} stopped; {kept}", error.number, command) from error
+        if isinstance(error, TrainingFailedError):
+            on_event(Info(_after_failure(run)))
+        elif is_saved:
+            on_event(Info(f"{run.name}: {kept}; continue with {command}"))
+        raise
+
+
+def _kept(run: Run) -> str:
+    """What is kept of a training that ended early."""
+    if (run.folder / MANIFEST).is_file():
+        return "it is finished, only its logs are incomplete"
+    if steps := saved_steps(run.folder):
+        return f"the state of step {steps[0]:,} is saved"
+    if run.best_epoch:
+        return (
+            f"the weights of epoch {run.best_epoch} are kept in {run.folder}, without scores and thresholds"
+        )
+    return "nothing was saved yet"
+
+
+def _after_failure(run: Run) -> str:
+    """What to do after a loss that is not finite, or too little memory."""
+    settings = run.config.training
+    smaller = f"--lr {settings.learning_rate / 2:g} or --batch-size {max(1, settings.batch_size // 2)}"
+    if run.best_epoch:
+        return (
+            f"The weights of epoch {run.best_epoch} are kept: {command_line('goemo train --model', run.folder)} continues "
+            f"from them as a new run, with {smaller}"
+        )
+    return f"Start again with {smaller}"
 
 
 def fit_and_save(
     run: Run,
     model: TransformerClassifier | None,
+    saver: StateSaver,
     *,
     layout: Layout,
     tracker: Tracker,
     on_event: EventHandler,
 ) -> None:
     """Train, log every step and epoch, and leave the weights of the best epoch in the checkpoint."""
-    output, started = run.config.output, time.monotonic()
-    per_epoch = steps_per_epoch(len(run.data.train), run.config.training)
+    output, started = run.config.output, time.monotonic() - run.seconds
+    advance: Callable[[int, str], None] | None = None
+    name = ""
     with ExitStack() as bar:
         for fact in fit_model(run, model, on_event):
             match fact:
                 case Step():
-                    if fact.is_first:
+                    if advance is None or fact.is_first:
                         name = f"Epoch {fact.epoch}/{run.config.training.epochs}"
                         advance = bar.enter_context(progress(on_event, name, len(run.data.train)))
                     advance(fact.comments, f"loss {fact.loss:.4f}")
-                    if fact.step % per_epoch == 0:
+                    if fact.is_last:
                         bar.close()
                         bar.enter_context(working(on_event, f"{name}: scoring val"))
-                    run.step = fact.step
+                    run.step, run.seconds = fact.step, time.monotonic() - started
                     log_step(tracker, fact, every=run.config.logging.wandb.log_every)
+                    saver.after(fact)
                 case Epoch():
                     bar.close()
                     if fact.is_best:
@@ -146,19 +223,6 @@ def fit_and_save(
         metric = run.config.training.early_stopping.metric
         on_event(Info(f"Kept epoch {run.best_epoch}, the best by {metric} (* the best so far)"))
     run.seconds = time.monotonic() - started
-
-
-@contextmanager
-def interruptions_told(run: Run, on_event: EventHandler) -> Iterator[None]:
-    """Tell what is kept of a training that Ctrl-C or a signal ends."""
-    try:
-        yield
-    except (KeyboardInterrupt, SystemExit):
-        if (run.folder / MANIFEST).is_file():
-            on_event(Info(f"{run.name} is finished; only its logs are incomplete"))
-        else:
-            on_event(Interrupted(run.folder, run.best_epoch, run.config.training.epochs))
-        raise
 
 
 def _finish(run: Run, *, layout: Layout, tracker: Tracker, on_event: EventHandler) -> Checkpoint:
@@ -240,6 +304,8 @@ def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, 
                     yield run, folder
                     return
         except BaseException:
+            if [path.name for path in folder.glob("*")] == [STATE] and not saved_steps(folder):
+                StateStore(folder).remove()
             above = (folder.parent, layout.models, layout.predictions, layout.stats, layout.artifacts)
             remove_if_empty(folder, *above, layout.journals, layout.output)
             raise

@@ -58,6 +58,7 @@ def write_trained(
         "versions": versions(),
         "finished": utc_now(),
         "wandb_run_id": wandb_run_id,
+        **({} if run.exact else {"exact": False}),
         "data": dict(run.data_facts),
     }
     # The settings must repeat the run: they name the data set, also if the user did not.

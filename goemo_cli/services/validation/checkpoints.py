@@ -12,6 +12,7 @@ from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import PROBLEM_TYPES, RANKING_KEYS, RULE_KEYS
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
+from goemo_cli.services.runs.index import is_resumable
 from goemo_cli.services.runs.show import flat
 from goemo_cli.services.validation.report import ValidationReport, reason_of
 
@@ -32,13 +33,22 @@ def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | Non
     try:
         (folder / MANIFEST).lstat()
     except FileNotFoundError:
-        report.warn(
-            folder, "unfinished: it has no manifest.json, since its training was killed; it does not count"
-        )
+        if is_resumable(folder):
+            report.warn(folder, f"interrupted; `goemo train --resume {folder.name}` continues it")
+        else:
+            report.warn(
+                folder,
+                "unfinished: it has no manifest.json, since its training was killed; it does not count",
+            )
         return None
     except OSError as error:
         report.check("can be read", folder, holds=False, otherwise=f"cannot be read ({error.strerror})")
         return None
+    if is_resumable(folder):
+        report.warn(
+            folder,
+            f"its training with several seeds is not finished; `goemo train --resume {folder.name}` continues it",
+        )
     with report.guard(folder):
         checkpoint = _opened(folder, report)
         if checkpoint and _check_opened(checkpoint, report):

@@ -1,0 +1,170 @@
+"""`goemo train --resume`: continue a training that was interrupted."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from goemo_cli.core.catalogue import model_entry
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.errors import BusyError, CorruptArtifactError, DataError, NotFoundError, SettingError
+from goemo_cli.core.events import EventHandler, Info, Warning, ignore
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.ml.data.dataset import Dataset
+from goemo_cli.ml.training.loop import seed_everything
+from goemo_cli.services.runs.index import is_resumable, listed_runs
+from goemo_cli.services.runs.locks import held
+from goemo_cli.services.runs.references import find_run, open_run
+from goemo_cli.services.training.build import Run, build_model, pick_hardware
+from goemo_cli.services.training.saved_states import StateStore, changes, training_record
+from goemo_cli.services.training.tracking import Continued, RunLog, continued_log, start_tracker
+from goemo_cli.services.training.train import read_data, train_to_the_end, training_data
+from goemo_cli.tracking.base import Tracker
+
+OpenTracker = Callable[[TrainConfig, Continued | None], Tracker]
+
+
+def resume(
+    folder: Path,
+    *,
+    layout: Layout,
+    open_tracker: OpenTracker,
+    data: Dataset | None = None,
+    allow_changes: bool = False,
+    on_event: EventHandler = ignore,
+) -> Checkpoint:
+    """Continue an interrupted training from its newest saved state; the result is that of an undisturbed training.
+
+    Args:
+        folder: of the run.
+        layout: where the run is.
+        data: what `read_data` or `load_data` returned; by default it is loaded as the settings say.
+        open_tracker: makes the tracker, from the settings and the log of the run so far.
+        allow_changes: continue although data, versions or hardware have changed; metrics.json then has `exact: false`.
+        on_event: called with each event.
+
+    Raises:
+        NotFoundError: the run has no saved states.
+        BusyError: another process trains it.
+        CorruptArtifactError: all states are damaged.
+        DataError: something has changed that changes the result.
+    """
+    with held(folder, "goemo train --resume"):
+        return _resume(folder, layout, open_tracker, data, allow_changes=allow_changes, on_event=on_event)
+
+
+def longer_training(
+    reference: str, epochs: int, layout: Layout, on_event: EventHandler = ignore
+) -> TrainConfig:
+    """The settings of a new run that trains a finished one longer, from its weights.
+
+    Args:
+        reference: of the finished run.
+        epochs: of both runs together.
+        layout: where the run is.
+        on_event: called with each event.
+
+    Raises:
+        SettingError: the run was trained for as many epochs already, or has no weights that can be trained.
+        NotFoundError, CorruptArtifactError: the run cannot be used.
+    """
+    checkpoint = open_run(reference, layout, on_event)
+    done, config = len(checkpoint.metrics.history), checkpoint.config
+    if checkpoint.kind in ("tfidf", "ensemble"):
+        raise SettingError([f"{checkpoint.run} has no weights that can be trained further"], "--resume")
+    if epochs <= done:
+        raise SettingError(
+            [f"{checkpoint.run} was trained for {done} epochs; give more than that"], "--epochs"
+        )
+    on_event(Info(f"A new run trains the weights of {checkpoint.run} for {epochs - done} more epochs"))
+    return config.model_copy(
+        update={
+            "model": config.model.model_copy(update={"name": str(checkpoint.path), "revision": None}),
+            "training": config.training.model_copy(update={"epochs": epochs - done}),
+        }
+    )
+
+
+def is_part_of_group(folder: Path) -> bool:
+    """Whether an interrupted run belongs to a training with several seeds."""
+    return StateStore(folder).record().seeds is not None
+
+
+def find_interrupted(reference: str, layout: Layout) -> Path:
+    """The folder of an interrupted run.
+
+    Args:
+        reference: name or folder of the run; `@latest`: the newest interrupted one.
+        layout: where the run is.
+
+    Raises:
+        NotFoundError: no such run, or one without saved states.
+        BusyError: the run is finished.
+    """
+    if reference == "@latest":
+        resumable = [run.path for run in listed_runs(layout) if is_resumable(run.path)]
+        if not resumable:
+            raise NotFoundError(f"no interrupted run in {layout.models}")
+        return resumable[-1]
+    folder = find_run(reference, layout)
+    if (folder / MANIFEST).is_file() and not is_resumable(folder):
+        raise BusyError(f"{folder.name} is finished; there is nothing to resume")
+    return folder
+
+
+def _resume(
+    folder: Path,
+    layout: Layout,
+    open_tracker: OpenTracker,
+    data: Dataset | None,
+    *,
+    allow_changes: bool,
+    on_event: EventHandler,
+) -> Checkpoint:
+    store, log = StateStore(folder), RunLog(on_event, layout.root)
+    record, config = store.record(), store.settings()
+    name = RunName.parse(record.run)
+    if name is None or record.run != folder.name:
+        raise CorruptArtifactError(folder, f"has the state of another run, {record.run}")
+    data = training_data(config, read_data(config, layout, log) if data is None else data, log)
+    entry = model_entry(config.model.name)
+    seed_everything(config.training.seed, deterministic=config.training.deterministic)
+    device, precision = pick_hardware(config, entry)
+    model, base = build_model(config, entry, data, device, precision, on_event=log)
+    run = Run(config, entry, name, folder, data, data.facts(), device, precision, base)
+    if differences := changes(record, training_record(run)):
+        if not allow_changes:
+            raise DataError(
+                f"{name} cannot continue exactly: {'; '.join(differences)}. --allow-changes continues all the same"
+            )
+        run.exact = False
+        for difference in differences:
+            log(Warning(f"changed since the training began: {difference}"))
+    kept_bytes = _restore(run, store, layout, log)
+    tracker = open_tracker(config, _log_so_far(run, layout, kept_bytes, log))
+    start_tracker(tracker, run)
+    return train_to_the_end(run, model, record.seeds, layout=layout, tracker=tracker, log=log)
+
+
+def _restore(run: Run, store: StateStore, layout: Layout, on_event: EventHandler) -> int:
+    """Set a run to its newest state; returns the length of its journal then, 0 if it begins again."""
+    newest = store.newest(on_event)
+    if newest is None:
+        on_event(Info(f"{run.name} has no saved state yet: it begins again"))
+        return 0
+    saved, run.start = newest
+    store.restore_best(saved)
+    run.history, run.seconds = list(saved.history), saved.training_seconds
+    run.best_epoch, run.step = saved.position.best_epoch, saved.position.step
+    if run.config.output.epoch_predictions:
+        run.written += [layout.epoch_predictions(run.name, scores.epoch) for scores in run.history]
+    on_event(Info(f"Resuming {run.name} after step {saved.position.step} (epoch {saved.position.epoch})"))
+    return saved.journal_bytes
+
+
+def _log_so_far(run: Run, layout: Layout, kept_bytes: int, on_event: EventHandler) -> Continued | None:
+    try:
+        return continued_log(layout, run.name, kept_bytes)
+    except (NotFoundError, CorruptArtifactError) as error:
+        on_event(Warning(f"{error}; the log of the run begins again"))
+        return None
