@@ -473,6 +473,7 @@ def test_an_interrupted_sweep_ends_its_trainings_and_goes_on_later(tmp_path: Pat
     _, err = process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode == 0, err
     assert [one.state for one in open_sweep("killed", layout=layout)[0].trials] == ["finished"] * 3
+    assert not list(layout.models.glob("*/*/state"))  # a run with a saved state was resumed
 
 
 @pytest.mark.slow

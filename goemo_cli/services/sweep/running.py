@@ -26,7 +26,13 @@ from goemo_cli.services.sweep.plan import total_trials
 from goemo_cli.services.sweep.results import SweepResult, importances, result_of, seconds_text, write_tables
 from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.services.sweep.translation import suggest
-from goemo_cli.services.sweep.trial_process import TrialProcess, finished_run, reason, trial_config
+from goemo_cli.services.sweep.trial_process import (
+    TrialProcess,
+    finished_run,
+    interrupted_run,
+    reason,
+    trial_config,
+)
 
 _POLL_SECONDS = 0.3
 MAX_INITIAL_FAILURES = 3
@@ -160,26 +166,42 @@ class _Agent:
         return None
 
     def _train(self, trial: optuna.Trial, settings: Mapping[str, Any]) -> None:
-        tag = f"{self.config.name}-trial-{trial.number}"
+        tag = self._tag(trial.number)
         try:
             given = {**self.config.wandb, **settings}
             config = trial_config(given, layout=self.layout, tags=[f"sweep-{self.config.name}", tag])
         except GoemoError as error:  # settings that fit each alone, but not together
             self._fail(trial, str(error))
             return
-        left = self._run_left(trial)
-        if left is not None:
+        earlier = self._repeated(trial)
+        left = next((run for number in earlier if (run := finished_run(self._folder(number)))), None)
+        if left is not None:  # it had finished before it could be recorded
             self._conclude(trial, left)
             return
+        interrupted = interrupted_run(self.layout, [self._tag(number) for number in earlier])
         process = TrialProcess(
-            self._folder(trial.number), config, layout=self.layout, threads=self.threads, tag=tag
+            self._folder(trial.number),
+            config,
+            layout=self.layout,
+            threads=self.threads,
+            tag=interrupted[1] if interrupted else tag,
+            resumed=interrupted[0] if interrupted else None,
         )
         self.active.append(_Active(trial, process, time.monotonic(), time.monotonic()))
 
-    def _run_left(self, trial: optuna.Trial) -> str | None:
-        """The run that an abandoned trial with these settings had finished before it could be recorded."""
+    def _repeated(self, trial: optuna.Trial) -> list[int]:
+        """The numbers of the abandoned trials with these settings, the newest first."""
+        trials = self.study.get_trials(deepcopy=False)
+        found: list[int] = []
         before = trial.user_attrs.get(kept.REPEATS)
-        return None if before is None else finished_run(self._folder(before))
+        while before is not None:
+            found.append(before)
+            before = trials[before].user_attrs.get(kept.REPEATS)
+        return found
+
+    def _tag(self, number: int) -> str:
+        """A tag that only the run of this trial has."""
+        return f"{self.config.name}-trial-{number}"
 
     def _folder(self, number: int) -> Path:
         return self.layout.sweeps / self.config.name / "trials" / f"{number:04d}"

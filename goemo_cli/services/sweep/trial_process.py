@@ -11,10 +11,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.checkpoint import CONFIG as SAVED_CONFIG
+from goemo_cli.core.checkpoint import STATE
+from goemo_cli.core.errors import CorruptArtifactError, GoemoError
 from goemo_cli.core.files import read_json_object, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.tracking.journal import LogLine, StartLine, complete_lines, parse_line
 
@@ -34,9 +37,19 @@ class TrialProcess:
         layout: where the run goes.
         threads: how many the process computes with.
         tag: what its run carries among W&B's tags; no other run has it.
+        resumed: an interrupted run with these settings, which is continued.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig, *, layout: Layout, threads: int, tag: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        config: TrainConfig,
+        *,
+        layout: Layout,
+        threads: int,
+        tag: str,
+        resumed: Path | None = None,
+    ) -> None:
         self.folder, self.layout, self.tag = folder, layout, tag
         self.started = time.time()
         self._journal: Path | None = None
@@ -45,8 +58,8 @@ class TrialProcess:
         (folder / RESULT).unlink(missing_ok=True)
         command = [
             "env", f"OMP_NUM_THREADS={threads}", f"MKL_NUM_THREADS={threads}", "TOKENIZERS_PARALLELISM=false",
-            sys.executable, "-m", "goemo_cli", "train", "--config", str(folder / CONFIG),
-            "--root", str(layout.root), "--json",
+            sys.executable, "-m", "goemo_cli", "train", "--root", str(layout.root), "--json",
+            *(["--resume", str(resumed), "--allow-changes"] if resumed else ["--config", str(folder / CONFIG)]),
         ]  # fmt: skip
         with _written(folder / RESULT) as result, _written(folder / LOG) as log:
             self._process = subprocess.Popen(
@@ -93,6 +106,17 @@ class TrialProcess:
                     return path
                 self._passed_by.add(path)
         return None
+
+
+def interrupted_run(layout: Layout, tags: Sequence[str]) -> tuple[Path, str] | None:
+    """The folder of an interrupted run that carries one of the tags, and the tag; None if there is none."""
+    for run in listed_runs(layout) if tags else ():
+        if run.state == "interrupted":
+            with contextlib.suppress(GoemoError, OSError):
+                carried = TrainConfig.of_run(run.path / STATE / SAVED_CONFIG)[0].logging.wandb.tags
+                if tag := next((tag for tag in tags if tag in carried), None):
+                    return run.path, tag
+    return None
 
 
 def finished_run(folder: Path) -> str | None:
