@@ -31,6 +31,7 @@ COMMANDS = {
         "export-metrics": "Write precision, recall and F1 of each label.",
         "lineage": "Show the origin of a run and the files made from it.",
         "validate": "Check all files of all runs.",
+        "doctor": "Examine this machine and the project.",
     },
     "Use": {
         "predict": "Predict the labels of any text.",

@@ -1,0 +1,1 @@
+"""`goemo doctor`: what this machine offers to goemo."""
