@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types quick test-all coverage docs clean
+.PHONY: help install demo test check format lint types quick test-all torture coverage docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -48,6 +48,9 @@ quick: $(STAMP)
 test-all: $(STAMP) ## the quick tests and those that really train
 	$(BIN)/pytest -n 3 --dist loadfile
 	$(BIN)/pytest -m slow
+
+torture: $(STAMP) ## kill trainings and let system calls fail; every trial must be survived
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 
 coverage: $(STAMP) ## run the quick tests and print the line coverage of goemo_cli; below 95 % is an error
 	$(BIN)/coverage erase
