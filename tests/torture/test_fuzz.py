@@ -31,7 +31,7 @@ from goemo_cli.core.layering import read_yaml_mapping
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.settings import DataSettings, TrainConfig
 from goemo_cli.ml.models.weight_safety import require_sound_weights
-from goemo_cli.services.data.find import read_rows
+from goemo_cli.services.data.own_data import read_rows
 from goemo_cli.services.sweep.sweep_file import read_sweep_file
 from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.tracking.artifacts.facts import media_facts
