@@ -20,6 +20,7 @@ from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
+from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
@@ -203,3 +204,14 @@ def test_weights_can_be_one_file_only(tmp_path: Path, weights: str) -> None:
     assert files == {"pytorch_model.bin" if weights == "bin" else "model.safetensors"}
     assert export_predictions(result, layout=layout, output=tmp_path).rows["test"] == 309
     assert validate_artifacts(layout).ok
+
+
+def test_the_empty_folder_of_a_killed_training_is_removed_by_the_next(tmp_path: Path) -> None:
+    layout = Layout(tmp_path)
+    killed, held_now = (layout.models / "tfidf" / f"tfidf-20260101-00000{i}" for i in range(2))
+    for folder in (killed, held_now):
+        folder.mkdir(parents=True)
+    with held(held_now, "goemo train"):
+        train(settings("tfidf", "data.max_train_samples=60"), layout=layout)
+        assert not killed.exists()
+        assert held_now.exists()

@@ -38,7 +38,7 @@ from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.evaluation.export import predicted
-from goemo_cli.services.runs.locks import held
+from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.training.build import Run, build_model, fit_model, load_saved, pick_hardware
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.saved_states import StateSaver, StateStore, training_record
@@ -296,6 +296,8 @@ def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, 
         require_no_dangling_link(path)
     layout.predictions.mkdir(parents=True, exist_ok=True)  # a read-only place fails now, not after training
     layout.stats.mkdir(parents=True, exist_ok=True)
+    # A tfidf training that was killed leaves an empty folder.
+    remove_if_empty(*(path for path in layout.checkpoints() if not holder_of(path)))
     while True:
         run, folder = claim_checkpoint(layout, model, family)
         try:
