@@ -36,10 +36,10 @@ def export_metrics(
             "a predictions file has no rules, only --threshold", param_hint="--threshold-rule"
         )
 
-    from goemo_cli.services.runs.references import open_run
+    from goemo_cli.services.runs.references import open_model
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet, output=output)
-    opened = None if checkpoint is None else open_run(checkpoint, layout, Screen(out))
+    opened = None if checkpoint is None else open_model(checkpoint, layout, Screen(out))
 
     from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
 
