@@ -6,9 +6,10 @@ from pathlib import Path
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, ignore
-from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.thresholds import Decision
+from goemo_cli.services.runs.run_predictions import run_behind
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,9 @@ def relabel_predictions(
 
 def _run_behind(path: Path, predictions: Predictions, layout: Layout) -> Checkpoint:
     """The run that a predictions file is named after."""
-    named = parse_predictions_name(path)
-    folder = layout.find_checkpoint(named[1]) if named else None
-    if folder is None:
+    checkpoint = run_behind(path, layout)
+    if checkpoint is None:
         raise NotFoundError(f"{path}: no run below {layout.root} is in its name; give --threshold")
-    checkpoint = Checkpoint.open(folder)
     if checkpoint.labels != predictions.labels:
         raise DataFileError(path, f"has other labels than {checkpoint.run}")
     return checkpoint

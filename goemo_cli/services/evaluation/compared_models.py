@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataFileError, GoemoError, NotFoundError, SettingError
+from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.layout import EVALUATED, Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.runs.run_predictions import require_predictions
+from goemo_cli.services.runs.run_predictions import readable_run_behind, require_predictions
 
 _SHOWN_TEXT = 60
 
@@ -93,23 +93,13 @@ def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, on_event: E
         split=named[0] if named else None,
         sha256=sha256_file(path),
         predictions=predictions,
-        checkpoint=checkpoint or _run_of(path, layout),
+        checkpoint=checkpoint or readable_run_behind(path, layout),
     )
 
 
 def _is_final(split: str) -> bool:
     """Whether a run has only one file of the split, unlike epochs."""
     return split in SPLITS or split.startswith(EVALUATED)
-
-
-def _run_of(path: Path, layout: Layout) -> Checkpoint | None:
-    """The run that a predictions file is named after; None if there is none that can be read."""
-    named = parse_predictions_name(path)
-    folder = layout.find_checkpoint(named[1]) if named else None
-    try:
-        return Checkpoint.open(folder) if folder else None
-    except GoemoError:
-        return None
 
 
 def _told_apart(sources: list[ComparedModel]) -> list[ComparedModel]:

@@ -39,7 +39,7 @@ from goemo_cli.services.evaluation.error_tables import (
     write_tables,
 )
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.runs.run_predictions import require_predictions
+from goemo_cli.services.runs.run_predictions import readable_run_behind, require_predictions
 
 
 @dataclass(frozen=True)
@@ -231,19 +231,11 @@ def _find(reference: str, layout: Layout, split: Split | None, on_event: EventHa
             raise SettingError([f"--split {split} is for a run; {path.name} is one split already"])
         if not path.is_file():
             raise NotFoundError(f"{path}: no such file")
-        named = parse_predictions_name(path)
-        folder = layout.find_checkpoint(named[1]) if named else None
-        return _Source(path, named[1] if named else None, named[0] if named else None, _opened(folder))
+        split_name, run = parse_predictions_name(path) or (None, None)
+        return _Source(path, run, split_name, readable_run_behind(path, layout))
     checkpoint, wanted = open_run(reference, layout, on_event), split or "test"
     path = require_predictions(checkpoint, wanted, layout)
     return _Source(path, checkpoint.run, wanted, checkpoint)
-
-
-def _opened(folder: Path | None) -> Checkpoint | None:
-    try:
-        return Checkpoint.open(folder) if folder else None
-    except (NotFoundError, CorruptArtifactError, OSError):
-        return None  # the file can be read without; its rule then stays unknown
 
 
 def _chosen(emotions: Sequence[str], labels: tuple[str, ...]) -> tuple[str, ...]:

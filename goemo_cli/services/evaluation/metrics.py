@@ -18,6 +18,7 @@ from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.scoring import per_class_rows
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.data.result_tables import decimal, write_table
+from goemo_cli.services.runs.run_predictions import run_behind
 
 
 @dataclass(frozen=True)
@@ -95,17 +96,15 @@ def _decision_behind(
     path: Path, predictions: Predictions, layout: Layout, on_event: EventHandler
 ) -> Decision | None:
     """The checkpoint's own decision, if the file's labels follow from it."""
-    named = parse_predictions_name(path)
-    folder = layout.find_checkpoint(named[1]) if named else None
-    if folder is None:
-        return None
     try:
-        checkpoint = Checkpoint.open(folder)
+        checkpoint = run_behind(path, layout)
+        if checkpoint is None:
+            return None
         decision = checkpoint.rules.decision()
     except CheckpointNotFoundError:
         return None
     except (CorruptArtifactError, OSError) as error:
-        on_event(Warning(f"{error}; thresholds of {folder.name} stay unknown"))
+        on_event(Warning(f"{error}; the thresholds of the run stay unknown"))
         return None
     if checkpoint.labels == predictions.labels and (decision(predictions.y_prob) == predictions.y_pred).all():
         return decision

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataFileError, NotFoundError
+from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import Split
-from goemo_cli.core.layout import Layout
+from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 
 
@@ -29,6 +29,25 @@ def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) ->
             f"{export_command(checkpoint, split, layout)}"
         )
     return path
+
+
+def run_behind(path: Path, layout: Layout) -> Checkpoint | None:
+    """The run that a predictions file is named after; None if it is not named after a run below the root.
+
+    Raises:
+        CheckpointNotFoundError, CorruptArtifactError: the run is unfinished or damaged.
+    """
+    named = parse_predictions_name(path)
+    folder = layout.find_checkpoint(named[1]) if named else None
+    return Checkpoint.open(folder) if folder else None
+
+
+def readable_run_behind(path: Path, layout: Layout) -> Checkpoint | None:
+    """As `run_behind`, for work that needs only the file: None if the run cannot be opened."""
+    try:
+        return run_behind(path, layout)
+    except (NotFoundError, CorruptArtifactError, OSError):
+        return None
 
 
 def read_recorded(checkpoint: Checkpoint, split: Split, layout: Layout) -> Predictions:
