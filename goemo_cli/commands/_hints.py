@@ -58,6 +58,18 @@ def _of_run(error: BaseException) -> str:
     return f"goemo runs list{root_option(error.root)}"
 
 
+def _of_no_run(error: BaseException) -> str:
+    assert isinstance(error, errors.NoRunError)
+    return f"goemo train{root_option(error.root)}"
+
+
+def _of_goemotions(error: BaseException) -> str:
+    from goemo_cli.core.settings import is_offline
+
+    command = "unset GOEMO_OFFLINE HF_HUB_OFFLINE" if is_offline() else "goemo data download"
+    return f"{command}   (or --data-dir DIR, or --data sample)"
+
+
 def _of_artifact(error: BaseException) -> str | None:
     assert isinstance(error, errors.CorruptArtifactError)
     root = _root_above(error.path)
@@ -80,10 +92,10 @@ _HINTS: tuple[tuple[type[Exception], _Hint], ...] = (
     # Specific types before general ones: the first that fits decides.
     (errors.UnknownSettingError, "goemo train --print-config"),
     (errors.RunNotFoundError, _of_run),
-    (errors.NoRunError, "goemo train"),
+    (errors.NoRunError, _of_no_run),
     (errors.UnknownLabelError, "a label list for your own data: --labels-file FILE, one label per line"),
     (errors.OwnDataNotFoundError, "check the path; goemo train --data sample   needs no file"),
-    (errors.DataNotFoundError, "goemo data download   (or --data-dir DIR, or --data sample)"),
+    (errors.DataNotFoundError, _of_goemotions),
     (errors.ModelNotFoundError, "goemo models"),
     (errors.CheckpointNotFoundError, "goemo train   writes one below artifacts/models/"),
     (errors.ModelFolderError, "goemo models   lists models by name; or download the folder again"),

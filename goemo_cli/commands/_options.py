@@ -65,6 +65,16 @@ def output_folder(path: Path | None) -> Path | None:
     return path
 
 
+def require_one(checkpoint: str | None, predictions: Path | None) -> None:
+    """Refuse both or none of --checkpoint and --predictions.
+
+    Raises:
+        BadParameter: both or none is given.
+    """
+    if (checkpoint is None) == (predictions is None):
+        raise typer.BadParameter("give either --checkpoint RUN or --predictions FILE")
+
+
 def one_split(name: str) -> Split:
     """The split of a name; `dev` and `validation` are val.
 

@@ -29,8 +29,7 @@ def export_metrics(
     Examples:
         goemo export-metrics --predictions artifacts/predictions/test_predictions_RUN.csv
     """
-    if (checkpoint is None) == (predictions is None):
-        raise typer.BadParameter("give either --checkpoint RUN or --predictions FILE")
+    opt.require_one(checkpoint, predictions)
     if predictions and threshold_rule:
         raise typer.BadParameter(
             "a predictions file has no rules, only --threshold", param_hint="--threshold-rule"

@@ -32,8 +32,7 @@ def export_predictions(
     Examples:
         goemo export-predictions -c @latest --split test --split val
     """
-    if (checkpoint is None) == (predictions is None):
-        raise typer.BadParameter("give either --checkpoint RUN or --predictions FILE")
+    opt.require_one(checkpoint, predictions)
     if threshold is not None and threshold_rule:
         raise typer.BadParameter("--threshold and --threshold-rule: give one")
     out = Console(as_json=as_json, quiet=quiet)

@@ -52,8 +52,7 @@ def tune(
         goemo tune --checkpoint @latest --precision-floor 0.6
         goemo tune --predictions artifacts/predictions/val_predictions_RUN.csv --objective f1_micro
     """
-    if (checkpoint is None) == (predictions is None):
-        raise typer.BadParameter("give either --checkpoint RUN or --predictions VAL.csv")
+    opt.require_one(checkpoint, predictions)
     changes = _changes(
         settings, objective=objective, beta=beta, precision_floor=precision_floor, recall_floor=recall_floor
     )

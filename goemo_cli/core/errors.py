@@ -9,7 +9,7 @@ GoemoError
 │       └── NoLabelsError   no row of the file is labelled
 ├── NotFoundError           something named does not exist
 │   ├── DataNotFoundError
-│   │   └── OwnDataNotFoundError
+│   ├── OwnDataNotFoundError
 │   ├── ModelNotFoundError
 │   ├── CheckpointNotFoundError
 │   ├── RunNotFoundError
@@ -109,12 +109,14 @@ class DataNotFoundError(NotFoundError):
     """No data in the places that were searched."""
 
     def __init__(self, name: str, looked_in: Sequence[str]) -> None:
-        self.name, self.looked_in = name, list(looked_in)
-        super().__init__(f"data {name!r} not found; looked in: " + "; ".join(self.looked_in))
+        super().__init__(f"data {name!r} not found; looked in: " + "; ".join(looked_in))
 
 
-class OwnDataNotFoundError(DataNotFoundError):
+class OwnDataNotFoundError(NotFoundError):
     """A file, a folder or a data set of the Hub that the user named."""
+
+    def __init__(self, name: str, reason: str) -> None:
+        super().__init__(f"data {name!r} not found: {reason}")
 
 
 class ModelNotFoundError(NotFoundError):
@@ -147,6 +149,7 @@ class NoRunError(NotFoundError):
     """No finished run at all below a root."""
 
     def __init__(self, models: Path) -> None:
+        self.root = models.parent.parent
         super().__init__(f"no finished run in {models}")
 
 

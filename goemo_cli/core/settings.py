@@ -222,8 +222,12 @@ class TrainingSettings(Section):
     focal_gamma: float = Field(
         2.0, ge=0, description="focal: how strongly the loss of easy cells is reduced; 0 is bce."
     )
-    asymmetric_gamma_positive: float = Field(0.0, ge=0, description="asymmetric: the same for positives.")
-    asymmetric_gamma_negative: float = Field(2.0, ge=0, description="asymmetric: the same for negatives.")
+    asymmetric_gamma_positive: float = Field(
+        0.0, ge=0, description="asymmetric: how strongly the loss of easy positives is reduced."
+    )
+    asymmetric_gamma_negative: float = Field(
+        2.0, ge=0, description="asymmetric: how strongly the loss of easy negatives is reduced."
+    )
     asymmetric_clip: float = Field(
         0.05, ge=0, lt=1, description="asymmetric: probability by which negatives are shifted."
     )
@@ -295,7 +299,7 @@ class OutputSettings(Section):
 
 
 class WandbSettings(Section):
-    """The mirror on Weights & Biases; it can never hurt a run."""
+    """Weights & Biases. A failure there never stops a training."""
 
     enabled: bool = Field(
         False, description="Log the run to Weights & Biases; any other option for W&B turns this on."
@@ -341,16 +345,16 @@ class WandbSettings(Section):
     )
     log_gradients: bool = Field(
         False,
-        description="Show histograms of every parameter's gradient every `log_every` steps, here and in every other mirror.",
+        description="Show histograms of every parameter's gradient every `log_every` steps, in W&B and in other trackers.",
     )
     watch_model: bool = Field(
         False,
-        description="Show the model's parameters with their shapes, and histograms of their values every `log_every` steps, likewise.",
+        description="Show the model's parameters with their shapes, and histograms of their values every `log_every` steps, also in other trackers.",
     )
     log_every: int | None = Field(
         None,
         ge=1,
-        description="Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, here and in every other mirror; null logs epochs only, and histograms at the first and every 100th step.",
+        description="Steps between the numbers `step/loss`, `step/learning_rate` and `step/grad_norm`, in W&B and in other trackers; null logs epochs only, and histograms at the first and every 100th step.",
     )
 
     def resolved(self) -> Self:
@@ -374,7 +378,7 @@ EpochScore = Literal["val/loss", "val/auc", "val/f1_micro", "val/f1_macro"]
 
 
 class LoggingSettings(Section):
-    """Mirrors of a run; its local files are always the same."""
+    """Experiment trackers of a run; they do not change its local files."""
 
     wandb: WandbSettings = WandbSettings()
     tensorboard: bool = Field(

@@ -12,6 +12,7 @@ from goemo_cli.core.errors import (
     DataError,
     DataNotFoundError,
     ModelNotFoundError,
+    OwnDataNotFoundError,
     StorageError,
 )
 from goemo_cli.core.events import EpochEnded, Event
@@ -163,7 +164,7 @@ def test_a_full_disk_is_noticed_before_training(tmp_path: Path, monkeypatch: pyt
     [
         ({"model.name": "minilmm"}, ModelNotFoundError),
         ({"model.name": "./nowhere"}, ModelNotFoundError),
-        ({"data.name": "goemotion"}, DataNotFoundError),
+        ({"data.name": "goemotion"}, OwnDataNotFoundError),
         ({"data.name": "goemotions", "data.dir": Path("/nowhere")}, DataNotFoundError),
     ],
 )

@@ -111,7 +111,7 @@ def _load(
         and not format_by_suffix(name, "training")
     ):
         return data_of_hub(name, settings, may_fetch=may_fetch, on_event=on_event)
-    raise OwnDataNotFoundError(name, [f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}"])
+    raise OwnDataNotFoundError(name, f"no such file or folder{did_you_mean(name, (GOEMOTIONS, SAMPLE))}")
 
 
 def load_sample() -> Dataset:

@@ -65,7 +65,7 @@ def listed_labels(settings: DataSettings) -> tuple[str, ...] | None:
     if settings.labels_file is None:
         return None
     if not settings.labels_file.is_file():
-        raise OwnDataNotFoundError(str(settings.labels_file), ["data.labels_file: no such file"])
+        raise OwnDataNotFoundError(str(settings.labels_file), "data.labels_file: no such file")
     return goemotions.read_label_list(settings.labels_file)
 
 
@@ -109,7 +109,7 @@ def data_of_path(
     for split, named in (("val", settings.val_file), ("test", settings.test_file)):
         if named:
             if not named.is_file():
-                raise OwnDataNotFoundError(str(named), [f"data.{split}_file: no such file"])
+                raise OwnDataNotFoundError(str(named), f"data.{split}_file: no such file")
             sources[parse_split(split) or "val"] = [named]
     _require_different(sources)
     listed = listed_labels(settings)
@@ -154,7 +154,7 @@ def data_of_hub(name: str, settings: DataSettings, *, may_fetch: bool, on_event:
     try:
         loaded = datasets.load_dataset(name)
     except datasets.exceptions.DatasetNotFoundError as error:
-        raise OwnDataNotFoundError(name, ["no such file or folder", f"the Hub ({error})"]) from error
+        raise OwnDataNotFoundError(name, f"no such file or folder; the Hub: {error}") from error
     except (ConnectionError, OSError) as error:
         raise RemoteError(
             f"data {name!r} is not a local file, and the Hub cannot be reached ({error})"

@@ -38,9 +38,7 @@ def split_files(folder: Path, format: str | None) -> dict[Split, list[Path]]:
                 raise unknown_format(DataFile(file, resources=resources), "training")
     raise OwnDataNotFoundError(
         str(folder),
-        [
-            f"{folder} has no file for train; expected is {', '.join(map('train{}'.format, suffixes_for('training')))}"
-        ],
+        f"the folder has no file for train; expected is {', '.join(map('train{}'.format, suffixes_for('training')))}",
     )
 
 

@@ -76,7 +76,7 @@ def evaluate_run(
         on_event: called with each event.
 
     Raises:
-        DataNotFoundError: no such data.
+        NotFoundError: no such data.
         DataError: it cannot be read, or has labels that the run does not have.
         SettingError: an unknown rule, or settings that do not fit.
         BusyError: other data was evaluated under this name.

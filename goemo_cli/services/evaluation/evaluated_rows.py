@@ -102,7 +102,7 @@ def rows_to_evaluate(
         on_event: called with each event.
 
     Raises:
-        DataNotFoundError: no such data.
+        NotFoundError: no such data.
         DataError: it cannot be read, has no gold labels, or labels that the run does not have; of a single-label run
             also a row with another number of labels than one.
         SettingError: a split of a single table.
