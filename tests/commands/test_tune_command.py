@@ -48,7 +48,7 @@ def test_tune_as_json_is_one_document(root: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "code", "message"),
     [
-        ([], 2, "give either --checkpoint RUN or --predictions VAL.csv"),
+        ([], 2, "give either --checkpoint RUN or --predictions FILE"),
         (["--checkpoint", "@latest", "--beta", "2", "--recall-floor", "0.5"], 2, "are different objectives"),
         (["--checkpoint", "@latest", "--objective", "auc"], 2, "'auc' is not one of"),
         (
