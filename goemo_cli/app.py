@@ -83,7 +83,7 @@ def goemo(
         ),
     ] = False,
 ) -> None:
-    """Train multi-label text classifiers for emotions, and manage their results.
+    """Train, score and share emotion classifiers, and manage their results.
 
     Examples:
         goemo train --model tfidf --data sample

@@ -7,6 +7,7 @@ from PIL import Image
 
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.runs.provenance import sources_in_text
@@ -32,7 +33,7 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
         pictures = [layout.figures / figure.file_name(one) for one in FORMATS]
         table, record = layout.figure_data / figure.table_name, layout.figure_data / figure.record_name
         known |= {*pictures, table, record}
-        renew = f"goemo figures --only {figure.number}"
+        renew = command_line("goemo figures --only", figure.number, root=layout.root)
         for picture in pictures:
             if picture.suffix == ".png" and picture.exists():
                 _check_picture(picture, report, renew)

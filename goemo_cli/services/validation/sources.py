@@ -7,6 +7,7 @@ from typing import Any
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, is_as_sealed, read_json_object
+from goemo_cli.core.hints import command_line, root_option
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.outdated import derived_files, outdated_of, summary_command, summary_folders
 from goemo_cli.services.runs.provenance import (
@@ -112,25 +113,30 @@ def check_statistics(layout: Layout, sources: SourceChecker, report: ValidationR
         for path in sorted(folder.glob("*.json")):
             if not path.name.startswith(PARTIAL_PREFIX):
                 with report.guard(path):
-                    named |= _check_summary(path, command, sources)
+                    named |= _check_summary(path, command, layout, sources)
         for path in sorted({*folder.glob("*.csv")} - named):
             if not path.name.startswith(PARTIAL_PREFIX):
-                report.warn(path, f"is named by no summary, so it was not checked; renew: {command} RUN")
+                report.warn(
+                    path,
+                    f"is named by no summary, so it was not checked; renew: {command} RUN{root_option(layout.root)}",
+                )
     if layout.significance_tests.exists() or layout.significance_record.exists():
         with report.guard(layout.significance_tests):
             _check_comparisons(layout, sources, report)
 
 
-def _check_summary(path: Path, command: str, sources: SourceChecker) -> set[Path]:
+def _check_summary(path: Path, command: str, layout: Layout, sources: SourceChecker) -> set[Path]:
     summary = read_json_object(path)
     named, run = summary.get("sources"), summary.get("run", "")
     if not isinstance(named, dict) or not named or not isinstance(run, str | None):
         raise CorruptArtifactError(path, "does not say which run and which files it was made from")
-    return sources.check_files(path, summary, path.parent, summary_command(command, summary))
+    renew = f"{summary_command(command, summary)}{root_option(layout.root)}"
+    return sources.check_files(path, summary, path.parent, renew)
 
 
 def _check_comparisons(layout: Layout, sources: SourceChecker, report: ValidationReport) -> None:
-    path, record, renew = layout.significance_tests, layout.significance_record, "goemo compare A B"
+    path, record = layout.significance_tests, layout.significance_record
+    renew = command_line("goemo compare A B", root=layout.root)
     if report.check(
         "recorded", path, holds=record.exists(), otherwise=f"{record.name} is missing; renew: {renew}"
     ):
@@ -150,6 +156,7 @@ def _texts(path: Path, value: Mapping[str, Any], key: str) -> dict[str, str]:
 
 def check_reports(layout: Layout, report: ValidationReport) -> None:
     """Compare reports with their own SHA-256."""
+    renew = command_line("goemo report", root=layout.root)
     for path in (layout.report_page, layout.report_results):
         if path.is_file():
             with report.guard(path):
@@ -158,5 +165,5 @@ def check_reports(layout: Layout, report: ValidationReport) -> None:
                     "as it was written",
                     path,
                     holds=is_report_as_sealed(path),
-                    otherwise="was edited, or is of an earlier version; renew: goemo report",
+                    otherwise=f"was edited, or is of an earlier version; renew: {renew}",
                 )
