@@ -29,6 +29,17 @@ def pages(command: Any = ROOT, name: str = "goemo", parent: Any = None) -> Itera
 PAGES = dict(pages())
 
 
+def parse(words: list[str], command: Any = ROOT, name: str = "goemo", parent: Any = None) -> None:
+    """Read a command line as goemo does, without running the command."""
+    if not hasattr(command, "list_commands"):
+        command.make_context(name, words, parent=parent)
+        return
+    ctx = command.make_context(name, [], parent=parent, resilient_parsing=True)
+    is_named = words[0] in command.list_commands(ctx)  # goemo sweep FILE is goemo sweep run FILE
+    subcommand = words[0] if is_named else "run"
+    parse(words[1:] if is_named else words, command.get_command(ctx, subcommand), subcommand, ctx)
+
+
 def test_each_command_is_listed_with_the_first_line_of_its_help_page() -> None:
     listed = {f"goemo {name}": text for group in COMMANDS.values() for name, text in group.items()}
     assert listed == {name: PAGES[name].paragraphs[0] for name in listed}
@@ -41,13 +52,7 @@ def test_a_page_has_examples_that_parse_and_no_names_of_types(name: str) -> None
     assert page.examples
     for example in page.examples:
         assert example.startswith(name.replace("sweep run", "sweep")), example
-        command: Any = ROOT
-        ctx, words = None, shlex.split(example)
-        while words:
-            ctx = command.make_context(words[0], words[1:], parent=ctx)
-            words = [*ctx._protected_args, *ctx.args] if hasattr(command, "list_commands") else []
-            command = command.get_command(ctx, words[0]) if words else command
-        assert ctx is not None
+        parse(shlex.split(example)[1:])
     for left in (left for rows in page.sections.values() for left in rows):
         assert "<" not in left, left
         assert "[[" not in page.usage

@@ -1,6 +1,7 @@
 """goemo tune, and the flags of goemo train that make several runs or coarser labels."""
 
 import json
+import shlex
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,27 @@ def test_tune_says_thresholds_and_scores_and_changes_the_run(root: Path) -> None
     assert json.loads((folder / "thresholds.json").read_text())["top_k"] == 1
     assert "at most 1 labels, the most probable ones" in (folder / "README.md").read_text()
     assert goemo("validate", "--root", root).exit_code == 0
+
+
+def test_tune_and_validate_count_the_files_that_need_to_be_renewed(root: Path) -> None:
+    run = next(
+        path.name for path in (root / "artifacts/models/tiny").iterdir() if "ensemble" not in path.name
+    )
+    assert goemo("figures", "--run", run, "--only", "07,12", "--root", root).exit_code == 0
+    assert goemo("report", run, "--root", root).exit_code == 0
+    tuned = goemo("tune", "-c", run, "--objective", "f1_micro", "--root", root, "--json")
+    renew = f"goemo figures --run {run} --root {root} && goemo report {run} --root {root}"
+    warning = f"2 figures and the report are out of date: {renew}"
+    assert warning in tuned.stderr
+    assert len(json.loads(tuned.stdout)["out_of_date"]) == 3
+    checked = goemo("validate", "--root", root, "--json")
+    assert checked.exit_code == 0
+    found = json.loads(checked.stdout)
+    assert found["warnings"] == [warning]
+    assert {Path(one["path"]).suffix for one in found["out_of_date"]} == {".png", ".html"}
+    for command in renew.split(" && "):
+        assert goemo(*shlex.split(command)[1:]).exit_code == 0
+    assert json.loads(goemo("validate", "--root", root, "--json").stdout)["warnings"] == []
 
 
 def test_tune_as_json_is_one_document(root: Path) -> None:
