@@ -45,6 +45,11 @@ def test_an_ensemble_has_none() -> None:
         embed(Ensemble(("joy",), ()), ["text"])
 
 
+def test_equal_texts_are_one_point() -> None:
+    """The t-SNE of scikit-learn ends the process with a segmentation fault."""
+    assert project(np.full((40, 5), 0.5, dtype=np.float32)).tolist() == [[0, 0]] * 40
+
+
 def test_alike_texts_lie_near_each_other() -> None:
     rng = np.random.default_rng(0)
     centres = np.repeat(np.eye(3, 8), 20, axis=0)

@@ -626,6 +626,12 @@ class TestEmbedding:
             assert (group == "no label") == (labels == "")
         assert "Not in the sample" in caption_of(found)
 
+    def test_equal_comments_are_not_projected(self, make_source: MakeSource, fake_model: None) -> None:
+        source = make_source(rows=40)
+        source.predictions("test").texts[:] = ["so happy"] * 40
+        with pytest.raises(DataError, match="all 40 comments have the same vector"):
+            drawn("21", source)
+
     def test_too_few_comments(self, make_source: MakeSource) -> None:
         with pytest.raises(DataError, match="a projection needs at least 10"):
             drawn("21", make_source(rows=6))

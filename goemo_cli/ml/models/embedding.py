@@ -53,12 +53,18 @@ def embed(
 def project(embeddings: FloatArray) -> FloatArray:
     """The embeddings in two dimensions, float32, (n_examples, 2); the same for the same on one machine.
 
+    Embeddings that are all equal are all at the origin.
+
     Source:
         van der Maaten and Hinton 2008, Visualizing data using t-SNE, Journal of Machine Learning Research 9.
     """
     from sklearn.manifold import TSNE
     from threadpoolctl import threadpool_limits  # type: ignore[import-untyped]  # it has neither types nor stubs
 
+    if (embeddings == embeddings[0]).all():
+        return np.zeros(
+            (len(embeddings), 2), dtype=np.float32
+        )  # t-SNE would crash: it scales by their spread
     perplexity = min(_PERPLEXITY, (len(embeddings) - 1) / 3)
     with threadpool_limits(1):  # sums over threads come out in another order every time
         points: FloatArray = TSNE(perplexity=perplexity, random_state=SEED, n_jobs=1).fit_transform(
@@ -95,5 +101,6 @@ def _reduced_tfidf(classifier: TfidfClassifier, texts: Sequence[str]) -> FloatAr
 
     vectors = classifier.vectorizer.transform(texts)
     size = min(SVD_DIMENSIONS, vectors.shape[1], len(texts))
-    found: FloatArray = TruncatedSVD(size, random_state=SEED).fit_transform(vectors).astype(np.float32)
+    with np.errstate(invalid="ignore"):  # the share of explained variance, unused, is undefined for equal texts
+        found: FloatArray = TruncatedSVD(size, random_state=SEED).fit_transform(vectors).astype(np.float32)
     return found

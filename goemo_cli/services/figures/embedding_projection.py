@@ -74,12 +74,16 @@ def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> Drawn:
         embeddings: their vectors, each of length 1, (n_examples, size).
 
     Raises:
-        DataError: fewer than `LEAST` texts.
+        DataError: fewer than `LEAST` texts, or all have the same vector.
     """
     from goemo_cli.ml.models.embedding import project
 
     test = source.predictions("test")
     _require_enough(source, len(rows))
+    if (embeddings == embeddings[0]).all():
+        raise DataError(
+            f"all {len(rows):,} {source.terms.texts} have the same vector, so there is nothing to project"
+        )
     y_true = test.y_true[rows]
     points = project(embeddings)
     groups = groups_of(test.labels, y_true)
