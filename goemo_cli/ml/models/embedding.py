@@ -101,6 +101,8 @@ def _reduced_tfidf(classifier: TfidfClassifier, texts: Sequence[str]) -> FloatAr
 
     vectors = classifier.vectorizer.transform(texts)
     size = min(SVD_DIMENSIONS, vectors.shape[1], len(texts))
-    with np.errstate(invalid="ignore"):  # the share of explained variance, unused, is undefined for equal texts
+    with np.errstate(
+        invalid="ignore"
+    ):  # the share of explained variance, unused, is undefined for equal texts
         found: FloatArray = TruncatedSVD(size, random_state=SEED).fit_transform(vectors).astype(np.float32)
     return found
