@@ -59,12 +59,13 @@ function precisionRecallChart() {
   };
 }
 
-/* The area below the curve of what is chosen, in a sentence. */
+/* The area below the curve that is chosen, in a sentence. */
 function sayCurve() {
   const run = RUNS[page.run];
   if (!run.isScored) return;
   const area = averagePrecision(run.curve(page.curve));
   const of = page.curve < 0 ? `all ${TERMS.labels}, pooled` : LABELS[page.curve];
+  setTitle("chart-precision-recall", `Precision at each recall on test, ${of}`);
   const sentence = area === null ? `${of}: without a gold ${TERMS.text} in test` : `Average precision ${fixed(area)}, ${of}`;
   document.getElementById("curve-finding").textContent = `${sentence}.`;
 }

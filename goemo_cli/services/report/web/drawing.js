@@ -66,6 +66,10 @@ function titleOf(figure) {
   return figure.querySelector(".title").textContent;
 }
 
+function setTitle(id, text) {
+  document.getElementById(id).closest("figure").querySelector(".title").textContent = text;
+}
+
 function addTools(id, figure) {
   const box = element("div", { class: "tools" });
   const name = titleOf(figure);

@@ -3,7 +3,7 @@
 const explorer = {
   label: document.getElementById("explore-label"), slider: document.getElementById("explore-slider"),
   number: document.getElementById("explore-number"), summary: document.getElementById("explore-summary"),
-  body: document.querySelector("#explore-table tbody"), caption: document.getElementById("explore-caption"),
+  body: document.querySelector("#explore-table tbody"),
 };
 
 function ownThresholds(run) {
@@ -37,7 +37,7 @@ function showExplorer() {
   explorer.number.placeholder = same ? "" : "one per label";
   explorer.slider.setAttribute("aria-valuetext", same ? fixed(first) : "one per label");
   const of = page.label < 0 ? `all ${TERMS.labels}` : LABELS[page.label];
-  explorer.caption.textContent = `Precision, recall and F1 on test at each threshold, ${of}`;
+  setTitle("chart-thresholds", `Precision, recall and F1 on test at each threshold, ${of}`);
   showSummary(now, own);
   showRows(run, now, own);
   moveMarks();
@@ -65,8 +65,8 @@ function showSummary(now, own) {
 
 function showRows(run, now, own) {
   const thresholds = ownThresholds(run);
-  if (explorer.body.dataset.run !== run.name) explorer.body.replaceChildren(...labelOrder().map(emptyRow));
-  explorer.body.dataset.run = run.name;
+  if (explorer.body.dataset.rowsOf !== run.name) explorer.body.replaceChildren(...labelOrder().map(emptyRow));
+  explorer.body.dataset.rowsOf = run.name;
   for (const row of explorer.body.rows) {
     const label = Number(row.dataset.label);
     const one = now.labels[label];

@@ -28,6 +28,7 @@ function readChoices() {
   page.reliability = Number(value("reliability-label"));
   page.together = value("together-what");
   page.by = value("curves-by");
+  setTitle("chart-reliability", `Predicted against observed, ${page.reliability ? LABELS[page.reliability - 1] : `all ${TERMS.labels}`}`);
   sayCurve();
 }
 

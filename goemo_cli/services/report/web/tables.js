@@ -39,14 +39,15 @@ function rowsOf(table) {
   const body = [...table.tBodies[0].rows];
   const headings = [...table.tHead.rows[0].cells];
   const hasEnds = headings.map((_, at) => body.some((row) => "low" in (row.cells[at]?.dataset ?? {})));
+  const hasValue = (at) => !hasEnds[at] || body.some((row) => "value" in (row.cells[at]?.dataset ?? {}));
   const header = headings.flatMap((heading, at) => {
     const name = heading.textContent.replace(/\s+/g, " ").trim();
-    return hasEnds[at] ? [name, `${name} low`, `${name} high`] : [name];
+    return [...(hasValue(at) ? [name] : []), ...(hasEnds[at] ? [`${name} low`, `${name} high`] : [])];
   });
   const cells = (row) =>
     [...row.cells].flatMap((cell, at) => {
       const value = cell.dataset.value ?? cell.textContent.replace(/\s+/g, " ").trim();
-      return hasEnds[at] ? [value, cell.dataset.low ?? "", cell.dataset.high ?? ""] : [value];
+      return [...(hasValue(at) ? [value] : []), ...(hasEnds[at] ? [cell.dataset.low ?? "", cell.dataset.high ?? ""] : [])];
     });
   return [header, ...body.map(cells)];
 }
