@@ -1,5 +1,7 @@
 """The report in Chromium: it opens, sorts, filters and computes what Python computes; nothing leaves it, nothing in it acts."""
 
+import csv
+import io
 import re
 import shutil
 from collections.abc import Iterator
@@ -8,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
@@ -17,7 +20,7 @@ from goemo_cli.ml.metrics.confusions import row_losses
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.services.report.create import create_report
 from tests.browser.report_runs import HOSTILE, LABELS, SWEEP, SWEEP_VALUES, hostile_runs
-from tests.waiting import GUARD_SECONDS
+from tests.waiting import GUARD_SECONDS, wait_for
 
 playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'goemo[dev]'")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -59,6 +62,11 @@ def scroll_through(page: Any) -> None:
     for section in page.query_selector_all("main > section"):
         section.scroll_into_view_if_needed()
         page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression holds in the page, whose policy forbids Playwright's own way of asking again."""
+    wait_for(lambda: page.evaluate(expression))
 
 
 @pytest.fixture(scope="module")
@@ -234,11 +242,14 @@ def test_another_run_and_fewer_runs_can_be_shown(
     assert fresh.is_hidden('#labels div[data-run="0"]')
     assert fresh.is_visible('#labels div[data-run="1"]')
     assert str(runs[1][0].run) in fresh.inner_text("#found")
+    fresh.select_option("#run", "0")
+    fresh.select_option("#run", "1")
+    assert fresh.is_visible("#explore-table tbody tr")
     fresh.locator("#chart-labels").scroll_into_view_if_needed()
     fresh.wait_for_selector("#chart-labels svg")
     both = fresh.locator("#chart-labels svg path").count()
     fresh.uncheck('#toggles input[value="0"]')
-    fresh.wait_for_function(f"document.querySelectorAll('#chart-labels svg path').length < {both}")
+    until(fresh, f"document.querySelectorAll('#chart-labels svg path').length < {both}")
 
 
 def test_charts_zoom_and_answer_the_pointer(fresh: Any) -> None:
@@ -253,7 +264,7 @@ def test_charts_zoom_and_answer_the_pointer(fresh: Any) -> None:
     assert fresh.evaluate("charts.get('chart-thresholds').getOption().dataZoom[0].end") == 100
     before = fresh.locator("#chart-thresholds svg text").count()
     fresh.hover("#chart-thresholds")
-    fresh.wait_for_function(f"document.querySelectorAll('#chart-thresholds svg text').length > {before}")
+    until(fresh, f"document.querySelectorAll('#chart-thresholds svg text').length > {before}")
     assert fresh.complaints == []
 
 
@@ -304,6 +315,86 @@ def test_the_keyboard_reaches_everything(fresh: Any) -> None:
     assert explored(fresh) != before
 
 
+UNDRAWN = "[...document.querySelectorAll('.plot')].filter(one => one.clientWidth && !one.querySelector('svg')).map(one => one.id)"
+
+
+def test_charts_are_drawn_without_being_scrolled_to(fresh: Any) -> None:
+    until(fresh, f"{UNDRAWN}.length === 0")
+    assert fresh.evaluate("scrollY") == 0
+    assert len(fresh.query_selector_all(".plot svg")) >= 10
+
+
+def test_curves_are_those_of_scikit_learn(fresh: Any, runs: list[tuple[Checkpoint, Predictions]]) -> None:
+    for at, (_, predictions) in enumerate(runs):
+        columns = [(predictions.y_true[:, k], predictions.y_prob[:, k]) for k in range(len(LABELS))]
+        for label, (y_true, y_prob) in enumerate(
+            [(predictions.y_true.ravel(), predictions.y_prob.ravel()), *columns], -1
+        ):
+            points = np.array(fresh.evaluate(f"RUNS[{at}].curve({label})"))
+            precision, recall, thresholds = precision_recall_curve(y_true, y_prob)
+            assert points[::-1] == pytest.approx(np.stack([recall[:-1], precision[:-1], thresholds], axis=1))
+            area = fresh.evaluate(f"averagePrecision(RUNS[{at}].curve({label}))")
+            assert area == pytest.approx(average_precision_score(y_true, y_prob))
+
+
+def test_labels_that_occur_together_are_counted(
+    fresh: Any, runs: list[tuple[Checkpoint, Predictions]]
+) -> None:
+    y_true, y_pred = (cells.astype(int) for cells in (runs[1][1].y_true, runs[1][1].y_pred))
+    rows = "(counts => counts.map(row => [...row]))"
+    assert fresh.evaluate(f"{rows}(goldTogether())") == (y_true.T @ y_true).tolist()
+    assert fresh.evaluate(f"{rows}(RUNS[1].together())") == (y_pred.T @ y_pred).tolist()
+
+
+def test_the_address_keeps_run_section_and_filters(browser: Any, fresh: Any) -> None:
+    fresh.select_option("#run", "1")
+    fresh.select_option("#find-gold", "0")
+    fresh.select_option("#find-kind", "wrong")
+    fresh.select_option("#curve-label", "2")
+    fresh.evaluate("document.getElementById('texts').scrollIntoView({ behavior: 'instant' })")
+    until(fresh, "location.hash.startsWith('#texts&run=')")
+    other = opened(browser)
+    other.goto(fresh.url)
+    assert other.inner_text("#found") == fresh.inner_text("#found")
+    assert other.inner_text("#curve-finding") == fresh.inner_text("#curve-finding")
+    assert 0 <= other.evaluate("document.getElementById('texts').getBoundingClientRect().top") < 400
+    other.goto(f"{other.url.partition('#')[0]}#texts&run=gone&gold=%zz&find=%2312")
+    assert other.inner_text("#run option:checked") == fresh.inner_text("#run option >> nth=0")
+    assert re.match("row 12 ", other.inner_text("#text-list .meta"))
+    other.close()
+
+
+def table_in(path: Path) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(path.read_bytes().decode("utf-8-sig"), newline="")))
+
+
+def test_tables_and_charts_are_saved(
+    fresh: Any, runs: list[tuple[Checkpoint, Predictions]], tmp_path: Path
+) -> None:
+    def saved(selector: str) -> Path:
+        with fresh.expect_download() as download:
+            fresh.click(selector)
+        path: Path = tmp_path / download.value.suggested_filename
+        download.value.save_as(path)
+        return path
+
+    rows = table_in(saved('[data-run="0"] [aria-label^="Save as CSV: Each label"]'))
+    expected = sorted(runs[0][0].metrics.per_class, key=lambda row: -row.f1_score)
+    assert [float(row["F1"]) for row in rows] == [row.f1_score for row in expected]
+    assert [float(row["95 % interval high"]) for row in rows] == [row.f1_ci_high for row in expected]
+    fresh.wait_for_selector("#chart-labels svg")
+    picture = saved('#labels [aria-label^="Save as PNG"]').read_bytes()
+    assert picture.startswith(b"\x89PNG")
+    assert int.from_bytes(picture[16:20], "big") > 2000
+    given = runs[0][1]
+    rows = table_in(saved("#found-csv"))
+    assert sorted(float(row["pred_prob_joy"]) for row in rows) == sorted(given.y_prob[:, 2].tolist())
+    assert fresh.complaints == []
+    with fresh.expect_download() as download:
+        fresh.evaluate("saveCsv([['=1+1', '-1.5', '@x', 'a\"b\\nc']], 'x')")
+    assert Path(download.value.path()).read_text("utf-8-sig") == '\'=1+1,-1.5,\'@x,"a""b\nc"\n'
+
+
 def test_dark_is_chosen_by_the_system_and_by_the_button(browser: Any, layout: Layout) -> None:
     dark = opened(browser, color_scheme="dark")
     dark.goto(layout.report_page.resolve().as_uri())
@@ -321,6 +412,18 @@ def test_a_phone_needs_no_sideways_scrolling(browser: Any, layout: Layout) -> No
     phone.goto(layout.report_page.resolve().as_uri())
     scroll_through(phone)
     assert phone.evaluate("document.documentElement.scrollWidth") == 390
+    boxes = "[...document.querySelectorAll('.scroll')].filter(one => one.clientWidth && !one.closest('details:not([open])'))"
+    assert phone.evaluate(f"{boxes}.some(one => one.scrollWidth > one.clientWidth + 1)")
+    until(
+        phone, f"{boxes}.every(one => (one.scrollWidth > one.clientWidth + 1) === Boolean(one.dataset.more))"
+    )
+    shown = phone.eval_on_selector_all("#chart-labels svg text", "all => all.map(one => one.textContent)")
+    assert not [text for text in shown if "…" in text]
+    phone.click("#menu")
+    links = phone.query_selector_all("#sections a")
+    assert all(0 <= box["x"] <= 390 - box["width"] for box in (link.bounding_box() for link in links))
+    phone.click('#sections a[href="#texts"]')
+    assert phone.is_hidden("#sections")
     phone.close()
 
 

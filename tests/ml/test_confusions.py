@@ -7,6 +7,7 @@ from sklearn.metrics import accuracy_score, log_loss, multilabel_confusion_matri
 
 from goemo_cli.ml.metrics.confusions import (
     clopper_pearson,
+    confident_disagreements,
     confused_pairs,
     cooccurrence_counts,
     doubtful_labels,
@@ -263,3 +264,18 @@ def test_the_smallest_files_are_counted_too(rows: int):
     assert found.count[0, 1] == 1
     assert found.lift[0, 1] == 1  # in the second row b is gold and cannot be a false alarm
     assert label_balance(y_true, y_pred, resamples=20).gold.tolist() == y_true.sum(axis=0).tolist()
+
+
+def test_confident_disagreements_as_by_hand() -> None:
+    # Means of a: 0.75 over its two rows, 0.5 over the others. b is gold in every row, c in none; d does not separate.
+    y_true = np.array([[1, 1, 0, 1], [1, 1, 0, 0], [0, 1, 0, 0], [0, 1, 0, 0]], dtype=np.bool_)
+    y_prob = np.array(
+        [[1.0, 0.1, 0.9, 0.1], [0.5, 0.9, 0.1, 0.9], [0.75, 0.5, 0.9, 0.5], [0.25, 0.5, 0.9, 0.5]],
+        dtype=np.float32,
+    )
+    found = confident_disagreements(y_true, y_prob)
+    assert np.argwhere(found.extra).tolist() == [[2, 0]]
+    assert np.argwhere(found.missed).tolist() == [[1, 0]]
+    assert found.usual[:, 0] == pytest.approx([0.75, 0.5])
+    assert np.isnan(found.usual[1, 1])
+    assert np.isnan(found.usual[0, 2])

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 from matplotlib.colors import to_hex
+from safetensors.numpy import load_file
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataError, SettingError
@@ -30,7 +31,7 @@ from goemo_cli.services.evaluation.calibrate import calibrate
 from goemo_cli.services.evaluation.compare import compare
 from goemo_cli.services.figures.several_runs import RUN_STYLES
 from goemo_cli.services.figures.style import THEMES, house_style
-from goemo_cli.services.report import sections
+from goemo_cli.services.report import findings, origin, sections
 from goemo_cli.services.report.content import Missing, Sweep
 from goemo_cli.services.report.create import create_report
 from goemo_cli.services.report.gather import gather
@@ -40,10 +41,11 @@ from goemo_cli.services.report.page import LIBRARY, MOST_TRIALS, SCRIPTS, resour
 from goemo_cli.services.report.page import page as page_of
 from goemo_cli.services.report.sections import BY_RULE, RANKING
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, all_sweeps
-from goemo_cli.services.report.text import visible
+from goemo_cli.services.report.text import duration, file_size, visible
 from goemo_cli.services.runs.provenance import report_sources
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.sweep.sweep_file import parse_sweep
+from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
 from tests.metrics_documents import change_metrics
@@ -261,6 +263,7 @@ def test_the_papers_scores_are_shown_for_its_own_test_comments_alone(tmp_path: P
     checkpoint = train(config, layout=layout)
     own = page_of(gather([RunData(checkpoint, layout)]))
     assert "Read as coarser emotions" in own
+    assert '<h2 id="labels-title">Emotions</h2>' in own
     assert not re.search(
         r"paper(’s|&rsquo;s| F1|, trained)", re.sub(r"<(script|style).*?</\1>", "", own, flags=re.DOTALL)
     )
@@ -366,6 +369,88 @@ def test_a_sweep_is_shown_with_the_numbers_of_its_table(whole: Layout, page: str
     text = create_report([], layout=whole, report_format="md").path.read_text(encoding="utf-8")
     assert "| &lt;img src=x onerror=window.hacked=1> | random | 4 trials: 3 finished, 1 failed; " in text
     assert "| tfidf-20260101-000002: 0.5 |" in text
+
+
+def test_pairs_and_disagreements_are_those_of_the_predictions(whole: Layout) -> None:
+    checkpoint = Checkpoint.open(next(whole.checkpoints()))
+    [run] = gather([RunData(checkpoint, whole)]).runs
+    given = read_predictions(whole.split_predictions(checkpoint.run, "test"))
+    assert not isinstance(run.pairs, Missing)
+    assert not isinstance(run.disagreements, Missing)
+    for pair in run.pairs.shown:
+        both = [given.labels.index(pair.first), given.labels.index(pair.second)]
+        counts = [int(cells[:, both].all(axis=1).sum()) for cells in (given.y_true, given.y_pred)]
+        assert [pair.gold, pair.predicted] == counts
+        assert pair.share == pair.gold / given.y_true[:, both].sum(axis=0).min()
+    for one in run.disagreements.extra:
+        label = given.labels.index(one.label)
+        assert not given.y_true[one.row - 1, label]
+        assert one.probability >= one.usual
+        assert one.usual == pytest.approx(given.y_prob[given.y_true[:, label], label].mean(dtype=np.float64))
+        assert one.text == given.texts[one.row - 1]
+    assert all(one.label in one.gold and one.probability <= one.usual for one in run.disagreements.missed)
+
+
+def test_own_data_has_texts_and_labels(page: str) -> None:
+    shown = re.sub(r"<(script|style|!--).*?(</\1>|-->)", "", page, flags=re.DOTALL)
+    assert re.findall(r"(?i)\b(?:comments?|emotions?)\b", re.sub("<[^>]*>", "", shown)) == []
+
+
+def test_settings_that_differ_are_marked(whole: Layout, page: str) -> None:
+    report = gather([RunData(Checkpoint.open(path), whole) for path in whole.checkpoints()][:1])
+    assert not isinstance(report.settings, Missing)
+    assert {row.name for row in report.settings if row.is_changed} >= {"data.name"}
+    section = page.partition('<section id="settings"')[2].partition("</section>")[0]
+    changed, _, every = section.partition("<details>")
+    row = r"data.</span>max_train_samples</th><td><code>null</code></td><td><code>70</code></td>"
+    assert row in changed
+    assert row in every
+    assert "early_stopping" not in changed
+
+
+def test_the_key_facts_are_those_of_the_run(whole: Layout) -> None:
+    checkpoint = Checkpoint.open(next(whole.checkpoints()))
+    [run] = gather([RunData(checkpoint, whole)]).runs
+    facts = {fact.name: fact for fact in run.facts}
+    weights = load_file(checkpoint.path / "tfidf.safetensors")
+    assert facts["Size"].detail == f"{sum(one.size for one in weights.values()):,} parameters"
+    assert facts["Data"].value == "data"
+    assert facts["Data"].detail == "120 train, 40 val, 60 test; 4 labels"
+    assert [score.name for score in findings.key_scores(run)] == ["macro-F1", "micro-F1", "macro-AUC"]
+
+
+def test_training_is_also_known_by_step(tmp_path: Path) -> None:
+    settings = {
+        "model": {"name": "tiny"},
+        "data": {"name": "sample", "max_train_samples": 96},
+        "training": {"epochs": 2, "batch_size": 32},
+        "logging": {"wandb": {"log_every": 1}},
+    }
+    layout, config = Layout(tmp_path), TrainConfig.from_layers(("test", settings))
+    checkpoint = train(config, layout=layout, tracker=open_tracker(config, layout=layout))
+    source = RunData(checkpoint, layout)
+    found = origin.steps(source)
+    assert found
+    assert found.epochs == {1: 3, 2: 6}
+    assert [step for step, _ in found.losses] == [1, 2, 3, 4, 5, 6]
+    first = np.mean([loss for step, loss in found.losses if step <= 3])
+    assert first == pytest.approx(checkpoint.metrics.history[0].train_loss, rel=1e-4)
+    shutil.rmtree(layout.journals)
+    assert origin.steps(source) is None
+
+
+@pytest.mark.parametrize(
+    ("shown", "expected"),
+    [
+        (duration(7.14), "7.1 s"),
+        (duration(2198), "36 min 38 s"),
+        (duration(7500), "2 h 5 min"),
+        (file_size(440_000), "429.7 KiB"),
+        (file_size(8_087_376), "7.7 MiB"),
+    ],
+)
+def test_times_and_sizes_are_for_people(shown: str, expected: str) -> None:
+    assert shown == expected
 
 
 def test_without_a_sweep_there_is_no_section(layout: Layout) -> None:
