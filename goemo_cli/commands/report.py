@@ -54,8 +54,8 @@ def report(
 ) -> None:
     """Write a report of runs: one interactive HTML page.
 
-    It needs no network. With `--format md`: results.md. Scores with intervals, a table of emotions, a threshold explorer, calibration, confusions, every test comment,
-    training, data and origin, into output/report.
+    It needs no network. With `--format md`: results.md. Key numbers, scores with intervals, curves, a threshold explorer,
+    calibration, confusions, each test text, training, data, settings and lineage, into output/report.
 
     Examples:
         goemo report --open

@@ -32,11 +32,10 @@ function isNarrow() {
 }
 
 /* Names at an axis are not cut: long ones have several lines. */
-function nameAxis(names, extra = {}, { fontSize, most } = nameSize()) {
-  const width = Math.min(most, longest(names, fontSize));
+function nameAxis(names, extra = {}, size = nameSize()) {
   return axis("category", {
     data: names, ...extra,
-    axisLabel: { interval: 0, fontSize, lineHeight: fontSize + 2, width, overflow: "break", formatter: (name) => shortened(name, 80), ...extra.axisLabel },
+    axisLabel: { interval: 0, fontSize: size.fontSize, lineHeight: size.fontSize + 2, formatter: (name) => linesOf(name, size).join("\n"), ...extra.axisLabel },
   });
 }
 
@@ -44,22 +43,41 @@ function nameSize() {
   return { fontSize: 12, most: isNarrow() ? 118 : 200 };
 }
 
-function longest(names, fontSize) {
-  return Math.ceil(Math.max(...names.map((name) => widthOf(shortened(name, 80), fontSize)))) + 8;
+/* The height of a row that has a name at its side: more than `least` if a name needs several lines. */
+function rowHeight(names, least, size = nameSize()) {
+  const lines = Math.max(...names.map((name) => linesOf(name, size).length));
+  return lines > 1 ? Math.max(least, lines * (size.fontSize + 2) + 6) : least;
 }
 
-/* The height of a row that has a name at its side: more than `least` if a name needs several lines. */
-function rowHeight(names, least, { fontSize, most } = nameSize()) {
-  const lines = Math.ceil((1.15 * longest(names, fontSize)) / most);
-  return lines > 1 ? Math.max(least, lines * (fontSize + 2) + 6) : least;
+/* The pixels that names need at the side of a chart. */
+function nameWidth(names, size) {
+  return Math.ceil(Math.max(...names.flatMap((name) => linesOf(name, size).map((line) => widthOf(line, size.fontSize)))));
+}
+
+/* A name in lines that are not wider than `most` pixels, broken at spaces if there are some. */
+function linesOf(name, { fontSize, most }) {
+  const lines = [""];
+  for (const word of shortened(name, 80).split(/(?<= )/)) {
+    if (lines.at(-1) && widthOf((lines.at(-1) + word).trimEnd(), fontSize) > most) lines.push("");
+    for (const char of word) {
+      if (lines.at(-1) && widthOf(lines.at(-1) + char, fontSize) > most && char !== " ") lines.push("");
+      lines[lines.length - 1] += char;
+    }
+  }
+  return lines.map((line) => line.trim());
 }
 
 const measuring = document.createElement("canvas").getContext("2d");
+const widths = new Map();
 
 /* Pixels of a text in a chart. */
 function widthOf(text, fontSize = 12) {
-  measuring.font = `${fontSize}px ${getComputedStyle(document.body).fontFamily}`;
-  return measuring.measureText(text).width;
+  const key = `${fontSize} ${text}`;
+  if (!widths.has(key)) {
+    measuring.font = `${fontSize}px ${getComputedStyle(document.body).fontFamily}`;
+    widths.set(key, measuring.measureText(text).width);
+  }
+  return widths.get(key);
 }
 
 /* A legend above a chart, and the height that its lines need. */

@@ -165,11 +165,12 @@ function heatMap({ cells, few = [], tell, diverging = false }) {
     splitLine: { show: true, lineStyle: { color: color("faint") } }, axisLine: { show: false },
   };
   const size = { fontSize: narrow ? 10 : 11, most: narrow ? 92 : 150 };
+  const room = nameWidth(LABELS, size);
   const across = nameAxis(LABELS, names, size);
   across.axisLabel.rotate = 90;
   return {
-    width: across.axisLabel.width + 20 + 15 * N_LABELS,
-    height: 64 + across.axisLabel.width + N_LABELS * rowHeight(LABELS, N_LABELS > 40 || narrow ? 14 : 20, size),
+    width: room + 20 + 15 * N_LABELS,
+    height: 64 + room + N_LABELS * rowHeight(LABELS, N_LABELS > 40 || narrow ? 14 : 20, size),
     option: base({
       grid: { left: 4, right: 4, top: 8, bottom: 44, containLabel: true },
       xAxis: across,
