@@ -137,6 +137,27 @@ def test_with_data_thresholds_are_fitted_on_val_and_test_is_scored(
     assert problems(layout) == []
 
 
+def test_a_run_of_goemo_without_its_own_files_gives_the_same_bytes(two_runs: Path, layout: Layout) -> None:
+    trained = open_run("@tiny", Layout(two_runs))
+    folder = layout.root / "plain"
+    folder.mkdir()
+    for path in trained.path.iterdir():
+        if path.name in ("config.json", "model.safetensors") or path.stem.startswith(
+            ("tokenizer", "special")
+        ):
+            (folder / path.name).write_bytes(path.read_bytes())
+    length = trained.config.model.max_length
+    imported = import_model(str(folder), layout=layout, data={"name": "sample"}, max_length=length)
+    for split in ("val", "test"):
+        ours, theirs = (
+            where.split_predictions(one.run, split).read_bytes()
+            for where, one in ((layout, imported), (Layout(two_runs), trained))
+        )
+        assert ours == theirs
+    assert imported.metrics.test == trained.metrics.test
+    assert imported.rules.rule == trained.rules.rule
+
+
 def test_a_model_folder_is_imported_once_where_a_run_is_expected(
     foreign: Foreign, data: Path, layout: Layout
 ) -> None:

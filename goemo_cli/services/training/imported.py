@@ -27,7 +27,7 @@ from goemo_cli.services.data.find import load_data
 from goemo_cli.services.data.own_data import listed_labels
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.training.environment import peak_memory_bytes, versions
+from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.train import claimed
 from goemo_cli.services.training.write_run import utc_now, write_run
@@ -181,7 +181,8 @@ def _write_scored(
     device: str,
     on_event: EventHandler,
 ) -> Checkpoint:
-    saved = load_transformer(folder, classifier.labels, config.model, device=pick_device(device))
+    place = pick_device(device)
+    saved = load_transformer(folder, classifier.labels, config.model, device=place)
     val, test = (predicted(saved, data, split, on_event) for split in ("val", "test"))
     facts = data.facts()
     return write_run(
@@ -199,6 +200,7 @@ def _write_scored(
             "history": [],
             "training_seconds": 0.0,
             "peak_memory_bytes": peak_memory_bytes(),
+            "device": {"type": place.type, "precision": "fp32", "processor": processor()},
             "versions": versions(),
             "finished": utc_now(),
             "wandb_run_id": None,
