@@ -53,10 +53,13 @@ class _Checkpoint(Checkpoint):
 class EvaluatedRun(RunData):
     """A run with the data that it was evaluated on as its test split."""
 
+    evaluated_on: str = ""
+    """The name of that data."""
+
     @property
     def name(self) -> str:
         """What a report calls it."""
-        return f"{self.checkpoint.run} on {self.metrics.data.name}"
+        return f"{self.checkpoint.run} on {self.evaluated_on}"
 
     def data(self) -> Dataset:
         """The data set of the run has nothing to do with the evaluated data.
@@ -65,7 +68,7 @@ class EvaluatedRun(RunData):
             DataNotFoundError: always.
         """
         raise DataNotFoundError(
-            self.metrics.data.name,
+            self.evaluated_on,
             [f"the data set of {self.checkpoint.run} is in the report of the run, not of an evaluation"],
         )
 
@@ -102,6 +105,7 @@ def open_evaluated(
         _Layout(layout.root, data),
         data_dir,
         on_event,
+        evaluated_on=data,
     )
 
 
@@ -109,7 +113,7 @@ def _with_evaluated_test(checkpoint: Checkpoint, record: EvaluationRecord, path:
     own = checkpoint.metrics
     data = own.data.model_copy(
         update={
-            "name": record.data.name,
+            "name": f"{own.data.name}, evaluated on {record.data.name}",
             "source": record.data.source,
             "is_fallback": False,
             "split_sha256": own.data.split_sha256.model_copy(update={"test": record.data.sha256}),
