@@ -24,6 +24,7 @@ from goemo_cli.services.evaluation.evaluate import EvaluationResult, evaluate_ru
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.validation import validate_artifacts
+from tests.metrics_documents import change_metrics
 
 ROWS = (
     ("I love this so much, thank you", "love,gratitude"),
@@ -124,6 +125,10 @@ def test_a_data_set_is_scored_on_a_split_and_the_runs_own_rows_are_doubted(
     assert any("are the val split" in one for one in warnings)
     with pytest.raises(SettingError, match="is one table"):
         evaluated(run, root, data_file(root), split="test")
+    own = data_file(root)
+    change_metrics(run, lambda it: it["data"].update(source=str(own)))
+    _, warnings = evaluated(run, root, own)
+    assert any("was trained on rows of this data" in one for one in warnings)
 
 
 def test_a_data_frame_and_standard_input_are_data_too(run: Checkpoint, root: Path) -> None:

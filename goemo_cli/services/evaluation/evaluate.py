@@ -142,6 +142,8 @@ def _doubts(evaluated: EvaluatedRows, checkpoint: Checkpoint) -> Iterator[str]:
                 f"{evaluated.source}: these rows are the {split} split of {checkpoint.run}; "
                 "its scores on them are too good"
             )
+    if evaluated.source == checkpoint.metrics.data.source and Path(evaluated.source).exists():
+        yield f"{evaluated.source}: {checkpoint.run} was trained on rows of this data; its scores on them are too good"
 
 
 def _write(
