@@ -37,13 +37,10 @@ def shell(line: str, folder: Path) -> str:
     ("redirection", "code", "said"),
     [
         (">&-", "0", ""),
-        ("2>&-", "0", ""),
         ("<&- >&- 2>&-", "0", ""),
         ("2>/dev/full", "0", ""),
         (">/dev/full", "8", "Error: standard output: No space left on device (the disk is full)"),
-        (">/dev/full 2>&1", "8", ""),
         ("| head -0", "141", ""),
-        ("2>&1 | head -0", "141", ""),
     ],
 )
 def test_an_output_that_takes_nothing_ends_without_a_traceback(

@@ -26,10 +26,11 @@ from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.services.wandb.report import create_wandb_report
-try:
-    print(create_wandb_report(sys.argv[2:], layout=Layout(Path(sys.argv[1]))).url)
-except GoemoError as error:
-    print(type(error).__name__, error)
+for question in sys.argv[2:]:
+    try:
+        print(create_wandb_report(question.split(), layout=Layout(Path(sys.argv[1]))).url)
+    except GoemoError as error:
+        print(type(error).__name__, error)
 """
 
 
@@ -49,12 +50,12 @@ def logged(layout: Layout, name: str, run_id: str, *, data: str = "goemotions", 
     journal.finish({})
 
 
-def asked(server: ReportServer, folder: Path, *references: str) -> str:
-    """What creating the report says, in a fresh process: the SDK keeps the first server that it heard of."""
+def asked(server: ReportServer, folder: Path, *questions: str) -> list[str]:
+    """What creating reports of some runs says, in a fresh process: the SDK keeps the first server that it heard of."""
     online = server.environment(folder / "sdk") | {"GOEMO_OFFLINE": "0"}
-    done = python("-c", ASK, folder, *references, env=online)
+    done = python("-c", ASK, folder, *questions, env=online)
     assert done.stderr == "", done.stderr
-    return done.stdout.strip()
+    return done.stdout.splitlines()
 
 
 def test_the_report_holds_exactly_these_runs_with_their_scores(server: ReportServer, tmp_path: Path) -> None:
@@ -63,7 +64,7 @@ def test_the_report_holds_exactly_these_runs_with_their_scores(server: ReportSer
     logged(layout, "tiny-20260101-000001", "bbbb2222", project="elsewhere", entity="team")
     for path in ("tester/goemo/aaaa1111", "team/elsewhere/bbbb2222", "tester/goemo/other333"):
         server.add_run(path)
-    url = asked(server, tmp_path, "tiny-20260101-000000", "@latest")
+    (url,) = asked(server, tmp_path, "tiny-20260101-000000 @latest")
     ((id, view),) = server.views.items()
     assert url == (f"{server.url}/tester/goemo/reports/tiny-20260101-000000-vs-tiny-20260101-000001--{id}")
     assert view["type"] == "runs"
@@ -93,22 +94,17 @@ def test_the_panels_show_metrics_that_training_logs(tmp_path: Path) -> None:
     assert set(ON_TEST) <= set(test_values(metrics))
 
 
-def test_a_run_that_is_not_on_wandb_is_named_with_the_way_there(server: ReportServer, tmp_path: Path) -> None:
-    layout = Layout(tmp_path)
-    logged(layout, "tiny-20260101-000000", "aaaa1111")
-    told = asked(server, tmp_path, "@latest")
-    assert told == (
+def test_a_run_that_is_not_on_wandb_and_a_refused_report(server: ReportServer, tmp_path: Path) -> None:
+    logged(Layout(tmp_path), "tiny-20260101-000000", "aaaa1111")
+    logged(Layout(tmp_path), "tiny-20260101-000001", "bbbb2222")
+    server.add_run("tester/goemo/bbbb2222")
+    server.faults.add(operation="upsertView", status=403, message="permission denied")
+    missing, refused = asked(server, tmp_path, "tiny-20260101-000000", "@latest")
+    assert missing == (
         f"NotFoundError tiny-20260101-000000 is not on W&B: goemo sync --root {tmp_path} tiny-20260101-000000"
     )
+    assert refused.startswith("AuthenticationError W&B refuses the API key for the report in tester/goemo")
     assert server.views == {}
-
-
-def test_a_refused_report_is_an_error_of_the_key(server: ReportServer, tmp_path: Path) -> None:
-    logged(Layout(tmp_path), "tiny-20260101-000000", "aaaa1111")
-    server.add_run("tester/goemo/aaaa1111")
-    server.faults.add(operation="upsertView", status=403, message="permission denied")
-    told = asked(server, tmp_path)
-    assert told.startswith("AuthenticationError W&B refuses the API key for the report in tester/goemo")
 
 
 def test_what_is_wrong_here_is_told_before_anything_is_asked(

@@ -450,7 +450,12 @@ def goemo_train(root: Path, *arguments: str) -> Result:
     [
         pytest.param({"WANDB_API_KEY": "f" * 40}, 6, "wandb login", marks=pytest.mark.slow),
         ({"WANDB_API_KEY": ""}, 6, "wandb login"),
-        ({"WANDB_BASE_URL": "http://127.0.0.1:9"}, 7, "W&B does not answer at http://127.0.0.1:9"),
+        pytest.param(
+            {"WANDB_BASE_URL": "http://127.0.0.1:9"},
+            7,
+            "W&B does not answer at http://127.0.0.1:9",
+            marks=pytest.mark.slow,
+        ),
         ({"no package": ""}, 4, "needs the package wandb: pip install 'goemo[wandb]'"),
     ],
     ids=[
