@@ -148,6 +148,13 @@ class DataSettings(Section):
         False,
         description="Each text has exactly one label: softmax, cross-entropy, and the most probable label instead of thresholds.",
     )
+
+    @field_validator("unlabelled", mode="before")
+    @classmethod
+    def _is_a_cell(cls, value: Any) -> Any:
+        """A whole number is a cell too: YAML reads -1 as one."""
+        return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
     taxonomy: TaxonomyName | None = Field(
         None, description="Train on Ekman's 7 labels or the 4 groups instead of GoEmotions' 28 labels."
     )

@@ -196,6 +196,11 @@ def test_overrides_become_nested_settings_of_the_right_type():
     }
 
 
+def test_a_number_may_mark_what_is_not_labelled():
+    assert settings("data.unlabelled=-1").data.unlabelled == "-1"
+    assert settings("data.unlabelled=NONE").data.unlabelled == "NONE"
+
+
 @pytest.mark.parametrize("argument", ["training.epochs", "--epochs", ""])
 def test_an_override_without_a_value_shows_how_it_is_written(argument: str):
     with pytest.raises(SettingError, match=r"write section\.key=value, e\.g\. training\.epochs=3"):
