@@ -326,7 +326,7 @@ def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
     assert list(models.rglob("manifest.json")) == []
     done = goemo("validate", "--root", tmp_path)
     assert done.exit_code == 3
-    assert "unfinished" in done.stderr
+    assert "interrupted; `goemo train --resume" in done.stderr
 
 
 def test_models_lists_the_catalogue() -> None:

@@ -35,6 +35,14 @@ class StopRequest:
         if self._number is not None:
             raise StopSignal(self._number)
 
+    @contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Finish the block before a first signal stops the training: it writes files."""
+        self.is_deferred = True
+        yield
+        self.is_deferred = False
+        self.check()
+
     @property
     def is_made(self) -> bool:
         """Whether a signal has asked to stop."""

@@ -185,7 +185,7 @@ def fit_and_save(
     on_event: EventHandler,
 ) -> None:
     """Train, log every step and epoch, and leave the weights of the best epoch in the checkpoint."""
-    output, started = run.config.output, time.monotonic() - run.seconds
+    started = time.monotonic() - run.seconds
     advance: Callable[[int, str], None] | None = None
     name = ""
     with ExitStack() as bar:
@@ -204,16 +204,8 @@ def fit_and_save(
                     saver.after(fact)
                 case Epoch():
                     bar.close()
-                    if fact.is_best:
-                        run.best_epoch = fact.scores.epoch
-                        fact.classifier.save(run.folder, output.weights)
-                    run.history.append(fact.scores)
-                    run.step = max(run.step, 1)
-                    on_event(EpochEnded(fact.scores, fact.epochs, fact.is_best))
-                    if output.epoch_predictions:
-                        run.written.append(_write_epoch_predictions(run, fact, layout))
-                    values = epoch_values(fact.scores, run.config.logging.combined_score)
-                    tracker.log(values, step=run.step, epoch=fact.scores.epoch)
+                    with saver.stop.deferred():
+                        _write_epoch(run, fact, layout, tracker, on_event)
                 case Stopped():
                     tracker.event("early_stopping", early_stopping_values(run, fact))
                     on_event(StoppedEarly(fact.epoch, fact.best_epoch, fact.best_value))
@@ -223,6 +215,21 @@ def fit_and_save(
         metric = run.config.training.early_stopping.metric
         on_event(Info(f"Kept epoch {run.best_epoch}, the best by {metric} (* the best so far)"))
     run.seconds = time.monotonic() - started
+
+
+def _write_epoch(run: Run, epoch: Epoch, layout: Layout, tracker: Tracker, on_event: EventHandler) -> None:
+    """Save the weights if they are the best so far, and log the epoch."""
+    output = run.config.output
+    if epoch.is_best:
+        run.best_epoch = epoch.scores.epoch
+        epoch.classifier.save(run.folder, output.weights)
+    run.history.append(epoch.scores)
+    run.step = max(run.step, 1)
+    on_event(EpochEnded(epoch.scores, epoch.epochs, epoch.is_best))
+    if output.epoch_predictions:
+        run.written.append(_write_epoch_predictions(run, epoch, layout))
+    values = epoch_values(epoch.scores, run.config.logging.combined_score)
+    tracker.log(values, step=run.step, epoch=epoch.scores.epoch)
 
 
 def _finish(run: Run, *, layout: Layout, tracker: Tracker, on_event: EventHandler) -> Checkpoint:
