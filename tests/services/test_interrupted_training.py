@@ -36,7 +36,7 @@ def test_lists_show_how_far_a_training_is_while_it_runs_and_after_a_stop(tmp_pat
         train(config, layout=layout, tracker=open_tracker(config, layout=layout), on_event=handle)
     assert seen == [("running", TrainingProgress(0, 4)), ("running", TrainingProgress(1, 4))]
     (listed,) = listed_runs(layout)
-    assert (listed.state, training_progress(listed, layout)) == ("interrupted", TrainingProgress(1, 4))
+    assert (listed.state, training_progress(listed, layout)) == ("interrupted", TrainingProgress(2, 4))
     starts = [event for event in said if isinstance(event, PhaseStarted)]
     assert len(starts) == sum(isinstance(event, PhaseEnded) for event in said), "each phase ends"
 
