@@ -169,7 +169,7 @@ function heatMap({ cells, few = [], tell, diverging = false }) {
   const across = nameAxis(LABELS, names, size);
   across.axisLabel.rotate = 90;
   return {
-    width: room + 20 + 15 * N_LABELS,
+    width: room + 20 + N_LABELS * rowHeight(LABELS, 15, size),
     height: 64 + room + N_LABELS * rowHeight(LABELS, N_LABELS > 40 || narrow ? 14 : 20, size),
     option: base({
       grid: { left: 4, right: 4, top: 8, bottom: 44, containLabel: true },
