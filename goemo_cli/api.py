@@ -25,7 +25,7 @@ from goemo_cli.services.runs.show import flat
 if TYPE_CHECKING:
     from pandas import DataFrame
 
-    from goemo_cli.core.documents import EvaluationRecord
+    from goemo_cli.core.documents.metrics import EvaluationRecord
     from goemo_cli.core.settings import Device, LossName, NamedRule, ThresholdObjective, ThresholdRule
 
 _NONE: Mapping[str, Any] = MappingProxyType({})

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import Metrics
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.schema import HISTORY_KEYS, PER_CLASS_COLUMNS, RANKING_KEYS, RULE_KEYS, RULES
 
 NO_SCORES: dict[str, Any] = {

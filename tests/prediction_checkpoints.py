@@ -16,7 +16,7 @@ from goemo_cli.core.checkpoint import (
     claim_checkpoint,
     write_manifest,
 )
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.labels import EMOTIONS, TAXONOMIES
 from goemo_cli.core.layout import Layout

@@ -9,7 +9,8 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import CONFIG, METRICS, THRESHOLDS, Checkpoint, write_manifest
-from goemo_cli.core.documents import Headline, Metrics
+from goemo_cli.core.documents.manifest import Headline
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, family_of

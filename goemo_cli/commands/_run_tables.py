@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
-    from goemo_cli.core.documents import EpochScores, Metrics, Score
+    from goemo_cli.core.documents.metrics import EpochScores, Metrics, Score
     from goemo_cli.services.runs.index import ListedRun, TrainingProgress
     from goemo_cli.services.runs.show import RunDetails, RunDiff
 

@@ -11,7 +11,7 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import NewDataSettings
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
-from goemo_cli.core.documents import Score
+from goemo_cli.core.documents.metrics import Score
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import DISPLAY_NAMES

@@ -24,7 +24,7 @@ from goemo_cli.commands._run_tables import (
     size_text,
 )
 from goemo_cli.commands._typer import Typer
-from goemo_cli.core.documents import Metrics
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
 

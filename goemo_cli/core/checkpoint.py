@@ -9,7 +9,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from goemo_cli.core.documents import FileEntry, Headline, Manifest, Metrics, Parents
+from goemo_cli.core.documents.manifest import FileEntry, Headline, Manifest, Parents
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, NoScoresError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file
 from goemo_cli.core.layout import Layout

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # pydantic loads only if a document is used
-    from goemo_cli.core.documents import EpochScores
+    from goemo_cli.core.documents.metrics import EpochScores
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,8 @@ import numpy as np
 from pydantic import ValidationError
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
-from goemo_cli.core.documents import RuleChoice, SingleLabelValues, ThresholdValues, faults
+from goemo_cli.core.documents.base import faults
+from goemo_cli.core.documents.rules import RuleChoice, SingleLabelValues, ThresholdValues
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.schema import ARGMAX, RULES, SCHEMA_VERSION

@@ -18,7 +18,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, InstanceOf, TypeAdapter, ValidationError
 
 from goemo_cli.core.arrays import Histogram
-from goemo_cli.core.documents import Document, faults
+from goemo_cli.core.documents.base import Document, faults
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
 from goemo_cli.core.files import path_from_root
 from goemo_cli.core.names import RunName

@@ -12,7 +12,7 @@ from goemo_cli.app import app
 from goemo_cli.commands._run_tables import duration_text, size_text
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig

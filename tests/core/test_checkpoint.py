@@ -20,7 +20,7 @@ from goemo_cli.core.checkpoint import (
     claim_checkpoint,
     write_manifest,
 )
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file, write_json
 from goemo_cli.core.layout import Layout

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from goemo_cli.core.documents import Document, Headline, Metrics, Score
+from goemo_cli.core.documents.base import Document
+from goemo_cli.core.documents.manifest import Headline
+from goemo_cli.core.documents.metrics import Metrics, Score
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import dump_json, write_json
 from goemo_cli.core.schema import RANKING_KEYS, RULE_KEYS, SCORE_KEYS

@@ -17,7 +17,7 @@ from goemo_cli.core.checkpoint import (
     remove_from_manifest,
     write_manifest,
 )
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.events import Event, FileWritten, Warning
 from goemo_cli.core.files import read_json_object, sha256_file, write_json

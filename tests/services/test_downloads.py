@@ -18,7 +18,8 @@ import pytest
 from safetensors.numpy import save
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint, write_manifest
-from goemo_cli.core.documents import Headline, Metrics
+from goemo_cli.core.documents.manifest import Headline
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_json
 from goemo_cli.core.layout import Layout

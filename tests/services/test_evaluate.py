@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 from goemo_cli.app import app
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import atomic_csv
-from goemo_cli.core.documents import EvaluationRecord
+from goemo_cli.core.documents.metrics import EvaluationRecord
 from goemo_cli.core.errors import BusyError, DataError, SettingError
 from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.labels import EMOTIONS

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from goemo_cli.core.documents import EpochScores
+from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import TrainingStoppedError
 from goemo_cli.core.events import EpochEnded, Event, PhaseEnded, PhaseStarted, line_of
 from goemo_cli.core.layout import Layout

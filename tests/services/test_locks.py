@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 
-from goemo_cli.core.documents import LockHolder
+from goemo_cli.core.documents.runs import LockHolder
 from goemo_cli.core.errors import BusyError
 from goemo_cli.services.runs.locks import UNKNOWN, UNSEEN_HOURS, held, holder_of
 

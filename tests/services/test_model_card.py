@@ -12,7 +12,7 @@ import pytest
 from huggingface_hub import ModelCard
 
 from goemo_cli.core.checkpoint import CARD, Checkpoint
-from goemo_cli.core.documents import Metrics
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.labels import PAPER_F1_MACRO
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RULES

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, Checkpoint
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json, write_json, write_text
 from goemo_cli.core.layout import Layout

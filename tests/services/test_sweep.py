@@ -20,7 +20,8 @@ from optuna.trial import TrialState
 from PIL import Image
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import EpochScores, Headline
+from goemo_cli.core.documents.manifest import Headline
+from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, TrainingFailedError
 from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_json

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
-from goemo_cli.core.documents import TrainingPosition
+from goemo_cli.core.documents.training import TrainingPosition
 from goemo_cli.core.events import Event, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout

@@ -15,16 +15,11 @@ from hypothesis import strategies as st
 from PIL import Image
 from safetensors.torch import save
 
-from goemo_cli.core.documents import (
-    CalibrationValues,
-    LockHolder,
-    Manifest,
-    Metrics,
-    Pins,
-    SavedState,
-    ThresholdValues,
-    TrainingRecord,
-)
+from goemo_cli.core.documents.manifest import Manifest
+from goemo_cli.core.documents.metrics import Metrics
+from goemo_cli.core.documents.rules import CalibrationValues, ThresholdValues
+from goemo_cli.core.documents.runs import LockHolder, Pins
+from goemo_cli.core.documents.training import SavedState, TrainingRecord
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.events import ignore
 from goemo_cli.core.layering import read_yaml_mapping

@@ -9,7 +9,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import CalibrationValues, LabelCalibration
+from goemo_cli.core.documents.rules import CalibrationValues, LabelCalibration
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, ratio
-from goemo_cli.core.documents import RuleChoice
+from goemo_cli.core.documents.rules import RuleChoice
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Decision, LabelRules, MostProbable, Thresholds

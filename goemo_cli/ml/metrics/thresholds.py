@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
-from goemo_cli.core.documents import RuleChoice
+from goemo_cli.core.documents.rules import RuleChoice
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.metrics.intervals import interval, resampled

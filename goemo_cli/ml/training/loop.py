@@ -15,7 +15,8 @@ from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, Histogram, IntArray
-from goemo_cli.core.documents import EpochScores, TrainingPosition
+from goemo_cli.core.documents.metrics import EpochScores
+from goemo_cli.core.documents.training import TrainingPosition
 from goemo_cli.core.errors import TrainingFailedError
 from goemo_cli.core.settings import TrainingSettings, WeightFiles
 from goemo_cli.core.thresholds import Decision

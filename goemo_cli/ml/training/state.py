@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from goemo_cli.core.arrays import DoubleArray
-from goemo_cli.core.documents import TrainingPosition
+from goemo_cli.core.documents.training import TrainingPosition
 
 
 @dataclass(frozen=True)

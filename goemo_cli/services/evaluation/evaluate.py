@@ -7,7 +7,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from goemo_cli.core.checkpoint import THRESHOLDS, Checkpoint
-from goemo_cli.core.documents import EvaluatedData, EvaluationRecord, LabelScores, RuleScores, SplitScores
+from goemo_cli.core.documents.metrics import (
+    EvaluatedData,
+    EvaluationRecord,
+    LabelScores,
+    RuleScores,
+    SplitScores,
+)
 from goemo_cli.core.errors import BusyError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import read_json_object, sha256_file, write_sealed_json

@@ -8,7 +8,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import SplitScores
+from goemo_cli.core.documents.metrics import SplitScores
 from goemo_cli.core.errors import DataError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
-from goemo_cli.core.documents import EpochScores
+from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.settings import SelectionMetric
 from goemo_cli.core.thresholds import SELECTION_THRESHOLD
 from goemo_cli.services.figures.registry import Drawn, figure

@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.checkpoint import CONFIG
-from goemo_cli.core.documents import Metrics, RuleScores, SplitScores
+from goemo_cli.core.documents.metrics import Metrics, RuleScores, SplitScores
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import PAPER_F1_MACRO, SPLITS
 from goemo_cli.core.layering import dump_yaml

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, TypeVar
 
-from goemo_cli.core.documents import DataFacts, EpochScores, LabelScores
+from goemo_cli.core.documents.metrics import DataFacts, EpochScores, LabelScores
 from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
 from goemo_cli.core.labels import Split, Terms
 from goemo_cli.core.predictions import Predictions

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from goemo_cli.core.documents import LabelScores
+from goemo_cli.core.documents.metrics import LabelScores
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.services.data.result_tables import p_text
 from goemo_cli.services.report import findings

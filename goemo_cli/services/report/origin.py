@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
-from goemo_cli.core.documents import DataFacts, EpochScores
+from goemo_cli.core.documents.metrics import DataFacts, EpochScores
 from goemo_cli.core.errors import DataNotFoundError, GoemoError
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import Kind

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from goemo_cli import __version__
 from goemo_cli.core.arrays import BoolArray
-from goemo_cli.core.documents import EpochScores
+from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.schema import RULES
 from goemo_cli.services.data.result_tables import p_text

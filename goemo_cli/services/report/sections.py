@@ -7,8 +7,8 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, none_if_nan
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import LabelScores, Metrics
-from goemo_cli.core.documents import Score as StoredScore
+from goemo_cli.core.documents.metrics import LabelScores, Metrics
+from goemo_cli.core.documents.metrics import Score as StoredScore
 from goemo_cli.core.errors import DataError, DataFileError, GoemoError
 from goemo_cli.core.labels import PAPER_F1, PAPER_F1_MACRO
 from goemo_cli.core.predictions import Predictions

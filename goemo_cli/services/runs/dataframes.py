@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core import predictions as predictions_csv
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.errors import SettingError, setting_errors_of
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.labels import Split

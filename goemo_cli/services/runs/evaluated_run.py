@@ -5,7 +5,7 @@ from functools import cached_property
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import EvaluationRecord, Metrics
+from goemo_cli.core.documents.metrics import EvaluationRecord, Metrics
 from goemo_cli.core.errors import DataFileError, DataNotFoundError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.labels import Split

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, saved_steps
-from goemo_cli.core.documents import Headline, Manifest
+from goemo_cli.core.documents.manifest import Headline, Manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import files_below

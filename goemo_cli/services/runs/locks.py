@@ -17,7 +17,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
-from goemo_cli.core.documents import LockHolder
+from goemo_cli.core.documents.runs import LockHolder
 from goemo_cli.core.errors import BusyError
 from goemo_cli.core.files import last_change, write_into
 

@@ -1,6 +1,6 @@
 """Pinned runs, which are never removed: one small file below artifacts/models/."""
 
-from goemo_cli.core.documents import Pins
+from goemo_cli.core.documents.runs import Pins
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.layout import Layout

@@ -9,7 +9,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.documents import EpochScores, Metrics
+from goemo_cli.core.documents.metrics import EpochScores, Metrics
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.files import sha256_file

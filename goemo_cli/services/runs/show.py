@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.errors import GoemoError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from goemo_cli.core.catalogue import ModelEntry
-from goemo_cli.core.documents import EpochScores
+from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
 from goemo_cli.core.names import RunName

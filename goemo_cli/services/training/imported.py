@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_cli.core.catalogue import ModelEntry, model_entry
 from goemo_cli.core.checkpoint import CARD, CONFIG, THRESHOLDS, Checkpoint, write_manifest
-from goemo_cli.core.documents import Headline
+from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.errors import ModelNotFoundError, RemoteError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_text

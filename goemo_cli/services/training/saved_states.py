@@ -13,7 +13,9 @@ from torch import Tensor
 
 from goemo_cli.core.checkpoint import CONFIG, saved_steps, state_folder
 from goemo_cli.core.checkpoint import STATE as FOLDER
-from goemo_cli.core.documents import DataFacts, EpochScores, FileEntry, SavedState, SeedGroup, TrainingRecord
+from goemo_cli.core.documents.manifest import FileEntry
+from goemo_cli.core.documents.metrics import DataFacts, EpochScores
+from goemo_cli.core.documents.training import SavedState, SeedGroup, TrainingRecord
 from goemo_cli.core.errors import DAMAGE, CorruptArtifactError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, Warning
 from goemo_cli.core.files import atomic_folder, atomic_path, library_writes, write_text

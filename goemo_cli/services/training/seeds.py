@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
-from goemo_cli.core.documents import SeedGroup
+from goemo_cli.core.documents.training import SeedGroup
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.events import EventHandler, Info, ignore, working
 from goemo_cli.core.layout import Layout

@@ -12,7 +12,7 @@ from sklearn.metrics import precision_recall_curve
 
 from goemo_cli.core.arrays import FloatArray, IntArray
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.documents import EpochScores, LabelScores, Metrics
+from goemo_cli.core.documents.metrics import EpochScores, LabelScores, Metrics
 from goemo_cli.core.events import EventHandler, Warning, progress
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName

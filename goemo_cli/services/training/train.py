@@ -9,7 +9,7 @@ from pathlib import Path
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, claim_checkpoint, saved_steps
-from goemo_cli.core.documents import SeedGroup
+from goemo_cli.core.documents.training import SeedGroup
 from goemo_cli.core.errors import TrainingFailedError, TrainingStoppedError
 from goemo_cli.core.events import (
     EpochEnded,

@@ -14,7 +14,8 @@ from goemo_cli.core.checkpoint import (
     remove_from_manifest,
     write_manifest,
 )
-from goemo_cli.core.documents import FileEntry, Headline, Metrics
+from goemo_cli.core.documents.manifest import FileEntry, Headline
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning
 from goemo_cli.core.files import read_json_object, sha256_file, write_text
 from goemo_cli.core.layout import Layout

@@ -5,7 +5,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoint
-from goemo_cli.core.documents import Manifest, Metrics, Parents
+from goemo_cli.core.documents.manifest import Manifest, Parents
+from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.hints import command_line

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import THRESHOLDS, Checkpoint
-from goemo_cli.core.documents import EvaluationRecord
+from goemo_cli.core.documents.metrics import EvaluationRecord
 from goemo_cli.core.events import Advance
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import EVALUATED, Layout

@@ -8,7 +8,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, IntArray, SplitDigest
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import EvaluationRecord
+from goemo_cli.core.documents.metrics import EvaluationRecord
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.layout import EVALUATED
 from goemo_cli.core.predictions import Predictions, iter_predictions

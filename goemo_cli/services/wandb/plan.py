@@ -10,7 +10,7 @@ from typing import Literal, get_args
 
 from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import MANIFEST
-from goemo_cli.core.documents import Manifest
+from goemo_cli.core.documents.manifest import Manifest
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.events import EventHandler, Warning
 from goemo_cli.core.layout import Layout, parse_predictions_name

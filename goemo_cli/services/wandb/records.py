@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
-from goemo_cli.core.documents import Document
+from goemo_cli.core.documents.base import Document
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION

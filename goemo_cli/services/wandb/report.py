@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents import Score
+from goemo_cli.core.documents.metrics import Score
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layout import Layout

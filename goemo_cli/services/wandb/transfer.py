@@ -9,7 +9,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
-from goemo_cli.core.documents import Manifest
+from goemo_cli.core.documents.manifest import Manifest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
 from goemo_cli.core.events import EventHandler, FileWritten, progress
 from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, sha256_file

@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import ConfigDict, Field
 
-from goemo_cli.core.documents import Document
+from goemo_cli.core.documents.base import Document
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.schema import SCHEMA_VERSION
 

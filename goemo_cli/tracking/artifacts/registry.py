@@ -21,7 +21,7 @@ from typing import Any
 
 from pydantic import Field
 
-from goemo_cli.core.documents import Document
+from goemo_cli.core.documents.base import Document
 from goemo_cli.core.errors import (
     BusyError,
     CorruptArtifactError,

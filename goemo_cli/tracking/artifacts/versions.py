@@ -10,7 +10,7 @@ from typing import Any
 
 from pydantic import Field
 
-from goemo_cli.core.documents import Document
+from goemo_cli.core.documents.base import Document
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.schema import SCHEMA_VERSION

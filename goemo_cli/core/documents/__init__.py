@@ -1,0 +1,1 @@
+"""The JSON files of a project as typed documents."""
