@@ -94,7 +94,7 @@ _HINTS: tuple[tuple[type[Exception], _Hint], ...] = (
     (errors.RunNotFoundError, _of_run),
     (errors.NoRunError, _of_no_run),
     (errors.UnknownLabelError, "a label list for your own data: --labels-file FILE, one label per line"),
-    (errors.OwnDataNotFoundError, "check the path; goemo train --data sample   needs no file"),
+    (errors.OwnDataNotFoundError, "check the path; --data sample needs no file"),
     (errors.DataNotFoundError, _of_goemotions),
     (errors.ModelNotFoundError, "goemo models"),
     (errors.CheckpointNotFoundError, "goemo train   writes one below artifacts/models/"),

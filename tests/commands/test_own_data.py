@@ -101,3 +101,13 @@ def test_every_option_of_data_formats_is_used_on_standard_input(tmp_path: Path):
     assert "left out as not labelled: 1" in with_words.stderr
     wrong = CliRunner().invoke(app, [*command, "--data-format", "fastext"], input=b"")
     assert (wrong.exit_code, "did you mean 'fasttext'?" in wrong.stderr) == (2, True)
+
+
+def test_texts_without_a_common_word_propose_another_model(tmp_path: Path) -> None:
+    data = tmp_path / "numbers.csv"
+    write_rows(data, [(str(1000 + i), ["ab"[i % 2]]) for i in range(40)])
+    line = ["train", "--data", str(data), "--model", "tfidf", "--root", str(tmp_path)]
+    done = CliRunner().invoke(app, line)
+    assert done.exit_code == 10
+    assert "--model minilm" in done.output
+    assert "--lr" not in done.output

@@ -24,6 +24,7 @@ from goemo_cli.core.settings import ModelSettings
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.models.tiny import build_tiny
 from goemo_cli.services.runs.references import open_model, open_run
+from goemo_cli.services.runs.run_predictions import require_predictions
 from goemo_cli.services.training.imported import import_model
 from goemo_cli.services.validation import validate_artifacts
 from tests.hub_server import Hub, hub_environment
@@ -103,6 +104,8 @@ def test_without_data_nothing_is_fitted_and_the_files_say_so(foreign: Foreign, l
     assert isinstance(checkpoint.rules, Thresholds)
     with pytest.raises(NoScoresError, match="was imported without data"):
         _ = checkpoint.metrics
+    with pytest.raises(NoScoresError, match="goemo evaluate"):
+        require_predictions(checkpoint, "test", layout)
     assert problems(layout) == []
     for command in (["runs", "list"], ["runs", "show", "@latest"], ["lineage", "@latest"]):
         done = run(layout.root, *command)

@@ -228,7 +228,9 @@ def test_runs_without_val_scores_are_never_best(layout: Layout) -> None:
     made = add_run(layout, OLD, with_headline=False)
     text = (made.path / "metrics.json").read_text().replace('"val":', '"vax":')
     (made.path / "metrics.json").write_text(text)
-    with pytest.raises(NotFoundError, match="has a val/average_precision_macro or val/f1_macro"):
+    with pytest.raises(
+        NotFoundError, match=r"has a val/average_precision_macro or val/f1_macro; name the run \(@latest"
+    ):
         open_run("@best", layout)
     add_run(layout, NEW, val=0.1)
     assert str(open_run("@best", layout).run) == NEW

@@ -20,7 +20,7 @@ from goemo_cli.core.errors import (
     SettingError,
     TrainingStoppedError,
 )
-from goemo_cli.core.events import Event, ignore
+from goemo_cli.core.events import Event, Info, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.locks import held
@@ -221,7 +221,7 @@ def test_what_cannot_be_resumed_is_named(
     reference_layout, reference = undisturbed
     with pytest.raises(BusyError, match="is finished"):
         find_interrupted(str(reference.run), reference_layout)
-    with pytest.raises(NotFoundError, match="no interrupted run"):
+    with pytest.raises(NotFoundError, match=r"no interrupted run in .*; goemo runs list .*shows all runs"):
         find_interrupted("@latest", reference_layout)
     folder = interrupt(4)
     with held(folder, "goemo train"), pytest.raises(BusyError, match=r"goemo train \(process \d+ on "):
@@ -235,7 +235,9 @@ def test_a_finished_run_is_trained_longer_as_a_new_run(
     undisturbed: tuple[Layout, Checkpoint], layout: Layout
 ) -> None:
     reference_layout, reference = undisturbed
-    config = longer_training(str(reference.run), 4, reference_layout)
+    said: list[Event] = []
+    config = longer_training(str(reference.run), 4, reference_layout, said.append)
+    assert [event.message for event in said if isinstance(event, Info)][-1].endswith(" for 1 more epoch")
     longer = train(config, layout=layout)
     assert len(longer.metrics.history) == 1
     parent = longer.manifest.parents.base_model

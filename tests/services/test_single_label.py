@@ -10,7 +10,7 @@ from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss
 from goemo_cli.core.arrays import FloatArray, IntArray
 from goemo_cli.core.checkpoint import CARD, Checkpoint
 from goemo_cli.core.errors import DataError, SettingError
-from goemo_cli.core.events import Event, Info
+from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
@@ -128,7 +128,7 @@ def test_there_are_no_thresholds_to_tune_to_draw_or_to_explain_with(trained: Run
         tune_run(run, run.config.thresholds, layout=trained.layout)
     with pytest.raises(SettingError, match="no thresholds"):
         Predictor.load(run, threshold_rule="per_label")
-    with pytest.raises(SettingError, match="top_k"):
+    with pytest.raises(SettingError, match="--top-k 2"):
         Predictor.load(run, top_k=2)
     explained = explain(PROBES[0], checkpoint=run).labels
     assert [one.is_predicted for one in explained] == [True]
@@ -155,6 +155,13 @@ def test_single_label_is_proposed_and_other_data_is_refused(trained: Runs, tmp_p
     plain = resolve_settings(None, {"model.name": "tfidf", "data.name": str(trained.data)})
     training_data(plain, read_data(plain, trained.layout, said.append), said.append)
     assert [event.message for event in said if isinstance(event, Info) and "--single-label" in event.message]
+    joined = tmp_path / "joined.csv"
+    write_rows(joined, [(f"text {i} of many", [("a", "b", "a|b")[i % 3]]) for i in range(60)])
+    said.clear()
+    of_joined = resolve_settings(None, {"model.name": "tfidf", "data.name": str(joined)})
+    training_data(of_joined, read_data(of_joined, trained.layout, said.append), said.append)
+    assert any("--label-separator" in event.message for event in said if isinstance(event, Warning))
+    assert not any("--single-label" in event.message for event in said if isinstance(event, Info))
     several = tmp_path / "several.csv"
     write_rows(several, [(f"text {i} of many", ["a", "b"][: 1 + (i == 5)]) for i in range(60)])
     single = settings(several, "tfidf")

@@ -114,7 +114,9 @@ def fit_tfidf(
     try:
         features = vectorizer.fit_transform(texts)
     except ValueError as error:
-        raise TrainingFailedError(f"tfidf: no word occurs in two comments ({error})") from error
+        raise TrainingFailedError(
+            "tfidf: no word occurs in two comments; another model can be trained, such as --model minilm"
+        ) from error
     if single_label:
         coefficients, intercepts = _over_all_labels(features, y_true, seed)
         on_progress(len(labels))

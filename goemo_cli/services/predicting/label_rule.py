@@ -93,7 +93,7 @@ def label_rule(
     if not top_k:
         return found
     if found.decision.thresholds is None:
-        raise SettingError([f"top_k {top_k}: {NO_THRESHOLDS}"])
+        raise SettingError([f"--top-k {top_k}: {NO_THRESHOLDS}"])
     return replace(found, decision=replace(found.decision, top_k=top_k))
 
 

@@ -159,7 +159,8 @@ def choose_best(layout: Layout, metric: str | None = None, on_event: EventHandle
     scored = [listed for listed in finished if listed.score(metric or best_metric(listed)) is not None]
     if not scored:
         raise NotFoundError(
-            f"no run in {layout.models} has a {metric or f'{BEST_METRIC} or {OLD_BEST_METRIC}'}"
+            f"no run in {layout.models} has a {metric or f'{BEST_METRIC} or {OLD_BEST_METRIC}'}; "
+            "name the run (@latest is the newest)"
         )
     split = scored[-1].headline.val_sha256
     among = [listed for listed in scored if listed.headline.val_sha256 == split]

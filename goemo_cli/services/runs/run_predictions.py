@@ -3,9 +3,9 @@
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NotFoundError
+from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NoScoresError, NotFoundError
 from goemo_cli.core.hints import command_line
-from goemo_cli.core.labels import Split
+from goemo_cli.core.labels import Split, applicable
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 
@@ -21,9 +21,12 @@ def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) ->
 
     Raises:
         NotFoundError: there are none; the sentence says how to make them.
+        NoScoresError: the run was imported without data, and no known data has its labels.
     """
     path = layout.split_predictions(checkpoint.run, split)
     if not path.is_file():
+        if checkpoint.is_unscored and not applicable(checkpoint.labels):
+            raise NoScoresError(str(checkpoint.run))
         raise NotFoundError(
             f"{checkpoint.run} has no {split} predictions: {path} is missing; make it with: "
             f"{export_command(checkpoint, split, layout)}"

@@ -7,6 +7,7 @@ from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, DataError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
@@ -76,11 +77,13 @@ def longer_training(
         raise SettingError(
             [f"{checkpoint.run} was trained for {done} epochs; give more than that"], "--epochs"
         )
-    on_event(Info(f"A new run trains the weights of {checkpoint.run} for {epochs - done} more epochs"))
+    more = epochs - done
+    unit = "epoch" if more == 1 else "epochs"
+    on_event(Info(f"A new run trains the weights of {checkpoint.run} for {more} more {unit}"))
     return config.model_copy(
         update={
             "model": config.model.model_copy(update={"name": str(checkpoint.path), "revision": None}),
-            "training": config.training.model_copy(update={"epochs": epochs - done}),
+            "training": config.training.model_copy(update={"epochs": more}),
         }
     )
 
@@ -104,7 +107,8 @@ def find_interrupted(reference: str, layout: Layout) -> Path:
     if reference == "@latest":
         resumable = [run.path for run in listed_runs(layout) if is_resumable(run.path)]
         if not resumable:
-            raise NotFoundError(f"no interrupted run in {layout.models}")
+            listing = command_line("goemo runs list", root=layout.root)
+            raise NotFoundError(f"no interrupted run in {layout.models}; {listing} shows all runs")
         return resumable[-1]
     folder = find_run(reference, layout)
     if (folder / MANIFEST).is_file() and not is_resumable(folder):

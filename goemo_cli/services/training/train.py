@@ -31,6 +31,7 @@ from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.data.dataset import Dataset
+from goemo_cli.ml.data.label_cells import separator_within
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything
 from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
@@ -144,7 +145,8 @@ def _resumable(run: Run, layout: Layout, on_event: EventHandler) -> Iterator[Non
         if isinstance(error, StopSignal):
             raise TrainingStoppedError(f"{run.name} stopped; {kept}", error.number, command) from error
         if isinstance(error, TrainingFailedError):
-            on_event(Info(_after_failure(run)))
+            if run.entry.kind != "tfidf":
+                on_event(Info(_after_failure(run)))
         elif is_saved:
             on_event(Info(f"{run.name}: {kept}; continue with {command}"))
         raise
@@ -289,7 +291,7 @@ def training_data(config: TrainConfig, data: Dataset, on_event: EventHandler) ->
     if data.name not in (GOEMOTIONS, SAMPLE):
         for warning in (*label_doubts(cut, config.data), *warnings_for(cut)):
             on_event(Warning(warning))
-    if not config.data.single_label and cut.is_single_label:
+    if not config.data.single_label and cut.is_single_label and not separator_within(cut.labels):
         on_event(
             Info("Each text has exactly one label: --single-label trains a classifier that predicts one")
         )
