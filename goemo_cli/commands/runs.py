@@ -25,7 +25,7 @@ from goemo_cli.commands._run_tables import (
 )
 from goemo_cli.commands._typer import Typer
 from goemo_cli.core.documents.metrics import Metrics
-from goemo_cli.core.hints import root_option
+from goemo_cli.core.hints import command_line, root_option
 from goemo_cli.core.layout import Layout
 
 _SHOWN = 30
@@ -122,6 +122,10 @@ def list_(
         runs = [run_facts(one, found.pinned, progress.get(one.run)) for one in found.runs]
         out.result("", total=found.total, runs=runs)
         return
+    if not found.total:
+        out.note(f"No runs in {Layout(root).models}")
+        out.hint(command_line("goemo train", root=root))
+        return
     metric = sort if "/" in sort else BEST_METRIC
     out.table(
         f"Runs in {Layout(root).models}",
@@ -130,6 +134,8 @@ def list_(
     )
     if found.total > len(found.runs):
         out.note(f"{found.total - len(found.runs):,} more: --limit {found.total}")
+    if resumable := [one.run for one in found.runs if one.state == "interrupted"]:
+        out.hint(command_line("goemo train --resume", resumable[0], root=root))
     out.note(
         "AP is mean average precision, which @best goes by; F1 is macro-F1 by each run's own threshold rule."
     )

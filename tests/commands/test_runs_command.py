@@ -60,6 +60,18 @@ def test_list_shows_the_newest_first(root: Path, layout: Layout) -> None:
     assert "unfinished" in lines[0]
 
 
+def test_a_list_names_the_next_command_if_there_is_nothing_or_something_to_continue(
+    root: Path, tmp_path: Path, layout: Layout
+) -> None:
+    (tmp_path / "empty").mkdir()
+    shown = goemo("runs", "list", "--root", tmp_path / "empty")
+    assert (shown.exit_code, shown.stdout) == (0, "")
+    assert f"goemo train --root {tmp_path / 'empty'}" in shown.stderr
+    add_unfinished(layout, "tiny-20260103-000000", hours=1)
+    (layout.models / "tiny" / "tiny-20260103-000000" / "state").mkdir()
+    assert "goemo train --resume tiny-20260103-000000" in goemo("runs", "list", "--root", root).stderr
+
+
 def test_list_as_json_has_every_run_and_its_headline(root: Path) -> None:
     listed = document("runs", "list", "--root", root)
     assert listed["total"] == 2
