@@ -29,9 +29,11 @@ from tests.metrics_documents import EMPTY_METRICS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
-# A shell that starts pytest with & has SIGINT ignored, also in the processes that tests send it to.
+# A shell that starts pytest with & has SIGINT ignored, nohup has SIGHUP ignored, also in the processes that tests send
+# them to.
 with suppress(ValueError):  # not the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
 # At import, since libraries read these when they are first imported, which is after this file.

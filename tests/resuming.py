@@ -20,11 +20,11 @@ class SignalAt:
 
     Args:
         count: number of progress events until the signal.
-        signal: its number.
+        number: of the signal.
     """
 
-    def __init__(self, count: int, signal: int) -> None:
-        self.left, self.signal = count, signal
+    def __init__(self, count: int, number: int) -> None:
+        self.left, self.number = count, number
         self.lines: list[str] = []
 
     def __call__(self, event: Event) -> None:
@@ -32,7 +32,7 @@ class SignalAt:
         if isinstance(event, Advanced):
             self.left -= 1
             if self.left == 0:
-                os.kill(os.getpid(), self.signal)
+                os.kill(os.getpid(), self.number)
         else:
             self.lines.append(str(event))
 

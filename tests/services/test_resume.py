@@ -91,13 +91,13 @@ def continued(
     )
 
 
-@pytest.mark.parametrize("signals", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)])
+@pytest.mark.parametrize("numbers", [(signal.SIGINT,), (signal.SIGTERM, signal.SIGHUP, signal.SIGINT)])
 def test_it_ends_with_the_bytes_of_an_undisturbed_run(
-    config: TrainConfig, layout: Layout, undisturbed: tuple[Layout, Checkpoint], signals: tuple[int, ...]
+    config: TrainConfig, layout: Layout, undisturbed: tuple[Layout, Checkpoint], numbers: tuple[int, ...]
 ) -> None:
     reference_layout, reference = undisturbed
     run = partial(train, config, layout=layout, tracker=open_tracker(config, layout=layout))
-    for number in signals:
+    for number in numbers:
         with pytest.raises(TrainingStoppedError, match=r"the state of step \d+ is saved") as stopped:
             run(on_event=SignalAt(7, number))
         assert stopped.value.signal == number
