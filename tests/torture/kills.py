@@ -57,17 +57,27 @@ def trials(
         folder: for their roots, which are removed if all is well.
         seed: of the number and the moments of the kills.
     """
+    seconds = reference.seconds
     for number in range(count):
         rng = random.Random(f"{seed} {number}")
         layout = Layout(folder / str(number))
-        moments = sorted(rng.uniform(0, reference.seconds) for _ in range(rng.randint(1, MAX_KILLS)))
         go_on = partial(_train_or_resume, config, layout)
-        killed = sum(_in_child(go_on)(moment) for moment in moments)
+        while not (
+            killed := _kill(go_on, rng, seconds)
+        ):  # the machine is faster now than when it was measured
+            shutil.rmtree(layout.root)
+            seconds *= 0.8
         _in_child(go_on)()
         faults = _faults(layout, reference)
         yield Trial(f"training {number}, killed {killed} times", tuple(faults))
         if not faults:
             shutil.rmtree(layout.root)
+
+
+def _kill(go_on: Callable[[], object], rng: random.Random, seconds: float) -> int:
+    """Start a training and kill it, one to three times; returns how often it was killed before its end."""
+    moments = [rng.uniform(0, seconds) for _ in range(rng.randint(1, MAX_KILLS))]
+    return sum(_in_child(go_on)(moment) for moment in moments)
 
 
 def _train_or_resume(config: TrainConfig, layout: Layout) -> None:
