@@ -22,6 +22,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.services.evaluation.evaluate import EvaluationResult, evaluate_run
 from goemo_cli.services.runs.lineage import trace_lineage
+from goemo_cli.services.runs.outdated import summary_command
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.validation import validate_artifacts
 from tests.metrics_documents import change_metrics
@@ -178,6 +179,14 @@ def test_tuned_thresholds_make_an_evaluation_stale_and_nothing_else(run: Checkpo
     assert not report.problems
     (command,) = {file.renew for file in report.outdated if "eval-" in file.path.name}
     assert command.startswith(f"goemo evaluate {run.run} --data ")
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"), [("my data.csv", "'my data.csv'"), ("data frame", "DATA"), ("-", "DATA")]
+)
+def test_the_command_that_renews_an_evaluation_can_be_typed(source: str, shown: str) -> None:
+    command = summary_command("goemo evaluate", {"run": "tfidf-20260101-000000", "data": {"source": source}})
+    assert command == f"goemo evaluate tfidf-20260101-000000 --data {shown}"
 
 
 def test_errors_compare_and_report_take_the_predictions(root: Path) -> None:

@@ -1,16 +1,18 @@
 """manifest.json: the files of a finished run, and the facts that lists of runs show."""
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
 from goemo_cli.core.documents.base import Document
-from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION, SCORE_KEYS, Kind
+
+if TYPE_CHECKING:
+    from goemo_cli.core.documents.metrics import Metrics
 
 
 class FileEntry(Document):
@@ -61,7 +63,7 @@ class Headline(Document):
         return {"val": self.val, "test": self.test}.get(split, {})
 
     @classmethod
-    def of(cls, metrics: Metrics) -> Self:
+    def of(cls, metrics: "Metrics") -> Self:
         """The headline of a run; F1, precision and recall are by the run's own threshold rule."""
         data = metrics.data
         return cls(
@@ -78,7 +80,7 @@ class Headline(Document):
             test=metrics.test.by_key(metrics.threshold_rule),
         )
 
-    def is_of(self, metrics: Metrics) -> bool:
+    def is_of(self, metrics: "Metrics") -> bool:
         """Whether it is the headline of a run; a score that an earlier version did not know counts as None."""
         whole = {name: dict.fromkeys(SCORE_KEYS) | self.scores(name) for name in ("val", "test")}
         return self.model_copy(update=whole) == Headline.of(metrics)

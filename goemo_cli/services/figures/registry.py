@@ -22,13 +22,15 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from goemo_cli.core.errors import SettingError, did_you_mean
-from goemo_cli.services.runs.run_data import RunData
+
+if TYPE_CHECKING:
+    from goemo_cli.services.runs.run_data import RunData
 
 PictureFormat = Literal["png", "svg", "pdf"]
 FORMATS: tuple[PictureFormat, ...] = ("png", "svg", "pdf")
@@ -55,7 +57,7 @@ class FigureSpec:
     name: str
     needs: str
     """What it is drawn from, for people."""
-    draw: Callable[[RunData], Drawn]
+    draw: Callable[["RunData"], Drawn]
     """Raises a GoemoError that names what is missing if the figure cannot be drawn."""
     several: bool = False
     """Whether it shows all given runs, not only the first."""
@@ -83,7 +85,7 @@ _SPECS: dict[str, FigureSpec] = {}
 
 def figure(
     number: str, name: str, *, needs: str, several: bool = False
-) -> Callable[[Callable[[RunData], Drawn]], Callable[[RunData], Drawn]]:
+) -> Callable[[Callable[["RunData"], Drawn]], Callable[["RunData"], Drawn]]:
     """Register the function that draws a figure.
 
     Args:
@@ -93,7 +95,7 @@ def figure(
         several: whether it shows all given runs, not only the first.
     """
 
-    def register(draw: Callable[[RunData], Drawn]) -> Callable[[RunData], Drawn]:
+    def register(draw: Callable[["RunData"], Drawn]) -> Callable[["RunData"], Drawn]:
         if number in _SPECS:
             raise ValueError(f"two figures have the number {number}: {_SPECS[number].name} and {name}")
         _SPECS[number] = FigureSpec(number, name, needs, draw, several)

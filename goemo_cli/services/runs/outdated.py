@@ -10,6 +10,7 @@ from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.hints import command_line, root_option
 from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.provenance import (
     PICTURES,
@@ -21,6 +22,8 @@ from goemo_cli.services.runs.provenance import (
 )
 
 Kind = Literal["figure", "report", "table"]
+_UNREPEATABLE = (FRAME, "-")
+"""Sources of data that no command can name."""
 _UNREADABLE = (OSError, ValueError, RecursionError, CorruptArtifactError, DataFileError)
 
 
@@ -99,7 +102,10 @@ def summary_command(command: str, summary: Mapping[str, Any]) -> str:
     """The command that writes a summary again: of the run that it names, or else of its source."""
     named = summary.get("run") or next(iter(summary.get("sources") or {}), "RUN")
     data = summary.get("data")
-    options = ("--data", data.get("source")) if isinstance(data, dict) else ()
+    if not isinstance(data, dict):
+        return command_line(command, named)
+    source = data.get("source")
+    options = ("--data", "DATA" if source in _UNREPEATABLE else source)
     return command_line(command, named, *options)
 
 

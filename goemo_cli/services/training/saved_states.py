@@ -4,6 +4,7 @@ import shutil
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -22,9 +23,11 @@ from goemo_cli.core.files import atomic_folder, atomic_path, library_writes, wri
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.ml.training.state import TrainingState
-from goemo_cli.services.training.build import Run
 from goemo_cli.services.training.environment import versions
 from goemo_cli.services.training.stopping import StopRequest
+
+if TYPE_CHECKING:
+    from goemo_cli.services.training.build import Run
 
 RECORD, SETTINGS, STATE = "training.json", CONFIG, "state.json"
 TENSORS, BEST = "training.safetensors", "best"
@@ -176,7 +179,7 @@ class StateStore:
             raise CorruptArtifactError(folder / TENSORS, f"is not a state of a training ({error})") from error
 
 
-def training_record(run: Run, group: SeedGroup | None = None) -> TrainingRecord:
+def training_record(run: "Run", group: SeedGroup | None = None) -> TrainingRecord:
     """What a training starts with, and what decides the last bits of its result.
 
     Args:
@@ -225,7 +228,7 @@ class StateSaver:
         stop: whether a signal has asked to stop.
     """
 
-    def __init__(self, run: Run, journal: Path, stop: StopRequest) -> None:
+    def __init__(self, run: "Run", journal: Path, stop: StopRequest) -> None:
         self.run, self.journal, self.stop = run, journal, stop
         self.store = StateStore(run.folder)
         self.minutes = run.config.training.save_every_minutes

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from sklearn.metrics import precision_recall_curve
@@ -22,9 +22,11 @@ from goemo_cli.core.settings import EpochScore
 from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.ml.training.loop import Stopped
-from goemo_cli.services.training.build import Run
 from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
 from goemo_cli.tracking.redaction import without_places
+
+if TYPE_CHECKING:
+    from goemo_cli.services.training.build import Run
 
 _CURVE_POINTS = 50
 _SHOWN_COMMENTS = 1000
@@ -89,7 +91,7 @@ def epoch_values(
     return values
 
 
-def early_stopping_values(run: Run, stopped: Stopped) -> dict[str, float]:
+def early_stopping_values(run: "Run", stopped: Stopped) -> dict[str, float]:
     """When a run stopped early, and what that saved."""
     epochs_saved = run.config.training.epochs - stopped.epoch
     seconds = sum(scores.epoch_seconds for scores in run.history)
@@ -104,7 +106,7 @@ def early_stopping_values(run: Run, stopped: Stopped) -> dict[str, float]:
 
 def log_results(
     tracker: Tracker,
-    run: Run,
+    run: "Run",
     checkpoint: Checkpoint,
     test: Predictions,
     embedded: EmbeddedSample | None,

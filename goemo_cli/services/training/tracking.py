@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.errors import MissingPackageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, ignore, line_of
@@ -21,7 +21,6 @@ from goemo_cli.core.settings import TrainConfig, environment
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.histograms import model_structure
 from goemo_cli.ml.training.loop import Step
-from goemo_cli.services.training.build import Run
 from goemo_cli.services.training.environment import environment_files, versions
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
 from goemo_cli.tracking.base import Artifact, Table, Tracker
@@ -30,6 +29,9 @@ from goemo_cli.tracking.journal import JournalTracker, Line, journal_path, read_
 from goemo_cli.tracking.redaction import without_places, without_secrets
 from goemo_cli.tracking.wandb.sdk import require_wandb
 from goemo_cli.tracking.wandb.tracker import WandbTracker
+
+if TYPE_CHECKING:
+    from goemo_cli.services.training.build import Run
 
 _ID_CHARACTERS = string.ascii_lowercase + string.digits
 _GIT_SECONDS = 5
@@ -187,7 +189,7 @@ class RunLog:
             tracker.write("output.log", "".join(self._early))
 
 
-def start_tracker(tracker: Tracker, run: Run) -> None:
+def start_tracker(tracker: Tracker, run: "Run") -> None:
     """Start the log of a run with its settings, data, base model, device and versions.
 
     Raises:
@@ -203,7 +205,7 @@ def start_tracker(tracker: Tracker, run: Run) -> None:
     tracker.start(run.name, logged_settings(run.config), facts)
 
 
-def log_inputs(tracker: Tracker, run: Run, model: TransformerClassifier | None, log: RunLog) -> None:
+def log_inputs(tracker: Tracker, run: "Run", model: TransformerClassifier | None, log: RunLog) -> None:
     """Log what the training starts from: the machine, the data set, and the structure of the model."""
     wandb = run.config.logging.wandb
     if wandb.environment:

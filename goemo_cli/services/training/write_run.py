@@ -3,7 +3,7 @@
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.checkpoint import (
     CARD,
@@ -26,17 +26,19 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
-from goemo_cli.services.training.build import Run
 from goemo_cli.services.training.environment import peak_memory_bytes, versions
 from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, floor_warning
 from goemo_cli.services.training.summaries import write_summaries
+
+if TYPE_CHECKING:
+    from goemo_cli.services.training.build import Run
 
 _REWRITTEN = (THRESHOLDS, CONFIG, METRICS, CARD)
 """Files of a checkpoint that depend on its probabilities and threshold settings."""
 
 
 def write_trained(
-    run: Run,
+    run: "Run",
     evaluation: Evaluation,
     *,
     layout: Layout,

@@ -4,10 +4,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from goemo_cli.core.errors import DataFileError, GoemoError
-from goemo_cli.services.runs.outdated import OutdatedFile
+
+if TYPE_CHECKING:
+    from goemo_cli.services.runs.outdated import OutdatedFile
 
 MOST_CELLS = 100_000
 """Bad cells of one file that are described one by one, which bounds memory; the rest is counted."""
@@ -44,7 +46,7 @@ class ValidationReport:
     """(what was checked, of which file), in order; with or without problems."""
     problems: list[Problem] = field(default_factory=list)
     warnings: list[Problem] = field(default_factory=list)
-    outdated: list[OutdatedFile] = field(default_factory=list)
+    outdated: "list[OutdatedFile]" = field(default_factory=list)
     """Derived files whose sources have changed since: they need to be renewed, which is not a problem."""
     repairs: list[Repair] = field(default_factory=list)
     """What `--fix` would do."""
