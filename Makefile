@@ -51,6 +51,7 @@ test-all: $(STAMP) ## the quick tests and those that really train
 
 torture: $(STAMP) ## kill trainings and let system calls fail; every trial must be survived
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
+	GOEMO_FUZZ_EXAMPLES=2000 $(BIN)/pytest -q tests/torture/test_fuzz.py
 
 coverage: $(STAMP) ## run the quick tests and print the line coverage of goemo_cli; below 95 % is an error
 	$(BIN)/coverage erase
