@@ -123,7 +123,7 @@ def list_(
         out.result("", total=found.total, runs=runs)
         return
     if not found.total:
-        out.note(f"No runs in {Layout(root).models}")
+        out.text(f"No runs in {Layout(root).models}")
         out.hint(command_line("goemo train", root=root))
         return
     metric = sort if "/" in sort else BEST_METRIC
