@@ -6,15 +6,21 @@ from pathlib import Path
 import pytest
 
 from tests.torture.faults import DEEDS, Operation, is_available, trials
-from tests.torture.operations import checkpoint_save, download, export, state_save
+from tests.torture.operations import OPERATIONS, download, state_save
 
 pytestmark = pytest.mark.skipif(not is_available(), reason="needs strace that may attach to processes")
 
 
-@pytest.mark.parametrize("deed", DEEDS)
+QUICK = ((state_save, "kills"), (download, "fails"))
+
+
 @pytest.mark.parametrize(
-    "make",
-    [state_save, download, *(pytest.param(one, marks=pytest.mark.slow) for one in (checkpoint_save, export))],
+    ("make", "deed"),
+    [
+        pytest.param(make, deed, marks=() if (make, deed) in QUICK else pytest.mark.slow)
+        for make in OPERATIONS
+        for deed in DEEDS
+    ],
 )
 def test_no_call_damages_a_file(make: Callable[[Path], Operation], deed: str, tmp_path: Path) -> None:
     done = list(trials(make(tmp_path), deed))

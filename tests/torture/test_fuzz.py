@@ -33,7 +33,7 @@ from goemo_cli.tracking.artifacts.facts import media_facts
 from goemo_cli.tracking.journal import read_journal
 from tests.conftest import REPOSITORY
 
-EXAMPLES = int(os.environ.get("GOEMO_FUZZ_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("GOEMO_FUZZ_EXAMPLES", "15"))
 """Damaged versions of each file; `make torture` asks for more."""
 TABLE = b'text,labels\nI love this,joy\n"Oh, no","anger,fear"\nWell,neutral\nHm,joy\n'
 
