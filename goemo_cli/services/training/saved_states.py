@@ -80,10 +80,6 @@ class StateStore:
             raise NotFoundError(f"{self.checkpoint} has no saved training: it cannot be resumed")
         return TrainingRecord.read(self.folder / RECORD)
 
-    def steps(self) -> list[int]:
-        """The steps of the complete states, the newest first."""
-        return saved_steps(self.checkpoint)
-
     def save(
         self,
         state: TrainingState,
@@ -122,26 +118,31 @@ class StateStore:
                 journal_bytes=journal_bytes,
                 files={name: FileEntry.of(path) for name, path in sorted(files.items())},
             ).write(stage / STATE)
-        for step in self.steps()[KEPT:]:
+        for step in saved_steps(self.checkpoint)[KEPT:]:
             self._remove(step)
 
     def newest(self, on_event: EventHandler) -> tuple[SavedState, TrainingState] | None:
         """The newest state whose files are intact; None before the first one was saved.
 
-        Damaged states are named in a warning and removed.
+        Damaged states are named in a warning. They are removed if an older one is intact, so that their steps are
+        saved again.
 
         Raises:
             CorruptArtifactError: every state is damaged.
         """
-        damage = None
-        for step in self.steps():
+        damaged: dict[int, Exception] = {}
+        for step in saved_steps(self.checkpoint):
             try:
-                return self._read(step)
+                found = self._read(step)
             except DAMAGE as error:
-                damage = error
+                damaged[step] = error
                 on_event(Warning(f"{error}; the state before it is used"))
-        if damage:
-            raise CorruptArtifactError(self.folder, f"has no intact state ({damage})")
+            else:
+                for later in damaged:
+                    self._remove(later)
+                return found
+        if damaged:
+            raise CorruptArtifactError(self.folder, f"has no intact state ({[*damaged.values()][-1]})")
         return None
 
     def restore_best(self, saved: SavedState) -> None:
@@ -154,7 +155,7 @@ class StateStore:
 
     def remove_states(self) -> None:
         """Remove all states; the record stays."""
-        for step in self.steps():
+        for step in saved_steps(self.checkpoint):
             self._remove(step)
 
     def remove(self) -> None:
@@ -163,10 +164,9 @@ class StateStore:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _remove(self, step: int) -> None:
-        (state_folder(self.checkpoint, step) / STATE).unlink(
-            missing_ok=True
-        )  # first: without it the state does not count
-        shutil.rmtree(state_folder(self.checkpoint, step), ignore_errors=True)
+        folder = state_folder(self.checkpoint, step)
+        (folder / STATE).unlink(missing_ok=True)  # first: without it the state does not count
+        shutil.rmtree(folder, ignore_errors=True)
 
     def _read(self, step: int) -> tuple[SavedState, TrainingState]:
         folder = state_folder(self.checkpoint, step)
