@@ -31,6 +31,7 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
+from goemo_cli.tracking.journal import journal_path, read_journal
 from tests.resuming import SignalAt, content_of, logged_steps, states_of
 from tests.waiting import wait_for
 
@@ -107,6 +108,14 @@ def test_it_ends_with_the_bytes_of_an_undisturbed_run(
     finished = run()
     assert content_of(finished, layout) == content_of(reference, reference_layout)
     assert logged_steps(finished, layout) == logged_steps(reference, reference_layout)
+    ours, theirs = (
+        read_journal(journal_path(root.journals, run.run))
+        for root, run in ((layout, finished), (reference_layout, reference))
+    )
+    assert [one.type for one in ours.artifacts(layout.root)] == [
+        one.type for one in theirs.artifacts(reference_layout.root)
+    ]
+    assert ours.texts["requirements.txt"] == theirs.texts["requirements.txt"]
     assert not (finished.path / "state").exists()
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])
@@ -180,6 +189,7 @@ def test_the_state_before_a_damaged_one_is_used(
     assert saved[0].position.step == int(older.name.removeprefix("step-"))
     is_incomplete = name == "state.json" and not (newer / name).exists()  # then it was never complete
     assert is_incomplete or any(str(newer / name) in line for line in seen.lines)
+    assert is_incomplete or not newer.exists()  # its step is saved again
     damage(older / "training.safetensors")
     if not is_incomplete:
         with pytest.raises(CorruptArtifactError, match="no intact state"):

@@ -1,5 +1,6 @@
 """Runs from end to end with small models: what they leave behind, and what others can do with it."""
 
+import gc
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,10 +16,11 @@ from goemo_cli.core.errors import (
     OwnDataNotFoundError,
     StorageError,
 )
-from goemo_cli.core.events import EpochEnded, Event
+from goemo_cli.core.events import EpochEnded, Event, PhaseStarted
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
 from goemo_cli.services.runs.locks import held
@@ -216,3 +218,22 @@ def test_the_empty_folder_of_a_killed_training_is_removed_by_the_next(tmp_path: 
         train(settings("tfidf", "data.max_train_samples=60"), layout=layout)
         assert not killed.exists()
         assert held_now.exists()
+
+
+def test_the_trained_model_is_freed_before_the_saved_one_is_loaded(tmp_path: Path) -> None:
+    def alive() -> int:
+        gc.collect()
+        return sum(type(thing) is TransformerClassifier for thing in gc.get_objects())
+
+    before, seen = alive(), list[int]()
+
+    def handle(event: Event) -> None:
+        if isinstance(event, PhaseStarted) and event.name == "Loading the saved model":
+            seen.append(alive())
+
+    train(
+        settings("tiny", "data.max_train_samples=60", "training.epochs=1"),
+        layout=Layout(tmp_path),
+        on_event=handle,
+    )
+    assert seen == [before]

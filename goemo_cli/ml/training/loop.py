@@ -146,6 +146,7 @@ def fit(
     training = _Training(classifier, train, settings, device, precision, watched)
     if start:
         training.restore(start)
+        del start  # it is as large as the model with its optimizer
     for epoch in range(training.epoch, settings.epochs + 1):
         yield from training.one_pass(epoch)
         val_prob = predict_encoded(training.scored.model, val.texts)

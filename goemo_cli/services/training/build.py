@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from goemo_cli.core.catalogue import ModelEntry
+from goemo_cli.core.catalogue import ModelEntry, model_entry
 from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
@@ -27,7 +27,7 @@ from goemo_cli.ml.models.transformer import TransformerClassifier, build_transfo
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.batches import unknown_share
 from goemo_cli.ml.training.histograms import Watched
-from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, val_scores
+from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everything, val_scores
 from goemo_cli.ml.training.losses import describe_loss
 from goemo_cli.ml.training.state import TrainingState
 from goemo_cli.services.training.environment import processor
@@ -60,6 +60,8 @@ class Run:
     precision: Precision
     base: Mapping[str, Any]
     """The weights that training starts from, for manifest and metrics."""
+    model: TransformerClassifier | None
+    """What is trained; None if training itself builds it, and after training, which frees its memory."""
 
     history: list[EpochScores] = field(default_factory=list)
     best_epoch: int = 0
@@ -75,10 +77,59 @@ class Run:
     exact: bool = True
     """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
 
+    def take_start(self) -> TrainingState | None:
+        """The saved state, which the run forgets: it is as large as the model with its optimizer."""
+        start, self.start = self.start, None
+        return start
+
     @property
     def device_facts(self) -> dict[str, str]:
         """Where and in which precision it is trained, for metrics.json and trackers."""
         return {"type": self.device.type, "precision": self.precision, "processor": processor()}
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A training before its first step."""
+
+    config: TrainConfig
+    entry: ModelEntry
+    data: Dataset
+    device: torch.device
+    precision: Precision
+    model: TransformerClassifier | None
+    base: Mapping[str, Any]
+
+    def run(self, name: RunName, folder: Path) -> Run:
+        """The run of this training, in a folder that it has claimed."""
+        return Run(
+            config=self.config,
+            entry=self.entry,
+            name=name,
+            folder=folder,
+            data=self.data,
+            data_facts=self.data.facts(),
+            device=self.device,
+            precision=self.precision,
+            base=self.base,
+            model=self.model,
+        )
+
+
+def prepare(
+    config: TrainConfig, data: Dataset, on_event: EventHandler, *, may_fetch: bool = True
+) -> Prepared:
+    """Seed the random generators, pick the hardware, and build the model. Training, resuming and planning share it.
+
+    Raises:
+        NotFoundError, CorruptArtifactError: the model cannot be used.
+        SettingError: the device is unavailable.
+    """
+    entry = model_entry(config.model.name)
+    seed_everything(config.training.seed, deterministic=config.training.deterministic)
+    device, precision = pick_hardware(config, entry)
+    model, base = build_model(config, entry, data, device, precision, on_event=on_event, may_fetch=may_fetch)
+    return Prepared(config, entry, data, device, precision, model, base)
 
 
 def pick_hardware(config: TrainConfig, entry: ModelEntry) -> tuple[torch.device, Precision]:
@@ -200,16 +251,16 @@ def _warnings_for(classifier: TransformerClassifier, settings: ModelSettings) ->
         yield f"the tokenizer has {tokens} tokens, the model {rows}: is it the tokenizer of this model?"
 
 
-def fit_model(run: Run, classifier: TransformerClassifier | None, on_event: EventHandler) -> Generator[Fact]:
+def fit_model(run: Run, on_event: EventHandler) -> Generator[Fact]:
     """Train a model, and yield a fact after every step and every epoch. The caller saves the weights.
 
     Raises:
         TrainingFailedError: a loss that is not finite, or out of memory.
         StorageError: not enough room for the weights, found before training starts.
     """
-    if classifier is None:
+    if run.model is None:
         return _fit_tfidf(run, on_event)
-    return _fit_transformer(run, classifier, on_event)
+    return _fit_transformer(run, run.model, on_event)
 
 
 def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: EventHandler) -> Generator[Fact]:
@@ -227,7 +278,7 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
         device=run.device,
         precision=run.precision,
         watched=_watched(run.config),
-        start=run.start,
+        start=run.take_start(),
     )
 
 

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from itertools import islice, pairwise
 from typing import Any
 
-from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.ml.training.loop import fit, seed_everything, steps_per_epoch
+from goemo_cli.ml.training.loop import fit, steps_per_epoch
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
-from goemo_cli.services.training.build import build_model, encode_examples, pick_hardware
+from goemo_cli.services.training.build import encode_examples, prepare
 from goemo_cli.services.training.environment import peak_memory_bytes
 from goemo_cli.services.training.train import read_data, training_data
 
@@ -61,17 +60,15 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         ModelNotFoundError: no such model, or its weights are not downloaded yet.
     """
     data = training_data(config, read_data(config, layout, on_event, may_fetch=False), on_event)
-    entry = model_entry(config.model.name)
-    seed_everything(config.training.seed, deterministic=config.training.deterministic)
-    device, precision = pick_hardware(config, entry)
-    model, base = build_model(config, entry, data, device, precision, on_event=on_event, may_fetch=False)
+    prepared = prepare(config, data, on_event, may_fetch=False)
+    model, base = prepared.model, prepared.base
     per_epoch = steps_per_epoch(len(data.train), config.training)
     seconds = peak = None
     steps = 1
     if model:
         steps = per_epoch * config.training.epochs
         train, val = encode_examples(model, data, on_event)
-        facts = fit(model, train, val, config.training, device=device, precision=precision)
+        facts = fit(model, train, val, config.training, device=prepared.device, precision=prepared.precision)
         ends = [time.perf_counter()]
         ends += [time.perf_counter() for _ in islice(facts, min(_WARM_UP + _TIMED, per_epoch))]
         facts.close()
@@ -79,7 +76,7 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         seconds = statistics.mean(spans[_WARM_UP:] or spans) * steps
         peak = peak_memory_bytes() // 2**20
     return Plan(
-        model=entry.name,
+        model=prepared.entry.name,
         weights=str(base.get("id", base["kind"])),
         data=data.source,
         sizes={"train": len(data.train), "val": len(data.val), "test": len(data.test)},

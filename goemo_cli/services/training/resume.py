@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, DataError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
@@ -12,11 +11,10 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.ml.training.loop import seed_everything
 from goemo_cli.services.runs.index import is_resumable, listed_runs
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.runs.references import find_run, open_run
-from goemo_cli.services.training.build import Run, build_model, pick_hardware
+from goemo_cli.services.training.build import Run, prepare
 from goemo_cli.services.training.saved_states import StateStore, changes, training_record
 from goemo_cli.services.training.tracking import Continued, RunLog, continued_log, start_tracker
 from goemo_cli.services.training.train import read_data, train_to_the_end, training_data
@@ -131,11 +129,7 @@ def _resume(
     if name is None or record.run != folder.name:
         raise CorruptArtifactError(folder, f"has the state of another run, {record.run}")
     data = training_data(config, read_data(config, layout, log) if data is None else data, log)
-    entry = model_entry(config.model.name)
-    seed_everything(config.training.seed, deterministic=config.training.deterministic)
-    device, precision = pick_hardware(config, entry)
-    model, base = build_model(config, entry, data, device, precision, on_event=log)
-    run = Run(config, entry, name, folder, data, data.facts(), device, precision, base)
+    run = prepare(config, data, log).run(name, folder)
     if differences := changes(record, training_record(run)):
         if not allow_changes:
             raise DataError(
@@ -147,7 +141,7 @@ def _resume(
     kept_bytes = _restore(run, store, layout, log)
     tracker = open_tracker(config, _log_so_far(run, layout, kept_bytes, log))
     start_tracker(tracker, run)
-    return train_to_the_end(run, model, record.seeds, layout=layout, tracker=tracker, log=log)
+    return train_to_the_end(run, record.seeds, layout=layout, tracker=tracker, log=log)
 
 
 def _restore(run: Run, store: StateStore, layout: Layout, on_event: EventHandler) -> int:

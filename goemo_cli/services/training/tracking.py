@@ -18,7 +18,6 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig, environment
-from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.histograms import model_structure
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.services.training.environment import environment_files, versions
@@ -60,10 +59,8 @@ def continued_log(layout: Layout, run: RunName, kept_bytes: int) -> Continued:
     Raises:
         NotFoundError, CorruptArtifactError: the journal is missing or damaged.
     """
-    path = journal_path(layout.journals, run)
-    mirror_id = read_journal(path).mirror_id
-    lines = read_journal(path, kept_bytes).lines if kept_bytes else ()
-    return Continued(mirror_id, kept_bytes, lines)
+    journal = read_journal(journal_path(layout.journals, run), kept_bytes or None)
+    return Continued(journal.mirror_id, kept_bytes, journal.lines if kept_bytes else ())
 
 
 def open_tracker(
@@ -180,10 +177,11 @@ class RunLog:
         else:
             self._tracker.write("output.log", text)
 
-    def begin(self, tracker: Tracker) -> None:
-        """Write to a tracker that has started: the lines so far, the versions of packages, the machine."""
-        for name, text in environment_files(commit=_git_commit()).items():
-            tracker.write(name, text)
+    def begin(self, tracker: Tracker, *, with_machine: bool) -> None:
+        """Write to a tracker that has started: the lines so far, and the versions of packages and the machine if asked."""
+        if with_machine:
+            for name, text in environment_files(commit=_git_commit()).items():
+                tracker.write(name, text)
         self._tracker = tracker
         if self._early:
             tracker.write("output.log", "".join(self._early))
@@ -205,14 +203,19 @@ def start_tracker(tracker: Tracker, run: "Run") -> None:
     tracker.start(run.name, logged_settings(run.config), facts)
 
 
-def log_inputs(tracker: Tracker, run: "Run", model: TransformerClassifier | None, log: RunLog) -> None:
-    """Log what the training starts from: the machine, the data set, and the structure of the model."""
-    wandb = run.config.logging.wandb
+def log_inputs(tracker: Tracker, run: "Run", log: RunLog) -> None:
+    """Log what the training starts from: the machine, the data set, and the structure of the model.
+
+    The journal of a run that continues from a saved state has them already.
+    """
+    wandb, is_continued = run.config.logging.wandb, run.start is not None
     if wandb.environment:
-        log.begin(tracker)
+        log.begin(tracker, with_machine=not is_continued)
+    if is_continued:
+        return
     tracker.artifact(data_artifact(run.data_facts, run.data.labels))
-    if wandb.watch_model and model:
-        rows = list(model_structure(model.model))
+    if wandb.watch_model and run.model:
+        rows = list(model_structure(run.model.model))
         tracker.table(Table("model", ("parameter", "shape", "count"), rows), step=0)
 
 

@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, claim_checkpoint, saved_steps
 from goemo_cli.core.documents.training import SeedGroup
 from goemo_cli.core.errors import TrainingFailedError, TrainingStoppedError
@@ -32,15 +31,14 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.label_cells import separator_within
-from goemo_cli.ml.models.transformer import TransformerClassifier
-from goemo_cli.ml.training.loop import Epoch, Step, Stopped, seed_everything
+from goemo_cli.ml.training.loop import Epoch, Step, Stopped
 from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.locks import held, holder_of
-from goemo_cli.services.training.build import Run, build_model, fit_model, load_saved, pick_hardware
+from goemo_cli.services.training.build import Run, fit_model, load_saved, prepare
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.saved_states import StateSaver, StateStore, training_record
 from goemo_cli.services.training.stopping import StopSignal, stop_request
@@ -91,24 +89,21 @@ def train(
         config = config.model_copy(update={"data": config.data.model_copy(update={"name": FRAME})})
     with working(log, "Checking the data"):
         data = training_data(config, whole, log)
-    entry = model_entry(config.model.name)
-    seed_everything(config.training.seed, deterministic=config.training.deterministic)
-    device, precision = pick_hardware(config, entry)
     with working(log, "Loading the model"):
-        model, base = build_model(config, entry, data, device, precision, on_event=log)
-    facts = data.facts()
+        prepared = prepare(config, data, log)
+    entry = prepared.entry
     with claimed(layout, entry.name, entry.family) as (name, folder):
-        run = Run(config, entry, name, folder, data, facts, device, precision, base)
-        if model and config.training.save_every_minutes:
+        run = prepared.run(name, folder)
+        del prepared  # the run alone holds the model, so that it can free it
+        if run.model and config.training.save_every_minutes:
             StateStore(folder).begin(training_record(run, group), config)
         with working(log, "Starting the trackers"):
             start_tracker(tracker, run)
-        return train_to_the_end(run, model, group, layout=layout, tracker=tracker, log=log)
+        return train_to_the_end(run, group, layout=layout, tracker=tracker, log=log)
 
 
 def train_to_the_end(
     run: Run,
-    model: TransformerClassifier | None,
     group: SeedGroup | None,
     *,
     layout: Layout,
@@ -121,10 +116,10 @@ def train_to_the_end(
         As `train`; TrainingStoppedError: a signal asked to stop, and the state is saved.
     """
     with stop_request() as stop, _resumable(run, layout, log), failures_logged(tracker):
-        log_inputs(tracker, run, model, log)
+        log_inputs(tracker, run, log)
         saver = StateSaver(run, journal_path(layout.journals, run.name), stop)
-        fit_and_save(run, model, saver, layout=layout, tracker=tracker, on_event=log)
-        del model  # its memory is needed for the saved one
+        fit_and_save(run, saver, layout=layout, tracker=tracker, on_event=log)
+        run.model = None  # its memory is needed for the saved one
         checkpoint = _finish(run, layout=layout, tracker=tracker, on_event=log)
         if group:  # its record is needed to continue the group
             saver.store.remove_states()
@@ -179,7 +174,6 @@ def _after_failure(run: Run) -> str:
 
 def fit_and_save(
     run: Run,
-    model: TransformerClassifier | None,
     saver: StateSaver,
     *,
     layout: Layout,
@@ -191,7 +185,7 @@ def fit_and_save(
     advance: Callable[[int, str], None] | None = None
     name = ""
     with ExitStack() as bar:
-        for fact in fit_model(run, model, on_event):
+        for fact in fit_model(run, on_event):
             match fact:
                 case Step():
                     if advance is None or fact.is_first:
