@@ -60,7 +60,7 @@ def evaluate(
 ) -> None:
     """Score a run on new labelled data.
 
-    On rows that it was not trained with. Writes predictions, scores with intervals, and the metrics of each label. Labels are mapped by name. Thresholds are
+    Writes predictions, scores with intervals, and the metrics of each label. Labels are mapped by name. Thresholds are
     those of the run: nothing is fitted on the data. Columns are those of the run's own data if nothing else is given. A
     file is scored completely, a data set on one split.
 

@@ -3,7 +3,7 @@
 import secrets
 import string
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +17,7 @@ from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.core.settings import TrainConfig, environment
+from goemo_cli.core.settings import LoggingSettings, TrainConfig, WandbSettings, environment
 from goemo_cli.ml.training.histograms import model_structure
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.services.training.environment import environment_files, versions
@@ -95,47 +95,59 @@ def open_tracker(
             kept_bytes=continued.kept_bytes if continued else 0,
         )
     }
-    wanted = config.logging
-    if wanted.wandb.enabled and wanted.wandb.resolved().mode == "disabled":
+    if wandb := _wandb_tracker(config.logging.wandb, mirror_id, layout, on_event):
+        trackers["W&B"] = wandb
+    earlier = continued.lines if continued else ()
+    trackers |= _file_trackers(config.logging, earlier, layout, on_event)
+    return GuardedTrackers(trackers, lambda message: on_event(Warning(message)))
+
+
+def _wandb_tracker(
+    wanted: WandbSettings, run_id: str, layout: Layout, on_event: EventHandler
+) -> WandbTracker | None:
+    """The W&B tracker; None if it is off, disabled, or missing and not required."""
+    if not wanted.enabled:
+        return None
+    if wanted.resolved().mode == "disabled":
         on_event(Info("W&B is disabled (logging.wandb.mode or WANDB_MODE): nothing is sent"))
-    elif wanted.wandb.enabled:
-        try:
-            require_wandb("--wandb")
-        except MissingPackageError as error:
-            if wanted.wandb.required:
-                raise
-            on_event(
-                Warning(
-                    f"{error}; the run continues without W&B, and `{sync_command(layout)} RUN` sends it later"
-                )
-            )
-        else:
-            trackers["W&B"] = WandbTracker(
-                wandb_target(wanted.wandb),
-                run_id=mirror_id,
-                journals=layout.journals,
-                root=layout.root,
-                directory=layout.wandb,
-                required=wanted.wandb.required,
-                patience=wanted.wandb.upload_timeout,
-                later=sync_command(layout),
-                note=lambda message: on_event(Info(message)),
-                warn=lambda message: on_event(Warning(message)),
-            )
+        return None
+    try:
+        require_wandb("--wandb")
+    except MissingPackageError as error:
+        if wanted.required:
+            raise
+        later = f"`{sync_command(layout)} RUN` sends it later"
+        on_event(Warning(f"{error}; the run continues without W&B, and {later}"))
+        return None
+    return WandbTracker(
+        wandb_target(wanted),
+        run_id=run_id,
+        journals=layout.journals,
+        root=layout.root,
+        directory=layout.wandb,
+        required=wanted.required,
+        patience=wanted.upload_timeout,
+        later=sync_command(layout),
+        note=lambda message: on_event(Info(message)),
+        warn=lambda message: on_event(Warning(message)),
+    )
+
+
+def _file_trackers(
+    wanted: LoggingSettings, earlier: Sequence[Line], layout: Layout, on_event: EventHandler
+) -> dict[str, Tracker]:
+    """The trackers that write local files, by title; `earlier` are the lines of a resumed run."""
+    found: dict[str, Tracker] = {}
     for name, title in wanted.file_trackers().items():
         if getattr(wanted, name):
             try:
                 module = import_module(f"goemo_cli.tracking.{name}")
             except ImportError:
-                on_event(
-                    Warning(
-                        f"{title} is not installed: pip install 'goemo[{name}]'; the run continues without it"
-                    )
-                )
+                missing = f"{title} is not installed: pip install 'goemo[{name}]'"
+                on_event(Warning(f"{missing}; the run continues without it"))
             else:
-                earlier = continued.lines if continued else ()
-                trackers[title] = module.FileTracker(layout.tracker(name), earlier, root=layout.root)
-    return GuardedTrackers(trackers, lambda message: on_event(Warning(message)))
+                found[title] = module.FileTracker(layout.tracker(name), earlier, root=layout.root)
+    return found
 
 
 @contextmanager
