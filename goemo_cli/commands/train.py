@@ -93,6 +93,8 @@ def train(
     out = Console(as_json=as_json, quiet=quiet)
     messages_need_no_reader()
     if resume:
+        if resume.startswith("-"):  # the next option was taken for the run
+            raise SettingError([f"needs a run, such as @latest, not {resume}"], "--resume")
         _require_alone({name for name in given if name != EPOCHS}, overrides, config, seeds)
         _resume(out, resume, root, epochs=given.get(EPOCHS), allow_changes=allow_changes)
         return

@@ -329,6 +329,12 @@ def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
     assert "interrupted; `goemo train --resume" in done.stderr
 
 
+def test_resume_without_a_run_says_what_is_missing() -> None:
+    done = goemo("train", "--resume", "--epochs", "3")
+    assert done.exit_code == 2
+    assert "--resume: needs a run, such as @latest, not --epochs" in done.stderr
+
+
 def test_models_lists_the_catalogue() -> None:
     assert "sentence-transformers/all-MiniLM-L6-v2" in goemo("models").stdout
     assert json.loads(goemo("models", "--json").stdout)["minilm"]["family"] == "minilm"
