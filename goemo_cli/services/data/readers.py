@@ -97,8 +97,7 @@ def read_json_lines(file: DataFile) -> Table:
 def read_json(file: DataFile) -> Table:
     """An array of objects, or one object per line."""
     path = file.text_path
-    _ = file.n_lines  # refuses what is not UTF-8, with the line
-    with path.open(encoding="utf-8-sig", errors="replace") as stream:
+    with path.open(encoding="utf-8-sig") as stream:
         begin = stream.read(_BATCH_ROWS).lstrip()
     if begin.startswith("["):
         return Table(array_objects(path, named=file.named))

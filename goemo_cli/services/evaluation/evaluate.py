@@ -138,10 +138,11 @@ def _require_free_name(evaluated: EvaluatedRows, checkpoint: Checkpoint, layout:
         )
 
 
-def _doubts(evaluated: EvaluatedRows, checkpoint: Checkpoint) -> Iterator[str]:
+def _doubts(evaluated: EvaluatedRows, digest: str, checkpoint: Checkpoint) -> Iterator[str]:
+    """Why the scores may be too good; `digest` is the SHA-256 of the rows."""
     if checkpoint.is_unscored:
         return
-    recorded, digest = checkpoint.metrics.data.split_sha256, evaluated.rows.sha256()
+    recorded = checkpoint.metrics.data.split_sha256
     for split in SPLITS:
         if split != "test" and recorded.of(split) == digest:
             yield (
@@ -163,7 +164,8 @@ def _write(
     """The predictions, then the table, then the record that names both."""
     run, y_true, y_prob = checkpoint.run, predictions.y_true, predictions.y_prob
     scored = score_split(y_true, y_prob, checkpoint.rules, rule)
-    warnings = list(_doubts(evaluated, checkpoint))
+    digest = predictions.sha256()
+    warnings = list(_doubts(evaluated, digest, checkpoint))
     if doubt := doubt_of_macro_f1(scored.per_class, y_true, evaluated.source):
         warnings.append(doubt)
     for warning in warnings:
@@ -182,7 +184,7 @@ def _write(
         data=EvaluatedData(
             name=evaluated.name,
             source=evaluated.source,
-            sha256=predictions.sha256(),
+            sha256=digest,
             rows=len(predictions),
         ),
         threshold_rule=rule,

@@ -150,12 +150,11 @@ def find_foreign(model: str, *, revision: str | None = None) -> tuple[ModelEntry
 
 def _facts_of(found: FoundWeights) -> dict[str, Any]:
     """What identifies the weights of a model."""
-    digests = [sha256_file(path) for path in weight_files(found.folder)]
     return {
         "kind": "transformer",
         "id": found.id,
         "revision": found.revision,
-        "sha256": digests[0],
+        "sha256": sha256_file(weight_files(found.folder)[0]),
     }
 
 
