@@ -7,7 +7,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types quick test-all torture coverage docs clean
+.PHONY: help install demo test check format lint types quick test-all torture coverage bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -52,6 +52,9 @@ test-all: $(STAMP) ## the quick tests and those that really train
 torture: $(STAMP) ## kill trainings and let system calls fail; every trial must be survived
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.torture
 	GOEMO_FUZZ_EXAMPLES=2000 $(BIN)/pytest -q tests/torture/test_fuzz.py
+
+bench: $(STAMP) ## run the benchmarks and write docs/performance.md; BENCH="--quick", BENCH="startup growth"
+	$(BIN)/python -m benchmarks $(BENCH)
 
 coverage: $(STAMP) ## run the quick tests and print the line coverage of goemo_cli; below 95 % is an error
 	$(BIN)/coverage erase

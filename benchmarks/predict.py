@@ -1,28 +1,50 @@
-"""Comments per second of goemo's Predictor and of transformers' pipeline with its defaults, on the GoEmotions test split.
+"""Comments per second of goemo's Predictor and of transformers' pipeline, on the GoEmotions test split or the sample's.
 
-    OMP_NUM_THREADS=1 python benchmarks/predict.py CHECKPOINT --data-dir DIR [--rows N] [--rounds 3]
+    python -m benchmarks.predict [--checkpoint RUN] [--data-dir DIR] [--comments N] [--rounds 3]
 
-Both classify the same comments with the same checkpoint in fp32, alternating within one process. For each round the program
-prints the ratio of wall-clock times, the ratio of processor times (less affected by other work on the machine), and the
-number of different labels. The checkpoint's thresholds are applied to the pipeline's scores. Loading is not counted. The
-checkpoint must be that of a transformer.
+All classify the same comments with the same checkpoint in fp32, in turn within one process: by the clock, and by the
+processor, which other work on the machine affects less. The pipeline runs with its defaults and in batches of 32. The
+checkpoint's thresholds decide the labels of all. Loading is not counted. The checkpoint must be that of a transformer; by
+default it is a MiniLM that was trained for a few steps.
 """
 
-import argparse
-import statistics
-import time
-from collections.abc import Callable, Sequence
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from transformers import pipeline
 
-from goemo_cli.core.arrays import FloatArray
+from benchmarks.data import read_comments
+from benchmarks.measure import (
+    Quantities,
+    Table,
+    interleaved,
+    new_result,
+    option_parser,
+    timed,
+)
+from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.ml.data.goemotions import read_goemotions
+from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.pretrained import quiet_transformers
 from goemo_cli.services.predicting.predictor import Predictor
+from goemo_cli.services.training.settings import resolve_settings
+from goemo_cli.services.training.train import train
+
+CLOCK, PROCESSOR = "comments/s", "comments per CPU second"
+DIFFERENT = "labels that differ from goemo's"
+
+
+@contextmanager
+def briefly_trained() -> Iterator[Path]:
+    """The checkpoint of a MiniLM after a few steps: as fast as a good one."""
+    flags = {"data.name": "sample", "data.max_train_samples": 256, "training.epochs": 1}
+    with tempfile.TemporaryDirectory() as folder:
+        yield train(resolve_settings(None, flags), layout=Layout(Path(folder))).path
 
 
 def pipeline_probabilities(classify: Any, texts: Sequence[str], labels: Sequence[str]) -> FloatArray:
@@ -32,45 +54,52 @@ def pipeline_probabilities(classify: Any, texts: Sequence[str], labels: Sequence
     return np.asarray([[scores[label] for label in labels] for scores in by_label], dtype=np.float32)
 
 
-def timed(work: Callable[[], FloatArray]) -> tuple[float, float, FloatArray]:
-    """Seconds on the clock, seconds of the processor, and what came out."""
-    started, began = time.perf_counter(), time.process_time()
-    found = work()
-    return time.perf_counter() - started, time.process_time() - began, found
+def compare_programs(checkpoint: Checkpoint, texts: Sequence[str], rounds: int) -> Table:
+    """The pipeline, at its defaults and in batches, and the Predictor."""
+    predictor = Predictor.load(checkpoint, device="cpu")
+    ours: BoolArray = checkpoint.thresholds.decide(predictor.predict(texts).y_prob)
+
+    def measure(work: Callable[[], FloatArray], _: int) -> Quantities:
+        wall, cpu, found = timed(work)
+        different = int((checkpoint.thresholds.decide(found) != ours).sum())
+        return {CLOCK: len(texts) / wall, PROCESSOR: len(texts) / cpu, DIFFERENT: different}
+
+    def pipelined(**settings: int) -> Callable[[int], Quantities]:
+        with quiet_transformers():
+            classify = pipeline(
+                "text-classification", str(checkpoint.path), top_k=None, device="cpu", **settings
+            )
+        return partial(measure, partial(pipeline_probabilities, classify, texts, checkpoint.labels))
+
+    others = {"pipeline": pipelined(), "pipeline, batches of 32": pipelined(batch_size=32)}
+    goemo = partial(measure, lambda: predictor.predict(texts).y_prob)
+    table = interleaved(f"{len(texts):,} comments in fp32", "program", {**others, "goemo": goemo}, rounds)
+    for name in others:
+        for quantity in (CLOCK, PROCESSOR):
+            table.compare("goemo", name, quantity)
+    return table
 
 
 def main() -> None:
-    """Run the rounds and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    """Run the rounds and write the result."""
+    parser = option_parser(__doc__)
+    parser.add_argument("--checkpoint", type=Path, help="by default a MiniLM, trained for a few steps")
+    parser.add_argument("--data-dir", type=Path, help="GoEmotions' files; by default the sample")
+    parser.add_argument("--comments", type=int, help="by default the whole test split")
+    options = parser.parse_args()
+    result = new_result(
+        "predict",
+        "Predicting",
+        "goemo's `Predictor` and transformers' `pipeline` with the same checkpoint and comments, in turn in one process.",
     )
-    parser.add_argument("checkpoint", type=Path)
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--rows", type=int)
-    parser.add_argument("--rounds", type=int, default=3)
-    given = parser.parse_args()
-    checkpoint = Checkpoint.open(given.checkpoint)
-    texts = read_goemotions(given.data_dir).test.texts[: given.rows]
-    predictor = Predictor.load(checkpoint, device="cpu")
-    with quiet_transformers():
-        classify = pipeline("text-classification", model=str(checkpoint.path), top_k=None, device="cpu")
-    ratios: list[tuple[float, float]] = []
-    for number in range(1, given.rounds + 1):
-        their_wall, their_cpu, their_prob = timed(
-            lambda: pipeline_probabilities(classify, texts, checkpoint.labels)
-        )
-        our_wall, our_cpu, our_prob = timed(lambda: predictor.predict(texts).y_prob)
-        ratios.append((their_wall / our_wall, their_cpu / our_cpu))
-        decide = checkpoint.thresholds.decide
-        different = int((decide(their_prob) != decide(our_prob)).sum())
-        print(
-            f"round {number}: pipeline {len(texts) / their_wall:.0f}/s, goemo {len(texts) / our_wall:.0f}/s, "
-            f"{ratios[-1][0]:.2f} x by the clock, {ratios[-1][1]:.2f} x by the processor; {different} of "
-            f"{our_prob.size:,} labels differ; probabilities by {np.abs(their_prob - our_prob).max():.1e} at most",
-            flush=True,
-        )
-    wall, cpu = (statistics.median(column) for column in zip(*ratios, strict=True))
-    print(f"median: {wall:.2f} x by the clock, {cpu:.2f} x by the processor")
+    texts = read_comments(options.data_dir).test.texts[: options.comments]
+    if options.checkpoint:
+        table = compare_programs(Checkpoint.open(options.checkpoint), texts, options.rounds)
+    else:
+        with briefly_trained() as path:
+            table = compare_programs(Checkpoint.open(path), texts, options.rounds)
+    result.tables.append(table)
+    result.write(options.results)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,15 @@
 """CPU time until goemo answers, compared with a bare Python, with `wandb --help` and with the import of torch.
 
-    python benchmarks/startup.py [--rounds 7]
+    python -m benchmarks.startup [--rounds 7]
 
-Measures whole processes, interleaved: user plus system time of each child. Prints medians and their ratios.
+Measures whole processes, interleaved: user plus system time of each child.
 """
 
-import argparse
-import resource
-import statistics
 import subprocess
 import sys
+from collections.abc import Sequence
+
+from benchmarks.measure import Quantities, children_cpu_seconds, interleaved, new_result, option_parser
 
 COMMANDS = {
     "python -c pass": ["-c", "pass"],
@@ -21,33 +21,31 @@ COMMANDS = {
     "wandb --help": ["-m", "wandb", "--help"],
     "import torch": ["-c", "import torch"],
 }
+SECONDS = "CPU seconds"
 
 
-def cpu_seconds(arguments: list[str]) -> float:
+def process(arguments: Sequence[str]) -> Quantities:
     """User and system time of one process."""
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    before = children_cpu_seconds()
     subprocess.run([sys.executable, *arguments], capture_output=True, check=False)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+    return {SECONDS: children_cpu_seconds() - before}
 
 
 def main() -> None:
-    """Run the rounds and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    """Run the rounds and write the result."""
+    options = option_parser(__doc__).parse_args()
+    result = new_result(
+        "startup",
+        "Start",
+        "User plus system time of whole processes, started in turn.",
     )
-    parser.add_argument("--rounds", type=int, default=7)
-    rounds = parser.parse_args().rounds
-    times: dict[str, list[float]] = {name: [] for name in COMMANDS}
-    for _ in range(rounds):
-        for name, arguments in COMMANDS.items():
-            times[name].append(cpu_seconds(arguments))
-    bare, wandb = (statistics.median(times[name]) for name in ("python -c pass", "wandb --help"))
-    for name, values in times.items():
-        median = statistics.median(values)
-        print(
-            f"{name:<32} {median:6.3f} s CPU  ({median / bare:5.1f} x a bare Python, {median / wandb:.2f} x wandb --help)"
-        )
+    measures = {name: lambda _, given=given: process(given) for name, given in COMMANDS.items()}
+    table = interleaved("Until a command answers", "command", measures, options.rounds)
+    for name in COMMANDS:
+        if name.startswith("goemo"):
+            table.compare(name, "wandb --help", SECONDS)
+    result.tables.append(table)
+    result.write(options.results)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Test scores of each threshold rule, and of the rule that `thresholds.rule: auto` chooses, for different numbers of val rows.
 
-    python benchmarks/threshold_rules.py VAL_PREDICTIONS TEST_PREDICTIONS [--rows 200 500 1000] [--draws 12]
+    python -m benchmarks.threshold_rules VAL_PREDICTIONS TEST_PREDICTIONS [--rows 200 500 1000] [--draws 12]
 
 Thresholds are fitted, and the rule is chosen, on random rows of val; the last line uses all rows. Each cell contains
 macro-F1 / micro-F1 on test, the mean over the draws.

@@ -1,162 +1,134 @@
-"""Training throughput of goemo's loop and of Hugging Face's Trainer, interleaved in one run on the same comments.
+"""Training throughput of goemo's loop and of Hugging Face's Trainer, in turn in one run on the same comments.
 
-    python benchmarks/throughput.py --data-dir DIR [--rounds 3] [--comments 2048]
+    python -m benchmarks.throughput [--data-dir DIR] [--comments 2048] [--epochs 2] [--rounds 3]
+        [--variant NAME=SETTING:VALUE,SETTING:VALUE]... [--max-isa avx2]
 
-Three contestants train MiniLM from the same weights: goemo as `goemo train` does; Trainer as run_classification.py
-sets it up by default (padding to 128 tokens, batches of 8, fp32); Trainer at its best settings here (dynamic padding,
-batches grouped by length, batch size of goemo, bf16 if goemo uses it, fused AdamW). The program prints ratios of comments
-per second for each round, because absolute numbers drift with the machine.
+All train MiniLM from the same weights: goemo as `goemo train` does; with other settings, one set for each --variant; Trainer as
+run_classification.py sets it up by default (padding to 128 tokens, batches of 8, fp32); and Trainer at its best settings here
+(dynamic padding, batches grouped by length, batch size of goemo, bf16 if goemo uses it, fused AdamW). The number is the
+average over all epochs, scoring of val excluded; only Trainer's defaults, which are many times slower, train an eighth of
+the comments for one epoch. With --max-isa avx2 libraries use AVX2 only and all compute in fp32: an imitation of an older
+processor, with the caches, the memory and the clock of this one.
 """
 
-import argparse
-import statistics
+import os
+import sys
 import tempfile
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-import torch
-from torch.utils.data import Dataset as TorchDataset
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainingArguments,
-    default_data_collator,
-)
 
+from benchmarks.data import read_comments
+from benchmarks.hf_trainer import make_trainer
+from benchmarks.measure import Quantities, interleaved, new_result, option_parser
 from goemo_cli.core.catalogue import model_entry
+from goemo_cli.core.events import ignore
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.ml.data.dataset import LabelledTexts
-from goemo_cli.ml.models.devices import pick_device, pick_precision
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.models.pretrained import quiet_transformers
-from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, label_settings
-from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.loop import Examples, Step, fit
-from goemo_cli.services.data.find import load_data
+from goemo_cli.services.training.build import pick_hardware, prepare
 from goemo_cli.services.training.settings import resolve_settings
 
-
-class Rows(TorchDataset[dict[str, object]]):
-    """Tokenised comments as Trainer wants them."""
-
-    def __init__(self, examples: LabelledTexts, tokenizer: Any, *, padded: bool) -> None:
-        encoded = tokenizer(
-            examples.texts, truncation=True, max_length=128, padding="max_length" if padded else False
-        )
-        self.rows = [
-            {"input_ids": ids, "attention_mask": mask, "labels": gold.astype(np.float32)}
-            for ids, mask, gold in zip(
-                encoded["input_ids"], encoded["attention_mask"], examples.y_true, strict=True
-            )
-        ]
-
-    def __len__(self) -> int:
-        return len(self.rows)
-
-    def __getitem__(self, at: int) -> dict[str, object]:
-        return self.rows[at]
+RATE = "comments/s"
+LIMITS = {
+    "avx2": {
+        "ATEN_CPU_CAPABILITY": "avx2",
+        "ONEDNN_MAX_CPU_ISA": "AVX2",
+        "MKL_ENABLE_INSTRUCTIONS": "AVX2",
+    }
+}
+"""What libraries read at their start, by instruction set."""
+DEFAULTS, BEST = "Trainer, defaults", "Trainer, best"
+VAL = 64
+"""Comments that goemo scores after each epoch, outside the measured time."""
+WARM_UP = 128
+"""Comments that each trains before the first round."""
 
 
-class Bench:
-    """Builds the same model for every contestant and times one of them on a number of comments."""
+def variant(text: str) -> tuple[str, list[str]]:
+    """A name, and settings as `goemo train` reads them."""
+    name, _, settings = text.partition("=")
+    return name, [one.replace(":", "=", 1) for one in settings.split(",") if one]
 
-    def __init__(self, config: TrainConfig) -> None:
-        self.config = config
-        self.data = load_data(config.data)
-        self.folder = find_weights(config.model.name, model_entry(config.model.name)).folder
-        self.device = pick_device("auto")
-        self.precision = pick_precision("auto", self.device)
 
-    def model(self) -> TransformerClassifier:
-        """Fresh weights, as goemo trains them."""
-        return build_transformer(self.folder, self.data.labels, self.config.model, device=self.device)
+def goemo(config: TrainConfig, data: Dataset, train: LabelledTexts) -> Quantities:
+    """Goemo's loop, without the scoring of val."""
+    made = prepare(config, data, ignore)
+    assert made.model
+    val = data.val.take(np.arange(VAL))
+    encoded, few = (Examples(made.model.encode(one.texts), one.y_true) for one in (train, val))
+    seconds, mark = 0.0, time.perf_counter()
+    for fact in fit(made.model, encoded, few, config.training, device=made.device, precision=made.precision):
+        if isinstance(fact, Step):
+            seconds += time.perf_counter() - mark
+        mark = time.perf_counter()
+    return {RATE: config.training.epochs * len(train) / seconds}
 
-    def plain_model(self, attention: str) -> Any:
-        """The same weights as transformers alone loads them, without goemo's dropout; the same share of it, though."""
-        labels, dropout = self.data.labels, self.config.model.dropout
-        with quiet_transformers():
-            return AutoModelForSequenceClassification.from_pretrained(
-                self.folder,
-                attn_implementation=attention,
-                hidden_dropout_prob=dropout,
-                attention_probs_dropout_prob=dropout,
-                **label_settings(labels),
-            )
 
-    def take(self, comments: int, seed: int) -> LabelledTexts:
-        """Random comments of train."""
-        rows = np.random.default_rng(seed).permutation(len(self.data.train))[:comments]
-        return self.data.train.take(rows)
+def trainer(config: TrainConfig, data: Dataset, train: LabelledTexts, *, best: bool) -> Quantities:
+    """Trainer's loop, by its own count of seconds."""
+    _, precision = pick_hardware(config, model_entry(config.model.name))
+    with tempfile.TemporaryDirectory() as folder, quiet_transformers():
+        made = make_trainer(config, train, data.labels, precision=precision, output=Path(folder), best=best)
+        seconds = made.train().metrics["train_runtime"]
+    return {RATE: config.training.epochs * len(train) / seconds}
 
-    def goemo(self, examples: LabelledTexts) -> float:
-        """Seconds of goemo's loop."""
-        classifier = self.model()
-        train = Examples(classifier.encode(examples.texts), examples.y_true)
-        settings = self.config.training.model_copy(update={"epochs": 1})
-        facts = fit(classifier, train, train, settings, device=self.device, precision=self.precision)
-        started = time.perf_counter()
-        for _ in range(-(-len(examples) // settings.batch_size)):
-            assert isinstance(next(facts), Step)
-        seconds = time.perf_counter() - started
-        facts.close()
-        return seconds
 
-    def trainer(self, examples: LabelledTexts, *, best: bool) -> float:
-        """Seconds of Trainer's loop, by its own count."""
-        model = self.plain_model("eager" if best else "sdpa")
-        tokenizer = AutoTokenizer.from_pretrained(self.folder)
-        with tempfile.TemporaryDirectory() as output:
-            tuned = {
-                "per_device_train_batch_size": self.config.training.batch_size,
-                "bf16": self.precision == "bf16",
-                "train_sampling_strategy": "group_by_length",
-                "optim": "adamw_torch_fused",
-            }
-            arguments = TrainingArguments(
-                output_dir=output, num_train_epochs=1, save_strategy="no", report_to="none", disable_tqdm=True,
-                logging_strategy="no", use_cpu=self.device.type == "cpu", **(tuned if best else {}),
-            )  # fmt: skip
-            collate = DataCollatorWithPadding(tokenizer) if best else default_data_collator
-            rows = Rows(examples, tokenizer, padded=not best)
-            trainer = Trainer(model=model, args=arguments, train_dataset=rows, data_collator=collate)
-            with quiet_transformers():
-                return float(trainer.train().metrics["train_runtime"])
+def limit_instructions(limit: str) -> None:
+    """Start this program again in an environment that limits libraries, unless it has it already."""
+    if not LIMITS[limit].items() <= os.environ.items():
+        os.execve(sys.executable, sys.orig_argv, os.environ | LIMITS[limit])
 
 
 def main() -> None:
-    """Run the rounds and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
-    parser.add_argument("--data-dir", type=Path, required=True)
-    parser.add_argument("--rounds", type=int, default=3)
+    """Run the rounds and write the result."""
+    parser = option_parser(__doc__)
+    parser.add_argument("--data-dir", type=Path, help="GoEmotions' files; by default the sample")
     parser.add_argument("--comments", type=int, default=2048)
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument(
+        "--variant", type=variant, action="append", default=[], metavar="NAME=SETTING:VALUE,..."
+    )
+    parser.add_argument("--max-isa", choices=tuple(LIMITS))
     options = parser.parse_args()
-    config = resolve_settings(None, {"data.name": "goemotions", "data.dir": options.data_dir})
-    bench = Bench(config)
-    # Trainer's defaults are an order of magnitude slower: an eighth of the comments gives as steady a number.
-    contestants: dict[str, tuple[int, Callable[[LabelledTexts], float]]] = {
-        "goemo": (options.comments, bench.goemo),
-        "Trainer, defaults": (max(64, options.comments // 8), lambda rows: bench.trainer(rows, best=False)),
-        "Trainer, best": (options.comments, lambda rows: bench.trainer(rows, best=True)),
+    if options.max_isa:
+        limit_instructions(options.max_isa)
+    result = new_result("throughput", "Training", (__doc__ or "").rpartition("\n\n")[2])
+    data = read_comments(options.data_dir)
+    flags = {"training.device": "cpu", "training.precision": "fp32" if options.max_isa else "auto"}
+    several = flags | {"training.epochs": options.epochs}
+    config, briefly = resolve_settings(None, several), resolve_settings(None, flags | {"training.epochs": 1})
+    few = max(64, options.comments // 8)
+    variants: dict[str, tuple[int, Callable[[LabelledTexts], Quantities]]] = {
+        name: (options.comments, partial(goemo, resolve_settings(None, several, settings), data))
+        for name, settings in [("goemo", []), *options.variant]
     }
-    for comments, run in contestants.values():
-        run(bench.take(min(comments, 256), seed=99))  # warm-up, not counted
-    rates: dict[str, list[float]] = {name: [] for name in contestants}
-    for round_number in range(options.rounds):
-        for name, (comments, run) in contestants.items():
-            rates[name].append(comments / run(bench.take(comments, seed=round_number)))
-            print(f"round {round_number + 1}: {name:<18} {rates[name][-1]:7.1f} comments/s", flush=True)
-    print(f"{torch.get_num_threads()} threads, {bench.precision}, batch size {config.training.batch_size}")
-    for name in list(contestants)[1:]:
-        ratios = sorted(ours / theirs for ours, theirs in zip(rates["goemo"], rates[name], strict=True))
-        print(
-            f"goemo / {name}: median {statistics.median(ratios):.2f}, from {ratios[0]:.2f} to {ratios[-1]:.2f}"
-        )
+    variants[DEFAULTS] = few, partial(trainer, briefly, data, best=False)
+    variants[BEST] = options.comments, partial(trainer, config, data, best=True)
+
+    def measure(name: str, number: int) -> Quantities:
+        comments, train = variants[name]
+        rows = np.random.default_rng(number).permutation(len(data.train))[:comments]
+        return train(data.train.take(rows))
+
+    for comments, train in variants.values():
+        train(data.train.take(np.arange(min(comments, WARM_UP))))
+    table = interleaved(
+        f"Average over {options.epochs} epochs of {options.comments:,} comments",
+        "loop",
+        {name: partial(measure, name) for name in variants},
+        options.rounds,
+    )
+    for over in (BEST, DEFAULTS):
+        for name in variants:
+            if not name.startswith("Trainer"):
+                table.compare(name, over, RATE)
+    result.tables.append(table)
+    result.write(options.results)
 
 
 if __name__ == "__main__":

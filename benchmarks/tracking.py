@@ -1,6 +1,6 @@
 """The cost of trackers: time inside their calls as a share of the training time, measured in one run each.
 
-    python benchmarks/tracking.py [--comments 384] [--epochs 2] [--model minilm]
+    python -m benchmarks.tracking [--comments 384] [--epochs 2] [--model minilm]
 
 Trackers: the journal alone, which is always on; with TensorBoard; with W&B, the real SDK against the loopback server of
 the tests; with all of them and `log_every=1`; with histograms of all gradients and parameters. Three numbers each:
@@ -12,16 +12,17 @@ the tests; with all of them and `log_every=1`; with histograms of all gradients 
 - end: seconds from the finished files to the end of the run; with W&B this is the upload.
 """
 
-import argparse
 import contextlib
 import os
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 from unittest.mock import patch
 
+from benchmarks.measure import Quantities, interleaved, new_result, option_parser
 from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
@@ -33,7 +34,7 @@ from goemo_cli.services.training.train import train
 from goemo_cli.tracking.base import Tracker
 from tests.wandb_server import WandbServer
 
-MIRRORS: Mapping[str, tuple[str, ...]] = {
+TRACKERS: Mapping[str, tuple[str, ...]] = {
     "journal": (),
     "journal, TensorBoard": ("logging.tensorboard=true",),
     "journal, W&B": ("logging.wandb.enabled=true",),
@@ -99,8 +100,8 @@ def processor_seconds_of_children() -> float:
     return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def measure(config: TrainConfig, root: Path) -> tuple[float, float, float, float]:
-    """Training seconds; seconds in calls; processor seconds of other processes; seconds at the end."""
+def measure(config: TrainConfig, root: Path) -> Quantities:
+    """Training seconds; calls and other processes as shares of them; seconds at the end."""
     layout = Layout(root)
 
     def on_event(event: Event) -> None:
@@ -109,16 +110,20 @@ def measure(config: TrainConfig, root: Path) -> tuple[float, float, float, float
 
     timed = Timed(open_tracker(config, layout=layout, on_event=on_event))
     with patch.object(loop, "model_histograms", timed.timed("histograms counted", model_histograms)):
-        result = train(config, layout=layout, tracker=cast(Tracker, timed), on_event=on_event)
+        training = train(config, layout=layout, tracker=cast(Tracker, timed), on_event=on_event)
+    seconds = training.metrics.training_seconds
     end = timed.seconds.pop("finish")
-    return result.metrics.training_seconds, sum(timed.seconds.values()), timed.elsewhere, end
+    return {
+        "training in s": seconds,
+        "calls, % of training": 100 * sum(timed.seconds.values()) / seconds,
+        "elsewhere, % of training": 100 * timed.elsewhere / seconds,
+        "end in s": end,
+    }
 
 
 def main() -> None:
-    """Measure each set of mirrors and print a table."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    """Measure each set of trackers and write the result."""
+    parser = option_parser(__doc__)
     parser.add_argument("--model", default="minilm")
     parser.add_argument("--comments", type=int, default=384)
     parser.add_argument("--epochs", type=int, default=2)
@@ -129,17 +134,19 @@ def main() -> None:
         "data.max_train_samples": options.comments,
         "training.epochs": options.epochs,
     }
-    print(f"{'mirrors':<24}{'training':>10}{'calls':>9}{'share':>9}{'elsewhere':>11}{'share':>9}{'end':>8}")
+    result = new_result("tracking", "Tracking", __doc__.partition("\n\nTrackers: ")[2])
     with tempfile.TemporaryDirectory() as folder, WandbServer() as server:
         os.environ.update(server.environment(Path(folder)))
         train(resolve_settings(None, flags | {"model.name": "tiny"}), layout=Layout(Path(folder, "warm")))
-        for at, (name, overrides) in enumerate(MIRRORS.items()):
-            config = resolve_settings(None, flags, overrides)
-            seconds, calls, elsewhere, end = measure(config, Path(folder, str(at)))
-            print(
-                f"{name:<24}{seconds:>8.1f} s{calls:>7.3f} s{calls / seconds:>9.2%}"
-                f"{elsewhere:>9.2f} s{elsewhere / seconds:>9.2%}{end:>6.1f} s"
-            )
+
+        def measure_trackers(overrides: tuple[str, ...], number: int) -> Quantities:
+            root = Path(folder, f"{number} {' '.join(overrides)}")
+            return measure(resolve_settings(None, flags, overrides), root)
+
+        title = f"{options.model}, {options.comments:,} comments, {options.epochs} epochs"
+        variants = {name: partial(measure_trackers, overrides) for name, overrides in TRACKERS.items()}
+        result.tables.append(interleaved(title, "trackers", variants, options.rounds))
+    result.write(options.results)
 
 
 if __name__ == "__main__":
