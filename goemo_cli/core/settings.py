@@ -219,6 +219,15 @@ class TrainingSettings(Section):
         le=0.5,
         description="Score and save an average of the weights whose mean age is this share of the steps so far; null: the last weights.",
     )
+    frozen_layers: int = Field(
+        0,
+        ge=0,
+        description="Embeddings and this many of the lowest layers keep the weights that they came with; 0: all weights are trained.",
+    )
+    frozen_cache: Literal["float16", "float32", "off"] = Field(
+        "float16",
+        description="What the frozen layers give is computed once and kept in a temporary file of this precision; off: computed in each epoch.",
+    )
     loss: LossName = Field(
         "bce",
         description="Loss function: binary cross-entropy, plain or weighted by label, or one that reduces the loss of easy cells; cross_entropy for single-label data, as its only loss.",

@@ -17,6 +17,7 @@ from goemo_cli.core.schema import PROBLEM_TYPES
 from goemo_cli.core.settings import ModelSettings, WeightFiles
 from goemo_cli.ml.models.cpu import packed_linears, use_cheap_dropout
 from goemo_cli.ml.models.folders import CONFIG, weight_files
+from goemo_cli.ml.models.layers import only_first_token
 from goemo_cli.ml.models.pretrained import (
     has_whole_head,
     head_layers,
@@ -30,16 +31,13 @@ from goemo_cli.ml.models.pretrained import (
     require_running,
     usable_length,
 )
-from goemo_cli.ml.training.batches import EncodedTexts, encode
+from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts, encode
 
 _DROPOUT_NAMES = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa, DeBERTa
     "dropout", "attention_dropout", "seq_classif_dropout",  # DistilBERT
     "embedding_dropout", "mlp_dropout",  # ModernBERT
 )  # fmt: skip
-INFERENCE_BATCH = 64
-INFERENCE_TOKENS = 16_384
-"""A batch holds at most this many tokens, padding included, so that long comments fit in memory too."""
 
 
 @dataclass
@@ -263,7 +261,7 @@ def predict_encoded(
     model.eval()
     device = next(model.parameters()).device
     y_prob = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
-    with packed_linears(model, len(encoded)):
+    with packed_linears(model, len(encoded)), only_first_token(model):
         for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
             logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
             y_prob[rows] = activation(logits.float()).cpu().numpy()

@@ -13,6 +13,9 @@ WINDOW_BATCHES = 50
 """Batches per shuffled window: within a window comments are sorted by length, so padding nearly vanishes."""
 LONG = 64
 """Characters per token that the model reads: of longer texts the beginning is encoded, if it is more than enough."""
+INFERENCE_BATCH = 64
+INFERENCE_TOKENS = 16_384
+"""A batch holds at most this many tokens, padding included, so that long comments fit in memory too."""
 PAD_TO = 4
 """Batches are as wide as a multiple of this: few shapes mean few kernels to build, and less memory in pieces."""
 

@@ -23,9 +23,11 @@ from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.ranking import roc_auc_micro
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy, f1_macro, f1_micro
 from goemo_cli.ml.models.devices import Precision, is_out_of_memory
+from goemo_cli.ml.models.layers import entering_at, only_first_token
 from goemo_cli.ml.models.transformer import TransformerClassifier, predict_encoded
 from goemo_cli.ml.training.batches import EncodedTexts
 from goemo_cli.ml.training.best_epoch import BestEpoch
+from goemo_cli.ml.training.frozen import FrozenOutputs, freeze
 from goemo_cli.ml.training.histograms import Watched, model_histograms
 from goemo_cli.ml.training.losses import make_loss
 from goemo_cli.ml.training.optim import Optimizers, WeightAverage
@@ -46,6 +48,8 @@ class Examples:
 
     texts: EncodedTexts
     y_true: BoolArray
+    frozen: FrozenOutputs | None = None
+    """What the frozen layers give for the texts, if it was computed before."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,8 @@ class _Training:
     ) -> None:
         self.model = classifier.model.to(device)
         self.train, self.settings, self.device, self.watched = train, settings, device, watched
+        if settings.frozen_layers:
+            freeze(self.model, settings.frozen_layers)
         self.loss = make_loss(settings, train.y_true, device)
         total = settings.epochs * steps_per_epoch(len(train.texts), settings)
         self.optimizers = Optimizers(classifier, settings, total, sparse=device.type != "mps")
@@ -196,6 +202,8 @@ class _Training:
         if epoch > self.epoch:
             self.epoch, self.seconds, self._steps = epoch, 0.0, []
         self.model.train()
+        if self.settings.frozen_layers:
+            freeze(self.model, self.settings.frozen_layers)
         rng = np.random.default_rng([self.settings.seed, epoch])
         batches = self.train.texts.training_batches(self.settings.batch_size, rng)
         for i, rows in enumerate(batches[len(self._steps) :], start=len(self._steps)):
@@ -298,10 +306,21 @@ class _Training:
             self.device, torch.float32
         )  # (batch, n_labels)
         with self.accelerator.autocast():
-            logits = self.model(**self.train.texts.padded(rows, self.device)).logits  # (batch, n_labels)
+            logits = self._logits(rows)  # (batch, n_labels)
         loss: Tensor = self.loss(logits.float(), targets) * (len(rows) / n_batch)
         self.accelerator.backward(loss)
         return float(loss.detach())
+
+    def _logits(self, rows: IntArray) -> Tensor:
+        batch = self.train.texts.padded(rows, self.device)
+        with only_first_token(self.model):
+            if not (frozen := self.train.frozen):
+                logits: Tensor = self.model(**batch).logits
+                return logits
+            hidden = frozen.padded(rows, batch["input_ids"].shape[1], self.device)
+            with entering_at(self.model, frozen.layer, hidden):
+                logits = self.model(**batch).logits
+            return logits
 
 
 def val_scores(y_true: BoolArray, y_prob: FloatArray, *, single_label: bool) -> dict[str, float]:

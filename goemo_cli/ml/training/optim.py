@@ -32,10 +32,11 @@ class Optimizers:
         self._names = {parameter: name for name, parameter in classifier.model.named_parameters()}
         head = {name for name, _ in classifier.head_parameters()}
         words = classifier.model.get_input_embeddings()
+        sparse = sparse and words.weight.requires_grad
         words.sparse = sparse
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in classifier.model.named_parameters():
-            if not (sparse and parameter is words.weight):
+            if parameter.requires_grad and not (sparse and parameter is words.weight):
                 groups.setdefault((name in head, parameter.ndim > 1), []).append(parameter)
         dense = AdamW(
             [

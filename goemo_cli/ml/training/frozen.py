@@ -1,0 +1,100 @@
+"""Frozen lower layers: they keep their weights, and what they give is computed once."""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from goemo_cli.core.arrays import IntArray
+from goemo_cli.ml.models.cpu import packed_linears
+from goemo_cli.ml.models.devices import Precision
+from goemo_cli.ml.models.layers import encoder_parts, output_below
+from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts
+
+
+def freeze(model: Any, layers: int) -> None:
+    """Let embeddings and the lowest layers keep their weights: no gradient and no dropout.
+
+    Args:
+        model: in training mode; one with `encoder_parts`.
+        layers: at least 1.
+    """
+    parts = encoder_parts(model)
+    assert parts
+    for module in (*parts.embeddings, *parts.layers[:layers]):
+        module.requires_grad_(False).eval()
+
+
+@dataclass(frozen=True)
+class FrozenOutputs:
+    """What the frozen layers give for each token of some texts.
+
+    The values are in a temporary file without a name, mapped into memory: it vanishes with the process, however that ends.
+
+    Attributes:
+        layer: the layer that they enter, counted from 0.
+        texts: the texts.
+        values: float16 or float32, (n_tokens, width).
+    """
+
+    layer: int
+    texts: EncodedTexts
+    values: np.memmap[Any, np.dtype[Any]]
+
+    def padded(self, rows: IntArray, width: int, device: torch.device) -> Tensor:
+        """The rows of a batch in fp32, with zeros after their last token, (batch, width, size)."""
+        lengths = self.texts.lengths[rows]
+        found = np.zeros((len(rows), width, self.values.shape[1]), dtype=np.float32)
+        for at, row in enumerate(rows):
+            start = self.texts.offsets[row]
+            found[at, : lengths[at]] = self.values[start : start + lengths[at]]
+        return torch.from_numpy(found).to(device)
+
+
+@torch.no_grad()
+def frozen_outputs(
+    model: Any,
+    layers: int,
+    texts: EncodedTexts,
+    *,
+    folder: Path,
+    dtype: Literal["float16", "float32"],
+    precision: Precision,
+    on_progress: Callable[[int], None] = lambda rows: None,
+) -> FrozenOutputs:
+    """Compute embeddings and the lowest layers for all texts, without dropout.
+
+    Args:
+        model: where it will be trained.
+        layers: the number of frozen layers.
+        texts: n_examples texts.
+        folder: where the temporary file is; it has n_tokens * width values.
+        dtype: of the values in the file.
+        precision: of the forward pass.
+        on_progress: called with the number of texts done since the last call.
+
+    Raises:
+        OSError: no room for the file.
+    """
+    device = next(model.parameters()).device
+    shape = (len(texts.tokens), model.config.hidden_size)
+    with tempfile.TemporaryFile(dir=folder) as file:
+        values = np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+    was_training = model.training
+    model.eval()
+    in_bf16 = precision == "bf16"
+    packed = packed_linears(model, 0 if in_bf16 else len(texts))  # the packed layers know fp32 only
+    with packed, torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
+        for rows in texts.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+            hidden = output_below(model, layers, texts.padded(rows, device)).float().cpu().numpy()
+            for at, row in enumerate(rows):
+                start, end = texts.offsets[row : row + 2]
+                values[start:end] = hidden[at, : end - start]
+            on_progress(len(rows))
+    model.train(was_training)
+    return FrozenOutputs(layers, texts, values)
