@@ -42,6 +42,7 @@ _TRAIN: Panels = {
     },
     "Model and training": {
         "--model": "model.name",
+        "--recipe": "training.recipe",
         "--epochs": "training.epochs",
         "--lr": "training.learning_rate",
         "--batch-size": "training.batch_size",

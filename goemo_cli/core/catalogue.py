@@ -40,6 +40,23 @@ class ModelEntry:
     package: PackagedWeights | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     """Settings as in a config file, below the user's."""
+    recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Settings between the defaults and the user's, by the name of a recipe other than `best`."""
+
+    def recipe(self, name: str) -> Mapping[str, Any]:
+        """The settings of a recipe.
+
+        Raises:
+            SettingError: the model has no such recipe.
+        """
+        if name == "best":
+            return {}
+        if name not in self.recipes:
+            known = ", ".join(one.name for one in catalogue().values() if name in one.recipes)
+            raise SettingError(
+                [f"training.recipe: {self.name} has no recipe {name}; models with it: {known}"]
+            )
+        return self.recipes[name]
 
 
 def configs_folder() -> Path:
@@ -89,7 +106,9 @@ def _entry_of_run(checkpoint: Checkpoint) -> ModelEntry:
     known = catalogue().get(model) or ModelEntry(name=model, family=family_of(model))
     read = {"max_length": checkpoint.config.model.max_length}
     defaults = {**known.defaults, "model": {**known.defaults.get("model", {}), **read}}
-    return ModelEntry(model, known.family, hub_id=str(checkpoint.path), defaults=defaults)
+    return ModelEntry(
+        model, known.family, hub_id=str(checkpoint.path), defaults=defaults, recipes=known.recipes
+    )
 
 
 def _entry(name: str, values: dict[str, Any]) -> ModelEntry:

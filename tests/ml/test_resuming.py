@@ -59,9 +59,10 @@ def summary_of(fact: Any) -> Any:
         {},
         {"averaging": 0.2},
         {"accumulation": 2},
+        {"frozen_layers": 1},
         {"early_stopping": {"patience": 1, "metric": "val_loss", "min_delta": 10.0}},
     ],
-    ids=["plain", "averaged", "accumulated", "stopped early"],
+    ids=["plain", "averaged", "accumulated", "frozen", "stopped early"],
 )
 def test_it_continues_after_any_step(make_facts, given: dict[str, Any]):
     settings = settings_of(**given)

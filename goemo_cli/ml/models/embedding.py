@@ -78,7 +78,7 @@ def _mean_hidden_state(
 ) -> FloatArray:
     import torch
 
-    from goemo_cli.ml.models.transformer import INFERENCE_BATCH, INFERENCE_TOKENS
+    from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS
 
     encoder, encoded = classifier.model.base_model, classifier.encode(texts)
     device = next(encoder.parameters()).device

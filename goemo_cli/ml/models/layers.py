@@ -1,4 +1,4 @@
-"""The layers of an encoder: where they are, and forward passes that leave out what nothing reads."""
+"""The layers of an encoder, and forward passes that compute only a part of them."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -31,7 +31,9 @@ def encoder_parts(model: Any) -> EncoderParts | None:
     for holder in (getattr(encoder, "encoder", None), getattr(encoder, "transformer", None), encoder):
         layers = getattr(holder, "layer", None) or getattr(holder, "layers", None)
         if isinstance(layers, nn.ModuleList) and hasattr(encoder, "embeddings"):
-            projection = getattr(encoder, "embeddings_project", None)  # of ELECTRA, if its embeddings are narrower
+            projection = getattr(
+                encoder, "embeddings_project", None
+            )  # of ELECTRA, if its embeddings are narrower
             return EncoderParts((encoder.embeddings, *([projection] if projection else [])), tuple(layers))
     return None
 
@@ -39,7 +41,7 @@ def encoder_parts(model: Any) -> EncoderParts | None:
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
     """Inside the block a module computes with another function; its parameters and their names stay."""
-    module.forward = forward  # type: ignore[method-assign]  # only until the block ends
+    module.forward = forward  # only until the block ends
     try:
         yield
     finally:
@@ -110,7 +112,9 @@ def _reads_first_token(model: Any) -> bool:
     return getattr(config, "classifier_pooling", "cls") == "cls"
 
 
-def _bert_layer(layer: Any, hidden: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any) -> Tensor:
+def _bert_layer(
+    layer: Any, hidden: Tensor, attention_mask: Tensor | None = None, *_: Any, **__: Any
+) -> Tensor:
     """The first token's output of a layer of BERT, RoBERTa, XLM-RoBERTa, ELECTRA or CamemBERT, (batch, 1, width)."""
     first, attention = hidden[:, :1], layer.attention.self
     read = _attend(
@@ -136,7 +140,7 @@ def _attend(attention: Any, query: Tensor, key: Tensor, value: Tensor, mask: Ten
     from transformers.modeling_utils import ALL_ATTENTION_FUNCTIONS
 
     def by_head(x: Tensor) -> Tensor:
-        return x.unflatten(-1, (-1, attention.attention_head_size)).transpose(1, 2)
+        return x.view(*x.shape[:2], -1, attention.attention_head_size).transpose(1, 2)
 
     eager = sys.modules[type(attention).__module__].eager_attention_forward
     attend = ALL_ATTENTION_FUNCTIONS.get_interface(attention.config._attn_implementation, eager)

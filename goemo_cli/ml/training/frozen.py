@@ -1,10 +1,11 @@
 """Frozen lower layers: they keep their weights, and what they give is computed once."""
 
+import hashlib
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 import torch
@@ -15,6 +16,8 @@ from goemo_cli.ml.models.cpu import packed_linears
 from goemo_cli.ml.models.devices import Precision
 from goemo_cli.ml.models.layers import encoder_parts, output_below
 from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts
+
+CacheType = Literal["float16", "float32"]
 
 
 def freeze(model: Any, layers: int) -> None:
@@ -56,6 +59,40 @@ class FrozenOutputs:
         return torch.from_numpy(found).to(device)
 
 
+class FrozenStore:
+    """Computes what frozen layers give, and remembers the newest, for trainings of one process that differ in other things."""
+
+    def __init__(self) -> None:
+        self._key = ""
+        self._outputs: FrozenOutputs | None = None
+
+    def outputs(
+        self,
+        model: Any,
+        layers: int,
+        texts: EncodedTexts,
+        *,
+        folder: Path,
+        dtype: CacheType,
+        precision: Precision,
+        on_progress: Callable[[int], None] = lambda rows: None,
+    ) -> FrozenOutputs:
+        """As `frozen_outputs`, computed again only if the texts, the frozen weights or the precision are others."""
+        key = _digest(model, layers, texts, f"{layers} {dtype} {precision}")
+        if self._outputs is None or key != self._key:
+            self._outputs = None  # its file goes before the new one comes
+            self._outputs = frozen_outputs(
+                model, layers, texts, folder=folder, dtype=dtype, precision=precision, on_progress=on_progress
+            )
+            self._key = key
+        return self._outputs
+
+
+def file_bytes(model: Any, texts: EncodedTexts, dtype: CacheType) -> int:
+    """The size of the temporary file."""
+    return int(len(texts.tokens) * model.config.hidden_size * np.dtype(dtype).itemsize)
+
+
 @torch.no_grad()
 def frozen_outputs(
     model: Any,
@@ -63,7 +100,7 @@ def frozen_outputs(
     texts: EncodedTexts,
     *,
     folder: Path,
-    dtype: Literal["float16", "float32"],
+    dtype: CacheType,
     precision: Precision,
     on_progress: Callable[[int], None] = lambda rows: None,
 ) -> FrozenOutputs:
@@ -84,7 +121,8 @@ def frozen_outputs(
     device = next(model.parameters()).device
     shape = (len(texts.tokens), model.config.hidden_size)
     with tempfile.TemporaryFile(dir=folder) as file:
-        values = np.memmap(file, dtype=dtype, mode="w+", shape=shape)
+        _reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
+        values = np.memmap(file, dtype=dtype, mode="r+", shape=shape)
     was_training = model.training
     model.eval()
     in_bf16 = precision == "bf16"
@@ -98,3 +136,24 @@ def frozen_outputs(
             on_progress(len(rows))
     model.train(was_training)
     return FrozenOutputs(layers, texts, values)
+
+
+def _reserve(file: IO[bytes], size: int) -> None:
+    """Fill a file with zeros: writing to memory that is mapped from a full disk would end the process."""
+    block = bytes(2**20)
+    while size > 0:
+        size -= file.write(block[:size])
+    file.flush()
+
+
+def _digest(model: Any, layers: int, texts: EncodedTexts, kind: str) -> str:
+    """Of everything that decides what the frozen layers give."""
+    parts = encoder_parts(model)
+    assert parts
+    sha256 = hashlib.sha256(kind.encode())
+    for module in (*parts.embeddings, *parts.layers[:layers]):
+        for tensor in module.state_dict().values():
+            sha256.update(tensor.detach().cpu().contiguous().numpy().data)
+    sha256.update(texts.tokens.data)
+    sha256.update(texts.offsets.data)
+    return sha256.hexdigest()

@@ -4,6 +4,7 @@ import math
 import random
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
@@ -313,14 +314,13 @@ class _Training:
 
     def _logits(self, rows: IntArray) -> Tensor:
         batch = self.train.texts.padded(rows, self.device)
-        with only_first_token(self.model):
-            if not (frozen := self.train.frozen):
-                logits: Tensor = self.model(**batch).logits
-                return logits
-            hidden = frozen.padded(rows, batch["input_ids"].shape[1], self.device)
-            with entering_at(self.model, frozen.layer, hidden):
-                logits = self.model(**batch).logits
-            return logits
+        with ExitStack() as shorter:
+            shorter.enter_context(only_first_token(self.model))
+            if frozen := self.train.frozen:
+                hidden = frozen.padded(rows, batch["input_ids"].shape[1], self.device)
+                shorter.enter_context(entering_at(self.model, frozen.layer, hidden))
+            logits: Tensor = self.model(**batch).logits
+        return logits
 
 
 def val_scores(y_true: BoolArray, y_prob: FloatArray, *, single_label: bool) -> dict[str, float]:

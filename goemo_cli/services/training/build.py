@@ -4,7 +4,7 @@ import errno
 import shutil
 import time
 from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,20 +12,22 @@ import torch
 
 from goemo_cli.core.catalogue import ModelEntry, model_entry
 from goemo_cli.core.documents.metrics import EpochScores
-from goemo_cli.core.errors import StorageError
+from goemo_cli.core.errors import SettingError, StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import ModelSettings, TrainConfig
+from goemo_cli.core.settings import ModelSettings, TrainConfig, TrainingSettings
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy
 from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.ml.models.devices import Precision, describe_device, pick_device, pick_precision
 from goemo_cli.ml.models.folders import only_its_encoder
+from goemo_cli.ml.models.layers import encoder_parts
 from goemo_cli.ml.models.tfidf import fit_tfidf, load_tfidf
 from goemo_cli.ml.models.tiny import build_tiny
 from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, load_transformer
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.batches import unknown_share
+from goemo_cli.ml.training.frozen import CacheType, FrozenOutputs, FrozenStore, file_bytes
 from goemo_cli.ml.training.histograms import Watched
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everything, val_scores
 from goemo_cli.ml.training.losses import describe_loss
@@ -40,6 +42,8 @@ _COPIES_IN_A_STATE = 5
 """Weights, two moments of each, the best weights, and the moving average."""
 _STATES = 3
 """Two are kept, and a third is written."""
+_SPARE_BYTES = 64 * 2**20
+"""Room for the small files of a run."""
 WATCH_EVERY = 100
 """Steps between histograms if `logging.wandb.log_every` is not set."""
 
@@ -74,6 +78,8 @@ class Run:
     """Files of the run outside the checkpoint."""
     start: TrainingState | None = None
     """The saved state that this training continues from."""
+    frozen: FrozenStore = field(default_factory=FrozenStore)
+    """What the frozen layers give; trainings of one group share it."""
     exact: bool = True
     """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
 
@@ -171,6 +177,8 @@ def build_model(
         on_event=on_event,
         may_fetch=may_fetch,
     )
+    if config.training.frozen_layers:
+        on_event(Info(_frozen_part(classifier, config.training.frozen_layers)))
     if config.training.prior_bias:
         classifier.start_bias_at(data.train.y_true.mean(axis=0))
     on_event(Info(f"Training on {describe_device(device)} in {precision}"))
@@ -251,6 +259,27 @@ def _warnings_for(classifier: TransformerClassifier, settings: ModelSettings) ->
         yield f"the tokenizer has {tokens} tokens, the model {rows}: is it the tokenizer of this model?"
 
 
+def _frozen_part(classifier: TransformerClassifier, layers: int) -> str:
+    """What is frozen, for people.
+
+    Raises:
+        SettingError: not that many layers can be frozen.
+    """
+    parts = encoder_parts(classifier.model)
+    kind = classifier.model.config.model_type
+    if parts is None:
+        raise SettingError(
+            [f"training.frozen_layers is {layers}, but the layers of {kind} models cannot be frozen"]
+        )
+    if layers >= len(parts.layers):
+        raise SettingError(
+            [
+                f"training.frozen_layers is {layers}; the model has {len(parts.layers)} layers, and the last one is always trained"
+            ]
+        )
+    return f"Frozen: the embeddings and the lowest {layers} of {len(parts.layers)} layers"
+
+
 def fit_model(run: Run, on_event: EventHandler) -> Generator[Fact]:
     """Train a model, and yield a fact after every step and every epoch. The caller saves the weights.
 
@@ -270,6 +299,8 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
         on_event(Info(weights))
     train, val = encode_examples(classifier, data, on_event)
     classifier.save_tokenizer(run.folder)
+    if is_cached(settings):
+        train = replace(train, frozen=_frozen_outputs(run, classifier, train, on_event))
     yield from fit(
         classifier,
         train,
@@ -339,6 +370,42 @@ def encode_examples(
     return encoded[0], encoded[1]
 
 
+def is_cached(settings: TrainingSettings) -> bool:
+    """Whether what the frozen layers give is computed before training: one epoch alone would not use it again."""
+    return settings.frozen_layers > 0 and settings.frozen_cache != "off" and settings.epochs > 1
+
+
+def _frozen_outputs(
+    run: Run, classifier: TransformerClassifier, train: Examples, on_event: EventHandler
+) -> FrozenOutputs:
+    """What the frozen layers give for train, in a temporary file in the folder of the run.
+
+    Raises:
+        StorageError: no room for the file.
+    """
+    settings = run.config.training
+    dtype: CacheType = "float32" if settings.frozen_cache == "float32" else "float16"
+    needed = file_bytes(classifier.model, train.texts, dtype)
+    if shutil.disk_usage(run.folder).free < needed + _SPARE_BYTES:
+        raise StorageError(
+            run.folder,
+            f"no room for the outputs of the frozen layers ({needed // 2**20} MiB); "
+            "with training.frozen_cache=off they are computed in each epoch",
+            errno.ENOSPC,
+        )
+    classifier.model.to(run.device)
+    with progress(on_event, "Computing the frozen layers", len(train.texts)) as advance:
+        return run.frozen.outputs(
+            classifier.model,
+            settings.frozen_layers,
+            train.texts,
+            folder=run.folder,
+            dtype=dtype,
+            precision=run.precision,
+            on_progress=advance,
+        )
+
+
 def load_saved(run: Run) -> Classifier:
     """The model as it was saved, which is the model that others will load."""
     if run.entry.kind == "tfidf":
@@ -360,7 +427,7 @@ def _require_room(classifier: TransformerClassifier, run: Run) -> None:
     copies = 3 if run.config.output.weights != "safetensors" else 2
     if run.config.training.save_every_minutes:
         copies += _COPIES_IN_A_STATE * _STATES
-    needed = weights * copies + 64 * 2**20
+    needed = weights * copies + _SPARE_BYTES
     free = shutil.disk_usage(run.folder).free
     if free < needed:
         raise StorageError(

@@ -1,17 +1,23 @@
 """`goemo train --dry-run`: data, weights and steps of a run; time and memory estimated from a few real steps."""
 
 import statistics
+import tempfile
 import time
 from dataclasses import dataclass
 from itertools import islice, pairwise
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.ml.training.loop import fit, steps_per_epoch
+from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.training.frozen import frozen_outputs
+from goemo_cli.ml.training.loop import Examples, fit, steps_per_epoch
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
-from goemo_cli.services.training.build import encode_examples, prepare
+from goemo_cli.services.training.build import Prepared, encode_examples, is_cached, prepare
 from goemo_cli.services.training.environment import peak_memory_bytes
 from goemo_cli.services.training.train import read_data, training_data
 
@@ -67,13 +73,7 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
     steps = 1
     if model:
         steps = per_epoch * config.training.epochs
-        train, val = encode_examples(model, data, on_event)
-        facts = fit(model, train, val, config.training, device=prepared.device, precision=prepared.precision)
-        ends = [time.perf_counter()]
-        ends += [time.perf_counter() for _ in islice(facts, min(_WARM_UP + _TIMED, per_epoch))]
-        facts.close()
-        spans = [after - before for before, after in pairwise(ends)]
-        seconds = statistics.mean(spans[_WARM_UP:] or spans) * steps
+        seconds = _estimated_seconds(prepared, model, on_event)
         peak = peak_memory_bytes() // 2**20
     return Plan(
         model=prepared.entry.name,
@@ -87,3 +87,33 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         estimated_seconds=seconds,
         estimated_peak_mib=peak,
     )
+
+
+def _estimated_seconds(prepared: Prepared, model: TransformerClassifier, on_event: EventHandler) -> float:
+    """Seconds of all steps, and of the pass through the frozen layers before them, from a few timed steps."""
+    settings, device, precision = prepared.config.training, prepared.device, prepared.precision
+    train, val = encode_examples(model, prepared.data, on_event)
+    per_epoch = steps_per_epoch(len(train.texts), settings)
+    timed = min(_WARM_UP + _TIMED, per_epoch)
+    before = 0.0
+    if is_cached(settings):
+        split = prepared.data.train
+        sample = split.take(np.random.default_rng(0).permutation(len(split))[: timed * settings.batch_size])
+        texts = model.encode(sample.texts)
+        started = time.perf_counter()
+        frozen = frozen_outputs(
+            model.model.to(device),
+            settings.frozen_layers,
+            texts,
+            folder=Path(tempfile.gettempdir()),
+            dtype="float16",
+            precision=precision,
+        )
+        before = (time.perf_counter() - started) * len(split) / len(sample)
+        train = Examples(texts, sample.y_true, frozen)
+    facts = fit(model, train, val, settings, device=device, precision=precision)
+    ends = [time.perf_counter()]
+    ends += [time.perf_counter() for _ in islice(facts, timed)]
+    facts.close()
+    spans = [end - start for start, end in pairwise(ends)]
+    return before + statistics.mean(spans[_WARM_UP:] or spans) * per_epoch * settings.epochs

@@ -18,6 +18,7 @@ from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.ensemble import mean_probability
+from goemo_cli.ml.training.frozen import FrozenStore
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
@@ -129,13 +130,18 @@ def _train_rest(
     on_event: EventHandler,
 ) -> SeedsResult:
     """Train the seeds of a group that are missing, then write the ensemble."""
+    frozen = FrozenStore()
     for i in range(len(runs), group.count):
         seed = group.first_seed + i
         on_event(Info(f"Seed {seed}, run {i + 1} of {group.count}"))
         settings = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
         now = SeedGroup(count=group.count, first_seed=group.first_seed, runs=[str(run.run) for run in runs])
         tracker = open_tracker(settings, None)
-        runs.append(train(settings, layout=layout, data=data, tracker=tracker, group=now, on_event=on_event))
+        run = train(
+            settings, layout=layout, data=data, tracker=tracker, group=now, frozen=frozen, on_event=on_event
+        )
+        runs.append(run)
+    del frozen  # its file is as large as the texts
     with working(on_event, "Scoring the ensemble"):
         ensemble = write_ensemble(runs, layout=layout, on_event=on_event)
     for run in runs:

@@ -28,7 +28,7 @@ def resolve_settings(
 ) -> TrainConfig:
     """The settings of a run.
 
-    The model is settled first, since its catalogue entry has defaults that the file overrides.
+    The model and the recipe are settled first: their settings in the catalogue are below those of the file.
 
     Args:
         file: YAML file, or None.
@@ -53,11 +53,16 @@ def resolve_settings(
         layers.append(("command line", typed))
     if given:
         layers.append(("settings", given))
-    chosen = TrainConfig.from_layers(*layers).model.name
-    name = model_folder(chosen, layout, on_event)
-    if name != chosen:
+    chosen = TrainConfig.from_layers(*layers)
+    name = model_folder(chosen.model.name, layout, on_event)
+    if name != chosen.model.name:
         layers.append(("--model", nested("model.name", name)))
-    config = TrainConfig.from_layers(("configs/models.yaml", model_entry(name).defaults), *layers)
+    entry = model_entry(name)
+    suited = [
+        ("configs/models.yaml", settings)
+        for settings in (entry.defaults, entry.recipe(chosen.training.recipe))
+    ]
+    config = TrainConfig.from_layers(*suited, *layers)
     if not config.logging.wandb.enabled:  # `goemo sync` reads the environment when it runs
         return config
     wandb = config.logging.wandb.resolved()

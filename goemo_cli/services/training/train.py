@@ -31,6 +31,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.label_cells import separator_within
+from goemo_cli.ml.training.frozen import FrozenStore
 from goemo_cli.ml.training.loop import Epoch, Step, Stopped
 from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.data_file import STDIN
@@ -63,6 +64,7 @@ def train(
     data: Dataset | None = None,
     tracker: Tracker = _NO_TRACKER,
     group: SeedGroup | None = None,
+    frozen: FrozenStore | None = None,
     on_event: EventHandler = ignore,
 ) -> Checkpoint:
     """Train a model and write all files of the run.
@@ -74,6 +76,7 @@ def train(
             the settings of the run name it so, and no later command can read it again.
         tracker: logs the run.
         group: the training with several seeds that this run is a part of.
+        frozen: what the frozen layers give, shared by the trainings of a group.
         on_event: called with each event.
 
     Raises:
@@ -94,6 +97,7 @@ def train(
     entry = prepared.entry
     with claimed(layout, entry.name, entry.family) as (name, folder):
         run = prepared.run(name, folder)
+        run.frozen = frozen or run.frozen
         del prepared  # the run alone holds the model, so that it can free it
         if run.model and config.training.save_every_minutes:
             StateStore(folder).begin(training_record(run, group), config)

@@ -1,0 +1,84 @@
+"""Forward passes that compute a part of the layers give the logits and gradients of the whole pass."""
+
+from typing import Any
+
+import pytest
+import torch
+import transformers
+
+from goemo_cli.ml.models.cpu import use_cheap_dropout
+from goemo_cli.ml.models.layers import encoder_parts, entering_at, only_first_token, output_below
+
+WIDE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
+SIZES: dict[str, dict[str, Any]] = {
+    "Bert": WIDE,
+    "Roberta": WIDE,
+    "XLMRoberta": WIDE,
+    "Camembert": WIDE,
+    "Electra": {**WIDE, "embedding_size": 16},
+    "DistilBert": {"dim": 32, "hidden_dim": 64, "n_layers": 3, "n_heads": 4},
+}
+
+
+def model_of(kind: str, attention: str) -> Any:
+    torch.manual_seed(0)
+    config = getattr(transformers, f"{kind}Config")(
+        vocab_size=50, num_labels=5, pad_token_id=1, attn_implementation="sdpa" if attention == "sdpa" else "eager", **SIZES[kind]
+    )  # fmt: skip
+    model = getattr(transformers, f"{kind}ForSequenceClassification")(config).eval()
+    if attention == "goemo":
+        use_cheap_dropout(model)
+    return model
+
+
+def inputs() -> dict[str, torch.Tensor]:
+    """Three rows of other lengths."""
+    mask = torch.tensor([[1] * 9, [1] * 5 + [0] * 4, [1] * 2 + [0] * 7])
+    ids = torch.randint(5, 50, mask.shape, generator=torch.Generator().manual_seed(1))
+    return {"input_ids": ids.where(mask > 0, 1), "attention_mask": mask}
+
+
+def gradients(model: Any, logits: torch.Tensor) -> dict[str, torch.Tensor]:
+    model.zero_grad()
+    logits.square().sum().backward()  # type: ignore[no-untyped-call]
+    return {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("attention", ["eager", "sdpa", "goemo"])
+@pytest.mark.parametrize("kind", SIZES)
+def test_the_first_token_alone_gives_the_same_logits_and_gradients(kind: str, attention: str):
+    model, batch = model_of(kind, attention), inputs()
+    whole = model(**batch).logits
+    expected = gradients(model, whole)
+    with only_first_token(model):
+        assert model.base_model(**batch).last_hidden_state.shape[1] == 1
+        first = model(**batch).logits
+    assert torch.allclose(first, whole, atol=1e-6)
+    found = gradients(model, first)
+    assert found.keys() == expected.keys()
+    assert all(torch.allclose(found[name], expected[name], atol=1e-5) for name in expected)
+    assert model.base_model(**batch).last_hidden_state.shape[1] == 9
+
+
+def test_models_whose_head_reads_more_than_one_token_compute_all():
+    config = transformers.ModernBertConfig(
+        vocab_size=50, hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4,
+        pad_token_id=1, classifier_pooling="mean", num_labels=5,
+    )  # fmt: skip
+    model = transformers.ModernBertForSequenceClassification(config).eval()
+    with only_first_token(model):
+        assert model.base_model(**inputs()).last_hidden_state.shape[1] == 9
+
+
+@pytest.mark.parametrize("kind", SIZES)
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_pass_in_two_parts_gives_the_same_logits(kind: str, layer: int):
+    model, batch = model_of(kind, "eager"), inputs()
+    with torch.no_grad():
+        below = output_below(model, layer, batch)
+        with entering_at(model, layer, below):
+            found = model(**{**batch, "input_ids": batch["input_ids"] * 0 + 3}).logits
+        assert torch.allclose(found, model(**batch).logits, atol=1e-6)
+    parts = encoder_parts(model)
+    assert parts
+    assert not any("forward" in vars(module) for module in (*parts.embeddings, *parts.layers))
