@@ -544,6 +544,10 @@ def setting_faults(name: str, value: Any) -> list[str]:
     return []
 
 
+FROZEN_FOLDER = "GOEMO_FROZEN_FOLDER"
+"""Environment variable by which a sweep tells its trainings where they share what their frozen layers give."""
+
+
 def environment(name: str) -> str | None:
     """An environment variable of goemo or of its libraries; None if it is unset or empty."""
     return os.environ.get(name) or None

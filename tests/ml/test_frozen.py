@@ -11,7 +11,7 @@ import torch
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.settings import TrainingSettings
 from goemo_cli.ml.models.transformer import TransformerClassifier
-from goemo_cli.ml.training.frozen import FrozenStore, file_bytes, frozen_outputs
+from goemo_cli.ml.training.frozen import FrozenStore, file_bytes
 from goemo_cli.ml.training.loop import Epoch, Examples, Step, fit
 
 CPU = torch.device("cpu")
@@ -25,7 +25,7 @@ def train(classifier: TransformerClassifier, comments: Comments, folder: Path, c
     settings = TrainingSettings(**whole)
     val = train = Examples(classifier.encode(comments[0]), comments[1])
     if settings.frozen_cache != "off":
-        frozen = frozen_outputs(
+        frozen = FrozenStore().outputs(
             classifier.model, 1, val.texts, folder=folder, dtype=settings.frozen_cache, precision="fp32"
         )
         train = Examples(train.texts, train.y_true, frozen)
@@ -62,10 +62,11 @@ def test_pieces_of_a_batch_read_their_own_rows(make_tiny: MakeTiny, comments: Co
     assert pieces == pytest.approx(whole, abs=1e-5)
 
 
+@pytest.mark.parametrize("is_shared", [False, True], ids=["one process", "several"])
 def test_trainings_with_the_same_texts_and_weights_share_the_outputs(
-    make_tiny: MakeTiny, comments: Comments, tmp_path: Path
+    make_tiny: MakeTiny, comments: Comments, tmp_path: Path, is_shared: bool
 ):
-    store = FrozenStore()
+    store = FrozenStore(tmp_path / "shared" if is_shared else None)
 
     def outputs(seed: int, texts: list[str]):
         classifier = make_tiny(seed=seed)
@@ -81,3 +82,14 @@ def test_trainings_with_the_same_texts_and_weights_share_the_outputs(
     for other in (outputs(1, comments[0]), outputs(1, comments[0][:8])):
         assert other is not first
         assert not np.array_equal(other.values[:20], first.values[:20])
+    assert len(list(tmp_path.rglob("*"))) == (4 if is_shared else 0)  # the folder, and a file of each
+    again = FrozenStore(tmp_path / "shared" if is_shared else None)
+    found = again.outputs(
+        make_tiny().model,
+        1,
+        make_tiny().encode(comments[0]),
+        folder=tmp_path,
+        dtype="float32",
+        precision="fp32",
+    )
+    assert np.array_equal(found.values, first.values)

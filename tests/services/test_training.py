@@ -14,12 +14,13 @@ from goemo_cli.core.errors import (
     DataNotFoundError,
     ModelNotFoundError,
     OwnDataNotFoundError,
+    SettingError,
     StorageError,
 )
 from goemo_cli.core.events import EpochEnded, Event, PhaseStarted
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.settings import FROZEN_FOLDER, TrainConfig
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
@@ -237,3 +238,27 @@ def test_the_trained_model_is_freed_before_the_saved_one_is_loaded(tmp_path: Pat
         on_event=handle,
     )
     assert seen == [before]
+
+
+def test_trainings_of_a_sweep_share_what_their_frozen_layers_give(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv(FROZEN_FOLDER, str(tmp_path / "shared"))
+    losses = []
+    for learning_rate in (1e-3, 1e-2):
+        given = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64}
+        frozen = ["training.epochs=2", "training.frozen_layers=1", f"training.learning_rate={learning_rate}"]
+        run = train(resolve_settings(None, given, frozen), layout=Layout(tmp_path))
+        losses.append(run.metrics.history[-1].train_loss)
+    assert losses[1] != losses[0]
+    (shared,) = (tmp_path / "shared").iterdir()
+    assert shared.stat().st_size > 64 * 2 * 2
+
+
+def test_the_last_layer_cannot_be_frozen(tmp_path: Path):
+    settings = resolve_settings(
+        None, {"model.name": "tiny", "data.name": "sample", "training.frozen_layers": 2}
+    )
+    with pytest.raises(SettingError, match="frozen_layers is 2; the model has 2 layers"):
+        train(settings, layout=Layout(tmp_path))
+    assert list(tmp_path.iterdir()) == []

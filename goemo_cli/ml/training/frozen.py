@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.files import atomic_path
 from goemo_cli.ml.models.cpu import packed_linears
 from goemo_cli.ml.models.devices import Precision
 from goemo_cli.ml.models.layers import encoder_parts, output_below
@@ -37,17 +38,15 @@ def freeze(model: Any, layers: int) -> None:
 class FrozenOutputs:
     """What the frozen layers give for each token of some texts.
 
-    The values are in a temporary file without a name, mapped into memory: it vanishes with the process, however that ends.
-
     Attributes:
         layer: the layer that they enter, counted from 0.
         texts: the texts.
-        values: float16 or float32, (n_tokens, width).
+        values: float16 or float32, (n_tokens, width), in a file that is mapped into memory.
     """
 
     layer: int
     texts: EncodedTexts
-    values: np.memmap[Any, np.dtype[Any]]
+    values: np.ndarray[Any, np.dtype[Any]]
 
     def padded(self, rows: IntArray, width: int, device: torch.device) -> Tensor:
         """The rows of a batch in fp32, with zeros after their last token, (batch, width, size)."""
@@ -60,9 +59,15 @@ class FrozenOutputs:
 
 
 class FrozenStore:
-    """Computes what frozen layers give, and remembers the newest, for trainings of one process that differ in other things."""
+    """Computes what frozen layers give, and remembers it for trainings that differ in other things.
 
-    def __init__(self) -> None:
+    The trainings of one process share the newest outputs, in a file without a name, which the system removes when the process
+    ends, however it ends; those of several processes share the files of a folder.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        """With a folder for named files; its owner removes it."""
+        self._folder = folder
         self._key = ""
         self._outputs: FrozenOutputs | None = None
 
@@ -78,14 +83,38 @@ class FrozenStore:
         on_progress: Callable[[int], None] = lambda rows: None,
     ) -> FrozenOutputs:
         """As `frozen_outputs`, computed again only if the texts, the frozen weights or the precision are others."""
+
+        def compute(file: IO[bytes]) -> FrozenOutputs:
+            return frozen_outputs(
+                model, layers, texts, file, dtype=dtype, precision=precision, on_progress=on_progress
+            )
+
         key = _digest(model, layers, texts, f"{layers} {dtype} {precision}")
         if self._outputs is None or key != self._key:
             self._outputs = None  # its file goes before the new one comes
-            self._outputs = frozen_outputs(
-                model, layers, texts, folder=folder, dtype=dtype, precision=precision, on_progress=on_progress
-            )
+            if self._folder is None:
+                with tempfile.TemporaryFile(dir=folder) as file:
+                    self._outputs = compute(file)
+            else:
+                self._outputs = self._in_folder(self._folder / key, layers, texts, dtype, compute)
             self._key = key
         return self._outputs
+
+    def _in_folder(
+        self,
+        path: Path,
+        layers: int,
+        texts: EncodedTexts,
+        dtype: CacheType,
+        compute: Callable[[IO[bytes]], FrozenOutputs],
+    ) -> FrozenOutputs:
+        """From a file, which is written first unless another process has done so."""
+        if not path.is_file():
+            with atomic_path(path) as partial, partial.open("r+b") as file:
+                compute(file)
+        width = path.stat().st_size // (np.dtype(dtype).itemsize * len(texts.tokens))
+        values = np.memmap(path, dtype=dtype, mode="r", shape=(len(texts.tokens), width))
+        return FrozenOutputs(layers, texts, values)
 
 
 def file_bytes(model: Any, texts: EncodedTexts, dtype: CacheType) -> int:
@@ -98,8 +127,8 @@ def frozen_outputs(
     model: Any,
     layers: int,
     texts: EncodedTexts,
+    file: IO[bytes],
     *,
-    folder: Path,
     dtype: CacheType,
     precision: Precision,
     on_progress: Callable[[int], None] = lambda rows: None,
@@ -110,7 +139,7 @@ def frozen_outputs(
         model: where it will be trained.
         layers: the number of frozen layers.
         texts: n_examples texts.
-        folder: where the temporary file is; it has n_tokens * width values.
+        file: open for reading and writing, and empty; gets n_tokens * width values.
         dtype: of the values in the file.
         precision: of the forward pass.
         on_progress: called with the number of texts done since the last call.
@@ -120,9 +149,8 @@ def frozen_outputs(
     """
     device = next(model.parameters()).device
     shape = (len(texts.tokens), model.config.hidden_size)
-    with tempfile.TemporaryFile(dir=folder) as file:
-        _reserve(file, shape[0] * shape[1] * np.dtype(dtype).itemsize)
-        values = np.memmap(file, dtype=dtype, mode="r+", shape=shape)
+    _reserve(file, file_bytes(model, texts, dtype))
+    values = np.memmap(file, dtype=dtype, mode="r+", shape=shape)
     was_training = model.training
     model.eval()
     in_bf16 = precision == "bf16"

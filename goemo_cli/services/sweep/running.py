@@ -1,6 +1,7 @@
 """Runs a sweep: asks the study for settings, keeps some trainings going, records what comes of each."""
 
 import os
+import shutil
 import time
 from collections.abc import Mapping
 from contextlib import suppress
@@ -72,12 +73,18 @@ def sweep(
     try:
         agent.work()
     finally:
+        shutil.rmtree(shared_folder(layout, config), ignore_errors=True)
         result = result_of(study, aims, config.name, layout)
         write_tables(result, layout=layout, on_event=on_event)
     from goemo_cli.services.sweep.figures import draw_sweep  # matplotlib loads when it is needed
 
     draw_sweep(result, importances(study, result), on_event=on_event)
     return result
+
+
+def shared_folder(layout: Layout, config: SweepFile) -> Path:
+    """The folder for what the trainings of a sweep share; it is removed when the sweep ends."""
+    return layout.sweeps / config.name / "shared"
 
 
 @dataclass
@@ -183,6 +190,7 @@ class _Agent:
             self._folder(trial.number),
             config,
             layout=self.layout,
+            shared=shared_folder(self.layout, self.config),
             threads=self.threads,
             tag=interrupted[1] if interrupted else tag,
             resumed=interrupted[0] if interrupted else None,

@@ -16,7 +16,7 @@ from goemo_cli.core.checkpoint import STATE
 from goemo_cli.core.errors import CorruptArtifactError, GoemoError
 from goemo_cli.core.files import read_json_object, write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.settings import FROZEN_FOLDER, TrainConfig
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.tracking.journal import LogLine, StartLine, complete_lines, parse_line
@@ -32,6 +32,7 @@ class TrialProcess:
     """A training that has been started.
 
     Args:
+        shared: the folder for what the trainings of the sweep share.
         folder: gets the settings, what the process says, and its result; an earlier result there is gone.
         config: resolved settings.
         layout: where the run goes.
@@ -46,6 +47,7 @@ class TrialProcess:
         config: TrainConfig,
         *,
         layout: Layout,
+        shared: Path,
         threads: int,
         tag: str,
         resumed: Path | None = None,
@@ -58,6 +60,7 @@ class TrialProcess:
         (folder / RESULT).unlink(missing_ok=True)
         command = [
             "env", f"OMP_NUM_THREADS={threads}", f"MKL_NUM_THREADS={threads}", "TOKENIZERS_PARALLELISM=false",
+            f"{FROZEN_FOLDER}={shared.resolve()}",
             sys.executable, "-m", "goemo_cli", "train", "--root", str(layout.root), "--json",
             *(["--resume", str(resumed), "--allow-changes"] if resumed else ["--config", str(folder / CONFIG)]),
         ]  # fmt: skip

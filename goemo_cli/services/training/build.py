@@ -15,7 +15,7 @@ from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import SettingError, StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import ModelSettings, TrainConfig, TrainingSettings
+from goemo_cli.core.settings import FROZEN_FOLDER, ModelSettings, TrainConfig, TrainingSettings, environment
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy
 from goemo_cli.ml.models.classifier import Classifier
@@ -78,7 +78,7 @@ class Run:
     """Files of the run outside the checkpoint."""
     start: TrainingState | None = None
     """The saved state that this training continues from."""
-    frozen: FrozenStore = field(default_factory=FrozenStore)
+    frozen: FrozenStore = field(default_factory=lambda: FrozenStore(_shared_folder()))
     """What the frozen layers give; trainings of one group share it."""
     exact: bool = True
     """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
@@ -368,6 +368,12 @@ def encode_examples(
             )
         encoded.append(Examples(texts, split.y_true))
     return encoded[0], encoded[1]
+
+
+def _shared_folder() -> Path | None:
+    """Where the trainings of a sweep share what their frozen layers give."""
+    folder = environment(FROZEN_FOLDER)
+    return Path(folder) if folder else None
 
 
 def is_cached(settings: TrainingSettings) -> bool:

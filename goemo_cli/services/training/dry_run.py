@@ -5,7 +5,6 @@ import tempfile
 import time
 from dataclasses import dataclass
 from itertools import islice, pairwise
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,14 +100,15 @@ def _estimated_seconds(prepared: Prepared, model: TransformerClassifier, on_even
         sample = split.take(np.random.default_rng(0).permutation(len(split))[: timed * settings.batch_size])
         texts = model.encode(sample.texts)
         started = time.perf_counter()
-        frozen = frozen_outputs(
-            model.model.to(device),
-            settings.frozen_layers,
-            texts,
-            folder=Path(tempfile.gettempdir()),
-            dtype="float16",
-            precision=precision,
-        )
+        with tempfile.TemporaryFile() as file:
+            frozen = frozen_outputs(
+                model.model.to(device),
+                settings.frozen_layers,
+                texts,
+                file,
+                dtype="float16",
+                precision=precision,
+            )
         before = (time.perf_counter() - started) * len(split) / len(sample)
         train = Examples(texts, sample.y_true, frozen)
     facts = fit(model, train, val, settings, device=device, precision=precision)
