@@ -113,7 +113,10 @@ def seed_everything(seed: int, *, deterministic: bool = False) -> None:
     random.seed(seed)
     np.random.seed(seed)
     torch.manual_seed(seed)
-    torch.use_deterministic_algorithms(deterministic)
+    if (
+        deterministic != torch.are_deterministic_algorithms_enabled()
+    ):  # the call imports the compiler, a second
+        torch.use_deterministic_algorithms(deterministic)
 
 
 def steps_per_epoch(n_train: int, settings: TrainingSettings) -> int:

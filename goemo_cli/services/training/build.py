@@ -22,7 +22,6 @@ from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.ml.models.devices import Precision, describe_device, pick_device, pick_precision
 from goemo_cli.ml.models.folders import only_its_encoder
 from goemo_cli.ml.models.layers import encoder_parts
-from goemo_cli.ml.models.tfidf import fit_tfidf, load_tfidf
 from goemo_cli.ml.models.tiny import build_tiny
 from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, load_transformer
 from goemo_cli.ml.models.weights import find_weights
@@ -315,6 +314,8 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
 
 def _fit_tfidf(run: Run, on_event: EventHandler) -> Generator[Fact]:
     """Fit the whole model at once: one epoch without steps."""
+    from goemo_cli.ml.models.tfidf import fit_tfidf  # scikit-learn, which other models do without
+
     if _watched(run.config):
         on_event(Warning("tfidf has no gradients or weights to watch; none are logged"))
     data, single_label = run.data, run.config.data.single_label
@@ -415,6 +416,8 @@ def _frozen_outputs(
 def load_saved(run: Run) -> Classifier:
     """The model as it was saved, which is the model that others will load."""
     if run.entry.kind == "tfidf":
+        from goemo_cli.ml.models.tfidf import load_tfidf
+
         return load_tfidf(run.folder, run.data.labels)
     return load_transformer(run.folder, run.data.labels, run.config.model, device=run.device)
 

@@ -8,7 +8,6 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.metrics import precision_recall_curve
 
 from goemo_cli.core.arrays import FloatArray, IntArray
 from goemo_cli.core.checkpoint import MANIFEST, METRICS, THRESHOLDS, Checkpoint
@@ -217,6 +216,8 @@ def _confusions(test: Predictions) -> Table:
 
 def _curves(test: Predictions) -> Iterator[list[Any]]:
     """Precision over recall of each label with positives, at about `_CURVE_POINTS` points, from the highest threshold on."""
+    from sklearn.metrics import precision_recall_curve  # slow to load, and most runs have no such tracker
+
     for at, label in enumerate(test.labels):
         if test.y_true[:, at].any():
             precision, recall, _ = precision_recall_curve(test.y_true[:, at], test.y_prob[:, at])
