@@ -19,8 +19,10 @@ from goemo_cli.core.schema import (
 )
 
 LABEL_JOINER = ","
-CHUNK_ROWS = 20_000
-"""Rows held at once while reading: bounds memory whatever the file's size."""
+CHUNK_ROWS, CHUNK_CELLS = 20_000, 800_000
+"""Rows, and cells of them, held at once while reading: bounds memory whatever the number of rows and labels."""
+_FORMATTED_CELLS = 100_000
+"""Likewise while writing."""
 
 _SHOWN_CHARACTERS = 80
 
@@ -82,14 +84,20 @@ def write_predictions(path: Path, predictions: Predictions) -> None:
     for row, column in not_probabilities(y_prob)[:1]:
         fault = f"{y_prob[row, column]} is not a probability between 0 and 1"
         _raiser(path)(int(row) + 1, PROBABILITY_PREFIX + predictions.labels[column], fault)
-    numbers = y_prob.astype("U32")
     with atomic_csv(path) as writer:
         writer.writerow(prediction_columns(predictions.labels, with_ids=predictions.ids is not None))
-        for row, text in enumerate(predictions.texts):
+        for row, (text, numbers) in enumerate(zip(predictions.texts, decimals(y_prob), strict=True)):
             gold = LABEL_JOINER.join(names[predictions.y_true[row]])
             predicted = LABEL_JOINER.join(names[predictions.y_pred[row]])
             tail = [] if predictions.ids is None else [predictions.ids[row]]
-            writer.writerow([text, gold, predicted, *numbers[row].tolist(), *tail])
+            writer.writerow([text, gold, predicted, *numbers, *tail])
+
+
+def decimals(y_prob: FloatArray) -> Iterator[list[str]]:
+    """Each row of probabilities, float32, as the shortest decimals that read back to the same number."""
+    rows = max(1, _FORMATTED_CELLS // max(y_prob.shape[1], 1))
+    for start in range(0, len(y_prob), rows):
+        yield from y_prob[start : start + rows].astype("U32").tolist()
 
 
 def read_predictions(path: Path) -> Predictions:
@@ -112,7 +120,7 @@ def iter_predictions(
 
     Args:
         path: the file.
-        rows: rows per chunk.
+        rows: rows per chunk at most; fewer with many labels.
         on_problem: called for every bad cell, which is then read as no label or as NaN; by default the first raises.
         longest_field: characters; a longer field is an error, which bounds memory if a quote is never closed.
 
@@ -125,6 +133,7 @@ def iter_predictions(
         if longest_field is not None:
             csv.field_size_limit(longest_field)  # until the next file is opened
         labels, with_ids = _labels_of(path, header)
+        rows = min(rows, max(1, CHUNK_CELLS // len(header)))
         batch: list[list[str]] = []
         start = 1
         for number, (_, fields) in enumerate(lines, start=1):

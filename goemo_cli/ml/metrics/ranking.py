@@ -10,9 +10,12 @@ from goemo_cli.ml.metrics.intervals import RANKING_RESAMPLES, interval, ranking_
 
 MOST_RESAMPLED = 50_000
 """Rows beyond which ranking scores get no interval: it would be narrower than anyone reads, and take minutes."""
-_LRAP_ROWS = 4096
-_DRAWS = 32
-"""Draws gone through at once: bounds memory."""
+_LRAP_ROWS, _LRAP_CELLS = 4096, 4_000_000
+"""Rows, and cells compared with a gold one, at once: bounds memory."""
+_DRAWS, _DRAWN_CELLS = 32, 1 << 26
+"""Draws, and their weights of cells, gone through at once: bounds memory."""
+_MOST_DRAWN = 2 * 10**9
+"""Weights of cells drawn in total: with two million cells or more, fewer resamples are drawn, at least 200."""
 
 
 @dataclass(frozen=True)
@@ -181,12 +184,25 @@ def label_ranking_precision(y_true: BoolArray, y_prob: FloatArray) -> DoubleArra
     values = np.ones(len(y_true))
     for start in range(0, len(y_true), _LRAP_ROWS):
         gold, prob = y_true[start : start + _LRAP_ROWS], y_prob[start : start + _LRAP_ROWS]
-        not_below = prob[:, None, :] >= prob[:, :, None]  # (rows, label, other label)
-        precision = (not_below & gold[:, None, :]).sum(axis=2) / not_below.sum(axis=2).clip(min=1)
+        precision = np.zeros(gold.shape)
+        precision[gold] = _precision_at_gold(gold, prob)
         n_gold = gold.sum(axis=1)
         some = n_gold > 0
-        values[start : start + _LRAP_ROWS][some] = (precision * gold).sum(axis=1)[some] / n_gold[some]
+        values[start : start + _LRAP_ROWS][some] = precision.sum(axis=1)[some] / n_gold[some]
     return values
+
+
+def _precision_at_gold(gold: BoolArray, prob: FloatArray) -> DoubleArray:
+    """For each gold cell, in the order of rows and labels: the gold share of the labels that are at least as probable."""
+    rows, labels = np.nonzero(gold)
+    shares = np.zeros(len(rows))
+    at_once = max(1, _LRAP_CELLS // gold.shape[1])
+    for start in range(0, len(rows), at_once):
+        row, label = rows[start : start + at_once], labels[start : start + at_once]
+        not_below = prob[row] >= prob[row, label][:, None]  # (gold cells, n_labels)
+        found = (not_below & gold[row]).sum(axis=1)
+        shares[start : start + at_once] = found / not_below.sum(axis=1).clip(min=1)
+    return shares
 
 
 def _intervals(
@@ -195,9 +211,12 @@ def _intervals(
     drawn: dict[str, list[DoubleArray]] = {
         "auc_micro": [], "auc_macro": [], "average_precision_macro": [], "lrap": [],
     }  # fmt: skip
-    for block in resampled(n_examples, RANKING_RESAMPLES):
-        for start in range(0, len(block), _DRAWS):
-            weights = np.ascontiguousarray(block[start : start + _DRAWS].T)  # (n_rows, draws)
+    n_cells = max(n_examples * len(labels), 1)
+    resamples = min(RANKING_RESAMPLES, max(200, _MOST_DRAWN // n_cells))
+    draws = min(_DRAWS, max(1, _DRAWN_CELLS // n_cells))
+    for block in resampled(n_examples, resamples):
+        for start in range(0, len(block), draws):
+            weights = np.ascontiguousarray(block[start : start + draws].T)  # (n_rows, draws)
             by_label = [label.drawn(weights) for label in labels]
             drawn["auc_micro"].append(cells.drawn(weights).roc_auc())
             drawn["auc_macro"].append(_mean_of_labels([label.roc_auc() for label in by_label]))

@@ -1,6 +1,6 @@
 """Thresholds fitted on val: one for all labels, and one per label drawn toward it where positives are few."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +17,8 @@ RESAMPLES = 200
 """Of val, to see how far each threshold would move."""
 _FEW_DRAWS = 8
 """Below, counting row by row is quicker than a matrix product, and needs no matrix."""
+_HELD_CELLS = 1_000_000
+"""Counts of candidates and labels held at once: bounds memory."""
 
 
 @dataclass(frozen=True)
@@ -122,9 +124,9 @@ def fit_thresholds(
     global_ci, per_label_ci = (0.0, 1.0), None
     if resamples and len(y_true):
         draws = [
-            _fit(GridCounts(*one), settings)
+            _fit(one, settings)
             for weights in resampled(len(y_true), resamples)
-            for one in _each_draw(counts_on_grid(y_true, reached, weights))
+            for one in _each_draw(y_true, reached, weights)
         ]
         low, high = interval(np.array([draw[0] for draw in draws]))
         global_ci = (round(float(low), 4), round(float(high), 4))
@@ -141,8 +143,11 @@ def fit_thresholds(
     )
 
 
-def _each_draw(counts: GridCounts) -> list[tuple[DoubleArray, DoubleArray, DoubleArray]]:
-    return list(zip(counts.tp, counts.predicted, counts.support, strict=True))
+def _each_draw(y_true: BoolArray, reached: IntArray, weights: FloatArray) -> Iterator[GridCounts]:
+    at_once = max(_FEW_DRAWS, _HELD_CELLS // (len(GRID) * y_true.shape[1]))
+    for start in range(0, len(weights), at_once):
+        counts = counts_on_grid(y_true, reached, weights[start : start + at_once])
+        yield from map(GridCounts, counts.tp, counts.predicted, counts.support)
 
 
 def _fit(counts: GridCounts, settings: ThresholdSettings) -> tuple[float, DoubleArray]:
@@ -283,13 +288,16 @@ _CHOICES: dict[str, Callable[[GridCounts, ThresholdSettings], Choice]] = {
 }
 
 
-def _best_per_label(table: DoubleArray) -> DoubleArray:
-    return np.array([_middle_of_best(table[:, label]) for label in range(table.shape[1])])
-
-
 def _middle_of_best(scores: DoubleArray) -> float:
     """The middle of the run of grid points around the first best one that score the same."""
-    first = int(scores.argmax())
-    worse = np.flatnonzero(scores[first:] != scores[first])
-    last = first + int(worse[0]) - 1 if len(worse) else len(scores) - 1
-    return float((GRID[first] + GRID[last]) / 2)
+    return float(_best_per_label(scores[:, None])[0])
+
+
+def _best_per_label(table: DoubleArray) -> DoubleArray:
+    """The middle of that run in each column of (n_grid, n_labels)."""
+    first = table.argmax(axis=0)
+    best = np.take_along_axis(table, first[None], axis=0)
+    is_behind = (table != best) & (np.arange(len(table))[:, None] > first)
+    last = np.where(is_behind.any(axis=0), is_behind.argmax(axis=0), len(table)) - 1
+    middle: DoubleArray = (GRID[first] + GRID[last]) / 2
+    return middle

@@ -12,7 +12,7 @@ import numpy as np
 
 from goemo_cli.core.csv_files import csv_writer
 from goemo_cli.core.errors import DataError, MissingPackageError
-from goemo_cli.core.predictions import LABEL_JOINER
+from goemo_cli.core.predictions import LABEL_JOINER, decimals
 from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions, facts_of
 from goemo_cli.services.predicting.sources import TextRow, TextSource
@@ -88,12 +88,11 @@ class JsonLines:
 
     def lines(self, rows: Sequence[TextRow], predictions: TextPredictions) -> Iterator[str]:
         """The JSON object of each row, without a line end."""
-        numbers, shown = _decimals(predictions), self._shown(predictions)
-        for row, one in enumerate(rows):
+        shown = self._shown(predictions)
+        for row, (one, cells) in enumerate(zip(rows, decimals(predictions.y_prob), strict=True)):
             own = {name: value for name, value in one.columns.items() if not _is_added(name)}
             begin = json.dumps(own, ensure_ascii=False, default=str)[:-1] + (", " if own else "")
             labels = ", ".join(self._names[at] for at in np.flatnonzero(predictions.y_pred[row]))
-            cells = numbers[row]
             probabilities = ", ".join(f"{self._names[at]}: {cells[at]}" for at in shown[row])
             yield f'{begin}"{PRED_LABELS}": [{labels}], "{PRED_PROB}": {{{probabilities}}}{self._tail}}}'
 
@@ -147,11 +146,11 @@ class CsvText:
             self._columns = own_columns(self._source, rows)
             probabilities = (PROBABILITY_PREFIX + label for label in self._labels)
             writer.writerow([*map(self._shown, self._columns), PRED_LABELS, *probabilities, *self._tail])
-        numbers, tail = _decimals(predictions), list(self._tail.values())
-        for row, one in enumerate(rows):
+        tail = list(self._tail.values())
+        for row, (one, numbers) in enumerate(zip(rows, decimals(predictions.y_prob), strict=True)):
             labels = LABEL_JOINER.join(predictions.label_names(row))
             own = map(self._shown, [*own_cells(one, self._columns), labels])
-            writer.writerow([*own, *numbers[row], *tail])
+            writer.writerow([*own, *numbers, *tail])
         return stream.getvalue()
 
     def end(self) -> str:
@@ -241,12 +240,6 @@ def _is_added(column: str) -> bool:
 def _precision_of(predictor: Predictor) -> dict[str, str]:
     """What rows say of the precision: nothing for fp32."""
     return {} if predictor.precision == "fp32" else {PRECISION: predictor.precision}
-
-
-def _decimals(predictions: TextPredictions) -> list[list[str]]:
-    """The shortest decimals that read back to the same float32."""
-    decimals: list[list[str]] = predictions.y_prob.astype("U32").tolist()
-    return decimals
 
 
 def _arrow_schema(pyarrow: Any, source: TextSource, columns: Sequence[str], predictor: Predictor) -> Any:
