@@ -13,6 +13,7 @@ QUICK: dict[str, str] = {
     "startup": "--rounds 3",
     "saving": "--rounds 1 --comments 128",
     "tracking": "--rounds 1 --comments 128 --epochs 1",
+    "growth": "--quick --limit 120",
 }
 """The benchmarks, with the arguments of a quick run; without arguments they take the time that steady numbers need."""
 WITH_DATA = ("throughput", "predict")
