@@ -37,6 +37,7 @@ COMMANDS = {
         "predict": "Predict the labels of any text.",
         "explain": "Show which words changed the score of a label.",
         "export-predictions": "Write the predictions of a split.",
+        "export-model": "Export a run for prediction without PyTorch.",
     },
     "Share": {
         "sync": "Upload runs to Weights & Biases.",

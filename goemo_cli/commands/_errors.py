@@ -21,6 +21,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     # Specific types before general ones: the first that fits decides.
     (errors.SettingError, 2),
     (errors.DataError, 3),
+    (errors.ExportError, 3),
     (errors.NotFoundError, 4),
     (errors.CorruptArtifactError, 5),
     (errors.AuthenticationError, 6),

@@ -9,6 +9,7 @@ from goemo_cli.commands._settings import choice_words, setting_option
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.files import require_no_dangling_link
 from goemo_cli.core.labels import Split, parse_split
+from goemo_cli.core.schema import Engine
 from goemo_cli.core.settings import Device, NamedRule
 
 RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
@@ -124,6 +125,14 @@ CalibratedOpt = Annotated[
     bool, typer.Option("--calibrated", help="Calibrated probabilities (goemo calibrate).")
 ]
 DeviceOpt = Annotated[Device, setting_option("--device", "training.device")]
+EngineOpt = Annotated[
+    Engine,
+    choice(
+        Engine,
+        "--engine",
+        help="What computes: onnx is the exported model of the run (goemo export-model); auto takes it if it is up to date, else torch.",
+    ),
+]
 JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings and errors.")]
 SplitOpt = Annotated[

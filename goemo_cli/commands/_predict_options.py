@@ -207,3 +207,4 @@ class Decision:
         opt.choice(Precision, "--precision", help="bf16 is faster and less exact; recorded in every row."),
     ] = "fp32"
     device: opt.DeviceOpt = "auto"
+    engine: opt.EngineOpt = "auto"

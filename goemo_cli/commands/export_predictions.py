@@ -21,6 +21,7 @@ def export_predictions(
     calibrated: opt.CalibratedOpt = False,
     data_dir: opt.DataDirOpt = None,
     device: opt.DeviceOpt = "auto",
+    engine: opt.EngineOpt = "auto",
     root: opt.RootOpt = Path(),
     as_json: opt.JsonOpt = False,
     quiet: opt.QuietOpt = False,
@@ -37,16 +38,18 @@ def export_predictions(
         raise typer.BadParameter("--threshold and --threshold-rule: give one")
     out = Console(as_json=as_json, quiet=quiet)
     if predictions:
-        if split or calibrated or data_dir or not output:
+        if split or calibrated or data_dir or engine != "auto" or not output:
             raise typer.BadParameter(
                 "a predictions file takes --output DIR and --threshold or --threshold-rule, nothing else"
             )
         _relabel(out, predictions, Path(output), threshold, threshold_rule, root)
         return
-    from goemo_cli.services.runs.references import open_model
+    from goemo_cli.services.runs.references import open_predicting
 
     layout = Layout(root)
-    opened = open_model(str(checkpoint), layout, Screen(out))  # a wrong name fails here, before torch loads
+    opened = open_predicting(
+        str(checkpoint), layout, Screen(out)
+    )  # a wrong name fails here, before torch loads
 
     from goemo_cli.services.evaluation.export import export_predictions as export
 
@@ -61,12 +64,18 @@ def export_predictions(
             data_dir=data_dir,
             output=output,
             device=device,
+            engine=engine,
             on_event=screen,
         )
     paths = list(result.paths.values())
     by_label = {"by_label": result.thresholds} if as_json else {}
     out.result(
-        "Wrote predictions", paths=paths, rows=list(result.rows.values()), thresholds=result.rule, **by_label
+        "Wrote predictions",
+        paths=paths,
+        rows=list(result.rows.values()),
+        thresholds=result.rule,
+        engine=result.engine,
+        **by_label,
     )
     out.hint(command_line("goemo export-metrics --predictions", paths[0]))
 

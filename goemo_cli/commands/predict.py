@@ -38,9 +38,9 @@ def predict(
     is_logged = bool(wandb_is_wanted(wandb))
     target = output.target(decision.top_k, quiet=quiet)
     texts.check(is_on_terminal=not (output.is_given or is_logged))
-    from goemo_cli.services.runs.references import open_model
+    from goemo_cli.services.runs.references import open_predicting
 
-    opened = open_model(
+    opened = open_predicting(
         checkpoint, Layout(root), Screen(target.out)
     )  # a wrong name fails here, before torch loads
     mirror = _mirror_config(wandb) if is_logged else None
@@ -49,8 +49,8 @@ def predict(
         from goemo_cli.services.predicting.predictor import Predictor
 
         with Screen(target.out) as screen:
-            predictor = Predictor.load(opened, **vars(decision), on_event=screen)
-        target.out.note(f"Predicting with {opened.run}")
+            predictor = Predictor.load(opened, root=root, **vars(decision), on_event=screen)
+        target.out.note(f"Predicting with {opened.run} ({predictor.engine}, {predictor.precision})")
         return predictor
 
     if texts.interactive:

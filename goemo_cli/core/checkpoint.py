@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Self
 
-from goemo_cli.core.documents.manifest import FileEntry, Headline, Manifest, Parents
+from goemo_cli.core.documents.manifest import Export, FileEntry, Headline, Manifest, Parents
 from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, NoScoresError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, sha256_file
@@ -241,6 +241,7 @@ def write_manifest(
     parents: Parents | Mapping[str, Any],
     headline: Headline | None = None,
     is_imported: bool = False,
+    export: Export | None = None,
     outputs: Mapping[str, str] = MappingProxyType({}),
     kept: Mapping[str, FileEntry] = MappingProxyType({}),
 ) -> Checkpoint:
@@ -254,6 +255,7 @@ def write_manifest(
         parents: what it was made from (data, base model, members).
         headline: of its metrics, for lists of runs; without it they open metrics.json.
         is_imported: whether the weights are those of another tool.
+        export: how the model was exported; None for a run.
         outputs: SHA-256 of the run's files outside the checkpoint, by path from the root.
         kept: entries of files that did not change since an earlier manifest. They are not hashed again, since a new
             hash would hide damage.
@@ -263,13 +265,15 @@ def write_manifest(
         for path in folder.rglob("*")
         if path.is_file()
         and path.name != MANIFEST
-        and PARTIAL_PREFIX not in str(path)
+        and PARTIAL_PREFIX not in str(path.relative_to(folder))
         and path.relative_to(folder).parts[0] != STATE
     )
     names = {path.relative_to(folder).as_posix(): path for path in files}
     given: dict[str, Any] = {} if headline is None else {"headline": headline}
     if is_imported:
         given["origin"] = "imported"
+    if export is not None:
+        given["export"] = export
     manifest = Manifest(
         schema_version=SCHEMA_VERSION,
         run=str(run),

@@ -16,6 +16,7 @@ GoemoError
 │   ├── NoRunError
 │   ├── NoScoresError
 │   └── MissingPackageError
+├── ExportError             an exported model that does not agree with its run
 ├── CorruptArtifactError    a damaged or unsafe artifact
 │   └── ModelFolderError    a model folder of another tool that cannot be used
 ├── AuthenticationError     a key that is missing or refused
@@ -169,6 +170,10 @@ class MissingPackageError(NotFoundError):
     def __init__(self, package: str, extra: str, purpose: str) -> None:
         self.package, self.extra = package, extra
         super().__init__(f"{purpose} needs the package {package}: pip install 'goemo[{extra}]'")
+
+
+class ExportError(GoemoError):
+    """A model that cannot be exported, or an exported one that does not agree with its run."""
 
 
 class CorruptArtifactError(GoemoError):

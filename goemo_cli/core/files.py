@@ -65,10 +65,14 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 @contextmanager
-def atomic_folder(path: Path) -> Iterator[Path]:
-    """An empty temporary folder; it becomes `path`, which must be new, when the block ends well.
+def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
+    """An empty temporary folder; it becomes `path` when the block ends well.
 
     All its files are on the disk before it gets its name. On an error it is removed.
+
+    Args:
+        path: must be new, unless it is replaced.
+        replace: an older folder stays until the new one is complete, and is then removed.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
@@ -76,7 +80,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         yield partial
         for inner in (*partial.rglob("*"), partial):
             _flush(inner)
-        partial.rename(path)
+        partial.chmod(0o777 & ~_umask())
+        if replace and path.is_dir():
+            old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
+            path.rename(old)
+            partial.rename(path)
+            shutil.rmtree(old)
+        else:
+            partial.rename(path)
         _flush(path.parent)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)

@@ -9,6 +9,7 @@ from pathlib import Path
 from goemo_cli.core.files import path_from_root
 from goemo_cli.core.labels import Split
 from goemo_cli.core.names import RunName
+from goemo_cli.core.schema import ExportFormat, ExportPrecision
 
 EVALUATED = "eval-"
 """Begins the split in the name of a predictions file of data that `goemo evaluate` scored: eval-{name}."""
@@ -45,6 +46,19 @@ class Layout:
     def pins(self) -> Path:
         """Runs that `goemo runs gc` never removes."""
         return self.models / "pinned.json"
+
+    @property
+    def exports(self) -> Path:
+        """Exported models: {format}/{run}/."""
+        return self.root / "artifacts" / "exports"
+
+    def export(self, run: RunName, format: ExportFormat, precision: ExportPrecision) -> Path:
+        """The folder of an exported model of a run."""
+        return self.exports / (format if precision == "fp32" else f"{format}-{precision}") / str(run)
+
+    def exported_files(self, run: RunName) -> list[Path]:
+        """All files of the exported models of a run."""
+        return sorted(path for path in self.exports.glob(f"*/{run}/*") if path.is_file())
 
     @property
     def predictions(self) -> Path:

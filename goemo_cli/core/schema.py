@@ -11,6 +11,12 @@ SCHEMA_VERSION = 1
 Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
 """The kinds of models; an ensemble has no weights, only members."""
 
+ExportFormat = Literal["onnx"]
+ExportPrecision = Literal["fp32", "int8"]
+"""Of the weights of an exported model."""
+Engine = Literal["auto", "torch", "onnx"]
+"""What computes predictions; auto: an exported model if there is one, else torch."""
+
 PROBLEM_TYPES = {False: "multi_label_classification", True: "single_label_classification"}
 """transformers' name of a task, by whether each row has exactly one label."""
 

@@ -5,11 +5,11 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from goemo_cli.core.documents.base import Document
+from goemo_cli.core.documents.base import Document, Fraction, Interval
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.names import RunName
-from goemo_cli.core.schema import SCHEMA_VERSION, SCORE_KEYS, Kind
+from goemo_cli.core.schema import SCHEMA_VERSION, SCORE_KEYS, ExportFormat, ExportPrecision, Kind
 
 if TYPE_CHECKING:
     from goemo_cli.core.documents.metrics import Metrics
@@ -96,6 +96,43 @@ class Parents(Document):
     """Names of the runs of an ensemble."""
 
 
+class ExportComparison(Document):
+    """An exported model compared with its run, on test and by the threshold rule of the run."""
+
+    rows: int
+    f1_macro_of_run: Fraction
+    f1_macro: Fraction
+    difference: float
+    """The exported model's macro-F1 minus the run's."""
+    difference_ci: Interval
+    """By the paired bootstrap."""
+    changed_labels: int
+    """Cells of test (rows times labels) that the two decide differently."""
+
+
+class Export(Document):
+    """How an exported model was made, and how it differs from its run."""
+
+    format: ExportFormat
+    precision: ExportPrecision
+    opset: int
+    max_length: int = Field(ge=1)
+    """Tokens per text; longer texts are cut."""
+    pad_token_id: int
+    truncation_side: Literal["left", "right"]
+    reduce_range: bool | None = None
+    """int8: weights have 7 bits, so that sums of products fit into 16 bits on processors without VNNI."""
+    processor: str
+    versions: dict[str, str]
+    sources: dict[str, str]
+    """SHA-256 of the files of the run that it was made from, by path from the root."""
+    largest_logit_difference: float = Field(ge=0)
+    """To torch in fp32, over texts of val."""
+    checked_texts: int
+    test: ExportComparison | None = None
+    """None if the run was imported without data."""
+
+
 class Manifest(Document):
     """manifest.json: written last, it makes a folder a finished run."""
 
@@ -108,6 +145,8 @@ class Manifest(Document):
     headline: Headline | None = None
     origin: Literal["trained", "imported"] = "trained"
     """imported: `goemo import` copied the weights of another tool."""
+    export: Export | None = None
+    """Only of a folder that `goemo export-model` wrote."""
     outputs: dict[str, str] = Field(default_factory=dict)
     """SHA-256 of the run's files outside the checkpoint, by path from the root."""
     files: dict[str, FileEntry]

@@ -13,6 +13,7 @@ from goemo_cli.core.arrays import DoubleArray, FloatArray
 from goemo_cli.core.errors import MissingPackageError
 from goemo_cli.ml.models.tfidf import TfidfClassifier
 from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.training.batches import cutting
 
 Span = tuple[int, int]
 """Where a word begins and ends in its text."""
@@ -170,19 +171,12 @@ def mean_attributions(members: Sequence[Attributions]) -> Attributions:
 
 def _tokens(classifier: TransformerClassifier, text: str) -> tuple[torch.Tensor, torch.Tensor, list[Span]]:
     """Token ids and the baseline's, (1, n_tokens) each, and the character range of each token; (0, 0) for special tokens."""
-    tokenizer = classifier.tokenizer
-    encoded = tokenizer(
-        text,
-        truncation=True,
-        max_length=classifier.max_length,
-        return_offsets_mapping=True,
-        return_special_tokens_mask=True,
-    )
+    encoded = cutting(classifier.tokenizer, classifier.max_length).encode(text)
     device = next(classifier.model.parameters()).device
-    tokens = torch.tensor([encoded["input_ids"]], device=device)
-    special = torch.tensor([encoded["special_tokens_mask"]], device=device, dtype=torch.bool)
-    baseline = torch.where(special, tokens, tokenizer.pad_token_id or 0)
-    return tokens, baseline, [(start, end) for start, end in encoded["offset_mapping"]]
+    tokens = torch.tensor([encoded.ids], device=device)
+    special = torch.tensor([encoded.special_tokens_mask], device=device, dtype=torch.bool)
+    baseline = torch.where(special, tokens, classifier.tokenizer.pad_token_id or 0)
+    return tokens, baseline, encoded.offsets
 
 
 def _until_complete(

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import SettingError
 from goemo_cli.ml.models.ensemble import Ensemble
 from goemo_cli.ml.models.weights import require_listed_weights
@@ -42,7 +43,7 @@ def load_classifier(
     """The model of a checkpoint, after every file's hash was checked.
 
     Args:
-        checkpoint: of any kind.
+        checkpoint: of any kind, or an exported model, which has its own precision and runs on the CPU.
         device: auto, cpu, cuda or mps.
         precision: fp32, in which all artifacts are made; bf16 is faster and off by up to some hundredths.
         keep_members: an ensemble's models stay in memory once they are loaded; otherwise one is there at a time.
@@ -54,6 +55,8 @@ def load_classifier(
     if device not in DEVICES:
         raise SettingError([f"unknown device {device!r}; known: {', '.join(DEVICES)}"])
     checkpoint.require_intact()
+    if checkpoint.manifest.export is not None:
+        return _exported(checkpoint, checkpoint.manifest.export)
     if checkpoint.kind == "ensemble":
         loaders = tuple(_member_loaders(checkpoint, device, precision))
         return Ensemble(checkpoint.labels, tuple(map(cache, loaders)) if keep_members else loaders)
@@ -70,6 +73,13 @@ def load_classifier(
     if precision == "bf16":
         classifier.model.bfloat16()
     return classifier
+
+
+def _exported(checkpoint: Checkpoint, export: Export) -> Classifier:
+    from goemo_cli.ml.onnx.classifier import load_onnx  # onnxruntime, which other models do without
+
+    is_single_label = checkpoint.rules.is_single_label
+    return load_onnx(checkpoint.path, checkpoint.labels, export, is_single_label=is_single_label)
 
 
 def _tfidf(checkpoint: Checkpoint, precision: "Precision") -> Classifier:

@@ -2,12 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-import torch
 
 from goemo_cli.core.arrays import IntArray
+
+if TYPE_CHECKING:  # encoding texts needs only tokenizers
+    import torch
+    from tokenizers import Tokenizer
 
 WINDOW_BATCHES = 50
 """Batches per shuffled window: within a window comments are sorted by length, so padding nearly vanishes."""
@@ -18,6 +21,14 @@ INFERENCE_TOKENS = 16_384
 """A batch holds at most this many tokens, padding included, so that long comments fit in memory too."""
 PAD_TO = 4
 """Batches are as wide as a multiple of this: few shapes mean few kernels to build, and less memory in pieces."""
+
+
+class FastTokenizer(Protocol):
+    """A fast tokenizer of transformers, or its parts that encoding needs."""
+
+    backend_tokenizer: "Tokenizer"
+    pad_token_id: int | None
+    truncation_side: str
 
 
 @dataclass(frozen=True)
@@ -47,19 +58,21 @@ class EncodedTexts:
         return np.diff(self.offsets)
 
     def padded(
-        self, rows: Sequence[int] | IntArray, device: torch.device | str = "cpu"
-    ) -> dict[str, torch.Tensor]:
+        self, rows: Sequence[int] | IntArray, device: "torch.device | str" = "cpu"
+    ) -> "dict[str, torch.Tensor]":
+        """As `inputs`, as tensors on a device."""
+        import torch
+
+        return {name: torch.from_numpy(array).to(device) for name, array in self.inputs(rows).items()}
+
+    def inputs(self, rows: Sequence[int] | IntArray) -> dict[str, IntArray]:
         """Model inputs of some rows, padded to the longest of them, rounded up: input_ids and attention_mask, (batch, tokens)."""
         lengths = self.lengths[rows]
         width = self._width(int(lengths.max()))
         ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
         mask = np.arange(width) < lengths[:, None]
         ids[mask] = np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows])
-        batch = {
-            "input_ids": torch.from_numpy(ids),
-            "attention_mask": torch.from_numpy(mask.astype(np.int64)),
-        }
-        return {name: tensor.to(device) for name, tensor in batch.items()}
+        return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
 
     def batches_by_length(self, size: int, tokens: int) -> Iterator[IntArray]:
         """All rows, shortest first, in batches of at most `size` rows and `tokens` padded tokens.
@@ -99,31 +112,37 @@ class EncodedTexts:
         return [batches[at] for at in rng.permutation(len(batches))]
 
 
-def encode(tokenizer: Any, texts: Sequence[str], max_length: int) -> EncodedTexts:
+def encode(tokenizer: FastTokenizer, texts: Sequence[str], max_length: int) -> EncodedTexts:
     """Token ids of texts with special tokens, cut at `max_length`.
 
     Args:
-        tokenizer: a fast tokenizer of transformers.
+        tokenizer: it keeps this maximum length.
         texts: n_examples texts.
         max_length: tokens per text at most.
     """
+    pad_id = tokenizer.pad_token_id or 0
     if not texts:
-        return EncodedTexts(
-            np.zeros(0, np.int64), np.zeros(1, np.int64), tokenizer.pad_token_id or 0, max_length
-        )
-    beginnings = [_beginning(tokenizer, text, max_length) for text in texts]
-    encoded = tokenizer(beginnings, truncation=True, max_length=max_length, return_attention_mask=False)
-    rows = encoded["input_ids"]
+        return EncodedTexts(np.zeros(0, np.int64), np.zeros(1, np.int64), pad_id, max_length)
+    backend = cutting(tokenizer, max_length)
+    rows = backend.encode_batch([_beginning(backend, text, max_length) for text in texts])
     lengths = np.fromiter((len(row) for row in rows), dtype=np.int64, count=len(rows))
     return EncodedTexts(
         tokens=np.fromiter(
-            (token for row in rows for token in row), dtype=np.int64, count=int(lengths.sum())
+            (token for row in rows for token in row.ids), dtype=np.int64, count=int(lengths.sum())
         ),
         offsets=np.concatenate([[0], np.cumsum(lengths)]).astype(np.int64),
-        pad_id=tokenizer.pad_token_id or 0,
+        pad_id=pad_id,
         max_length=max_length,
-        n_cut=sum(bool(row.overflowing) for row in encoded.encodings or ()),
+        n_cut=sum(bool(row.overflowing) for row in rows),
     )
+
+
+def cutting(tokenizer: FastTokenizer, max_length: int) -> "Tokenizer":
+    """The backend of a tokenizer, which cuts texts at `max_length` tokens and pads none."""
+    backend = tokenizer.backend_tokenizer
+    backend.enable_truncation(max_length, direction=tokenizer.truncation_side)
+    backend.no_padding()
+    return backend
 
 
 def unknown_share(tokenizer: Any, encoded: EncodedTexts) -> float:
@@ -140,7 +159,7 @@ def unknown_share(tokenizer: Any, encoded: EncodedTexts) -> float:
     return (int((encoded.tokens == unknown).sum()) + empty) / total if total else 0.0
 
 
-def _beginning(tokenizer: Any, text: str, max_length: int) -> str:
+def _beginning(backend: "Tokenizer", text: str, max_length: int) -> str:
     """The text, or as much of it as has more tokens than the model reads: ten megabytes need not be encoded.
 
     It ends between two words, so that its tokens are the first ones of the whole text.
@@ -148,10 +167,8 @@ def _beginning(tokenizer: Any, text: str, max_length: int) -> str:
     characters = LONG * max_length
     while characters < len(text):
         end = max(text.rfind(space, 0, characters) for space in " \n\t")
-        if end > 0:
-            # The tokenizer adds tokens; as many more are cut off.
-            found = tokenizer(text[:end], truncation=True, max_length=max_length, return_attention_mask=False)
-            if found.encodings[0].overflowing:
-                return text[:end]
+        # The tokenizer adds tokens; as many more are cut off.
+        if end > 0 and backend.encode(text[:end]).overflowing:
+            return text[:end]
         characters *= 4
     return text

@@ -17,6 +17,7 @@ from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.classifier import Classifier, load_classifier
 from goemo_cli.services.data.find import checkpoint_data
+from goemo_cli.services.exporting.engines import engine_of, with_engine
 from goemo_cli.services.predicting.label_rule import label_rule
 from goemo_cli.services.runs.locks import held
 
@@ -28,6 +29,8 @@ class ExportedPredictions:
     paths: dict[Split, Path]
     rows: dict[Split, int]
     rule: str
+    engine: str
+    """What computed the probabilities."""
     thresholds: dict[str, float]
     """What the written probabilities were compared with, by label; empty for single-label data."""
 
@@ -43,6 +46,7 @@ def export_predictions(
     data_dir: Path | None = None,
     output: Path | None = None,
     device: str = "auto",
+    engine: str = "auto",
     on_event: EventHandler = ignore,
 ) -> ExportedPredictions:
     """Score splits with a checkpoint and write one CSV row per comment.
@@ -57,18 +61,27 @@ def export_predictions(
         data_dir: the data's folder, if it has moved since the run.
         output: folder to write to instead of the layout's.
         device: auto, cpu, cuda or mps.
+        engine: auto, torch or onnx, as for `Predictor.load`. The run's own files are always predicted with torch.
         on_event: called with each event.
 
     Raises:
         DataError: the data is not what the run was trained on.
         CorruptArtifactError: damaged weights.
-        SettingError: `calibrated` into the layout's own folder.
+        SettingError: `calibrated` or an exported model into the layout's own folder.
         BusyError: another process changes the run, whose own file would be written.
     """
-    if calibrated and (output is None or output.resolve() == layout.predictions.resolve()):
+    is_own = output is None or output.resolve() == layout.predictions.resolve()
+    if is_own and calibrated:
         raise SettingError(
             ["--calibrated needs --output DIR: the usual file holds the probabilities as predicted"]
         )
+    if is_own and (engine == "onnx" or checkpoint.manifest.export is not None):
+        raise SettingError(
+            [
+                "an exported model needs --output DIR: the usual file holds the probabilities of the run in torch"
+            ]
+        )
+    checkpoint = with_engine(checkpoint, layout, "torch" if is_own else engine, device=device)
     with ExitStack() as locks:
         if output is None and layout.models in checkpoint.path.parents:
             locks.enter_context(held(checkpoint.path, "goemo export-predictions"))
@@ -88,7 +101,9 @@ def export_predictions(
             rows[split] = len(predictions)
             on_event(FileWritten(paths[split]))
         decision = labels_by.decision
-        return ExportedPredictions(paths, rows, decision.rule, decision.by_label(data.labels))
+        return ExportedPredictions(
+            paths, rows, decision.rule, engine_of(checkpoint), decision.by_label(data.labels)
+        )
 
 
 def predicted(

@@ -6,7 +6,8 @@ from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.checkpoint import CONFIG
+from goemo_cli.core.checkpoint import CONFIG, Checkpoint
+from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.documents.metrics import Metrics, RuleScores, SplitScores
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import PAPER_F1_MACRO, SPLITS
@@ -43,11 +44,12 @@ _RANKING = (
 )
 
 
-def model_card(metrics: Metrics, rules: LabelRules, config: TrainConfig) -> str:
-    """The model card as Markdown."""
-    card = Card(metrics, rules, config)
+def model_card(metrics: Metrics, rules: LabelRules, config: TrainConfig, export: Export | None = None) -> str:
+    """The model card as Markdown: of a run, or of its exported model."""
+    card = Card(metrics, rules, config, export)
     return _template().render(
         card=card,
+        export=export,
         metadata=dump_yaml(card.metadata()),
         splits=SPLITS,
         paper=PAPER,
@@ -55,6 +57,13 @@ def model_card(metrics: Metrics, rules: LabelRules, config: TrainConfig) -> str:
         repeat_command=repeating(metrics),
         config_file=CONFIG,
     )
+
+
+def export_card(checkpoint: Checkpoint, export: Export) -> str:
+    """The card of an exported model of a run; short if the run has no scores."""
+    if checkpoint.is_unscored:
+        return f"# {checkpoint.run}\n\nExported by goemo as {export.format}, {export.precision}. The run has no scores.\n"
+    return model_card(checkpoint.metrics, checkpoint.rules, checkpoint.config, export)
 
 
 def repeating(metrics: Metrics) -> str:
@@ -72,6 +81,8 @@ class Card:
     metrics: Metrics
     rules: LabelRules
     config: TrainConfig
+    export: Export | None = None
+    """If the card is that of an exported model."""
 
     @property
     def rule(self) -> str:
@@ -95,8 +106,13 @@ class Card:
 
     @property
     def is_transformer(self) -> bool:
-        """Whether `from_pretrained` loads the checkpoint's folder."""
+        """Whether the model is a transformer; `from_pretrained` loads its folder unless it is exported."""
         return self.kind in ("transformer", "tiny")
+
+    @property
+    def is_changed(self) -> bool:
+        """Whether the model is not the one whose scores metrics.json has."""
+        return self.export is not None and self.export.precision != "fp32"
 
     @property
     def is_imported(self) -> bool:
@@ -202,7 +218,11 @@ class Card:
         is_finetuned = self.base_model is not None and self.is_transformer and not self.is_imported
         data: Any = ModelCardData(  # its methods have no types
             language=["en"] if self.is_goemotions or self.is_sample else None,
-            library_name="transformers" if self.is_transformer else "goemo",
+            library_name=self.export.format
+            if self.export
+            else "transformers"
+            if self.is_transformer
+            else "goemo",
             pipeline_tag="text-classification",
             base_model=self.base_model if is_finetuned else None,
             base_model_relation="finetune" if is_finetuned else None,
@@ -210,7 +230,7 @@ class Card:
             metrics=["f1", "roc_auc", "precision", "recall", "accuracy"],
             tags=["emotion", self.problem, "goemo", *([] if self.is_transformer else [self.kind])],
             model_name=self.metrics.run,
-            eval_results=list(self._results()),
+            eval_results=None if self.is_changed else list(self._results()),
         )
         values: dict[str, Any] = data.to_dict()
         return values

@@ -18,15 +18,14 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import PROBABILITY_PREFIX
 from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.models.classifier import PRECISIONS, Classifier, load_classifier
+from goemo_cli.services.exporting.engines import engine_of, with_engine
 from goemo_cli.services.predicting.label_rule import LabelRule, label_rule
 from goemo_cli.services.predicting.prediction_log import PredictionLog
-from goemo_cli.services.runs.references import open_model
+from goemo_cli.services.runs.references import open_predicting
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-    from goemo_cli.ml.models.devices import Precision
 
 
 @dataclass(frozen=True)
@@ -139,14 +138,21 @@ class Predictor:
     Attributes:
         run: the run of the model.
         rule: from probabilities to displayed probabilities and labels.
-        precision: fp32 or bf16.
+        precision: fp32, bf16, or int8 of an exported model.
+        engine: what computes: torch, onnx or scikit-learn.
         log: the log of its predictions; None without tracking.
     """
 
     def __init__(
-        self, classifier: Classifier, rule: LabelRule, *, run: RunName, precision: "Precision" = "fp32"
+        self,
+        classifier: Classifier,
+        rule: LabelRule,
+        *,
+        run: RunName,
+        precision: str = "fp32",
+        engine: str = "torch",
     ) -> None:
-        self.run, self.rule, self.precision = run, rule, precision
+        self.run, self.rule, self.precision, self.engine = run, rule, precision, engine
         self.log: PredictionLog | None = None
         self._classifier = classifier
         self._lock = threading.Lock()
@@ -159,6 +165,7 @@ class Predictor:
         root: Path | str = Path(),
         device: str = "auto",
         precision: str = "fp32",
+        engine: str = "auto",
         calibrated: bool = False,
         taxonomy: str | None = None,
         threshold: float | None = None,
@@ -167,14 +174,16 @@ class Predictor:
         tracking: LoggerConfig | str | None = None,
         on_event: EventHandler = ignore,
     ) -> Self:
-        """Load a checkpoint: a transformer, tfidf or an ensemble.
+        """Load a checkpoint: a transformer, its exported model, tfidf or an ensemble.
 
         Args:
             checkpoint: its folder (a path), or a run: its name, @best, @latest, @MODEL. A model folder of another tool
-                and a Hub id are imported first.
+                and a Hub id are imported first. An exported model is named by its folder.
             root: the folder of the project with the runs.
             device: auto, cpu, cuda or mps.
             precision: fp32, or bf16 for bulk work: faster, and probabilities are off by up to some hundredths.
+            engine: auto, torch or onnx. `onnx` uses the exported fp32 model of the run (`goemo export-model`), `auto`
+                does so if there is one that is up to date, onnxruntime is installed, and no GPU could be used.
             calibrated: the probabilities of the checkpoint's calibrator (`goemo calibrate`).
             taxonomy: ekman or grouped: labels of GoEmotions rolled up, by thresholds that were fitted on val.
             threshold: one for all labels instead of the checkpoint's.
@@ -193,7 +202,10 @@ class Predictor:
         chosen = next((name for name in PRECISIONS if name == precision), None)
         if chosen is None:
             raise SettingError([f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}"])
-        opened = _opened(checkpoint, Layout(Path(root)), on_event)
+        layout = Layout(Path(root))
+        opened = with_engine(
+            _opened(checkpoint, layout, on_event), layout, engine, device=device, precision=precision
+        )
         rule = label_rule(
             opened,
             threshold=threshold,
@@ -204,7 +216,14 @@ class Predictor:
             on_event=on_event,
         )
         classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
-        predictor = cls(classifier, rule, run=opened.run, precision=chosen)
+        export = opened.manifest.export
+        predictor = cls(
+            classifier,
+            rule,
+            run=opened.run,
+            precision=export.precision if export else chosen,
+            engine=engine_of(opened),
+        )
         if tracking is not None:
             predictor.log = PredictionLog(tracking, root=root, run=str(opened.run), facts=facts_of(predictor))
         return predictor
@@ -300,6 +319,7 @@ def facts_of(predictor: Predictor) -> dict[str, Any]:
     return {
         "run": str(predictor.run),
         "precision": predictor.precision,
+        "engine": predictor.engine,
         "taxonomy": rule.taxonomy,
         "calibrated": rule.calibrator is not None,
         "threshold_rule": rule.decision.rule,
@@ -312,7 +332,7 @@ def facts_of(predictor: Predictor) -> dict[str, Any]:
 def _opened(checkpoint: Checkpoint | Path | str, layout: Layout, on_event: EventHandler) -> Checkpoint:
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
-    return open_model(checkpoint, layout, on_event)
+    return open_predicting(checkpoint, layout, on_event)
 
 
 def _checked(texts: Sequence[str]) -> list[str]:

@@ -250,7 +250,14 @@ def _arrow_schema(pyarrow: Any, source: TextSource, columns: Sequence[str], pred
     fields.append(pyarrow.field(PRED_LABELS, pyarrow.list_(pyarrow.string())))
     fields.extend(pyarrow.field(PROBABILITY_PREFIX + label, pyarrow.float32()) for label in predictor.labels)
     fields.extend(pyarrow.field(name, pyarrow.string()) for name in _precision_of(predictor))
-    return pyarrow.schema(fields, {"goemo_run": str(predictor.run), "goemo_precision": predictor.precision})
+    return pyarrow.schema(
+        fields,
+        {
+            "goemo_run": str(predictor.run),
+            "goemo_precision": predictor.precision,
+            "goemo_engine": predictor.engine,
+        },
+    )
 
 
 def _arrays(

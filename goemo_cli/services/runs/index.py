@@ -94,7 +94,7 @@ def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedR
 def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[Path]]:
     """The files of each run outside its checkpoint, found by the names that core/layout.py gives them.
 
-    They are predictions of every split and epoch, tables named after one run, and event files.
+    They are predictions of every split and epoch, tables named after one run, exported models, and event files.
 
     Args:
         layout: of the files.
@@ -113,6 +113,7 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
         by_stamp[run.stamp].append(run)
         for tracker in LoggingSettings.file_trackers():
             found[run] += files_below(layout.tracker(tracker) / str(run))
+        found[run] += layout.exported_files(run)
         found[run] += [path for path in [layout.journals / f"{run}.jsonl"] if path.is_file()]
     for path in files_below(layout.stats):
         named_here = [run for run in by_stamp.get(path.stem[-_STAMP_LENGTH:], ()) if _is_of(path.stem, run)]

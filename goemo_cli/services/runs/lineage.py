@@ -15,6 +15,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.layout import EVALUATED, Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
+from goemo_cli.services.exporting.exports import read_exports
 from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order
 from goemo_cli.services.runs.provenance import (
@@ -60,6 +61,7 @@ class _Tracer:
         files = run_files(self.layout, {one.run for one in self._runs} | {run})[run]
         self._predictions(files)
         self._statistics(files)
+        self._exports()
         self._figures()
         self._spread()
         self._children()
@@ -202,6 +204,11 @@ class _Tracer:
             if recorded.get(split, digest) != digest:
                 node.fault("stale", f"was drawn from other {split} data")
         self._add(node)
+
+    def _exports(self) -> None:
+        for path, manifest, export in read_exports(self.layout):
+            if manifest.run == str(self.checkpoint.run):
+                self._derived(path, "exported model", export.sources)
 
     def _derived(self, path: Path, kind: Kind, sources: Mapping[str, Any]) -> None:
         """A file that names its sources: each is compared with what it is now."""

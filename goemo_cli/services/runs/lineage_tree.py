@@ -14,6 +14,7 @@ Kind = Literal[
     "metrics",
     "predictions",
     "stats",
+    "exported model",
     "figure",
     "child run",
     "registry",

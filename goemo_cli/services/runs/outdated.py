@@ -1,4 +1,4 @@
-"""Derived files that need to be renewed: figures, reports and tables whose sources have changed since."""
+"""Derived files that need to be renewed: figures, reports, tables and exported models whose sources have changed since."""
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -11,6 +11,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.hints import command_line, root_option
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.services.data.tables import FRAME
+from goemo_cli.services.exporting.exports import export_command, read_exports
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.provenance import (
     PICTURES,
@@ -21,7 +22,7 @@ from goemo_cli.services.runs.provenance import (
     summary_sources,
 )
 
-Kind = Literal["figure", "report", "table"]
+Kind = Literal["figure", "report", "table", "model"]
 _UNREPEATABLE = (FRAME, "-")
 """Sources of data that no command can name."""
 _UNREADABLE = (OSError, ValueError, RecursionError, CorruptArtifactError, DataFileError)
@@ -55,6 +56,9 @@ def derived_files(layout: Layout) -> Iterator[DerivedFile]:
     yield from _figures(layout, newest)
     yield from _reports(layout, newest)
     yield from _tables(layout)
+    for path, manifest, export in read_exports(layout):
+        command = export_command(manifest.run, export.precision)
+        yield DerivedFile(path, "model", export.sources, command)
 
 
 def _figures(layout: Layout, newest: list[str]) -> Iterator[DerivedFile]:
@@ -138,17 +142,20 @@ def outdated_of(
 
 def renewal(files: Sequence[OutdatedFile], root: Path) -> str:
     """`23 figures and the report are out of date: goemo figures && goemo report`."""
-    figures, reports, tables = (
-        [file for file in files if file.kind == kind] for kind in ("figure", "report", "table")
+    figures, reports, tables, models = (
+        [file for file in files if file.kind == kind] for kind in ("figure", "report", "table", "model")
     )
     parts = [
         *([_counted(len(figures), "figure")] if figures else []),
         *(["the report" if len(reports) == 1 else f"{len(reports)} reports"] if reports else []),
         *([_counted(len(tables), "table")] if tables else []),
+        *([_counted(len(models), "exported model")] if models else []),
     ]
     named = ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + parts[-1]
     is_one = len(files) == 1
-    commands = dict.fromkeys(f"{file.renew}{root_option(root)}" for file in (*tables, *figures, *reports))
+    commands = dict.fromkeys(
+        f"{file.renew}{root_option(root)}" for file in (*tables, *figures, *reports, *models)
+    )
     return f"{named} {'is' if is_one else 'are'} out of date: {' && '.join(commands)}"
 
 

@@ -49,7 +49,7 @@ def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
         SettingError: several runs share the beginning, or @best names no val metric.
         CorruptArtifactError: the run is damaged.
     """
-    return open_checkpoint(find_run(reference, layout, on_event))
+    return _run(open_checkpoint(find_run(reference, layout, on_event)))
 
 
 def open_model(reference: str | Path, layout: Layout, on_event: EventHandler = ignore) -> Checkpoint:
@@ -64,10 +64,19 @@ def open_model(reference: str | Path, layout: Layout, on_event: EventHandler = i
     Raises:
         As `open_run` and `import_model`.
     """
+    return _run(open_predicting(reference, layout, on_event))
+
+
+def open_predicting(reference: str | Path, layout: Layout, on_event: EventHandler = ignore) -> Checkpoint:
+    """As `open_model`, or an exported model by its folder.
+
+    Raises:
+        As `open_model`.
+    """
     try:
-        if isinstance(reference, Path):
-            return open_checkpoint(reference)
-        return open_run(reference, layout, on_event)
+        return open_checkpoint(
+            reference if isinstance(reference, Path) else find_run(reference, layout, on_event)
+        )
     except CheckpointNotFoundError:
         path = Path(reference).expanduser()
         is_foreign = path.is_dir() and not RunName.parse(path.name) and why_no_model(path) is None
@@ -77,6 +86,19 @@ def open_model(reference: str | Path, layout: Layout, on_event: EventHandler = i
     from goemo_cli.services.training.imported import open_imported  # torch, which references do without
 
     return open_imported(str(reference), layout=layout, on_event=on_event)
+
+
+def _run(checkpoint: Checkpoint) -> Checkpoint:
+    """The checkpoint.
+
+    Raises:
+        SettingError: it is an exported model.
+    """
+    if checkpoint.manifest.export is not None:
+        raise SettingError(
+            [f"{checkpoint.path} is an exported model, which only predicts; name its run: {checkpoint.run}"]
+        )
+    return checkpoint
 
 
 def is_hub_id(reference: str) -> bool:

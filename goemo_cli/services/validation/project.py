@@ -18,6 +18,7 @@ from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
 from goemo_cli.services.validation.ensembles import check_ensemble
 from goemo_cli.services.validation.evaluations import check_evaluation
+from goemo_cli.services.validation.exports import check_exports
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.predictions import check_predictions, expected_rows
@@ -134,6 +135,7 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
     with report.guard(layout.root):
         sources.check_sources()
     known = [listed.run for listed in runs if listed.state != "unfinished"]
+    check_exports(layout, known, report)
     check_leftovers(layout, known, report)
     if layout.pins.exists():
         with report.guard(layout.pins):

@@ -1,0 +1,1 @@
+"""Exported models in the ONNX format: conversion, quantization, and prediction without torch."""

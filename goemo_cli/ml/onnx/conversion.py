@@ -1,0 +1,127 @@
+"""From a transformer in torch to an ONNX file, in fp32 or with int8 weights."""
+
+import logging
+import platform
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from goemo_cli.core.arrays import FloatArray
+from goemo_cli.core.errors import ExportError, MissingPackageError
+from goemo_cli.ml.models.layers import only_first_token
+from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts
+
+OPSET = 20
+"""Version of the ONNX operators: the newest in which attention is written as products, which int8 quantizes."""
+_EXAMPLES = ("a text", "another, longer text")
+
+
+class _Logits(nn.Module):
+    """A classifier of transformers as a function of two tensors."""
+
+    def __init__(self, model: Any) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Logits, (batch, n_labels)."""
+        logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        return logits
+
+
+def require_packages() -> None:
+    """Refuse to begin if a package is missing.
+
+    Raises:
+        MissingPackageError: with the extra that installs it.
+    """
+    from importlib.util import find_spec
+
+    for package in ("onnxscript", "onnxruntime"):
+        if find_spec(package) is None:
+            raise MissingPackageError(package, "onnx", "exporting a model")
+
+
+def write_onnx(classifier: TransformerClassifier, path: Path) -> None:
+    """Write a classifier in fp32: `input_ids` and `attention_mask`, int64, (batch, tokens), to `logits`, (batch, n_labels).
+
+    Batch and number of tokens are free. The last layer computes the first token only, if the head reads no other.
+
+    Raises:
+        ExportError: torch cannot express the architecture in ONNX.
+    """
+    inputs = classifier.encode(_EXAMPLES).padded(range(len(_EXAMPLES)))
+    free = {0: torch.export.Dim("batch"), 1: torch.export.Dim("tokens", max=classifier.max_length)}
+    try:
+        with _quiet(), torch.no_grad(), only_first_token(classifier.model):
+            program = torch.onnx.export(
+                _Logits(classifier.model).eval(),
+                kwargs=inputs,
+                dynamo=True,
+                input_names=list(inputs),
+                output_names=["logits"],
+                dynamic_shapes=dict.fromkeys(inputs, free),
+                opset_version=OPSET,
+                verbose=False,
+            )
+            assert program is not None  # as it is for dynamo without a path
+            program.save(path)
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno:
+            raise
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise ExportError(f"this architecture cannot be exported to ONNX ({reason})") from error
+
+
+def quantize(source: Path, target: Path, *, reduce_range: bool) -> None:
+    """Write an fp32 model with int8 weights, one scale per column; activations are measured at run time.
+
+    Args:
+        source: the fp32 model.
+        target: the file to write.
+        reduce_range: weights have 7 bits, for processors without VNNI, whose sums of products would overflow.
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    with _quiet():
+        quantize_dynamic(
+            source, target, per_channel=True, reduce_range=reduce_range, weight_type=QuantType.QInt8
+        )
+
+
+def has_vnni() -> bool:
+    """Whether the processor multiplies 8-bit numbers into 32-bit sums: VNNI on x86, and each 64-bit ARM."""
+    if platform.machine().lower() in ("arm64", "aarch64"):
+        return True
+    cpuinfo = Path("/proc/cpuinfo")
+    flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
+    return "avx512_vnni" in flags or "avx_vnni" in flags
+
+
+@torch.no_grad()
+def torch_logits(classifier: TransformerClassifier, encoded: EncodedTexts) -> FloatArray:
+    """What the model gives in torch before the activation, float32, (n_examples, n_labels)."""
+    found = np.zeros((len(encoded), len(classifier.labels)), dtype=np.float32)
+    for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+        found[rows] = classifier.model(**encoded.padded(rows)).logits.numpy()
+    return found
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Neither warnings nor log lines of torch and onnxruntime about their own working inside the block."""
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(level)

@@ -1,0 +1,1 @@
+"""Exported models: make them, find them, and choose the engine of predictions."""

@@ -1,0 +1,347 @@
+"""Exported models: they agree with torch, are used while they are up to date, and need neither torch nor transformers."""
+
+import json
+import re
+import shutil
+import tomllib
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from transformers import (
+    DistilBertConfig,
+    DistilBertForSequenceClassification,
+    ModernBertConfig,
+    ModernBertForSequenceClassification,
+    RobertaConfig,
+    RobertaForSequenceClassification,
+)
+
+from goemo_cli.core.checkpoint import MANIFEST, THRESHOLDS, Checkpoint
+from goemo_cli.core.documents.manifest import Export
+from goemo_cli.core.errors import CorruptArtifactError, ExportError, NotFoundError, SettingError
+from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import ThresholdSettings
+from goemo_cli.ml.models.transformer import TransformerClassifier, label_settings
+from goemo_cli.ml.onnx.classifier import MODEL, TOKENIZER, load_onnx, sigmoid, softmax
+from goemo_cli.ml.onnx.conversion import quantize, torch_logits, write_onnx
+from goemo_cli.services.evaluation.export import export_predictions
+from goemo_cli.services.evaluation.tune import tune_run
+from goemo_cli.services.exporting.export_model import export_model
+from goemo_cli.services.predicting.predictor import Predictor, facts_of
+from goemo_cli.services.runs.lineage import trace_lineage
+from goemo_cli.services.runs.outdated import outdated_files
+from goemo_cli.services.runs.references import open_run
+from goemo_cli.services.runs.removal import find_removable
+from goemo_cli.services.training.imported import import_model
+from goemo_cli.services.validation.project import validate_artifacts
+from tests.conftest import REPOSITORY
+from tests.processes import python
+
+TEXTS = ["thank you so much", "", "what a day " * 40, "I hate this, I really do!", "ok"]
+LABELS = ("joy", "anger", "sadness")
+
+
+@pytest.fixture(scope="module")
+def exported_root(two_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of tiny and its exported model. To be copied, not changed."""
+    root = tmp_path_factory.mktemp("exported") / "root"
+    shutil.copytree(two_runs, root)
+    layout = Layout(root)
+    export_model(open_run("@tiny", layout), layout=layout)
+    return root
+
+
+@pytest.fixture
+def copied(exported_root: Path, tmp_path: Path) -> Layout:
+    return Layout(Path(shutil.copytree(exported_root, tmp_path / "root")))
+
+
+def exported_folder(layout: Layout) -> Path:
+    return layout.export(open_run("@tiny", layout).run, "onnx", "fp32")
+
+
+def test_an_exported_model_gives_the_labels_of_its_run(exported_root: Path):
+    layout = Layout(exported_root)
+    run = open_run("@tiny", layout)
+    ours = Predictor.load(run, root=exported_root, engine="torch", device="cpu")
+    theirs = Predictor.load(run, root=exported_root, device="cpu")  # auto
+    alone = Predictor.load(exported_folder(layout))
+    assert [facts_of(one)["engine"] for one in (ours, theirs, alone)] == ["torch", "onnx", "onnx"]
+    expected = ours.predict(TEXTS)
+    for predictor in (theirs, alone):
+        found = predictor.predict(TEXTS)
+        np.testing.assert_allclose(found.y_prob, expected.y_prob, atol=1e-6)
+        assert (found.y_pred == expected.y_pred).all()
+        assert found.statistics.cut == expected.statistics.cut == 1
+
+    export = Checkpoint.open(exported_folder(layout)).manifest.export
+    assert export is not None
+    assert export.test is not None
+    assert export.largest_logit_difference < 1e-4
+    assert (
+        export.test.f1_macro == export.test.f1_macro_of_run == pytest.approx(run.metrics.test_rule.f1_macro)
+    )
+    assert (export.test.difference, export.test.changed_labels) == (0, 0)
+    card = (exported_folder(layout) / "README.md").read_text()
+    assert "Exported model" in card
+    assert "from transformers import" not in card
+
+
+def test_a_changed_run_is_predicted_with_torch_until_it_is_exported_again(copied: Layout):
+    assert validate_artifacts(copied).warnings == []
+    run = open_run("@tiny", copied)
+    tune_run(run, ThresholdSettings(rule="global"), layout=copied)
+    run = Checkpoint.open(run.path)
+
+    (outdated,) = [file for file in outdated_files(copied) if file.kind == "model"]
+    assert outdated.renew == f"goemo export-model {run.run}"
+    assert Predictor.load(run, root=copied.root).engine == "torch"
+    with pytest.raises(NotFoundError, match="has changed since it was exported: goemo export-model"):
+        Predictor.load(run, root=copied.root, engine="onnx")
+    (node,) = [node for node in trace_lineage(run, layout=copied).nodes if node.kind == "exported model"]
+    assert node.state == "stale"
+    report = validate_artifacts(copied)
+    assert report.ok
+    assert "model" in [file.kind for file in report.outdated]
+
+
+@pytest.mark.parametrize("name", [MODEL, TOKENIZER, THRESHOLDS])
+def test_a_damaged_exported_model_is_found(copied: Layout, name: str):
+    path = exported_folder(copied) / name
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    assert [problem.path for problem in validate_artifacts(copied).problems] == [path]
+    with pytest.raises(CorruptArtifactError, match=name):
+        Predictor.load(path.parent)
+
+
+def test_files_of_a_removed_run_and_of_another_place_are_named(copied: Layout):
+    folder = exported_folder(copied)
+    run = open_run("@tiny", copied)
+    moved = folder.parent.parent / "onnx-int8" / folder.name
+    shutil.copytree(folder, moved)
+    shutil.rmtree(run.path)
+    report = validate_artifacts(copied)
+    assert moved in [problem.path for problem in report.problems]
+    assert folder in [warning.path for warning in report.warnings]
+
+
+def test_an_exported_model_goes_with_its_run(copied: Layout):
+    run = open_run("@tiny", copied)
+    (run.path / MANIFEST).unlink()
+    plan = find_removable(copied, unfinished_after=0)
+    (candidate,) = plan.candidates
+    assert set(copied.exports.glob("onnx/*")) <= {path.parent for path in candidate.outside}
+
+
+PROGRAM = """
+import sys
+from importlib.abc import MetaPathFinder
+
+class Missing(MetaPathFinder):
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in {missing!r}:
+            raise ModuleNotFoundError(name, name=name)
+
+sys.meta_path.insert(0, Missing())
+from goemo_cli.app import app
+app({arguments!r})
+"""
+
+
+def test_prediction_needs_only_the_packages_of_the_runtime(copied: Layout):
+    """Every other package that goemo depends on is hidden."""
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
+    runtime = project["optional-dependencies"]["runtime"]
+    lines = (REPOSITORY / "requirements-runtime.txt").read_text().splitlines()
+    assert [line for line in lines if not line.startswith("#")] == runtime
+
+    names = [re.split(r"[>=<]", package)[0] for package in (*project["dependencies"], *runtime)]
+    modules = {"scikit-learn": "sklearn", "pillow": "PIL", "huggingface-hub": "huggingface_hub"}
+    missing = {modules.get(name, name) for name in names[: -len(runtime)]} - set(names[-len(runtime) :])
+    assert {"torch", "transformers", "pandas", "sklearn", "scipy"} <= missing - {"yaml"}
+    folder = exported_folder(copied)
+    words = ["predict", *TEXTS, "--checkpoint", folder.name, "--json"]
+    found = python("-c", PROGRAM.format(missing=missing, arguments=words), cwd=folder.parent)
+    assert found.returncode == 0, found.stderr
+    expected = Predictor.load(open_run("@tiny", copied), engine="torch").predict(TEXTS)
+    predicted = json.loads(found.stdout)["predictions"]
+    assert [row["pred_labels"] for row in predicted] == [
+        list(expected.label_names(row)) for row in range(len(TEXTS))
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "fault"),
+    [
+        ({"engine": "tensorrt"}, "unknown engine 'tensorrt'; known: auto, torch, onnx"),
+        ({"engine": "onnx", "precision": "bf16"}, "precision bf16: an exported model has the precision"),
+        ({"engine": "onnx", "device": "cuda"}, "device cuda: exported models run on the CPU"),
+    ],
+)
+def test_options_that_exclude_the_engine(exported_root: Path, options: dict[str, str], fault: str):
+    with pytest.raises(SettingError, match=fault):
+        Predictor.load("@tiny", root=exported_root, **options)  # type: ignore[arg-type]
+
+
+def test_an_exported_model_only_predicts(copied: Layout, tmp_path: Path):
+    folder, layout = exported_folder(copied), copied
+    with pytest.raises(SettingError, match="is an exported model; name"):
+        Predictor.load(folder, engine="torch")
+    with pytest.raises(SettingError, match="an exported model, which only predicts; name its run: tiny-"):
+        open_run(str(folder), layout)
+    with pytest.raises(SettingError, match="is an exported model already"):
+        export_model(Checkpoint.open(folder), layout=layout)
+    tfidf = open_run("@tfidf", layout)
+    with pytest.raises(SettingError, match="only transformers have an ONNX form"):
+        export_model(tfidf, layout=layout)
+    with pytest.raises(SettingError, match="only transformers have an ONNX form"):
+        Predictor.load(tfidf, root=layout.root, engine="onnx")
+    assert Predictor.load(tfidf, root=layout.root).engine == "scikit-learn"
+    run = open_run("@tiny", layout)
+    for own in (None, layout.predictions):
+        with pytest.raises(SettingError, match="needs --output DIR"):
+            export_predictions(run, layout=layout, output=own, engine="onnx")
+    before = layout.split_predictions(run.run, "test").read_bytes()
+    written = export_predictions(run, layout=layout, output=tmp_path / "out")
+    assert written.engine == "onnx"
+    assert export_predictions(run, layout=layout).engine == "torch"
+    assert layout.split_predictions(run.run, "test").read_bytes() == before
+
+
+def roberta(vocabulary: int, **options: Any) -> Any:
+    return RobertaForSequenceClassification(
+        RobertaConfig(
+            vocab_size=vocabulary,
+            hidden_size=32,
+            num_hidden_layers=2,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=40,
+            **options,
+        )
+    )
+
+
+def distilbert(vocabulary: int, **options: Any) -> Any:
+    return DistilBertForSequenceClassification(
+        DistilBertConfig(
+            vocab_size=vocabulary,
+            dim=32,
+            n_layers=2,
+            n_heads=2,
+            hidden_dim=64,
+            max_position_embeddings=32,
+            **options,
+        )
+    )
+
+
+def modernbert(vocabulary: int, **options: Any) -> Any:
+    return ModernBertForSequenceClassification(
+        ModernBertConfig(
+            vocab_size=vocabulary,
+            hidden_size=32,
+            num_hidden_layers=3,
+            num_attention_heads=2,
+            intermediate_size=64,
+            max_position_embeddings=32,
+            local_attention=8,
+            bos_token_id=2,
+            eos_token_id=3,
+            cls_token_id=2,
+            sep_token_id=3,
+            **options,
+        )
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("build", [roberta, distilbert, modernbert])
+def test_other_architectures(
+    make_tiny: Callable[..., TransformerClassifier], tmp_path: Path, build: Callable[..., Any]
+):
+    """Their padding, positions and masks are right at every length and number of texts."""
+    torch.manual_seed(0)
+    tiny = make_tiny()
+    pad = tiny.tokenizer.pad_token_id
+    model = build(len(tiny.tokenizer), pad_token_id=pad, **label_settings(LABELS)).eval()
+    classifier = replace(tiny, model=model)
+    write_onnx(classifier, tmp_path / MODEL)
+    tiny.tokenizer.backend_tokenizer.save(str(tmp_path / TOKENIZER))
+    exported = load_onnx(tmp_path, LABELS, export_facts(classifier), is_single_label=False)
+    for texts in (["happy"], ["happy " * 100], ["", "sad", "so very angry today", "ok " * 20]):
+        encoded = classifier.encode(texts)
+        np.testing.assert_allclose(exported.logits(encoded), torch_logits(classifier, encoded), atol=1e-5)
+    np.testing.assert_allclose(exported.predict_proba(texts), classifier.predict_proba(texts), atol=1e-6)
+
+    quantize(tmp_path / MODEL, tmp_path / "int8.onnx", reduce_range=True)
+    assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / MODEL).stat().st_size
+    session = onnxruntime.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
+    rough = session.run(None, encoded.inputs(range(len(texts))))[0]
+    np.testing.assert_allclose(rough, torch_logits(classifier, encoded), atol=0.05)
+
+
+def export_facts(classifier: TransformerClassifier) -> Export:
+    return Export(
+        format="onnx",
+        precision="fp32",
+        opset=20,
+        max_length=classifier.max_length,
+        pad_token_id=classifier.tokenizer.pad_token_id,
+        truncation_side="right",
+        processor="",
+        versions={},
+        sources={},
+        largest_logit_difference=0,
+        checked_texts=0,
+    )
+
+
+def test_probabilities_are_those_of_torch():
+    logits = np.array([[-200, -30, -1, 0, 2, 40, 200]], dtype=np.float32)
+    tensor = torch.from_numpy(logits)
+    np.testing.assert_allclose(sigmoid(logits), torch.sigmoid(tensor), rtol=1e-6, atol=1e-38)
+    np.testing.assert_allclose(softmax(logits), torch.softmax(tensor, -1), rtol=1e-6)
+    assert sigmoid(logits).dtype == softmax(logits).dtype == np.float32
+
+
+@pytest.mark.slow
+def test_an_int8_model_that_loses_too_much_is_written_only_if_it_is_forced(
+    make_tiny: Callable[..., TransformerClassifier], layout: Layout, tmp_path: Path
+):
+    """A huge embedding of a token that no text has leaves no steps for the others. The labels are the model's own."""
+    tiny, rng = make_tiny(), np.random.default_rng(0)
+    with torch.no_grad():
+        tiny.model.get_input_embeddings().weight[tiny.tokenizer.mask_token_id] = 1000
+    words = ["happy", "angry", "sad", "table", "ok", "day", "it", "was", "what", "more"]
+    texts = [" ".join(rng.choice(words, size=6)) + f" {at}" for at in range(300)]
+    with torch.no_grad():  # each label for about half of the texts
+        tiny.model.classifier.bias -= torch.from_numpy(
+            np.median(torch_logits(tiny, tiny.encode(texts)), axis=0)
+        )
+    decided = tiny.predict_proba(texts) >= 0.5
+    rows = [
+        {"text": text, "labels": [label for label, has in zip(LABELS, row, strict=True) if has]}
+        for text, row in zip(texts, decided, strict=True)
+    ]
+    (tmp_path / "data.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    folder = tmp_path / "model"
+    tiny.save_weights(folder)
+    tiny.save_tokenizer(folder)
+    run = import_model(str(folder), layout=layout, data={"name": str(tmp_path / "data.jsonl")})
+    with pytest.raises(ExportError, match=r"less; nothing was written\. --force writes it anyway"):
+        export_model(run, layout=layout, int8=True)
+    assert not list(layout.exports.rglob("*.onnx"))
+    forced = export_model(run, layout=layout, int8=True, force=True).export
+    assert forced.test is not None
+    assert forced.test.difference < -0.01
+    assert forced.test.difference_ci[0] <= forced.test.difference <= forced.test.difference_ci[1]
+    assert Predictor.load(run, root=layout.root).engine == "torch"  # int8 is never used unasked
