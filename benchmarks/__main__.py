@@ -10,13 +10,14 @@ from benchmarks.page import PAGE, page
 QUICK: dict[str, str] = {
     "throughput": "--rounds 1 --comments 256",
     "predict": "--rounds 1 --comments 128",
+    "engines": "--rounds 1 --comments 64",
     "startup": "--rounds 3",
     "saving": "--rounds 1 --comments 128",
     "tracking": "--rounds 1 --comments 128 --epochs 1",
     "growth": "--quick --limit 120",
 }
 """The benchmarks, with the arguments of a quick run; without arguments they take the time that steady numbers need."""
-WITH_DATA = ("throughput", "predict")
+WITH_DATA = ("throughput", "predict", "engines")
 """Those that read GoEmotions' files, if their folder is known."""
 
 
