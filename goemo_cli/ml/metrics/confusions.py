@@ -7,7 +7,7 @@ from numpy.typing import ArrayLike
 from scipy.stats import beta, binom, chi2, hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
-from goemo_cli.ml.metrics.intervals import LEVEL, SEED, holm, resampled, unseen
+from goemo_cli.ml.metrics.intervals import ALPHA, LEVEL, SEED, holm, resampled, unseen
 
 RATIO_RESAMPLES = 2_000
 _EPSILON = 1e-7
@@ -79,6 +79,11 @@ class ConfusedPairs:
     that most lifts over all rows are above 1; these are not raised by that."""
     p_holm_in_wrong_rows: DoubleArray
     """Fisher's exact test over those rows, by Holm over all pairs."""
+
+    @property
+    def stands_out(self) -> BoolArray:
+        """More often than chance, and more often than mistakes come together anyway; bool, (n_labels, n_labels)."""
+        return (self.p_holm < ALPHA) & (self.p_holm_in_wrong_rows < ALPHA)
 
 
 def confused_pairs(y_true: BoolArray, y_pred: BoolArray) -> ConfusedPairs:

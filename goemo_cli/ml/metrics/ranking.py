@@ -136,17 +136,24 @@ def ranking_scores(y_true: BoolArray, y_prob: FloatArray, *, intervals: bool = T
     """
     n_examples, n_labels = y_true.shape
     everyone, rows = np.ones((n_examples, 1), dtype=np.float32), np.arange(n_examples)
-    labels = [Ranked.of(y_true[:, at], y_prob[:, at], rows) for at in range(n_labels)]
+    is_resampled = intervals and n_examples <= MOST_RESAMPLED
+    labels: list[Ranked] = []
+    roc_auc, average_precision = np.zeros(n_labels), np.zeros(n_labels)
+    for at in range(n_labels):
+        ranked = Ranked.of(y_true[:, at], y_prob[:, at], rows)
+        as_it_is = ranked.drawn(everyone)
+        roc_auc[at], average_precision[at] = as_it_is.roc_auc()[0], as_it_is.average_precision()[0]
+        if is_resampled:
+            labels.append(ranked)
     by_row = label_ranking_precision(y_true, y_prob)
-    as_they_are = [label.drawn(everyone) for label in labels]
     scores = RankingScores(
-        roc_auc=np.array([label.roc_auc()[0] for label in as_they_are]),
-        average_precision=np.array([label.average_precision()[0] for label in as_they_are]),
+        roc_auc=roc_auc,
+        average_precision=average_precision,
         auc_micro=roc_auc_micro(y_true, y_prob),
         lrap=float(by_row.mean()) if n_examples else float("nan"),
         intervals={},
     )
-    if not intervals or n_examples > MOST_RESAMPLED:
+    if not is_resampled:
         return scores
     cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
     drawn = _intervals(labels, cells, by_row, n_examples)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import IntArray
+from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -94,26 +94,26 @@ def label_balances(predictions: Predictions) -> list[LabelBalance]:
     ]
 
 
-def confusions(predictions: Predictions, found: ConfusedPairs) -> list[Confusion]:
-    """Every ordered pair of different labels, in label order."""
+def confusions(
+    predictions: Predictions, found: ConfusedPairs, chosen: BoolArray | None = None
+) -> list[Confusion]:
+    """Ordered pairs of different labels, in label order: every one, or the chosen ones, bool, (n_labels, n_labels)."""
     labels = predictions.labels
+    different = ~np.eye(len(labels), dtype=np.bool_)
+    gold, predicted = np.nonzero(different if chosen is None else different & chosen)
     alarms = (~predictions.y_true & predictions.y_pred).sum(axis=0)
+    numbers = (
+        found.expected, found.lift, *found.lift_ci, found.p_holm, found.lift_in_wrong_rows, found.p_holm_in_wrong_rows,
+    )  # fmt: skip
+    columns = [
+        found.count[gold, predicted].tolist(),
+        found.missed[gold, predicted].tolist(),
+        alarms[predicted].tolist(),
+        *(_numbers(matrix[gold, predicted]) for matrix in numbers),
+    ]
     return [
-        Confusion(
-            labels[i],
-            labels[j],
-            int(found.count[i, j]),
-            int(found.missed[i, j]),
-            int(alarms[j]),
-            _number(found.expected[i, j]),
-            _number(found.lift[i, j]),
-            _number(found.lift_ci[0, i, j]),
-            _number(found.lift_ci[1, i, j]),
-            _number(found.p_holm[i, j]),
-            _number(found.lift_in_wrong_rows[i, j]),
-            _number(found.p_holm_in_wrong_rows[i, j]),
-        )
-        for i, j in np.argwhere(~np.eye(len(labels), dtype=np.bool_))
+        Confusion(labels[i], labels[j], *cells)
+        for i, j, *cells in zip(gold.tolist(), predicted.tolist(), *columns, strict=True)
     ]
 
 
@@ -138,7 +138,7 @@ def write_tables(
     tables: dict[str, tuple[Sequence[str], Sequence[Sequence[Any]]]] = {
         **{table: (("emotion", *labels), _matrix_rows(labels, counts)) for table, counts in matrices.items()},
         "pairs": (PAIR_COLUMNS, _pair_rows(labels, differing)),
-        "confusions": (CONFUSION_COLUMNS, [list(asdict(one).values()) for one in confused]),
+        "confusions": (CONFUSION_COLUMNS, [list(vars(one).values()) for one in confused]),
     }
     paths = []
     for table, (columns, rows) in tables.items():
@@ -152,18 +152,12 @@ def _matrix_rows(labels: tuple[str, ...], counts: IntArray) -> list[list[Any]]:
 
 
 def _pair_rows(labels: tuple[str, ...], found: PairDifferences) -> list[list[Any]]:
-    return [
-        [
-            labels[i],
-            labels[j],
-            int(found.gold[i, j]),
-            int(found.predicted[i, j]),
-            int(found.both[i, j]),
-            int(found.predicted[i, j] - found.gold[i, j]),
-            _number(found.p_holm[i, j]),
-        ]
-        for i, j in np.argwhere(np.triu(np.ones(found.gold.shape, dtype=np.bool_), k=1))
-    ]
+    first, second = np.nonzero(np.triu(np.ones(found.gold.shape, dtype=np.bool_), k=1))
+    counts = (found.gold, found.predicted, found.both, found.predicted - found.gold)
+    columns = [matrix[first, second].tolist() for matrix in counts]
+    columns.append(_numbers(found.p_holm[first, second]))
+    pairs = zip(first.tolist(), second.tolist(), *columns, strict=True)
+    return [[labels[i], labels[j], *cells] for i, j, *cells in pairs]
 
 
 def write_summary(
@@ -201,3 +195,11 @@ def write_summary(
 def _number(value: Any) -> float | None:
     """A number for a file; None for what is undefined or has no bound."""
     return float(value) if np.isfinite(value) else None
+
+
+def _numbers(values: DoubleArray) -> list[float | None]:
+    """The same of many."""
+    numbers = values.astype(object)
+    numbers[~np.isfinite(values)] = None
+    found: list[float | None] = numbers.tolist()
+    return found

@@ -256,7 +256,7 @@ def draw_label_confusion(source: RunData) -> Drawn:
     pairs = confused_pairs(y_true, y_pred)
     gold, missed = y_true.sum(axis=0), (y_true & ~y_pred).sum(axis=0)
     share = pairs.count / np.maximum(pairs.missed, 1)
-    stands_out = outstanding(pairs)
+    stands_out = pairs.stands_out
 
     names = [shown(name) for name in labels]
     grid = LabelGrid.of(
@@ -309,11 +309,6 @@ def _confusion_caption(terms: Terms, marks: str | None) -> str:
         "carry the column's, the % on which the column's is predicted. Square-root colour scale; blank: never; "
         f"{few(terms)}; grey: the label itself, and rows without a miss.{marked if marks else ''}"
     )
-
-
-def outstanding(pairs: ConfusedPairs) -> BoolArray:
-    """Pairs that are confused beyond chance by the rule of `goemo errors`, bool, (n_labels, n_labels)."""
-    return (pairs.p_holm < ALPHA) & (pairs.p_holm_in_wrong_rows < ALPHA)
 
 
 def _confusion_title(

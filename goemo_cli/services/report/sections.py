@@ -1,7 +1,6 @@
 """The sections of a report about the scores of one run, and about what follows from its predictions."""
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
@@ -190,22 +189,16 @@ def confusions_of(source: RunData) -> Confusions:
     """
     test = test_predictions(source)
     pairs = confused_pairs(test.y_true, test.y_pred)
-    found = [one for one in confusions(test, pairs) if one.stands_out]
+    found = confusions(test, pairs, pairs.stands_out)
     found.sort(key=lambda one: -(one.lift or 0))
-    share = pairs.count / np.maximum(pairs.missed, 1)
-    known = (pairs.missed > 0) & ~np.eye(len(test.labels), dtype=np.bool_)
+    share = (pairs.count / np.maximum(pairs.missed, 1)).astype(object)
+    share[(pairs.missed == 0) | np.eye(len(test.labels), dtype=np.bool_)] = None
     return Confusions(
         shown=tuple(found[:MOST_CONFUSIONS]),
         standing_out=len(found),
-        share=[
-            [value if ok else None for value, ok in zip(*row, strict=True)] for row in _rows(share, known)
-        ],
+        share=share.tolist(),
         count=pairs.count.tolist(),
     )
-
-
-def _rows(*matrices: Any) -> Any:
-    return zip(*(matrix.tolist() for matrix in matrices), strict=True)
 
 
 def pairs(source: RunData) -> Pairs:
