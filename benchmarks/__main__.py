@@ -9,6 +9,7 @@ from benchmarks.page import PAGE, page
 
 QUICK: dict[str, str] = {
     "throughput": "--rounds 1 --comments 256",
+    "quality": "--comments 512 --trainer-epochs 1",
     "predict": "--rounds 1 --comments 128",
     "engines": "--rounds 1 --comments 64",
     "startup": "--rounds 3",
@@ -17,8 +18,8 @@ QUICK: dict[str, str] = {
     "growth": "--quick --limit 120",
 }
 """The benchmarks, with the arguments of a quick run; without arguments they take the time that steady numbers need."""
-WITH_DATA = ("throughput", "predict", "engines")
-"""Those that read GoEmotions' files, if their folder is known."""
+WITH_DATA = ("throughput", "quality", "predict", "engines")
+"""Those that read GoEmotions' files, if their folder is known; quality needs it."""
 
 
 def main() -> int:
@@ -35,7 +36,8 @@ def main() -> int:
     if unknown := set(options.names) - set(QUICK):
         parser.error(f"unknown benchmark: {', '.join(sorted(unknown))}")
     failed = []
-    for name in options.names or QUICK:
+    names = options.names or [name for name in QUICK if options.data_dir or name != "quality"]
+    for name in names:
         arguments = QUICK[name].split() if options.quick else []
         if options.data_dir and name in WITH_DATA:
             arguments += ["--data-dir", str(options.data_dir)]
