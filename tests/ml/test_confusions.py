@@ -10,7 +10,6 @@ from goemo_cli.ml.metrics.confusions import (
     confident_disagreements,
     confused_pairs,
     cooccurrence_counts,
-    doubtful_labels,
     label_balance,
     mcnemar,
     pair_differences,
@@ -249,12 +248,6 @@ def test_row_losses_are_scikit_learns():
 def test_a_certain_mistake_has_a_finite_loss():
     y_true, y_prob = np.array([[True, False]]), np.array([[0, 1]], dtype=np.float32)
     assert row_losses(y_true, y_prob) == pytest.approx([2 * np.log(1e7)], rel=1e-6)
-
-
-def test_doubtful_is_less_likely_than_in_the_average_row():
-    y_true = np.array([[True, True], [True, False], [False, True]])
-    y_prob = np.array([[0.1, 0.9], [0.6, 0.2], [0.5, 0.1]], dtype=np.float32)  # averages 0.4 and 0.4
-    assert doubtful_labels(y_true, y_prob).tolist() == [[True, False], [False, False], [False, True]]
 
 
 @pytest.mark.parametrize("rows", [1, 2])

@@ -222,16 +222,6 @@ def row_losses(y_true: BoolArray, y_prob: FloatArray) -> DoubleArray:
     return losses
 
 
-def doubtful_labels(y_true: BoolArray, y_prob: FloatArray) -> BoolArray:
-    """Gold labels that the model finds less likely for their row than for the average row, (n_examples, n_labels).
-
-    The average is the model's own, so a model whose probabilities are all too high or too low is judged alike.
-    """
-    average = y_prob.mean(axis=0, dtype=np.float64)
-    doubtful: BoolArray = y_true & (y_prob.astype(np.float64) < average)
-    return doubtful
-
-
 @dataclass(frozen=True)
 class ConfidentDisagreements:
     """Cells whose gold label a model confidently contradicts, bool, (n_examples, n_labels)."""

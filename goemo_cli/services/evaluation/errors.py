@@ -25,8 +25,8 @@ from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.ml.metrics.confusions import (
     RowOutcomes,
+    confident_disagreements,
     confused_pairs,
-    doubtful_labels,
     row_losses,
     row_outcomes,
 )
@@ -76,7 +76,7 @@ class DoubtfulComment:
     """A row whose gold labels may be wrong."""
 
     doubted: tuple[str, ...]
-    """Gold labels less likely here than in the average row."""
+    """Gold labels at most as probable here as on average in the rows without them."""
     comment: CommentView
 
 
@@ -293,7 +293,7 @@ def _doubtful(
     predictions: Predictions, losses: DoubleArray, chosen: tuple[str, ...]
 ) -> list[tuple[int, tuple[str, ...]]]:
     """Rows with doubtful gold labels among the chosen, highest loss first, and those labels."""
-    doubted = doubtful_labels(predictions.y_true, predictions.y_prob)
+    doubted = confident_disagreements(predictions.y_true, predictions.y_prob).missed
     doubted &= np.isin(predictions.labels, chosen)
     rows = np.flatnonzero(doubted.any(axis=1))
     ordered = rows[np.argsort(-losses[rows], kind="stable")]
