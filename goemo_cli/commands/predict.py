@@ -68,6 +68,8 @@ def _predict(
 
     if target.path:
         require_other_file(source, target.path)
+    if source.note:
+        target.out.note(source.note)
     source = source.begun()  # a broken first row fails here, before torch loads
     predictor = load()
     sample = Sample() if mirror else None

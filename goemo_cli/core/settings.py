@@ -99,7 +99,7 @@ class DataSettings(Section):
     )
     format: str | None = Field(
         None,
-        description="Format of your data if its suffix does not say it, such as tsv for a table in a .txt file.",
+        description="Format of your data if its suffix does not say it, such as tsv for a table in a .txt file; xlsx:NAME is a sheet of an Excel workbook.",
     )
     encoding: str | None = Field(
         None,

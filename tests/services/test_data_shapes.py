@@ -416,6 +416,14 @@ def test_a_workbook_has_the_rows_of_its_first_sheet(tmp_path: Path):
     settings = DataSettings(label_columns=JOY_ANGER)
     rows = read_rows(tmp_path / "data.xlsx", settings)
     assert (rows.texts, rows.names, rows.lines) == (["42", "b", ""], [["joy"], ["anger"], ["joy"]], [3, 5, 6])
+    assert rows.note.endswith("sheet 'Sheet' of 2 is read; --data-format xlsx:NAME reads another")
+    other = DataSettings(format="xlsx:other")
+    with pytest.raises(DataError, match=r"data\.xlsx:1: no column 'text'"):
+        read_rows(tmp_path / "data.xlsx", other)
+    with pytest.raises(DataError, match="has no sheet 'Other'; there are 'Sheet', 'other'"):
+        read_rows(tmp_path / "data.xlsx", DataSettings(format="xlsx:Other"))
+    with pytest.raises(SettingError, match="csv has no sheets"):
+        read_rows(tmp_path / "data.xlsx", DataSettings(format="csv:other"))
     sheet["B5"] = "yes"
     book.save(tmp_path / "data.xlsx")
     with pytest.raises(DataError, match=r"data\.xlsx:5: column 'joy' says 'yes'"):

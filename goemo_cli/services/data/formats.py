@@ -1,8 +1,10 @@
 """The registry of data formats: a decorator for readers, and the format of a file by its name."""
 
+import inspect
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -23,7 +25,7 @@ class DataFormat:
     """A format of data files."""
 
     name: str
-    read: Callable[["DataFile"], Table]
+    read: Callable[..., Table]
     suffixes: tuple[str, ...]
     purposes: tuple[Purpose, ...]
     sign: re.Pattern[bytes] | None
@@ -79,17 +81,22 @@ def format_by_suffix(path: Path | str, purpose: Purpose) -> tuple[str, DataForma
 
 
 def format_named(name: str, purpose: Purpose) -> DataFormat:
-    """The format that the user named.
+    """The format that the user named; `xlsx:NAME` is a sheet of an Excel workbook.
 
     Raises:
-        SettingError: an unknown name.
+        SettingError: an unknown name, or a sheet of another format.
     """
     known = formats_for(purpose)
+    name, _, sheet = name.partition(":")
     if name not in known:
         raise SettingError(
             [f"unknown data format {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"]
         )
-    return known[name]
+    if not sheet:
+        return known[name]
+    if "sheet" not in inspect.signature(known[name].read).parameters:
+        raise SettingError([f"data format {name}:{sheet}: {name} has no sheets"])
+    return replace(known[name], read=partial(known[name].read, sheet=sheet))
 
 
 def unknown_format(file: "DataFile", purpose: Purpose) -> DataFileError:

@@ -44,6 +44,8 @@ class RawRows:
     """The file has the names of all labels, so that one outside train is accepted."""
     n_unlabelled: int = 0
     """Number of rows that were left out because they say that they are not labelled."""
+    note: str = ""
+    """What the user should know about how it was read."""
 
     def label_names(self) -> tuple[str, ...]:
         """The columns that are labels; else all labels that occur, sorted, `neutral` last, as in GoEmotions."""
@@ -137,6 +139,7 @@ def rows_of(table: Table, settings: DataSettings, names: Sequence[str] | None = 
         known=found.known,
         has_names=own is not None,
         n_unlabelled=n_unlabelled,
+        note=table.note,
     )
 
 

@@ -17,7 +17,7 @@ from goemo_cli.core.errors import (
     OwnDataNotFoundError,
     RemoteError,
 )
-from goemo_cli.core.events import EventHandler, Warning, ignore
+from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.labels import SPLITS, Split, parse_split
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data import goemotions
@@ -121,6 +121,8 @@ def data_of_path(
             if split == "train" or parts[0] in (settings.val_file, settings.test_file):
                 raise
             on_event(Warning(f"{error}; {split} is taken from train"))
+    for part in (part for parts in rows.values() for part in parts if part.note):
+        on_event(Info(part.note))
     return _completed(*name_and_source(source), rows, listed, settings, on_event)
 
 

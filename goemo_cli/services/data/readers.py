@@ -126,8 +126,8 @@ def read_parquet(file: DataFile) -> Table:
 
 
 @data_format("xlsx", ".xlsx", ".xlsm", sign=rb"PK\x03\x04")
-def read_excel(file: DataFile) -> Table:
-    """The first sheet of an Excel workbook; the first row that is not empty is the header."""
+def read_excel(file: DataFile, sheet: str | None = None) -> Table:
+    """A sheet of an Excel workbook, the first by default; the first row that is not empty is the header."""
     import pandas
 
     try:
@@ -135,19 +135,29 @@ def read_excel(file: DataFile) -> Table:
     except ImportError as error:
         raise MissingPackageError("openpyxl", "excel", "reading Excel workbooks") from error
     try:
-        with file.path.open("rb") as stream:
-            sheet = pandas.read_excel(
-                stream, header=None, dtype=str, keep_default_na=False, na_filter=False, engine="openpyxl"
-            )
+        with pandas.ExcelFile(file.path, engine="openpyxl") as book:
+            names = list(map(str, book.sheet_names))
+            chosen = names[0] if sheet is None else sheet
+            if chosen in names:
+                found = book.parse(chosen, header=None, dtype=str, keep_default_na=False, na_filter=False)
     except Exception as error:  # damage shows as errors of zipfile, of the XML parser and of openpyxl
         raise DataFileError(
             file.named, f"not an Excel workbook, or protected by a password ({type(error).__name__}: {error})"
         ) from error
-    cells = sheet.where(sheet.notna(), "")  # #N/A and other errors of formulas
+    if chosen not in names:
+        raise DataFileError(file.named, f"has no sheet {chosen!r}; there are {', '.join(map(repr, names))}")
+    cells = found.where(found.notna(), "")  # #N/A and other errors of formulas
     rows = ((line, list(row)) for line, row in enumerate(cells.itertuples(index=False), start=1) if any(row))
     header_line, header = next(rows, (1, []))
     columns = _columns(file, header, header_line)
-    return Table(_records(file, header, rows), columns, len(sheet), header_line=header_line)
+    note = f"{file.named}: sheet {chosen!r} of {len(names)} is read; --data-format xlsx:NAME reads another"
+    return Table(
+        _records(file, header, rows),
+        columns,
+        len(found),
+        header_line=header_line,
+        note="" if len(names) == 1 or sheet else note,
+    )
 
 
 @data_format("fasttext", ".fasttext", ".ft", sign=rb"(?:[^\n]*\n)*?\s*__label__")

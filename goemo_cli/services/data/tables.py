@@ -34,6 +34,8 @@ class Table:
     """The types of the columns, if the file is Parquet."""
     named: str = ""
     """What errors call the source."""
+    note: str = ""
+    """What the user should know about how it is read."""
 
 
 def frame_table(frame: "DataFrame") -> Table:

@@ -9,7 +9,7 @@ import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataError, SettingError, did_you_mean
-from goemo_cli.core.events import EventHandler, Warning
+from goemo_cli.core.events import EventHandler, Info, Warning
 from goemo_cli.core.labels import EMOTIONS, TAXONOMIES, Split
 from goemo_cli.core.names import data_slug
 from goemo_cli.core.settings import DataSettings, TrainConfig
@@ -115,6 +115,8 @@ def rows_to_evaluate(
             )
         own_name, shown = ("frame", FRAME) if frame is not None or source is None else name_and_source(source)
         raw = _read(source, frame, stdin, settings, checkpoint)
+        if raw.note:
+            on_event(Info(raw.note))
         labels = raw.columns or sorted_labels([raw])
         found = _Labelled(shown, labels, raw.labelled(labels), raw.lines)
         if settings.aggregate:

@@ -40,6 +40,8 @@ class TextSource:
     """The local file, if it is one."""
     arrow_schema: Any = None
     """The types of the columns, if the source is Parquet."""
+    note: str = ""
+    """What the user should know about how it is read."""
 
     def begun(self) -> "TextSource":
         """The same source with the first row of a file read, so that an error there is raised before the model is loaded."""
@@ -90,7 +92,7 @@ def open_texts(
         wanted = text_column or TEXT_COLUMN
         column = wanted if table.columns is None else _fixed_column(table, table.columns, wanted)
         rows = (_row(table.named, line, record, column) for line, record in table.rows)
-        yield TextSource(rows, column, table.columns, table.total, path, table.arrow_schema)
+        yield TextSource(rows, column, table.columns, table.total, path, table.arrow_schema, table.note)
 
 
 def _fixed_column(table: Table, columns: Sequence[str], wanted: str) -> str:
