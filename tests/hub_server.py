@@ -31,7 +31,9 @@ class Answer(http.server.BaseHTTPRequestHandler):
     def _answer(self, *, with_body: bool) -> None:
         path = self.path.partition("?")[0]
         self.server.asked.append(path)
-        if "/org/tiny" not in path:
+        if "/org/secret" in path:  # what the Hub answers for a repository that may be private
+            self._send(401, b"{}", {}, with_body)
+        elif "/org/tiny" not in path:
             self._send(
                 404,
                 b"{}",

@@ -57,10 +57,15 @@ def find(home: Path, port: int, *names: str) -> list[str]:
 
 
 def test_weights_come_from_the_hub_once_then_from_the_cache(hub: Hub, tmp_path: Path) -> None:
-    names = ["org/other", "org/tiny", "org/tiny", "offline", "org/tiny"]
-    missing, first, again, offline = find(tmp_path / "home", hub.server_address[1], *names)
-    assert missing.startswith("ModelNotFoundError")
-    assert "does not exist on the Hub" in missing
+    names = ["org/other", "org/secret", "org/tiny", "org/tiny", "offline", "org/tiny"]
+    missing, secret, first, again, offline = find(tmp_path / "home", hub.server_address[1], *names)
+    for message in (missing, secret):
+        assert message.startswith("ModelNotFoundError")
+        assert "does not exist on the Hub, or is private" in message
+    assert [path for path in hub.asked if path.endswith(("other", "secret"))] == [
+        "/api/models/org/other",
+        "/api/models/org/secret",
+    ], "each is asked for once"
     assert first.startswith("hub ")
     assert "model.safetensors" in first
     assert "training_args.bin" not in first
@@ -68,7 +73,5 @@ def test_weights_come_from_the_hub_once_then_from_the_cache(hub: Hub, tmp_path: 
     assert sum(path.endswith("model.safetensors") for path in hub.asked) <= 2  # HEAD and GET
 
 
-@pytest.mark.slow
 def test_no_hub_is_a_remote_error(tmp_path: Path) -> None:
-    """Slow: the Hub's client tries again for half a minute."""
     assert find(tmp_path, 9, "org/tiny")[0].startswith("RemoteError")

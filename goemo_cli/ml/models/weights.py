@@ -18,6 +18,9 @@ from goemo_cli.ml.models.folders import weight_files
 
 _WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]
 _ONLY_IN_BIN = ["pytorch_model.bin", "pytorch_model-*.bin"]
+_FIRST_ANSWER_SECONDS = 10.0
+_NOT_FOUND = (401, 403, 404)
+"""The Hub does not tell strangers whether a repository is private or does not exist."""
 _SAFE = {"model.safetensors", "model.safetensors.index.json"}
 
 
@@ -131,12 +134,15 @@ def _packaged(entry: ModelEntry, package: PackagedWeights) -> FoundWeights | Non
 
 def _snapshot(hub_id: str, revision: str | None, *, local_only: bool) -> Path | None:
     """The Hub repository's folder in the cache; None if it is not there."""
-    from huggingface_hub import errors, list_repo_files, snapshot_download
+    from huggingface_hub import errors, model_info, snapshot_download
 
     try:
         wanted = list(_WANTED_FILES)
-        if not local_only and not _SAFE.intersection(list_repo_files(hub_id, revision=revision)):
-            wanted += _ONLY_IN_BIN
+        if not local_only:
+            # One request, which the client does not repeat: a wrong name or a missing network shows at once.
+            files = model_info(hub_id, revision=revision, timeout=_FIRST_ANSWER_SECONDS).siblings or []
+            if not _SAFE.intersection(file.rfilename for file in files):
+                wanted += _ONLY_IN_BIN
         folder = Path(
             snapshot_download(hub_id, revision=revision, allow_patterns=wanted, local_files_only=local_only)
         )
@@ -145,7 +151,9 @@ def _snapshot(hub_id: str, revision: str | None, *, local_only: bool) -> Path | 
     except (errors.RepositoryNotFoundError, errors.RevisionNotFoundError, errors.HFValidationError):
         return None
     except errors.HfHubHTTPError as error:
-        raise RemoteError(f"the Hub answered {error} for {hub_id}") from error
+        if error.response.status_code in _NOT_FOUND and "Invalid credentials" not in str(error):
+            return None
+        raise RemoteError(f"the Hub answered {str(error).splitlines()[0]} for {hub_id}") from error
     except Exception as error:
         # The HTTP client's own errors: huggingface_hub has changed its client before and hides which it is.
         return None if local_only else _raise_remote(hub_id, error)
