@@ -11,7 +11,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.pipeline import make_pipeline
 
-from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
+from goemo_cli.core.errors import CorruptArtifactError, DataError, TrainingFailedError
 from goemo_cli.ml.models.tfidf import ARRAYS, VOCABULARY, TfidfClassifier, fit_tfidf, load_tfidf
 
 LABELS = ("joy", "anger", "sadness")
@@ -88,7 +88,7 @@ def test_no_texts_have_no_probabilities(fitted):
 
 @pytest.mark.parametrize("texts", [["one", "two", "three"], ["", " ", "\n"]])
 def test_texts_without_a_common_word_cannot_be_learnt(texts: list[str]):
-    with pytest.raises(TrainingFailedError, match=r"no word occurs in two comments; .*--model minilm"):
+    with pytest.raises(DataError, match=r"no word occurs in two texts of train, .*--model minilm"):
         fit_tfidf(("a", "b"), texts, np.eye(3, 2, dtype=bool), seed=0, on_progress=lambda labels: None)
 
 

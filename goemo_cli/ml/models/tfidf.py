@@ -12,7 +12,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, require_probabilities
-from goemo_cli.core.errors import CorruptArtifactError, TrainingFailedError
+from goemo_cli.core.errors import CorruptArtifactError, DataError
 from goemo_cli.core.files import atomic_path, library_writes, read_json_object, write_json
 from goemo_cli.core.schema import PROBLEM_TYPES
 from goemo_cli.core.settings import WeightFiles
@@ -108,14 +108,14 @@ def fit_tfidf(
         on_progress: called with the number of labels done since the last call.
 
     Raises:
-        TrainingFailedError: no term occurs in two texts.
+        DataError: no term occurs in two texts.
     """
     vectorizer = _vectorizer()
     try:
         features = vectorizer.fit_transform(texts)
     except ValueError as error:
-        raise TrainingFailedError(
-            "tfidf: no word occurs in two comments; another model can be trained, such as --model minilm"
+        raise DataError(
+            "no word occurs in two texts of train, which tfidf needs; another model can be trained, such as --model minilm"
         ) from error
     if single_label:
         coefficients, intercepts = _over_all_labels(features, y_true, seed)
