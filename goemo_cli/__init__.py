@@ -13,7 +13,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from goemo_cli.api import Evaluation, compare, evaluate, train, tune
+    from goemo_cli.api import Evaluation, compare, evaluate, resume, train, tune
     from goemo_cli.core.errors import GoemoError
     from goemo_cli.core.events import GoemoWarning
     from goemo_cli.services.predicting.predictor import Predictor
@@ -42,6 +42,7 @@ __all__ = [
     "load_run",
     "per_class_metrics",
     "read_predictions",
+    "resume",
     "runs_table",
     "train",
     "tune",
@@ -60,6 +61,7 @@ _MODULES = {
     "load_run": "services.runs.dataframes",
     "per_class_metrics": "services.runs.dataframes",
     "read_predictions": "services.runs.dataframes",
+    "resume": "api",
     "runs_table": "services.runs.dataframes",
     "train": "api",
     "tune": "api",

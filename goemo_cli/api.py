@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.errors import SettingError, setting_errors_of
 from goemo_cli.core.events import Event, EventHandler, GoemoWarning, Warning
+from goemo_cli.core.hints import errors_in_python, in_python
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layering import merge_layers, nested
 from goemo_cli.core.layout import Layout
@@ -34,9 +35,10 @@ _NONE: Mapping[str, Any] = MappingProxyType({})
 def warn(event: Event) -> None:
     """Turn warnings of goemo into a `GoemoWarning` of Python; other events are ignored. The default of `on_event`."""
     if isinstance(event, Warning):
-        warnings.warn(event.message, GoemoWarning, stacklevel=2)
+        warnings.warn(in_python(event.message), GoemoWarning, stacklevel=2)
 
 
+@errors_in_python
 def train(
     data: "DataFrame | Mapping[str, DataFrame] | str | Path | None" = None,
     *,
@@ -143,6 +145,80 @@ def train(
     return finished_run(checkpoint, layout.root)
 
 
+@errors_in_python
+def resume(
+    run: Path | str = "@latest",
+    data: "DataFrame | Mapping[str, DataFrame] | None" = None,
+    *,
+    epochs: int | None = None,
+    allow_changes: bool = False,
+    root: Path | str = ".",
+    on_event: EventHandler = warn,
+) -> FinishedRun:
+    """Continue a training that was interrupted, from its newest saved state, with its settings.
+
+    The result has the bytes of an undisturbed training. With `epochs`, a finished run is trained longer instead, as a
+    new run.
+
+    Example:
+        >>> run = goemo_cli.resume("@latest")
+        Traceback (most recent call last):
+        ...
+        goemo_cli.core.errors.NotFoundError: no interrupted run in ...
+        >>> longer = goemo_cli.resume("@tiny", epochs=2)  # a finished run, one epoch more
+        >>> len(longer.checkpoint.metrics.history)
+        1
+
+    Args:
+        run: a name, a folder, or `@latest`: the newest interrupted run. With `epochs`, a finished run.
+        data: the same rows again, if the run was trained on data frames.
+        epochs: of both runs together.
+        allow_changes: continue although data, versions or hardware have changed; metrics.json then has `exact: false`.
+        root: the folder of the project.
+        on_event: called with each event; by default warnings become `GoemoWarning`s.
+
+    Returns:
+        The run, which is finished. For a training with several seeds: their ensemble.
+
+    Raises:
+        NotFoundError: no such run, no saved state, or its data is missing.
+        BusyError: the run is finished, or another process trains it.
+        DataError: something has changed that changes the result.
+        CorruptArtifactError: every saved state is damaged.
+    """
+    from goemo_cli.services.data.find import load_data
+    from goemo_cli.services.training.resume import find_interrupted, longer_training
+    from goemo_cli.services.training.saved_states import StateStore
+    from goemo_cli.services.training.seeds import SeedsResult, resume_run
+    from goemo_cli.services.training.tracking import open_tracker
+    from goemo_cli.services.training.train import train as train_model
+
+    layout = Layout(Path(root))
+    if epochs is None:
+        folder = find_interrupted(str(run), layout)
+        config = StateStore(folder).settings()
+    else:
+        config = longer_training(str(run), epochs, layout, on_event)
+    frames = None if data is None else _frames(data)
+    loaded = (
+        None if frames is None else load_data(config.data, root=layout.root, frames=frames, on_event=on_event)
+    )
+    if epochs is None:
+        found = resume_run(
+            folder,
+            layout=layout,
+            data=loaded,
+            open_tracker=lambda one, log: open_tracker(one, layout=layout, continued=log, on_event=on_event),
+            allow_changes=allow_changes,
+            on_event=on_event,
+        )
+        checkpoint = found.ensemble if isinstance(found, SeedsResult) else found
+    else:
+        tracker = open_tracker(config, layout=layout, on_event=on_event)
+        checkpoint = train_model(config, layout=layout, data=loaded, tracker=tracker, on_event=on_event)
+    return finished_run(checkpoint, layout.root)
+
+
 def _frames(data: "DataFrame | Mapping[str, DataFrame]") -> "DataFrame | Mapping[str, DataFrame]":
     """Data in memory, if it is a data frame or one for each split.
 
@@ -219,6 +295,7 @@ class Evaluation:
         return read_predictions(self.predictions_path)
 
 
+@errors_in_python
 def evaluate(
     run: RunReference,
     data: "DataFrame | str | Path",
@@ -301,6 +378,7 @@ def evaluate(
     return Evaluation(record.data.name, scores, result.path, result.predictions, record)
 
 
+@errors_in_python
 def tune(
     run: RunReference,
     *,
@@ -362,6 +440,7 @@ def tune(
     return found
 
 
+@errors_in_python
 def compare(
     *runs: RunReference,
     split: Split = "test",

@@ -3,6 +3,7 @@
 import doctest
 import json
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,9 +15,20 @@ import pytest
 
 import goemo_cli
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataError, NoRunError, SettingError, UnknownSettingError
+from goemo_cli.core.errors import (
+    DataError,
+    NoRunError,
+    NotFoundError,
+    SettingError,
+    TrainingStoppedError,
+    UnknownSettingError,
+)
 from goemo_cli.core.events import ignore
+from goemo_cli.core.hints import in_python
+from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
+from goemo_cli.services.training.resume import find_interrupted
+from tests.resuming import SignalAt, content_of
 
 EXAMPLES = [name for name in goemo_cli.__all__ if name not in ("__version__", "runs_table")]
 SMALL = {"data.max_train_samples": 64}
@@ -98,6 +110,50 @@ def test_a_frame_is_trained_on_and_predicted(frame: pandas.DataFrame, tmp_path: 
     assert [*labelled.pred_labels] == [*written.pred_labels]
     assert [*run.per_class().emotion] == ["billing", "delivery"]
     assert goemo_cli.list_runs(tmp_path).run.tolist() == [run.name]
+
+
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
+def test_an_interrupted_training_on_frames_continues(frame: pandas.DataFrame, tmp_path: Path) -> None:
+    splits = {"train": frame[:80], "val": frame[80:100], "test": frame[100:]}
+    arguments: dict[str, Any] = {"model": "tiny", "text_column": "message", "epochs": 2, "batch_size": 16}
+    whole = goemo_cli.train(splits, root=tmp_path / "whole", **arguments)
+    with pytest.raises(TrainingStoppedError) as stopped:
+        goemo_cli.train(splits, root=tmp_path, on_event=SignalAt(7, signal.SIGINT), **arguments)
+    name = find_interrupted("@latest", Layout(tmp_path)).name
+    assert stopped.value.resume == f"goemo_cli.resume({name!r}, data, root={str(tmp_path)!r})"
+    with pytest.raises(NotFoundError, match=r"only Python can give again: goemo_cli\.resume"):
+        goemo_cli.resume(root=tmp_path)
+    with pytest.raises(DataError, match=r"SHA-256 of the data.* allow_changes continues all the same"):
+        goemo_cli.resume(name, {**splits, "val": frame[81:100]}, root=tmp_path)
+    run = goemo_cli.resume(name, splits, root=tmp_path)
+    assert run.name == name
+    assert content_of(run.checkpoint, Layout(tmp_path)) == content_of(
+        whole.checkpoint, Layout(tmp_path / "whole")
+    )
+    longer = goemo_cli.resume(run.name, splits, epochs=3, root=tmp_path)
+    assert [longer.settings["training"]["epochs"], longer.settings["model"]["name"]] == [1, str(run.path)]
+
+
+@pytest.mark.parametrize(
+    ("message", "shown"),
+    [
+        ("try --label-separator ';'", "try label_separator=';'"),
+        ("--unlabelled -1 leaves out rows", "data.unlabelled=-1 leaves out rows"),
+        ("it looks like tsv: --data-format tsv", "it looks like tsv: data.format tsv"),
+        ("run `goemo validate --fix`, or goemo train --model x; --epochs: 3", "run `goemo validate --fix`, or goemo train --model x; training.epochs: 3"),
+        ("--allow-changes continues", "allow_changes continues"),
+    ],
+)  # fmt: skip
+def test_errors_name_keywords_and_settings(message: str, shown: str) -> None:
+    assert in_python(message, {"label_separator", "allow_changes"}) == shown
+
+
+@pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")
+def test_no_error_of_a_function_names_an_option(root: Path, frame: pandas.DataFrame) -> None:
+    with pytest.raises(goemo_cli.GoemoError) as raised:
+        goemo_cli.evaluate("@latest", frame, text_column="message", root=root)
+    assert "ignore_unknown_labels scores the other labels" in str(raised.value)
+    assert "--" not in str(raised.value)
 
 
 @pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")

@@ -129,12 +129,7 @@ def _require_alone(*others: object) -> None:
 
 
 def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, allow_changes: bool) -> None:
-    from goemo_cli.services.training.resume import (
-        find_interrupted,
-        is_part_of_group,
-        longer_training,
-        resume,
-    )
+    from goemo_cli.services.training.resume import find_interrupted, longer_training
 
     layout = Layout(root)
     if epochs is not None:
@@ -143,23 +138,22 @@ def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, all
     folder = find_interrupted(reference, layout)
     with Screen(out) as screen:
         with working(screen, "Starting"):
-            from goemo_cli.services.training.seeds import resume_seeds
+            from goemo_cli.services.training.seeds import SeedsResult, resume_run
             from goemo_cli.services.training.tracking import open_tracker
 
-        options: Any = {
-            "layout": layout,
-            "open_tracker": lambda config, log: open_tracker(
+        found = resume_run(
+            folder,
+            layout=layout,
+            open_tracker=lambda config, log: open_tracker(
                 config, layout=layout, continued=log, on_event=screen
             ),
-            "allow_changes": allow_changes,
-            "on_event": screen,
-        }
-        group = resume_seeds(folder, **options) if is_part_of_group(folder) else None
-        checkpoint = resume(folder, **options) if group is None else group.ensemble
-    if group:
-        _show_seeds(out, group, root)
+            allow_changes=allow_changes,
+            on_event=screen,
+        )
+    if isinstance(found, SeedsResult):
+        _show_seeds(out, found, root)
     else:
-        _show_run(out, checkpoint, root)
+        _show_run(out, found, root)
 
 
 def _show_run(out: Console, checkpoint: "Checkpoint", root: Path) -> None:

@@ -131,3 +131,9 @@ def test_what_cannot_be_made_is_said(
 ):
     with pytest.raises(error, match=said):
         create_model(name, root=tmp_path, **settings)
+
+
+def test_a_single_label_model_predicts_one_label():
+    model = create_model("tiny", labels=["x", "y", "z"], single_label=True)
+    assert model.model.config.problem_type == "single_label_classification"
+    assert model.predict_proba(["so happy", "angry"]).sum(axis=1) == pytest.approx([1, 1], abs=1e-6)

@@ -8,6 +8,7 @@ from typing import Any
 from goemo_cli.core.catalogue import catalogue, model_entry
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import EventHandler, ignore
+from goemo_cli.core.hints import errors_in_python
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.devices import pick_device
@@ -47,10 +48,12 @@ def model_names() -> tuple[str, ...]:
     return tuple(name for name, entry in catalogue().items() if entry.kind != "tfidf")
 
 
+@errors_in_python
 def create_model(
     name: str = "minilm",
     *,
     labels: Sequence[str] = EMOTIONS,
+    single_label: bool = False,
     device: str = "auto",
     tracking: LoggerConfig | str | None = None,
     root: Path | str = Path(),
@@ -70,6 +73,7 @@ def create_model(
     Args:
         name: one of `model_names()`, a Hub id, a folder, or a run of goemo: its folder, its name, `@latest`, `@best`.
         labels: label names in output order; those of GoEmotions by default.
+        single_label: whether each text has exactly one label: probabilities are a softmax over the labels.
         device: auto, cpu, cuda or mps.
         tracking: where to log the model and its training, or the name of a project. A run begins: it records the settings,
             and the model as the artifact `{name}-model`. `with model.logger as logger: logger.on_step_end(...)`
@@ -98,7 +102,14 @@ def create_model(
     where = pick_device(device)
     texts = load_sample().train.texts if entry.kind == "tiny" else ()
     made, base = start_model(
-        config.model, entry, tuple(labels), texts, device=where, on_event=on_event, may_fetch=may_fetch
+        config.model,
+        entry,
+        tuple(labels),
+        texts,
+        device=where,
+        single_label=single_label,
+        on_event=on_event,
+        may_fetch=may_fetch,
     )
     made.model.to(where).eval()
     created = CreatedModel(**vars(made), name=entry.name, base=base, training=config.training.model_dump())

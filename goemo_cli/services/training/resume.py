@@ -86,11 +86,6 @@ def longer_training(
     )
 
 
-def is_part_of_group(folder: Path) -> bool:
-    """Whether an interrupted run belongs to a training with several seeds."""
-    return StateStore(folder).record().seeds is not None
-
-
 def find_interrupted(reference: str, layout: Layout) -> Path:
     """The folder of an interrupted run.
 

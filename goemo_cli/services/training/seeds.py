@@ -76,11 +76,33 @@ def train_seeds(
     )
 
 
+def resume_run(
+    folder: Path,
+    *,
+    layout: Layout,
+    open_tracker: OpenTracker,
+    data: Dataset | None = None,
+    allow_changes: bool = False,
+    on_event: EventHandler = ignore,
+) -> Checkpoint | SeedsResult:
+    """Continue an interrupted training: of one run, or with several seeds. Arguments and errors are those of `resume`."""
+    continues = resume if StateStore(folder).record().seeds is None else resume_seeds
+    return continues(
+        folder,
+        layout=layout,
+        open_tracker=open_tracker,
+        data=data,
+        allow_changes=allow_changes,
+        on_event=on_event,
+    )
+
+
 def resume_seeds(
     folder: Path,
     *,
     layout: Layout,
     open_tracker: OpenTracker,
+    data: Dataset | None = None,
     allow_changes: bool = False,
     on_event: EventHandler = ignore,
 ) -> SeedsResult:
@@ -90,6 +112,7 @@ def resume_seeds(
         folder: the interrupted run of the group, or its last finished one.
         layout: where the runs are.
         open_tracker: makes the tracker of each run, from its settings and the log of the run so far.
+        data: as `resume` has it.
         allow_changes: as `resume` has it.
         on_event: called with each event.
 
@@ -100,8 +123,9 @@ def resume_seeds(
     group, config = store.record().seeds, store.settings()
     if group is None:
         raise CorruptArtifactError(store.folder, "does not belong to a training with several seeds")
-    with working(on_event, "Reading the data"):
-        data = read_data(config, layout, on_event)
+    if data is None:
+        with working(on_event, "Reading the data"):
+            data = read_data(config, layout, on_event)
     runs = [open_run(name, layout) for name in group.runs]
     if (folder / MANIFEST).is_file():
         runs.append(Checkpoint.open(folder))

@@ -1,15 +1,16 @@
 """`goemo train`: from settings to a finished checkpoint with predictions, metrics and thresholds."""
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, claim_checkpoint, saved_steps
 from goemo_cli.core.documents.training import SeedGroup
-from goemo_cli.core.errors import TrainingFailedError, TrainingStoppedError
+from goemo_cli.core.errors import NotFoundError, TrainingFailedError, TrainingStoppedError
 from goemo_cli.core.events import (
     EpochEnded,
     Event,
@@ -138,11 +139,14 @@ def _resumable(run: Run, layout: Layout, on_event: EventHandler) -> Iterator[Non
     try:
         yield
     except BaseException as error:
-        is_saved = bool(saved_steps(run.folder))
-        command = command_line("goemo train --resume", run.name, root=layout.root) if is_saved else None
-        kept = _kept(run)
+        steps = _steps_kept(run)
+        is_saved = bool(steps)
+        command = resume_command(run, layout) if is_saved else None
+        kept = _kept(run, steps)
         if isinstance(error, StopSignal):
             raise TrainingStoppedError(f"{run.name} stopped; {kept}", error.number, command) from error
+        if isinstance(error, FileNotFoundError):
+            run.require_folder()  # names the cause
         if isinstance(error, TrainingFailedError):
             if run.entry.kind != "tfidf":
                 on_event(Info(_after_failure(run)))
@@ -151,11 +155,27 @@ def _resumable(run: Run, layout: Layout, on_event: EventHandler) -> Iterator[Non
         raise
 
 
-def _kept(run: Run) -> str:
-    """What is kept of a training that ended early."""
+def resume_command(run: Run, layout: Layout) -> str:
+    """The command that continues a training; for data frames, which no command can give again, the call in Python."""
+    if run.config.data.name == FRAME:
+        root = "" if layout.root == Path() else f", root={str(layout.root)!r}"
+        return f"goemo_cli.resume({str(run.name)!r}, data{root})"
+    return command_line("goemo train --resume", run.name, root=layout.root)
+
+
+def _steps_kept(run: Run) -> list[int]:
+    """The steps of the saved states; none if they cannot be read now."""
+    try:
+        return saved_steps(run.folder)
+    except OSError:
+        return []
+
+
+def _kept(run: Run, steps: list[int]) -> str:
+    """What is kept of a training that ended early, with the steps of its states."""
     if (run.folder / MANIFEST).is_file():
         return "it is finished, only its logs are incomplete"
-    if steps := saved_steps(run.folder):
+    if steps:
         return f"the state of step {steps[0]:,} is saved"
     if run.best_epoch:
         return (
@@ -219,6 +239,7 @@ def fit_and_save(
 
 def _write_epoch(run: Run, epoch: Epoch, layout: Layout, tracker: Tracker, on_event: EventHandler) -> None:
     """Save the weights if they are the best so far, and log the epoch."""
+    run.require_folder()
     output = run.config.output
     if epoch.is_best:
         run.best_epoch = epoch.scores.epoch
@@ -240,6 +261,7 @@ def _finish(run: Run, *, layout: Layout, tracker: Tracker, on_event: EventHandle
         if isinstance(event, FileWritten):
             run.written.append(event.path)
 
+    run.require_folder()
     with working(on_event, "Loading the saved model"):
         saved = load_saved(run)
     val, test = (predicted(saved, run.data, split, on_event) for split in ("val", "test"))
@@ -272,7 +294,15 @@ def _write_epoch_predictions(run: Run, epoch: Epoch, layout: Layout) -> Path:
 def read_data(
     config: TrainConfig, layout: Layout, on_event: EventHandler, *, may_fetch: bool = True
 ) -> Dataset:
-    """The whole data that the settings name; standard input is read for the name `-`."""
+    """The whole data that the settings name; standard input is read for the name `-`.
+
+    Raises:
+        NotFoundError: the data was a data frame; otherwise as `load_data`.
+    """
+    if config.data.name == FRAME:
+        raise NotFoundError(
+            "the data was a data frame, which only Python can give again: goemo_cli.resume(RUN, data)"
+        )
     stdin = sys.stdin.buffer if config.data.name == STDIN else None
     return load_data(config.data, root=layout.root, may_fetch=may_fetch, stdin=stdin, on_event=on_event)
 
@@ -313,8 +343,9 @@ def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, 
                     yield run, folder
                     return
         except BaseException:
-            if [path.name for path in folder.glob("*")] == [STATE] and not saved_steps(folder):
-                StateStore(folder).remove()
+            with suppress(OSError):  # what cannot be read stays
+                if os.listdir(folder) == [STATE] and not saved_steps(folder):  # noqa: PTH208  # Path.glob hides errors
+                    StateStore(folder).remove()
             above = (folder.parent, layout.models, layout.predictions, layout.stats, layout.artifacts)
             remove_if_empty(folder, *above, layout.journals, layout.output)
             raise
