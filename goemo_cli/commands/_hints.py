@@ -9,7 +9,8 @@ from goemo_cli.commands._streams import OutputError
 from goemo_cli.core import errors
 from goemo_cli.core.hints import root_option
 
-_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
+_OPEN_FILES = (errno.EMFILE, errno.ENFILE)
 _FORBIDDEN = (errno.EACCES, errno.EPERM)
 _UNREADABLE_PATH = (errno.ENOTDIR, errno.EISDIR, errno.ENOENT, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP)
 
@@ -29,6 +30,10 @@ def storage_hint(number: int | None, path: Path | None) -> str:
     """
     if number in _FULL:
         return "free some space, or choose another folder"
+    if number == errno.EFBIG:
+        return "ulimit -f unlimited   lifts the limit for the size of files; or choose another folder"
+    if number in _OPEN_FILES:
+        return "ulimit -n 1024   raises the number of files that may be open"
     if number in _FORBIDDEN:
         return f"ls -ld {shlex.quote(str(path))}   shows the permissions; or choose another folder" if path else "check the permissions"  # fmt: skip
     if number == errno.EROFS:

@@ -1,5 +1,6 @@
 """A checkpoint: looked at once when it is opened, trusted after. Its manifest is written last."""
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -29,6 +30,8 @@ CARD = "README.md"
 _OTHER_CONTENT = "differs from the SHA-256 in the manifest"
 STATE = "state"
 """Folder of the saved states of a training; a finished run has none."""
+TRAINING_RECORD = "training.json"
+"""In that folder: what a training was started with. With it a run can be resumed."""
 _STATE_NAME = re.compile(r"step-(\d{8,})")
 _ALWAYS = (METRICS, THRESHOLDS, CONFIG, MANIFEST)
 
@@ -208,9 +211,21 @@ def state_folder(checkpoint: Path, step: int) -> Path:
 
 
 def saved_steps(checkpoint: Path) -> list[int]:
-    """The steps of the complete saved states of a training, the newest first."""
-    names = [_STATE_NAME.fullmatch(path.parent.name) for path in checkpoint.glob(f"{STATE}/*/state.json")]
-    return sorted((int(name[1]) for name in names if name), reverse=True)
+    """The steps of the complete saved states of a training, the newest first.
+
+    Raises:
+        OSError: the folder cannot be read. States that cannot be seen must not be taken for missing ones.
+    """
+    try:
+        names = os.listdir(checkpoint / STATE)  # noqa: PTH208  # Path.glob hides errors
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    steps = [
+        int(match[1])
+        for name in names
+        if (match := _STATE_NAME.fullmatch(name)) and (checkpoint / STATE / name / "state.json").is_file()
+    ]
+    return sorted(steps, reverse=True)
 
 
 def claim_checkpoint(

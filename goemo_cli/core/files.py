@@ -5,6 +5,7 @@ import hashlib
 import json
 import math
 import os
+import re
 import shutil
 import stat
 import tempfile
@@ -23,6 +24,11 @@ STILL_WRITTEN_SECONDS = 600
 
 # safetensors and torch raise their own types, which tell a full disk only in words.
 _WRITE_FAILURES = ("No space left", "os error", "file write failed", "unexpected pos")
+_NUMBER_IN_WORDS = re.compile(r"os error (\d+)")
+_NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
+"""What file systems answer that cannot synchronise folders or have no permissions: FAT, and some of networks."""
+NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
+"""What file systems without locks answer."""
 _SEAL = "digest"
 _MAX_LINKS = 40
 """Symbolic links that Linux follows in one path."""
@@ -52,7 +58,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         partial = Path(name)
         os.close(handle)
         yield partial
-        partial.chmod(stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
+        _set_mode(partial, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         _flush(partial)
         partial.replace(target)
         _flush(target.parent)
@@ -162,7 +168,12 @@ def library_writes(path: Path) -> Iterator[None]:
         text = str(error)
         if any(sign in text for sign in _WRITE_FAILURES):
             free = shutil.disk_usage(path).free // 2**20
-            raise StorageError(path, f"cannot be written to; the disk has {free} MiB free") from error
+            found = _NUMBER_IN_WORDS.search(text)
+            number = int(found[1]) if found else None if free else errno.ENOSPC
+            cause = f" ({os.strerror(number)})" if number else ""
+            raise StorageError(
+                path, f"cannot be written to{cause}; the disk has {free} MiB free", number
+            ) from error
         raise
 
 
@@ -174,8 +185,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_into(path: Path, text: str) -> None:
     """Write into a file that must stay the same file, since a lock on it is held."""
-    with path.open("w", encoding="utf-8") as stream:
-        stream.write(text)
+    try:
+        with path.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+    except OSError as error:
+        name_file(error, path)
+        raise
 
 
 def dump_json(value: Any) -> str:
@@ -359,10 +374,22 @@ def _umask() -> int:
     return mask
 
 
+def _set_mode(path: Path, mode: int) -> None:
+    """Set the permissions of a file that this process has made; without them it is readable by its owner."""
+    try:
+        path.chmod(mode)
+    except OSError as error:
+        if error.errno not in _NOT_OFFERED:
+            raise
+
+
 def _flush(path: Path) -> None:
     """Push a file or a folder to the disk: without it a power cut can leave a renamed, empty file."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
+    except OSError as error:
+        if not (error.errno in _NOT_OFFERED and path.is_dir()):
+            raise
     finally:
         os.close(handle)

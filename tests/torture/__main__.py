@@ -8,7 +8,8 @@ from pathlib import Path
 
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.settings import resolve_settings
-from tests.torture import faults, kills
+from tests.torture import faults, full_disk, kills, surroundings
+from tests.torture.commands import Base
 from tests.torture.faults import DEEDS, Trial
 from tests.torture.operations import OPERATIONS
 
@@ -38,6 +39,14 @@ def _trials(options: argparse.Namespace, scratch: Path) -> Iterator[Trial]:
     if options.minilm:
         config = _settings("minilm", "goemotions", 2000, **{"data.dir": options.data_dir})
         yield from _killed(config, options.minilm, options.seed, scratch / "minilm")
+    base = Base.make(scratch / "base")
+    for number, surrounding in enumerate((*surroundings.TRIALS, *full_disk.TRIALS)):
+        if reason := surrounding.missing:
+            print(f"skipped   {surrounding.name}: {reason}")
+        else:
+            case = base.case(scratch / str(number))
+            case.folder.mkdir()
+            yield Trial(surrounding.name, tuple(surrounding.act(case)))
     if not faults.is_available():
         print("skipped   injected faults: strace is missing, or may not attach to processes")
         return

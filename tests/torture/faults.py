@@ -12,7 +12,8 @@ import subprocess
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -151,11 +152,33 @@ def _fork(act: Callable[[], object]) -> _Child:
         os._exit(code)
 
 
-def _inject(child: _Child, calls: str, deed: str, number: int, log: Path) -> bool:
+@contextmanager
+def injected(pid: int, calls: str, deed: str, paths: Sequence[Path] = ()) -> Iterator[None]:
+    """Inject a fault into a process while the block runs.
+
+    Args:
+        pid: of the process.
+        calls: system calls, separated by commas.
+        deed: as in `DEEDS`, with its number.
+        paths: only calls for these files and folders; by default for all.
+
+    Raises:
+        RuntimeError: strace cannot attach.
+    """
+    with tempfile.NamedTemporaryFile() as log:
+        child = _Child(pid, -1)
+        if not _inject(child, calls, deed, 0, Path(log.name), paths):
+            raise RuntimeError("strace cannot attach to a process")
+        yield
+        assert child.tracer
+        child.tracer.communicate()
+
+
+def _inject(child: _Child, calls: str, deed: str, number: int, log: Path, paths: Sequence[Path] = ()) -> bool:
     """Attach strace to a waiting child; whether it could."""
     child.tracer = subprocess.Popen(
         ["strace", "-f", "-p", str(child.pid), "-e", f"trace={calls}", "-o", str(log),
-         "-e", f"inject={calls}:{deed.format(number)}"],
+         "-e", f"inject={calls}:{deed.format(number)}", *(f"--trace-path={path}" for path in paths)],
         stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     assert child.tracer.stderr

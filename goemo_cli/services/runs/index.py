@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, saved_steps
+from goemo_cli.core.checkpoint import MANIFEST, STATE, TRAINING_RECORD, Checkpoint, saved_steps
 from goemo_cli.core.documents.manifest import Headline, Manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
@@ -55,8 +55,11 @@ class ListedRun:
 
     @property
     def saved_step(self) -> int | None:
-        """The step of the newest saved state; None without one."""
-        return max(saved_steps(self.path), default=None)
+        """The step of the newest saved state; None without one, or if they cannot be read."""
+        try:
+            return max(saved_steps(self.path), default=None)
+        except OSError:
+            return None
 
     @cached_property
     def headline(self) -> Headline:
@@ -146,7 +149,7 @@ def training_progress(listed: ListedRun, layout: Layout) -> TrainingProgress | N
 
 def is_resumable(folder: Path) -> bool:
     """Whether a run, or the training with several seeds that it belongs to, can be continued."""
-    return (folder / STATE).is_dir()
+    return (folder / STATE / TRAINING_RECORD).is_file()
 
 
 def damage(run: RunName, fault: object) -> str:

@@ -4,7 +4,6 @@ The lock is a file next to the run's folder, there while it is held. The kernel 
 however it ends; the file of a killed process stays, and its content tells that the process is gone.
 """
 
-import errno
 import fcntl
 import json
 import os
@@ -19,7 +18,7 @@ from pydantic import ValidationError
 
 from goemo_cli.core.documents.runs import LockHolder
 from goemo_cli.core.errors import BusyError
-from goemo_cli.core.files import last_change, write_into
+from goemo_cli.core.files import NO_LOCKS, last_change, write_into
 
 UNSEEN_HOURS = 24.0
 """A process on another machine cannot be seen: it counts as running while its run changed within this time."""
@@ -27,8 +26,6 @@ _WAIT_SECONDS = 1.0
 """A look at whether a lock is held takes it for a moment."""
 _START_TOLERANCE = 2.0
 """Seconds. The system derives start times from its clock, which is corrected now and then."""
-_NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What file systems without locks answer."""
 
 
 UNKNOWN = LockHolder(pid=0, host="this machine", started=0.0, command="another process")
@@ -56,7 +53,7 @@ def held(folder: Path, command: str, *, wait: float = _WAIT_SECONDS) -> Iterator
     except Timeout as error:
         raise _busy(folder, holder_of(folder) or UNKNOWN) from error
     except OSError as error:
-        if error.errno not in _NO_LOCKS:
+        if error.errno not in NO_LOCKS:
             raise
         if holder := holder_of(folder):
             raise _busy(folder, holder) from error
@@ -66,7 +63,8 @@ def held(folder: Path, command: str, *, wait: float = _WAIT_SECONDS) -> Iterator
     finally:
         with suppress(OSError):
             path.unlink()  # while it is held: who opened it meanwhile notices, and opens the next one
-        lock.release()
+        with suppress(OSError):  # what was done stays done
+            lock.release()
 
 
 def holder_of(folder: Path) -> LockHolder | None:

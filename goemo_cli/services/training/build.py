@@ -82,6 +82,15 @@ class Run:
     exact: bool = True
     """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
 
+    def require_folder(self) -> None:
+        """Refuse to go on if the checkpoint was removed: writing would create it again, without its first files.
+
+        Raises:
+            StorageError: it was removed.
+        """
+        if not self.folder.is_dir():
+            raise StorageError(self.folder, "was removed while the run was trained", errno.ENOENT)
+
     def take_start(self) -> TrainingState | None:
         """The saved state, which the run forgets: it is as large as the model with its optimizer."""
         start, self.start = self.start, None

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from goemo_cli.core.checkpoint import CONFIG, saved_steps, state_folder
 from goemo_cli.core.checkpoint import STATE as FOLDER
+from goemo_cli.core.checkpoint import TRAINING_RECORD as RECORD
 from goemo_cli.core.documents.manifest import FileEntry
 from goemo_cli.core.documents.metrics import DataFacts, EpochScores
 from goemo_cli.core.documents.training import SavedState, SeedGroup, TrainingRecord
@@ -29,7 +30,7 @@ from goemo_cli.services.training.stopping import StopRequest
 if TYPE_CHECKING:
     from goemo_cli.services.training.build import Run
 
-RECORD, SETTINGS, STATE = "training.json", CONFIG, "state.json"
+SETTINGS, STATE = CONFIG, "state.json"
 TENSORS, BEST = "training.safetensors", "best"
 KEPT = 2
 """Number of states; an older one is removed after a newer one is complete."""
@@ -161,6 +162,9 @@ class StateStore:
     def remove(self) -> None:
         """Remove all states, then the record."""
         self.remove_states()
+        (self.folder / RECORD).unlink(
+            missing_ok=True
+        )  # without it the run is not resumed, whatever else stays
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _remove(self, step: int) -> None:
@@ -242,7 +246,9 @@ class StateSaver:
         Raises:
             StopSignal: a signal asked to stop.
         """
+        self.run.require_folder()
         now = time.monotonic()
+        self.stop.is_deferred = bool(self.minutes)  # a signal while the state is written leaves it complete
         is_due = self.stop.is_made or step.is_last or now - self._saved_at >= 60 * self.minutes
         if self.minutes and is_due:
             length = self.journal.stat().st_size if self.journal.is_file() else 0

@@ -1,5 +1,6 @@
 """Writes the files of a run that depend on its probabilities. The manifest is the last file of the checkpoint."""
 
+import errno
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,8 +17,9 @@ from goemo_cli.core.checkpoint import (
 )
 from goemo_cli.core.documents.manifest import FileEntry, Headline
 from goemo_cli.core.documents.metrics import Metrics
+from goemo_cli.core.errors import StorageError
 from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning
-from goemo_cli.core.files import read_json_object, sha256_file, write_text
+from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import write_predictions
@@ -148,7 +150,12 @@ def write_run(
         kept: manifest entries of files that are not written again.
         layout: where to write.
         on_event: called with each event.
+
+    Raises:
+        OSError: the disk refused.
+        StorageError: files of the folder were removed meanwhile.
     """
+    saved = [path for path in folder.iterdir() if not path.name.startswith(PARTIAL_PREFIX)]
     metrics = Metrics.model_validate({**facts, **evaluation.scores})
     tables = [
         layout.split_predictions(run, "val"),
@@ -162,6 +169,8 @@ def write_run(
     write_text(folder / CONFIG, _config_text(metrics, config.to_yaml(other_settings or {})))
     metrics.write(folder / METRICS)
     write_text(folder / CARD, model_card(metrics, evaluation.rules, config))
+    if removed := [path for path in saved if not path.exists()]:  # writing creates a removed folder again
+        raise StorageError(removed[0], "was removed while the run was written", errno.ENOENT)
     checkpoint = write_manifest(
         folder,
         run=run,

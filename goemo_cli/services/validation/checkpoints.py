@@ -48,7 +48,7 @@ def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | Non
     if is_resumable(folder):
         report.warn(
             folder,
-            f"its training with several seeds is not finished; `goemo train --resume {folder.name}` continues it",
+            f"the end of its training, or another seed, is missing; `goemo train --resume {folder.name}` continues it",
         )
     with report.guard(folder):
         checkpoint = _opened(folder, report)

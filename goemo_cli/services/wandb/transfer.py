@@ -3,7 +3,7 @@
 import errno
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -12,7 +12,7 @@ from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Che
 from goemo_cli.core.documents.manifest import Manifest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
 from goemo_cli.core.events import EventHandler, FileWritten, progress
-from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, sha256_file
+from goemo_cli.core.files import NO_LOCKS, PARTIAL_PREFIX, atomic_path, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
@@ -40,10 +40,14 @@ def open_stage(layout: Layout, source: str) -> Iterator[Path]:
         lock.acquire()
     except Timeout as error:
         raise BusyError(f"another goemo download of {source} is running below {layout.root}") from error
+    except OSError as error:
+        if error.errno not in NO_LOCKS:
+            raise
     try:
         yield stage
     finally:
-        lock.release()
+        with suppress(OSError):  # what was downloaded stays
+            lock.release()
 
 
 def staged_path(file: PlannedFile, stage: Path, layout: Layout) -> Path:
