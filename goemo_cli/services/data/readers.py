@@ -139,7 +139,9 @@ def read_excel(file: DataFile, sheet: str | None = None) -> Table:
             names = list(map(str, book.sheet_names))
             chosen = names[0] if sheet is None else sheet
             if chosen in names:
-                found = book.parse(chosen, header=None, dtype=str, keep_default_na=False, na_filter=False)
+                found = pandas.read_excel(
+                    book, sheet_name=chosen, header=None, dtype=str, keep_default_na=False, na_filter=False
+                )
     except Exception as error:  # damage shows as errors of zipfile, of the XML parser and of openpyxl
         raise DataFileError(
             file.named, f"not an Excel workbook, or protected by a password ({type(error).__name__}: {error})"
