@@ -31,6 +31,13 @@ def system_error(number: int) -> OSError:
         (system_error(errno.EACCES), 8, f"ls -ld '{HERE}'   shows the permissions; or choose another folder"),
         (system_error(errno.EROFS), 8, "this file system is read-only: choose another folder"),
         (system_error(errno.ENOTDIR), 8, "check the path"),
+        (system_error(errno.ENAMETOOLONG), 2, "check the path"),
+        (system_error(errno.EMFILE), 8, "ulimit -n 1024   raises the number of files that may be open"),
+        (
+            system_error(errno.EFBIG),
+            8,
+            "ulimit -f unlimited   lifts the limit for the size of files; or choose another folder",
+        ),
         (
             errors.StorageError(HERE, "3 MiB free", errno.ENOSPC),
             8,

@@ -30,6 +30,8 @@ from goemo_cli.services.wandb.plan import ArtifactName
 from goemo_cli.services.wandb.transfer import open_stage
 from tests.conftest import REPOSITORY
 from tests.synthetic_runs import LABELS, add_run, outside
+from tests.torture.commands import full
+from tests.torture.surroundings import can_mount, tmpfs
 from tests.waiting import GUARD_SECONDS, wait_for
 from tests.wandb_server import WandbServer
 from tests.wandb_server.store import Run
@@ -548,6 +550,22 @@ def test_an_interrupted_download_goes_on(goemo: Goemo, server: WandbServer, orig
     assert goemo("download", "--run-id", WHERE, "--root", here.root).code == 0
     assert not staged & {Path(path).name for path in file_requests(server)}
     assert tree(here) == tree(origin)
+
+
+@pytest.mark.skipif(not can_mount(), reason="needs the permission to mount")
+def test_a_full_disk_is_named_and_the_download_can_be_repeated(
+    goemo: Goemo, server: WandbServer, origin: Layout, here: Layout
+):
+    upload(server, origin)
+    with tmpfs(here.root, "size=200m"):
+        for left in (0, 8_192):
+            with full(here.root, left=left):
+                done = goemo("download", "--run-id", WHERE, "--root", here.root)
+                assert (done.code, done.bug) == (8, None), done
+                assert "\n  free some space, or choose another folder" in done.err
+                assert [*here.checkpoints()] == []
+        assert goemo("download", "--run-id", WHERE, "--root", here.root).code == 0
+        assert tree(here) == tree(origin)
 
 
 def test_two_downloads_of_one_run_do_not_mix(goemo: Goemo, server: WandbServer, origin: Layout, here: Layout):

@@ -296,8 +296,8 @@ def digests(folder: Path) -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def full(folder: Path) -> Iterator[None]:
-    """A file that fills the disk of a folder to its last byte."""
+def full(folder: Path, *, left: int = 0) -> Iterator[None]:
+    """A file that fills the disk of a folder, but for some bytes."""
     ballast = folder / "ballast"
     with ballast.open("wb", buffering=0) as stream:
         size = 1 << 20
@@ -306,6 +306,7 @@ def full(folder: Path) -> Iterator[None]:
                 stream.write(b"x" * size)
             except OSError:
                 size //= 2
+        stream.truncate(stream.tell() - left)
     try:
         yield
     finally:

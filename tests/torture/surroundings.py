@@ -23,7 +23,12 @@ STATE_FOLDER, WEIGHTS, PREDICTIONS, MANIFEST = (
     "test_predictions_*",
     "manifest.json",
 )
-MOMENTS = (("the second state", STATE_FOLDER, 2), ("the weights", WEIGHTS, 1), ("the predictions", PREDICTIONS, 1), ("the manifest", MANIFEST, 1))  # fmt: skip
+MOMENTS = (
+    ("the second state", STATE_FOLDER, 2),
+    ("the weights", WEIGHTS, 1),
+    ("the predictions", PREDICTIONS, 1),
+    ("the manifest", MANIFEST, 1),
+)
 """What a training is about to rename: its name in the trial, a pattern, and at which match it pauses."""
 NOBODY = 65534
 
@@ -368,33 +373,85 @@ def _time_zones(case: Case) -> list[str]:
 
 
 TRIALS = (
-    *(Surrounding(f"the disk is full before {what}", partial(_full_disk, pattern=pattern, nth=nth), "mount") for what, pattern, nth in MOMENTS),
+    *(
+        Surrounding(f"the disk is full before {what}", partial(_full_disk, pattern=pattern, nth=nth), "mount")
+        for what, pattern, nth in MOMENTS
+    ),
     Surrounding("the disk is too small from the start", _small_disk, "mount"),
     Surrounding("no inode is left", _no_inodes, "mount"),
-    *(Surrounding(f"the disk turns read-only before {what}", partial(_turns_read_only, pattern=pattern, nth=nth), "mount") for what, pattern, nth in MOMENTS),
+    *(
+        Surrounding(
+            f"the disk turns read-only before {what}",
+            partial(_turns_read_only, pattern=pattern, nth=nth),
+            "mount",
+        )
+        for what, pattern, nth in MOMENTS
+    ),
     Surrounding("the disk is read-only from the start", _read_only, "mount"),
     Surrounding("the folders belong to another user", _another_user, "root"),
-    *(Surrounding(f"files may have {limit} bytes", partial(_file_size, limit=limit)) for limit in (1_000, 20_000, 100_000)),
-    *(Surrounding(f"{limit} more files may be open", partial(_open_files, limit=limit)) for limit in (0, 1, 2, 4, 8)),
     *(
-        Surrounding(f"{calls} {deed} from {what} on", partial(_system_calls_fail, calls=faults.CALLS[calls], deed=deed, pattern=pattern), "strace")
-        for calls, deed in (("write", "error=EIO:when=1+"), ("fsync", "error=EIO:when=1+"), ("rename", "error=EIO:when=1+"), ("rename", "error=ESTALE:when=1+"), ("open", "error=EMFILE:when=1+"), ("unlink", "error=EBUSY:when=1+"))
+        Surrounding(f"files may have {limit} bytes", partial(_file_size, limit=limit))
+        for limit in (1_000, 20_000, 100_000)
+    ),
+    *(
+        Surrounding(f"{limit} more files may be open", partial(_open_files, limit=limit))
+        for limit in (0, 1, 2, 4, 8)
+    ),
+    *(
+        Surrounding(
+            f"{calls} {deed} from {what} on",
+            partial(_system_calls_fail, calls=faults.CALLS[calls], deed=deed, pattern=pattern),
+            "strace",
+        )
+        for calls, deed in (
+            ("write", "error=EIO:when=1+"),
+            ("fsync", "error=EIO:when=1+"),
+            ("rename", "error=EIO:when=1+"),
+            ("rename", "error=ESTALE:when=1+"),
+            ("open", "error=EMFILE:when=1+"),
+            ("unlink", "error=EBUSY:when=1+"),
+        )
         for what, pattern in (("the first state", STATE_FOLDER), ("the predictions", PREDICTIONS))
     ),
-    Surrounding("folders cannot be synchronised, as on some network file systems", lambda case: _tolerated(case, "fsync", "error=EINVAL", "artifacts/predictions", "artifacts/stats"), "strace"),
-    Surrounding("permissions cannot be set, as on FAT and some network file systems", partial(_tolerated, calls="chmod,fchmod,fchmodat", deed="error=EPERM"), "strace"),
-    Surrounding("locks are unavailable, as on some network file systems", partial(_tolerated, calls="flock", deed="error=ENOLCK"), "strace"),
+    Surrounding(
+        "folders cannot be synchronised, as on some network file systems",
+        lambda case: _tolerated(case, "fsync", "error=EINVAL", "artifacts/predictions", "artifacts/stats"),
+        "strace",
+    ),
+    Surrounding(
+        "permissions cannot be set, as on FAT and some network file systems",
+        partial(_tolerated, calls="chmod,fchmod,fchmodat", deed="error=EPERM"),
+        "strace",
+    ),
+    Surrounding(
+        "locks are unavailable, as on some network file systems",
+        partial(_tolerated, calls="flock", deed="error=ENOLCK"),
+        "strace",
+    ),
     Surrounding("two processes resume one run", _two_resumes),
-    *(Surrounding(f"{signal.Signals(number).name} arrives", partial(_signalled, number=number, code=128 + number)) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)),
+    *(
+        Surrounding(
+            f"{signal.Signals(number).name} arrives", partial(_signalled, number=number, code=128 + number)
+        )
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    ),
     Surrounding("it is stopped and continued", _stopped_and_continued),
     Surrounding("the clock jumps back by an hour", _clock_jumps_back),
     Surrounding("the clock is a day back when it is resumed", _clock_back_between),
-    *(Surrounding(f"the run's folder is removed before {what}", partial(_removed_run, pattern=pattern, nth=nth)) for what, pattern, nth in MOMENTS),
+    *(
+        Surrounding(
+            f"the run's folder is removed before {what}", partial(_removed_run, pattern=pattern, nth=nth)
+        )
+        for what, pattern, nth in MOMENTS
+    ),
     Surrounding("home and temporary folder are missing", _no_home),
     Surrounding("artifacts is a link to another file system", _linked_artifacts, "mount"),
     Surrounding("its folder of states has other files", _other_files),
     Surrounding("goemo validate looks at it all the time", _watched),
-    *(Surrounding(f"{size} more MiB of memory may be used", partial(_little_memory, mebibytes=size)) for size in (1, 30, 100)),
+    *(
+        Surrounding(f"{size} more MiB of memory may be used", partial(_little_memory, mebibytes=size))
+        for size in (1, 30, 100)
+    ),
     Surrounding("the time zone changes between two trainings", _time_zones),
     Surrounding("four trainings start in the same second", _in_the_same_second),
-)  # fmt: skip
+)
