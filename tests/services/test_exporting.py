@@ -21,7 +21,9 @@ from transformers import (
     RobertaConfig,
     RobertaForSequenceClassification,
 )
+from typer.testing import CliRunner, Result
 
+from goemo_cli.app import app
 from goemo_cli.core.checkpoint import MANIFEST, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import CorruptArtifactError, ExportError, NotFoundError, SettingError
@@ -52,9 +54,30 @@ def exported_root(two_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     """A root with a run of tiny and its exported model. To be copied, not changed."""
     root = tmp_path_factory.mktemp("exported") / "root"
     shutil.copytree(two_runs, root)
-    layout = Layout(root)
-    export_model(open_run("@tiny", layout), layout=layout)
+    made = goemo("export-model", "@tiny", "--root", root, "--json")
+    assert made.exit_code == 0, made.output
+    shown = json.loads(made.stdout)
+    assert (shown["format"], shown["precision"], shown["test"]["changed_labels"]) == ("onnx", "fp32", 0)
+    assert shown["model_bytes"] == (Path(shown["path"]) / MODEL).stat().st_size
     return root
+
+
+def goemo(*arguments: object) -> Result:
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["@tfidf"], 2, "only transformers have an ONNX form"),
+        (["@tiny", "--force"], 2, "--force belongs to --int8"),
+        (["@bert"], 4, "no run '@bert'"),
+    ],
+)
+def test_what_cannot_be_exported(two_runs: Path, arguments: list[str], code: int, message: str):
+    found = goemo("export-model", *arguments, "--root", two_runs)
+    assert found.exit_code == code
+    assert message in found.stderr
 
 
 @pytest.fixture
