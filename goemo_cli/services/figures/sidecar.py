@@ -7,6 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, GoemoError, NotFoundError, RemoteError
@@ -29,7 +30,7 @@ def write_table(path: Path, table: Table) -> None:
     Raises:
         ValueError: columns of different lengths.
     """
-    columns = [[_cell(value) for value in column] for column in table.values()]
+    columns = [_cells(column) for column in table.values()]
     write_csv(path, list(table), zip(*columns, strict=True))
 
 
@@ -71,6 +72,16 @@ def _earlier(path: Path) -> dict[str, Any]:
         return read_json_object(path)
     except CorruptArtifactError:
         return {}
+
+
+def _cells(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
+    if not isinstance(column, np.ndarray) or column.dtype.kind == "O":
+        return [_cell(value) for value in column]
+    if column.dtype.kind != "f":
+        return list(column.tolist())
+    cells = column.astype(object)
+    cells[~np.isfinite(column)] = None
+    return list(cells.tolist())
 
 
 def _cell(value: Any) -> Any:
