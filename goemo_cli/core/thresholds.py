@@ -35,7 +35,7 @@ def decide(
         y_prob: probabilities, float32, (n_examples, n_labels).
         thresholds: one for all labels, or (n_labels,).
         never_empty: a row without any label gets its most probable one; of equals the first.
-        top_k: maximum number of labels per row, the most probable ones; of equals the first.
+        top_k: maximum number of labels per row, the most probable ones of those predicted; of equals the first.
 
     Returns:
         bool, (n_examples, n_labels). Compared in float64, so that a threshold is the number that is written.
@@ -45,7 +45,7 @@ def decide(
         empty = np.flatnonzero(~decided.any(axis=1))
         decided[empty, y_prob[empty].argmax(axis=1)] = True
     if top_k is not None and top_k < y_prob.shape[1]:
-        ranked = np.argsort(-y_prob, axis=1, kind="stable")
+        ranked = np.argsort(np.where(decided, -y_prob, np.inf), axis=1, kind="stable")
         np.put_along_axis(decided, ranked[:, top_k:], values=False, axis=1)
     return decided
 
