@@ -141,6 +141,7 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
         with report.guard(layout.pins):
             report.checks.append(("pinned runs", layout.pins))
             pinned_runs(layout)
+    report.drop_unsound_repairs()
     return report
 
 

@@ -35,6 +35,8 @@ class Repair:
     path: Path
     verb: Literal["rebuilt", "removed"]
     act: Callable[[], object]
+    source: Path | None = None
+    """Only if nothing is wrong with this file."""
 
 
 @dataclass
@@ -79,9 +81,13 @@ class ValidationReport:
         """Record something odd."""
         self.warnings.append(Problem(path, message))
 
-    def can_be_rebuilt(self, path: Path, act: Callable[[], object]) -> None:
-        """Record how a derived file that is wrong or missing is made again."""
-        self.repairs.append(Repair(path, "rebuilt", act))
+    def can_be_rebuilt(self, path: Path, act: Callable[[], object], source: Path | None = None) -> None:
+        """Record how a derived file that is wrong or missing is made again from a source, if that is sound."""
+        self.repairs.append(Repair(path, "rebuilt", act, source))
+
+    def drop_unsound_repairs(self) -> None:
+        """Forget the repairs whose source has a problem, once every check ran."""
+        self.repairs = [one for one in self.repairs if one.source is None or self.sound(one.source)]
 
     def sound(self, path: Path) -> bool:
         """Whether nothing was found wrong with a file, or anywhere below a folder."""
