@@ -24,6 +24,7 @@ from goemo_cli.ml.metrics import intervals as bootstrap
 
 if TYPE_CHECKING:
     from goemo_cli.ml.models.transformer import TransformerClassifier
+    from tests.wandb_server import WandbServer
 
 from tests.metrics_documents import EMPTY_METRICS
 
@@ -163,14 +164,49 @@ def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., Transform
     return make
 
 
-@pytest.fixture(scope="session")
-def two_runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with a run of tiny and a newer one of tfidf, on 100 comments of the sample. To be copied, not changed."""
+def trained_root(root: Path, model: str, n_comments: int | None) -> Path:
+    """The root, with one more run: of one epoch, on so many comments of the sample."""
     from goemo_cli.services.training.settings import resolve_settings
     from goemo_cli.services.training.train import train
 
-    root = tmp_path_factory.mktemp("two_runs")
-    for model in ("tiny", "tfidf"):
-        flags = {"model.name": model, "data.name": "sample", "data.max_train_samples": 100}
-        train(resolve_settings(None, flags, ["training.epochs=1"]), layout=Layout(root))
+    flags = {"model.name": model, "data.name": "sample", "data.max_train_samples": n_comments}
+    train(resolve_settings(None, flags, ["training.epochs=1"]), layout=Layout(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of the tiny model on 64 comments. To be copied, not changed."""
+    return trained_root(tmp_path_factory.mktemp("tiny"), "tiny", 64)
+
+
+@pytest.fixture(scope="session")
+def tfidf_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of tfidf on the whole sample. To be copied, not changed."""
+    return trained_root(tmp_path_factory.mktemp("tfidf"), "tfidf", None)
+
+
+@pytest.fixture(scope="session")
+def two_runs(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of tiny and a newer one of tfidf, on few comments of the sample. To be copied, not changed."""
+    root = tmp_path_factory.mktemp("two_runs")
+    shutil.copytree(tiny_root, root, dirs_exist_ok=True)
+    return trained_root(root, "tfidf", 100)
+
+
+@pytest.fixture
+def wandb_server() -> "Iterator[WandbServer]":
+    """A fresh W&B server on the loopback; `server.environment(tmp_path)` points an SDK at it."""
+    from tests.wandb_server import WandbServer
+
+    with WandbServer() as server:
+        yield server
+        assert server.bugs == []
+
+
+@pytest.fixture
+def server(wandb_server: "WandbServer", tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> "WandbServer":
+    """A server that the environment points at."""
+    for name, value in wandb_server.environment(tmp_path / "sdk").items():
+        monkeypatch.setenv(name, value)
+    return wandb_server

@@ -23,7 +23,6 @@ from goemo_cli.core.errors import (
     TrainingStoppedError,
     UnknownSettingError,
 )
-from goemo_cli.core.events import ignore
 from goemo_cli.core.hints import in_python
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
@@ -34,18 +33,10 @@ EXAMPLES = [name for name in goemo_cli.__all__ if name not in ("__version__", "r
 SMALL = {"data.max_train_samples": 64}
 
 
-@pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project with a run of the tiny model."""
-    root = tmp_path_factory.mktemp("api")
-    goemo_cli.train("sample", model="tiny", epochs=1, settings=SMALL, root=root, on_event=ignore)
-    return root
-
-
 @pytest.fixture
-def root(project: Path, tmp_path: Path) -> Path:
-    """A copy that a test may change."""
-    shutil.copytree(project, tmp_path, dirs_exist_ok=True)
+def root(tiny_root: Path, tmp_path: Path) -> Path:
+    """A project with a run of the tiny model, which a test may change."""
+    shutil.copytree(tiny_root, tmp_path, dirs_exist_ok=True)
     return tmp_path
 
 

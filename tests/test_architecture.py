@@ -193,37 +193,6 @@ def test_files_are_written_whole_or_not_at_all():
             assert bare_writes(tree) == [], path
 
 
-def test_the_checks_notice_what_they_are_for():
-    """Each check, shown a fault of its own kind."""
-    heavy = "try:\n    import torch\nexcept ImportError:\n    from pandas import DataFrame\nclass A:\n    import sklearn.svm"
-    assert imported_at_import(ast.parse(heavy)) == {"torch", "pandas", "sklearn"}
-    lazy = (
-        "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import torch\ndef f():\n    import pandas"
-    )
-    assert imported_at_import(ast.parse(lazy)) == {"typing"}
-    assert list(imports(ast.parse("from . import a\nfrom ..b import c"))) == [("..a", 1), ("..b.c", 2)]
-    for write in (
-        "open(path, 'w')",
-        "path.open('wb')",
-        "path.open(mode='a')",
-        "path.write_text('x')",
-        "table.to_csv(path)",
-        "figure.savefig(path)",
-        "torch.save(state, path)",
-        "save_file(arrays, path)",
-    ):
-        assert bare_writes(ast.parse(write)), write
-        assert not bare_writes(ast.parse(f"with atomic_path(p) as path:\n    {write}")), write
-    for read in (
-        "open(path)",
-        "path.open('rb')",
-        "path.open(encoding='utf-8')",
-        "Checkpoint.open(path)",
-        "Image.open(p)",
-    ):
-        assert not bare_writes(ast.parse(read)), read
-
-
 SUBCOMMANDS = [name for group in COMMANDS.values() for name in group]
 SLOW_START = {"pydantic", "rich", "numpy", "yaml"}
 """Packages that `goemo --help` does without, so that it takes less than half the time of other help pages."""

@@ -115,18 +115,14 @@ def programs() -> list[Any]:
 
 
 @pytest.fixture(scope="module")
-def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def project(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project with a finished and calibrated run, as a reader of the guides has it."""
     from goemo_cli.services.evaluation.calibrate import calibrate
     from goemo_cli.services.runs.references import open_run
-    from goemo_cli.services.training.settings import resolve_settings
-    from goemo_cli.services.training.train import train
 
-    layout = Layout(tmp_path_factory.mktemp("docs"))
-    flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 1}
-    run = train(resolve_settings(None, flags), layout=layout).run
-    calibrate(open_run(str(run), layout), layout=layout)
-    return layout.root
+    root = Path(shutil.copytree(tiny_root, tmp_path_factory.mktemp("docs") / "root"))
+    calibrate(open_run("@latest", Layout(root)), layout=Layout(root))
+    return root
 
 
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning")  # torch's, on a machine without a GPU

@@ -8,10 +8,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
-from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 
 
@@ -19,21 +16,10 @@ def run(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["calibrate", *map(str, arguments)], env={"COLUMNS": "120"})
 
 
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project root with one tfidf run."""
-    root = tmp_path_factory.mktemp("root")
-    config = TrainConfig.from_layers(
-        ("tfidf", catalogue()["tfidf"].defaults),
-        ("test", {"model": {"name": "tfidf"}, "data": {"name": "sample"}}),
-    )
-    train(config, layout=Layout(root))
-    return root
-
-
 @pytest.fixture
-def root(trained: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(trained, tmp_path / "root"))
+def root(tfidf_root: Path, tmp_path: Path) -> Path:
+    """A project root with one tfidf run."""
+    return Path(shutil.copytree(tfidf_root, tmp_path / "root"))
 
 
 def checkpoint(root: Path) -> Path:

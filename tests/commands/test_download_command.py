@@ -89,7 +89,9 @@ def test_what_was_logged_by_hand_comes_down_as_it_was(server: WandbServer, origi
 KEYS = [
     pytest.param({"WANDB_API_KEY": "f" * 40}, 6, "refuses the API key", id="a bad key"),
     pytest.param({"WANDB_API_KEY": ""}, 6, "no W&B API key was found", id="no key"),
-    pytest.param({"status": "404"}, 7, "W&B failed for your account", id="404 to all"),
+    pytest.param(
+        {"status": "404"}, 7, "W&B failed for your account", id="404 to all", marks=pytest.mark.slow
+    ),
     pytest.param({"GOEMO_OFFLINE": "1"}, 7, "the network is switched off", id="no network wanted"),
 ]
 

@@ -43,15 +43,12 @@ def system_error(number: int) -> OSError:
             8,
             "free some space, or choose another folder",
         ),
-        (errors.StorageError(HERE, "cannot be written"), 8, "choose another folder, or try again"),
         (errors.DataNotFoundError("goemotions", ["here"]), 4, "unset GOEMO_OFFLINE"),  # as all tests
-        (errors.OwnDataNotFoundError("mine.csv", "no such file"), 4, "check the path"),
         (errors.OfflineError("the network is switched off"), 7, "unset GOEMO_OFFLINE"),
         (errors.RemoteError("the server is down"), 7, "check the connection and try again"),
         (errors.NoRunError(Path("my project/artifacts/models")), 4, "goemo train --root 'my project'"),
         (errors.RunNotFoundError("x", Path("my project")), 4, "goemo runs list --root 'my project'"),
         (errors.CorruptArtifactError(HERE, "is damaged"), 5, "goemo validate --verbose --root 'my project'"),
-        (errors.CorruptArtifactError(Path("mine.bin"), "is damaged"), 5, None),
     ],
 )
 def test_a_hint_fits_the_cause(error: Exception, code: int, wanted: str | None) -> None:

@@ -9,9 +9,7 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
-from goemo_cli.commands.errors import balance_sentence
 from goemo_cli.core.predictions import Predictions, write_predictions
-from goemo_cli.services.evaluation.error_tables import LabelBalance
 
 
 def goemo(*arguments: object) -> Result:
@@ -91,28 +89,3 @@ def test_a_file_that_is_no_predictions_file_is_exit_3(tmp_path: Path):
     done = goemo(tmp_path / "p.csv", "--root", tmp_path)
     assert done.exit_code == 3
     assert "is not a predictions file" in done.stderr
-
-
-@pytest.mark.parametrize(
-    ("balance", "sentence"),
-    [
-        (
-            LabelBalance("neutral", 1000, 1300, 1.3, 1.24, 1.36, 1e-9),
-            "neutral is predicted 1.30 times as often as it is gold (1.24–1.36; 1,300 against 1,000).",
-        ),
-        (
-            LabelBalance("grief", 1, 2, 2.0, 0.5, None, 1.0),
-            "grief is predicted 2.00 times as often as it is gold (0.50–?; 2 against 1); chance may explain that.",
-        ),
-        (
-            LabelBalance("pride", 1, 0, 0.0, 0.0, 3.7, 1.0),
-            "pride is never predicted; it is gold on 1 comment; chance may explain that.",
-        ),
-        (
-            LabelBalance("relief", 0, 7, None, None, None, 0.01),
-            "relief is predicted for 7 comments; no comment has it as a gold label.",
-        ),
-    ],
-)
-def test_balance_is_said_in_words(balance: LabelBalance, sentence: str):
-    assert balance_sentence(balance) == sentence

@@ -12,17 +12,14 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.seeds import write_ensemble
 from goemo_cli.services.training.train import train
 from tests.commands.test_cli import file_size_limit
+from tests.conftest import trained_root
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(tfidf_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project root with two tfidf runs."""
-    root = tmp_path_factory.mktemp("root")
-    for limit in (300, 400):
-        data = {"name": "sample", "max_train_samples": limit}
-        config = TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": data}))
-        train(config, layout=Layout(root))
-    return root
+    root = Path(shutil.copytree(tfidf_root, tmp_path_factory.mktemp("figures") / "root"))
+    return trained_root(root, "tfidf", 300)
 
 
 def figures(root: Path, *arguments: str) -> Result:

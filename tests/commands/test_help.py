@@ -59,8 +59,7 @@ def test_a_page_has_examples_that_parse_and_no_names_of_types(name: str) -> None
     assert max(len(line) for line in plain_text(page).splitlines() if not line.startswith("  goemo")) <= 80
 
 
-@pytest.mark.parametrize("name", ["goemo", "goemo runs"])
-@pytest.mark.parametrize("columns", [80, 120])
+@pytest.mark.parametrize(("name", "columns"), [("goemo", 80), ("goemo runs", 120)])
 def test_a_terminal_shows_panels_in_its_width_and_a_pipe_plain_text_of_80_columns(
     name: str, columns: int
 ) -> None:

@@ -27,7 +27,9 @@ def folder(tmp_path: Path, make_predictions) -> Path:
     [
         f"{EXPORT} -o - --json 2>/dev/null",
         f"echo -n >> kept; {EXPORT} -o /dev/stdout >> kept 2>/dev/null; cat kept",
-        f"{EXPORT} -o >(cat > taken) > /dev/null 2>&1; wait $!; cat taken",
+        pytest.param(
+            f"{EXPORT} -o >(cat > taken) > /dev/null 2>&1; wait $!; cat taken", marks=pytest.mark.slow
+        ),
     ],
 )
 def test_streams_get_the_table_and_nothing_else(folder: Path, line: str) -> None:

@@ -151,18 +151,6 @@ def started(root: Path, *typed: object) -> "subprocess.Popen[bytes]":
 
 
 @pytest.mark.slow
-def test_a_reader_that_goes_away_ends_it_quietly(root: Path, tmp_path: Path) -> None:
-    (tmp_path / "in.txt").write_text("\n".join(TEXTS * 200), encoding="utf-8")
-    with started(root, "-i", tmp_path / "in.txt", "-q") as process:
-        assert process.stdout
-        assert process.stderr
-        assert process.stdout.readline()
-        process.stdout.close()
-        assert process.wait(GUARD_SECONDS) == 141
-        assert process.stderr.read() == b""
-
-
-@pytest.mark.slow
 def test_ctrl_c_leaves_the_old_file_and_no_half_one(root: Path, tmp_path: Path) -> None:
     (tmp_path / "out.jsonl").write_text("old")
     with started(root, "-i", "-", "-o", tmp_path / "out.jsonl") as process:

@@ -243,7 +243,10 @@ def test_quiet_training_prints_its_result_in_one_line(tmp_path: Path) -> None:
 def test_a_terminal_shows_every_phase_of_a_training(tmp_path: Path) -> None:
     master, slave = pty.openpty()
     fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 80, 0, 0))
-    command = [sys.executable, "-m", "goemo_cli", *TRAIN, "--root", str(tmp_path)]
+    rows = "".join(f"word {at % 7} {at},{'joy' if at % 2 else 'anger'}\n" for at in range(60))
+    (tmp_path / "mine.csv").write_text(f"text,labels\n{rows}", encoding="utf-8")
+    words = ["train", "--model", "tfidf", "--data", str(tmp_path / "mine.csv"), "--root", str(tmp_path)]
+    command = [sys.executable, "-m", "goemo_cli", *words]
     environment = {**os.environ, "TERM": "xterm-256color"}
     with subprocess.Popen(command, stdout=slave, stderr=slave, env=environment) as process:
         os.close(slave)

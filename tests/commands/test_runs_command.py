@@ -1,22 +1,18 @@
 """`goemo runs` as it is typed, and references in the export commands."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sklearn.metrics import f1_score
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
 from goemo_cli.commands._run_tables import duration_text, size_text
-from goemo_cli.core.catalogue import catalogue
-from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.predictions import read_predictions
-from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training.train import train
+from goemo_cli.services.runs.references import open_run
 from tests.synthetic_runs import add_run, add_unfinished
 
 OLD, NEW = "tiny-20260101-000000", "tiny-20260102-000000"
@@ -38,16 +34,6 @@ def root(layout: Layout) -> Path:
     add_run(layout, OLD, val=0.6, test=0.4, settings={"training": {"seed": 1}})
     add_run(layout, NEW, val=0.5, test=0.7, settings={"training": {"seed": 2}})
     return layout.root
-
-
-@pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """A real run, in its own root."""
-    config = TrainConfig.from_layers(
-        ("tfidf", catalogue()["tfidf"].defaults),
-        ("test", {"model": {"name": "tfidf"}, "data": {"name": "sample"}}),
-    )
-    return train(config, layout=Layout(tmp_path_factory.mktemp("root")))
 
 
 def test_list_shows_the_newest_first(root: Path, layout: Layout) -> None:
@@ -220,18 +206,9 @@ def test_sizes_and_durations_are_for_people() -> None:
     assert [duration_text(seconds) for seconds in (0, 59.6, 61, 3723)] == ["0:00", "1:00", "1:01", "1:02:03"]
 
 
-def test_the_headline_of_a_real_run_is_what_scikit_learn_says(trained: Checkpoint) -> None:
-    layout = Layout(trained.path.parents[3])
-    for split in ("val", "test"):
-        written = read_predictions(layout.split_predictions(trained.run, split))
-        for average in ("macro", "micro", "weighted", "samples"):
-            wanted = f1_score(written.y_true, written.y_pred, average=average, zero_division=0)
-            headline = Headline.of(trained.metrics)
-            assert headline.scores(split)[f"f1_{average}"] == pytest.approx(wanted, abs=1e-12)
-
-
-def test_a_real_run_can_be_shown_exported_and_scored_by_reference(trained: Checkpoint) -> None:
-    root = trained.path.parents[3]
+def test_a_real_run_can_be_shown_exported_and_scored_by_reference(two_runs: Path, tmp_path: Path) -> None:
+    root = shutil.copytree(two_runs, tmp_path / "root")
+    trained = open_run("@tfidf", Layout(root))
     assert document("runs", "show", "@tfidf", "--root", root)["run"] == str(trained.run)
     written = document("export-predictions", "-c", "@latest", "--root", root)
     assert written["paths"] == [str(Layout(root).split_predictions(trained.run, "test"))]

@@ -56,7 +56,9 @@ def test_an_output_that_takes_nothing_ends_without_a_traceback(
 
 @pytest.mark.usefixtures("all_draws")  # as the process that trains
 def test_a_closed_output_is_not_mixed_into_a_file_of_the_run(tmp_path: Path) -> None:
-    line = "$GOEMO train --model tfidf --data sample --max-train-samples 60 <&- >&- 2>&-; echo code $?"
+    rows = "".join(f"word {at % 7} {at},{'joy' if at % 2 else 'anger'}\n" for at in range(60))
+    (tmp_path / "mine.csv").write_text(f"text,labels\n{rows}", encoding="utf-8")
+    line = "$GOEMO train --model tfidf --data mine.csv <&- >&- 2>&-; echo code $?"
     assert shell(line, tmp_path) == "code 0\n"
     assert CliRunner().invoke(app, ["validate", "--root", str(tmp_path)]).exit_code == 0
 

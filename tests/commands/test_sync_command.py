@@ -1,8 +1,6 @@
 """goemo sync at the terminal: what it says, and its exit codes."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
@@ -11,15 +9,6 @@ from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from tests.services.test_syncing import RUN, journalled
 from tests.wandb_server import WandbServer
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    """A server that the environment points at."""
-    with WandbServer() as server:
-        for name, value in server.environment(tmp_path / "sdk").items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def test_a_run_is_synced_and_then_there_as_before(server: WandbServer, layout: Layout) -> None:

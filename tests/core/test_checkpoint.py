@@ -128,16 +128,12 @@ def test_weights_of_the_same_size_and_other_content_are_noticed_before_use(make_
         ({"run": None}, "run should be a valid string"),
         ({"kind": "forest"}, "kind should be 'transformer', 'tiny', 'tfidf' or 'ensemble'"),
         ({"files": None}, "files should be"),
-        ({"files": ["weights.bin"]}, "files should be"),
-        ({"files": {"weights.bin": {}}}, r"files\.weights\.bin\.sha256 is missing"),
         ({"files": {"weights.bin": {"size": 7}}}, r"files\.weights\.bin\.sha256 is missing"),
         ({"files": {"weights.bin": {"sha256": "0" * 64}}}, r"files\.weights\.bin\.size is missing"),
-        ({"files": {"weights.bin": 7}}, r"files\.weights\.bin should be"),
         ({"parents": None}, "parents should be"),
         ({"outputs": {"a.csv": 7}}, r"outputs\.a\.csv should be a valid string"),
         ({"headline": {"val": {"f1_macro": "high"}}}, r"headline\.val\.f1_macro should be a valid number"),
         ({"labels": []}, "labels .*at least 1 item"),
-        ({"labels": "joy"}, "labels should be a valid list"),
         ({"labels": [1, 2]}, r"labels\[0\] should be a valid string"),
     ],
 )
@@ -150,21 +146,12 @@ def test_a_wrong_value_in_a_manifest_is_named_with_its_key(
         Checkpoint.open(folder)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff", b'{"run": NaN}'])
-def test_a_damaged_manifest_is_corrupt(make_checkpoint: Make, content: bytes):
-    folder = make_checkpoint().path
-    (folder / MANIFEST).write_bytes(content)
-    with pytest.raises(CorruptArtifactError):
-        Checkpoint.open(folder)
-
-
 @pytest.mark.parametrize(
     ("changes", "fault"),
     [
         ({"test": None}, "test should be"),
         ({"test": {**NO_SCORES, "per_label": {}}}, r"test\.per_label\.f1_macro is missing"),
         ({"history": [{"epoch": 1}]}, r"history\[0\]\.train_loss is missing"),
-        ({"training_seconds": "long"}, "training_seconds should be a valid number"),
         ({"training_seconds": True}, "training_seconds should be a valid number"),
         ({"data": {"name": 7}}, r"data\.name should be a valid string, data\.source is missing, .*, \.\.\."),
         (

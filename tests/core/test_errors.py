@@ -1,9 +1,6 @@
 """What errors tell."""
 
-from pathlib import Path
-
 from goemo_cli.core import errors
-from goemo_cli.core.labels import EMOTIONS
 
 
 def test_near_names_come_best_first():
@@ -11,24 +8,6 @@ def test_near_names_come_best_first():
         "; did you mean 'roberta-large' or 'roberta-base'?"
     )
     assert errors.did_you_mean("zzz", ["roberta-base"]) == ""
-
-
-def test_a_data_error_names_file_and_line():
-    assert str(errors.DataFileError(Path("a/train.csv"), "broken", 3)) == "a/train.csv:3: broken"
-    assert str(errors.DataFileError(Path("a/train.csv"), "broken")) == "a/train.csv: broken"
-
-
-def test_an_unknown_label_names_the_near_one_whatever_its_case():
-    error = errors.UnknownLabelError(Path("train.csv"), " Joyy", EMOTIONS, 7)
-    assert str(error) == "train.csv:7: label ' Joyy' is not in the list of 28; did you mean 'joy'?"
-
-
-def test_a_setting_error_lists_every_problem():
-    assert str(errors.SettingError(["one", "two"], Path("c.yaml"))) == "c.yaml: one; two"
-
-
-def test_a_missing_package_says_how_to_get_it():
-    assert "pip install 'goemo[wandb]'" in str(errors.MissingPackageError("wandb", "wandb", "--wandb"))
 
 
 def test_everything_raised_on_purpose_has_one_base():

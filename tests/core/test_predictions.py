@@ -59,25 +59,14 @@ def written(folder: Path, *rows: str, header: str = HEADER) -> Path:
     "text",
     [
         "",
-        "\x00",
         "a\x00b",
-        "\r",
         "a\rb",
-        "\n",
         "a\r\nb",
-        "\r\n",
         '"',
-        '""',
         'he said "no", twice',
-        " leading and trailing ",
         "\ttab\t",
         "NA",
-        "nan",
-        "None",
         "=1+1",
-        "@cmd",
-        "-",
-        ",,,",
         "\u2028\u2029\x85\x0b\x0c\x1c",
         "\ufeffBOM",
         "é 😀 👩‍👩‍👧 \u202e",
@@ -118,17 +107,6 @@ def test_the_file_is_what_the_contract_says(tmp_path: Path):
     )
 
 
-def test_pandas_reads_the_same_numbers_and_texts(tmp_path: Path, make_predictions: Make):
-    import pandas
-
-    predictions = make_predictions(50)
-    write_predictions(tmp_path / "p.csv", predictions)
-    table = pandas.read_csv(tmp_path / "p.csv", keep_default_na=False)
-    assert table["text"].tolist() == predictions.texts
-    columns = [f"pred_prob_{label}" for label in LABELS]
-    assert np.array_equal(table[columns].to_numpy().astype(np.float32), predictions.y_prob)
-
-
 def test_no_rows_read_back_as_no_rows():
     assert len(round_trip(of_texts([]))) == 0
     assert round_trip(of_texts([])).y_prob.shape == (0, 2)
@@ -163,12 +141,10 @@ def test_chunks_put_together_are_the_whole_file(tmp_path: Path, make_predictions
         ("text,pred_labels,pred_prob_a,pred_prob_b", "column 'true_labels' is missing"),
         ("text,true_labels,pred_prob_a,pred_prob_b", "column 'pred_labels' is missing"),
         ("text,true_labels,pred_labels", "columns are not"),
-        ("text,true_labels,pred_labels,id", "columns are not"),
         ("text,pred_labels,true_labels,pred_prob_a", "columns are not"),
         ("text,true_labels,pred_labels,pred_prob_a,prob_b", "columns are not .*'prob_b'"),
         ("text,true_labels,pred_labels,id,pred_prob_a", "columns are not .*'id'"),
         ("text,true_labels,pred_labels,pred_prob_a,pred_prob_a", "column pred_prob_a occurs twice"),
-        ("text,text,true_labels,pred_labels,pred_prob_a", "columns are not"),
     ],
 )
 def test_other_columns_are_no_predictions_file(tmp_path: Path, header: str, reason: str):
@@ -190,7 +166,6 @@ GOOD = "fine,anger,anger,0.5,0.1,0.1"
         ("", "row 2: has 0 fields instead of 6"),
         ("x,angr,joy,0.1,0.2,0.3", "row 2, column true_labels: unknown label 'angr'"),
         ("x,anger,Joy,0.1,0.2,0.3", "row 2, column pred_labels: unknown label 'Joy'"),
-        ("x,anger ,joy,0.1,0.2,0.3", "row 2, column true_labels: unknown label 'anger '"),
         (
             'x,"joy,anger",joy,0.1,0.2,0.3',
             "row 2, column true_labels: labels 'joy,anger' are not in label order",
@@ -199,13 +174,10 @@ GOOD = "fine,anger,anger,0.5,0.1,0.1"
             'x,anger,"joy,joy",0.1,0.2,0.3',
             "row 2, column pred_labels: labels 'joy,joy' are not in label order",
         ),
-        ('x,"anger,",joy,0.1,0.2,0.3', "row 2, column true_labels: unknown label ''"),
         ("x,anger,joy,-0.1,0.2,0.3", "row 2, column pred_prob_anger: '-0.1' is not a probability"),
         ("x,anger,joy,0.1,1.0001,0.3", "row 2, column pred_prob_joy: '1.0001' is not a probability"),
         ("x,anger,joy,0.1,0.2,nan", "row 2, column pred_prob_neutral: 'nan' is not a probability"),
-        ("x,anger,joy,0.1,inf,0.3", "row 2, column pred_prob_joy: 'inf' is not a probability"),
         ("x,anger,joy,abc,0.2,0.3", "row 2, column pred_prob_anger: 'abc' is not a probability"),
-        ("x,anger,joy,,0.2,0.3", "row 2, column pred_prob_anger: '' is not a probability"),
         ("x,anger,joy,1e300,0.2,0.3", "row 2, column pred_prob_anger: '1e300' is not a probability"),
         ('x,anger,joy,"0,5",0.2,0.3', "row 2, column pred_prob_anger: '0,5' is not a probability"),
     ],
@@ -240,22 +212,6 @@ def test_broken_quoting_is_an_error(tmp_path: Path, content: bytes):
     (tmp_path / "p.csv").write_bytes(content)
     with pytest.raises(DataFileError, match="broken CSV"):
         read_predictions(tmp_path / "p.csv")
-
-
-def test_a_file_cut_within_a_row_is_an_error(tmp_path: Path, make_predictions: Make):
-    write_predictions(tmp_path / "p.csv", make_predictions(5))
-    whole = (tmp_path / "p.csv").read_bytes()
-    cut = whole.rindex(b",")
-    (tmp_path / "p.csv").write_bytes(whole[:cut])
-    with pytest.raises(DataFileError, match="row 5: has 5 fields instead of 6"):
-        read_predictions(tmp_path / "p.csv")
-
-
-def test_a_file_that_is_not_utf8_is_an_error(tmp_path: Path):
-    (tmp_path / "p.csv").write_bytes(f"{HEADER}\n{GOOD}\n".encode() + b"caf\xe9,,,0,0,0\n")
-    with pytest.raises(DataFileError, match="not UTF-8 text") as raised:
-        read_predictions(tmp_path / "p.csv")
-    assert raised.value.line == 3
 
 
 def test_a_listener_hears_of_every_fault_and_the_rest_is_read(tmp_path: Path):

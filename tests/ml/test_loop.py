@@ -106,6 +106,15 @@ def test_one_seed_gives_identical_weights_and_probabilities(run):
     assert np.array_equal(of_kind(first, Epoch)[-1].val_prob, of_kind(second, Epoch)[-1].val_prob)
 
 
+def test_deterministic_algorithms_are_switched_on_and_off():
+    seed_everything(0, deterministic=True)
+    try:
+        assert torch.are_deterministic_algorithms_enabled()
+    finally:
+        seed_everything(0)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
 def test_dropout_draws_from_the_seed(run):
     assert not torch.equal(weights(run(dropout=0.5)[1]), weights(run(dropout=0.0)[1]))
 
@@ -181,9 +190,9 @@ def test_the_last_epoch_is_no_early_stop(run):
     assert not of_kind(facts, Stopped)
 
 
-@pytest.mark.parametrize("metric", ["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"])
+@pytest.mark.parametrize("metric", ["val_auc_micro", "val_loss"])
 def test_the_last_epoch_marked_best_is_the_best_of_all(run, metric: str):
-    facts, _ = run(epochs=6, lr=2e-2, early_stopping={"metric": metric, "patience": None})
+    facts, _ = run(epochs=5, lr=2e-2, early_stopping={"metric": metric, "patience": None})
     epochs = of_kind(facts, Epoch)
     values = [getattr(epoch.scores, metric) * (-1 if metric == "val_loss" else 1) for epoch in epochs]
     assert [epoch.is_best for epoch in epochs] == [

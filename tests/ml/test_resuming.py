@@ -16,7 +16,7 @@ CPU = torch.device("cpu")
 
 
 def settings_of(**given: Any) -> TrainingSettings:
-    whole = {"lr": 3e-3, "batch_size": 12, "epochs": 3, "early_stopping": {"patience": None}, **given}
+    whole = {"lr": 3e-3, "batch_size": 12, "epochs": 2, "early_stopping": {"patience": None}, **given}
     return TrainingSettings(**whole)
 
 
@@ -60,7 +60,7 @@ def summary_of(fact: Any) -> Any:
         {"averaging": 0.2},
         {"accumulation": 2},
         {"frozen_layers": 1},
-        {"early_stopping": {"patience": 1, "metric": "val_loss", "min_delta": 10.0}},
+        {"epochs": 3, "early_stopping": {"patience": 1, "metric": "val_loss", "min_delta": 10.0}},
     ],
     ids=["plain", "averaged", "accumulated", "frozen", "stopped early"],
 )

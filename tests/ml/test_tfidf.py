@@ -92,24 +92,16 @@ def test_texts_without_a_common_word_cannot_be_learnt(texts: list[str]):
         fit_tfidf(("a", "b"), texts, np.eye(3, 2, dtype=bool), seed=0, on_progress=lambda labels: None)
 
 
-def test_files_of_other_labels_are_corrupt(fitted, tmp_path: Path):
+def test_files_of_other_labels_terms_or_lengths_are_corrupt(fitted, tmp_path: Path):
     fitted.save(tmp_path)
     with pytest.raises(CorruptArtifactError, match="other labels or terms"):
         load_tfidf(tmp_path, ("joy", "anger"))
-
-
-def test_files_of_other_terms_are_corrupt(fitted, tmp_path: Path):
-    fitted.save(tmp_path)
-    terms = json.loads((tmp_path / VOCABULARY).read_text())["terms"]
-    (tmp_path / VOCABULARY).write_text(json.dumps({"terms": terms[:-1]}))
+    arrays, terms = load_file(tmp_path / ARRAYS), json.loads((tmp_path / VOCABULARY).read_text())["terms"]
+    save_file({**arrays, "intercepts": arrays["intercepts"][:1]}, tmp_path / ARRAYS)
     with pytest.raises(CorruptArtifactError):
         load_tfidf(tmp_path, LABELS)
-
-
-def test_intercepts_of_another_length_are_corrupt(fitted, tmp_path: Path):
-    fitted.save(tmp_path)
-    arrays = load_file(tmp_path / ARRAYS)
-    save_file({**arrays, "intercepts": arrays["intercepts"][:1]}, tmp_path / ARRAYS)
+    save_file(arrays, tmp_path / ARRAYS)
+    (tmp_path / VOCABULARY).write_text(json.dumps({"terms": terms[:-1]}))
     with pytest.raises(CorruptArtifactError):
         load_tfidf(tmp_path, LABELS)
 

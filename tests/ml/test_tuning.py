@@ -186,7 +186,7 @@ def test_a_floor_is_held_and_the_other_score_is_the_most_that_leaves(objective, 
         assert raised(gold, chosen, zero_division=1) == pytest.approx(max(allowed), abs=1e-12)
 
 
-@pytest.mark.parametrize("shrinkage", [3, 10, 1e6])
+@pytest.mark.parametrize("shrinkage", [3, 1e6])
 @pytest.mark.parametrize("floor", [0.4, 0.6, 0.8])
 @pytest.mark.parametrize(
     ("objective", "held"), [("precision_floor", precision_score), ("recall_floor", recall_score)]

@@ -7,7 +7,7 @@ import pytest
 
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
+from goemo_cli.services.data.checks import label_doubts, warnings_for
 from goemo_cli.services.data.find import load_sample
 
 
@@ -54,17 +54,6 @@ def labelled(*labels: str, split_off: bool = False) -> Dataset:
         source="mine.csv",
         split_off=("val",) if split_off else (),
     )
-
-
-def test_the_summary_says_what_was_understood():
-    few = summary(labelled("joy", "awe", split_off=True), split_seed=3, whole_train=2)
-    assert few == (
-        "mine.csv, 2 train / 1 val (split off train, seed 3) / 1 test; "
-        "2 labels, 0.8 per text: joy 50 %, awe 25 %; 1 texts without a label"
-    )
-    many = summary(labelled(*"abcdefg"), split_seed=0, whole_train=5_000)
-    assert "7 train (of 5,000) / 1 val / 1 test; 7 labels, 0.9 per text: a 22 %, b 11 %, " in many
-    assert "e 11 %, ...; 1 texts" in many
 
 
 @pytest.mark.parametrize(

@@ -13,27 +13,21 @@ from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.schema import PER_CLASS_COLUMNS
-from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.evaluation.metrics import read_per_class_metrics
 from goemo_cli.services.runs.dataframes import RUN_COLUMNS
-from goemo_cli.services.training.train import train
+from goemo_cli.services.runs.references import open_run
 
 TEXTS = ["I am so happy", "", "NA", "this makes me angry"]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("dataframes")
+def root(tiny_root: Path) -> Path:
+    return tiny_root
 
 
 @pytest.fixture(scope="module")
 def result(root: Path) -> Checkpoint:
-    settings = {
-        "model": {"name": "tiny"},
-        "data": {"name": "sample", "max_train_samples": 64},
-        "training": {"epochs": 1},
-    }
-    return train(TrainConfig.from_layers(("test", settings)), layout=Layout(root))
+    return open_run("@latest", Layout(root))
 
 
 @pytest.fixture(scope="module")

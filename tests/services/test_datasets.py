@@ -17,7 +17,6 @@ from goemo_cli.core.errors import (
     DataNotFoundError,
     NotFoundError,
     RemoteError,
-    UnknownLabelError,
 )
 from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warning
 from goemo_cli.core.files import sha256_file
@@ -102,13 +101,6 @@ def test_a_folder_of_splits_keeps_them(tmp_path: Path) -> None:
         (tmp_path / f"{name}.csv").write_text(f"text,labels\n{name} a,joy\n{name} b,fear\n", encoding="utf-8")
     data = load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
     assert data.val.texts == ["validation a", "validation b"]
-
-
-def test_a_label_only_test_has_is_an_error_with_its_line(tmp_path: Path) -> None:
-    (tmp_path / "train.csv").write_text("text,labels\na,joy\nb,fear\n", encoding="utf-8")
-    (tmp_path / "test.csv").write_text("text,labels\na,joy\nb,feer\n", encoding="utf-8")
-    with pytest.raises(UnknownLabelError, match=r"test\.csv:3: label 'feer'.*'fear'"):
-        load_data(DataSettings(name=str(tmp_path)), root=tmp_path)
 
 
 def test_a_labels_file_gives_the_order(tmp_path: Path) -> None:
@@ -354,14 +346,6 @@ def test_no_server_is_a_remote_error_without_secrets(
     with pytest.raises(RemoteError, match=r"train\.tsv from http://127\.0\.0\.1:9/") as caught:
         fetching.fetch_goemotions(tmp_path / "cache")
     assert "secret" not in str(caught.value)
-
-
-def test_a_missing_file_on_the_server_is_a_remote_error(
-    server: _Server, published: Path, tmp_path: Path
-) -> None:
-    (published / "labels.txt").unlink()
-    with pytest.raises(RemoteError, match="HTTP 404"):
-        fetching.fetch_goemotions(tmp_path / "cache", retries=0)
 
 
 def test_a_bare_run_downloads_goemotions_where_it_can(

@@ -24,30 +24,22 @@ from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 
 
-@pytest.fixture(scope="module")
-def tfidf(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    config = TrainConfig.from_layers(
-        ("test", {"model": {"name": "tfidf"}, "data": {"name": "sample", "max_train_samples": 300}})
-    )
-    return train(config, layout=Layout(tmp_path_factory.mktemp("tfidf")))
-
-
 @pytest.fixture
-def moved(tfidf: Checkpoint, tmp_path: Path) -> Callable[[], Layout]:
+def moved(tfidf_root: Path, tmp_path: Path) -> Callable[[], Layout]:
     """A copy of the run's root that may be spoiled."""
 
     def copy() -> Layout:
-        shutil.copytree(tfidf.path.parents[3], tmp_path / "copy")
+        shutil.copytree(tfidf_root, tmp_path / "copy")
         return Layout(tmp_path / "copy")
 
     return copy
 
 
 @pytest.fixture(scope="module")
-def with_curves(tfidf: Checkpoint, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def with_curves(tfidf_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The run's root with figure 10."""
     root = tmp_path_factory.mktemp("curves")
-    shutil.copytree(tfidf.path.parents[3], root, dirs_exist_ok=True)
+    shutil.copytree(tfidf_root, root, dirs_exist_ok=True)
     draw_figures(Layout(root), only=["10"])
     return root
 

@@ -15,7 +15,6 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from goemo_cli.core.catalogue import catalogue
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
     CorruptArtifactError,
@@ -27,7 +26,7 @@ from goemo_cli.core.labels import EMOTIONS, SPLITS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SOURCES_KEY
-from goemo_cli.core.settings import ThresholdSettings, TrainConfig
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.services.figures import draw_figures, figure_of, figures, style
@@ -41,8 +40,8 @@ from goemo_cli.services.figures.style import (
     span,
     wrapped,
 )
+from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.runs.run_data import RunData
-from goemo_cli.services.training.train import train
 from tests.given_run import GivenRun
 from tests.metrics_documents import change_metrics
 
@@ -52,27 +51,16 @@ ODD_LABELS = (
 )  # fmt: skip
 
 
-def run_of(root: Path, model: str, **sections: dict[str, Any]) -> Checkpoint:
-    settings = {"model": {"name": model}, "data": {"name": "sample"}} | sections
-    config = TrainConfig.from_layers((model, catalogue()[model].defaults), ("test", settings))
-    return train(config, layout=Layout(root))
+@pytest.fixture(scope="module")
+def tfidf(tfidf_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    root = shutil.copytree(tfidf_root, tmp_path_factory.mktemp("figures") / "tfidf")
+    return open_run("@latest", Layout(Path(root)))
 
 
 @pytest.fixture(scope="module")
-def tfidf(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    return run_of(tmp_path_factory.mktemp("tfidf"), "tfidf")
-
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    """Trained on 64 comments of the sample."""
-    return run_of(
-        tmp_path_factory.mktemp("tiny"),
-        "tiny",
-        data={"name": "sample", "max_train_samples": 64},
-        training={"epochs": 1},
-        output={"epoch_predictions": False},
-    )
+def tiny(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    root = shutil.copytree(tiny_root, tmp_path_factory.mktemp("figures") / "tiny")
+    return open_run("@latest", Layout(Path(root)))
 
 
 def layout_of(checkpoint: Checkpoint) -> Layout:
@@ -256,16 +244,6 @@ def test_the_newest_finished_run_is_drawn(moved: Callable[..., Layout], tfidf: C
     layout = moved()
     (layout.models / "tiny" / "tiny-20990101-000000").mkdir(parents=True)  # newer, but never finished
     assert draw_figures(layout, only=["10"]).runs == (tfidf.run,)
-
-
-def test_missing_files_are_named_and_the_others_drawn(moved: Callable[..., Layout]) -> None:
-    layout = moved("per_class_metrics_*.csv", "val_predictions_*.csv")
-    result = draw_figures(layout, only=["07", "10", "11", "15"])
-    assert [path.name[:2] for path in result.drawn] == ["10", "15"]
-    (run,) = result.runs
-    reasons = dict(result.skipped)
-    assert f"{layout.per_class_metrics(run)} is missing" in reasons["07_per_emotion_f1_scores"]
-    assert f"{layout.split_predictions(run, 'val')} is missing" in reasons["11_threshold_macro"]
 
 
 @pytest.mark.parametrize(

@@ -1,15 +1,12 @@
 """`goemo import` and model folders of other tools where a run is expected."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from transformers import pipeline
 from typer.testing import CliRunner, Result
 
 from goemo_cli import Predictor
@@ -28,7 +25,7 @@ from goemo_cli.services.runs.run_predictions import require_predictions
 from goemo_cli.services.training.imported import import_model
 from goemo_cli.services.validation import validate_artifacts
 from tests.hub_server import Hub, hub_environment
-from tests.waiting import GUARD_SECONDS
+from tests.processes import python
 
 LABELS = ("joy", "anger", "sadness")
 Foreign = Callable[..., Path]
@@ -77,6 +74,8 @@ def problems(layout: Layout) -> list[str]:
 def test_probabilities_are_those_of_transformers(
     foreign: Foreign, layout: Layout, kind: str, function: str
 ) -> None:
+    from transformers import pipeline  # takes seconds, so not in every process of the tests
+
     folder = foreign(problem_type=f"{kind}_label_classification")
     checkpoint = import_model(str(folder), layout=layout)
     assert checkpoint.labels == LABELS
@@ -244,27 +243,28 @@ def hub(foreign: Foreign) -> Iterator[Hub]:
     server.server_close()
 
 
+PROGRAM = """
+import json, os, sys
+from typer.testing import CliRunner
+from goemo_cli.app import app
+for offline, words in json.loads(sys.argv[1]):
+    os.environ["GOEMO_OFFLINE"] = offline
+    done = CliRunner().invoke(app, words)
+    print(json.dumps([done.exit_code, done.stdout, done.stderr]))
+"""
+
+
 def test_a_model_of_the_hub(hub: Hub, tmp_path: Path, layout: Layout) -> None:
-    environment = hub_environment(tmp_path / "home", hub.server_address[1])
-
-    def goemo(*command: str, **more: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "goemo_cli", *command, "--root", str(layout.root)],
-            env=environment | more,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=GUARD_SECONDS,
-        )
-
-    offline = goemo("predict", "so happy", "-c", "org/tiny", GOEMO_OFFLINE="1")
-    assert offline.returncode == 7, offline.stderr
-    assert "the network is switched off" in offline.stderr
-    done = goemo("predict", "so happy", "-c", "org/tiny", "--json")
+    """The commands in one process, whose packages take the address of the Hub from its environment."""
+    predict = ["predict", "so happy", "-c", "org/tiny", "--json", "--root", str(layout.root)]
+    missing = ["import", "org/other", "--root", str(layout.root)]
+    commands = [("1", predict), ("0", predict), ("1", predict), ("0", missing)]
+    environment = hub_environment(tmp_path / "home", hub.server_address[1]) | {"HF_HUB_OFFLINE": "0"}
+    done = python("-c", PROGRAM, json.dumps(commands), env=environment)
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["run"].startswith("tiny-")
-    again = goemo("predict", "so happy", "-c", "org/tiny", "--json", GOEMO_OFFLINE="1")
-    assert again.stdout == done.stdout
-    missing = goemo("import", "org/other")
-    assert missing.returncode == 4, missing.stderr
-    assert "does not exist on the Hub" in missing.stderr
+    offline, first, again, unknown = map(json.loads, done.stdout.splitlines())
+    assert (offline[0], "the network is switched off" in offline[2]) == (7, True), offline
+    assert first[0] == 0, first
+    assert json.loads(first[1])["run"].startswith("tiny-")
+    assert again[1] == first[1]
+    assert (unknown[0], "does not exist on the Hub" in unknown[2]) == (4, True), unknown

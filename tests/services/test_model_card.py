@@ -16,23 +16,20 @@ from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.labels import PAPER_F1_MACRO
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RULES
-from goemo_cli.core.settings import ThresholdSettings, TrainConfig
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.evaluation.tune import tune_run
 from goemo_cli.services.model_card import model_card
-from goemo_cli.services.training.train import train
+from goemo_cli.services.runs.references import open_run
 
 KNOWN = {"95", "0.2", *(f"{value:.2f}" for value in PAPER_F1_MACRO.values())}
 """Numbers of a card that are not the run's: intervals, what counts as wide, the paper's scores."""
 
 
 @pytest.fixture(scope="module")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
-    data = {"name": "sample", "max_train_samples": 64}
-    settings = {"model": {"name": "tiny"}, "data": data, "training": {"epochs": 1}}
-    layout = Layout(tmp_path_factory.mktemp("root"))
-    return train(TrainConfig.from_layers(("test", settings)), layout=layout)
+def tiny(tiny_root: Path) -> Checkpoint:
+    return open_run("@latest", Layout(tiny_root))
 
 
 def card_of(checkpoint: Checkpoint, **changed: Any) -> str:

@@ -10,33 +10,22 @@ import pytest
 
 import goemo_cli
 from goemo_cli.core.catalogue import catalogue
-from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
-    ModelNotFoundError,
     NoRunError,
-    RunNotFoundError,
     SettingError,
     UnknownSettingError,
 )
 from goemo_cli.core.events import Event, Info
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.training.model_factory import CreatedModel, create_model, model_names
-from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.train import train
 from goemo_cli.tracking import LoggerConfig, TrackingWarning
 
 
 @pytest.fixture(scope="module")
 def model() -> CreatedModel:
     return create_model("tiny", labels=["x", "y"], max_length=16)
-
-
-@pytest.fixture(scope="module")
-def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint]:
-    root = tmp_path_factory.mktemp("factory")
-    flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 1}
-    return root, train(resolve_settings(None, flags), layout=Layout(root))
 
 
 def test_a_catalogue_name_gives_a_classifier_ready_to_predict_and_to_train(model: CreatedModel):
@@ -60,8 +49,8 @@ def test_the_names_are_those_of_the_catalogue_that_are_transformers():
 
 
 @pytest.mark.parametrize("reference", ["@latest", "@tiny", "NAME", "FOLDER"])
-def test_a_run_is_a_model_that_goes_on(run: tuple[Path, Checkpoint], reference: str):
-    root, result = run
+def test_a_run_is_a_model_that_goes_on(tiny_root: Path, reference: str):
+    root, result = tiny_root, open_run("@latest", Layout(tiny_root))
     named = {"NAME": str(result.run), "FOLDER": str(result.path)}.get(reference, reference)
     said: list[Event] = []
     model = create_model(named, root=root, on_event=said.append)
@@ -114,16 +103,12 @@ def test_tracking_records_the_settings_and_the_model_itself(tmp_path: Path, monk
 @pytest.mark.parametrize(
     ("name", "settings", "error", "said"),
     [
-        ("minilmm", {}, ModelNotFoundError, "did you mean .*'minilm'"),
-        ("./nowhere", {}, ModelNotFoundError, "is not a folder"),
         ("@latest", {}, NoRunError, "no finished run"),
-        ("tiny-20200101-000000", {}, RunNotFoundError, "no run"),
         ("tfidf", {}, SettingError, "before it is fitted"),
         ("tiny", {"max_lenght": 3}, UnknownSettingError, "max_length"),
         ("tiny", {"labels": []}, SettingError, "labels are"),
         ("tiny", {"labels": ["a", "a"]}, SettingError, "labels are"),
         ("tiny", {"labels": "joy"}, SettingError, "labels are"),
-        ("bert-base", {"may_fetch": False}, ModelNotFoundError, "is not on this machine"),
     ],
 )
 def test_what_cannot_be_made_is_said(

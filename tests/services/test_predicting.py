@@ -14,7 +14,6 @@ import pyarrow as arrow
 import pyarrow.parquet as parquet
 import pytest
 import torch
-from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 import goemo_cli
 from goemo_cli.core.checkpoint import Checkpoint
@@ -69,6 +68,8 @@ def predictor(runs: Runs) -> Predictor:
 
 def plain_transformers(checkpoint: Checkpoint, texts: list[str]) -> np.ndarray[Any, np.dtype[np.float32]]:
     """What the checkpoint says without goemo, text by text."""
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
     model = AutoModelForSequenceClassification.from_pretrained(checkpoint.path).eval()
     tokenizer = AutoTokenizer.from_pretrained(checkpoint.path)
     with torch.no_grad():

@@ -218,12 +218,6 @@ def test_runs_scored_on_other_comments_do_not_compare(layout: Layout) -> None:
     assert [str(one.run) for one in best.among] == [MIDDLE, NEW]
 
 
-def test_runs_of_before_there_were_headlines_are_ranked_by_their_metrics(layout: Layout) -> None:
-    add_run(layout, OLD, val=0.6, with_headline=False)
-    add_run(layout, NEW, val=0.5)
-    assert str(open_run("@best", layout).run) == OLD
-
-
 def test_runs_without_val_scores_are_never_best(layout: Layout) -> None:
     made = add_run(layout, OLD, with_headline=False)
     text = (made.path / "metrics.json").read_text().replace('"val":', '"vax":')

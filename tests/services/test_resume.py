@@ -1,10 +1,9 @@
 """A training that was interrupted continues, and ends with the bytes of an undisturbed one."""
 
 import json
+import multiprocessing
 import shutil
 import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -137,19 +136,18 @@ def test_tensorboard_has_each_step_once(
 
 def test_a_killed_training_continues(layout: Layout, undisturbed: tuple[Layout, Checkpoint]) -> None:
     reference_layout, reference = undisturbed
-    program = "from tests.services.test_resume import killed; killed()"
-    command = [sys.executable, "-c", program, str(layout.root)]
-    process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-    wait_for(lambda: list(layout.models.glob("*/*/state/step-*/state.json")), process=process)
+    process = multiprocessing.get_context("fork").Process(target=killed, args=(layout,))
+    process.start()
+    wait_for(lambda: list(layout.models.glob("*/*/state/step-*/state.json")))
     process.kill()
-    process.wait()
+    process.join()
     finished = continued(find_interrupted("@latest", layout), layout)
     assert content_of(finished, layout) == content_of(reference, reference_layout)
 
 
-def killed() -> None:
-    """Train below the root that is named on the command line."""
-    layout, config = Layout(Path(sys.argv[1])), settings()
+def killed(layout: Layout) -> None:
+    """Train in a copy of this process."""
+    config = settings()
     train(config, layout=layout, tracker=open_tracker(config, layout=layout))
 
 

@@ -17,7 +17,7 @@ from goemo_cli.core.schema import SUMMARY_COLUMNS
 from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
 from goemo_cli.services.runs.removal import find_removable, remove_planned
-from goemo_cli.services.runs.show import describe_run, diff_runs, list_runs
+from goemo_cli.services.runs.show import describe_run, list_runs
 from goemo_cli.services.training.summaries import (
     finished_checkpoints,
     summary_tables,
@@ -158,16 +158,6 @@ def test_settings_that_the_catalogue_gives_a_model_are_no_changes(layout: Layout
 
     suited = dict(catalogue()["tiny"].defaults)
     assert describe_run(add_run(layout, A, settings=suited), layout=layout).settings == {}
-
-
-def test_a_diff_has_the_settings_that_differ_and_both_scores(layout: Layout) -> None:
-    first = add_run(layout, A, val=0.5, test=0.4, settings={"training": {"seed": 1}})
-    second = add_run(layout, B, val=0.6, test=0.3, settings={"training": {"seed": 2}})
-    found = diff_runs(first, second)
-    assert found.settings == {"training.seed": (1, 2)}
-    assert found.scores["val/f1_macro"] == (0.5, 0.6)
-    assert found.scores["test/f1_macro"] == (0.4, 0.3)
-    assert found.other_data == ()
 
 
 # Pins

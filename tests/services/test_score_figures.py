@@ -2,6 +2,7 @@
 
 import csv
 import itertools
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from goemo_cli.core.labels import EMOTIONS, PAPER_F1
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import RULES
-from goemo_cli.core.settings import ThresholdSettings, TrainConfig
+from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.metrics.thresholds import GRID
 from goemo_cli.services.figures import draw_figures, figure_of, figures
@@ -26,7 +27,7 @@ from goemo_cli.services.figures.run_scores import MEASURES, SCORES, by_chance, c
 from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_curves import bars, coverage, good_cells
 from goemo_cli.services.runs.run_data import RunData
-from goemo_cli.services.training.train import train
+from tests.conftest import trained_root
 from tests.given_run import GivenRun
 from tests.metrics_documents import change_metrics
 
@@ -34,15 +35,10 @@ SEVERAL = ("08", "09", "20")
 
 
 @pytest.fixture(scope="module")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> list[Checkpoint]:
+def runs(tfidf_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Checkpoint]:
     """Two tfidf runs of one root, on other parts of the sample's train split."""
-    layout = Layout(tmp_path_factory.mktemp("runs"))
-    return [train(config_of(limit), layout=layout) for limit in (None, 300)]
-
-
-def config_of(limit: int | None) -> TrainConfig:
-    data = {"name": "sample", **({"max_train_samples": limit} if limit else {})}
-    return TrainConfig.from_layers(("test", {"model": {"name": "tfidf"}, "data": data}))
+    root = Path(shutil.copytree(tfidf_root, tmp_path_factory.mktemp("scores") / "root"))
+    return [Checkpoint.open(path) for path in Layout(trained_root(root, "tfidf", 300)).checkpoints()]
 
 
 @pytest.fixture

@@ -2,8 +2,7 @@
 
 import multiprocessing
 import sys
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
@@ -27,15 +26,6 @@ from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
 RUN = RunName("tiny", "20260101-000000")
-
-
-@pytest.fixture
-def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    """A server that the environment points at."""
-    with WandbServer() as server:
-        for name, value in server.environment(tmp_path / "sdk").items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def journalled(layout: Layout, *, finish: bool = True) -> JournalTracker:

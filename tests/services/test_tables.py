@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from goemo_cli.core.errors import DataFileError, MissingPackageError, UnknownLabelError
+from goemo_cli.core.errors import DataFileError, MissingPackageError
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.services.data import json_rows
 from goemo_cli.services.data.labelled_rows import RawRows
@@ -116,12 +116,6 @@ def test_rows_over_a_label_list_are_multi_hot_in_its_order(tmp_path: Path):
     assert rows.labelled(("joy", "anger")).y_true.tolist() == [[True, False], [True, True], [False, False]]
 
 
-def test_a_label_outside_the_list_is_an_error_with_its_line_and_the_near_one(tmp_path: Path):
-    rows = read_text(tmp_path, "text,labels\na,joy\nb,Joyy\n")
-    with pytest.raises(UnknownLabelError, match=r"data\.csv:3: label 'Joyy' .*did you mean 'joy'"):
-        rows.labelled(("anger", "joy"))
-
-
 @pytest.mark.parametrize(
     ("suffix", "content"),
     [
@@ -135,11 +129,6 @@ def test_a_missing_column_is_an_error_that_names_those_there_are(tmp_path: Path,
         DataFileError, match=r"no column 'text' \(--text-column\); there are 'comment', 'labels'"
     ):
         read_text(tmp_path, content, suffix)
-
-
-def test_a_near_column_is_suggested(tmp_path: Path):
-    with pytest.raises(DataFileError, match=r"no column 'labels' \(--label-column\).*did you mean 'label'\?"):
-        read_text(tmp_path, "text,label\na,joy\n")
 
 
 def test_columns_and_separator_can_be_named(tmp_path: Path):
@@ -161,25 +150,6 @@ def test_each_label_may_have_a_column_of_its_own_in_the_order_that_is_named(tmp_
     assert rows.labelled(rows.label_names()).ids == ["k1", "k2", "k3"]
 
 
-@pytest.mark.parametrize(("cell", "said"), [("2", "'2'"), ("yes", "'yes'"), ("0.5", "'0.5'")])
-def test_a_label_column_that_says_neither_0_nor_1_is_an_error_with_its_line(
-    tmp_path: Path, cell: str, said: str
-):
-    with pytest.raises(DataFileError, match=rf"data\.csv:3: column 'joy' says {said}, not 0 or 1"):
-        read_text(tmp_path, f"text,joy,awe\na,1,0\nb,{cell},0\n", label_columns=["joy", "awe"])
-
-
-def test_a_label_column_that_is_not_there_is_an_error(tmp_path: Path):
-    with pytest.raises(DataFileError, match=r"no column 'awe' \(--label-columns\)"):
-        read_text(tmp_path, "text,joy\na,1\n", label_columns=["joy", "awe"])
-
-
-@pytest.mark.parametrize("cell", ['"joy,"', '","', '"say ""x"""'])
-def test_a_blank_label_or_one_with_a_quote_is_refused_with_its_line(tmp_path: Path, cell: str):
-    with pytest.raises(DataFileError, match=r"data\.csv:3: .* cannot be a label"):
-        read_text(tmp_path, f"text,labels\na,joy\nb,{cell}\n")
-
-
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
 def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, suffix: str):
     path = write(tmp_path / f"data{suffix}")
@@ -192,20 +162,6 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, suffix
 def test_an_empty_file_holds_no_rows(tmp_path: Path, suffix: str, content: bytes):
     with pytest.raises(DataFileError, match="holds no rows"):
         read_text(tmp_path, content, suffix)
-
-
-@pytest.mark.parametrize(
-    ("suffix", "content"),
-    [
-        (".csv", b"text,labels\na,joy\ncaf\xe9,joy\n"),
-        (".jsonl", b'{"text": "a", "labels": "joy"}\n\n{"text": "caf\xe9", "labels": "joy"}\n'),
-    ],
-)
-def test_text_that_is_not_utf8_is_an_error_with_its_line(tmp_path: Path, suffix: str, content: bytes):
-    with pytest.raises(DataFileError) as raised:
-        read_text(tmp_path, content, suffix)
-    assert raised.value.line == 3
-    assert "utf-8" in str(raised.value).lower()
 
 
 @pytest.mark.parametrize(
@@ -365,30 +321,6 @@ def test_a_cell_of_a_million_characters_is_read(tmp_path: Path):
     assert len(read_text(tmp_path, f"text,labels\n{'x' * 1_000_000},joy\n").texts[0]) == 1_000_000
 
 
-def test_the_keys_of_mappings_are_the_labels(tmp_path: Path):
-    lines = ['{"text": "a", "cats": {"joy": 1.0, "awe": 0.0}}', '{"text": "b", "cats": {"joy": 0, "awe": 0}}']
-    rows = read_text(tmp_path, "\n".join(lines), ".jsonl", label_column="cats")
-    assert (rows.names, rows.label_names()) == ([["joy"], []], ("awe", "joy"))
-
-
-@pytest.mark.parametrize("one", ["1", "1.0", "True"])
-def test_columns_of_0_and_1_are_proposed_whole(tmp_path: Path, one: str):
-    content = f"id,text,joy,very sad,likes\n1,a,{one},0,7\n2,b,0,,8\n"
-    proposal = r"--label-columns 'joy,very sad'"
-    with pytest.raises(DataFileError, match=rf"no column 'labels' .*{proposal}"):
-        read_text(tmp_path, content, id_column="id")
-    with pytest.raises(DataFileError, match=rf"data\.csv:2: column 'joy' has only 0 and 1.*{proposal}"):
-        read_text(tmp_path, content, id_column="id", label_column="joy")
-
-
-def test_a_single_column_of_0_and_1_needs_names(tmp_path: Path):
-    content = "text,labels\na,0\nb,1\n"
-    with pytest.raises(DataFileError, match="--labels-file"):
-        read_text(tmp_path, content)
-    rows = read_rows(tmp_path / "data.csv", DataSettings(), ["calm", "angry"])
-    assert rows.names == [["calm"], ["angry"]]
-
-
 @pytest.mark.parametrize(
     "feature",
     [
@@ -421,14 +353,6 @@ def test_parquet_numbers_without_names_are_refused(tmp_path: Path, metadata: dic
     with pytest.raises(DataFileError, match=r"data\.parquet:1: \[1\] holds numbers: --labels-file"):
         read(tmp_path / "data.parquet")
     assert read_rows(tmp_path / "data.parquet", DataSettings(), ["a", "b", "c"]).names == [["b"], ["a", "c"]]
-
-
-def test_a_joined_label_outside_the_list_names_the_separator(tmp_path: Path):
-    rows = read_text(tmp_path, "text,labels\na,joy|anger\n")
-    with pytest.raises(
-        UnknownLabelError, match=r"label 'joy\|anger' is not in the list of 2; try --label-separator '\|'"
-    ):
-        rows.labelled(("anger", "joy"))
 
 
 @given(

@@ -11,9 +11,6 @@ import pytest
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
     DataError,
-    DataNotFoundError,
-    ModelNotFoundError,
-    OwnDataNotFoundError,
     SettingError,
     StorageError,
 )
@@ -29,7 +26,6 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 from tests.metrics_documents import change_metrics
-from tests.processes import python
 
 
 def settings(model: str, *overrides: str, **flags: object) -> TrainConfig:
@@ -134,52 +130,12 @@ def test_scoring_on_other_data_is_refused(finished: tuple[Layout, Checkpoint], t
         export_predictions(odd, layout=layout, output=tmp_path)
 
 
-@pytest.mark.slow  # as test_a_plain_pipeline_gives_the_same_probabilities_by_name, in a process of its own
-def test_plain_transformers_load_the_checkpoint_in_a_clean_process(tmp_path: Path) -> None:
-    result = train(
-        settings("tiny", "data.max_train_samples=64", "training.epochs=1"), layout=Layout(tmp_path)
-    )
-    program = """
-import sys, warnings
-from transformers import AutoModelForSequenceClassification, AutoTokenizer, pipeline
-folder = sys.argv[1]
-model, report = AutoModelForSequenceClassification.from_pretrained(folder, output_loading_info=True)
-assert not report["missing_keys"] and not report["unexpected_keys"], report
-assert model.config.num_labels == 28 and model.config.id2label[27] == "neutral"
-answers = pipeline("text-classification", model=folder, top_k=None)(["thank you so much"])[0]
-print(len(answers), max(answer["score"] for answer in answers) <= 1)
-"""
-    done = python("-c", program, result.path)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["28", "True"]
-
-
 def test_a_full_disk_is_noticed_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10, used=9, free=1))
     with pytest.raises(StorageError, match="MiB free"):
         train(settings("tiny", "data.max_train_samples=64"), layout=Layout(tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("flags", "error"),
-    [
-        ({"model.name": "minilmm"}, ModelNotFoundError),
-        ({"model.name": "./nowhere"}, ModelNotFoundError),
-        ({"data.name": "goemotion"}, OwnDataNotFoundError),
-        ({"data.name": "goemotions", "data.dir": Path("/nowhere")}, DataNotFoundError),
-    ],
-)
-def test_what_is_not_there_is_named_before_anything_is_written(
-    tmp_path: Path, flags: dict[str, object], error: type[Exception]
-) -> None:
-    with pytest.raises(error):
-        train(
-            resolve_settings(None, {"model.name": "tiny", "data.name": "sample", **flags}),
-            layout=Layout(tmp_path),
-        )
-    assert list(tmp_path.iterdir()) == []
 
 
 def test_early_stopping_and_events(tmp_path: Path) -> None:

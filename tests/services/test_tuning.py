@@ -18,26 +18,13 @@ from goemo_cli.core.predictions import read_predictions, write_predictions
 from goemo_cli.core.schema import SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.services.evaluation.tune import changed_settings, tune_predictions, tune_run
-from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 
 
-@pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The root of a finished run that tells some labels apart."""
-    root = tmp_path_factory.mktemp("finished")
-    settings = resolve_settings(
-        None, {"model.name": "tfidf", "data.name": "sample", "data.max_train_samples": 400}
-    )
-    train(settings, layout=Layout(root))
-    return root
-
-
 @pytest.fixture
-def run(finished: Path, layout: Layout) -> Checkpoint:
-    """A copy of the run that a test may change."""
-    shutil.copytree(finished, layout.root, dirs_exist_ok=True)
+def run(tfidf_root: Path, layout: Layout) -> Checkpoint:
+    """A run that tells some labels apart, which a test may change."""
+    shutil.copytree(tfidf_root, layout.root, dirs_exist_ok=True)
     return Checkpoint.open(next(layout.checkpoints()))
 
 

@@ -1,7 +1,6 @@
 """One meaning of project, entity, mode, tags, notes, group, name and server: flag > file > WANDB_* > default, everywhere."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -112,14 +111,6 @@ def test_every_flag_of_wandb_turns_it_on(flag: str):
         done = CliRunner().invoke(app, [*words, *more])
         assert done.exit_code == 0, done.output
         assert json.loads(done.stdout)["logging"]["wandb"]["enabled"] is is_on
-
-
-@pytest.fixture
-def server(tmp_path: Path, no_variables: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[WandbServer]:
-    with WandbServer() as server:
-        for name, value in server.environment(tmp_path / "sdk").items():
-            monkeypatch.setenv(name, value)
-        yield server
 
 
 def test_what_is_logged_under_a_variable_is_found_under_it(

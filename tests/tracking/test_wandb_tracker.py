@@ -400,14 +400,6 @@ def test_what_was_trained_comes_down_byte_for_byte_and_then_nothing_more(
     goemo.end()
 
 
-@pytest.fixture
-def server(wandb_server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> WandbServer:
-    """A server that the environment points at."""
-    for name, value in wandb_server.environment(tmp_path / "sdk").items():
-        monkeypatch.setenv(name, value)
-    return wandb_server
-
-
 def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
     server: WandbServer, tmp_path: Path, plain: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
