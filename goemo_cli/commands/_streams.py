@@ -61,6 +61,11 @@ class _Output(io.FileIO):
             raise OutputError(error.errno, error.strerror, "standard output") from error
 
 
+def print_nothing() -> None:
+    """From here on nothing that is printed appears: another process of the same training prints it."""
+    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # until the process ends
+
+
 def messages_need_no_reader() -> None:
     """From here on the command goes on if the reader of its messages has gone, as a training must (`2>&1 | head`)."""
     _Messages.must_reach = False

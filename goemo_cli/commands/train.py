@@ -9,12 +9,13 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import TrainSettings, wandb_is_wanted
-from goemo_cli.commands._streams import messages_need_no_reader
+from goemo_cli.commands._streams import messages_need_no_reader, print_nothing
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import duration, working
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import launched
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
@@ -90,6 +91,8 @@ def train(
 
     wandb = wandb_is_wanted(settings)
     given = {**settings} if wandb is None else {**settings, "logging.wandb.enabled": wandb}
+    if launched()[0]:
+        print_nothing()
     out = Console(as_json=as_json, quiet=quiet)
     messages_need_no_reader()
     if resume:
@@ -103,6 +106,10 @@ def train(
         _print_config(out, resolved)
     elif dry_run:
         _plan(out, resolved, root, seeds)
+    elif seeds and launched()[1] > 1:
+        raise SettingError(
+            ["trains one seed after the other; with torchrun, start one training per seed"], "--seeds"
+        )
     elif seeds:
         _train_seeds(out, resolved, root, seeds)
     else:
@@ -111,6 +118,11 @@ def train(
 
 def _train(out: Console, settings: Any, root: Path) -> None:
     layout = Layout(root)
+    if launched()[0]:
+        from goemo_cli.services.training.follow import follow
+
+        follow(settings, layout=layout)
+        return
     with Screen(out) as screen:
         with working(screen, "Starting"):  # torch and transformers need seconds to load
             from goemo_cli.services.training.tracking import open_tracker
@@ -136,6 +148,11 @@ def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, all
         _train(out, longer_training(reference, epochs, layout, Screen(out)), root)
         return
     folder = find_interrupted(reference, layout)
+    if launched()[0]:
+        from goemo_cli.services.training.follow import follow_resumed
+
+        follow_resumed(folder, layout=layout)
+        return
     with Screen(out) as screen:
         with working(screen, "Starting"):
             from goemo_cli.services.training.seeds import SeedsResult, resume_run

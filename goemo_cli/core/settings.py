@@ -553,6 +553,12 @@ def environment(name: str) -> str | None:
     return os.environ.get(name) or None
 
 
+def launched() -> tuple[int, int]:
+    """Rank of this process and number of processes that torchrun or `accelerate launch` started; 0 and 1 without them."""
+    rank, count = environment("RANK"), environment("WORLD_SIZE")
+    return (int(rank), int(count)) if rank and count else (0, 1)
+
+
 def wandb_environment() -> dict[str, Any]:
     """What the variables of the W&B SDK say, by the names of `WandbSettings`; those that are unset are left out.
 

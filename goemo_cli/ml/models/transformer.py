@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from goemo_cli.core.arrays import DoubleArray, FloatArray, require_probabilities
+from goemo_cli.core.arrays import DoubleArray, FloatArray, IntArray, require_probabilities
 from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
 from goemo_cli.core.schema import PROBLEM_TYPES
@@ -253,16 +253,27 @@ def _last_layer_as_saved(folder: Path) -> Mapping[str, torch.Tensor]:
 
 @torch.no_grad()
 def predict_encoded(
-    model: Any, encoded: EncodedTexts, on_progress: Callable[[int], None] = lambda rows: None
+    model: Any,
+    encoded: EncodedTexts,
+    on_progress: Callable[[int], None] = lambda rows: None,
+    part: Callable[[IntArray], IntArray] = lambda batches: batches,
 ) -> FloatArray:
-    """Probability of every label for texts that are already tokens; float32, (n_examples, n_labels)."""
+    """Probability of every label for texts that are already tokens; float32, (n_examples, n_labels).
+
+    Args:
+        model: a classifier of transformers.
+        encoded: the texts.
+        on_progress: called with the number of rows done since the last call.
+        part: of the numbers of all batches those to compute; rows of the others are 0.
+    """
     was_training = model.training
     activation = partial(torch.softmax, dim=-1) if _is_single_label(model) else torch.sigmoid
     model.eval()
     device = next(model.parameters()).device
     y_prob = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
     with packed_linears(model, len(encoded)), only_first_token(model):
-        for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+        batches = list(encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS))
+        for rows in (batches[at] for at in part(np.arange(len(batches)))):
             logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
             y_prob[rows] = activation(logits.float()).cpu().numpy()
             on_progress(len(rows))

@@ -71,8 +71,12 @@ class EncodedTexts:
         width = self._width(int(lengths.max()))
         ids = np.full((len(rows), width), self.pad_id, dtype=np.int64)
         mask = np.arange(width) < lengths[:, None]
-        ids[mask] = np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows])
+        ids[mask] = self.tokens_of(rows)
         return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+
+    def tokens_of(self, rows: Sequence[int] | IntArray) -> IntArray:
+        """The token ids of some rows, back to back."""
+        return np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows])
 
     def batches_by_length(self, size: int, tokens: int) -> Iterator[IntArray]:
         """All rows, shortest first, in batches of at most `size` rows and `tokens` padded tokens.

@@ -11,8 +11,6 @@ from typing import Protocol
 
 import numpy as np
 import torch
-from accelerate import Accelerator
-from accelerate.state import AcceleratorState
 from torch import Tensor
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, Histogram, IntArray
@@ -32,6 +30,7 @@ from goemo_cli.ml.training.frozen import FrozenOutputs, freeze
 from goemo_cli.ml.training.histograms import Watched, model_histograms
 from goemo_cli.ml.training.losses import make_loss
 from goemo_cli.ml.training.optim import Optimizers, WeightAverage
+from goemo_cli.ml.training.ranks import ALONE, Ranks
 from goemo_cli.ml.training.state import TrainingState, load_named, named_tensors, seed_step
 
 
@@ -134,6 +133,7 @@ def fit(
     precision: Precision,
     watched: Watched | None = None,
     start: TrainingState | None = None,
+    ranks: Ranks = ALONE,
 ) -> Generator[Fact]:
     """Train, and yield a fact after every step and every epoch; `watched` does not change them.
 
@@ -146,18 +146,20 @@ def fit(
         precision: of the forward pass.
         watched: the histograms to take.
         start: continue from this state; the facts are those that an undisturbed training yields after it.
+        ranks: the processes that train together; each yields the same facts but for the histograms.
 
     Raises:
         TrainingFailedError: a loss or gradient that is not finite, or out of memory; nothing is scored after that.
         KeyError: `start` belongs to another model.
     """
-    training = _Training(classifier, train, settings, device, precision, watched)
+    training = _Training(classifier, train, settings, device, precision, watched, ranks)
     if start:
         training.restore(start)
         del start  # it is as large as the model with its optimizer
+    training.begin_together()
     for epoch in range(training.epoch, settings.epochs + 1):
         yield from training.one_pass(epoch)
-        val_prob = predict_encoded(training.scored.model, val.texts)
+        val_prob = ranks.add(predict_encoded(training.scored.model, val.texts, part=ranks.part))
         if not np.isfinite(val_prob).all():
             raise TrainingFailedError(f"epoch {epoch}: the model's probabilities are not finite")
         on_val = val_scores(val.y_true, val_prob, single_label=classifier.is_single_label)
@@ -180,7 +182,9 @@ class _Training:
         device: torch.device,
         precision: Precision,
         watched: Watched | None,
+        ranks: Ranks,
     ) -> None:
+        self.ranks = ranks
         self.model = classifier.model.to(device)
         self.train, self.settings, self.device, self.watched = train, settings, device, watched
         if settings.frozen_layers:
@@ -191,10 +195,7 @@ class _Training:
         self.average = WeightAverage(self.model, settings.averaging) if settings.averaging else None
         self.scored = replace(classifier, model=self.average.model) if self.average else classifier
         """The model that is scored after a pass: the moving average, if there is one."""
-        AcceleratorState._reset_state(reset_partial_state=True)  # a process may train more than once
-        self.accelerator = Accelerator(
-            cpu=device.type == "cpu", mixed_precision="bf16" if precision == "bf16" else "no"
-        )
+        self.in_bf16 = precision == "bf16"
         self.best = BestEpoch(settings.early_stopping)
         self.epoch, self.seconds = 1, 0.0
         self._done = 0
@@ -213,7 +214,7 @@ class _Training:
         for i, rows in enumerate(batches[len(self._steps) :], start=len(self._steps)):
             started = time.perf_counter()
             self._done += 1
-            seed_step(self.settings.seed, self._done)
+            seed_step(self.settings.seed, self._done, self.ranks.rank)
             learning_rate = self.optimizers.learning_rate
             loss, norm, histograms = self._gradient(rows)
             self.optimizers.step()
@@ -236,6 +237,11 @@ class _Training:
             )
         if self.average:
             self.average.catch_up(self.model, self._done)
+
+    def begin_together(self) -> None:
+        """Give all processes the same weights, and check that they begin at the same step."""
+        self.ranks.require_equal(self._done)
+        self.ranks.share_weights(self.model)
 
     def epoch_means(self) -> dict[str, float]:
         """The facts of an epoch's steps, by their names in the history."""
@@ -284,7 +290,13 @@ class _Training:
         """Loss (mean over the batch's cells) and gradient norm before clipping, both finite; histograms if the step is watched."""
         watched = self.watched if self.watched and self.watched.is_due(self._done) else None
         try:
-            loss = sum(self._backward(piece, len(rows)) for piece in self._pieces(rows))
+            mine = self.ranks.part(rows)
+            loss = sum(self._backward(piece, len(rows)) for piece in self._pieces(mine))
+            if not self.ranks.is_alone:
+                tokens = self.train.texts.tokens_of(rows)
+                loss = self.ranks.add_gradients(
+                    self.optimizers.parameters, self.optimizers.words, tokens, loss
+                )
             histograms = model_histograms(self.model, watched) if watched else None
             norm = self.optimizers.clip()
         except RuntimeError as error:
@@ -302,17 +314,17 @@ class _Training:
         return loss, norm, histograms
 
     def _pieces(self, rows: IntArray) -> list[IntArray]:
-        size = self.settings.batch_size // self.settings.accumulation
+        size = max(1, self.settings.batch_size // self.settings.accumulation // self.ranks.count)
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _backward(self, rows: IntArray, n_batch: int) -> float:
         targets = torch.from_numpy(self.train.y_true[rows]).to(
             self.device, torch.float32
         )  # (batch, n_labels)
-        with self.accelerator.autocast():
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
             logits = self._logits(rows)  # (batch, n_labels)
         loss: Tensor = self.loss(logits.float(), targets) * (len(rows) / n_batch)
-        self.accelerator.backward(loss)
+        loss.backward()  # type: ignore[no-untyped-call]
         return float(loss.detach())
 
     def _logits(self, rows: IntArray) -> Tensor:

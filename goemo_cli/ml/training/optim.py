@@ -34,6 +34,8 @@ class Optimizers:
         words = classifier.model.get_input_embeddings()
         sparse = sparse and words.weight.requires_grad
         words.sparse = sparse
+        self.words: nn.Parameter | None = words.weight if sparse else None
+        """The word embeddings, if their gradients are sparse."""
         groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
         for name, parameter in classifier.model.named_parameters():
             if parameter.requires_grad and not (sparse and parameter is words.weight):
@@ -64,7 +66,7 @@ class Optimizers:
     def clip(self) -> float:
         """Scale all gradients down so that their norm is at most the settings' ceiling; the norm before."""
         gradients = []
-        for parameter in self._parameters():
+        for parameter in self.parameters:
             if parameter.grad is not None and parameter.grad.is_sparse:
                 parameter.grad = parameter.grad.coalesce()
                 gradients.append(parameter.grad.values())
@@ -107,9 +109,10 @@ class Optimizers:
         for group, peak in self._peaks:
             group["lr"] = peak * self._factor(done)
 
-    def _parameters(self) -> Iterator[nn.Parameter]:
-        for part in self.parts:
-            yield from _parameters(part)
+    @property
+    def parameters(self) -> list[nn.Parameter]:
+        """All that are trained, in the same order every time."""
+        return [parameter for part in self.parts for parameter in _parameters(part)]
 
 
 def _parameters(part: Optimizer) -> Iterator[nn.Parameter]:

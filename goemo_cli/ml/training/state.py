@@ -29,14 +29,15 @@ class TrainingState:
     """Loss, gradient norm, learning rate and number of comments of each step of the current epoch, (n_steps, 4)."""
 
 
-def seed_step(seed: int, step: int) -> None:
+def seed_step(seed: int, step: int, rank: int = 0) -> None:
     """Seed torch's generators for one step, so that its random numbers depend only on the seed and the step.
 
     Args:
         seed: of the training.
         step: counted from 1.
+        rank: of this process among those that train together; each has other random numbers.
     """
-    (mixed,) = np.random.SeedSequence([seed, step]).generate_state(1, np.uint64)
+    (mixed,) = np.random.SeedSequence([seed, step, *([rank] if rank else [])]).generate_state(1, np.uint64)
     torch.manual_seed(int(mixed))
 
 

@@ -15,7 +15,14 @@ from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import SettingError, StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import FROZEN_FOLDER, ModelSettings, TrainConfig, TrainingSettings, environment
+from goemo_cli.core.settings import (
+    FROZEN_FOLDER,
+    ModelSettings,
+    TrainConfig,
+    TrainingSettings,
+    environment,
+    launched,
+)
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy
 from goemo_cli.ml.models.classifier import Classifier
@@ -30,6 +37,7 @@ from goemo_cli.ml.training.frozen import CacheType, FrozenOutputs, FrozenStore, 
 from goemo_cli.ml.training.histograms import Watched
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everything, val_scores
 from goemo_cli.ml.training.losses import describe_loss
+from goemo_cli.ml.training.ranks import Ranks
 from goemo_cli.ml.training.state import TrainingState
 from goemo_cli.services.training.environment import processor
 
@@ -79,6 +87,8 @@ class Run:
     """The saved state that this training continues from."""
     frozen: FrozenStore = field(default_factory=lambda: FrozenStore(_shared_folder()))
     """What the frozen layers give; trainings of one group share it."""
+    ranks: Ranks = field(default_factory=lambda: Ranks(*launched()))
+    """The processes that train together."""
     exact: bool = True
     """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
 
@@ -318,6 +328,7 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
         precision=run.precision,
         watched=_watched(run.config),
         start=run.take_start(),
+        ranks=run.ranks,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Any
 from goemo_cli.core.files import dump_json
 from goemo_cli.tracking.software import all_installed_versions, installed_versions
 
-_PACKAGES = ("torch", "transformers", "tokenizers", "accelerate", "scikit-learn", "numpy", "pandas")
+_PACKAGES = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "pandas")
 
 
 def versions() -> dict[str, str]:

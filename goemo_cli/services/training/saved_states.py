@@ -35,7 +35,7 @@ TENSORS, BEST = "training.safetensors", "best"
 KEPT = 2
 """Number of states; an older one is removed after a newer one is complete."""
 _STEPS = "steps"
-_PACKAGES = ("goemo", "torch", "transformers", "tokenizers", "accelerate", "numpy")
+_PACKAGES = ("goemo", "torch", "transformers", "tokenizers", "numpy")
 
 
 class StateStore:
@@ -198,6 +198,7 @@ def training_record(run: "Run", group: SeedGroup | None = None) -> TrainingRecor
         conditions={
             "device": run.device.type,
             "precision": run.precision,
+            "processes": str(run.ranks.count),
             "threads": str(torch.get_num_threads()),
             "processor features": torch.backends.cpu.get_cpu_capability(),
             **{f"version of {name}": version for name, version in versions().items() if name in _PACKAGES},

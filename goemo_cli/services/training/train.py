@@ -34,6 +34,7 @@ from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.label_cells import separator_within
 from goemo_cli.ml.training.frozen import FrozenStore
 from goemo_cli.ml.training.loop import Epoch, Step, Stopped
+from goemo_cli.ml.training.ranks import joined
 from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
@@ -160,7 +161,9 @@ def resume_command(run: Run, layout: Layout) -> str:
     if run.config.data.name == FRAME:
         root = "" if layout.root == Path() else f", root={str(layout.root)!r}"
         return f"goemo_cli.resume({str(run.name)!r}, data{root})"
-    return command_line("goemo train --resume", run.name, root=layout.root)
+    count = run.ranks.count
+    program = "goemo" if count == 1 else f"torchrun --nproc-per-node {count} -m goemo_cli"
+    return command_line(f"{program} train --resume", run.name, root=layout.root)
 
 
 def _steps_kept(run: Run) -> list[int]:
@@ -208,7 +211,7 @@ def fit_and_save(
     started = time.monotonic() - run.seconds
     advance: Callable[[int, str], None] | None = None
     name = ""
-    with ExitStack() as bar:
+    with joined(run.ranks), ExitStack() as bar:
         for fact in fit_model(run, on_event):
             match fact:
                 case Step():
