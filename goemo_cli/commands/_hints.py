@@ -88,7 +88,7 @@ def _root_above(path: Path) -> Path | None:
 
 
 def _of_stopped(error: BaseException) -> str | None:
-    assert isinstance(error, errors.TrainingStoppedError)
+    assert isinstance(error, (errors.TrainingStoppedError, errors.ProcessLostError))
     return error.resume
 
 
@@ -110,6 +110,7 @@ _HINTS: tuple[tuple[type[Exception], _Hint], ...] = (
     (errors.RemoteError, "check the connection and try again"),
     (errors.StorageError, _of_storage),
     (errors.TrainingStoppedError, _of_stopped),
+    (errors.ProcessLostError, _of_stopped),
     (OutputError, _of_output),
     (OSError, _of_system),
 )

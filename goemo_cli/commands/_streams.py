@@ -63,7 +63,8 @@ class _Output(io.FileIO):
 
 def print_nothing() -> None:
     """From here on nothing that is printed appears: another process of the same training prints it."""
-    sys.stdout = sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123  # until the process ends
+    nothing = io.BufferedWriter(io.FileIO(os.devnull, "w"))
+    sys.stdout = sys.stderr = io.TextIOWrapper(nothing, encoding="utf-8")
 
 
 def messages_need_no_reader() -> None:

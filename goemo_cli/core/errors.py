@@ -25,6 +25,7 @@ GoemoError
 ├── StorageError            the local disk refused
 ├── BusyError               a resource is locked by another process
 ├── TrainingFailedError     not finite, or out of memory
+│   └── ProcessLostError    another process of the training has ended
 └── TrainingStoppedError    ended by a signal; it can be resumed
 """
 
@@ -224,6 +225,19 @@ class BusyError(GoemoError):
 
 class TrainingFailedError(GoemoError):
     """Training stopped because it could not go on."""
+
+
+class ProcessLostError(TrainingFailedError):
+    """Another process of a training on several devices has ended.
+
+    Args:
+        message: what happened.
+        resume: the command that continues the training, if there is a saved state.
+    """
+
+    def __init__(self, message: str, resume: str | None = None) -> None:
+        self.resume = resume
+        super().__init__(message)
 
 
 class TrainingStoppedError(GoemoError):

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, distributed, nn
 
 from goemo_cli.core.arrays import FloatArray, IntArray
-from goemo_cli.core.errors import TrainingFailedError
+from goemo_cli.core.errors import ProcessLostError, TrainingFailedError
 from goemo_cli.core.settings import environment
 
 
@@ -71,7 +71,7 @@ class Ranks:
             The loss of the batch.
 
         Raises:
-            TrainingFailedError: another process has ended.
+            ProcessLostError: another process has ended.
         """
         rows = torch.from_numpy(np.unique(tokens))
         pieces = [_rows_of_gradient(p, rows) if p is words else _gradient(p) for p in parameters]
@@ -82,7 +82,9 @@ class Ranks:
         for parameter, piece, total in zip(parameters, pieces, sums, strict=True):
             whole = total.view_as(piece)
             if parameter is words:
-                whole = torch.sparse_coo_tensor(rows[None], whole, parameter.shape, is_coalesced=True, check_invariants=False)
+                whole = torch.sparse_coo_tensor(
+                    rows[None], whole, parameter.shape, is_coalesced=True, check_invariants=False
+                )
             parameter.grad = whole
         return float(flat[-1])
 
@@ -90,7 +92,7 @@ class Ranks:
         """The sum over all processes of arrays of one shape; for arrays that are zero where others computed.
 
         Raises:
-            TrainingFailedError: another process has ended.
+            ProcessLostError: another process has ended.
         """
         if self.is_alone:
             return values
@@ -109,7 +111,7 @@ def joined(ranks: Ranks) -> Iterator[None]:
     """Connect the processes for the duration of the block: by gloo on CPUs, by NCCL on GPUs of NVIDIA or AMD.
 
     Raises:
-        TrainingFailedError: they do not find each other.
+        ProcessLostError: they do not find each other.
     """
     if ranks.is_alone:
         yield
@@ -148,10 +150,10 @@ def _lost_peers() -> Iterator[None]:
     """Say what it means if an operation in which all processes take part fails.
 
     Raises:
-        TrainingFailedError: another process has ended.
+        ProcessLostError: another process has ended.
     """
     try:
         yield
     except RuntimeError as error:  # gloo and NCCL have no type of error in common
         reason = str(error).strip().partition("\n")[0]
-        raise TrainingFailedError(f"another process of the training has ended ({reason})") from error
+        raise ProcessLostError(f"another process of the training has ended ({reason})") from error

@@ -22,7 +22,7 @@ def follow(config: TrainConfig, *, layout: Layout) -> None:
         layout: of the project.
 
     Raises:
-        TrainingFailedError: another process has ended.
+        ProcessLostError: another process has ended.
     """
     _follow(config, layout, None)
 
@@ -36,7 +36,7 @@ def follow_resumed(folder: Path, *, layout: Layout) -> None:
 
     Raises:
         NotFoundError: the run has no saved states.
-        TrainingFailedError: another process has ended, or continues from another state.
+        ProcessLostError: another process has ended, or continues from another state.
     """
     _follow(StateStore(folder).settings(), layout, folder)
 

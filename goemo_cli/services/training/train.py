@@ -10,7 +10,11 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, claim_checkpoint, saved_steps
 from goemo_cli.core.documents.training import SeedGroup
-from goemo_cli.core.errors import NotFoundError, TrainingFailedError, TrainingStoppedError
+        if isinstance(error, FileNotFoundError):
+            run.require_folder()  # names the cause
+        if isinstance(error, ProcessLostError):
+            raise ProcessLostError(f"{error}; {kept}", command) from error
+        if isinstance(error, TrainingFailedError):
 from goemo_cli.core.events import (
     EpochEnded,
     Event,
@@ -148,6 +152,8 @@ def _resumable(run: Run, layout: Layout, on_event: EventHandler) -> Iterator[Non
             raise TrainingStoppedError(f"{run.name} stopped; {kept}", error.number, command) from error
         if isinstance(error, FileNotFoundError):
             run.require_folder()  # names the cause
+        if isinstance(error, ProcessLostError):
+            raise ProcessLostError(f"{error}; {kept}", command) from error
         if isinstance(error, TrainingFailedError):
             if run.entry.kind != "tfidf":
                 on_event(Info(_after_failure(run)))
