@@ -10,11 +10,7 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, claim_checkpoint, saved_steps
 from goemo_cli.core.documents.training import SeedGroup
-        if isinstance(error, FileNotFoundError):
-            run.require_folder()  # names the cause
-        if isinstance(error, ProcessLostError):
-            raise ProcessLostError(f"{error}; {kept}", command) from error
-        if isinstance(error, TrainingFailedError):
+from goemo_cli.core.errors import NotFoundError, ProcessLostError, TrainingFailedError, TrainingStoppedError
 from goemo_cli.core.events import (
     EpochEnded,
     Event,
