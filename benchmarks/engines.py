@@ -19,7 +19,6 @@ import numpy as np
 
 from benchmarks.data import read_comments
 from benchmarks.measure import Quantities, Table, interleaved, new_result, option_parser
-from benchmarks.predict import briefly_trained
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.layout import Layout
@@ -178,6 +177,8 @@ def _throughputs(size: int) -> tuple[str, str]:
 
 def main() -> None:
     """Run the rounds and write the result."""
+    from benchmarks.predict import briefly_trained  # torch, which would count in the memory of each process
+
     parser = option_parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, help="by default a MiniLM, trained for a few steps")
     parser.add_argument("--data-dir", type=Path, help="GoEmotions' files; by default the sample")
