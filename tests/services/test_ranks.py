@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +12,7 @@ import pytest
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
+from tests.waiting import GUARD_SECONDS, wait_for
 
 SETTINGS = [
     "--model", "tiny", "--data", "sample", "--max-train-samples", "97", "--lr", "1e-2",
@@ -67,16 +67,14 @@ def test_a_lost_process_ends_the_training_which_continues_exactly(tmp_path: Path
     expected = probabilities(trained(2, tmp_path / "whole", *settings), tmp_path / "whole")
     root = tmp_path / "killed"
     process = start(2, root, *settings)
-    while not list(root.glob("artifacts/models/*/*/state/step-*/state.json")):
-        assert process.poll() is None
-        time.sleep(0.05)
+    wait_for(lambda: list(root.glob("artifacts/models/*/*/state/step-*/state.json")), process=process)
     (other,) = [
         child
         for child in psutil.Process(process.pid).children(recursive=True)
         if child.environ().get("RANK") == "1"
     ]
     other.send_signal(signal.SIGKILL)
-    output, messages = process.communicate(timeout=600)
+    output, messages = process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode != 0
     assert messages.count("\nError: ") == 1
     assert "Trained" not in output
