@@ -1,5 +1,7 @@
 """The goemo command: the list of subcommands and the global flags."""
 
+import atexit
+import gc
 import signal
 import sys
 from types import FrameType
@@ -62,6 +64,9 @@ class Goemo(ErrorBoundary):
         """What each subcommand does, by group."""
         return COMMANDS
 
+
+# Python searches for garbage once more when it ends, for half a second if torch is imported.
+atexit.register(gc.freeze)
 
 app = Typer(
     name="goemo",

@@ -15,6 +15,7 @@ from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
 from goemo_cli.core.schema import PROBLEM_TYPES
 from goemo_cli.core.settings import ModelSettings, WeightFiles
+from goemo_cli.ml.models.bert import load_scorer
 from goemo_cli.ml.models.cpu import packed_linears, use_cheap_dropout
 from goemo_cli.ml.models.folders import CONFIG, weight_files
 from goemo_cli.ml.models.layers import only_first_token
@@ -207,8 +208,13 @@ def load_transformer(
     Raises:
         CorruptArtifactError: weights that do not fill the model exactly, or labels in another order.
     """
+    attention = attention_for(settings.attention, device)
+    if attention == "eager" and (scorer := load_scorer(folder, labels)):
+        model, tokenizer, longest = scorer
+        length = min(settings.max_length, longest)
+        return TransformerClassifier(model.to(device), tokenizer, labels, length, folder=folder)
     config, tokenizer = load_config(folder), load_tokenizer(folder)
-    model, report = load_model(folder, config, attention=attention_for(settings.attention, device))
+    model, report = load_model(folder, config, attention=attention)
     require_all(report, weight_files(folder)[0])
     if tuple(model.config.id2label[index] for index in range(model.config.num_labels)) != labels:
         raise CorruptArtifactError(folder / CONFIG, "id2label differs from the manifest's labels")

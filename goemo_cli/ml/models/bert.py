@@ -1,0 +1,246 @@
+"""BERT classifiers that only score texts, without importing transformers, which takes longer than predicting a text."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import torch
+from pydantic import BaseModel, ValidationError
+from torch import Tensor, nn
+from torch.nn import functional
+
+from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.files import read_json_object
+from goemo_cli.ml.models.folders import CONFIG, weight_files
+
+
+class BertConfig(BaseModel):
+    """The settings of a BERT classifier in config.json; others make no model that is computed here."""
+
+    model_type: Literal["bert"]
+    hidden_act: Literal["gelu"]
+    is_decoder: Literal[False] = False
+    add_cross_attention: Literal[False] = False
+    chunk_size_feed_forward: Literal[0] = 0
+    quantization_config: None = None
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int
+    type_vocab_size: int
+    layer_norm_eps: float
+    id2label: dict[int, str]
+    problem_type: str
+
+    @property
+    def num_labels(self) -> int:
+        """The number of outputs."""
+        return len(self.id2label)
+
+
+class TokenizerConfig(BaseModel):
+    """The settings in tokenizer_config.json of a tokenizer that tokenizer.json describes completely."""
+
+    tokenizer_class: Literal["BertTokenizer"]
+    truncation_side: Literal["right"] = "right"
+    split_special_tokens: Literal[False] = False
+    pad_token: str
+    model_max_length: int
+
+
+@dataclass
+class WordPieces:
+    """The parts of a tokenizer that encoding needs."""
+
+    backend_tokenizer: Any
+    pad_token_id: int | None
+    truncation_side: str
+
+
+class Hidden(NamedTuple):
+    """What an encoder gives: (batch, tokens, width)."""
+
+    last_hidden_state: Tensor
+
+
+class Scored(NamedTuple):
+    """What a classifier gives: (batch, n_labels)."""
+
+    logits: Tensor
+
+
+class BertScorer(nn.Module):
+    """Computes what BertForSequenceClassification of transformers computes, in evaluation mode with eager attention.
+
+    Its parameters have the same names. The operations and their order are the same, so all bits are equal. As in
+    `only_first_token`, the last layer computes the first token only.
+
+    Source:
+        Devlin et al. 2019, https://arxiv.org/abs/1810.04805; transformers/models/bert/modeling_bert.py.
+    """
+
+    base_model_prefix = "bert"
+
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.bert = _Encoder(config)
+        self.classifier = nn.Linear(config.hidden_size, config.num_labels)
+
+    @property
+    def base_model(self) -> nn.Module:
+        """The encoder."""
+        return self.bert
+
+    def get_input_embeddings(self) -> Any:
+        """The word embeddings."""
+        return self.bert.embeddings["word_embeddings"]
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Scored:
+        """Logits of texts.
+
+        Args:
+            input_ids: int64, (batch, tokens).
+            attention_mask: 1 for tokens, 0 for padding; (batch, tokens).
+        """
+        hidden = self.bert(input_ids, attention_mask, only_first=True).last_hidden_state
+        return Scored(self.classifier(torch.tanh(self.bert.pooler["dense"](hidden[:, 0]))))
+
+
+class _Encoder(nn.Module):
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        width = config.hidden_size
+        self.embeddings = nn.ModuleDict(
+            {
+                "word_embeddings": _embedding(config.vocab_size, width),
+                "position_embeddings": _embedding(config.max_position_embeddings, width),
+                "token_type_embeddings": _embedding(config.type_vocab_size, width),
+                "LayerNorm": nn.LayerNorm(width, eps=config.layer_norm_eps),
+            }
+        )
+        layers = nn.ModuleList(_Layer(config) for _ in range(config.num_hidden_layers))
+        self.encoder = nn.ModuleDict({"layer": layers})
+        self.pooler = nn.ModuleDict({"dense": nn.Linear(width, width)})
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, *, only_first: bool = False) -> Hidden:
+        """The hidden states of the last layer: of all tokens, or of the first one alone."""
+        parts: Any = self.embeddings
+        first_type = parts["token_type_embeddings"].weight[0]
+        positions = parts["position_embeddings"].weight[: input_ids.shape[1]]
+        hidden = parts["LayerNorm"](parts["word_embeddings"](input_ids) + first_type + positions)
+        lowest = torch.finfo(hidden.dtype).min
+        ignored = torch.zeros_like(attention_mask, dtype=hidden.dtype).masked_fill(
+            attention_mask == 0, lowest
+        )
+        layers: Any = self.encoder["layer"]
+        for layer in layers[:-1]:
+            hidden = layer(hidden, hidden, ignored[:, None, None, :])
+        reading = hidden[:, :1] if only_first else hidden
+        return Hidden(layers[-1](reading, hidden, ignored[:, None, None, :]))
+
+
+class _Layer(nn.Module):
+    def __init__(self, config: BertConfig) -> None:
+        super().__init__()
+        width, inner = config.hidden_size, config.intermediate_size
+        self.heads = config.num_attention_heads
+        projections = nn.ModuleDict({name: nn.Linear(width, width) for name in ("query", "key", "value")})
+        self.attention = nn.ModuleDict({"self": projections, "output": _output(width, config)})
+        self.intermediate = nn.ModuleDict({"dense": nn.Linear(width, inner)})
+        self.output = _output(inner, config)
+
+    def forward(self, reading: Tensor, hidden: Tensor, ignored: Tensor) -> Tensor:
+        """The layer's output for the tokens in `reading`, which read all in `hidden`.
+
+        Args:
+            reading: (batch, tokens that are computed, width).
+            hidden: (batch, tokens, width).
+            ignored: added to the scores of attention: very low for padding, else 0; (batch, 1, 1, tokens).
+        """
+        parts: Any = self.attention["self"]
+        query = self._by_head(parts["query"](reading))
+        key, value = (self._by_head(parts[name](hidden)) for name in ("key", "value"))
+        scores = torch.matmul(query, key.transpose(2, 3)) * query.size(-1) ** -0.5 + ignored
+        read = torch.matmul(functional.softmax(scores, dim=-1), value).transpose(1, 2).flatten(2)
+        attended = _added(self.attention["output"], read, reading)
+        return _added(self.output, functional.gelu(self.intermediate["dense"](attended)), attended)
+
+    def _by_head(self, x: Tensor) -> Tensor:
+        return x.view(*x.shape[:2], self.heads, -1).transpose(1, 2)  # (batch, heads, tokens, width of a head)
+
+
+def _embedding(rows: int, width: int) -> nn.Embedding:
+    # Without its random start, whose computation on the device `meta` imports the compiler of torch.
+    found: nn.Embedding = nn.Embedding.from_pretrained(torch.empty(rows, width), freeze=False)  # type: ignore[no-untyped-call]  # torch has no types there
+    return found
+
+
+def _output(size: int, config: BertConfig) -> nn.ModuleDict:
+    norm = nn.LayerNorm(config.hidden_size, eps=config.layer_norm_eps)
+    return nn.ModuleDict({"dense": nn.Linear(size, config.hidden_size), "LayerNorm": norm})
+
+
+def _added(output: Any, x: Tensor, residual: Tensor) -> Tensor:
+    added: Tensor = output["LayerNorm"](output["dense"](x) + residual)
+    return added
+
+
+def load_scorer(folder: Path, labels: tuple[str, ...]) -> tuple[BertScorer, WordPieces, int] | None:
+    """A BERT classifier in fp32 on the CPU, its tokenizer, and the maximum number of tokens of the two.
+
+    Returns:
+        None for all folders that differ in anything from a whole BERT classifier with these labels, in safetensors:
+        transformers loads them, or says what is wrong.
+    """
+    files = weight_files(folder)
+    if [path.name for path in files] != ["model.safetensors"]:
+        return None
+    try:
+        config = BertConfig.model_validate(read_json_object(folder / CONFIG))
+        settings = TokenizerConfig.model_validate(read_json_object(folder / "tokenizer_config.json"))
+    except (GoemoError, ValidationError):
+        return None
+    tokenizer = _tokenizer(folder / "tokenizer.json", settings)
+    if tokenizer is None:
+        return None
+    weights = _weights(files[0])
+    with torch.device("meta"):
+        model = BertScorer(config)
+    wanted = {name: tensor.shape for name, tensor in model.state_dict().items()}
+    fits = (
+        tuple(config.id2label[i] for i in sorted(config.id2label)) == labels
+        and tokenizer.backend_tokenizer.get_vocab_size() <= config.vocab_size
+        and {name: tensor.shape for name, tensor in weights.items()} == wanted
+        and all(tensor.dtype == torch.float32 for tensor in weights.values())
+        and all(tensor.sum().isfinite() for tensor in weights.values())
+    )
+    if not fits:
+        return None
+    model.load_state_dict(weights, assign=True)
+    return model.eval(), tokenizer, min(config.max_position_embeddings, settings.model_max_length)
+
+
+def _tokenizer(path: Path, settings: TokenizerConfig) -> WordPieces | None:
+    from tokenizers import Tokenizer
+
+    try:
+        backend = Tokenizer.from_file(str(path))
+    except Exception:  # tokenizers raises Exception itself
+        return None
+    pad_id = backend.token_to_id(settings.pad_token)
+    return None if pad_id is None else WordPieces(backend, pad_id, settings.truncation_side)
+
+
+def _weights(path: Path) -> Mapping[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        weights: Mapping[str, Tensor] = load_file(path)
+    except SafetensorError:
+        return {}
+    return weights
