@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
 from goemo_cli.ml.metrics.intervals import RANKING_RESAMPLES, interval, ranking_edges, resampled, widened
@@ -53,15 +54,19 @@ class Ranked:
 
     def drawn(self, weights: FloatArray) -> "ResampledRanks":
         """The weights of draws (n_rows, draws), summed along the order of the scores."""
-        # A row holds all draws, so that gathering and summing run along memory. float32 is exact here: sums of
-        # whole numbers, below 2**24.
-        negative = np.zeros((len(self.negative_rows) + 1, weights.shape[1]), dtype=np.float32)
-        np.cumsum(weights[self.negative_rows], axis=0, out=negative[1:])
+        # Negatives are summed between the places where a positive counts them, by a product with a sparse matrix of
+        # ones, whose rows are these stretches. float32 is exact here: sums of whole numbers, below 2**24.
+        n_negatives = len(self.negative_rows)
+        places = np.unique(np.concatenate([[0], self.below, self.not_above, [n_negatives]]))
+        ones = np.ones(n_negatives, dtype=np.float32)
+        stretches = csr_array((ones, self.negative_rows, places), (len(places) - 1, len(weights)))
+        negative = np.zeros((len(places), weights.shape[1]))
+        np.cumsum(stretches @ weights, axis=0, out=negative[1:])
         return ResampledRanks(
             positive=weights[self.positive_rows].astype(np.float64),
-            below=negative[self.below].astype(np.float64),
-            not_above=negative[self.not_above].astype(np.float64),
-            n_negatives=negative[-1].astype(np.float64),
+            below=negative[np.searchsorted(places, self.below)],
+            not_above=negative[np.searchsorted(places, self.not_above)],
+            n_negatives=negative[-1],
             first_equal=self.first_equal,
         )
 
