@@ -2,6 +2,7 @@
 
 import ast
 import re
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -227,6 +228,39 @@ for arguments, expected in {STARTS!r}:
     done = python("-c", program, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert list(tmp_path.iterdir()) == []
+
+
+COSTLY = HEAVY | {
+    "scipy.stats", "sympy", "torch._dynamo", "huggingface_hub", "pooch", "requests", "optuna", "jinja2",
+}  # fmt: skip
+"""Modules whose import takes longer than the rest of a short command."""
+NEEDED = [
+    (["runs", "list"], set[str]()),
+    (["validate"], {"pandas", "requests"}),
+    (["report", "@tiny"], {"pandas", "requests", "jinja2", "scipy.stats"}),
+    (["predict", "--checkpoint", "@tfidf", "ok"], {"pandas", "requests", "jinja2", "scipy.stats", "sklearn"}),
+]
+"""Commands on finished runs with what they may import, those of the commands before included."""
+
+
+def test_commands_import_only_what_they_need(two_runs: Path, tmp_path: Path):
+    root = shutil.copytree(two_runs, tmp_path / "root")
+    predict = (["predict", "--checkpoint", "@tiny", "ok"], {"torch"})
+    for commands in (NEEDED, [predict]):
+        program = f"""
+import sys
+from goemo_cli.app import app
+for arguments, needed in {commands!r}:
+    try:
+        app([*arguments, "--root", {str(root)!r}])
+    except SystemExit as stopped:
+        code = stopped.code or 0
+    loaded = sorted({COSTLY!r} & set(sys.modules) - needed)
+    if loaded or code not in (0, 3):  # 3: validate, which draws more often than these tests
+        sys.exit(f"{{arguments}} loaded {{loaded}}, exit code {{code}}")
+"""
+        done = python("-c", program)
+        assert done.returncode == 0, done.stderr
 
 
 def test_tests_wait_for_events_and_skip_only_without_a_browser():

@@ -86,7 +86,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         yield partial
         for inner in (*partial.rglob("*"), partial):
             _flush(inner)
-        _set_mode(partial, 0o777 & ~_umask())
+        partial.chmod(0o777 & ~_umask())
         if replace and path.is_dir():
             old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
             path.rename(old)

@@ -23,6 +23,7 @@ from goemo_cli.core.predictions import Predictions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf
+from goemo_cli.services.evaluation.observed_shares import LOWEST, bins_of
 from goemo_cli.services.figures import embedding_projection, figure_of, style
 from goemo_cli.services.figures.embedding_projection import (
     groups_of,
@@ -32,7 +33,7 @@ from goemo_cli.services.figures.embedding_projection import (
 )
 from goemo_cli.services.figures.label_pairs import commoner_than_chance, cooccurrence, similarity_order
 from goemo_cli.services.figures.lengths import label_quantiles
-from goemo_cli.services.figures.reliability import LOWEST, bins_of, chance_errors, expected_over_observed
+from goemo_cli.services.figures.reliability import chance_errors, expected_over_observed
 from goemo_cli.services.figures.style import house_style, save_figure
 from goemo_cli.services.runs.run_data import RunData
 from tests.given_run import GivenRun

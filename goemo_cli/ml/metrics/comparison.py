@@ -5,7 +5,6 @@ from dataclasses import dataclass, replace
 from typing import get_args
 
 import numpy as np
-from scipy.stats import binomtest
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.schema import CountScore
@@ -148,6 +147,8 @@ def agreement(y_true: BoolArray, y_pred_a: BoolArray, y_pred_b: BoolArray) -> Ag
         Cohen 1960, A Coefficient of Agreement for Nominal Scales; McNemar 1947, Psychometrika 12, in its exact,
         binomial form.
     """
+    from scipy.stats import binomtest  # takes a second to import
+
     share_a, share_b = y_pred_a.mean(axis=0), y_pred_b.mean(axis=0)
     by_chance = share_a * share_b + (1 - share_a) * (1 - share_b)
     same = (y_pred_a == y_pred_b).mean(axis=0)

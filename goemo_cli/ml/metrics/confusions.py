@@ -4,11 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.stats import beta, binom, chi2, hypergeom
+from scipy.special import betaincinv, gammaincinv
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
 from goemo_cli.ml.metrics.intervals import ALPHA, LEVEL, SEED, holm, resampled, unseen
 
+LEAST = 5
+"""Texts that a pair of labels needs: a share of fewer is not reliable."""
 RATIO_RESAMPLES = 2_000
 _EPSILON = 1e-7
 _TAIL = (1 - LEVEL) / 2
@@ -122,6 +124,8 @@ class _Chance:
 
 def _against_chance(y_true: BoolArray, y_pred: BoolArray) -> _Chance:
     """Counts, and what chance would give, one-sided; (n_labels, n_labels) each, NaN if there is nothing to test."""
+    from scipy.stats import hypergeom  # takes a second to import
+
     misses, alarms = y_true & ~y_pred, ~y_true & y_pred
     count, missed = cooccurrence_counts(misses, alarms), cooccurrence_counts(misses, ~y_true)
     rows, false = (~y_true).sum(axis=0), alarms.sum(axis=0)
@@ -199,7 +203,7 @@ def label_balance(
         values = ratio(above[drawn, at], below[drawn, at], undefined=np.inf)
         ratio_ci[:, at] = np.quantile(values, [_TAIL, 1 - _TAIL], method="inverted_cdf")
     never = (gold > 0) & (predicted == 0)
-    ratio_ci[1, never] = chi2.ppf(1 - _TAIL, 2) / 2 / gold[never]
+    ratio_ci[1, never] = gammaincinv(1, 1 - _TAIL) / gold[never]
     alike = (gold > 0) & (ratio_ci[0] == ratio_ci[1])
     seen_share = 1 - unseen((y_true | y_pred).sum(axis=0)[alike])
     ratio_ci[:, alike] *= np.stack([seen_share, 1 / seen_share])
@@ -259,13 +263,15 @@ def confident_disagreements(y_true: BoolArray, y_prob: FloatArray) -> ConfidentD
 def clopper_pearson(successes: ArrayLike, trials: ArrayLike) -> DoubleArray:
     """The exact 95 % interval of a share, (2, ...); from 0 to 1 where there were no trials."""
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
-    low = np.where(k > 0, beta.ppf(_TAIL, np.maximum(k, 1), n - k + 1), 0.0)
-    high = np.where(k < n, beta.ppf(1 - _TAIL, k + 1, np.maximum(n - k, 1)), 1.0)
+    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, _TAIL), 0.0)
+    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - _TAIL), 1.0)
     return np.stack([low, high])
 
 
 def mcnemar(one: ArrayLike, other: ArrayLike) -> DoubleArray:
     """Two-sided exact p-values that two counts of disagreements differ by chance; 1 if there are none."""
+    from scipy.stats import binom  # takes a second to import
+
     first, second = np.asarray(one), np.asarray(other)
     p_value: DoubleArray = np.minimum(1.0, 2 * binom.cdf(np.minimum(first, second), first + second, 0.5))
     return p_value

@@ -5,7 +5,6 @@ from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
 import platformdirs
-import pooch
 
 from goemo_cli.core.errors import CorruptArtifactError, OfflineError, RemoteError
 from goemo_cli.core.events import Advance, EventHandler, ignore, progress
@@ -37,6 +36,8 @@ def fetch_goemotions(
         RemoteError: files are missing and the network is switched off, the server cannot be reached, or refuses.
         CorruptArtifactError: the server's file is not the published one.
     """
+    import pooch
+
     folder = folder or cache_folder()
     missing = goemotions.missing_files(folder)
     if missing and is_offline():

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
@@ -275,6 +274,8 @@ def margin_places(anchors: DoubleArray, room: DoubleArray, *, gap: float, height
     Returns:
         (n_names, 2), in the order of the anchors; distinct as long as there are not more names than places.
     """
+    from scipy.optimize import linear_sum_assignment
+
     n_rows = max(-(-len(anchors) // 2), int(room[1] // height))
     rows = (np.arange(n_rows) + 0.5) * room[1] / n_rows
     places = np.stack([np.repeat((gap, room[0] - gap), n_rows), np.tile(rows, 2)], axis=1)  # (2 * n_rows, 2)

@@ -10,12 +10,11 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocato
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.labels import Terms
+from goemo_cli.ml.metrics.confusions import LEAST
 from goemo_cli.services.figures.style import FAINT, INK, MUTED, ink_on, text_width
 
 ANNOTATED = 40
 """Up to this number of labels the cells hold their numbers."""
-LEAST = 5
-"""Texts that a cell needs before it is coloured: a share of fewer is not reliable."""
 ENOUGH = 20
 """Texts that a row needs before its shares may make a title."""
 

@@ -5,17 +5,14 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import LogNorm, PowerNorm
-from scipy.cluster.hierarchy import leaves_list, linkage
-from scipy.spatial.distance import squareform
-from scipy.stats import hypergeom
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import Terms
-from goemo_cli.ml.metrics.confusions import ConfusedPairs, confused_pairs, pair_differences
+from goemo_cli.ml.metrics.confusions import LEAST, ConfusedPairs, confused_pairs, pair_differences
 from goemo_cli.ml.metrics.intervals import ALPHA, holm
 from goemo_cli.services.figures.class_counts import split_sizes, with_another
-from goemo_cli.services.figures.label_grid import ENOUGH, LEAST, LabelGrid, coloured, few
+from goemo_cli.services.figures.label_grid import ENOUGH, LabelGrid, coloured, few
 from goemo_cli.services.figures.registry import Drawn, figure
 from goemo_cli.services.figures.style import (
     INK,
@@ -193,6 +190,9 @@ def similarity_order(together: IntArray) -> IntArray:
         Bar-Joseph, Gifford and Jaakkola 2001, Fast optimal leaf ordering for hierarchical clustering,
         Bioinformatics 17.
     """
+    from scipy.cluster.hierarchy import leaves_list, linkage
+    from scipy.spatial.distance import squareform
+
     counts = together.diagonal()
     if len(counts) < 3:
         return np.arange(len(counts))
@@ -213,6 +213,8 @@ def commoner_than_chance(y_true: BoolArray) -> DoubleArray:
     Returns:
         (n_labels, n_labels), symmetric; NaN on the diagonal and if a label is never on a text with another.
     """
+    from scipy.stats import hypergeom  # takes a second to import
+
     several = y_true[y_true.sum(axis=1) > 1]
     together = cooccurrence(several)
     counts = together.diagonal()

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
-from scipy.stats import rankdata, t
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
@@ -117,6 +116,8 @@ def correlations(values: DoubleArray) -> tuple[DoubleArray, IntArray]:
     Args:
         values: (n_measures, n_labels); a pair leaves out the columns in which one of its two rows is NaN.
     """
+    from scipy.stats import rankdata  # takes a second to import
+
     n = len(values)
     rho: DoubleArray = np.full((n, n), np.nan)
     counted: IntArray = np.zeros((n, n), dtype=np.int64)
@@ -140,6 +141,8 @@ def rank_correlation(one: DoubleArray, other: DoubleArray) -> tuple[float, float
         one: (n_values,).
         other: (n_values,).
     """
+    from scipy.stats import rankdata  # takes a second to import
+
     first, second = (rankdata(values) - (len(values) + 1) / 2 for values in (one, other))
     spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
     if not spread:
@@ -190,6 +193,8 @@ def _p_value(one: DoubleArray, other: DoubleArray) -> float:
 @cache
 def by_chance(n_labels: int) -> float:
     """How large a correlation of unrelated measures is in one of twenty cases; infinite if even 1 is more frequent."""
+    from scipy.stats import t  # takes a second to import
+
     if n_labels < _FEWEST:
         return np.inf
     if n_labels > _EXACT:

@@ -22,7 +22,7 @@ from goemo_cli.ml.metrics.confusions import (
     row_outcomes,
 )
 from goemo_cli.services.evaluation.error_tables import confusions
-from goemo_cli.services.figures.reliability import bins_of, states_of_test
+from goemo_cli.services.evaluation.observed_shares import bins_of, states_of_test
 from goemo_cli.services.report.content import (
     Calibration,
     Confusions,
