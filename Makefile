@@ -43,10 +43,10 @@ types: $(STAMP)
 	$(BIN)/mypy
 
 quick: $(STAMP)
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile
 
 test-all: $(STAMP) ## the quick tests and those that really train
-	$(BIN)/pytest -n 3 --dist loadfile
+	$(BIN)/pytest -n 2 --dist loadfile
 	$(BIN)/pytest -m slow
 
 torture: $(STAMP) ## kill trainings and let system calls fail; every trial must be survived
@@ -58,7 +58,7 @@ bench: $(STAMP) ## run the benchmarks and write docs/performance.md; BENCH="--qu
 
 coverage: $(STAMP) ## run the quick tests and print the line coverage of goemo_cli; below 95 % is an error
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 3 --dist loadfile -q
+	$(BIN)/coverage run -m pytest -n 2 --dist loadfile -q
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report
 

@@ -457,7 +457,7 @@ def test_thresholds_are_drawn_as_the_file_says(tfidf: Checkpoint) -> None:
 @pytest.mark.parametrize(
     "labels",
     [
-        pytest.param(("no", "yes"), id="2"),
+        pytest.param(("no", "yes"), id="2", marks=pytest.mark.slow),
         pytest.param(ODD_LABELS, id="odd"),
         pytest.param(tuple(f"emotion {at}" for at in range(45)), id="45", marks=pytest.mark.slow),
         pytest.param(tuple(f"emotion {at}" for at in range(200)), id="200", marks=pytest.mark.slow),

@@ -43,6 +43,7 @@ ODD_LABELS = (
     "a$b_c$", "$\\frac{$", "喜び", "tab\tand\nline", "bell\x07\x1b[31m", "<script>", "[/]",
     "a very long label name that goes on and on until nobody reads it", "\u202ereversed", "neutral",
 )  # fmt: skip
+FOUR = ("anger", "joy", "love", "neutral")
 OWN_LABELS = ("billing", "neutral", "praise")
 SIXTY = (*(f"emotion {at}" for at in range(59)), "neutral")
 WORDS = [
@@ -409,7 +410,7 @@ class TestReliability:
         assert np.isfinite(found.interval).all()
 
     def test_before_and_after_are_drawn_where_there_is_a_calibrator(self, make_source: MakeSource) -> None:
-        source = make_source(calibrated=True)
+        source = make_source(FOUR, calibrated=True)
         found, test, calibrator = drawn("17", source), source.predictions("test"), source.calibrator()
         assert calibrator is not None
         assert set(found.table["state"]) == {"before", "after"}
@@ -422,12 +423,12 @@ class TestReliability:
         assert lowest["count"] == below.sum()
         assert lowest["observed_share"] == test.y_true[below].mean()
         assert lowest["mean_predicted"] == pytest.approx(after[below].mean(dtype=np.float64))
-        assert {row[0] for row in rows} == {None, *EMOTIONS}
+        assert {row[0] for row in rows} == {None, *FOUR}
         assert "after calibration" in title_of(found)
         assert source.layout.shown(source.checkpoint.path / CALIBRATION) in source.files_used()
 
     def test_a_run_without_calibrator_has_one_state(self, make_source: MakeSource) -> None:
-        source = make_source()
+        source = make_source(FOUR)
         found = drawn("17", source)
         assert set(found.table["state"]) == {"before"}
         assert "not calibrated" in found.figure.texts[1].get_text()
@@ -494,7 +495,7 @@ class TestCalibrationSummary:
         assert "Hollow, at the edge: no gold comment." in caption_of(found)
 
     def test_both_figures_name_the_same_error(self, make_source: MakeSource) -> None:
-        source = make_source(calibrated=True)
+        source = make_source(FOUR, calibrated=True)
         summary = drawn("18", source)
         before, after = (f"{np.mean(summary.table[f'ece_{state}']):.4f}" for state in ("before", "after"))
         assert title_of(summary).endswith(f"the mean error (ECE) goes from {before} to {after}")

@@ -3,7 +3,9 @@
 import csv
 import itertools
 import shutil
+from collections.abc import Callable
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +47,12 @@ def runs(tfidf_root: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Che
 def source(runs: list[Checkpoint]) -> GivenRun:
     """Of the first run, opened anew so that a test may change what it says."""
     return source_of(runs[0])
+
+
+@pytest.fixture(scope="module")
+def picture_of(runs: list[Checkpoint]) -> Callable[[str], Any]:
+    """A figure of the first run by its number, drawn once. To be looked at, not changed."""
+    return cache(lambda number: drawn(number, source_of(runs[0])))
 
 
 @pytest.fixture
@@ -175,8 +183,10 @@ def test_micro_curves_are_those_of_scikit_learn(source: GivenRun) -> None:
     assert lines["val"].get_ydata().tolist() == list(picture.table["val"])
 
 
-def test_f1_over_thresholds_is_that_of_scikit_learn(source: GivenRun) -> None:
-    picture, val = drawn("13", source), source.predictions("val")
+def test_f1_over_thresholds_is_that_of_scikit_learn(
+    source: GivenRun, picture_of: Callable[[str], Any]
+) -> None:
+    picture, val = picture_of("13"), source.predictions("val")
     shape = (len(EMOTIONS), len(GRID))
     labels = np.array(picture.table["emotion"]).reshape(shape)[:, 0].tolist()
     cells = np.array(picture.table["f1_val"]).reshape(shape)
@@ -206,8 +216,8 @@ def test_bars_cover_what_is_good_and_the_own_threshold() -> None:
     assert found[3][1:] == pytest.approx((GRID[0] - 0.005, 0.995))
 
 
-def test_every_own_threshold_is_in_a_bar(source: GivenRun) -> None:
-    picture = drawn("13", source)
+def test_every_own_threshold_is_in_a_bar(picture_of: Callable[[str], Any]) -> None:
+    picture = picture_of("13")
     axes, table = picture.figure.axes[0], picture.table
     covered: dict[int, list[tuple[float, float]]] = {}
     for lines in axes.collections:
@@ -273,8 +283,8 @@ def test_coverage_is_drawn_with_gold(source: GivenRun) -> None:
     assert test.y_true.sum() / len(test) in horizontal
 
 
-def test_intervals_are_those_of_metrics_and_csv(source: GivenRun) -> None:
-    picture, known, metrics = drawn("20", source), per_class(source), source.checkpoint.metrics.test.as_json()
+def test_intervals_are_those_of_metrics_and_csv(source: GivenRun, picture_of: Callable[[str], Any]) -> None:
+    picture, known, metrics = picture_of("20"), per_class(source), source.checkpoint.metrics.test.as_json()
     table = picture.table
     for at, (key, _, by_rule) in enumerate(SCORES):
         scores = metrics[source.thresholds.rule] if by_rule else metrics
@@ -292,9 +302,9 @@ def test_intervals_are_those_of_metrics_and_csv(source: GivenRun) -> None:
     assert support == sorted(support, reverse=True)
 
 
-def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(source: GivenRun) -> None:
+def test_below_the_scores_are_the_widths_of_the_intervals_of_f1(picture_of: Callable[[str], Any]) -> None:
     """F1 itself is in figure 07."""
-    picture = drawn("20", source)
+    picture = picture_of("20")
     table, bottom = picture.table, picture.figure.axes[1]
     ends = np.array([table["ci_low"], table["ci_high"]], dtype=float)[:, len(SCORES) :]
     half = (ends[1] - ends[0]) / 2
@@ -341,8 +351,10 @@ def test_long_curves_are_thinned_with_both_ends() -> None:
     assert (threshold[0], recall[-1]) == (1, 1)
 
 
-def test_every_label_has_a_panel_with_its_own_point(source: GivenRun) -> None:
-    picture, known, test = drawn("22", source), per_class(source), source.predictions("test")
+def test_every_label_has_a_panel_with_its_own_point(
+    source: GivenRun, picture_of: Callable[[str], Any]
+) -> None:
+    picture, known, test = picture_of("22"), per_class(source), source.predictions("test")
     titles = [axes.get_title(loc="left") for axes in picture.figure.axes]
     assert sorted(title for title in titles if title) == sorted(EMOTIONS)
     area = average_precision_score(test.y_true, test.y_prob, average=None)
@@ -366,9 +378,9 @@ def on_steps(line: Any, dot: Any) -> bool:
     )
 
 
-def test_the_runs_own_points_are_on_the_curves(source: GivenRun) -> None:
+def test_the_runs_own_points_are_on_the_curves(picture_of: Callable[[str], Any]) -> None:
     """Also those of labels with few comments, whose precision falls far between two positives."""
-    picture = drawn("22", source)
+    picture = picture_of("22")
     rows = zip(*(picture.table[key] for key in ("emotion", "recall", "precision", "point")), strict=True)
     own = {label: (recall, precision) for label, recall, precision, point in rows if point == "run"}
     panels = {title: axes for axes in picture.figure.axes if (title := axes.get_title(loc="left"))}
@@ -382,12 +394,15 @@ def test_the_runs_own_points_are_on_the_curves(source: GivenRun) -> None:
         assert precision in (None, dot.get_ydata()[0])
 
 
-def test_points_that_no_threshold_gives_say_so(source: GivenRun) -> None:
+def test_points_that_no_threshold_gives_and_labels_without_positives_say_so(source: GivenRun) -> None:
     test = source.predictions("test")
     test.y_pred[:, 0] = test.y_true[:, 0]
     test.y_pred[:, 1] = False
+    test.y_true[:, 3] = False
     picture = drawn("22", source)
     panels = {axes.get_title(loc="left"): axes for axes in picture.figure.axes}
+    assert "no positives" in [text.get_text() for text in panels[EMOTIONS[3]].texts]
+    assert EMOTIONS[3] not in picture.table["emotion"]
     (diamond,) = [line for line in panels[EMOTIONS[0]].lines if line.get_marker() == "D"]
     assert (diamond.get_xdata()[0], diamond.get_ydata()[0]) == (1, 1)
     (hollow,) = [line for line in panels[EMOTIONS[1]].lines if line.get_marker() == "o"]
@@ -395,15 +410,6 @@ def test_points_that_no_threshold_gives_say_so(source: GivenRun) -> None:
     assert hollow.get_markerfacecolor() == PAPER
     assert "Diamond: not decided by a threshold alone" in caption_of(picture)
     assert "Hollow: nothing is predicted" in caption_of(picture)
-
-
-def test_a_label_without_positives_has_an_empty_panel_that_says_so(source: GivenRun) -> None:
-    test = source.predictions("test")
-    test.y_true[:, 3] = False
-    picture = drawn("22", source)
-    panel = next(axes for axes in picture.figure.axes if axes.get_title(loc="left") == EMOTIONS[3])
-    assert "no positives" in [text.get_text() for text in panel.texts]
-    assert EMOTIONS[3] not in picture.table["emotion"]
 
 
 def published_test(metrics: dict[str, Any]) -> None:

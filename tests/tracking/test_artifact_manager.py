@@ -742,6 +742,7 @@ def test_a_server_that_is_not_there_is_one_warning_and_the_local_store(
     assert not (tmp_path / "output").exists()
 
 
+@pytest.mark.slow  # as training without a key, in the tests of the tracker
 def test_no_key_at_all_is_one_warning_without_a_question(wandb_server: WandbServer, tmp_path: Path):
     environment = {**wandb_server.environment(tmp_path), "HOME": str(tmp_path)}
     del environment["WANDB_API_KEY"]
