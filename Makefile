@@ -1,10 +1,11 @@
 # make demo: from nothing to a trained, validated model. make test: everything CI checks.
-# Both create or reuse .venv and need Python 3.11 to 3.13, nothing else.
+# Both create or reuse .venv and need Python 3.11 to 3.13, nothing else; the demo installs only what it needs.
 
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+DEMO_STAMP := $(VENV)/.installed-demo
 
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lint types quick test-all torture coverage bench docs clean
@@ -12,14 +13,28 @@ STAMP := $(VENV)/.installed
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
 
+# Without compiled copies of all modules: Python compiles those that it imports.
+PIP_INSTALL := $(BIN)/python -m pip install --quiet --no-compile --disable-pip-version-check -c constraints.txt
+
+define install
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing torch: about 200 MB"
+	@$(PIP_INSTALL) torch
+	@echo "Installing goemo[$(1)] and the packages that it needs"
+	@$(PIP_INSTALL) -e '.[$(1)]'
+endef
+
 install: $(STAMP) ## create .venv with everything for working on goemo
 
 $(STAMP): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	$(call install,dev)
+	touch $@ $(DEMO_STAMP)
+
+$(DEMO_STAMP): pyproject.toml constraints.txt
+	$(call install,offline)
 	touch $@
 
-demo: $(STAMP) ## train, draw, report and validate the quickstart model, offline
+demo: $(DEMO_STAMP) ## train, draw, report and validate the quickstart model, offline
 	$(BIN)/goemo train --config configs/quickstart.yaml --no-wandb
 	$(BIN)/goemo figures
 	$(BIN)/goemo report
