@@ -1,7 +1,6 @@
 """BERT classifiers that only score texts, without importing transformers, which takes longer than predicting a text."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -13,6 +12,7 @@ from torch.nn import functional
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.files import read_json_object
 from goemo_cli.ml.models.folders import CONFIG, weight_files
+from goemo_cli.ml.training.batches import PlainTokenizer
 
 
 class BertConfig(BaseModel):
@@ -49,15 +49,6 @@ class TokenizerConfig(BaseModel):
     split_special_tokens: Literal[False] = False
     pad_token: str
     model_max_length: int
-
-
-@dataclass
-class WordPieces:
-    """The parts of a tokenizer that encoding needs."""
-
-    backend_tokenizer: Any
-    pad_token_id: int | None
-    truncation_side: str
 
 
 class Hidden(NamedTuple):
@@ -189,7 +180,7 @@ def _added(output: Any, x: Tensor, residual: Tensor) -> Tensor:
     return added
 
 
-def load_scorer(folder: Path, labels: tuple[str, ...]) -> tuple[BertScorer, WordPieces, int] | None:
+def load_scorer(folder: Path, labels: tuple[str, ...]) -> tuple[BertScorer, PlainTokenizer, int] | None:
     """A BERT classifier in fp32 on the CPU, its tokenizer, and the maximum number of tokens of the two.
 
     Returns:
@@ -224,7 +215,7 @@ def load_scorer(folder: Path, labels: tuple[str, ...]) -> tuple[BertScorer, Word
     return model.eval(), tokenizer, min(config.max_position_embeddings, settings.model_max_length)
 
 
-def _tokenizer(path: Path, settings: TokenizerConfig) -> WordPieces | None:
+def _tokenizer(path: Path, settings: TokenizerConfig) -> PlainTokenizer | None:
     from tokenizers import Tokenizer
 
     try:
@@ -232,7 +223,7 @@ def _tokenizer(path: Path, settings: TokenizerConfig) -> WordPieces | None:
     except Exception:  # tokenizers raises Exception itself
         return None
     pad_id = backend.token_to_id(settings.pad_token)
-    return None if pad_id is None else WordPieces(backend, pad_id, settings.truncation_side)
+    return None if pad_id is None else PlainTokenizer(backend, pad_id, settings.truncation_side)
 
 
 def _weights(path: Path) -> Mapping[str, Tensor]:

@@ -12,7 +12,13 @@ from goemo_cli.core.arrays import FloatArray, require_probabilities
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import CorruptArtifactError, MissingPackageError
 from goemo_cli.core.settings import environment
-from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts, encode
+from goemo_cli.ml.training.batches import (
+    INFERENCE_BATCH,
+    INFERENCE_TOKENS,
+    EncodedTexts,
+    PlainTokenizer,
+    encode,
+)
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -24,21 +30,12 @@ _ERRORS_ONLY = 3
 """The level of onnxruntime's log."""
 
 
-@dataclass
-class ExportedTokenizer:
-    """The tokenizer of an exported model."""
-
-    backend_tokenizer: "Tokenizer"
-    pad_token_id: int | None
-    truncation_side: str
-
-
 @dataclass(frozen=True)
 class OnnxClassifier:
     """A model in an onnxruntime session with its tokenizer."""
 
     session: "InferenceSession"
-    tokenizer: ExportedTokenizer
+    tokenizer: PlainTokenizer
     labels: tuple[str, ...]
     max_length: int
     is_single_label: bool
@@ -100,7 +97,7 @@ def load_onnx(
     session = _session(folder / MODEL)
     if (found := session.get_outputs()[0].shape[-1]) != len(labels):
         raise CorruptArtifactError(folder / MODEL, f"gives {found} numbers per text, not {len(labels)}")
-    tokenizer = ExportedTokenizer(_tokenizer(folder / TOKENIZER), export.pad_token_id, export.truncation_side)
+    tokenizer = PlainTokenizer(_tokenizer(folder / TOKENIZER), export.pad_token_id, export.truncation_side)
     return OnnxClassifier(session, tokenizer, labels, export.max_length, is_single_label, folder)
 
 

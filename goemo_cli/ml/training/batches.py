@@ -31,6 +31,15 @@ class FastTokenizer(Protocol):
     truncation_side: str
 
 
+@dataclass
+class PlainTokenizer:
+    """A tokenizer of the package tokenizers with what encoding needs, without transformers."""
+
+    backend_tokenizer: "Tokenizer"
+    pad_token_id: int | None
+    truncation_side: str
+
+
 @dataclass(frozen=True)
 class EncodedTexts:
     """Token ids of texts, back to back.
