@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from benchmarks.measure import RESULTS, Machine, Ratio, Result, Table, Values
+from benchmarks.measure import RESULTS, Machine, Result, Table, Values
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
 ORDER = ("throughput", "quality", "predict", "engines", "startup", "saving", "tracking", "growth")
@@ -54,27 +54,22 @@ def _origin(result: Result) -> str:
 
 
 def _table(table: Table) -> Iterator[str]:
+    """The quantities of the variants, turned if there are more quantities than variants; then the ratios, one in a row."""
+    variants = list(dict.fromkeys(cell.variant for cell in table.cells))
     quantities = list(dict.fromkeys(cell.quantity for cell in table.cells))
-    overs = list(dict.fromkeys((ratio.over, ratio.quantity) for ratio in table.ratios))
-    yield _row([table.heading, *quantities, *(f"{quantity}, over {over}" for over, quantity in overs)])
-    yield _row(["---"] * (1 + len(quantities) + len(overs)))
-    for variant in dict.fromkeys(cell.variant for cell in table.cells):
-        cells = [table.cell(variant, quantity) for quantity in quantities]
-        ratios = [_ratio(table, variant, *over) for over in overs]
-        yield _row(
-            [
-                variant,
-                *(cell.remark or _values(cell) for cell in cells),
-                *(_values(ratio, " x") if ratio else "" for ratio in ratios),
-            ]
-        )
-
-
-def _ratio(table: Table, variant: str, over: str, quantity: str) -> Ratio | None:
-    found = [
-        one for one in table.ratios if (one.variant, one.over, one.quantity) == (variant, over, quantity)
-    ]
-    return found[0] if found else None
+    is_turned = len(quantities) > len(variants)
+    rows, columns = (quantities, variants) if is_turned else (variants, quantities)
+    yield _row(["" if is_turned else table.heading, *columns])
+    yield _row(["---"] * (1 + len(columns)))
+    for row in rows:
+        cells = [table.cell(*((column, row) if is_turned else (row, column))) for column in columns]
+        yield _row([row, *(cell.remark or _values(cell) for cell in cells)])
+    if table.ratios:
+        yield ""
+        yield _row([table.heading, "over", "", "ratio"])
+        yield _row(["---"] * 4)
+    for ratio in table.ratios:
+        yield _row([ratio.variant, ratio.over, ratio.quantity, _values(ratio, " x")])
 
 
 def _values(found: Values, unit: str = "") -> str:
