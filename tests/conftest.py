@@ -165,7 +165,7 @@ def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., Transform
 
 
 def trained_root(root: Path, model: str, n_comments: int | None) -> Path:
-    """The root, with one more run: of one epoch, on so many comments of the sample."""
+    """The root, with one more run: of one epoch, on that number of comments of the sample."""
     from goemo_cli.services.training.settings import resolve_settings
     from goemo_cli.services.training.train import train
 

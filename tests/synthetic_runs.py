@@ -98,7 +98,7 @@ def add_run(
 
 
 def add_unfinished(layout: Layout, name: str, *, hours: float) -> Path:
-    """A run that was killed after its first epoch, so many hours ago."""
+    """A run that was killed after its first epoch, some hours ago."""
     run = RunName.parse(name)
     assert run is not None
     folder = layout.checkpoint(run, family_of(run.model))
@@ -121,6 +121,6 @@ def outside(layout: Layout, run: RunName) -> list[Path]:
 
 
 def age(path: Path, hours: float) -> None:
-    """Make a file look as if it was written so many hours ago."""
+    """Make a file look as if it was written some hours ago."""
     then = time.time() - hours * 3600
     os.utime(path, (then, then))

@@ -28,7 +28,7 @@ def one_label(intercept: float, slope: float) -> Calibrator:
 
 
 def neighbours(number: float, steps: int = 40) -> np.ndarray:
-    """The float32 within so many steps of a number, and 0 and 1, sorted, within [0, 1]."""
+    """The float32 within that number of steps of a number, and 0 and 1, sorted, within [0, 1]."""
     around = [np.float32(number)]
     for towards in (np.float32(-1), np.float32(2)):
         at = np.float32(number)

@@ -25,7 +25,7 @@ from goemo_cli.ml.models.devices import describe_device, pick_device, pick_preci
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.services.data.find import find_goemotions
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.training.environment import processor
+from goemo_cli.tracking.environment import processor
 from goemo_cli.tracking.wandb.sdk import reachable
 
 State = Literal["ok", "note", "problem"]

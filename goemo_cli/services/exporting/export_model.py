@@ -27,8 +27,7 @@ from goemo_cli.services.exporting.exports import COPIED, require_export, sources
 from goemo_cli.services.model_card.card import export_card
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.runs.run_predictions import read_recorded
-from goemo_cli.services.training.environment import processor
-from goemo_cli.tracking.software import installed_versions
+from goemo_cli.tracking.environment import installed_versions, processor
 
 LARGEST_DIFFERENCE = 1e-3
 """Of a logit in fp32 from torch."""

@@ -39,7 +39,7 @@ from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everythi
 from goemo_cli.ml.training.losses import describe_loss
 from goemo_cli.ml.training.ranks import Ranks
 from goemo_cli.ml.training.state import TrainingState
-from goemo_cli.services.training.environment import processor
+from goemo_cli.tracking.environment import processor
 
 _FEWEST_TOKENS = 0.9
 """Share of a model's embeddings that have a token; vocabularies are padded, but by less."""

@@ -17,8 +17,8 @@ from goemo_cli.ml.training.frozen import frozen_outputs
 from goemo_cli.ml.training.loop import Examples, fit, steps_per_epoch
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
 from goemo_cli.services.training.build import Prepared, encode_examples, is_cached, prepare
-from goemo_cli.services.training.environment import peak_memory_bytes
 from goemo_cli.services.training.train import read_data, training_data
+from goemo_cli.tracking.environment import peak_memory_bytes
 
 _WARM_UP, _TIMED = 3, 8
 

@@ -27,10 +27,10 @@ from goemo_cli.services.data.find import load_data
 from goemo_cli.services.data.own_data import listed_labels
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.train import claimed
 from goemo_cli.services.training.write_run import utc_now, write_run
+from goemo_cli.tracking.environment import peak_memory_bytes, processor, versions
 
 MAX_LENGTH = 512
 """Tokens per text, or fewer if the model or its tokenizer reads fewer."""

@@ -24,8 +24,8 @@ from goemo_cli.core.files import atomic_folder, atomic_path, library_writes, wri
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.ml.training.state import TrainingState
-from goemo_cli.services.training.environment import versions
 from goemo_cli.services.training.stopping import StopRequest
+from goemo_cli.tracking.environment import versions
 
 if TYPE_CHECKING:
     from goemo_cli.services.training.build import Run

@@ -21,7 +21,6 @@ from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.ml.training.frozen import FrozenStore
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.training.environment import peak_memory_bytes, processor, versions
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.resume import OpenTracker, resume
 from goemo_cli.services.training.saved_states import StateStore
@@ -29,6 +28,7 @@ from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.training.train import claimed, read_data, train
 from goemo_cli.services.training.write_run import utc_now, write_run
 from goemo_cli.tracking.base import Tracker
+from goemo_cli.tracking.environment import peak_memory_bytes, processor, versions
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import LoggingSettings, TrainConfig, WandbSettings, environment
 from goemo_cli.ml.training.histograms import model_structure
 from goemo_cli.ml.training.loop import Step
-from goemo_cli.services.training.environment import environment_files, versions
 from goemo_cli.services.wandb.sync import sync_command, wandb_target
 from goemo_cli.tracking.base import Artifact, Table, Tracker
+from goemo_cli.tracking.environment import environment_files, versions
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker, Line, journal_path, read_journal
 from goemo_cli.tracking.redaction import without_places, without_secrets

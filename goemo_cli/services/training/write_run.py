@@ -28,9 +28,9 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
-from goemo_cli.services.training.environment import peak_memory_bytes, versions
 from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, floor_warning
 from goemo_cli.services.training.summaries import write_summaries
+from goemo_cli.tracking.environment import peak_memory_bytes, versions
 
 if TYPE_CHECKING:
     from goemo_cli.services.training.build import Run

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 from goemo_cli.core.csv_files import TABLE_FORMATS, TableFormat, open_table
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
-from goemo_cli.tracking.software import installed_versions
+from goemo_cli.tracking.environment import installed_versions
 
 _LABEL_COLUMNS = ("labels", "true_labels", "label", "emotions")
 _PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "tensorflow", "jax", "xgboost", "lightgbm")

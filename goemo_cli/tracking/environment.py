@@ -4,12 +4,14 @@ import os
 import platform
 import resource
 import sys
+from collections.abc import Iterable
 from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
+from goemo_cli import __version__
 from goemo_cli.core.files import dump_json
-from goemo_cli.tracking.software import all_installed_versions, installed_versions
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "pandas")
 
@@ -17,6 +19,25 @@ _PACKAGES = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "pa
 def versions() -> dict[str, str]:
     """Versions of goemo, Python and the packages that numbers depend on."""
     return installed_versions(_PACKAGES)
+
+
+def installed_versions(packages: Iterable[str]) -> dict[str, str]:
+    """Versions of goemo, Python and those of the packages that are installed."""
+    found = {"goemo": __version__, "python": platform.python_version()}
+    for package in packages:
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def all_installed_versions() -> dict[str, str]:
+    """Version by name of every installed package, sorted; no path or URL of where it came from."""
+    found = {
+        package.metadata["Name"]: package.version for package in distributions() if package.metadata["Name"]
+    }
+    return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
 def environment_files(*, commit: str | None) -> dict[str, str]:
