@@ -218,3 +218,17 @@ def test_the_last_layer_cannot_be_frozen(tmp_path: Path):
     with pytest.raises(SettingError, match="frozen_layers is 2; the model has 2 layers"):
         train(settings, layout=Layout(tmp_path))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_recipe_is_between_the_defaults_of_the_model_and_the_settings_of_the_user(tmp_path: Path):
+    file = tmp_path / "config.yaml"
+    file.write_text("training: {recipe: fast, frozen_layers: 2}\n")
+    best, fast = (resolve_settings(source, {"training.seed": 1}).training for source in (None, file))
+    assert (best.recipe, best.frozen_layers) == ("best", 0)
+    assert (fast.frozen_layers, fast.seed, fast.head_multiplier) == (2, 1, best.head_multiplier)
+    assert fast.epochs < best.epochs
+    assert resolve_settings(file, {}, ["training.epochs=9"]).training.epochs == 9
+    with pytest.raises(
+        SettingError, match=r"training\.recipe: tiny has no recipe fast; models with it: minilm"
+    ):
+        resolve_settings(file, {"model.name": "tiny"})

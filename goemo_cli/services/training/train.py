@@ -125,7 +125,7 @@ def train_to_the_end(
         log_inputs(tracker, run, log)
         saver = StateSaver(run, journal_path(layout.journals, run.name), stop)
         fit_and_save(run, saver, layout=layout, tracker=tracker, on_event=log)
-        run.model = None  # its memory is needed for the saved one
+        run.model, run.frozen = None, FrozenStore()  # their memory and file are not needed any more
         checkpoint = _finish(run, layout=layout, tracker=tracker, on_event=log)
         if group:  # its record is needed to continue the group
             saver.store.remove_states()
