@@ -54,7 +54,9 @@ def test_a_list_names_the_next_command_if_there_is_nothing_or_something_to_conti
     assert (shown.exit_code, shown.stdout) == (0, f"No runs in {tmp_path / 'empty/artifacts/models'}\n")
     assert f"goemo train --root {tmp_path / 'empty'}" in shown.stderr
     add_unfinished(layout, "tiny-20260103-000000", hours=1)
-    (layout.models / "tiny" / "tiny-20260103-000000" / "state").mkdir()
+    state = layout.models / "tiny" / "tiny-20260103-000000" / "state"
+    state.mkdir()
+    (state / "training.json").touch()
     assert "goemo train --resume tiny-20260103-000000" in goemo("runs", "list", "--root", root).stderr
 
 

@@ -87,6 +87,7 @@ def test_what_interrupted_trainings_left_has_its_command(layout: Layout, offline
         (run / "state" / name).mkdir(parents=True)
         (run / "state" / name / "state.json").touch()
     (run / "state" / "step-00000999").mkdir()
+    (run / "state" / "training.json").touch()
     partial = layout.predictions / ".goemo-partial-x.csv"
     partial.parent.mkdir(parents=True)
     partial.touch()
