@@ -553,6 +553,12 @@ def environment(name: str) -> str | None:
     return os.environ.get(name) or None
 
 
+def wanted_threads() -> int | None:
+    """OMP_NUM_THREADS, by which users limit the threads of a process; None without a number."""
+    wanted = environment("OMP_NUM_THREADS") or ""
+    return int(wanted) if wanted.isdigit() else None
+
+
 def launched() -> tuple[int, int]:
     """Rank of this process and number of processes that torchrun or `accelerate launch` started; 0 and 1 without them."""
     rank, count = environment("RANK"), environment("WORLD_SIZE")

@@ -29,9 +29,9 @@ from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import CorruptArtifactError, ExportError, NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import ThresholdSettings
-from goemo_cli.ml.models.transformer import TransformerClassifier, label_settings
+from goemo_cli.ml.models.transformer import TransformerClassifier, label_settings, logits_of_encoded
 from goemo_cli.ml.onnx.classifier import MODEL, TOKENIZER, load_onnx, sigmoid, softmax
-from goemo_cli.ml.onnx.conversion import quantize, torch_logits, write_onnx
+from goemo_cli.ml.onnx.conversion import quantize, write_onnx
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.tune import tune_run
 from goemo_cli.services.exporting.export_model import export_model
@@ -211,7 +211,7 @@ def test_prediction_needs_only_the_packages_of_the_runtime(copied: Layout):
 )
 def test_options_that_exclude_the_engine(exported_root: Path, options: dict[str, str], fault: str):
     with pytest.raises(SettingError, match=fault):
-        Predictor.load("@tiny", root=exported_root, **options)  # type: ignore[arg-type]
+        Predictor.load("@tiny", root=exported_root, **options)  # type: ignore[arg-type]  # values of several types
 
 
 def test_an_exported_model_only_predicts(copied: Layout, tmp_path: Path):
@@ -302,14 +302,16 @@ def test_other_architectures(
     exported = load_onnx(tmp_path, LABELS, export_facts(classifier), is_single_label=False)
     for texts in (["happy"], ["happy " * 100], ["", "sad", "so very angry today", "ok " * 20]):
         encoded = classifier.encode(texts)
-        np.testing.assert_allclose(exported.logits(encoded), torch_logits(classifier, encoded), atol=1e-5)
+        np.testing.assert_allclose(
+            exported.logits(encoded), logits_of_encoded(classifier.model, encoded), atol=1e-5
+        )
     np.testing.assert_allclose(exported.predict_proba(texts), classifier.predict_proba(texts), atol=1e-6)
 
     quantize(tmp_path / MODEL, tmp_path / "int8.onnx", reduce_range=True)
     assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / MODEL).stat().st_size
     session = onnxruntime.InferenceSession(tmp_path / "int8.onnx", providers=["CPUExecutionProvider"])
     rough = session.run(None, encoded.inputs(range(len(texts))))[0]
-    np.testing.assert_allclose(rough, torch_logits(classifier, encoded), atol=0.05)
+    np.testing.assert_allclose(rough, logits_of_encoded(classifier.model, encoded), atol=0.05)
 
 
 def export_facts(classifier: TransformerClassifier) -> Export:
@@ -348,7 +350,7 @@ def test_an_int8_model_that_loses_too_much_is_written_only_if_it_is_forced(
     texts = [" ".join(rng.choice(words, size=6)) + f" {at}" for at in range(300)]
     with torch.no_grad():  # each label for about half of the texts
         tiny.model.classifier.bias -= torch.from_numpy(
-            np.median(torch_logits(tiny, tiny.encode(texts)), axis=0)
+            np.median(logits_of_encoded(tiny.model, tiny.encode(texts)), axis=0)
         )
     decided = tiny.predict_proba(texts) >= 0.5
     rows = [

@@ -78,13 +78,11 @@ def _mean_hidden_state(
 ) -> FloatArray:
     import torch
 
-    from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS
-
     encoder, encoded = classifier.model.base_model, classifier.encode(texts)
     device = next(encoder.parameters()).device
     means: list[tuple[IntArray, FloatArray]] = []
     with torch.no_grad():
-        for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+        for rows in encoded.batches_by_length():
             batch = encoded.padded(rows, device)
             hidden = encoder(**batch).last_hidden_state.float()  # (batch, tokens, size)
             mask = batch["attention_mask"][:, :, None]

@@ -32,7 +32,7 @@ from goemo_cli.ml.models.pretrained import (
     require_running,
     usable_length,
 )
-from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts, encode
+from goemo_cli.ml.training.batches import EncodedTexts, encode
 
 _DROPOUT_NAMES = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa, DeBERTa
@@ -257,7 +257,6 @@ def _last_layer_as_saved(folder: Path) -> Mapping[str, torch.Tensor]:
     return head_layers(model)[-1][1].state_dict()
 
 
-@torch.no_grad()
 def predict_encoded(
     model: Any,
     encoded: EncodedTexts,
@@ -272,19 +271,35 @@ def predict_encoded(
         on_progress: called with the number of rows done since the last call.
         part: of the numbers of all batches those to compute; rows of the others are 0.
     """
-    was_training = model.training
     activation = partial(torch.softmax, dim=-1) if _is_single_label(model) else torch.sigmoid
+    return _scored(model, encoded, activation, on_progress, part)
+
+
+def logits_of_encoded(model: Any, encoded: EncodedTexts) -> FloatArray:
+    """What the model gives before the activation for texts that are already tokens; float32, (n_examples, n_labels)."""
+    return _scored(model, encoded, torch.Tensor.float)
+
+
+@torch.no_grad()
+def _scored(
+    model: Any,
+    encoded: EncodedTexts,
+    activation: Callable[[torch.Tensor], torch.Tensor],
+    on_progress: Callable[[int], None] = lambda rows: None,
+    part: Callable[[IntArray], IntArray] = lambda batches: batches,
+) -> FloatArray:
+    was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    y_prob = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
+    found = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
     with packed_linears(model, len(encoded)), only_first_token(model):
-        batches = list(encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS))
+        batches = list(encoded.batches_by_length())
         for rows in (batches[at] for at in part(np.arange(len(batches)))):
             logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)
-            y_prob[rows] = activation(logits.float()).cpu().numpy()
+            found[rows] = activation(logits.float()).cpu().numpy()
             on_progress(len(rows))
     model.train(was_training)
-    return y_prob
+    return found
 
 
 def _is_single_label(model: Any) -> bool:

@@ -11,10 +11,8 @@ import numpy as np
 from goemo_cli.core.arrays import FloatArray, require_probabilities
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import CorruptArtifactError, MissingPackageError
-from goemo_cli.core.settings import environment
+from goemo_cli.core.settings import wanted_threads
 from goemo_cli.ml.training.batches import (
-    INFERENCE_BATCH,
-    INFERENCE_TOKENS,
     EncodedTexts,
     PlainTokenizer,
     encode,
@@ -73,7 +71,7 @@ class OnnxClassifier:
     ) -> FloatArray:
         """What the model gives before the activation, float32, (n_examples, n_labels)."""
         found = np.zeros((len(encoded), len(self.labels)), dtype=np.float32)
-        for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+        for rows in encoded.batches_by_length():
             found[rows] = self.session.run(None, encoded.inputs(rows))[0]
             on_progress(len(rows))
         return found
@@ -130,9 +128,8 @@ def _session(path: Path) -> "InferenceSession":
 
 def _threads() -> int:
     """OMP_NUM_THREADS, as for torch; else the cores that this process may use; 0 lets onnxruntime choose."""
-    wanted = environment("OMP_NUM_THREADS") or ""
-    if wanted.isdigit():
-        return int(wanted)
+    if (wanted := wanted_threads()) is not None:
+        return wanted
     usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return 0 if usable == os.cpu_count() else usable or 0
 

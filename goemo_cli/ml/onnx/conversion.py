@@ -8,15 +8,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.errors import ExportError, MissingPackageError
 from goemo_cli.ml.models.layers import only_first_token
 from goemo_cli.ml.models.transformer import TransformerClassifier
-from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts
 
 OPSET = 20
 """Version of the ONNX operators: the newest in which attention is written as products, which int8 quantizes."""
@@ -103,15 +100,6 @@ def has_vnni() -> bool:
     cpuinfo = Path("/proc/cpuinfo")
     flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
     return "avx512_vnni" in flags or "avx_vnni" in flags
-
-
-@torch.no_grad()
-def torch_logits(classifier: TransformerClassifier, encoded: EncodedTexts) -> FloatArray:
-    """What the model gives in torch before the activation, float32, (n_examples, n_labels)."""
-    found = np.zeros((len(encoded), len(classifier.labels)), dtype=np.float32)
-    for rows in encoded.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
-        found[rows] = classifier.model(**encoded.padded(rows)).logits.numpy()
-    return found
 
 
 @contextmanager

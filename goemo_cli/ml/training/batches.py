@@ -87,7 +87,9 @@ class EncodedTexts:
         """The token ids of some rows, back to back."""
         return np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows])
 
-    def batches_by_length(self, size: int, tokens: int) -> Iterator[IntArray]:
+    def batches_by_length(
+        self, size: int = INFERENCE_BATCH, tokens: int = INFERENCE_TOKENS
+    ) -> Iterator[IntArray]:
         """All rows, shortest first, in batches of at most `size` rows and `tokens` padded tokens.
 
         The same texts always give the same batches, so that probabilities repeat to the bit.

@@ -16,7 +16,7 @@ from goemo_cli.core.files import atomic_path
 from goemo_cli.ml.models.cpu import packed_linears
 from goemo_cli.ml.models.devices import Precision
 from goemo_cli.ml.models.layers import encoder_parts, output_below
-from goemo_cli.ml.training.batches import INFERENCE_BATCH, INFERENCE_TOKENS, EncodedTexts
+from goemo_cli.ml.training.batches import EncodedTexts
 
 CacheType = Literal["float16", "float32"]
 
@@ -156,7 +156,7 @@ def frozen_outputs(
     in_bf16 = precision == "bf16"
     packed = packed_linears(model, 0 if in_bf16 else len(texts))  # the packed layers know fp32 only
     with packed, torch.autocast(device.type, torch.bfloat16, enabled=in_bf16):
-        for rows in texts.batches_by_length(INFERENCE_BATCH, INFERENCE_TOKENS):
+        for rows in texts.batches_by_length():
             hidden = output_below(model, layers, texts.padded(rows, device)).float().cpu().numpy()
             for at, row in enumerate(rows):
                 start, end = texts.offsets[row : row + 2]

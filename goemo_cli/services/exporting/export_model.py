@@ -17,9 +17,9 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import ExportFormat, ExportPrecision
 from goemo_cli.ml.metrics.comparison import COUNT_SCORES, paired_differences
-from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.models.transformer import TransformerClassifier, logits_of_encoded
 from goemo_cli.ml.onnx.classifier import MODEL, TOKENIZER, OnnxClassifier, load_onnx
-from goemo_cli.ml.onnx.conversion import OPSET, has_vnni, quantize, require_packages, torch_logits, write_onnx
+from goemo_cli.ml.onnx.conversion import OPSET, has_vnni, quantize, require_packages, write_onnx
 from goemo_cli.ml.training.batches import encode
 from goemo_cli.services.data.find import load_sample
 from goemo_cli.services.exporting.engines import require_transformer
@@ -178,7 +178,7 @@ def _logit_difference(
 ) -> float:
     """The largest difference of a logit between torch and the exported model, tokenizers included."""
     theirs = exported.logits(encode(exported.tokenizer, texts, exported.max_length))
-    return float(np.abs(torch_logits(classifier, classifier.encode(texts)) - theirs).max())
+    return float(np.abs(logits_of_encoded(classifier.model, classifier.encode(texts)) - theirs).max())
 
 
 def _compared(

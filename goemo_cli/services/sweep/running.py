@@ -20,7 +20,7 @@ from goemo_cli.core.files import write_text
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import environment
+from goemo_cli.core.settings import wanted_threads
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Objectives, objectives_of, scores_of
 from goemo_cli.services.sweep.plan import total_trials
@@ -106,8 +106,8 @@ class _Agent:
     ) -> None:  # fmt: skip
         self.config, self.aims, self.study, self.layout = config, aims, study, layout
         self.total, self.left, self.workers, self.on_event = total, count, workers, on_event
-        wanted = environment("OMP_NUM_THREADS") or ""
-        self.threads = max(1, int(wanted) if wanted.isdigit() else (os.cpu_count() or 1) // workers)
+        wanted = wanted_threads()
+        self.threads = max(1, (os.cpu_count() or 1) // workers if wanted is None else wanted)
         self.active: list[_Active] = []
         self.twins: list[tuple[optuna.Trial, dict[str, Any], int]] = []
         """Trials with the settings of one that still runs: (trial, settings, number of the other)."""
