@@ -46,6 +46,13 @@ def none_if_nan(value: float) -> float | None:
     return None if np.isnan(value) else float(value)
 
 
+def none_unless_finite(values: DoubleArray | FloatArray) -> list[Any]:
+    """The same of an array, nested as it is: None also for what has no bound."""
+    found = values.astype(object)
+    found[~np.isfinite(values)] = None
+    return list(found.tolist())
+
+
 def ratio(above: ArrayLike, below: ArrayLike, *, undefined: float = 0.0) -> DoubleArray:
     """The quotient, float64, in the broadcast shape; `undefined` if the denominator is 0."""
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
+from goemo_cli.core.arrays import BoolArray, IntArray, none_unless_finite
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
@@ -109,7 +109,7 @@ def confusions(
         found.count[gold, predicted].tolist(),
         found.missed[gold, predicted].tolist(),
         alarms[predicted].tolist(),
-        *(_numbers(matrix[gold, predicted]) for matrix in numbers),
+        *(none_unless_finite(matrix[gold, predicted]) for matrix in numbers),
     ]
     return [
         Confusion(labels[i], labels[j], *cells)
@@ -155,7 +155,7 @@ def _pair_rows(labels: tuple[str, ...], found: PairDifferences) -> list[list[Any
     first, second = np.nonzero(np.triu(np.ones(found.gold.shape, dtype=np.bool_), k=1))
     counts = (found.gold, found.predicted, found.both, found.predicted - found.gold)
     columns = [matrix[first, second].tolist() for matrix in counts]
-    columns.append(_numbers(found.p_holm[first, second]))
+    columns.append(none_unless_finite(found.p_holm[first, second]))
     pairs = zip(first.tolist(), second.tolist(), *columns, strict=True)
     return [[labels[i], labels[j], *cells] for i, j, *cells in pairs]
 
@@ -195,11 +195,3 @@ def write_summary(
 def _number(value: Any) -> float | None:
     """A number for a file; None for what is undefined or has no bound."""
     return float(value) if np.isfinite(value) else None
-
-
-def _numbers(values: DoubleArray) -> list[float | None]:
-    """The same of many."""
-    numbers = values.astype(object)
-    numbers[~np.isfinite(values)] = None
-    found: list[float | None] = numbers.tolist()
-    return found

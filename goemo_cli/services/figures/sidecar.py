@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from goemo_cli.core.arrays import none_unless_finite
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, GoemoError, NotFoundError, RemoteError
 from goemo_cli.core.files import read_json_object, sha256_file, write_sealed_json
@@ -79,9 +80,7 @@ def _cells(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
         return [_cell(value) for value in column]
     if column.dtype.kind != "f":
         return list(column.tolist())
-    cells = column.astype(object)
-    cells[~np.isfinite(column)] = None
-    return list(cells.tolist())
+    return none_unless_finite(column)
 
 
 def _cell(value: Any) -> Any:
