@@ -228,6 +228,14 @@ def saved_steps(checkpoint: Path) -> list[int]:
     return sorted(steps, reverse=True)
 
 
+def readable_steps(checkpoint: Path) -> list[int]:
+    """As `saved_steps`; none if they cannot be read now."""
+    try:
+        return saved_steps(checkpoint)
+    except OSError:
+        return []
+
+
 def claim_checkpoint(
     layout: Layout, model: str, family: str, now: datetime | None = None
 ) -> tuple[RunName, Path]:

@@ -90,7 +90,11 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         if replace and path.is_dir():
             old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
             path.rename(old)
-            partial.rename(path)
+            try:
+                partial.rename(path)
+            except BaseException:
+                old.rename(path)
+                raise
             shutil.rmtree(old)
         else:
             partial.rename(path)

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
-from goemo_cli.core.checkpoint import MANIFEST, STATE, TRAINING_RECORD, Checkpoint, saved_steps
+from goemo_cli.core.checkpoint import MANIFEST, STATE, TRAINING_RECORD, Checkpoint, readable_steps
 from goemo_cli.core.documents.manifest import Headline, Manifest
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, SettingError, did_you_mean
 from goemo_cli.core.events import EventHandler, Warning, ignore
@@ -56,10 +56,7 @@ class ListedRun:
     @property
     def saved_step(self) -> int | None:
         """The step of the newest saved state; None without one, or if they cannot be read."""
-        try:
-            return max(saved_steps(self.path), default=None)
-        except OSError:
-            return None
+        return max(readable_steps(self.path), default=None)
 
     @cached_property
     def headline(self) -> Headline:

@@ -8,7 +8,14 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
-from goemo_cli.core.checkpoint import MANIFEST, STATE, Checkpoint, claim_checkpoint, saved_steps
+from goemo_cli.core.checkpoint import (
+    MANIFEST,
+    STATE,
+    Checkpoint,
+    claim_checkpoint,
+    readable_steps,
+    saved_steps,
+)
 from goemo_cli.core.documents.training import SeedGroup
 from goemo_cli.core.errors import NotFoundError, ProcessLostError, TrainingFailedError, TrainingStoppedError
 from goemo_cli.core.events import (
@@ -140,7 +147,7 @@ def _resumable(run: Run, layout: Layout, on_event: EventHandler) -> Iterator[Non
     try:
         yield
     except BaseException as error:
-        steps = _steps_kept(run)
+        steps = readable_steps(run.folder)
         is_saved = bool(steps)
         command = resume_command(run, layout) if is_saved else None
         kept = _kept(run, steps)
@@ -166,14 +173,6 @@ def resume_command(run: Run, layout: Layout) -> str:
     count = run.ranks.count
     program = "goemo" if count == 1 else f"torchrun --nproc-per-node {count} -m goemo_cli"
     return command_line(f"{program} train --resume", run.name, root=layout.root)
-
-
-def _steps_kept(run: Run) -> list[int]:
-    """The steps of the saved states; none if they cannot be read now."""
-    try:
-        return saved_steps(run.folder)
-    except OSError:
-        return []
 
 
 def _kept(run: Run, steps: list[int]) -> str:
