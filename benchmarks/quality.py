@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.measure import Quantities, interleaved, new_result, option_parser
-from benchmarks.throughput import GOEMO, LIMITS, limit_instructions, variant
+from benchmarks.throughput import GOEMO, contest_options
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.references import open_run
 
@@ -80,13 +80,7 @@ def main() -> None:
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--comments", type=int, help="of train; by default all")
     parser.add_argument("--trainer-epochs", type=int, nargs="+", default=[1, 2, 4])
-    parser.add_argument(
-        "--variant", type=variant, action="append", default=[], metavar="NAME=SETTING:VALUE,..."
-    )
-    parser.add_argument("--max-isa", choices=tuple(LIMITS))
-    options = parser.parse_args()
-    if options.max_isa:
-        limit_instructions(options.max_isa)
+    options = contest_options(parser)
     result = new_result("quality", "Time to quality", (__doc__ or "").rpartition("\n\n")[2])
     measures = {
         name: partial(goemo, settings, options) for name, settings in [*GOEMO.items(), *options.variant]

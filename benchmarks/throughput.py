@@ -12,6 +12,7 @@ comments for one epoch. With --max-isa avx2 libraries use AVX2 only and all comp
 processor, with the caches, the memory and the clock of this one.
 """
 
+import argparse
 import os
 import sys
 import tempfile
@@ -95,12 +96,8 @@ def limit_instructions(limit: str) -> None:
         os.execve(sys.executable, sys.orig_argv, os.environ | LIMITS[limit])
 
 
-def main() -> None:
-    """Run the rounds and write the result."""
-    parser = option_parser(__doc__)
-    parser.add_argument("--data-dir", type=Path, help="GoEmotions' files; by default the sample")
-    parser.add_argument("--comments", type=int, default=2048)
-    parser.add_argument("--epochs", type=int, default=2)
+def contest_options(parser: argparse.ArgumentParser) -> argparse.Namespace:
+    """The command line, with --variant and --max-isa, which is in force afterwards."""
     parser.add_argument(
         "--variant", type=variant, action="append", default=[], metavar="NAME=SETTING:VALUE,..."
     )
@@ -108,6 +105,16 @@ def main() -> None:
     options = parser.parse_args()
     if options.max_isa:
         limit_instructions(options.max_isa)
+    return options
+
+
+def main() -> None:
+    """Run the rounds and write the result."""
+    parser = option_parser(__doc__)
+    parser.add_argument("--data-dir", type=Path, help="GoEmotions' files; by default the sample")
+    parser.add_argument("--comments", type=int, default=2048)
+    parser.add_argument("--epochs", type=int, default=2)
+    options = contest_options(parser)
     result = new_result("throughput", "Training", (__doc__ or "").rpartition("\n\n")[2])
     data = read_comments(options.data_dir)
     flags = {"training.device": "cpu", "training.precision": "fp32" if options.max_isa else "auto"}

@@ -3,6 +3,7 @@
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -27,7 +28,13 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from goemo_cli.core.documents.metrics import EvaluationRecord
-    from goemo_cli.core.settings import Device, LossName, NamedRule, ThresholdObjective, ThresholdRule
+    from goemo_cli.core.settings import (
+        Device,
+        LossName,
+        NamedRule,
+        ThresholdObjective,
+        ThresholdRule,
+    )
 
 _NONE: Mapping[str, Any] = MappingProxyType({})
 
@@ -194,26 +201,23 @@ def resume(
     from goemo_cli.services.training.train import train as train_model
 
     layout = Layout(Path(root))
+    frames = None if data is None else _frames(data)
+
+    load = partial(load_data, root=layout.root, frames=frames, on_event=on_event)
     if epochs is None:
         folder = find_interrupted(str(run), layout)
-        config = StateStore(folder).settings()
-    else:
-        config = longer_training(str(run), epochs, layout, on_event)
-    frames = None if data is None else _frames(data)
-    loaded = (
-        None if frames is None else load_data(config.data, root=layout.root, frames=frames, on_event=on_event)
-    )
-    if epochs is None:
         found = resume_run(
             folder,
             layout=layout,
-            data=loaded,
+            data=None if frames is None else load(StateStore(folder).settings().data),
             open_tracker=lambda one, log: open_tracker(one, layout=layout, continued=log, on_event=on_event),
             allow_changes=allow_changes,
             on_event=on_event,
         )
         checkpoint = found.ensemble if isinstance(found, SeedsResult) else found
     else:
+        config = longer_training(str(run), epochs, layout, on_event)
+        loaded = None if frames is None else load(config.data)
         tracker = open_tracker(config, layout=layout, on_event=on_event)
         checkpoint = train_model(config, layout=layout, data=loaded, tracker=tracker, on_event=on_event)
     return finished_run(checkpoint, layout.root)

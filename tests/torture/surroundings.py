@@ -196,12 +196,17 @@ def _tolerated(case: Case, calls: str, deed: str, *folders: str) -> list[str]:
     return case.faults(training, 0) + case.repeated()
 
 
-def _two_resumes(case: Case) -> list[str]:
+def _killed_at_state(case: Case, nth: int) -> None:
+    """Kill a training while it writes its nth state."""
     case.prepare()
-    training = case.train(pause=STATE_FOLDER, nth=2)
+    training = case.train(pause=STATE_FOLDER, nth=nth)
     training.at_pause()
     os.kill(training.pid, signal.SIGKILL)
     _ = training.code
+
+
+def _two_resumes(case: Case) -> list[str]:
+    _killed_at_state(case, 2)
     case.remove_partial_files()
     first = case.resume(pause=STATE_FOLDER)
     first.at_pause()
@@ -240,11 +245,7 @@ def _clock_jumps_back(case: Case) -> list[str]:
 
 
 def _clock_back_between(case: Case) -> list[str]:
-    case.prepare()
-    training = case.train(pause=STATE_FOLDER, nth=4)
-    training.at_pause()
-    os.kill(training.pid, signal.SIGKILL)
-    _ = training.code
+    _killed_at_state(case, 4)
     case.remove_partial_files()
     newest = max(case.root.glob(f"artifacts/models/*/*/state/{STATE_FOLDER}"))
     os.utime(newest, (0, 0))  # the older state looks newer
@@ -317,11 +318,7 @@ def _in_the_same_second(case: Case) -> list[str]:
 
 
 def _other_files(case: Case) -> list[str]:
-    case.prepare()
-    training = case.train(pause=STATE_FOLDER, nth=3)
-    training.at_pause()
-    os.kill(training.pid, signal.SIGKILL)
-    _ = training.code
+    _killed_at_state(case, 3)
     (states,) = case.root.glob("artifacts/models/*/*/state")
     for name in ("step-00000999", "step-abc", "step-00000002.bak"):
         (states / name).mkdir()
