@@ -31,9 +31,8 @@ def encoder_parts(model: Any) -> EncoderParts | None:
     for holder in (getattr(encoder, "encoder", None), getattr(encoder, "transformer", None), encoder):
         layers = getattr(holder, "layer", None) or getattr(holder, "layers", None)
         if isinstance(layers, nn.ModuleList) and hasattr(encoder, "embeddings"):
-            projection = getattr(
-                encoder, "embeddings_project", None
-            )  # of ELECTRA, if its embeddings are narrower
+            # ELECTRA has it if its embeddings are narrower than its layers.
+            projection = getattr(encoder, "embeddings_project", None)
             return EncoderParts((encoder.embeddings, *([projection] if projection else [])), tuple(layers))
     return None
 

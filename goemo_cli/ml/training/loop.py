@@ -324,7 +324,7 @@ class _Training:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
             logits = self._logits(rows)  # (batch, n_labels)
         loss: Tensor = self.loss(logits.float(), targets) * (len(rows) / n_batch)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()  # type: ignore[no-untyped-call]  # torch has no types there
         return float(loss.detach())
 
     def _logits(self, rows: IntArray) -> Tensor:
