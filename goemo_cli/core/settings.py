@@ -206,6 +206,10 @@ class TrainingSettings(Section):
         ge=1,
         description="Pieces that a batch is computed in, to save memory; the step is the same but for rounding.",
     )
+    gradient_checkpointing: bool = Field(
+        False,
+        description="Compute each layer again in the backward pass instead of keeping what it computed: less memory, a third more time, the same result.",
+    )
     epochs: int = Field(4, ge=1, description="Passes over train, unless stopped early.")
     schedule: Literal["linear", "cosine", "constant"] = Field(
         "linear", description="Learning rate after warm-up; linear and cosine end at zero."

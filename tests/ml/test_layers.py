@@ -1,5 +1,6 @@
 """Forward passes that compute a part of the layers give the logits and gradients of the whole pass."""
 
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 import transformers
 
 from goemo_cli.ml.models.cpu import use_cheap_dropout
-from goemo_cli.ml.models.layers import encoder_parts, entering_at, only_first_token, output_below
+from goemo_cli.ml.models.layers import encoder_parts, entering_at, only_first_token, output_below, recomputed
 
 WIDE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
 SIZES: dict[str, dict[str, Any]] = {
@@ -82,3 +83,30 @@ def test_a_pass_in_two_parts_gives_the_same_logits(kind: str, layer: int):
     parts = encoder_parts(model)
     assert parts
     assert not any("forward" in vars(module) for module in (*parts.embeddings, *parts.layers))
+
+
+@pytest.mark.parametrize("attention", ["sdpa", "goemo"])
+@pytest.mark.parametrize("kind", SIZES)
+def test_recomputed_layers_keep_less_and_give_the_same_gradients_to_the_bit(kind: str, attention: str):
+    model, batch = model_of(kind, attention).train(), inputs()
+
+    def pass_of(*blocks: Any) -> tuple[dict[str, torch.Tensor], int]:
+        torch.manual_seed(1)  # dropout
+        kept: dict[int, int] = {}
+
+        def keep(tensor: torch.Tensor) -> torch.Tensor:
+            kept[tensor.data_ptr()] = tensor.nbytes
+            return tensor
+
+        with ExitStack() as stack, torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            for block in blocks:
+                stack.enter_context(block(model))
+            logits = model(**batch).logits
+        return gradients(model, logits), sum(kept.values())
+
+    expected, kept_all = pass_of(only_first_token)
+    found, kept = pass_of(only_first_token, recomputed)
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(found[name], expected[name]) for name in expected)
+    assert kept < 0.7 * kept_all
+    assert not any("forward" in vars(module) for module in model.modules())

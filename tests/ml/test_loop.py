@@ -135,6 +135,18 @@ def test_a_smaller_last_batch_is_split_into_fair_pieces(run):
     )
 
 
+@pytest.mark.parametrize(
+    "given",
+    [{}, {"accumulation": 2}, {"frozen_layers": 1}, {"precision": "bf16"}],
+    ids=["plain", "in pieces", "frozen", "bf16"],
+)
+def test_recomputed_layers_train_the_same_weights_to_the_bit(run, given: dict[str, Any]):
+    facts, kept = run(dropout=0.1, **given)
+    again, recomputed = run(dropout=0.1, gradient_checkpointing=True, **given)
+    assert [fact.loss for fact in of_kind(again, Step)] == [fact.loss for fact in of_kind(facts, Step)]
+    assert torch.equal(weights(recomputed), weights(kept))
+
+
 def test_an_absurd_learning_rate_fails_at_its_step_with_the_reason(run):
     with pytest.raises(
         TrainingFailedError, match=r"step \d+: loss .*; the learning rate \(1e\+10\) may be too high"

@@ -1,4 +1,4 @@
-"""The layers of an encoder, and forward passes that compute only a part of them."""
+"""The layers of an encoder, and forward passes that compute a part of them, or compute them twice to save memory."""
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from torch import Tensor, nn
+from torch.utils.checkpoint import checkpoint
 
 from goemo_cli.ml.models.cpu import ATTENTION
 
@@ -40,11 +41,15 @@ def encoder_parts(model: Any) -> EncoderParts | None:
 @contextmanager
 def replaced_forward(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
     """Inside the block a module computes with another function; its parameters and their names stay."""
+    before = vars(module).get("forward")  # of a block around this one
     module.forward = forward  # only until the block ends
     try:
         yield
     finally:
-        del module.forward
+        if before is None:
+            del module.forward
+        else:
+            module.forward = before
 
 
 @contextmanager
@@ -79,6 +84,29 @@ def entering_at(model: Any, layer: int, hidden: Tensor) -> Iterator[None]:
             stack.enter_context(replaced_forward(embeddings, lambda *_, **__: hidden))
         for lower in parts.layers[:layer]:
             stack.enter_context(replaced_forward(lower, _unchanged))
+        yield
+
+
+@contextmanager
+def recomputed(model: Any) -> Iterator[None]:
+    """Inside the block layers keep only what enters them; the backward pass, inside or outside, computes the rest again.
+
+    The gradients are the same to the bit: a layer draws the same random numbers for dropout again. Each layer computes with
+    the function that it has when the block is entered.
+
+    Args:
+        model: one with `encoder_parts`.
+
+    Source:
+        Chen et al. 2016, https://arxiv.org/abs/1604.06174, as torch.utils.checkpoint.
+    """
+    parts = encoder_parts(model)
+    assert parts
+    with ExitStack() as stack:
+        for layer in parts.layers:
+            stack.enter_context(
+                replaced_forward(layer, partial(checkpoint, layer.forward, use_reentrant=False))
+            )
         yield
 
 

@@ -22,7 +22,7 @@ from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.ranking import roc_auc_micro
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy, f1_macro, f1_micro
 from goemo_cli.ml.models.devices import Precision, is_out_of_memory
-from goemo_cli.ml.models.layers import entering_at, only_first_token
+from goemo_cli.ml.models.layers import entering_at, only_first_token, recomputed
 from goemo_cli.ml.models.transformer import TransformerClassifier, predict_encoded
 from goemo_cli.ml.training.batches import EncodedTexts
 from goemo_cli.ml.training.best_epoch import BestEpoch
@@ -303,7 +303,8 @@ class _Training:
             if is_out_of_memory(error):
                 raise TrainingFailedError(
                     f"out of memory at step {self._done} with batch size {self.settings.batch_size} in "
-                    f"{self.settings.accumulation} piece(s): raise training.accumulation or lower model.max_length"
+                    f"{self.settings.accumulation} piece(s): raise training.accumulation, set "
+                    "training.gradient_checkpointing=true, or lower model.max_length"
                 ) from error
             raise
         if not (math.isfinite(loss) and math.isfinite(norm)):
@@ -329,11 +330,13 @@ class _Training:
 
     def _logits(self, rows: IntArray) -> Tensor:
         batch = self.train.texts.padded(rows, self.device)
-        with ExitStack() as shorter:
-            shorter.enter_context(only_first_token(self.model))
+        with ExitStack() as passes:
+            passes.enter_context(only_first_token(self.model))
             if frozen := self.train.frozen:
                 hidden = frozen.padded(rows, batch["input_ids"].shape[1], self.device)
-                shorter.enter_context(entering_at(self.model, frozen.layer, hidden))
+                passes.enter_context(entering_at(self.model, frozen.layer, hidden))
+            if self.settings.gradient_checkpointing:
+                passes.enter_context(recomputed(self.model))
             logits: Tensor = self.model(**batch).logits
         return logits
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
 from goemo_cli.core.catalogue import ModelEntry, model_entry
 from goemo_cli.core.documents.metrics import EpochScores
@@ -195,6 +196,8 @@ def build_model(
         on_event=on_event,
         may_fetch=may_fetch,
     )
+    if config.training.gradient_checkpointing:
+        _layers_of(classifier, "training.gradient_checkpointing is true")
     if config.training.frozen_layers:
         on_event(Info(_frozen_part(classifier, config.training.frozen_layers)))
     if config.training.prior_bias:
@@ -277,25 +280,30 @@ def _warnings_for(classifier: TransformerClassifier, settings: ModelSettings) ->
         yield f"the tokenizer has {tokens} tokens, the model {rows}: is it the tokenizer of this model?"
 
 
+def _layers_of(classifier: TransformerClassifier, setting: str) -> tuple[nn.Module, ...]:
+    """The layers of an encoder, which a setting needs.
+
+    Raises:
+        SettingError: they are not known for this architecture.
+    """
+    parts = encoder_parts(classifier.model)
+    if parts is None:
+        kind = classifier.model.config.model_type
+        raise SettingError([f"{setting}, but goemo does not know the layers of {kind} models"])
+    return parts.layers
+
+
 def _frozen_part(classifier: TransformerClassifier, layers: int) -> str:
     """What is frozen, for people.
 
     Raises:
         SettingError: not that many layers can be frozen.
     """
-    parts = encoder_parts(classifier.model)
-    kind = classifier.model.config.model_type
-    if parts is None:
-        raise SettingError(
-            [f"training.frozen_layers is {layers}, but the layers of {kind} models cannot be frozen"]
-        )
-    if layers >= len(parts.layers):
-        raise SettingError(
-            [
-                f"training.frozen_layers is {layers}; the model has {len(parts.layers)} layers, and the last one is always trained"
-            ]
-        )
-    return f"Frozen: the embeddings and the lowest {layers} of {len(parts.layers)} layers"
+    setting = f"training.frozen_layers is {layers}"
+    count = len(_layers_of(classifier, setting))
+    if layers >= count:
+        raise SettingError([f"{setting}; the model has {count} layers, and the last one is always trained"])
+    return f"Frozen: the embeddings and the lowest {layers} of {count} layers"
 
 
 def fit_model(run: Run, on_event: EventHandler) -> Generator[Fact]:
