@@ -407,10 +407,12 @@ def tune(
 
     Args:
         run: a name, `@best`, `@latest`, `@MODEL`, a checkpoint folder, or an object.
-        objective: what thresholds maximise on val: f1_macro, f1_micro, f_beta, precision_floor or recall_floor.
+        objective: what thresholds maximise on val: f1_macro, f1_micro, f_beta, precision_floor, recall_floor or
+            recall_guarantee.
         rule: what labels follow: auto, per_label, global, fixed_0.5 or fixed_0.3.
         beta: f_beta: recall counts beta times as much as precision.
-        floor: precision_floor, recall_floor: the least precision or recall on val.
+        floor: precision_floor, recall_floor: the least precision or recall on val; recall_guarantee: the expected recall
+            on new texts.
         shrinkage: val positives at which a label's own best and the global threshold count the same.
         never_empty: whether a text above no threshold gets its most probable label.
         top_k: maximum number of labels per text.

@@ -28,6 +28,15 @@ RecallFloorOpt = Annotated[
     float | None,
     setting_option("--recall-floor", "thresholds.floor", help="Most precision with at least this recall."),
 ]
+GuaranteeOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--guarantee",
+        help="recall=X: the highest thresholds whose expected recall on new texts is at least X, if val is like them. [0<X<1]",
+        metavar="recall=X",
+        show_default=False,
+    ),
+]
 
 
 def tune(
@@ -38,6 +47,7 @@ def tune(
     beta: BetaOpt = None,
     precision_floor: PrecisionFloorOpt = None,
     recall_floor: RecallFloorOpt = None,
+    guarantee: GuaranteeOpt = None,
     settings: TuneSettings,
     root: opt.RootOpt = Path(),
     as_json: opt.JsonOpt = False,
@@ -50,11 +60,17 @@ def tune(
 
     Examples:
         goemo tune --checkpoint @latest --precision-floor 0.6
+        goemo tune --checkpoint @latest --guarantee recall=0.8
         goemo tune --predictions artifacts/predictions/val_predictions_RUN.csv --objective f1_micro
     """
     opt.require_one(checkpoint, predictions)
     changes = _changes(
-        settings, objective=objective, beta=beta, precision_floor=precision_floor, recall_floor=recall_floor
+        settings,
+        objective=objective,
+        beta=beta,
+        precision_floor=precision_floor,
+        recall_floor=recall_floor,
+        guarantee=_guaranteed_recall(guarantee),
     )
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
     from goemo_cli.services.runs.references import open_run
@@ -84,9 +100,33 @@ def _changes(settings: Mapping[str, Any], **objectives: Any) -> dict[str, Any]:
             changes["objective"] = value
         elif name == "beta":
             changes |= {"objective": "f_beta", "beta": value}
+        elif name == "guarantee":
+            changes |= {"objective": "recall_guarantee", "floor": value}
         else:
             changes |= {"objective": name, "floor": value}
     return changes
+
+
+def _guaranteed_recall(wanted: str | None) -> float | None:
+    """The level in `recall=0.8`; None without a guarantee."""
+    if wanted is None:
+        return None
+    score, _, level = wanted.partition("=")
+    if score == "precision":
+        raise typer.BadParameter(
+            "precision cannot be guaranteed: it need not grow with the threshold, which the method requires; "
+            "--precision-floor holds it on val",
+            param_hint="--guarantee",
+        )
+    try:
+        value = float(level)
+    except ValueError:
+        value = 0.0
+    if score != "recall" or not 0 < value < 1:
+        raise typer.BadParameter(
+            f"{wanted!r} is not recall=X with X between 0 and 1, such as recall=0.8", param_hint="--guarantee"
+        )
+    return value
 
 
 def _show(out: Console, result: Any, run: str | None, layout: Layout) -> None:
@@ -129,6 +169,7 @@ def _show(out: Console, result: Any, run: str | None, layout: Layout) -> None:
                 "val_after": result.after,
                 "test": result.test and result.test.as_json(),
                 "below_floor": result.below_floor,
+                **({"guarantee": fitted.guarantee.as_json()} if fitted.guarantee else {}),
                 "out_of_date": [file.path for file in outdated],
             }
             if out.as_json

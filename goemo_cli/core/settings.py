@@ -25,7 +25,7 @@ SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_
 NamedRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
 ThresholdRule = Literal["auto", NamedRule]
 F1Objective = Literal["f1_macro", "f1_micro"]
-ThresholdObjective = Literal[F1Objective, "f_beta", "precision_floor", "recall_floor"]
+ThresholdObjective = Literal[F1Objective, "f_beta", "precision_floor", "recall_floor", "recall_guarantee"]
 LossName = Literal["bce", "weighted_bce", "focal", "asymmetric", "cross_entropy"]
 WeightFiles = Literal["both", "bin", "safetensors"]
 Aggregation = Literal["majority", "any"]
@@ -284,14 +284,16 @@ class ThresholdSettings(Section):
     )
     objective: ThresholdObjective = Field(
         "f1_macro",
-        description="What a fitted threshold maximises on val; a floor: recall (precision) while precision (recall) stays above it.",
+        description="What a fitted threshold maximises on val; a floor: recall (precision) while precision (recall) stays above it; "
+        "recall_guarantee: the highest threshold with the guaranteed recall on new texts.",
     )
     beta: float = Field(1.0, gt=0, description="f_beta: recall counts beta times as much as precision.")
     floor: float | None = Field(
         None,
         gt=0,
         lt=1,
-        description="precision_floor, recall_floor: the lowest allowed precision or recall on val.",
+        description="precision_floor, recall_floor: the lowest allowed precision or recall on val; recall_guarantee: the expected recall "
+        "on new texts.",
     )
     shrinkage: float = Field(
         10.0,
@@ -305,11 +307,15 @@ class ThresholdSettings(Section):
 
     @model_validator(mode="after")
     def _floor_belongs_to_its_objectives(self) -> Self:
-        if self.objective.endswith("_floor") != (self.floor is not None):
+        if self.objective.endswith(("_floor", "_guarantee")) != (self.floor is not None):
             raise ValueError(
                 f"thresholds.floor is {self.floor} with the objective {self.objective}: "
-                "the objectives precision_floor and recall_floor need it, and no other uses it"
+                "the objectives precision_floor, recall_floor and recall_guarantee need it, and no other uses it"
             )
+        if self.objective == "recall_guarantee" and self.rule.startswith("fixed"):
+            raise ValueError(f"thresholds.rule is {self.rule}: fixed thresholds have no guarantee")
+        if self.objective == "recall_guarantee" and self.top_k is not None:
+            raise ValueError("thresholds.top_k removes labels, so no recall can be guaranteed")
         if self.beta != 1 and self.objective != "f_beta":
             raise ValueError(f"thresholds.beta is used by the objective f_beta only, not by {self.objective}")
         return self

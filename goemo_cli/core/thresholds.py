@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.documents.base import faults
-from goemo_cli.core.documents.rules import RuleChoice, SingleLabelValues, ThresholdValues
+from goemo_cli.core.documents.rules import Guarantee, RuleChoice, SingleLabelValues, ThresholdValues
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.schema import ARGMAX, RULES, SCHEMA_VERSION
@@ -227,6 +227,8 @@ class Thresholds(LabelRules):
     """none: nothing was fitted, all thresholds are 0.5."""
     choice: RuleChoice | None = None
     """How `auto` chose the rule; None if the settings named it."""
+    guarantee: Guarantee | None = None
+    """What the thresholds guarantee; None unless the objective is a guarantee."""
 
     @property
     def fit_settings(self) -> ThresholdSettings:
@@ -289,7 +291,8 @@ class Thresholds(LabelRules):
             per_label_ci=intervals and dict(zip(self.labels, intervals, strict=True)),
             n_positives=dict(zip(self.labels, self.n_positives, strict=True)),
         )
-        (values.model_copy(update={"choice": self.choice}) if self.choice else values).write(path)
+        optional = {"choice": self.choice, "guarantee": self.guarantee}
+        values.model_copy(update={key: value for key, value in optional.items() if value}).write(path)
 
     @staticmethod
     def read(path: Path, labels: tuple[str, ...]) -> "Thresholds":
@@ -320,4 +323,5 @@ class Thresholds(LabelRules):
             global_ci=values.global_ci,
             per_label_ci=None if intervals is None else np.asarray(list(intervals.values())).T,
             choice=values.choice,
+            guarantee=values.guarantee,
         )

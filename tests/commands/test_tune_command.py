@@ -79,6 +79,23 @@ def test_tune_as_json_is_one_document(root: Path) -> None:
             2,
             "'--precision-floor': should be less than 1",
         ),
+        (["--checkpoint", "@latest", "--guarantee", "recall=2"], 2, "'recall=2' is not recall=X"),
+        (["--checkpoint", "@latest", "--guarantee", "precision=0.8"], 2, "precision cannot be guaranteed"),
+        (
+            ["--checkpoint", "@latest", "--guarantee", "recall=0.8", "--beta", "2"],
+            2,
+            "are different objectives",
+        ),
+        (
+            ["--checkpoint", "@latest", "--guarantee", "recall=0.8", "--rule", "fixed_0.5"],
+            2,
+            "fixed thresholds have no guarantee",
+        ),
+        (
+            ["--checkpoint", "@latest", "--guarantee", "recall=0.8", "--top-k", "2"],
+            2,
+            "no recall can be guaranteed",
+        ),
         (["--checkpoint", "@latest", "--rule", "best"], 2, "'--rule': 'best' is not one of"),
         (["--checkpoint", "@nobody"], 4, "no run '@nobody'"),
         (["--predictions", "missing.csv"], 4, "no such file"),
@@ -92,6 +109,15 @@ def test_mistakes_are_named_and_change_nothing(
     assert done.exit_code == code, done.output
     assert message in done.stderr
     assert {path: path.read_bytes() for path in (root / "artifacts/models").rglob("*.json")} == before
+
+
+def test_a_guarantee_is_said_and_written(root: Path) -> None:
+    path = next((root / "artifacts/predictions").glob("val_predictions_tiny_*.csv"))
+    done = goemo("tune", "--predictions", path, "--guarantee", "recall=0.8", "--root", root, "--json")
+    assert done.exit_code == 0, done.output
+    assert json.loads(done.stdout)["guarantee"]["level"] == 0.8
+    shown = goemo("tune", "--predictions", path, "--guarantee", "recall=0.8", "--root", root)
+    assert "at least 0.8 of the new texts with it" in shown.output.replace("\n", " ")
 
 
 def test_the_test_split_is_refused(root: Path) -> None:

@@ -162,6 +162,49 @@ def test_missing_val_predictions_name_the_command_that_makes_them(run: Checkpoin
         tune_run(run, ThresholdSettings(), layout=layout)
 
 
+@pytest.mark.parametrize("rule", ["auto", "global"])
+def test_a_guarantee_is_recorded_and_labels_without_it_are_named(
+    run: Checkpoint, layout: Layout, rule: str
+) -> None:
+    events: list[Event] = []
+    settings = changed_settings(
+        run.config.thresholds, {"rule": rule, "objective": "recall_guarantee", "floor": 0.95}
+    )
+    tune_run(run, settings, layout=layout, on_event=events.append)
+    written = json.loads((run.path / "thresholds.json").read_text())
+    guarantee, val = written["guarantee"], read_predictions(layout.split_predictions(run.run, "val"))
+    few = [label for label, n in zip(run.labels, val.y_true.sum(axis=0), strict=True) if n < 19]
+    assert few
+    assert {key: guarantee[key] for key in ("score", "level", "needed", "without")} == {
+        "score": "recall", "level": 0.95, "needed": 19, "without": few,
+    }  # fmt: skip
+    assert guarantee["n_rows"] == val.y_true.any(axis=1).sum()
+    assert "exchangeable" in guarantee["assumption"]
+    assert {written["per_label"][label] for label in few} == {written["global"]}
+    assert Checkpoint.open(run.path).thresholds.guarantee is not None
+    warned = [event.message for event in events if isinstance(event, Warning)]
+    if rule == "global":
+        assert guarantee["of"] == "each text"
+        assert not any("no guarantee" in one for one in warned)
+    else:
+        assert guarantee["of"] == "each label"
+        assert any("fewer than 19 val positives" in one and few[0] in one for one in warned)
+    report = validate_artifacts(layout)
+    assert (report.problems, report.warnings) == ([], [])
+    before = (run.path / "thresholds.json").read_bytes()
+    for wanted in (rule, "per_label"):
+        with pytest.raises(DataError, match=r"a guaranteed recall of 0\.999 needs at least 999"):
+            tune_run(
+                run,
+                settings.model_copy(update={"rule": wanted, "floor": 0.999}),
+                layout=layout,
+                on_event=print,
+            )
+    assert (run.path / "thresholds.json").read_bytes() == before
+    tune_run(Checkpoint.open(run.path), ThresholdSettings(), layout=layout)
+    assert "guarantee" not in json.loads((run.path / "thresholds.json").read_text())
+
+
 def test_another_objective_forgets_the_floor_of_the_old_one() -> None:
     old = ThresholdSettings(objective="precision_floor", floor=0.6, shrinkage=5)
     changed = changed_settings(old, {"objective": "f1_macro"})

@@ -28,6 +28,30 @@ class RuleChoice(Document):
         return f"Threshold rule {self.rule}, chosen by cross-fitting on val: {self.reason}{scored}"
 
 
+class Guarantee(Document):
+    """What thresholds guarantee on new texts, and under which assumption."""
+
+    score: Literal["recall"]
+    level: float
+    """The expected score is at least this."""
+    of: Literal["each label", "each text"]
+    """each label: of a new text with the label; each text: the share of its labels that are found."""
+    method: Literal["conformal risk control"]
+    assumption: str
+    """For people."""
+    n_rows: int
+    """Rows of val with labels. The rows of each label are in `n_positives`."""
+    needed: int
+    """The fewest rows for a guarantee."""
+    without: list[str]
+    """Labels with fewer positives, which have the global threshold and no guarantee."""
+
+    def __str__(self) -> str:
+        share = "the new texts with it" if self.of == "each label" else "the labels of a new text"
+        what = "each label is predicted for" if self.of == "each label" else "the prediction contains"
+        return f"Guarantee: {what} at least {self.level:g} of {share} in expectation, if {self.assumption}"
+
+
 class ThresholdValues(Document):
     """thresholds.json: the thresholds of a run, and the settings they were fitted with."""
 
@@ -49,6 +73,8 @@ class ThresholdValues(Document):
     per_label: dict[str, Fraction]
     per_label_ci: dict[str, Annotated[tuple[Fraction, Fraction], Strict(False)]] | None
     n_positives: dict[str, int]
+    guarantee: Guarantee | None = None
+    """Only with the objective recall_guarantee."""
 
 
 class SingleLabelValues(Document):

@@ -9,6 +9,7 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, 
 from goemo_cli.core.documents.rules import RuleChoice
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
+from goemo_cli.ml.metrics.guarantees import recall_thresholds
 from goemo_cli.ml.metrics.intervals import interval, resampled
 
 GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
@@ -103,7 +104,8 @@ def fit_thresholds(
 ) -> Thresholds:
     """The thresholds that serve the objective best on val.
 
-    The global one serves it over all labels. A label's own best is averaged with it, weighted by its n positives
+    With the objective recall_guarantee, see `recall_thresholds`. Otherwise:
+    the global one serves it over all labels. A label's own best is averaged with it, weighted by its n positives
     against the shrinkage: (n * own + shrinkage * global) / (n + shrinkage). A best on a plateau is its middle,
     which generalises better than its edge. A floor is held after that: if the average misses it, the candidate
     nearest to the average that holds it is taken. `below_floor` names the labels for which there is none.
@@ -119,15 +121,17 @@ def fit_thresholds(
     Returns:
         Thresholds rounded to four decimals, so that the written number is the number used.
     """
-    reached = reached_on_grid(y_prob)
-    shared, per_label = _fit(counts_on_grid(y_true, reached), settings)
+    guarantee = None
+    if settings.objective == "recall_guarantee":
+        assert settings.floor is not None  # as the settings checked
+        found = recall_thresholds(y_true, y_prob, settings.floor)
+        shared, per_label = found.shared, found.per_label
+        guarantee = found.guarantee(labels, settings.floor, settings.rule)
+    else:
+        shared, per_label = _fit(counts_on_grid(y_true, reached_on_grid(y_prob)), settings)
     global_ci, per_label_ci = (0.0, 1.0), None
     if resamples and len(y_true):
-        draws = [
-            _fit(one, settings)
-            for weights in resampled(len(y_true), resamples)
-            for one in _each_draw(y_true, reached, weights)
-        ]
+        draws = list(_drawn_fits(y_true, y_prob, settings, resamples))
         low, high = interval(np.array([draw[0] for draw in draws]))
         global_ci = (round(float(low), 4), round(float(high), 4))
         per_label_ci = np.round(interval(np.stack([draw[1] for draw in draws])), 4)
@@ -140,7 +144,24 @@ def fit_thresholds(
         global_ci=global_ci,
         per_label_ci=per_label_ci,
         choice=choice,
+        guarantee=guarantee,
     )
+
+
+def _drawn_fits(
+    y_true: BoolArray, y_prob: FloatArray, settings: ThresholdSettings, resamples: int
+) -> "Iterator[Choice]":
+    """The global threshold, and one per label, of each draw of val's rows."""
+    reached = reached_on_grid(y_prob)
+    for weights in resampled(len(y_true), resamples):
+        if settings.objective == "recall_guarantee":
+            for draw in weights.astype(np.int64):
+                rows = np.repeat(np.arange(len(y_true)), draw)
+                found = recall_thresholds(y_true[rows], y_prob[rows], settings.floor or 0.0)
+                yield found.shared, found.per_label
+        else:
+            for counts in _each_draw(y_true, reached, weights):
+                yield _fit(counts, settings)
 
 
 def _each_draw(y_true: BoolArray, reached: IntArray, weights: FloatArray) -> Iterator[GridCounts]:
@@ -259,8 +280,9 @@ def below_floor(thresholds: Thresholds, y_true: BoolArray, y_pred: BoolArray) ->
         None for a score that is undefined: of a label that is never predicted, or has no positives.
     """
     settings = thresholds.settings
-    if settings.floor is None or settings.rule not in ("per_label", "global"):
+    if settings.objective not in _HELD or settings.rule not in ("per_label", "global"):
         return {}
+    floor = settings.floor or 0.0
     tp, support = (y_true & y_pred).sum(axis=0), y_true.sum(axis=0)
     of = y_pred.sum(axis=0) if settings.objective == "precision_floor" else support
     scores = ratio(tp, of, undefined=np.nan)
@@ -271,7 +293,7 @@ def below_floor(thresholds: Thresholds, y_true: BoolArray, y_pred: BoolArray) ->
     return {
         name: none_if_nan(score)
         for name, score in zip(names, scores, strict=True)
-        if not score >= settings.floor - _NOISE
+        if not score >= floor - _NOISE
     }
 
 

@@ -10,13 +10,14 @@ from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.metrics import SplitScores
 from goemo_cli.core.errors import DataError, NotFoundError, SettingError
-from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, ignore
+from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import NO_THRESHOLDS, Thresholds, decide
+from goemo_cli.ml.metrics.guarantees import fewest_rows
 from goemo_cli.ml.metrics.rule_choice import fit_by_rule
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.ml.metrics.thresholds import below_floor, fit_thresholds
@@ -25,7 +26,7 @@ from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.runs.run_predictions import read_recorded
-from goemo_cli.services.training.evaluate import evaluate, floor_warning
+from goemo_cli.services.training.evaluate import evaluate, fit_events
 from goemo_cli.services.training.write_run import rewrite_run
 
 SWEEP: DoubleArray = np.round(np.arange(0.05, 0.951, 0.01), 2)
@@ -61,7 +62,7 @@ def tune_run(
 
     Raises:
         NotFoundError: no val or test predictions of the run.
-        DataError: predictions of other rows than the run recorded.
+        DataError: predictions of other rows than the run recorded, or val is too small for the guarantee.
         BusyError: another process changes the run.
         SettingError: the run is single-label and has no thresholds.
     """
@@ -75,6 +76,7 @@ def _tuned(
     if checkpoint.rules.is_single_label:
         raise SettingError([f"{NO_THRESHOLDS}, so there is nothing to tune"], str(checkpoint.run))
     val, test = (read_recorded(checkpoint, split, layout) for split in ("val", "test"))
+    _require_enough(val, settings)
     config = checkpoint.config.model_copy(update={"thresholds": settings})
     evaluation = evaluate(val, test, config)
     assert isinstance(evaluation.rules, Thresholds)  # multi-label, as was checked
@@ -105,7 +107,7 @@ def tune_predictions(
 
     Raises:
         NotFoundError: no such file.
-        DataError: it is, by its name or by its rows, a test split.
+        DataError: it is, by its name or by its rows, a test split, or it is too small for the guarantee.
     """
     if not path.is_file():
         raise NotFoundError(f"{path}: no such file")
@@ -114,12 +116,11 @@ def tune_predictions(
     if not len(val):
         raise DataError(f"{path}: holds no rows")
     _refuse_test_by_rows(path, val, layout, on_event)
+    _require_enough(val, settings)
     thresholds = fit_by_rule(val.labels, val.y_true, val.y_prob, settings)
-    if thresholds.choice:
-        on_event(Info(str(thresholds.choice)))
     labelled = replace(val, y_pred=thresholds.decide(val.y_prob))
-    if warning := floor_warning(thresholds, labelled):
-        on_event(Warning(warning))
+    for event in fit_events(thresholds, labelled):
+        on_event(event)
     _warn_of_averages(val, path.name, on_event)
     return TuneResult(
         thresholds=thresholds,
@@ -129,6 +130,26 @@ def tune_predictions(
         below_floor=below_floor(thresholds, val.y_true, labelled.y_pred),
         written=_write_sweep(thresholds, val, path, None, layout, on_event),
     )
+
+
+def _require_enough(val: Predictions, settings: ThresholdSettings) -> None:
+    """Refuse a guarantee that val is too small for: of each text, or of every single label.
+
+    Raises:
+        DataError: too few rows.
+    """
+    if settings.objective != "recall_guarantee" or settings.floor is None:
+        return
+    needed = fewest_rows(settings.floor)
+    n_rows = int(val.y_true.any(axis=1).sum())
+    most = n_rows if settings.rule == "global" else int(val.y_true.sum(axis=0).max(initial=0))
+    if most < needed:
+        has = (
+            f"{n_rows} texts with labels"
+            if settings.rule == "global"
+            else f"at most {most} texts with the same label"
+        )
+        raise DataError(f"val has {has}; a guaranteed recall of {settings.floor:g} needs at least {needed}")
 
 
 def _warn_of_averages(predictions: Predictions, where: str, on_event: EventHandler) -> None:

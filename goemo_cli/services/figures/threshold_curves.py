@@ -117,6 +117,8 @@ def purpose(thresholds: Thresholds) -> str:
         return f"recall with a precision of at least {settings.floor:g}"
     if settings.objective == "recall_floor":
         return f"precision with a recall of at least {settings.floor:g}"
+    if settings.objective == "recall_guarantee":
+        return f"an expected recall of at least {settings.floor:g}"
     return "macro-F1" if settings.beta == 1 else f"macro-F-beta (beta {settings.beta:g})"
 
 

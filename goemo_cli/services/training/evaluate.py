@@ -1,8 +1,11 @@
 """Evaluates probabilities: thresholds from val, labels, scores. Training, tuning and ensembles share this step."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from goemo_cli.core.documents.rules import Guarantee
+from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, applicable
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.settings import TrainConfig
@@ -80,11 +83,41 @@ def taxonomy_scores(val: Predictions, test: Predictions, rules: LabelRules) -> d
     return scores
 
 
-def floor_warning(rules: LabelRules, val: Predictions) -> str | None:
-    """A sentence on the labels that miss the floor of the thresholds on val; None if each label reaches it."""
+def fit_events(rules: LabelRules, val: Predictions) -> Iterator[Event]:
+    """What a user should know of fitted thresholds: how the rule was chosen, what they guarantee, and which labels fail.
+
+    Args:
+        rules: fitted on val.
+        val: with the labels that follow from the rules.
+    """
     if not isinstance(rules, Thresholds):
+        return
+    if rules.choice:
+        yield Info(str(rules.choice))
+    if rules.guarantee:
+        yield Info(str(rules.guarantee))
+        if warning := _without_guarantee(rules, rules.guarantee):
+            yield Warning(warning)
+    if warning := _below_floor(rules, val):
+        yield Warning(warning)
+
+
+def _without_guarantee(thresholds: Thresholds, guarantee: Guarantee) -> str | None:
+    """A sentence on what val has too few rows for; None if it has enough."""
+    if guarantee.n_rows < guarantee.needed:
+        return (
+            f"val has {guarantee.n_rows} texts with labels, a recall of {guarantee.level:g} needs {guarantee.needed}: "
+            "the global threshold is 0"
+        )
+    if guarantee.of == "each text" or not guarantee.without:
         return None
-    thresholds = rules
+    positives = dict(zip(thresholds.labels, thresholds.n_positives, strict=True))
+    shown = ", ".join(f"{label} ({positives[label]})" for label in guarantee.without)
+    return f"no guarantee for labels with fewer than {guarantee.needed} val positives, which have the global threshold: {shown}"
+
+
+def _below_floor(thresholds: Thresholds, val: Predictions) -> str | None:
+    """A sentence on the labels that miss the floor of the thresholds on val; None if each label reaches it."""
     missed = below_floor(thresholds, val.y_true, val.y_pred)
     if not missed:
         return None

@@ -18,17 +18,16 @@ from goemo_cli.core.checkpoint import (
 from goemo_cli.core.documents.manifest import FileEntry, Headline
 from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import StorageError
-from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning
+from goemo_cli.core.events import EventHandler, FileWritten
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import write_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, Kind
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.core.thresholds import Thresholds
 from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
-from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, floor_warning
+from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, fit_events
 from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.tracking.environment import peak_memory_bytes, versions
 
@@ -184,10 +183,8 @@ def write_run(
     )
     for path in [*tables, *write_summaries(layout, models=[run.model], on_event=on_event)]:
         on_event(FileWritten(path))
-    if isinstance(evaluation.rules, Thresholds) and evaluation.rules.choice:
-        on_event(Info(str(evaluation.rules.choice)))
-    if warning := floor_warning(evaluation.rules, evaluation.val):
-        on_event(Warning(warning))
+    for event in fit_events(evaluation.rules, evaluation.val):
+        on_event(event)
     return checkpoint
 
 
