@@ -18,6 +18,7 @@ COMMANDS = {
         "data": "Download the GoEmotions data.",
         "models": "List the models that goemo knows by name.",
         "train": "Train a classifier and save all results.",
+        "distill": "Train a model on the predictions of another.",
         "sweep": "Search for good settings.",
         "import": "Make a run of a classifier that another tool trained.",
         "tune": "Fit thresholds again, on val only; needs no model.",

@@ -64,6 +64,20 @@ _TRAIN: Panels = {
         "--notes": "logging.wandb.notes",
     },
 }
+_DISTILL: Panels = {
+    "Teacher and student": {
+        "--student": "model.name",
+        "--unlabelled": "distillation.unlabelled",
+        "--weight": "distillation.weight",
+        "--temperature": "distillation.temperature",
+    },
+    "Data": {flag: _TRAIN["Data"][flag] for flag in ("--data", "--data-dir", "--max-train-samples")},
+    "Training": {
+        flag: _TRAIN["Model and training"][flag]
+        for flag in ("--recipe", "--epochs", "--lr", "--batch-size", "--dropout", "--seed")
+    },
+    "Weights & Biases": _WANDB,
+}
 _OF_TRAINING = ("data.name", "data.single_label", "data.taxonomy", "data.max_train_samples")
 """Settings of data that are not about reading it."""
 _NEW_DATA: Panels = {
@@ -241,6 +255,7 @@ def _bounds(metadata: list[Any]) -> str | None:
 
 
 TrainSettings = Annotated[Settings, SettingsGroup(_TRAIN, defaults=True)]
+DistillSettings = Annotated[Settings, SettingsGroup(_DISTILL, defaults=True)]
 ImportSettings = Annotated[Settings, SettingsGroup(_IMPORT)]
 NewDataSettings = Annotated[Settings, SettingsGroup(_NEW_DATA)]
 TuneSettings = Annotated[Settings, SettingsGroup(_TUNE)]

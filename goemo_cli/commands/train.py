@@ -106,14 +106,20 @@ def train(
         _print_config(out, resolved)
     elif dry_run:
         _plan(out, resolved, root, seeds)
-    elif seeds and launched()[1] > 1:
+    else:
+        run_training(out, resolved, root, seeds)
+
+
+def run_training(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
+    """Train with resolved settings, once or with several seeds, and show the results."""
+    if seeds and launched()[1] > 1:
         raise SettingError(
             ["trains one seed after the other; with torchrun, start one training per seed"], "--seeds"
         )
-    elif seeds:
-        _train_seeds(out, resolved, root, seeds)
+    if seeds:
+        _train_seeds(out, settings, root, seeds)
     else:
-        _train(out, resolved, root)
+        _train(out, settings, root)
 
 
 def _train(out: Console, settings: Any, root: Path) -> None:

@@ -61,6 +61,15 @@ class Layout:
         return sorted(path for path in self.exports.glob(f"*/{run}/*") if path.is_file())
 
     @property
+    def teachers(self) -> Path:
+        """What students learn from: {teacher}/, with one file for each set of texts."""
+        return self.root / "artifacts" / "teachers"
+
+    def teacher_probabilities(self, teacher: RunName, texts_sha256: str) -> Path:
+        """The probabilities that a run gives to the texts of a student."""
+        return self.teachers / str(teacher) / f"{texts_sha256[:16]}.safetensors"
+
+    @property
     def predictions(self) -> Path:
         """Predictions of every run and split."""
         return self.root / "artifacts" / "predictions"

@@ -58,6 +58,16 @@ class Section(BaseModel):
         return value
 
 
+def _changed(section: Section) -> list[str]:
+    """The settings that do not have their default."""
+    fields = type(section).model_fields.items()
+    return [
+        name
+        for name, field in fields
+        if getattr(section, name) != field.get_default(call_default_factory=True)
+    ]
+
+
 class ModelSettings(Section):
     """Which weights, and how texts enter them."""
 
@@ -275,6 +285,37 @@ class TrainingSettings(Section):
     early_stopping: EarlyStopping = EarlyStopping()
 
 
+class DistillationSettings(Section):
+    """What a model learns from the probabilities of a finished run."""
+
+    teacher: str | None = Field(
+        None, description="Run whose probabilities the model learns in addition to the gold labels."
+    )
+    weight: float = Field(
+        0.5,
+        ge=0,
+        le=1,
+        description="Share of the teacher's probabilities in the loss; gold labels have the rest.",
+    )
+    temperature: float = Field(
+        1.0,
+        gt=0,
+        description="Logits of teacher and student are divided by it; above 1 small probabilities count more.",
+    )
+    unlabelled: Path | None = Field(
+        None,
+        description="File with more texts, for which the probabilities of the teacher are all that is learned.",
+    )
+
+    @model_validator(mode="after")
+    def _needs_a_teacher(self) -> Self:
+        if self.teacher is None and (changed := _changed(self)):
+            raise ValueError(
+                f"distillation.{changed[0]} has no effect without a teacher (distillation.teacher)"
+            )
+        return self
+
+
 class ThresholdSettings(Section):
     """How probabilities become labels. Fitted on val, never on test."""
 
@@ -436,6 +477,7 @@ class TrainConfig(Section):
     model: ModelSettings = ModelSettings()
     data: DataSettings = DataSettings()
     training: TrainingSettings = TrainingSettings()
+    distillation: DistillationSettings = DistillationSettings()
     thresholds: ThresholdSettings = ThresholdSettings()
     output: OutputSettings = OutputSettings()
     logging: LoggingSettings = LoggingSettings()
@@ -517,12 +559,6 @@ class TrainConfig(Section):
             others: nested settings of another version, written too.
         """
         return dump_yaml(merge_layers(others, self.model_dump(mode="json")))
-
-
-def _changed(section: Section) -> list[str]:
-    """The settings that do not have their default."""
-    defaults = type(section)()
-    return [name for name in type(section).model_fields if getattr(section, name) != getattr(defaults, name)]
 
 
 def setting_names(section: type[BaseModel] = TrainConfig, prefix: str = "") -> Iterator[str]:

@@ -94,6 +94,8 @@ class Parents(Document):
     base_model: dict[str, Any] = Field(default_factory=dict)
     members: list[str] = Field(default_factory=list)
     """Names of the runs of an ensemble."""
+    teacher: str | None = None
+    """Name of the run whose probabilities were learned."""
 
 
 class ExportComparison(Document):

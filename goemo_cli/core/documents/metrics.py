@@ -226,6 +226,21 @@ class Member(Document):
     seed: int
 
 
+class Lesson(Document):
+    """What a student learned from a teacher."""
+
+    teacher: str
+    """The run."""
+    weight: float = Field(ge=0, le=1)
+    temperature: float = Field(gt=0)
+    unlabelled: int = Field(ge=0)
+    """Number of texts without gold labels."""
+    probabilities: str
+    """File with the probabilities of the teacher, by its path from the root."""
+    sha256: str
+    """Of the probabilities, float32, row by row."""
+
+
 class Metrics(Document):
     """metrics.json: everything that a run measured."""
 
@@ -246,6 +261,7 @@ class Metrics(Document):
     exact: bool = True
     """False if the training was resumed under other conditions, so that another training gives other numbers."""
     members: list[Member] = Field(default_factory=list)
+    distillation: Lesson | None = None
     data: DataFacts
     threshold_rule: str
     val: SplitScores

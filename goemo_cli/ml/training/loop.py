@@ -26,6 +26,7 @@ from goemo_cli.ml.models.layers import entering_at, only_first_token, recomputed
 from goemo_cli.ml.models.transformer import TransformerClassifier, predict_encoded
 from goemo_cli.ml.training.batches import EncodedTexts
 from goemo_cli.ml.training.best_epoch import BestEpoch
+from goemo_cli.ml.training.distillation import SoftLabels
 from goemo_cli.ml.training.frozen import FrozenOutputs, freeze
 from goemo_cli.ml.training.histograms import Watched, model_histograms
 from goemo_cli.ml.training.losses import make_loss
@@ -50,6 +51,13 @@ class Examples:
     y_true: BoolArray
     frozen: FrozenOutputs | None = None
     """What the frozen layers give for the texts, if it was computed before."""
+    soft: SoftLabels | None = None
+    """What a teacher says about the texts; those after `soft.n_gold` have no gold labels, which counts as False."""
+
+    @property
+    def gold(self) -> BoolArray:
+        """The gold labels of the texts that have them, (n_gold, n_labels)."""
+        return self.y_true[: self.soft.n_gold] if self.soft else self.y_true
 
 
 @dataclass(frozen=True)
@@ -189,7 +197,7 @@ class _Training:
         self.train, self.settings, self.device, self.watched = train, settings, device, watched
         if settings.frozen_layers:
             freeze(self.model, settings.frozen_layers)
-        self.loss = make_loss(settings, train.y_true, device)
+        self.loss = make_loss(settings, train.gold, device)
         total = settings.epochs * steps_per_epoch(len(train.texts), settings)
         self.optimizers = Optimizers(classifier, settings, total, sparse=device.type != "mps")
         self.average = WeightAverage(self.model, settings.averaging) if settings.averaging else None
@@ -323,8 +331,10 @@ class _Training:
             self.device, torch.float32
         )  # (batch, n_labels)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
-            logits = self._logits(rows)  # (batch, n_labels)
-        loss: Tensor = self.loss(logits.float(), targets) * (len(rows) / n_batch)
+            logits = self._logits(rows).float()  # (batch, n_labels)
+        soft = self.train.soft
+        whole = soft.loss(self.loss, logits, targets, rows) if soft else self.loss(logits, targets)
+        loss = whole * (len(rows) / n_batch)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no types there
         return float(loss.detach())
 

@@ -171,6 +171,14 @@ class Card:
             sentences.append("Sentences made for goemo's tests and demonstrations.")
         if (limit := self.config.data.max_train_samples) is not None:
             sentences.append(f"Train was cut to {limit:,} comments.")
+        if lesson := self.metrics.distillation:
+            also = (
+                f" and those of {lesson.unlabelled:,} texts without gold labels" if lesson.unlabelled else ""
+            )
+            sentences.append(
+                f"The model also learned the probabilities that {lesson.teacher} gives to train{also} "
+                f"(weight {lesson.weight:g}, temperature {lesson.temperature:g})."
+            )
         if taxonomy := self.metrics.data.taxonomy:
             sentences.append(f"Labels are rolled up to the paper's {plain(taxonomy)} taxonomy.")
         return " ".join(sentences)

@@ -94,7 +94,8 @@ def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedR
 def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[Path]]:
     """The files of each run outside its checkpoint, found by the names that core/layout.py gives them.
 
-    They are predictions of every split and epoch, tables named after one run, exported models, and event files.
+    They are predictions of every split and epoch, tables named after one run, exported models, the probabilities for its
+    students, and event files.
 
     Args:
         layout: of the files.
@@ -114,6 +115,7 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
         for tracker in LoggingSettings.file_trackers():
             found[run] += files_below(layout.tracker(tracker) / str(run))
         found[run] += layout.exported_files(run)
+        found[run] += files_below(layout.teachers / str(run))
         found[run] += [path for path in [layout.journals / f"{run}.jsonl"] if path.is_file()]
     for path in files_below(layout.stats):
         named_here = [run for run in by_stamp.get(path.stem[-_STAMP_LENGTH:], ()) if _is_of(path.stem, run)]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
@@ -15,6 +16,7 @@ from goemo_cli.core.catalogue import ModelEntry, model_entry
 from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import SettingError, StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
+from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import (
     FROZEN_FOLDER,
@@ -40,6 +42,7 @@ from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everythi
 from goemo_cli.ml.training.losses import describe_loss
 from goemo_cli.ml.training.ranks import Ranks
 from goemo_cli.ml.training.state import TrainingState
+from goemo_cli.services.evaluation.teacher import Taught, open_teacher, teach
 from goemo_cli.tracking.environment import processor
 
 _FEWEST_TOKENS = 0.9
@@ -90,6 +93,8 @@ class Run:
     """What the frozen layers give; trainings of one group share it."""
     ranks: Ranks = field(default_factory=lambda: Ranks(*launched()))
     """The processes that train together."""
+    taught: Taught | None = None
+    """What it learns from a teacher."""
     exact: bool = True
     """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
 
@@ -101,6 +106,11 @@ class Run:
         """
         if not self.folder.is_dir():
             raise StorageError(self.folder, "was removed while the run was trained", errno.ENOENT)
+
+    @property
+    def n_texts(self) -> int:
+        """Number of texts in an epoch."""
+        return len(self.data.train) + (len(self.taught.texts) if self.taught else 0)
 
     def take_start(self) -> TrainingState | None:
         """The saved state, which the run forgets: it is as large as the model with its optimizer."""
@@ -124,6 +134,7 @@ class Prepared:
     precision: Precision
     model: TransformerClassifier | None
     base: Mapping[str, Any]
+    taught: Taught | None = None
 
     def run(self, name: RunName, folder: Path) -> Run:
         """The run of this training, in a folder that it has claimed."""
@@ -138,23 +149,43 @@ class Prepared:
             precision=self.precision,
             base=self.base,
             model=self.model,
+            taught=self.taught,
         )
 
 
 def prepare(
-    config: TrainConfig, data: Dataset, on_event: EventHandler, *, may_fetch: bool = True
+    config: TrainConfig, data: Dataset, layout: Layout, on_event: EventHandler, *, is_plan: bool = False
 ) -> Prepared:
-    """Seed the random generators, pick the hardware, and build the model. Training, resuming and planning share it.
+    """Let the teacher speak, seed the random generators, pick the hardware, and build the model.
+
+    Training, resuming and planning share it.
+
+    Args:
+        config: resolved settings.
+        data: to train on.
+        layout: with the teacher.
+        on_event: called with each event.
+        is_plan: nothing is written or downloaded, and the teacher is only looked for.
 
     Raises:
-        NotFoundError, CorruptArtifactError: the model cannot be used.
+        NotFoundError, CorruptArtifactError: model or teacher cannot be used.
         SettingError: the device is unavailable.
     """
     entry = model_entry(config.model.name)
+    taught = None
+    if config.distillation.teacher:
+        if entry.kind == "tfidf":
+            raise SettingError([f"distillation.teacher: {entry.name} learns gold labels only"])
+        if is_plan:
+            open_teacher(config, data, layout, on_event)
+        else:
+            taught = teach(config, data, layout, on_event)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     device, precision = pick_hardware(config, entry)
-    model, base = build_model(config, entry, data, device, precision, on_event=on_event, may_fetch=may_fetch)
-    return Prepared(config, entry, data, device, precision, model, base)
+    model, base = build_model(
+        config, entry, data, device, precision, on_event=on_event, may_fetch=not is_plan
+    )
+    return Prepared(config, entry, data, device, precision, model, base, taught)
 
 
 def pick_hardware(config: TrainConfig, entry: ModelEntry) -> tuple[torch.device, Precision]:
@@ -323,7 +354,7 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
     settings, data = run.config.training, run.data
     if weights := describe_loss(settings, data.train.y_true, data.labels):
         on_event(Info(weights))
-    train, val = encode_examples(classifier, data, on_event)
+    train, val = encode_examples(classifier, data, on_event, run.taught)
     classifier.save_tokenizer(run.folder)
     if is_cached(settings):
         train = replace(train, frozen=_frozen_outputs(run, classifier, train, on_event))
@@ -373,14 +404,14 @@ def _fit_tfidf(run: Run, on_event: EventHandler) -> Generator[Fact]:
 
 
 def encode_examples(
-    classifier: TransformerClassifier, data: Dataset, on_event: EventHandler
+    classifier: TransformerClassifier, data: Dataset, on_event: EventHandler, taught: Taught | None = None
 ) -> tuple[Examples, Examples]:
-    """Train and val as token ids."""
+    """Train, with what a teacher says about it, and val as token ids."""
+    more = taught.texts if taught else []
     encoded = []
-    for name in ("train", "val"):
-        split = data.train if name == "train" else data.val
+    for name, given in (("train", [*data.train.texts, *more]), ("val", data.val.texts)):
         with working(on_event, f"Tokenising {name}"):
-            texts = classifier.encode(split.texts)
+            texts = classifier.encode(given)
         unknown = unknown_share(classifier.tokenizer, texts)
         if name == "train" and unknown > _MOST_UNKNOWN:
             on_event(
@@ -392,11 +423,14 @@ def encode_examples(
         if texts.n_cut:
             on_event(
                 Warning(
-                    f"{texts.n_cut} texts of {name} are longer than {classifier.max_length} tokens and were cut"
+                    f"texts of {name} with more than {classifier.max_length} tokens: {texts.n_cut:,}; the model reads "
+                    "only their beginning"
                 )
             )
-        encoded.append(Examples(texts, split.y_true))
-    return encoded[0], encoded[1]
+        encoded.append(texts)
+    y_true = np.pad(data.train.y_true, ((0, len(more)), (0, 0)))
+    train = Examples(encoded[0], y_true, soft=taught.soft if taught else None)
+    return train, Examples(encoded[1], data.val.y_true)
 
 
 def _shared_folder() -> Path | None:

@@ -65,7 +65,7 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         ModelNotFoundError: no such model, or its weights are not downloaded yet.
     """
     data = training_data(config, read_data(config, layout, on_event, may_fetch=False), on_event)
-    prepared = prepare(config, data, on_event, may_fetch=False)
+    prepared = prepare(config, data, layout, on_event, is_plan=True)
     model, base = prepared.model, prepared.base
     per_epoch = steps_per_epoch(len(data.train), config.training)
     seconds = peak = None

@@ -43,7 +43,7 @@ def follow_resumed(folder: Path, *, layout: Layout) -> None:
 
 def _follow(config: TrainConfig, layout: Layout, resumed: Path | None) -> None:
     data = training_data(config, read_data(config, layout, ignore), ignore)
-    prepared = prepare(config, data, ignore)
+    prepared = prepare(config, data, layout, ignore)
     if prepared.model is None:  # tfidf is fitted by one process
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 finishes its step, for which it needs this process

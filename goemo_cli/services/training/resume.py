@@ -124,7 +124,7 @@ def _resume(
     if name is None or record.run != folder.name:
         raise CorruptArtifactError(folder, f"has the state of another run, {record.run}")
     data = training_data(config, read_data(config, layout, log) if data is None else data, log)
-    run = prepare(config, data, log).run(name, folder)
+    run = prepare(config, data, layout, log).run(name, folder)
     if differences := changes(record, training_record(run)):
         if not allow_changes:
             raise DataError(

@@ -201,6 +201,7 @@ def training_record(run: "Run", group: SeedGroup | None = None) -> TrainingRecor
             "processes": str(run.ranks.count),
             "threads": str(torch.get_num_threads()),
             "processor features": torch.backends.cpu.get_cpu_capability(),
+            **({"SHA-256 of the teacher's probabilities": run.taught.lesson.sha256} if run.taught else {}),
             **{f"version of {name}": version for name, version in versions().items() if name in _PACKAGES},
         },
         seeds=group,

@@ -35,7 +35,7 @@ def resolve_settings(
         flags: dotted names with their values.
         overrides: `section.key=value` as typed.
         given: nested settings of a program, which errors call `settings`.
-        layout: whose runs `model.name` may refer to; a reference becomes the run's folder.
+        layout: whose runs `model.name` and `distillation.teacher` may refer to; `@best` becomes the run's folder or name.
         on_event: called with each event.
 
     Raises:
@@ -57,6 +57,9 @@ def resolve_settings(
     name = model_folder(chosen.model.name, layout, on_event)
     if name != chosen.model.name:
         layers.append(("--model", nested("model.name", name)))
+    if (teacher := chosen.distillation.teacher) and teacher.startswith("@"):
+        named = str(open_run(teacher, layout, on_event).run)
+        layers.append(("--teacher", nested("distillation.teacher", named)))
     entry = model_entry(name)
     suited = [
         ("configs/models.yaml", settings)
@@ -67,6 +70,31 @@ def resolve_settings(
         return config
     wandb = config.logging.wandb.resolved()
     return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
+
+
+def student_settings(
+    teacher: str,
+    file: Path | None,
+    flags: Mapping[str, Any],
+    overrides: Sequence[str] = (),
+    *,
+    layout: Layout = _HERE,
+    on_event: EventHandler = ignore,
+) -> TrainConfig:
+    """The settings of a student: as `resolve_settings`, with the data of its teacher unless other data is named.
+
+    Raises:
+        SettingError, NotFoundError: as `resolve_settings`; no such teacher.
+    """
+    checkpoint = open_run(teacher, layout, on_event)
+    flags = {"distillation.teacher": str(checkpoint.run), **flags}
+    own = resolve_settings(file, flags, overrides, layout=layout, on_event=on_event)
+    if own.data.name is not None:
+        return own
+    changed = own.data.model_dump(exclude_defaults=True)
+    of_teacher = checkpoint.config.data.model_dump(exclude_defaults=True)
+    flags = {f"data.{name}": value for name, value in of_teacher.items() if name not in changed} | flags
+    return resolve_settings(file, flags, overrides, layout=layout)
 
 
 def model_folder(name: str, layout: Layout, on_event: EventHandler = ignore) -> str:

@@ -102,7 +102,7 @@ def train(
     with working(log, "Checking the data"):
         data = training_data(config, whole, log)
     with working(log, "Loading the model"):
-        prepared = prepare(config, data, log)
+        prepared = prepare(config, data, layout, log)
     entry = prepared.entry
     with claimed(layout, entry.name, entry.family) as (name, folder):
         run = prepared.run(name, folder)
@@ -218,7 +218,7 @@ def fit_and_save(
                 case Step():
                     if advance is None or fact.is_first:
                         name = f"Epoch {fact.epoch}/{run.config.training.epochs}"
-                        advance = bar.enter_context(progress(on_event, name, len(run.data.train)))
+                        advance = bar.enter_context(progress(on_event, name, run.n_texts))
                     advance(fact.comments, f"loss {fact.loss:.4f}")
                     if fact.is_last:
                         bar.close()

@@ -63,6 +63,7 @@ def write_trained(
         "finished": utc_now(),
         "wandb_run_id": wandb_run_id,
         **({} if run.exact else {"exact": False}),
+        **({"distillation": run.taught.lesson.as_json()} if run.taught else {}),
         "data": dict(run.data_facts),
     }
     # The settings must repeat the run: they name the data set, also if the user did not.
@@ -74,7 +75,11 @@ def write_trained(
         config.model_copy(update={"data": named}),
         facts,
         evaluation,
-        parents={"data": run.data_facts["sha256"], "base_model": run.base},
+        parents={
+            "data": run.data_facts["sha256"],
+            "base_model": run.base,
+            **({"teacher": run.taught.lesson.teacher} if run.taught else {}),
+        },
         layout=layout,
         on_event=on_event,
     )

@@ -32,6 +32,7 @@ from goemo_cli.services.validation.scores import (
     fit_groups,
 )
 from goemo_cli.services.validation.sources import SourceChecker, check_reports, check_statistics
+from goemo_cli.services.validation.teachers import check_teachers
 
 
 def validate_artifacts(
@@ -136,6 +137,7 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
         sources.check_sources()
     known = [listed.run for listed in runs if listed.state != "unfinished"]
     check_exports(layout, known, report)
+    check_teachers(layout, known, opened.values(), report)
     check_leftovers(layout, known, report)
     if layout.pins.exists():
         with report.guard(layout.pins):

@@ -1,0 +1,55 @@
+"""goemo distill."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from goemo_cli.commands._console import Console
+from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt
+from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._settings import DistillSettings, wandb_is_wanted
+from goemo_cli.commands._streams import messages_need_no_reader
+from goemo_cli.commands.train import ConfigOpt, OverridesArg, SeedsOpt, run_training
+from goemo_cli.core.layout import Layout
+
+TeacherOpt = Annotated[
+    str,
+    typer.Option(
+        "--teacher",
+        help="Run whose probabilities are learned, best an ensemble: its name, its folder, @best or @latest.",
+        metavar="RUN",
+    ),
+]
+
+
+def distill(
+    settings: DistillSettings,
+    teacher: TeacherOpt,
+    overrides: OverridesArg = None,
+    config: ConfigOpt = None,
+    seeds: SeedsOpt = None,
+    root: NewRootOpt = Path(),
+    as_json: JsonOpt = False,
+    quiet: QuietOpt = False,
+) -> None:
+    """Train a model on the predictions of another.
+
+    The student learns the probabilities of the teacher, a run or an ensemble, in addition to
+    the gold labels. Without --data it is trained on the data of its teacher.
+
+    Examples:
+        goemo distill --teacher @best
+        goemo distill --teacher minilm-ensemble-20261130-083358 --seeds 3
+        goemo distill --teacher @best --unlabelled comments.txt --weight 0.7
+    """
+    from goemo_cli.services.training.settings import student_settings
+
+    wandb = wandb_is_wanted(settings)
+    given = {**settings} if wandb is None else {**settings, "logging.wandb.enabled": wandb}
+    out = Console(as_json=as_json, quiet=quiet)
+    messages_need_no_reader()
+    resolved = student_settings(
+        teacher, config, given, overrides or [], layout=Layout(root), on_event=Screen(out)
+    )
+    run_training(out, resolved, root, seeds)
