@@ -16,14 +16,14 @@ from sklearn.metrics import average_precision_score, f1_score
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataError, DataFileError
-from goemo_cli.core.labels import EMOTIONS, PAPER_F1
+from goemo_cli.core.labels import EMOTIONS, PAPER_F1, Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
 from goemo_cli.ml.metrics.thresholds import GRID
-from goemo_cli.services.figures import draw_figures, figure_of, figures
+from goemo_cli.services.figures import draw_figures, figure_of, figures, style
 from goemo_cli.services.figures.label_scores import curve
 from goemo_cli.services.figures.run_scores import MEASURES, SCORES, by_chance, correlations, rank_correlation
 from goemo_cli.services.figures.style import PAPER, house_style
@@ -117,6 +117,35 @@ def test_several_runs_stand_beside_each_other(both: GivenRun, number: str) -> No
     value = next(column for column in ("f1_score", "f1_macro", "value") if column in picture.table)
     cells = {tuple(cell) for cell in zip(picture.table[key][at:], picture.table[value][at:], strict=True)}
     assert cells == set(zip(alone.table[key], alone.table[value], strict=True)), "the same numbers as alone"
+
+
+@pytest.mark.parametrize(
+    ("number", "split"),
+    [
+        *((number, "train") for number in ("00", "02", "03", "04")),
+        *((number, "val") for number in ("13", "15")),
+        *((number, "test") for number in ("07", "08", "16", "17", "18", "19", "20", "22")),
+    ],
+)
+def test_of_many_labels_the_commonest_are_shown(
+    source: GivenRun,
+    picture_of: Callable[[str], Any],
+    monkeypatch: pytest.MonkeyPatch,
+    number: str,
+    split: Split,
+) -> None:
+    whole = picture_of(number)
+    monkeypatch.setattr(style, "MOST_LABELS", 5)
+    picture = drawn(number, source)
+    texts = dict(zip(source.labels, source.data().splits[split].y_true.sum(axis=0), strict=True))
+    column = "gold" if number == "16" else "emotion"
+    shown = {label for label in picture.table[column] if label}
+    left_out = {label for label in whole.table[column] if label} - shown
+    assert len(shown) == 5
+    assert min(texts[label] for label in shown) >= max(texts[label] for label in left_out)
+    assert f"labels, only the 5 with the most {split} comments are shown" in caption_of(picture)
+    if number not in ("02", "03", "16", "19"):  # these count pairs of the labels that they show
+        assert title_of(picture) == title_of(whole)
 
 
 def test_a_title_names_the_highest_score(both: GivenRun) -> None:

@@ -17,6 +17,8 @@ from goemo_cli.services.figures.style import (
     LabelRows,
     caption,
     counted,
+    limit_note,
+    limited,
     named,
     new_figure,
     percent,
@@ -57,11 +59,11 @@ def draw_counts(
     share_of: str,
 ) -> Drawn:
     """Bars of train, numbers of all splits, and their shares of `sizes`, which are `share_of`, on a log scale."""
-    order = np.argsort(-counts["train"], kind="stable")
-    rows = LabelRows.of(len(labels))
+    order = limited(np.argsort(-counts["train"], kind="stable"), counts["train"])
+    rows = LabelRows.of(len(order))
     figure = new_figure(title, subtitle, height=rows.height + 1.05)
     bars, shares = figure.subplots(1, 2, sharey=True, width_ratios=(1.25, 1))
-    places = np.arange(len(labels))
+    places = np.arange(len(order))
     bars.barh(places, counts["train"][order], height=0.72, color=SPLIT_COLOR["train"])
     rows.label(bars, [labels[at] for at in order])
     bars.set_xlabel(f"{terms.texts} in train")
@@ -72,8 +74,10 @@ def draw_counts(
         rows.column(bars, split, cells, at=44 + 42 * column, color=SPLIT_COLOR[split])
     _draw_shares(shares, order, counts, sizes, rows)
     shares.set_xlabel(f"share of {share_of}, % (log scale)")
-    if any((count == 0).any() for count in counts.values()):
-        caption(figure, f"Hollow, at the left edge: no {terms.text} of that split.")
+    hollow = any((count[order] == 0).any() for count in counts.values())
+    about = f"Hollow, at the left edge: no {terms.text} of that split." if hollow else ""
+    if about := f"{about}{limit_note(len(labels), f'train {terms.texts}')}".strip():
+        caption(figure, about)
     return Drawn(
         figure,
         {"emotion": [labels[at] for at in order]}

@@ -20,6 +20,8 @@ from goemo_cli.services.figures.style import (
     caption,
     caption_height,
     counted,
+    limit_note,
+    limited,
     new_figure,
     percent,
     shown,
@@ -38,9 +40,9 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
     data, terms = source.data(), source.terms
     y_true = data.train.y_true
     counts = y_true.sum(axis=0)
-    order = np.argsort(-counts, kind="stable")
+    order = limited(np.argsort(-counts, kind="stable"), counts)
     labels = [data.labels[at] for at in order]
-    cooccurrence_counts, counts = cooccurrence(y_true)[np.ix_(order, order)], counts[order]
+    cooccurrence_counts, counts = cooccurrence(y_true[:, order]), counts[order]
     share = cooccurrence_counts / np.maximum(counts, 1)[:, None]
 
     names = [shown(name) for name in labels]
@@ -65,7 +67,8 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
     caption(
         figure,
         f"Read along a row: of the train {terms.texts} with that label (their number in brackets), the % that also carry "
-        f"the column's label. Log colour scale; blank: never together; {few(terms)}; grey: the label itself.",
+        f"the column's label. Log colour scale; blank: never together; {few(terms)}; grey: the label itself."
+        f"{limit_note(len(data.labels), f'train {terms.texts}')}",
     )
     return Drawn(
         figure,
@@ -126,11 +129,12 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
     data, terms = source.data(), source.terms
     if NEUTRAL not in data.labels:
         raise DataError(f"the data has no label {NEUTRAL!r} to leave out: figure 02 shows all labels")
-    emotions = [at for at, label in enumerate(data.labels) if label != NEUTRAL]
-    gold = data.train.y_true[:, emotions]
-    order = similarity_order(cooccurrence(gold))
-    labels, gold = [data.labels[emotions[at]] for at in order], gold[:, order]
-    together, size = cooccurrence(gold), int(gold.any(axis=1).sum())
+    emotions = np.array([at for at, label in enumerate(data.labels) if label != NEUTRAL])
+    size = int(data.train.y_true[:, emotions].any(axis=1).sum())
+    kept = limited(emotions, data.train.y_true.sum(axis=0))
+    order = kept[similarity_order(cooccurrence(data.train.y_true[:, kept]))]
+    labels, gold = [data.labels[at] for at in order], data.train.y_true[:, order]
+    together = cooccurrence(gold)
     counts = together.diagonal()
     share = together / np.maximum(counts, 1)[:, None]
     p_value = commoner_than_chance(gold)
@@ -153,7 +157,8 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
     grid.add_scale(axes, _together(terms, terms.label))
     grid.dot(axes, together, itself | beyond)
     grid.mark(axes, apart, beyond)
-    caption(figure, _emotion_caption(terms, grid.marks if beyond.any() else None))
+    note = limit_note(len(emotions), f"train {terms.texts}")
+    caption(figure, _emotion_caption(terms, grid.marks if beyond.any() else None) + note)
     return Drawn(
         figure,
         {
@@ -252,7 +257,8 @@ def draw_label_confusion(source: RunData) -> Drawn:
     Shares of the missed texts of the row's label on which the column's is falsely predicted, on test.
     """
     test, terms = source.predictions("test"), source.terms
-    order = np.argsort(-test.y_true.sum(axis=0), kind="stable")
+    support = test.y_true.sum(axis=0)
+    order = limited(np.argsort(-support, kind="stable"), support)
     labels = [test.labels[at] for at in order]
     y_true, y_pred = test.y_true[:, order], test.y_pred[:, order]
     pairs = confused_pairs(y_true, y_pred)
@@ -284,7 +290,8 @@ def draw_label_confusion(source: RunData) -> Drawn:
     grid.add_scale(axes, f"% of the row's missed {terms.texts}")
     grid.dot(axes, pairs.count, silent | stands_out)
     grid.mark(axes, cells, stands_out)
-    caption(figure, _confusion_caption(terms, grid.marks if stands_out.any() else None))
+    note = limit_note(len(test.labels), f"test {terms.texts}")
+    caption(figure, _confusion_caption(terms, grid.marks if stands_out.any() else None) + note)
     return Drawn(
         figure,
         {
@@ -341,7 +348,8 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     Of the test texts with the row's label, the share with the column's too: gold left, predicted right.
     """
     test, terms = source.predictions("test"), source.terms
-    order = similarity_order(cooccurrence(test.y_true))
+    kept = limited(np.arange(len(test.labels)), test.y_true.sum(axis=0))
+    order = kept[similarity_order(cooccurrence(test.y_true[:, kept]))]
     labels, y_true, y_pred = [test.labels[at] for at in order], test.y_true[:, order], test.y_pred[:, order]
     pairs = pair_differences(y_true, y_pred)
     shares = {"gold": share_of_row(pairs.gold), "predicted": share_of_row(pairs.predicted)}
@@ -356,9 +364,10 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     is_cut = any(each.count() and each.max() > highest for each in cells.values())
     framed = (pairs.p_holm < ALPHA) & ~itself
     words = _predicted_caption(terms, pairs.predicted - pairs.gold, framed, highest if is_cut else None)
+    words += limit_note(len(test.labels), f"test {terms.texts}")
     width = max(10.0, grid.width + grid.side + 0.3)
     figure = new_figure(
-        _predicted_title(pairs.gold, pairs.predicted, pairs.p_holm, y_true, y_pred, terms),
+        _predicted_title(pairs.gold, pairs.predicted, pairs.p_holm, test.y_true, test.y_pred, terms),
         source.subtitle(f"test, {counted(len(test), terms.text)}", f"threshold rule {source.rules.rule}"),
         height=grid.height + caption_height(words, width) + 0.85,
         width=width,

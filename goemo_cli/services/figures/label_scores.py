@@ -32,6 +32,8 @@ from goemo_cli.services.figures.style import (
     LabelRows,
     caption,
     counted,
+    limit_note,
+    limited,
     mark_intervals,
     named,
     new_figure,
@@ -49,12 +51,14 @@ def draw_per_emotion_f1_scores(source: RunData) -> Drawn:
 
     All labels by falling F1, also those at zero; whiskers are 95 % intervals.
     """
-    rows = sorted(source.per_class(), key=lambda row: -row["f1_score"])
+    everything = sorted(source.per_class(), key=lambda row: -row["f1_score"])
+    support = np.array([row["support"] for row in everything])
+    rows = [everything[at] for at in limited(np.arange(len(everything)), support)]
     f1 = np.array([row["f1_score"] for row in rows])
     places = np.arange(len(rows))
     sizes = LabelRows.of(len(rows))
     figure = new_figure(
-        _f1_title(rows), source.subtitle(*_facts(source, rows[0])), height=sizes.height + 1.25
+        _f1_title(everything), source.subtitle(*_facts(source, rows[0])), height=sizes.height + 1.25
     )
     axes = figure.subplots()
     axes.barh(places, f1, height=0.66, color=BLUE, label="F1")
@@ -71,13 +75,15 @@ def draw_per_emotion_f1_scores(source: RunData) -> Drawn:
             f1[zero], places[zero], linestyle="", marker="D", markersize=5, color=VERMILLION, clip_on=False,
             zorder=4,
         )  # fmt: skip
-    axes.axvline(f1.mean(), color=INK, linewidth=1.4, linestyle="--")
+    macro = float(np.mean([row["f1_score"] for row in everything]))
+    axes.axvline(macro, color=INK, linewidth=1.4, linestyle="--")
     sizes.label(axes, [row["emotion"] for row in rows])
     axes.set_xlim(0, round_limit(float(np.nanmax([f1, high]))))
     sizes.column(axes, "F1", [f"{value:.2f}" for value in f1], at=42, color=BLUE)
     sizes.column(axes, "support", [f"{row['support']:,}" for row in rows], at=104, color=MUTED)
     axes.set_xlabel("F1 on test")
-    caption(figure, _f1_legend(float(f1.mean()), low, zero, source.terms))
+    note = limit_note(len(everything), f"test {source.terms.texts}")
+    caption(figure, _f1_legend(macro, low, zero, source.terms) + note)
     columns = ("emotion", "f1_score", "f1_ci_low", "f1_ci_high", "support")
     return Drawn(figure, {column: [row[column] for row in rows] for column in columns})
 
@@ -123,13 +129,15 @@ def draw_auc_vs_f1_tradeoff(source: RunData) -> Drawn:
     runs = source.comparable()
     values = np.stack([[run.by_label(column) for column in _AUC_COLUMNS] for run in runs])
     order = np.argsort(-values[0, 0], kind="stable")
+    title = _auc_title(runs, [source.labels[at] for at in order], values[:, 0, order], values[:, 3, order])
+    order = limited(order, source.by_label("support"))
     labels = [source.labels[at] for at in order]
     values = values[..., order]  # (n_runs, columns, n_labels)
     f1, low, high, auc = values.transpose(1, 0, 2)
     places = np.arange(len(labels))
     rows = LabelRows.of(len(labels), n_runs=len(runs))
     figure = new_figure(
-        _auc_title(runs, labels, f1, auc),
+        title,
         subtitle_of(runs, source.test_size()),
         height=rows.height + 1.45 + legend_height(runs),
     )
@@ -154,7 +162,8 @@ def draw_auc_vs_f1_tradeoff(source: RunData) -> Drawn:
         rows.column(left, "F1", [f"{value:.2f}" for value in f1[0]], at=40)
         rows.column(right, "AUC", [f"{value:.3f}" if np.isfinite(value) else "–" for value in auc[0]], at=50)
     name_runs(figure, left, runs)
-    caption(figure, _auc_legend(low, auc, source.terms) + (DIFFERENCES if len(runs) > 1 else ""))
+    note = limit_note(len(source.labels), f"test {source.terms.texts}")
+    caption(figure, _auc_legend(low, auc, source.terms) + note + (DIFFERENCES if len(runs) > 1 else ""))
     tables = [{"emotion": labels, **dict(zip(_AUC_COLUMNS, run, strict=True))} for run in values]
     return Drawn(figure, by_run(runs, tables))
 
@@ -179,8 +188,8 @@ def _auc_legend(low: DoubleArray, auc: DoubleArray, terms: Terms) -> str:
 
 
 _MOST_POINTS = 101
-_MOST_COLUMNS, _PANEL, _TALLEST = 5, 1.9, 110.0
-"""Panels in a row; inches of one panel; inches of all."""
+_MOST_COLUMNS, _PANEL = 5, 1.9
+"""Panels in a row; inches of one panel."""
 _LONGEST = 22
 
 
@@ -193,13 +202,13 @@ def draw_precision_recall_curves(source: RunData) -> Drawn:
     test, rule = source.predictions("test"), source.rules.rule
     support = test.y_true.sum(axis=0)
     area = ranking_scores(test.y_true, test.y_prob, intervals=False).average_precision
-    order = np.lexsort((-support, np.where(np.isfinite(area), -area, np.inf))).tolist()
+    order = limited(np.lexsort((-support, np.where(np.isfinite(area), -area, np.inf))), support).tolist()
     n_columns = min(_MOST_COLUMNS, len(order))
     n_rows = -(-len(order) // n_columns)
     figure = new_figure(
         _curve_title(source.labels, area),
         source.subtitle(f"test, {len(test):,} {source.terms.texts}", f"threshold rule {rule}"),
-        height=min(_TALLEST, max(1, 6 - n_columns) ** 0.5 * n_rows * _PANEL) + 1.1,
+        height=max(1, 6 - n_columns) ** 0.5 * n_rows * _PANEL + 1.1,
     )
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
     kinds: set[str] = set()
@@ -240,7 +249,8 @@ def draw_precision_recall_curves(source: RunData) -> Drawn:
                 table[key].append(cell)
     for axes in panels[len(order) :]:
         axes.set_axis_off()
-    caption(figure, _caption(rule, kinds, source.terms))
+    note = limit_note(len(source.labels), f"test {source.terms.texts}")
+    caption(figure, _caption(rule, kinds, source.terms) + note)
     return Drawn(figure, table)
 
 

@@ -20,6 +20,8 @@ from goemo_cli.services.figures.style import (
     LabelRows,
     caption,
     counted,
+    limit_note,
+    limited,
     mark_places,
     new_figure,
     percent,
@@ -46,13 +48,21 @@ def draw_character_length_distributions(source: RunData) -> Drawn:
     usual = label_quantiles(lengths["train"], data.train.y_true)
     counts = data.train.y_true.sum(axis=0)
     order = np.argsort(-usual[:, 2], kind="stable")  # NaN, a label without texts, comes last
+    title = _character_title(
+        [data.labels[at] for at in order],
+        usual[order],
+        counts[order],
+        float(np.median(lengths["train"])),
+        terms,
+    )
+    order = limited(order, counts)
     labels = [data.labels[at] for at in order]
     usual, counts = usual[order], counts[order]
     edges = _character_edges(lengths)
 
     rows = LabelRows.of(len(labels))
     figure = new_figure(
-        _character_title(labels, usual, counts, float(np.median(lengths["train"])), terms),
+        title,
         source.subtitle(*split_sizes(source)),
         height=rows.height + 4.2,
     )
@@ -60,7 +70,8 @@ def draw_character_length_distributions(source: RunData) -> Drawn:
     shares = _character_draw_splits(above, lengths, edges, terms)
     _draw_labels(below, labels, usual, counts, rows, terms)
     below.axvline(np.median(lengths["train"]), color=INK, linewidth=1.4, linestyle="--", zorder=1)
-    caption(figure, _caption(lengths, edges, counts, terms))
+    note = limit_note(len(data.labels), f"train {terms.texts}")
+    caption(figure, _caption(lengths, edges, counts, terms) + note)
     return Drawn(figure, _table(labels, usual, counts, shares, edges))
 
 

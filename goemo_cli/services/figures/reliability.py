@@ -22,6 +22,8 @@ from goemo_cli.services.figures.style import (
     LabelRows,
     caption,
     counted,
+    limit_note,
+    limited,
     new_figure,
     percent,
     shown,
@@ -49,10 +51,10 @@ def draw_reliability_diagram(source: RunData) -> Drawn:
     test, states = states_of_test(source)
     labels, terms = test.labels, source.terms
     support = test.y_true.sum(axis=0)
-    order = np.argsort(-support, kind="stable")
-    columns = min(_COLUMNS, max(4, len(labels)))
-    n_rows = -(-len(labels) // columns)
-    height = min(1.5, 110 / n_rows)  # inches of a panel
+    order = limited(np.argsort(-support, kind="stable"), support)
+    columns = min(_COLUMNS, max(4, len(order)))
+    n_rows = -(-len(order) // columns)
+    height = 1.5  # inches of a panel
     figure = new_figure(
         _bins_title(test.y_true, states),
         source.subtitle(
@@ -78,9 +80,9 @@ def draw_reliability_diagram(source: RunData) -> Drawn:
             axes,
             f"{shown(labels[at], 16)} ({support[at]:,})",
             is_left=place % columns == 0,
-            is_lowest=place + columns >= len(labels),
+            is_lowest=place + columns >= len(order),
         )
-    caption(figure, _BINS_CAPTION)
+    caption(figure, _BINS_CAPTION + limit_note(len(labels), f"test {terms.texts}"))
     return Drawn(figure, {column: [row[column] for row in rows] for column in rows[0]})
 
 
@@ -183,9 +185,11 @@ def draw_calibration_summary(source: RunData) -> Drawn:
     (test, states), terms = states_of_test(source), source.terms
     found = {state: assess(test.y_true, y_prob) for state, y_prob in states.items()}
     errors = {state: np.array([one.ece for one in each.per_label]) for state, each in found.items()}
-    order = np.argsort(-errors["before"], kind="stable")
-    labels, support = [test.labels[at] for at in order], test.y_true.sum(axis=0)[order]
-    chance = {state: chance_errors(y_prob, found[state])[:, order] for state, y_prob in states.items()}
+    chance = {state: chance_errors(y_prob, found[state]) for state, y_prob in states.items()}
+    title, support = _ece_title(found, errors, chance), test.y_true.sum(axis=0)
+    order = limited(np.argsort(-errors["before"], kind="stable"), support)
+    labels, support = [test.labels[at] for at in order], support[order]
+    chance = {state: ends[:, order] for state, ends in chance.items()}
     ratios = {
         state: expected_over_observed(test.y_true, y_prob)[:, order] for state, y_prob in states.items()
     }
@@ -193,10 +197,10 @@ def draw_calibration_summary(source: RunData) -> Drawn:
 
     rows = LabelRows.of(len(labels))
     figure = new_figure(
-        _ece_title(found, errors, chance),
+        title,
         source.subtitle(
             f"test, {counted(len(test), terms.text)}",
-            f"{len(labels)} labels",
+            f"{len(test.labels)} labels",
             "before and after goemo calibrate" if "after" in states else "not calibrated",
         ),
         height=rows.height + 1.9,
@@ -211,7 +215,8 @@ def draw_calibration_summary(source: RunData) -> Drawn:
         rows.column(right, heading, [f"{value:.4f}" for value in values], at=54 + 62 * at, color=color)
     rows.column(right, "support", [f"{n:,}" for n in support], at=60 + 62 * len(errors), color=MUTED)
     hollow = f" Hollow, at the edge: no gold {terms.text}." if (support == 0).any() else ""
-    caption(figure, _ECE_CAPTION.format(texts=terms.texts) + hollow)
+    note = limit_note(len(test.labels), f"test {terms.texts}")
+    caption(figure, _ECE_CAPTION.format(texts=terms.texts) + hollow + note)
     return Drawn(figure, {"emotion": labels, "support": support} | _columns(errors, chance, ratios))
 
 

@@ -33,6 +33,8 @@ from goemo_cli.services.figures.style import (
     caption,
     counted,
     ink_on,
+    limit_note,
+    limited,
     mark_intervals,
     new_figure,
     padded_limits,
@@ -357,11 +359,14 @@ def draw_robustness_confidence_intervals(source: RunData) -> Drawn:
     per_label = np.stack([[run.by_label(column) for column in _COLUMNS] for run in runs]).transpose(0, 2, 1)
     support = source.by_label("support")
     order = np.argsort(-support, kind="stable")
+    names, widths = [source.labels[at] for at in order], half_width(per_label[:, order])
+    title = _interval_title(runs, scores, names, widths, support[order])
+    order = limited(order, support)
     labels, per_label, support = [source.labels[at] for at in order], per_label[:, order], support[order]
     above, below = (LabelRows.of(n, n_runs=len(runs)) for n in (len(SCORES), len(labels)))
     rules = ", ".join(dict.fromkeys(run.rules.rule for run in runs))
     figure = new_figure(
-        _interval_title(runs, scores, labels, half_width(per_label), support),
+        title,
         subtitle_of(runs, source.test_size(), f"threshold rule {rules}"),
         height=above.height + below.height + 2.3 + legend_height(runs),
     )
@@ -369,7 +374,8 @@ def draw_robustness_confidence_intervals(source: RunData) -> Drawn:
     _draw_scores(top, above, runs, scores)
     _draw_widths(bottom, below, labels, half_width(per_label), support)
     name_runs(figure, top, runs)
-    caption(figure, _interval_legend(runs, half_width(np.concatenate([scores, per_label], axis=1))))
+    note = limit_note(len(source.labels), f"test {source.terms.texts}")
+    caption(figure, _interval_legend(runs, half_width(np.concatenate([scores, per_label], axis=1))) + note)
     both = np.concatenate([scores, per_label], axis=1)
     none = [None] * len(SCORES)
     tables: list[Table] = [

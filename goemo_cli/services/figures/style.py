@@ -20,7 +20,7 @@ from matplotlib.textpath import text_to_path
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
-from goemo_cli.core.arrays import DoubleArray
+from goemo_cli.core.arrays import DoubleArray, IntArray
 from goemo_cli.core.files import atomic_path
 from goemo_cli.core.labels import Split
 from goemo_cli.core.schema import SOURCES_KEY
@@ -59,10 +59,10 @@ _TITLE, _SUBTITLE, _TEXT, _LEAST = 15.0, 10.5, 11.0, 8.0
 """Font sizes in points."""
 _LINE = 1.3
 _MARGIN = 0.3
-_TALLEST = 120.0
-"""Inches: beyond about 700 labels rows shrink instead of the picture growing."""
 LONGEST = 30
 """Characters of a label that are shown."""
+MOST_LABELS = 100
+"""Maximum number of labels in a picture: of more, those with the most texts are shown."""
 
 # Tried in this order if they are installed, for scripts that DejaVu Sans does not draw.
 _MORE_FONTS = (
@@ -208,8 +208,6 @@ class LabelRows:
         """Full size up to 40 labels, then smaller, down to what can still be read; taller for several runs."""
         font = min(_TEXT, max(_LEAST, _TEXT - (count - 40) * 0.02))
         height = max(1.3, count * font * (1.95 if count <= 40 else 1.6) / 72) * (1 + 0.22 * (n_runs - 1))
-        if height > _TALLEST:
-            return cls(count, _TALLEST / count * 72 / 1.3, _TALLEST)
         return cls(count, font, height)
 
     def marker(self, n_runs: int = 1) -> float:
@@ -244,6 +242,34 @@ class LabelRows:
                 cell, (1, row), (at, 0), xycoords=("axes fraction", "data"), va="center_baseline",
                 size=self.font * 0.92, color=color, **style,
             )  # fmt: skip
+
+
+def limited(order: IntArray, counts: IntArray | DoubleArray) -> IntArray:
+    """An order of labels without those that are not shown.
+
+    Args:
+        order: places of labels.
+        counts: texts of each label, (n_labels,).
+
+    Returns:
+        all, or the `MOST_LABELS` with the most texts, in the given order.
+    """
+    if len(order) <= MOST_LABELS:
+        return order
+    kept = order[np.argsort(-counts[order], kind="stable")[:MOST_LABELS]]
+    return order[np.isin(order, kept)]
+
+
+def limit_note(n_labels: int, texts: str) -> str:
+    """What a caption says about labels that are not shown; empty if all are shown.
+
+    Args:
+        n_labels: of the run.
+        texts: those that decide which labels are shown: `test comments`.
+    """
+    if n_labels <= MOST_LABELS:
+        return ""
+    return f" Of {n_labels:,} labels, only the {MOST_LABELS} with the most {texts} are shown."
 
 
 def shown(text: str, longest: int = LONGEST) -> str:

@@ -25,6 +25,8 @@ from goemo_cli.services.figures.style import (
     LabelRows,
     caption,
     counted,
+    limit_note,
+    limited,
     mark_places,
     new_figure,
     percent,
@@ -195,19 +197,25 @@ def draw_threshold_f1(source: RunData) -> Drawn:
     thresholds, val, test = source.thresholds, source.predictions("val"), source.predictions("test")
     f1 = counts_on_grid(val.y_true, reached_on_grid(val.y_prob)).f_beta()  # (n_grid, n_labels)
     positives = val.y_true.sum(axis=0)
+    shared = count(val.y_true, decide(val.y_prob, thresholds.global_threshold)).f1
     order = np.lexsort((-f1.max(axis=0), -positives))
+    title = _label_title(
+        [source.labels[at] for at in order],
+        f1[:, order],
+        shared[order],
+        positives[order],
+        thresholds.global_threshold,
+    )
+    order = limited(order, positives)
     f1, labels = f1[:, order], [source.labels[at] for at in order]
     own = thresholds.per_label[order]
     reached = {
         split: count(part.y_true, decide(part.y_prob, thresholds.per_label)).f1[order]
         for split, part in (("val", val), ("test", test))
     }
-    shared = decide(val.y_prob, thresholds.global_threshold)
     rows = LabelRows.of(len(labels))
     figure = new_figure(
-        _label_title(
-            labels, f1, count(val.y_true, shared).f1[order], positives[order], thresholds.global_threshold
-        ),
+        title,
         source.subtitle(f"val, {len(val):,} {source.terms.texts}, commonest label first"),
         height=rows.height + 2.1,
     )
@@ -238,7 +246,7 @@ def draw_threshold_f1(source: RunData) -> Drawn:
         figure,
         f"Dot: the label's own threshold; val and test: F1 there. Bar: F1 is at least {percent(NEAR)} of the label's best"
         f"{_hollow(below, thresholds)}. Blank: F1 is 0. Dashed: the global threshold {thresholds.global_threshold:g}. "
-        "All are chosen on val alone.",
+        f"All are chosen on val alone.{limit_note(len(source.labels), f'val {source.terms.texts}')}",
     )
     n_grid = len(GRID)
     return Drawn(
@@ -315,7 +323,7 @@ def _hollow(below: BoolArray, thresholds: Thresholds) -> str:
 
 
 def _label_title(
-    labels: list[str], f1: DoubleArray, f1_shared: DoubleArray, positives: IntArray, shared: float
+    labels: Sequence[str], f1: DoubleArray, f1_shared: DoubleArray, positives: IntArray, shared: float
 ) -> str:
     best = f1.max(axis=0)
     if not best.any():
@@ -412,7 +420,7 @@ def draw_per_class_thresholds(source: RunData) -> Drawn:
     """
     thresholds = source.thresholds
     n_positives = np.array(thresholds.n_positives)
-    order = np.lexsort((-thresholds.per_label, -n_positives))
+    order = limited(np.lexsort((-thresholds.per_label, -n_positives)), n_positives)
     values, positives = thresholds.per_label[order], n_positives[order]
     places = np.arange(len(order))
     rows = LabelRows.of(len(order))
@@ -441,7 +449,8 @@ def draw_per_class_thresholds(source: RunData) -> Drawn:
     rows.column(axes, "val positives", [f"{n:,}" for n in positives], at=152, color=MUTED)
     axes.set_xlabel("threshold")
     hollow = " Hollow: no positives in val, so the global one is taken." if without.any() else ""
-    caption(figure, f"Dashed: the global threshold {shared:g}.{hollow}")
+    note = limit_note(len(source.labels), f"val {source.terms.texts}")
+    caption(figure, f"Dashed: the global threshold {shared:g}.{hollow}{note}")
     return Drawn(
         figure,
         {
