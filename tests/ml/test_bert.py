@@ -1,6 +1,7 @@
 """BERT classifiers without transformers: all bits are those of transformers, and other folders are left to it."""
 
 import json
+from collections.abc import Callable
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,11 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
 from goemo_cli.core.files import read_json_object
+from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.models.bert import load_scorer
-from goemo_cli.ml.models.transformer import predict_encoded
+from goemo_cli.ml.models.ensemble import Ensemble, mean_probability
+from goemo_cli.ml.models.shared_layers import SharedEnsemble, sharing
+from goemo_cli.ml.models.transformer import TransformerClassifier, load_transformer, predict_encoded
 from goemo_cli.ml.training.batches import encode
 
 LABELS = ("joy", "anger", "sadness")
@@ -105,3 +109,54 @@ def damaged_weights(folder: Path) -> None:
 def test_folders_that_differ_are_left_to_transformers(saved: Path, differ):
     differ(saved)
     assert load_scorer(saved, LABELS) is None
+
+
+@pytest.fixture
+def members(make_tiny, tmp_path: Path) -> Callable[..., list[TransformerClassifier]]:
+    """`members(same)`: three saved and loaded classifiers whose embeddings and lowest `same` layers are equal."""
+
+    def make(same: int) -> list[TransformerClassifier]:
+        found, first = [], make_tiny(seed=1)
+        for seed in (1, 2, 3):
+            classifier = make_tiny(seed=seed)
+            equal = {"bert.embeddings": first.model.bert.embeddings} if same >= 0 else {}
+            equal |= {f"bert.encoder.layer.{at}": first.model.bert.encoder.layer[at] for at in range(same)}
+            for name, module in equal.items():
+                classifier.model.get_submodule(name).load_state_dict(module.state_dict())
+            folder = tmp_path / str(seed)
+            folder.mkdir(exist_ok=True)
+            classifier.save_weights(folder)
+            classifier.save_tokenizer(folder)
+            found.append(
+                load_transformer(folder, LABELS, ModelSettings(max_length=16), device=torch.device("cpu"))
+            )
+        return found
+
+    return make
+
+
+@pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
+def test_members_with_equal_lower_layers_compute_them_once_with_the_same_bits(members, kind: torch.dtype):
+    alone = members(1)
+    for member in alone:
+        member.model.to(kind)
+    expected = mean_probability([member.predict_proba(TEXTS) for member in alone])
+    together = sharing(LABELS, alone)
+    assert isinstance(together, SharedEnsemble)
+    lowest = {id(member.model.bert.encoder["layer"][0]) for member in alone}
+    assert len(lowest) == 1
+    calls: list[int] = []
+    alone[0].model.bert.encoder["layer"][0].register_forward_hook(lambda *_: calls.append(1))
+    assert np.array_equal(together.predict_proba(TEXTS), expected)
+    assert len(calls) == len(list(alone[0].encode(TEXTS).batches_by_length()))
+    for loader, member in zip(together.members, alone, strict=True):
+        assert np.array_equal(loader().predict_proba(TEXTS), member.predict_proba(TEXTS))
+
+
+@pytest.mark.parametrize("same", [-1, 0])
+def test_members_without_an_equal_layer_are_an_ordinary_ensemble(members, same: int):
+    alone = members(same)
+    expected = mean_probability([member.predict_proba(TEXTS) for member in alone])
+    found = sharing(LABELS, alone)
+    assert type(found) is Ensemble
+    assert np.array_equal(found.predict_proba(TEXTS), expected)

@@ -98,7 +98,12 @@ class BertScorer(nn.Module):
             attention_mask: 1 for tokens, 0 for padding; (batch, tokens).
         """
         hidden = self.bert(input_ids, attention_mask, only_first=True).last_hidden_state
-        return Scored(self.classifier(torch.tanh(self.bert.pooler["dense"](hidden[:, 0]))))
+        return Scored(self.head(hidden))
+
+    def head(self, hidden: Tensor) -> Tensor:
+        """Logits from the hidden states of the last layer, (batch, n_labels)."""
+        logits: Tensor = self.classifier(torch.tanh(self.bert.pooler["dense"](hidden[:, 0])))
+        return logits
 
 
 class _Encoder(nn.Module):
@@ -119,6 +124,11 @@ class _Encoder(nn.Module):
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, *, only_first: bool = False) -> Hidden:
         """The hidden states of the last layer: of all tokens, or of the first one alone."""
+        hidden, ignored = self.enter(input_ids, attention_mask)
+        return Hidden(self.climb(hidden, ignored, 0, only_first=only_first))
+
+    def enter(self, input_ids: Tensor, attention_mask: Tensor) -> tuple[Tensor, Tensor]:
+        """What enters the lowest layer, (batch, tokens, width), and what is added to the scores of attention."""
         parts: Any = self.embeddings
         first_type = parts["token_type_embeddings"].weight[0]
         positions = parts["position_embeddings"].weight[: input_ids.shape[1]]
@@ -127,11 +137,32 @@ class _Encoder(nn.Module):
         ignored = torch.zeros_like(attention_mask, dtype=hidden.dtype).masked_fill(
             attention_mask == 0, lowest
         )
+        return hidden, ignored[:, None, None, :]
+
+    def climb(
+        self,
+        hidden: Tensor,
+        ignored: Tensor,
+        start: int,
+        stop: int | None = None,
+        *,
+        only_first: bool = False,
+    ) -> Tensor:
+        """What leaves the layer before `stop`, by default the last one, from what enters the layer `start`.
+
+        Args:
+            hidden: (batch, tokens, width).
+            ignored: as `enter` gives it.
+            start: counted from 0.
+            stop: counted from 0.
+            only_first: the topmost of these layers computes the first token only.
+        """
         layers: Any = self.encoder["layer"]
-        for layer in layers[:-1]:
-            hidden = layer(hidden, hidden, ignored[:, None, None, :])
-        reading = hidden[:, :1] if only_first else hidden
-        return Hidden(layers[-1](reading, hidden, ignored[:, None, None, :]))
+        *inner, top = layers[start:stop]
+        for layer in inner:
+            hidden = layer(hidden, hidden, ignored)
+        found: Tensor = top(hidden[:, :1] if only_first else hidden, hidden, ignored)
+        return found
 
 
 class _Layer(nn.Module):

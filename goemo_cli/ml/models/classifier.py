@@ -1,8 +1,8 @@
 """What every model can do once it is trained, and loading any of them from a checkpoint."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import cache, partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
@@ -46,7 +46,8 @@ def load_classifier(
         checkpoint: of any kind, or an exported model, which has its own precision and runs on the CPU.
         device: auto, cpu, cuda or mps.
         precision: fp32, in which all artifacts are made; bf16 is faster and off by up to some hundredths.
-        keep_members: an ensemble's models stay in memory once they are loaded; otherwise one is there at a time.
+        keep_members: an ensemble's models stay in memory once they are loaded; otherwise one is there at a time. Members
+            that share frozen layers are in memory together in any case.
 
     Raises:
         CorruptArtifactError: a file differs from the manifest, or the weights do not fit.
@@ -58,7 +59,13 @@ def load_classifier(
     if checkpoint.manifest.export is not None:
         return _exported(checkpoint, checkpoint.manifest.export)
     if checkpoint.kind == "ensemble":
-        loaders = tuple(_member_loaders(checkpoint, device, precision))
+        members = [
+            Checkpoint.open(checkpoint.path.resolve().parent / run)
+            for run in checkpoint.manifest.parents.members
+        ]
+        loaders = tuple(partial(load_classifier, one, device=device, precision=precision) for one in members)
+        if _may_share_layers(members):
+            return _sharing(checkpoint.labels, loaders)
         return Ensemble(checkpoint.labels, tuple(map(cache, loaders)) if keep_members else loaders)
     if checkpoint.kind == "tfidf":
         return _tfidf(checkpoint, precision)
@@ -93,10 +100,13 @@ def _tfidf(checkpoint: Checkpoint, precision: "Precision") -> Classifier:
     return load_tfidf(checkpoint.path, checkpoint.labels)
 
 
-def _member_loaders(
-    ensemble: Checkpoint, device: str, precision: "Precision"
-) -> Iterator[Callable[[], Classifier]]:
-    """How to load each member, whose folder is next to the ensemble's; a missing one fails now."""
-    for run in ensemble.manifest.parents.members:
-        member = Checkpoint.open(ensemble.path.resolve().parent / run)
-        yield partial(load_classifier, member, device=device, precision=precision)
+def _may_share_layers(members: Sequence[Checkpoint]) -> bool:
+    """Whether the members of an ensemble were trained on the same frozen layers."""
+    same = {str(one.manifest.parents.base_model.get("sha256")) for one in members}
+    return len(same) == 1 and all(one.config.training.frozen_layers for one in members)
+
+
+def _sharing(labels: tuple[str, ...], loaders: Sequence[Callable[[], Any]]) -> Classifier:
+    from goemo_cli.ml.models.shared_layers import sharing  # torch, which tfidf does without
+
+    return sharing(labels, [load() for load in loaders])

@@ -291,7 +291,8 @@ def _scored(
     was_training = model.training
     model.eval()
     device = next(model.parameters()).device
-    found = np.zeros((len(encoded), model.config.num_labels), dtype=np.float32)
+    shape = getattr(model, "output_shape", (model.config.num_labels,))
+    found = np.zeros((len(encoded), *shape), dtype=np.float32)
     with packed_linears(model, len(encoded)), only_first_token(model):
         batches = list(encoded.batches_by_length())
         for rows in (batches[at] for at in part(np.arange(len(batches)))):
