@@ -38,6 +38,7 @@ COMMANDS = {
     },
     "Use": {
         "predict": "Predict the labels of any text.",
+        "serve": "Answer predictions over HTTP.",
         "explain": "Show which words changed the score of a label.",
         "export-predictions": "Write the predictions of a split.",
         "export-model": "Export a run for prediction without PyTorch.",

@@ -599,6 +599,18 @@ def environment(name: str) -> str | None:
     return os.environ.get(name) or None
 
 
+def serving_token() -> str | None:
+    """GOEMO_TOKEN, which clients of `goemo serve` must send; None if it is unset or empty.
+
+    Raises:
+        SettingError: an HTTP header cannot contain it.
+    """
+    token = environment("GOEMO_TOKEN")
+    if token and not (token.isascii() and token.isprintable() and " " not in token):
+        raise SettingError(["GOEMO_TOKEN has a character other than visible ASCII"], "environment")
+    return token
+
+
 def wanted_threads() -> int | None:
     """OMP_NUM_THREADS, by which users limit the threads of a process; None without a number."""
     wanted = environment("OMP_NUM_THREADS") or ""

@@ -3,7 +3,6 @@
 import csv
 import io
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -19,17 +18,8 @@ from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.confusions import row_losses
 from goemo_cli.ml.metrics.scoring import count, rule_scores
 from goemo_cli.services.report.create import create_report
+from tests.browser.chromium import opened, until
 from tests.browser.report_runs import HOSTILE, LABELS, SWEEP, SWEEP_VALUES, hostile_runs
-from tests.waiting import GUARD_SECONDS, wait_for
-
-playwright = pytest.importorskip("playwright.sync_api", reason="needs playwright: pip install 'goemo[dev]'")
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-if CHROMIUM is None:
-    pytest.skip("needs Chromium on PATH: apt-get install chromium", allow_module_level=True)
-QUIET = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -40,33 +30,11 @@ def layout(tmp_path_factory: pytest.TempPathFactory) -> Layout:
     return layout
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with playwright.sync_playwright() as started:
-        browser = started.chromium.launch(
-            executable_path=CHROMIUM, args=list(QUIET), timeout=1000 * GUARD_SECONDS
-        )
-        yield browser
-        browser.close()
-
-
-def opened(browser: Any, **options: Any) -> Any:
-    """A page that waits for its events however slow the machine is."""
-    page = browser.new_page(**options)
-    page.set_default_timeout(1000 * GUARD_SECONDS)
-    return page
-
-
 def scroll_through(page: Any) -> None:
     """Show every section until its charts are drawn, which happens in the frame after it comes into view."""
     for section in page.query_selector_all("main > section"):
         section.scroll_into_view_if_needed()
         page.evaluate("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
-
-
-def until(page: Any, expression: str) -> None:
-    """Wait until an expression holds in the page, whose policy forbids Playwright's own way of asking again."""
-    wait_for(lambda: page.evaluate(expression))
 
 
 @pytest.fixture(scope="module")

@@ -44,6 +44,7 @@ from goemo_cli.services.training.imported import import_model
 from goemo_cli.services.validation.project import validate_artifacts
 from tests.conftest import REPOSITORY
 from tests.processes import python
+from tests.serving import serving_process
 
 TEXTS = ["thank you so much", "", "what a day " * 40, "I hate this, I really do!", "ok"]
 LABELS = ("joy", "anger", "sadness")
@@ -195,10 +196,15 @@ def test_prediction_needs_only_the_packages_of_the_runtime(copied: Layout):
     found = python("-c", PROGRAM.format(missing=missing, arguments=words), cwd=folder.parent)
     assert found.returncode == 0, found.stderr
     expected = Predictor.load(open_run("@tiny", copied), engine="torch").predict(TEXTS)
-    predicted = json.loads(found.stdout)["predictions"]
-    assert [row["pred_labels"] for row in predicted] == [
-        list(expected.label_names(row)) for row in range(len(TEXTS))
-    ]
+    labels = [list(expected.label_names(row)) for row in range(len(TEXTS))]
+    assert [row["pred_labels"] for row in json.loads(found.stdout)["predictions"]] == labels
+
+    words = ["serve", folder.name, "--port", "0"]
+    hidden = missing - {"jinja2"}  # which is not needed, and starlette looks for
+    with serving_process(folder.parent, PROGRAM.format(missing=hidden, arguments=words)) as process:
+        status, answer = process.client.ask("POST", "/predict", {"text": TEXTS})
+        assert (status, answer["engine"]) == (200, "onnx"), answer
+        assert [row["pred_labels"] for row in answer["predictions"]] == labels
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_me
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.labels import TAXONOMIES, TaxonomyName, applicable
 from goemo_cli.core.thresholds import NO_THRESHOLDS, Decision, Thresholds
-from goemo_cli.ml.metrics.calibrator import Calibrator
+from goemo_cli.ml.metrics.calibrator import Calibrator, open_calibrator
 from goemo_cli.ml.metrics.taxonomy import roll_up_probabilities
 
 
@@ -52,6 +52,7 @@ def label_rule(
     top_k: int | None = None,
     calibrated: bool = False,
     taxonomy: str | None = None,
+    calibrator: Calibrator | None = None,
     on_event: EventHandler = ignore,
 ) -> LabelRule:
     """The rule of a checkpoint, with the changes that the user chose.
@@ -64,6 +65,7 @@ def label_rule(
         calibrated: show the probabilities of the checkpoint's calibrator; its thresholds are translated, so that
             they mean the same labels.
         taxonomy: show its groups, each as probable as its most probable member.
+        calibrator: that of the checkpoint, if it is already open.
         on_event: called with each event.
 
     Raises:
@@ -89,7 +91,7 @@ def label_rule(
         decision = pick_decision(checkpoint, threshold=threshold, rule=rule, on_event=on_event)
         found = LabelRule(checkpoint.labels, decision, checkpoint.labels)
     if calibrated:
-        found = _calibrated(found, checkpoint, is_translated=threshold is None)
+        found = _calibrated(found, calibrator or open_calibrator(checkpoint), is_translated=threshold is None)
     if not top_k:
         return found
     if found.decision.thresholds is None:
@@ -112,10 +114,7 @@ def pick_decision(
     return decision
 
 
-def _calibrated(rule: LabelRule, checkpoint: Checkpoint, *, is_translated: bool) -> LabelRule:
-    from goemo_cli.ml.metrics.calibrator import open_calibrator
-
-    calibrator = open_calibrator(checkpoint)
+def _calibrated(rule: LabelRule, calibrator: Calibrator, *, is_translated: bool) -> LabelRule:
     if not is_translated or rule.decision.thresholds is None:
         return replace(rule, calibrator=calibrator)
     decision = replace(rule.decision, thresholds=calibrator.apply_to_thresholds(rule.decision.thresholds))

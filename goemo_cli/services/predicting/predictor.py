@@ -1,5 +1,6 @@
 """The predictor: a loaded checkpoint that gives probabilities, labels and statistics of texts."""
 
+import copy
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,7 +137,7 @@ class Predictor:
         ['text', 'pred_labels']
 
     Attributes:
-        run: the run of the model.
+        checkpoint: the run, or the exported model that predicts instead of it.
         rule: from probabilities to displayed probabilities and labels.
         precision: fp32, bf16, or int8 of an exported model.
         engine: what computes: torch, onnx or scikit-learn.
@@ -148,11 +149,11 @@ class Predictor:
         classifier: Classifier,
         rule: LabelRule,
         *,
-        run: RunName,
+        checkpoint: Checkpoint,
         precision: str = "fp32",
         engine: str = "torch",
     ) -> None:
-        self.run, self.rule, self.precision, self.engine = run, rule, precision, engine
+        self.checkpoint, self.rule, self.precision, self.engine = checkpoint, rule, precision, engine
         self.log: PredictionLog | None = None
         self._classifier = classifier
         self._lock = threading.Lock()
@@ -220,7 +221,7 @@ class Predictor:
         predictor = cls(
             classifier,
             rule,
-            run=opened.run,
+            checkpoint=opened,
             precision=export.precision if export else chosen,
             engine=engine_of(opened),
         )
@@ -242,9 +243,44 @@ class Predictor:
             self.log.close()
 
     @property
+    def run(self) -> RunName:
+        """The run of the model."""
+        return self.checkpoint.run
+
+    @property
     def labels(self) -> tuple[str, ...]:
         """Label names in column order."""
         return self.rule.labels
+
+    def with_rule(self, rule: LabelRule) -> "Predictor":
+        """The same model in memory with another rule; without a log."""
+        other = copy.copy(self)
+        other.rule, other.log = rule, None
+        return other
+
+    def probabilities(
+        self,
+        texts: Sequence[str],
+        *,
+        on_progress: Callable[[int], None] = lambda rows: None,
+        on_cut: Callable[[int], None] = lambda texts: None,
+    ) -> FloatArray:
+        """What the model gives, before `rule`.
+
+        Args:
+            texts: any number of them.
+            on_progress: called with the number of rows done since the last call.
+            on_cut: called with the number of texts that exceeded the model's maximum length and were truncated.
+
+        Returns:
+            float32, (n_examples, n_model_labels).
+
+        Raises:
+            TypeError: a single string, or an element that is not a string.
+        """
+        clean = _checked(texts)
+        with self._lock:
+            return self._classifier.predict_proba(clean, on_progress, on_cut)
 
     def predict(
         self, texts: Sequence[str], *, on_progress: Callable[[int], None] = lambda rows: None
@@ -260,8 +296,7 @@ class Predictor:
         """
         clean = _checked(texts)
         cut: list[int] = []
-        with self._lock:
-            y_prob = self._classifier.predict_proba(clean, on_progress, cut.append)
+        y_prob = self.probabilities(clean, on_progress=on_progress, on_cut=cut.append)
         shown, y_pred = self.rule(y_prob)
         statistics = _statistics(self.labels, shown, y_pred, sum(cut))
         predictions = TextPredictions(self.labels, shown, y_pred, statistics, clean)

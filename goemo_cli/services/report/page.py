@@ -1,12 +1,10 @@
 """The report as one HTML page that loads nothing: it contains its scripts, styles and data."""
 
 import base64
-import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import cache
-from importlib.resources import files
+from functools import partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -19,6 +17,7 @@ from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.schema import RULES
+from goemo_cli.core.web_pages import policy, web_file
 from goemo_cli.ml.metrics.confusions import LEAST
 from goemo_cli.services.data.result_tables import p_text
 from goemo_cli.services.report import findings
@@ -35,6 +34,9 @@ LIBRARY = "echarts.min.js"
 MOST_TRIALS = 200
 """Rows of a sweep's table; its chart has all trials."""
 _STYLE = "report.css"
+
+resource = partial(web_file, "goemo_cli.services.report")
+"""A file of the page, by its name."""
 
 
 def page(report: Report) -> str:
@@ -58,26 +60,6 @@ def page(report: Report) -> str:
             data=Markup(page_data(report)),
         )
     )
-
-
-def policy(*, scripts: tuple[str, ...], styles: tuple[str, ...]) -> str:
-    """A Content-Security-Policy that lets these inlined scripts and styles in, and nothing else at all."""
-
-    def hashes(texts: tuple[str, ...]) -> str:
-        digests = (base64.b64encode(hashlib.sha256(text.encode("utf-8")).digest()) for text in texts)
-        return " ".join(f"'sha256-{digest.decode('ascii')}'" for digest in digests)
-
-    return (
-        f"default-src 'none'; script-src {hashes(scripts)}; style-src {hashes(styles)}; "
-        "base-uri 'none'; form-action 'none'"
-    )
-
-
-@cache
-def resource(name: str) -> str:
-    """A file of the page, with line feeds as browsers hash them."""
-    text = (files("goemo_cli.services.report") / "web" / name).read_text(encoding="utf-8")
-    return text.replace("\r\n", "\n").rstrip("\n")
 
 
 def _environment() -> Environment:
