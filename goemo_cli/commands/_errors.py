@@ -28,6 +28,7 @@ _CODES: tuple[tuple[type[Exception], int], ...] = (
     (errors.RemoteError, 7),
     (errors.StorageError, 8),
     (errors.BusyError, 9),
+    (errors.WorkerLostError, 10),
     (errors.TrainingFailedError, 10),
     (errors.GoemoError, 1),
     (OSError, 8),

@@ -58,6 +58,11 @@ def output_file(path: Path | None) -> Path | None:
     return Path("/dev/stdout") if path == Path("-") else path
 
 
+def output_file_or_folder(path: Path | None) -> Path | None:
+    """As `output_file`, for commands that write a folder too."""
+    return path if path is not None and path.is_dir() else output_file(path)
+
+
 def output_folder(path: Path | None) -> Path | None:
     """Refuse what can be no folder before anything is computed."""
     _writable(path)

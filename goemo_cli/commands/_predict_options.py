@@ -17,11 +17,14 @@ from goemo_cli.core.labels import TaxonomyName
 from goemo_cli.core.settings import LibraryMode
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.readers import format_names, known_suffixes
+from goemo_cli.services.predicting.bulk.inputs import is_several
 from goemo_cli.services.predicting.formats import BY_SUFFIX, OutputFormat
 from goemo_cli.services.predicting.sources import TextSource, given_texts, open_texts
 
 Format = Literal["table", OutputFormat]
 Precision = Literal["fp32", "bf16"]
+Executor = Literal["local", "ray"]
+_BULK = "Many files"
 WandbModeOpt = Annotated[
     LibraryMode | None,
     typer.Option(
@@ -46,7 +49,8 @@ class Input:
         typer.Option(
             "--input",
             "-i",
-            help=f"File or URL with texts: {', '.join(known_suffixes('prediction'))}; - is standard input.",
+            help=f"File or URL with texts: {', '.join(known_suffixes('prediction'))}; - is standard input. "
+            "A folder or a pattern with * means many files.",
             metavar="FILE",
             show_default=False,
         ),
@@ -114,10 +118,11 @@ class Output:
         typer.Option(
             "--output",
             "-o",
-            help="File to write, completely or not at all: .jsonl, .csv, .parquet; - is standard output.",
+            help="File to write, completely or not at all: .jsonl, .csv, .parquet; - is standard output. "
+            "For many files or shards, a folder.",
             metavar="FILE",
             show_default=False,
-            callback=opt.output_file,
+            callback=opt.output_file_or_folder,
         ),
     ] = None
     format: Annotated[
@@ -127,7 +132,7 @@ class Output:
             "--format",
             "-f",
             help="Format of the predictions.",
-            default="by the suffix of --output; table in a terminal, else jsonl",
+            default="by the suffix of --output; parquet in a folder; table in a terminal, else jsonl",
         ),
     ] = None
     formula_safe: Annotated[
@@ -163,6 +168,8 @@ class Output:
             BadParameter: a format that cannot be written there.
         """
         if self.output:
+            if self.output.is_dir():
+                raise typer.BadParameter(f"{self.output} is a folder; name the file to write")
             shape = self.format or BY_SUFFIX.get(self.output.suffix.lower())
             if shape is None or shape == "table":
                 raise typer.BadParameter(
@@ -177,6 +184,102 @@ class Output:
         if self.format == "parquet":
             raise typer.BadParameter("parquet needs --output FILE", param_hint="--format")
         return "json" if self.as_json else self.format or ("table" if sys.stdout.isatty() else "jsonl")
+
+
+@dataclass(frozen=True)
+class Bulk:
+    """How the texts of many files are split into shards, and who computes them."""
+
+    shards: Annotated[
+        int | None,
+        typer.Option(
+            "--shards",
+            min=1,
+            help="Number of parts, each with an equal share of the rows. [default: one for each 100,000 rows]",
+            metavar="N",
+            show_default=False,
+            rich_help_panel=_BULK,
+        ),
+    ] = None
+    workers: Annotated[
+        int | None,
+        typer.Option(
+            "--workers",
+            min=1,
+            help="Number of processes that predict; they share the threads, or have a GPU each. "
+            "[default: 1; with Ray, all of the cluster]",
+            metavar="K",
+            show_default=False,
+            rich_help_panel=_BULK,
+        ),
+    ] = None
+    executor: Annotated[
+        Executor,
+        typer.Option(
+            "--executor",
+            help="Where the processes run: on this machine, or on a Ray cluster.",
+            metavar="|".join(get_args(Executor)),
+            rich_help_panel=_BULK,
+        ),
+    ] = "local"
+    shard: Annotated[
+        int | None,
+        typer.Option(
+            "--shard",
+            min=0,
+            help="Compute only this part, counted from 0; then --finalize.",
+            metavar="I",
+            show_default=False,
+            rich_help_panel=_BULK,
+        ),
+    ] = None
+    finalize: Annotated[
+        bool,
+        typer.Option(
+            "--finalize",
+            help="Check that --output has each row once, and write its manifest.",
+            rich_help_panel=_BULK,
+        ),
+    ] = False
+
+    @property
+    def is_given(self) -> bool:
+        """Whether one of the options was given."""
+        return self != Bulk()
+
+    def is_meant(self, texts: Input, output: Output) -> bool:
+        """Whether a folder is to be written: by these options, a folder, or a pattern of inputs."""
+        if self.is_given:
+            return True
+        if not texts.input or texts.input == STDIN:
+            return False
+        return is_several(texts.input) or bool(output.output and output.output.is_dir())
+
+    def check(self, texts: Input, output: Output, *, is_logged: bool) -> Path:
+        """The folder to write.
+
+        Raises:
+            BadParameter: options that are missing, or would have no effect.
+        """
+        if output.output is None or (output.output.exists() and not output.output.is_dir()):
+            raise typer.BadParameter("many files or shards need --output FOLDER", param_hint="--output")
+        if self.finalize:
+            if texts.input or texts.text or (self.shards, self.shard, self.workers) != (None, None, None):
+                raise typer.BadParameter("--finalize needs --output FOLDER only")
+            return output.output
+        if texts.text or texts.interactive or not texts.input or texts.input == STDIN:
+            raise typer.BadParameter("shards need --input: a file, a folder, a pattern or a URL")
+        if self.shard is not None and self.shards is None:
+            raise typer.BadParameter("--shard I needs --shards N, the same for all parts")
+        if self.shard is not None and (self.workers or self.executor != "local"):
+            raise typer.BadParameter("--shard computes one part in this process: no --workers, no --executor")
+        if output.format == "table":
+            raise typer.BadParameter("parts are jsonl, csv or parquet", param_hint="--format")
+        if output.formula_safe and output.format != "csv":
+            raise typer.BadParameter("--formula-safe belongs to --format csv")
+        if is_logged:
+            raise typer.BadParameter("--wandb logs predictions of one file, not of shards")
+        return output.output
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goemo_cli.commands import _options as opt
-from goemo_cli.commands._predict_options import Decision, Input, Output, WandbModeOpt
+from goemo_cli.commands._predict_options import Bulk, Decision, Input, Output, WandbModeOpt
 from goemo_cli.commands._predict_output import Target, converse
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import PredictSettings, Settings, wandb_is_wanted
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def predict(
     texts: Input,
     output: Output,
+    bulk: Bulk,
     decision: Decision,
     settings: PredictSettings,
     wandb_mode: WandbModeOpt = None,
@@ -33,9 +34,15 @@ def predict(
     Examples:
         goemo predict "thank you so much" "what a day"
         goemo predict --input comments.csv --text-column body --output predicted.csv
+        goemo predict --input 'texts/*.parquet' --output labels --workers 4
     """
     wandb = settings if wandb_mode is None else {**settings, "logging.wandb.mode": wandb_mode}
     is_logged = bool(wandb_is_wanted(wandb))
+    if bulk.is_meant(texts, output):
+        from goemo_cli.commands._predict_bulk import predict_many
+
+        given: Any = {"root": root, "is_logged": is_logged, "quiet": quiet}
+        return predict_many(texts, output, bulk, decision, checkpoint, **given)
     target = output.target(decision.top_k, quiet=quiet)
     texts.check(is_on_terminal=not (output.is_given or is_logged))
     from goemo_cli.services.runs.references import open_predicting
@@ -55,9 +62,10 @@ def predict(
 
     if texts.interactive:
         converse(target.out, load(), decision.top_k)
-        return
+        return None
     with texts.opened() as source:
         _predict(target, source, load, mirror, root)
+    return None
 
 
 def _predict(

@@ -24,15 +24,18 @@ GoemoError
 │   └── OfflineError        the user switched the network off
 ├── StorageError            the local disk refused
 ├── BusyError               a resource is locked by another process
+├── WorkerLostError         a worker process that ended again and again
 ├── TrainingFailedError     not finite, or out of memory
 │   └── ProcessLostError    another process of the training has ended
 └── TrainingStoppedError    ended by a signal; it can be resumed
 """
 
+import copyreg
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 _COMMAND_LINE = "command line"
 
@@ -50,6 +53,10 @@ def did_you_mean(wanted: str, known: Iterable[str]) -> str:
 
 class GoemoError(Exception):
     """Base of all errors that goemo raises itself; the text is one or two sentences for the user."""
+
+    def __reduce__(self) -> Any:
+        """For other processes: subclasses have arguments that a copy cannot be made with."""
+        return copyreg.__newobj__, (type(self), *self.args), vars(self)  # type: ignore[attr-defined]  # pickle's way
 
 
 class SettingError(GoemoError):
@@ -221,6 +228,10 @@ class StorageError(GoemoError):
 
 class BusyError(GoemoError):
     """Another process holds what is needed."""
+
+
+class WorkerLostError(GoemoError):
+    """A worker process ended again and again, for example because the memory was full."""
 
 
 class TrainingFailedError(GoemoError):

@@ -617,6 +617,17 @@ def wanted_threads() -> int | None:
     return int(wanted) if wanted.isdigit() else None
 
 
+def usable_threads() -> int:
+    """OMP_NUM_THREADS; else the number of cores that this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return wanted_threads() or cores or 1
+
+
+def limit_threads(threads: int) -> None:
+    """Limit the threads of this process; before torch or onnxruntime is imported, and for the processes that it starts."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+
+
 def launched() -> tuple[int, int]:
     """Rank of this process and number of processes that torchrun or `accelerate launch` started; 0 and 1 without them."""
     rank, count = environment("RANK"), environment("WORLD_SIZE")

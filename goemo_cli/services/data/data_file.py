@@ -62,6 +62,19 @@ class DataFile:
         return self._resources.enter_context(context)
 
     @cached_property
+    def stored(self) -> Path:
+        """A regular file with the bytes of the source, which may be compressed.
+
+        Raises:
+            NotFoundError, RemoteError: a URL that cannot be read.
+        """
+        if is_url(self._source):
+            return self._copy(lambda target: download(self._source, target, may_fetch=self._may_fetch))
+        if (stream := self._stream) is not None:
+            return self._copy(lambda target: shutil.copyfileobj(stream, target))
+        return Path(self._source)
+
+    @cached_property
     def path(self) -> Path:
         """A regular file with the content, not compressed.
 
@@ -70,12 +83,7 @@ class DataFile:
             MissingPackageError: a package for the compression or the URL is not installed.
             NotFoundError, RemoteError: a URL that cannot be read.
         """
-        local = Path(self._source)
-        if is_url(self._source):
-            local = self._copy(lambda target: download(self._source, target, may_fetch=self._may_fetch))
-        elif (stream := self._stream) is not None:
-            local = self._copy(lambda target: shutil.copyfileobj(stream, target))
-        return self.enter(uncompressed(local, named=self.named))
+        return self.enter(uncompressed(self.stored, named=self.named))
 
     @property
     def text_path(self) -> Path:

@@ -5,7 +5,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from itertools import islice, zip_longest
+from functools import partial
+from itertools import accumulate, islice, zip_longest
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -72,7 +73,7 @@ def open_data(
             source, resources=resources, stdin=stdin, encoding=encoding, may_fetch=not is_offline()
         )
         table = (named or _known_format(file, purpose)).read(file)
-        yield replace(table, named=file.named)
+        yield replace(table, named=file.named, stored=lambda: file.stored)
 
 
 @data_format("csv", ".csv")
@@ -121,8 +122,8 @@ def read_parquet(file: DataFile) -> Table:
     _require_different(file, schema.names, 1)
     features = _hub_features(schema.metadata).items()
     names = {column: found for column, feature in features if (found := feature_names(feature))}
-    rows = _parquet_rows(file, content)
-    return Table(rows, tuple(schema.names), content.metadata.num_rows, names, 1, schema)
+    seek = partial(_parquet_rows, file, content)
+    return Table(seek(0), tuple(schema.names), content.metadata.num_rows, names, 1, schema, seek=seek)
 
 
 @data_format("xlsx", ".xlsx", ".xlsm", sign=rb"PK\x03\x04")
@@ -308,9 +309,15 @@ def _refuse_single_object(file: DataFile) -> None:
     )
 
 
-def _parquet_rows(file: DataFile, content: Any) -> Iterator[tuple[int, Record]]:
-    number = 0
-    batches = content.iter_batches(batch_size=_BATCH_ROWS)
+def _parquet_rows(file: DataFile, content: Any, start: int) -> Iterator[tuple[int, Record]]:
+    """The rows from a position on; row groups before it are not read."""
+    groups = range(content.metadata.num_row_groups)
+    ends = list(accumulate(content.metadata.row_group(at).num_rows for at in groups))
+    kept = [at for at in groups if ends[at] > start]
+    if not kept:
+        return
+    number = ends[kept[0] - 1] if kept[0] else 0
+    batches = content.iter_batches(batch_size=_BATCH_ROWS, row_groups=kept)
     while True:
         try:
             batch = next(batches, None)
@@ -318,7 +325,9 @@ def _parquet_rows(file: DataFile, content: Any) -> Iterator[tuple[int, Record]]:
             raise DataFileError(file.named, f"damaged Parquet ({error})", number + 1) from error
         if batch is None:
             return
-        for record in batch.to_pylist():
+        skipped = min(max(start - number, 0), len(batch))
+        number += skipped
+        for record in batch.slice(skipped).to_pylist():
             number += 1
             yield number, record
 

@@ -1,7 +1,9 @@
 """A table: rows of any source, read one after another, and its columns by name."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.errors import DataFileError, did_you_mean
@@ -36,6 +38,14 @@ class Table:
     """What errors call the source."""
     note: str = ""
     """What the user should know about how it is read."""
+    seek: Callable[[int], Iterator[tuple[int, Record]]] | None = None
+    """The rows from a position on without reading those before it, if the format can do that."""
+    stored: Callable[[], Path] | None = None
+    """A local file with the bytes of the source, which may be compressed; None for rows in memory."""
+
+    def rows_from(self, start: int) -> Iterator[tuple[int, Record]]:
+        """The rows from a position on, counted from 0."""
+        return self.seek(start) if self.seek else islice(self.rows, start, None)
 
 
 def frame_table(frame: "DataFrame") -> Table:

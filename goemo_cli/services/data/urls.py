@@ -2,8 +2,10 @@
 
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import PurePosixPath
-from typing import BinaryIO
+from typing import Any, BinaryIO
 from urllib.parse import urlsplit
 
 from goemo_cli.core.errors import NotFoundError, OfflineError, RemoteError
@@ -39,7 +41,7 @@ def download(url: str, target: BinaryIO, *, may_fetch: bool) -> None:
     """
     protocol = url.partition("://")[0].lower()
     if not may_fetch and protocol not in _LOCAL:
-        raise OfflineError(f"{shown(url)}: the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)")
+        raise _offline(url)
     if protocol in ("http", "https"):
         _download_by_http(url, target)
     else:
@@ -69,10 +71,29 @@ def _download_by_http(url: str, target: BinaryIO) -> None:
 
 
 def _download_by_fsspec(url: str, target: BinaryIO) -> None:
-    try:
-        import fsspec
+    with file_system(url) as (system, path), system.open(path, "rb") as stream:
+        shutil.copyfileobj(stream, target)
 
-        source = fsspec.open(url, "rb")
+
+@contextmanager
+def file_system(url: str, *, may_fetch: bool = True) -> Iterator[tuple[Any, str]]:
+    """The file system of fsspec that a URL names, and the path in it.
+
+    Args:
+        url: not one of a web server.
+        may_fetch: whether the network may be used.
+
+    Raises:
+        NotFoundError: an unknown protocol, or the package for it is not installed; or the block does not find a file.
+        OfflineError: the network is switched off.
+        RemoteError: the block failed otherwise.
+    """
+    if not may_fetch and url.partition("://")[0].lower() not in _LOCAL:
+        raise _offline(url)
+    try:
+        from fsspec.core import url_to_fs
+
+        system, path = url_to_fs(url)
     except ImportError as error:  # the text names the package: Install s3fs to access S3
         package = re.search(r"[Ii]nstall (?:the )?['`\"]?([\w-]+)", str(error))
         command = f" (pip install {package[1] if package else 'fsspec'})"
@@ -80,9 +101,12 @@ def _download_by_fsspec(url: str, target: BinaryIO) -> None:
     except ValueError as error:  # an unknown protocol
         raise NotFoundError(f"{shown(url)}: {error}") from error
     try:
-        with source as stream:
-            shutil.copyfileobj(stream, target)
+        yield system, path
     except FileNotFoundError as error:
         raise NotFoundError(f"{shown(url)}: no such file") from error
     except Exception as error:  # each file system has errors of another library
         raise RemoteError(f"cannot download {shown(url)} ({type(error).__name__}: {error})") from error
+
+
+def _offline(url: str) -> OfflineError:
+    return OfflineError(f"{shown(url)}: the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)")

@@ -350,11 +350,15 @@ class Predictor:
 
 def facts_of(predictor: Predictor) -> dict[str, Any]:
     """The settings of predictions, for records."""
-    rule = predictor.rule
+    decision = decision_facts(predictor.rule, precision=predictor.precision, engine=predictor.engine)
+    return {"run": str(predictor.run), **decision}
+
+
+def decision_facts(rule: LabelRule, *, precision: str, engine: str) -> dict[str, Any]:
+    """How labels are predicted, for records."""
     return {
-        "run": str(predictor.run),
-        "precision": predictor.precision,
-        "engine": predictor.engine,
+        "precision": precision,
+        "engine": engine,
         "taxonomy": rule.taxonomy,
         "calibrated": rule.calibrator is not None,
         "threshold_rule": rule.decision.rule,

@@ -1,6 +1,6 @@
 """The texts to predict: arguments, or the rows of a data file, read one after another."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import chain, islice
@@ -42,6 +42,8 @@ class TextSource:
     """The types of the columns, if the source is Parquet."""
     note: str = ""
     """What the user should know about how it is read."""
+    stored: Callable[[], Path] | None = None
+    """A local file with the bytes of the source, which may be compressed; None for texts in memory."""
 
     def begun(self) -> "TextSource":
         """The same source with the first row of a file read, so that an error there is raised before the model is loaded."""
@@ -61,10 +63,11 @@ def given_texts(texts: Sequence[str]) -> TextSource:
 def open_texts(
     source: Path | str,
     *,
-    stdin: BinaryIO,
+    stdin: BinaryIO | None = None,
     format: str | None = None,
     encoding: str | None = None,
     text_column: str | None = None,
+    start: int = 0,
 ) -> Iterator[TextSource]:
     """The rows of a file, a URL or standard input.
 
@@ -74,6 +77,7 @@ def open_texts(
         format: a data format; by default that of the suffix; lines for standard input.
         encoding: that of the text; by default UTF-8, or UTF-16 if the bytes show it.
         text_column: the column that is predicted; `text` by default.
+        start: number of rows that are left out at the beginning.
 
     Raises:
         NotFoundError: no such file.
@@ -91,8 +95,9 @@ def open_texts(
             )
         wanted = text_column or TEXT_COLUMN
         column = wanted if table.columns is None else _fixed_column(table, table.columns, wanted)
-        rows = (_row(table.named, line, record, column) for line, record in table.rows)
-        yield TextSource(rows, column, table.columns, table.total, path, table.arrow_schema, table.note)
+        rows = (_row(table.named, line, record, column) for line, record in table.rows_from(start))
+        about = (table.total, path, table.arrow_schema, table.note, table.stored)
+        yield TextSource(rows, column, table.columns, *about)
 
 
 def _fixed_column(table: Table, columns: Sequence[str], wanted: str) -> str:

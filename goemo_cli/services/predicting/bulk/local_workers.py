@@ -1,0 +1,132 @@
+"""Worker processes of this machine: each loads the model once and computes one part after another."""
+
+import signal
+from collections import deque
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from multiprocessing.connection import Connection, wait
+from types import FrameType
+from typing import Any
+
+from goemo_cli.core.documents.bulk import BulkPart
+from goemo_cli.core.errors import WorkerLostError
+from goemo_cli.core.settings import limit_threads
+from goemo_cli.services.predicting.bulk.plans import BulkJob
+
+TRIES = 3
+"""Workers that may end while they compute one part; then it is the part that ends them."""
+_PROCESSES = get_context("spawn")
+
+
+@dataclass
+class _Worker:
+    """A process, and the shard that it computes."""
+
+    job: BulkJob
+    number: int
+    threads: int
+    shard: int | None = None
+    process: Any = field(init=False)
+    connection: "Connection[Any, Any]" = field(init=False)
+
+    def start(self) -> None:
+        """Start the process; it ends when its connection closes."""
+        self.connection, far_end = _PROCESSES.Pipe()
+        arguments = (far_end, self.job, self.number, self.threads)
+        self.process = _PROCESSES.Process(target=_serve, args=arguments, daemon=True)
+        self.process.start()
+        far_end.close()
+
+    def stop(self) -> None:
+        """End the process, also in the middle of a part."""
+        self.connection.close()
+        if self.shard is not None:
+            self.process.terminate()
+        self.process.join()
+
+
+def compute_locally(job: BulkJob, shards: Sequence[int], workers: int, threads: int) -> Iterator[BulkPart]:
+    """Compute parts in processes; a process that ends costs its current part, which another one computes.
+
+    Args:
+        job: with a plan.
+        shards: to compute.
+        workers: number of processes.
+        threads: of each process.
+
+    Yields:
+        The markers, in the order in which parts are complete.
+
+    Raises:
+        WorkerLostError: several workers ended while they computed the same part.
+        As `PartWriter`.
+    """
+    waiting, ended = deque(shards), dict.fromkeys(shards, 0)
+    staff: list[_Worker] = []
+    try:
+        for number in range(min(workers, len(shards))):
+            worker = _Worker(job, number, threads)
+            worker.start()
+            staff.append(worker)
+            _give(worker, waiting)
+        while busy := {worker.connection: worker for worker in staff if worker.shard is not None}:
+            for connection in wait(list(busy)):
+                worker = busy[connection]  # type: ignore[index]  # only connections were given
+                assert worker.shard is not None
+                try:
+                    found = worker.connection.recv()
+                except (EOFError, ConnectionResetError):
+                    worker.process.join()
+                    ended[worker.shard] += 1
+                    _require_tries(worker.shard, ended[worker.shard], worker.process.exitcode)
+                    waiting.appendleft(worker.shard)
+                    worker.connection.close()
+                    worker.start()
+                else:
+                    if isinstance(found, Exception):
+                        raise found
+                    yield found
+                _give(worker, waiting)
+    finally:
+        for worker in staff:
+            worker.stop()
+
+
+def _give(worker: _Worker, waiting: "deque[int]") -> None:
+    worker.shard = waiting.popleft() if waiting else None
+    if worker.shard is not None:
+        worker.connection.send(worker.shard)
+
+
+def _require_tries(shard: int, ended: int, exit_code: int | None) -> None:
+    if ended == TRIES:
+        raise WorkerLostError(
+            f"{TRIES} worker processes ended while they computed part {shard} (the last with exit code {exit_code}); "
+            "the memory may be too small for this number of workers"
+        )
+
+
+def _serve(connection: "Connection[Any, Any]", job: BulkJob, number: int, threads: int) -> None:
+    """The life of a worker: a shard comes, its marker or an error goes back."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this one
+    signal.signal(signal.SIGTERM, _interrupt)
+    limit_threads(threads)
+    from goemo_cli.services.predicting.bulk.parts import PartWriter  # after the limit, which torch reads once
+
+    try:
+        writer = None
+        while True:
+            shard = connection.recv()
+            try:
+                writer = writer or PartWriter(job, number)
+                found: BulkPart | Exception = writer.write(shard)
+            except Exception as error:
+                found = error
+            connection.send(found)
+    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+        return  # the first process has ended, or ends this one
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

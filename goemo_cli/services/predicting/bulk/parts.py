@@ -1,0 +1,149 @@
+"""Compute a part: the predictions of one shard, and the marker that says that they are complete."""
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from itertools import islice
+from typing import Any
+
+from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents.bulk import BulkPart, BulkStatistics, InputRows
+from goemo_cli.core.documents.manifest import FileEntry
+from goemo_cli.core.errors import CorruptArtifactError, DataFileError
+from goemo_cli.core.events import EventHandler, ignore
+from goemo_cli.core.files import sha256_file
+from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.services.exporting.engines import engine_of
+from goemo_cli.services.predicting.bulk.folder import BulkFolder
+from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN, BulkJob, model_sha256
+from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor
+from goemo_cli.services.predicting.sources import TextRow, TextSource, open_texts
+from goemo_cli.services.predicting.stream import predict_to_file
+from goemo_cli.services.predicting.writers import own_cells
+from goemo_cli.tracking.environment import processor
+
+_IDS = (FILE_COLUMN, ROW_COLUMN)
+
+
+class PartWriter:
+    """A process that computes parts; it loads the model once.
+
+    Args:
+        job: whose shards are computed.
+        number: of this worker; workers of one machine with several GPUs use one each.
+
+    Raises:
+        CorruptArtifactError: the model is not the one of the plan.
+        As `Predictor.load`.
+    """
+
+    def __init__(self, job: BulkJob, number: int = 0) -> None:
+        self._job, self._folder = job, BulkFolder(job.output)
+        options = job.model.options
+        checkpoint = Checkpoint.open(job.model.checkpoint)
+        if model_sha256(checkpoint) != self._folder.plan.model_sha256:
+            raise CorruptArtifactError(checkpoint.path, "has changed since the prediction was planned")
+        uses_torch = "torch" in engine_of(checkpoint)
+        if uses_torch:
+            from goemo_cli.ml.models.devices import take_gpu
+
+            take_gpu(number)
+        self._predictor = Predictor.load(checkpoint, root=job.model.root, **options)
+        hardware = _hardware(options["device"]) if uses_torch else processor()
+        self._computed_on = f"{self._predictor.engine} on {hardware}"
+
+    def write(self, shard: int, on_event: EventHandler = ignore) -> BulkPart:
+        """Compute a part and its marker; an older part is replaced.
+
+        Raises:
+            DataFileError: an input has changed since it was planned, or has a fault.
+        """
+        folder, plan = self._folder, self._folder.plan
+        source = TextSource(
+            self._rows(shard),
+            "text",
+            None if plan.columns is None else (*_IDS, *self._own_columns()),
+            plan.shard_rows(shard),
+            arrow_schema=self._arrow_schema() if plan.format == "parquet" else None,
+        )
+        format: Any = plan.format
+        statistics = predict_to_file(
+            self._predictor,
+            source,
+            folder.part(shard),
+            format=format,
+            most=plan.decision["top_k"],
+            formula_safe=plan.formula_safe,
+            on_event=on_event,
+        )
+        part = BulkPart(
+            schema_version=SCHEMA_VERSION,
+            shard=shard,
+            name=plan.part_name(shard),
+            rows=plan.shard_rows(shard),
+            run=plan.run,
+            model_sha256=plan.model_sha256,
+            inputs=list(plan.rows_of_shard(shard)),
+            plan_sha256=folder.plan_sha256,
+            file=FileEntry.of(folder.part(shard)),
+            statistics=as_document(statistics),
+            computed_on=self._computed_on,
+        )
+        part.write(folder.marker(shard))
+        return part
+
+    def _rows(self, shard: int) -> Iterator[TextRow]:
+        for piece in self._folder.plan.rows_of_shard(shard):
+            yield from self._rows_of(piece)
+
+    def _rows_of(self, piece: InputRows) -> Iterator[TextRow]:
+        location, plan = self._job.locations[piece.name], self._folder.plan
+        is_text = plan.format == "parquet" and not plan.is_typed
+        number = piece.start
+        with open_texts(location, start=piece.start, **plan.reading) as source:
+            assert source.stored
+            if sha256_file(source.stored()) != piece.sha256:
+                raise DataFileError(location, "has changed since the prediction was planned")
+            for row in islice(source.rows, piece.stop - piece.start):
+                own = {name: cell for name, cell in row.columns.items() if name not in _IDS}
+                if is_text:
+                    columns = self._own_columns()
+                    own = dict(
+                        zip(columns, own_cells(TextRow(row.text, own, row.line), columns), strict=True)
+                    )
+                yield TextRow(row.text, {FILE_COLUMN: piece.name, ROW_COLUMN: number, **own}, row.line)
+                number += 1
+        if number != piece.stop:
+            raise DataFileError(location, f"has {number} rows, the plan {piece.stop} or more")
+
+    def _own_columns(self) -> list[str]:
+        return [name for name in self._folder.plan.columns or () if name not in _IDS]
+
+    def _arrow_schema(self) -> Any:
+        """The types of ids and columns; text if the inputs have no types."""
+        import pyarrow
+
+        types = {name: pyarrow.string() for name in self._own_columns()}
+        plan = self._folder.plan
+        if plan.is_typed:
+            pieces = [piece.name for piece in plan.rows_of_shard(0)] or [plan.inputs[0].name]
+            with open_texts(self._job.locations[pieces[0]], **plan.reading) as source:
+                types = {name: source.arrow_schema.field(name).type for name in types}
+        return pyarrow.schema({FILE_COLUMN: pyarrow.string(), ROW_COLUMN: pyarrow.int64(), **types})
+
+
+def as_document(statistics: BatchStatistics) -> BulkStatistics:
+    """Statistics for records."""
+    values = asdict(statistics)
+    return BulkStatistics(**{**values, "label_counts": dict(statistics.label_counts or {})})
+
+
+def as_statistics(document: BulkStatistics) -> BatchStatistics:
+    """Statistics of records."""
+    return BatchStatistics(**document.model_dump())
+
+
+def _hardware(device: str) -> str:
+    from goemo_cli.ml.models.devices import describe_device, pick_device
+
+    place = pick_device(device)
+    return processor() if place.type == "cpu" else describe_device(place)
