@@ -76,6 +76,25 @@ def test_a_file_becomes_a_file(root: Path, tmp_path: Path) -> None:
     assert json.loads(goemo(root, *typed, "--json").stdout)["texts"] == 1
 
 
+def test_a_pattern_becomes_parts_in_a_folder(root: Path, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.csv").write_text(f"id,body\n{name},so happy\n", encoding="utf-8")
+    typed = ("-i", tmp_path / "*.csv", "-o", tmp_path / "out", "--text-column", "body", "--json")
+    done = goemo(root, *typed, "--shards", 2, "--format", "jsonl")
+    assert done.exit_code == 0, done.output
+    document = json.loads(done.stdout)
+    assert (document["rows"], document["parts"], document["texts"]) == (2, 2, 2)
+    rows = [json.loads(path.read_text()) for path in sorted((tmp_path / "out").glob("part-*"))]
+    assert [(row["goemo_file"], row["goemo_row"], row["id"]) for row in rows] == [
+        ("a.csv", 0, "a"),
+        ("b.csv", 0, "b"),
+    ]
+    again = goemo(root, "--finalize", "-o", tmp_path / "out", "--json")
+    assert json.loads(again.stdout) == document
+    done = goemo(root, *typed, "--shards", 2, "--format", "jsonl", "--shard", 1)
+    assert json.loads(done.stdout)["rows"] == 1
+
+
 def test_a_conversation_ends_quietly(root: Path) -> None:
     done = goemo(root, "--interactive", stdin="so happy\nvery sad\n")
     assert done.exit_code == 0
@@ -112,6 +131,21 @@ def test_predictions_are_logged_where_asked_for(root: Path) -> None:
         (["x", "--precision", "fp16"], 2, "'fp32', 'bf16'"),
         (["x", "--device", "foo"], 2, "'auto', 'cpu', 'cuda', 'mps'"),
         (["x", "--wandb-mode", "sideways"], 2, "'offline', 'local', 'disabled'"),
+        (["x", "--shards", "2", "--output", "folder"], 2, "shards need --input"),
+        (["--input", "x.csv", "--shards", "2"], 2, "need --output FOLDER"),
+        (["--input", "x.csv", "--shard", "0", "--output", "folder"], 2, "needs --shards N"),
+        (["--input", "x.csv", "--shard", "2", "--shards", "2", "--output", "folder"], 2, "it is 0 to 1"),
+        (
+            ["--input", "x.csv", "--workers", "2", "--output", "folder", "--format", "table"],
+            2,
+            "parts are jsonl",
+        ),
+        (["--input", "x.csv", "--workers", "2", "--output", "folder", "--wandb"], 2, "of one file"),
+        (["--finalize", "--output", "folder", "--input", "x.csv"], 2, "--output FOLDER only"),
+        (["--finalize", "--output", "folder"], 4, "no plan of a bulk prediction"),
+        (["--input", "no-such/*.csv", "--output", "folder"], 4, "no files with texts"),
+        (["--input", "no-such.csv", "--shards", "2", "--output", "folder"], 4, "no such file"),
+        (["--input", "memory://no-such/*.csv", "--output", "folder"], 4, "no files with texts"),
         (["--input", "no-such.csv"], 4, "no such file"),
         (["x", "-c", "nobody"], 4, "goemo runs list"),
         (["x", "--calibrated"], 4, "goemo calibrate"),

@@ -262,7 +262,12 @@ def change_a_file(texts: Path) -> None:
         (None, {"shards": 8}, {}, "shards is 8, was 7"),
         (None, {"format": "csv"}, {}, "format is csv, was jsonl"),
         (None, {"reading": {"text_column": "key"}}, {}, "text_column of the input is key, was None"),
-        (None, {}, {"threshold": 0.5}, "threshold_rule is a fixed threshold of 0.5, was per_label; thresholds differ"),
+        (
+            None,
+            {},
+            {"threshold": 0.5},
+            "threshold_rule is a fixed threshold of 0.5, was per_label; thresholds differ",
+        ),
         (None, {}, {"top_k": 2}, "top_k is 2, was None"),
         (None, {}, {"precision": "bf16"}, "precision is bf16, was fp32"),
     ],
@@ -345,12 +350,15 @@ def test_finalize_finds_rows_that_are_missing_or_there_twice(
 LONG_ROWS, MANY = 24_000, 24
 
 
-@pytest.fixture
-def long_input(tmp_path: Path, checkpoint: Checkpoint) -> tuple[Path, dict[str, bytes]]:
+@pytest.fixture(scope="module")
+def long_input(
+    tmp_path_factory: pytest.TempPathFactory, checkpoint: Checkpoint
+) -> tuple[Path, dict[str, bytes]]:
     """A file that is predicted for seconds, and the parts of a prediction without interruption."""
-    path = tmp_path / "long.parquet"
+    folder = tmp_path_factory.mktemp("long")
+    path = folder / "long.parquet"
     pandas.DataFrame({"text": some_texts(LONG_ROWS)}).to_parquet(path)
-    request = BulkRequest(str(path), tmp_path / "expected", shards=MANY)
+    request = BulkRequest(str(path), folder / "expected", shards=MANY)
     compute(request, checkpoint)
     return path, parts(request.output)
 
