@@ -50,7 +50,7 @@ def predict_many(
 
 
 def _result(out: Console, folder: Path, manifest: Any) -> None:
-    from goemo_cli.services.predicting.bulk.parts import as_statistics
+    from goemo_cli.services.predicting.bulk.statistics import as_statistics
 
     facts = {"run": manifest.run}
     if out.as_json:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pandas
 import psutil
+import pyarrow.parquet as parquet
 import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
@@ -102,7 +103,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for path in sorted(folder.glob("part-*")):
         if path.suffix == ".parquet":
-            rows += pandas.read_parquet(path).to_dict("records")
+            rows += parquet.read_table(path).to_pylist()
         elif path.suffix == ".jsonl":
             rows += map(json.loads, path.read_text(encoding="utf-8").splitlines())
         else:
@@ -158,10 +159,10 @@ def test_parts_are_the_same_wherever_and_by_whomever_they_are_computed(
         ("file-url", f"file://{moved}/"),
         ("memory-url", in_memory(moved)),
     ):
-        other = replace(request, input=given, output=tmp_path / name)
+        other = replace(request, source=given, output=tmp_path / name)
         compute(other, checkpoint)
         assert parts(other.output) == expected, name
-    single = replace(request, input=str(moved), output=tmp_path / "pods")
+    single = replace(request, source=str(moved), output=tmp_path / "pods")
     root = checkpoint.path.parents[3]
     for shard in reversed(range(SHARDS)):
         part, was_complete = predict_shard(
@@ -282,7 +283,7 @@ def test_another_plan_for_the_same_folder_is_refused_and_nothing_is_lost(
 ) -> None:
     before = parts(finished.output)
     if change:
-        change(Path(finished.input))
+        change(Path(finished.source))
     with pytest.raises(SettingError) as raised:
         compute(replace(finished, **request_changes), checkpoint, **options)
     assert said in str(raised.value)

@@ -13,8 +13,8 @@ from goemo_cli.core.files import partial_paths
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.data.readers import open_data
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
-from goemo_cli.services.predicting.bulk.parts import as_document, as_statistics
 from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN
+from goemo_cli.services.predicting.bulk.statistics import as_document, as_statistics
 from goemo_cli.services.predicting.predictor import BatchStatistics
 
 _MOST_NAMED = 5

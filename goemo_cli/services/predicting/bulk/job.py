@@ -12,7 +12,6 @@ from goemo_cli.core.settings import usable_threads, wanted_threads
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.local_workers import compute_locally
-from goemo_cli.services.predicting.bulk.parts import PartWriter
 from goemo_cli.services.predicting.bulk.plans import COMMAND, BulkJob, BulkRequest, plan_job
 from goemo_cli.services.predicting.bulk.ray_workers import compute_on_ray
 from goemo_cli.services.runs.locks import held
@@ -90,6 +89,8 @@ def predict_shard(
     job = plan_job(request, checkpoint, root, options, has_to_hash=False, on_event=on_event)
     if part := BulkFolder(job.output).complete_part(shard):
         return part, True
+    from goemo_cli.services.predicting.bulk.parts import PartWriter
+
     return PartWriter(job).write(shard, on_event), False
 
 
@@ -102,6 +103,8 @@ def _compute(
     on_event: EventHandler,
 ) -> None:
     if executor == "local" and workers in (None, 1):
+        from goemo_cli.services.predicting.bulk.parts import PartWriter  # which workers import themselves
+
         writer = PartWriter(job)
         for shard in shards:
             writer.write(shard, lambda event: advance(event.amount) if isinstance(event, Advanced) else None)

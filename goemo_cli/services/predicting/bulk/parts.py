@@ -1,12 +1,11 @@
 """Compute a part: the predictions of one shard, and the marker that says that they are complete."""
 
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents.bulk import BulkPart, BulkStatistics, InputRows
+from goemo_cli.core.documents.bulk import BulkPart, InputRows
 from goemo_cli.core.documents.manifest import FileEntry
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.events import EventHandler, ignore
@@ -15,7 +14,8 @@ from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.exporting.engines import engine_of
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN, BulkJob, model_sha256
-from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor
+from goemo_cli.services.predicting.bulk.statistics import as_document
+from goemo_cli.services.predicting.predictor import Predictor
 from goemo_cli.services.predicting.sources import TextRow, TextSource, open_texts
 from goemo_cli.services.predicting.stream import predict_to_file
 from goemo_cli.services.predicting.writers import own_cells
@@ -129,17 +129,6 @@ class PartWriter:
             with open_texts(self._job.locations[pieces[0]], **plan.reading) as source:
                 types = {name: source.arrow_schema.field(name).type for name in types}
         return pyarrow.schema({FILE_COLUMN: pyarrow.string(), ROW_COLUMN: pyarrow.int64(), **types})
-
-
-def as_document(statistics: BatchStatistics) -> BulkStatistics:
-    """Statistics for records."""
-    values = asdict(statistics)
-    return BulkStatistics(**{**values, "label_counts": dict(statistics.label_counts or {})})
-
-
-def as_statistics(document: BulkStatistics) -> BatchStatistics:
-    """Statistics of records."""
-    return BatchStatistics(**document.model_dump())
 
 
 def _hardware(device: str) -> str:

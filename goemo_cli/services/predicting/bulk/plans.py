@@ -36,7 +36,7 @@ class BulkRequest:
     """What to predict, and where to write it.
 
     Attributes:
-        input: a file, a folder, a pattern or a URL.
+        source: a file, a folder, a pattern or a URL.
         output: the folder of the parts.
         format: of the parts.
         formula_safe: write texts in CSV so that no spreadsheet takes them for formulas.
@@ -44,7 +44,7 @@ class BulkRequest:
         reading: `format`, `encoding` and `text_column` of the inputs, as `open_texts` takes them.
     """
 
-    input: str
+    source: str
     output: Path
     format: OutputFormat = "parquet"
     formula_safe: bool = False
@@ -119,7 +119,7 @@ def plan_job(
         device=options["device"],
         precision=options["precision"],
     )
-    inputs = find_inputs(request.input, without=folder.path, data_format=request.reading.get("format"))
+    inputs = find_inputs(request.source, without=folder.path, data_format=request.reading.get("format"))
     if inputs.ignored:
         on_event(
             Info(f"{len(inputs.ignored)} files without a known suffix are not read: {_few(inputs.ignored)}")

@@ -4,14 +4,16 @@ import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import MissingPackageError, RemoteError, WorkerLostError
 from goemo_cli.core.events import EventHandler, Info
 from goemo_cli.services.predicting.bulk.local_workers import TRIES
-from goemo_cli.services.predicting.bulk.parts import PartWriter
 from goemo_cli.services.predicting.bulk.plans import BulkJob
+
+if TYPE_CHECKING:
+    from goemo_cli.services.predicting.bulk.parts import PartWriter
 
 
 def compute_on_ray(
@@ -95,8 +97,12 @@ class _RayWorker:
         self._job = job
 
     @cached_property
-    def writer(self) -> PartWriter:
+    def writer(self) -> "PartWriter":
         """The model; not loaded when the actor starts, since Ray hides the errors of that."""
+        from goemo_cli.services.predicting.bulk.parts import (
+            PartWriter,  # which the first process does without
+        )
+
         return PartWriter(self._job)
 
     def ready(self) -> None:
