@@ -12,10 +12,8 @@ from typing import Any
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import WorkerLostError
 from goemo_cli.core.settings import limit_threads
-from goemo_cli.services.predicting.bulk.plans import BulkJob
+from goemo_cli.services.predicting.bulk.plans import TRIES, BulkJob
 
-TRIES = 3
-"""Workers that may end while they compute one part; then it is the part that ends them."""
 _PROCESSES = get_context("spawn")
 
 

@@ -28,6 +28,8 @@ SHARD_ROWS = 100_000
 FILE_COLUMN, ROW_COLUMN = "goemo_file", "goemo_row"
 """The id of a row: its file, by the name in the plan, and its position in it, counted from 0."""
 COMMAND = "goemo predict"
+TRIES = 3
+"""Workers that may end while they compute one part; then it is the part that ends them."""
 _FOREVER = -1.0
 
 

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import MissingPackageError, RemoteError, WorkerLostError
 from goemo_cli.core.events import EventHandler, Info
-from goemo_cli.services.predicting.bulk.local_workers import TRIES
-from goemo_cli.services.predicting.bulk.plans import BulkJob
+from goemo_cli.services.predicting.bulk.plans import TRIES, BulkJob
 
 if TYPE_CHECKING:
     from goemo_cli.services.predicting.bulk.parts import PartWriter
