@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner, Result
@@ -86,8 +87,19 @@ def test_dry_run_plans_and_writes_nothing(tmp_path: Path) -> None:
     plan = json.loads(done.stdout)
     assert plan["steps"] == plan["steps_per_epoch"] * 2 == 90
     assert plan["estimated_training_seconds"] >= 0
+    assert plan["estimated_peak_memory_mib"] > plan["memory_mib"]["model_and_data"] > 0
     assert plan["labels"]["amusement"] > plan["labels"]["grief"] > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_dry_run_does_not_start_a_training_that_needs_more_memory_than_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=0))
+    done = goemo("train", "--model", "tiny", "--data", "sample", "--root", tmp_path, "--dry-run", "--json")
+    plan = json.loads(done.stdout)
+    assert plan["estimated_training_seconds"] is None
+    assert "raise training.accumulation" in done.stderr
 
 
 def test_dry_run_says_first_what_it_understood_of_the_data(tmp_path: Path) -> None:

@@ -83,6 +83,10 @@ class EncodedTexts:
         ids[mask] = self.tokens_of(rows)
         return {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
 
+    def padded_tokens(self, rows: Sequence[int] | IntArray) -> int:
+        """Tokens of a batch of some rows, padding included."""
+        return len(rows) * self._width(int(self.lengths[rows].max()))
+
     def tokens_of(self, rows: Sequence[int] | IntArray) -> IntArray:
         """The token ids of some rows, back to back."""
         return np.concatenate([self.tokens[self.offsets[row] : self.offsets[row + 1]] for row in rows])

@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -131,6 +131,16 @@ def steps_per_epoch(n_train: int, settings: TrainingSettings) -> int:
     return math.ceil(n_train / settings.batch_size)
 
 
+def epoch_batches(texts: EncodedTexts, settings: TrainingSettings, epoch: int) -> list[IntArray]:
+    """The rows of each step of an epoch, which is counted from 1."""
+    return texts.training_batches(settings.batch_size, np.random.default_rng([settings.seed, epoch]))
+
+
+def rows_at_once(settings: TrainingSettings, ranks: Ranks) -> int:
+    """The most rows that a process computes at once: a piece of its part of a batch."""
+    return max(1, settings.batch_size // settings.accumulation // ranks.count)
+
+
 def fit(
     classifier: TransformerClassifier,
     train: Examples,
@@ -217,8 +227,7 @@ class _Training:
         self.model.train()
         if self.settings.frozen_layers:
             freeze(self.model, self.settings.frozen_layers)
-        rng = np.random.default_rng([self.settings.seed, epoch])
-        batches = self.train.texts.training_batches(self.settings.batch_size, rng)
+        batches = epoch_batches(self.train.texts, self.settings, epoch)
         for i, rows in enumerate(batches[len(self._steps) :], start=len(self._steps)):
             started = time.perf_counter()
             self._done += 1
@@ -299,7 +308,9 @@ class _Training:
         watched = self.watched if self.watched and self.watched.is_due(self._done) else None
         try:
             mine = self.ranks.part(rows)
-            loss = sum(self._backward(piece, len(rows)) for piece in self._pieces(mine))
+            size = rows_at_once(self.settings, self.ranks)
+            pieces = (mine[start : start + size] for start in range(0, len(mine), size))
+            loss = sum(self._backward(piece, len(rows)) for piece in pieces)
             if not self.ranks.is_alone:
                 tokens = self.train.texts.tokens_of(rows)
                 loss = self.ranks.add_gradients(
@@ -322,33 +333,40 @@ class _Training:
             )
         return loss, norm, histograms
 
-    def _pieces(self, rows: IntArray) -> list[IntArray]:
-        size = max(1, self.settings.batch_size // self.settings.accumulation // self.ranks.count)
-        return [rows[start : start + size] for start in range(0, len(rows), size)]
-
     def _backward(self, rows: IntArray, n_batch: int) -> float:
         targets = torch.from_numpy(self.train.y_true[rows]).to(
             self.device, torch.float32
         )  # (batch, n_labels)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.in_bf16):
-            logits = self._logits(rows).float()  # (batch, n_labels)
+            recompute = self.settings.gradient_checkpointing
+            logits = training_logits(self.model, self.train, rows, recompute=recompute).float()
         soft = self.train.soft
         whole = soft.loss(self.loss, logits, targets, rows) if soft else self.loss(logits, targets)
         loss = whole * (len(rows) / n_batch)
         loss.backward()  # type: ignore[no-untyped-call]  # torch has no types there
         return float(loss.detach())
 
-    def _logits(self, rows: IntArray) -> Tensor:
-        batch = self.train.texts.padded(rows, self.device)
-        with ExitStack() as passes:
-            passes.enter_context(only_first_token(self.model))
-            if frozen := self.train.frozen:
-                hidden = frozen.padded(rows, batch["input_ids"].shape[1], self.device)
-                passes.enter_context(entering_at(self.model, frozen.layer, hidden))
-            if self.settings.gradient_checkpointing:
-                passes.enter_context(recomputed(self.model))
-            logits: Tensor = self.model(**batch).logits
-        return logits
+
+def training_logits(model: Any, examples: Examples, rows: IntArray, *, recompute: bool) -> Tensor:
+    """What the model gives for some rows in a step: (batch, n_labels), with the graph of the gradients.
+
+    Args:
+        model: in training mode.
+        examples: the source of the rows.
+        rows: their numbers.
+        recompute: whether layers are computed again in the backward pass.
+    """
+    device = next(model.parameters()).device
+    batch = examples.texts.padded(rows, device)
+    with ExitStack() as passes:
+        passes.enter_context(only_first_token(model))
+        if frozen := examples.frozen:
+            hidden = frozen.padded(rows, batch["input_ids"].shape[1], device)
+            passes.enter_context(entering_at(model, frozen.layer, hidden))
+        if recompute:
+            passes.enter_context(recomputed(model))
+        logits: Tensor = model(**batch).logits
+    return logits
 
 
 def val_scores(y_true: BoolArray, y_prob: FloatArray, *, single_label: bool) -> dict[str, float]:

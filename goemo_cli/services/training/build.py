@@ -356,8 +356,8 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
         on_event(Info(weights))
     train, val = encode_examples(classifier, data, on_event, run.taught)
     classifier.save_tokenizer(run.folder)
-    if is_cached(settings):
-        train = replace(train, frozen=_frozen_outputs(run, classifier, train, on_event))
+    if cache := cache_type(settings):
+        train = replace(train, frozen=_frozen_outputs(run, classifier, train, cache, on_event))
     yield from fit(
         classifier,
         train,
@@ -439,13 +439,19 @@ def _shared_folder() -> Path | None:
     return Path(folder) if folder else None
 
 
-def is_cached(settings: TrainingSettings) -> bool:
-    """Whether what the frozen layers give is computed before training: one epoch alone would not use it again."""
-    return settings.frozen_layers > 0 and settings.frozen_cache != "off" and settings.epochs > 1
+def cache_type(settings: TrainingSettings) -> CacheType | None:
+    """The type in which the outputs of the frozen layers are kept; None if there are none, or one epoch alone uses them."""
+    if settings.frozen_layers == 0 or settings.frozen_cache == "off" or settings.epochs == 1:
+        return None
+    return settings.frozen_cache
 
 
 def _frozen_outputs(
-    run: Run, classifier: TransformerClassifier, train: Examples, on_event: EventHandler
+    run: Run,
+    classifier: TransformerClassifier,
+    train: Examples,
+    dtype: CacheType,
+    on_event: EventHandler,
 ) -> FrozenOutputs:
     """What the frozen layers give for train, in a temporary file in the folder of the run.
 
@@ -453,7 +459,6 @@ def _frozen_outputs(
         StorageError: no room for the file.
     """
     settings = run.config.training
-    dtype: CacheType = "float32" if settings.frozen_cache == "float32" else "float16"
     needed = file_bytes(classifier.model, train.texts, dtype)
     if shutil.disk_usage(run.folder).free < needed + _SPARE_BYTES:
         raise StorageError(

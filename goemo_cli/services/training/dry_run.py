@@ -1,26 +1,30 @@
-"""`goemo train --dry-run`: data, weights and steps of a run; time and memory estimated from a few real steps."""
+"""`goemo train --dry-run`: data, weights and steps of a run; memory predicted, and time estimated from a few real steps."""
 
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice, pairwise
 from typing import Any
 
 import numpy as np
+import psutil
 
-from goemo_cli.core.events import EventHandler, ignore
+from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.settings import TrainConfig, launched
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.frozen import frozen_outputs
 from goemo_cli.ml.training.loop import Examples, fit, steps_per_epoch
+from goemo_cli.ml.training.memory import memory_need
+from goemo_cli.ml.training.ranks import Ranks
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
-from goemo_cli.services.training.build import Prepared, encode_examples, is_cached, prepare
+from goemo_cli.services.training.build import Prepared, cache_type, encode_examples, prepare
 from goemo_cli.services.training.train import read_data, training_data
-from goemo_cli.tracking.environment import peak_memory_bytes
 
 _WARM_UP, _TIMED = 3, 8
+_RESULTS_BYTES = 100 * 2**20
+"""Memory of scores, intervals, files and their libraries after training. Measured: docs/guides/scale.md."""
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,8 @@ class Plan:
     steps: int
     estimated_seconds: float | None
     """Of training, from a few timed steps; None for models without steps."""
+    memory_mib: dict[str, int]
+    """What the memory of a process holds when training needs most; empty for models without steps."""
     estimated_peak_mib: int | None
 
     def values(self) -> dict[str, Any]:
@@ -53,6 +59,7 @@ class Plan:
             "steps_per_epoch": self.steps_per_epoch,
             "steps": self.steps,
             "estimated_training_seconds": self.estimated_seconds and round(self.estimated_seconds),
+            "memory_mib": self.memory_mib,
             "estimated_peak_memory_mib": self.estimated_peak_mib,
         }
 
@@ -69,11 +76,22 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
     model, base = prepared.model, prepared.base
     per_epoch = steps_per_epoch(len(data.train), config.training)
     seconds = peak = None
+    memory: dict[str, int] = {}
     steps = 1
     if model:
         steps = per_epoch * config.training.epochs
-        seconds = _estimated_seconds(prepared, model, on_event)
-        peak = peak_memory_bytes() // 2**20
+        train, val = encode_examples(model, data, on_event)
+        memory, peak = _memory_mib(prepared, model, train, val)
+        free = psutil.virtual_memory().available // 2**20 + memory["model_and_data"]
+        if prepared.device.type == "cpu" and peak > free:
+            on_event(
+                Warning(
+                    f"training needs about {peak:,} MiB, {free:,} MiB are available: raise training.accumulation, or set "
+                    "training.gradient_checkpointing=true; the time was not measured"
+                )
+            )
+        else:
+            seconds = _estimated_seconds(prepared, model, train, val)
     return Plan(
         model=prepared.entry.name,
         weights=str(base.get("id", base["kind"])),
@@ -84,18 +102,45 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         steps_per_epoch=per_epoch if model else 1,
         steps=steps,
         estimated_seconds=seconds,
+        memory_mib=memory,
         estimated_peak_mib=peak,
     )
 
 
-def _estimated_seconds(prepared: Prepared, model: TransformerClassifier, on_event: EventHandler) -> float:
+def _memory_mib(
+    prepared: Prepared, model: TransformerClassifier, train: Examples, val: Examples
+) -> tuple[dict[str, int], int]:
+    """What the memory will hold, and its peak: of this process on CPUs, else of the device."""
+    settings, device = prepared.config.training, prepared.device
+    loaded = psutil.Process().memory_info().rss
+    if device.type != "cpu":
+        loaded = sum(parameter.nbytes for parameter in model.model.parameters())
+    need = memory_need(
+        model,
+        train,
+        val.texts,
+        settings,
+        device=device,
+        precision=prepared.precision,
+        ranks=Ranks(*launched()),
+        cache=cache_type(settings),
+    )
+    peak = loaded + need.peak
+    if device.type == "cpu":
+        peak = max(peak, loaded + _RESULTS_BYTES)
+    parts = {"model_and_data": loaded, **asdict(need)}
+    return {name: size // 2**20 for name, size in parts.items()}, peak // 2**20
+
+
+def _estimated_seconds(
+    prepared: Prepared, model: TransformerClassifier, train: Examples, val: Examples
+) -> float:
     """Seconds of all steps, and of the pass through the frozen layers before them, from a few timed steps."""
     settings, device, precision = prepared.config.training, prepared.device, prepared.precision
-    train, val = encode_examples(model, prepared.data, on_event)
     per_epoch = steps_per_epoch(len(train.texts), settings)
     timed = min(_WARM_UP + _TIMED, per_epoch)
     before = 0.0
-    if is_cached(settings):
+    if cache := cache_type(settings):
         split = prepared.data.train
         sample = split.take(np.random.default_rng(0).permutation(len(split))[: timed * settings.batch_size])
         texts = model.encode(sample.texts)
@@ -106,7 +151,7 @@ def _estimated_seconds(prepared: Prepared, model: TransformerClassifier, on_even
                 settings.frozen_layers,
                 texts,
                 file,
-                dtype="float16",
+                dtype=cache,
                 precision=precision,
             )
         before = (time.perf_counter() - started) * len(split) / len(sample)
