@@ -8,7 +8,7 @@ from goemo_cli.core.errors import SettingError
 SCHEMA_VERSION = 1
 """Written to every JSON; increased when a key changes its meaning."""
 
-Kind = Literal["transformer", "tiny", "tfidf", "ensemble"]
+Kind = Literal["transformer", "static", "tiny", "tfidf", "ensemble"]
 """The kinds of models; an ensemble has no weights, only members."""
 
 ExportFormat = Literal["onnx"]

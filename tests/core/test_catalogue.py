@@ -21,7 +21,7 @@ def test_each_entry_has_good_defaults_its_family_and_pinned_weights(entry: Model
     assert set(entry.defaults) <= {"model", "training"}
     assert "name" not in entry.defaults.get("model", {})
     assert "seed" not in entry.defaults.get("training", {})
-    assert (entry.hub_id is not None) == (entry.kind == "transformer")
+    assert (entry.hub_id is not None) == (entry.kind in ("transformer", "static"))
     assert re.fullmatch(r"[\w.-]+/[\w.-]+", entry.hub_id or "a/b")
     assert re.fullmatch(r"[0-9a-f]{40}", entry.revision or "0" * 40)
     assert entry.revision is None or entry.hub_id

@@ -38,6 +38,9 @@ def load_config(folder: Path, **changes: Any) -> Any:
     """
     from transformers import AutoConfig
 
+    from goemo_cli.ml.models.static import register_static
+
+    register_static()
     _require_object(folder / CONFIG)
     with _blamed(folder / CONFIG):
         return AutoConfig.from_pretrained(folder, trust_remote_code=False, **changes)

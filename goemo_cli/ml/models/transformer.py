@@ -200,6 +200,42 @@ def build_transformer(
     return classifier
 
 
+def build_static(
+    folder: Path,
+    labels: tuple[str, ...],
+    settings: ModelSettings,
+    *,
+    device: torch.device,
+    single_label: bool = False,
+) -> TransformerClassifier:
+    """A classifier of static token vectors, which start as the word embeddings of an encoder, ready to be trained.
+
+    Args:
+        folder: with the encoder's weights and tokenizer.
+        labels: label names in output order.
+        settings: dropout and max_length.
+        device: where it will run.
+        single_label: whether each text has exactly one label.
+
+    Raises:
+        As `build_transformer`.
+    """
+    from goemo_cli.ml.models.static import start_static
+
+    encoder = build_transformer(folder, labels, settings, device=device, single_label=single_label)
+    dropout = {} if settings.dropout is None else {"hidden_dropout_prob": settings.dropout}
+    model = start_static(
+        encoder.model.get_input_embeddings().weight.detach(),
+        pad_token_id=encoder.tokenizer.pad_token_id,
+        **dropout,
+        **label_settings(labels, single_label=single_label),
+    )
+    if device.type == "cpu":
+        use_cheap_dropout(model)
+    length = min(settings.max_length, encoder.tokenizer.model_max_length)
+    return TransformerClassifier(model, encoder.tokenizer, labels, length)
+
+
 def load_transformer(
     folder: Path, labels: tuple[str, ...], settings: ModelSettings, *, device: torch.device
 ) -> TransformerClassifier:

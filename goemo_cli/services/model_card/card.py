@@ -101,13 +101,18 @@ class Card:
 
     @property
     def kind(self) -> str:
-        """transformer, tiny, tfidf or ensemble."""
+        """transformer, static, tiny, tfidf or ensemble."""
         return "ensemble" if self.metrics.members else str(self.metrics.base_model["kind"])
 
     @property
     def is_transformer(self) -> bool:
         """Whether the model is a transformer; `from_pretrained` loads its folder unless it is exported."""
         return self.kind in ("transformer", "tiny")
+
+    @property
+    def reads_tokens(self) -> bool:
+        """Whether it has a tokenizer, and its probabilities come from logits."""
+        return self.kind not in ("tfidf", "ensemble")
 
     @property
     def is_changed(self) -> bool:
@@ -152,6 +157,7 @@ class Card:
         return {
             "tfidf": "Logistic regressions over TF-IDF of words and pairs of words",
             "ensemble": "The mean of several runs' probabilities",
+            "static": "Static token vectors with one layer",
             "tiny": "A tiny transformer for experiments",
         }.get(
             self.kind,

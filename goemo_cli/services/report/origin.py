@@ -38,6 +38,7 @@ MOST_STEPS = 400
 STEP_LOSS = "step/loss"
 KIND_WORDS: Mapping[Kind, str] = {
     "transformer": "fine-tuned transformer",
+    "static": "static token vectors",
     "tiny": "random tiny transformer",
     "tfidf": "logistic regressions over TF-IDF",
     "ensemble": "mean of several runs",

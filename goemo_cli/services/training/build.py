@@ -33,7 +33,12 @@ from goemo_cli.ml.models.devices import Precision, describe_device, pick_device,
 from goemo_cli.ml.models.folders import only_its_encoder
 from goemo_cli.ml.models.layers import encoder_parts
 from goemo_cli.ml.models.tiny import build_tiny
-from goemo_cli.ml.models.transformer import TransformerClassifier, build_transformer, load_transformer
+from goemo_cli.ml.models.transformer import (
+    TransformerClassifier,
+    build_static,
+    build_transformer,
+    load_transformer,
+)
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.batches import unknown_share
 from goemo_cli.ml.training.frozen import CacheType, FrozenOutputs, FrozenStore, file_bytes
@@ -252,7 +257,7 @@ def start_model(
 
     Args:
         settings: of the model.
-        entry: its catalogue entry, of the kind transformer or tiny.
+        entry: its catalogue entry, of a kind other than tfidf.
         labels: label names in output order.
         texts: the source of the vocabulary of `tiny`.
         device: where it will run.
@@ -263,7 +268,12 @@ def start_model(
     if entry.kind == "tiny":
         return build_tiny(texts, labels, settings, single_label=single_label), {"kind": "tiny"}
     weights = find_weights(settings.name, entry, revision=settings.revision, may_fetch=may_fetch)
-    classifier = build_transformer(weights.folder, labels, settings, device=device, single_label=single_label)
+    if entry.kind == "static":
+        classifier = build_static(weights.folder, labels, settings, device=device, single_label=single_label)
+    else:
+        classifier = build_transformer(
+            weights.folder, labels, settings, device=device, single_label=single_label
+        )
     on_event(Info(f"Weights: {weights.describe()}"))
     if weights.origin == "folder" and (what := only_its_encoder(weights.folder)):
         on_event(Info(f"{weights.folder} is {what}"))
@@ -272,7 +282,7 @@ def start_model(
     for warning in _warnings_for(classifier, settings):
         on_event(Warning(warning))
     return classifier, {
-        "kind": "transformer",
+        "kind": entry.kind,
         "id": weights.id,
         "revision": weights.revision,
         "sha256": weights.sha256,
