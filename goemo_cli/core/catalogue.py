@@ -106,8 +106,9 @@ def _entry_of_run(checkpoint: Checkpoint) -> ModelEntry:
     known = catalogue().get(model) or ModelEntry(name=model, family=family_of(model))
     read = {"max_length": checkpoint.config.model.max_length}
     defaults = {**known.defaults, "model": {**known.defaults.get("model", {}), **read}}
+    kind: Kind = "static" if checkpoint.kind == "static" else "transformer"
     return ModelEntry(
-        model, known.family, hub_id=str(checkpoint.path), defaults=defaults, recipes=known.recipes
+        model, known.family, kind, hub_id=str(checkpoint.path), defaults=defaults, recipes=known.recipes
     )
 
 

@@ -18,7 +18,7 @@ def test_each_entry_has_good_defaults_its_family_and_pinned_weights(entry: Model
     )
     assert config.model.name == entry.name == model_slug(entry.name)
     assert entry.family == family_of(entry.name)
-    assert set(entry.defaults) <= {"model", "training"}
+    assert set(entry.defaults) <= {"model", "training", "output"}
     assert "name" not in entry.defaults.get("model", {})
     assert "seed" not in entry.defaults.get("training", {})
     assert (entry.hub_id is not None) == (entry.kind in ("transformer", "static"))

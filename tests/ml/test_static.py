@@ -54,6 +54,10 @@ def test_logits_are_those_of_numpy_and_padding_changes_nothing():
         ids[at, : len(row)], mask[at, : len(row)] = torch.tensor(row), 1
     logits = model(input_ids=ids, attention_mask=mask).logits.detach().numpy()
     assert logits == pytest.approx(np.array(expected), abs=1e-5)
+    with torch.no_grad(), model.scoring(n_texts=10**6):
+        from_tables = model(input_ids=ids, attention_mask=mask).logits.numpy()
+    assert from_tables == pytest.approx(np.array(expected), abs=1e-5)
+    assert model(input_ids=ids, attention_mask=mask).logits.requires_grad
 
 
 def test_it_starts_from_the_word_embeddings_of_the_encoder_centred_and_scaled(encoder: Path):

@@ -39,7 +39,7 @@ def encoder_parts(model: Any) -> EncoderParts | None:
 
 
 @contextmanager
-def replaced_forward(module: nn.Module, forward: Callable[..., Tensor]) -> Iterator[None]:
+def replaced_forward(module: nn.Module, forward: Callable[..., Any]) -> Iterator[None]:
     """Inside the block a module computes with another function; its parameters and their names stay."""
     before = vars(module).get("forward")  # of a block around this one
     module.forward = forward  # only until the block ends

@@ -1,17 +1,25 @@
 """A classifier of static token vectors: no attention, so that it trains and predicts in seconds on any processor."""
 
 import math
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedConfig, PreTrainedModel
+
+from goemo_cli.ml.models.layers import replaced_forward
 
 _NORM = 8.0
 """Mean length of the token vectors at the start: with it one learning rate suits vectors and layers."""
 
+_WORTH_TABLES = 1000
+"""Texts: below, computing the tables costs more than it saves."""
 
-class StaticConfig(PreTrainedConfig):
+
+class StaticConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers has no types
     """The sizes of the classifier, as config.json stores them."""
 
     model_type = "goemo-static"
@@ -55,7 +63,7 @@ class Scored(NamedTuple):
     logits: Tensor
 
 
-class StaticPreTrained(PreTrainedModel):
+class StaticPreTrained(PreTrainedModel):  # type: ignore[misc]  # transformers has no types
     """What the two models below share."""
 
     config_class = StaticConfig
@@ -74,7 +82,7 @@ class StaticModel(StaticPreTrained):
         """The token vectors."""
         return self.word_embeddings
 
-    def set_input_embeddings(self, value: nn.Module) -> None:
+    def set_input_embeddings(self, value: nn.Embedding) -> None:
         """Replace the token vectors."""
         self.word_embeddings = value
 
@@ -111,6 +119,37 @@ class StaticForSequenceClassification(StaticPreTrained):
         mean = (vectors * mask).sum(1) / mask.sum(1).clamp(min=1)
         highest = (self.features(vectors).relu() * mask).amax(1)  # (batch, feature_size)
         return Scored(self.classifier(self.dropout(torch.cat([mean, highest], dim=1))))
+
+    @contextmanager
+    def scoring(self, n_texts: int) -> Iterator[None]:
+        """Inside the block logits come from two tables that are computed once: the layers of all tokens of the vocabulary.
+
+        Logits differ by rounding. Needs no gradients, and the weights must not change inside the block.
+
+        Args:
+            n_texts: that will be scored; a few are scored faster without tables.
+        """
+        if n_texts < _WORTH_TABLES:
+            yield
+            return
+        vectors, width = self.static.word_embeddings.weight, self.config.hidden_size
+        of_mean, of_highest = self.classifier.weight[:, :width], self.classifier.weight[:, width:]
+        # The last row is for padding: features are at least 0, so zeros change neither sum nor maximum.
+        linear = functional.pad(vectors @ of_mean.T, (0, 0, 0, 1))  # (vocab_size + 1, n_labels)
+        features = functional.pad(
+            self.features(vectors).relu(), (0, 0, 0, 1)
+        )  # (vocab_size + 1, feature_size)
+        padding = len(vectors)
+
+        def from_tables(input_ids: Tensor, attention_mask: Tensor) -> Scored:
+            ids = input_ids.masked_fill(attention_mask == 0, padding)
+            counts = attention_mask.sum(1, keepdim=True).clamp(min=1)
+            mean = functional.embedding_bag(ids, linear, mode="sum") / counts
+            highest = functional.embedding(ids, features).amax(1)
+            return Scored(mean + highest @ of_highest.T + self.classifier.bias)
+
+        with replaced_forward(self, from_tables):
+            yield
 
 
 def register_static() -> None:

@@ -1,6 +1,7 @@
 """Transformers as classifiers: build one to train, load one to predict, save one for from_pretrained."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -329,7 +330,8 @@ def _scored(
     device = next(model.parameters()).device
     shape = getattr(model, "output_shape", (model.config.num_labels,))
     found = np.zeros((len(encoded), *shape), dtype=np.float32)
-    with packed_linears(model, len(encoded)), only_first_token(model):
+    own = model.scoring(len(encoded)) if hasattr(model, "scoring") else nullcontext()
+    with packed_linears(model, len(encoded)), only_first_token(model), own:
         batches = list(encoded.batches_by_length())
         for rows in (batches[at] for at in part(np.arange(len(batches)))):
             logits = model(**encoded.padded(rows, device)).logits  # (batch, n_labels)

@@ -268,7 +268,7 @@ def start_model(
     if entry.kind == "tiny":
         return build_tiny(texts, labels, settings, single_label=single_label), {"kind": "tiny"}
     weights = find_weights(settings.name, entry, revision=settings.revision, may_fetch=may_fetch)
-    if entry.kind == "static":
+    if entry.kind == "static" and weights.origin != "run":
         classifier = build_static(weights.folder, labels, settings, device=device, single_label=single_label)
     else:
         classifier = build_transformer(
