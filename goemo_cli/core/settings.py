@@ -200,9 +200,10 @@ class EarlyStopping(Section):
 class TrainingSettings(Section):
     """How the weights are fitted."""
 
-    recipe: Literal["best", "fast"] = Field(
+    recipe: Literal["best", "fast", "student"] = Field(
         "best",
-        description="Settings that suit the model, where no others are given; fast: in a fraction of the time, for a slightly lower score.",
+        description="Settings that suit the model, where no others are given; fast: in a fraction of the time, for a slightly lower score; "
+        "student: for learning from a teacher.",
     )
     learning_rate: float = Field(
         2e-5, gt=0, alias="lr", description="Peak learning rate of the encoder, after warm-up."

@@ -192,3 +192,13 @@ def test_settings_without_a_teacher_are_an_error() -> None:
         resolve_settings(None, {"distillation.weight": 0.2})
     with pytest.raises(NotFoundError):
         student_settings("@latest", None, {}, layout=Layout(Path("/nonexistent")))
+
+
+def test_the_recipe_for_students_is_the_default_and_any_setting_changes_it(root) -> None:
+    layout, _ = root
+    settings = student_settings("@latest", None, {}, ["training.epochs=2"], layout=layout).training
+    assert (settings.recipe, settings.frozen_layers, settings.epochs) == ("student", 4, 2)
+    for recipe, epochs in (("fast", 3), ("best", 4)):
+        named = student_settings("@latest", None, {}, [f"training.recipe={recipe}"], layout=layout).training
+        assert (named.recipe, named.epochs) == (recipe, epochs)
+    assert student_settings("@latest", None, {"model.name": "tiny"}, layout=layout).training.recipe == "best"

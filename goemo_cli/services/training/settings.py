@@ -83,12 +83,18 @@ def student_settings(
 ) -> TrainConfig:
     """The settings of a student: as `resolve_settings`, with the data of its teacher unless other data is named.
 
+    If the model has a recipe for students, it is the default.
+
     Raises:
         SettingError, NotFoundError: as `resolve_settings`; no such teacher.
     """
     checkpoint = open_run(teacher, layout, on_event)
     flags = {"distillation.teacher": str(checkpoint.run), **flags}
     own = resolve_settings(file, flags, overrides, layout=layout, on_event=on_event)
+    has_no_recipe = "recipe" not in own.training.model_fields_set
+    if has_no_recipe and "student" in model_entry(own.model.name).recipes:
+        flags = {"training.recipe": "student", **flags}
+        own = resolve_settings(file, flags, overrides, layout=layout)
     if own.data.name is not None:
         return own
     changed = own.data.model_dump(exclude_defaults=True)
