@@ -26,6 +26,7 @@ from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoErro
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
+from goemo_cli.services.predicting.bulk.inputs import find_inputs
 from goemo_cli.services.predicting.bulk.job import predict_in_bulk, predict_shard
 from goemo_cli.services.predicting.bulk.plans import BulkRequest
 from goemo_cli.services.predicting.predictor import Predictor
@@ -183,6 +184,18 @@ def in_memory(folder: Path) -> str:
         if path.is_file():
             system.pipe(f"/bulk/{path.relative_to(folder).as_posix()}", path.read_bytes())
     return "memory://bulk/"
+
+
+def test_names_of_inputs_are_the_same_in_another_place_and_keep_no_secret(tmp_path: Path) -> None:
+    url = "https://user:password@example.org/texts/a.csv?token=secret"
+    assert find_inputs(url, without=tmp_path).locations == {"a.csv": url}
+    for folder in (tmp_path / "x", tmp_path / "longer" / "place"):
+        for name in ("a/1.csv", "a/b/2.csv", "a-b.csv"):
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).touch()
+        found = find_inputs(str(folder), without=tmp_path / "out")
+        assert list(found.locations) == ["a-b.csv", "a/1.csv", "a/b/2.csv"]
+        assert list(find_inputs(f"{folder}/a/**/*.csv", without=folder / "a" / "b").locations) == ["1.csv"]
 
 
 def test_columns_of_parquet_keep_their_types_and_of_other_files_are_text(

@@ -46,7 +46,7 @@ class DataFile:
     ) -> None:
         self._source = str(source)
         self.name = name_in_url(self._source) if is_url(self._source) else Path(source).name
-        self.named = _shown_source(self._source)
+        self.named = shown_source(self._source)
         self._stdin = stdin
         self._encoding = named_encoding(encoding)
         self._resources = resources
@@ -168,7 +168,8 @@ class DataFile:
         return Path(copy.name)
 
 
-def _shown_source(source: str) -> str:
+def shown_source(source: str) -> str:
+    """What messages call a source: a URL without secrets, or the path."""
     if source == STDIN:
         return "standard input"
     return shown(source) if is_url(source) else source

@@ -11,6 +11,7 @@ from typing import Any
 
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.settings import is_offline
+from goemo_cli.services.data.data_file import shown_source
 from goemo_cli.services.data.formats import format_by_suffix
 from goemo_cli.services.data.urls import file_system, is_url, shown
 
@@ -66,13 +67,13 @@ def find_inputs(given: str, *, without: Path, data_format: str | None = None) ->
         else:
             ignored.append(name)
     if not kept:
-        raise NotFoundError(f"--input {shown(given) if is_url(given) else given}: no files with texts")
+        raise NotFoundError(f"--input {shown_source(given)}: no files with texts")
     return _named(kept, tuple(sorted(ignored)))
 
 
 def _named(sizes: Mapping[str, int | None], ignored: tuple[str, ...]) -> Inputs:
     """The files by the rest of their path below their common folder."""
-    parts = {location: location.split("/") for location in sizes}
+    parts = {location: shown_source(location).split("/") for location in sizes}
     levels = zip(*(path[:-1] for path in parts.values()), strict=False)
     common = len(list(takewhile(lambda level: len(set(level)) == 1, levels)))
     names = {"/".join(path[common:]): location for location, path in parts.items()}

@@ -11,6 +11,7 @@ from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.services.data.data_file import shown_source
 from goemo_cli.services.exporting.engines import engine_of
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN, BulkJob, model_sha256
@@ -102,7 +103,7 @@ class PartWriter:
         with open_texts(location, start=piece.start, **plan.reading) as source:
             assert source.stored
             if sha256_file(source.stored()) != piece.sha256:
-                raise DataFileError(location, "has changed since the prediction was planned")
+                raise DataFileError(shown_source(location), "has changed since the prediction was planned")
             for row in islice(source.rows, piece.stop - piece.start):
                 own = {name: cell for name, cell in row.columns.items() if name not in _IDS}
                 if is_text:
@@ -113,7 +114,7 @@ class PartWriter:
                 yield TextRow(row.text, {FILE_COLUMN: piece.name, ROW_COLUMN: number, **own}, row.line)
                 number += 1
         if number != piece.stop:
-            raise DataFileError(location, f"has {number} rows, the plan {piece.stop} or more")
+            raise DataFileError(shown_source(location), f"has {number} rows, the plan {piece.stop} or more")
 
     def _own_columns(self) -> list[str]:
         return [name for name in self._folder.plan.columns or () if name not in _IDS]

@@ -14,6 +14,7 @@ from goemo_cli.core.events import EventHandler, Info, progress
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.services.data.data_file import shown_source
 from goemo_cli.services.exporting.engines import engine_of, with_engine
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.inputs import Inputs, find_inputs
@@ -135,7 +136,11 @@ def plan_job(
             folder.records, COMMAND, wait=_FOREVER
         ):  # the other processes wait for the first one's plan
             if not folder.plan_file.exists():
-                wanted.plan(None, on_event).write(folder.plan_file)
+                plan = wanted.plan(None, on_event)
+                plan.write(folder.plan_file)
+                on_event(
+                    Info(f"{plan.rows:,} rows of {len(plan.inputs):,} files become {plan.shards:,} parts")
+                )
         _require_same(BulkFolder(folder.path), wanted, has_to_hash=False, on_event=on_event)
     engine = "auto" if opened.manifest.export else "torch"  # the folder of an exported model means onnx
     model = BulkModel(opened.path.absolute(), root.absolute(), {**options, "engine": engine})
@@ -236,50 +241,50 @@ class _Survey:
             return
         with open_texts(location, **self._request.reading) as source:
             assert source.stored
-            sha256 = sha256_file(source.stored())
-            self._check_columns(location, source)
+            sha256, shown = sha256_file(source.stored()), shown_source(location)
+            self._check_columns(shown, source)
             is_same = known is not None and known.sha256 == sha256
-            rows = known.rows if known and is_same else self._count(location, source)
+            rows = known.rows if known and is_same else self._count(shown, source)
         self.files.append(InputFile(name=name, rows=rows, size=size, sha256=sha256))
 
-    def _count(self, location: str, source: TextSource) -> int:
+    def _count(self, shown: str, source: TextSource) -> int:
         if source.arrow_schema is not None and source.total is not None:
             return source.total
         rows = 0
         for row in source.rows:
             if source.columns is None and self._request.format != "jsonl":
-                self._check_names(location, tuple(row.columns), row.line)
+                self._check_names(shown, tuple(row.columns), row.line)
             rows += 1
         return rows
 
-    def _check_columns(self, location: str, source: TextSource) -> None:
+    def _check_columns(self, shown: str, source: TextSource) -> None:
         if self._request.format == "jsonl":
             return
         types = source.arrow_schema
         self._is_typed = self._is_typed and types is not None
         if source.columns is not None:
-            self._check_names(location, source.columns, None)
+            self._check_names(shown, source.columns, None)
         if self._is_typed and types is not None:
             types = types.remove_metadata()
             first, self._types = self._types or types, self._types or types
             for field_ in types:
                 if first.field(field_.name).type != field_.type:
                     raise DataFileError(
-                        location,
+                        shown,
                         f"column {field_.name!r} has the type {field_.type}, and {first.field(field_.name).type} in "
                         f"{self._named}; --format jsonl needs no types",
                     )
 
-    def _check_names(self, location: str, columns: tuple[str, ...], line: int | None) -> None:
+    def _check_names(self, shown: str, columns: tuple[str, ...], line: int | None) -> None:
         """Refuse columns that the first file does not have; rows of JSON may have fewer."""
         if self._columns is None:
-            self._columns, self._named = list(columns), location
+            self._columns, self._named = list(columns), shown
         odd = [name for name in columns if name not in self._columns]
         if line is None:
             odd += [name for name in self._columns if name not in columns]
         if odd:
             raise DataFileError(
-                location,
+                shown,
                 f"column {odd[0]!r} is not in all inputs (compare {self._named}), and a table has the same columns "
                 "throughout; --format jsonl keeps them",
                 line,
