@@ -122,6 +122,8 @@ class LabelGrid:
                 value = 100 * share
                 text = "<1" if value < 0.95 else f"{value:.0f}"
                 font = min(10.0, self.cell * 72 * 0.36)
-                axes.text(column, row, text, ha="center", va="center", size=font, color=color)
+                axes.text(
+                    column, row, text, ha="center", va="center", size=font, color=color, in_layout=False
+                )
             else:
                 axes.plot(column, row, marker="o", markersize=self.cell * 72 * 0.3, color=color)

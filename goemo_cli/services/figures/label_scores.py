@@ -211,6 +211,9 @@ def draw_precision_recall_curves(source: RunData) -> Drawn:
         height=max(1, 6 - n_columns) ** 0.5 * n_rows * _PANEL + 1.1,
     )
     panels = figure.subplots(n_rows, n_columns, sharex=True, sharey=True, squeeze=False).ravel()
+    panels[0].set(xlim=(0, 1), ylim=(0, 1.02))  # of all panels
+    panels[0].set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
+    panels[0].set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
     kinds: set[str] = set()
     table: dict[str, list[Any]] = {
         key: [] for key in ("emotion", "threshold", "recall", "precision", "point")
@@ -316,10 +319,6 @@ def _caption(rule: str, kinds: set[str], terms: Terms) -> str:
 
 
 def _finish(axes: Any, *, is_left: bool, is_lowest: bool) -> None:
-    axes.set_xlim(0, 1)
-    axes.set_ylim(0, 1.02)
-    axes.set_xticks((0, 0.5, 1), ("0", "0.5", "1"))
-    axes.set_yticks((0, 0.5, 1), ("0", "0.5", "1"))
     axes.tick_params(labelbottom=is_lowest, labelsize=9.5)
     if is_lowest:
         axes.set_xlabel("recall")

@@ -176,7 +176,10 @@ def save_figure(figure: Figure, path: Path, sources: Mapping[str, str]) -> None:
         metadata[SOURCES_KEY] = json.dumps(dict(sources), sort_keys=True)
     _settle(figure)
     with atomic_path(path) as partial:
-        figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
+        if kind == "png":  # `savefig` would draw twice, the first time only to find what to lay out
+            FigureCanvasAgg(figure).print_png(partial, metadata=metadata)
+        else:
+            figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
 
 
 def _settle(figure: Figure) -> None:
@@ -226,6 +229,7 @@ class LabelRows:
     def column(self, axes: Any, heading: str, cells: Sequence[str], *, at: float, color: str = INK) -> None:
         """A column of numbers next to the rows, right-aligned `at` points right of the axes."""
         style: dict[str, Any] = {"textcoords": "offset points", "ha": "right", "annotation_clip": False}
+        # The heading ends where the cells end, so it alone reserves the room.
         raised = 22 if self.count > 40 else 4
         axes.annotate(
             heading,
@@ -240,7 +244,7 @@ class LabelRows:
         for row, cell in enumerate(cells):
             axes.annotate(
                 cell, (1, row), (at, 0), xycoords=("axes fraction", "data"), va="center_baseline",
-                size=self.font * 0.92, color=color, **style,
+                size=self.font * 0.92, color=color, in_layout=False, **style,
             )  # fmt: skip
 
 
