@@ -1,11 +1,12 @@
 """How time and memory of goemo's commands grow with rows, labels, text length, threads and model size.
 
-    python -m benchmarks.growth [rows] [labels] [length] [threads] [model] [--quick] [--limit 600]
+    python -m benchmarks.growth [rows] [labels] [length] [threads] [model] [--quick] [--values 28 1000] [--limit 600]
 
 Each cell is one process of `goemo`. Texts are made by seed. A run is trained for each line of a table; predict reads a file
 with as many rows as the whole data, and the other commands use the run. A command that exceeds the limit is stopped and not
 tried with larger values; predict then goes on with the last trained run. Transformers train for one epoch. Times are
-processor seconds, those of threads seconds on the clock; memory is the largest resident set.
+processor seconds, those of threads seconds on the clock; memory is the largest resident set. Figures are drawn for the
+table of labels, since their number grows with labels only.
 """
 
 import os
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,14 +60,21 @@ class Growth:
     values: tuple[int | str, ...]
     quick: tuple[int | str, ...]
     time: str = "CPU s"
+    commands: tuple[str, ...] = COMMANDS
 
 
 GROWTHS = {
     "rows": Growth("Rows (tfidf)", Case(), (1_000, 10_000, 100_000, 1_000_000), (500, 2_000)),
-    "labels": Growth("Labels (tfidf, 6,000 rows)", Case(rows=6000), (2, 10, 28, 100, 300, 1_000), (2, 28)),
+    "labels": Growth(
+        "Labels (tfidf, 6,000 rows)",
+        Case(rows=6000),
+        (2, 28, 100, 300, 1_000),
+        (2, 28),
+        commands=(*COMMANDS, "figures"),
+    ),
     "length": Growth("Words (tiny)", Case(model="tiny"), (8, 32, 128, 512), (8, 32)),
     "threads": Growth("Threads (minilm)", Case(model="minilm"), (1, 2), (), "s"),
-    "model": Growth("Models (1,000 rows)", Case(rows=1000), ("tiny", "minilm", "base"), ("tfidf", "tiny")),
+    "model": Growth("Models (500 rows)", Case(rows=500), ("tiny", "minilm", "base"), ("tfidf", "tiny")),
 }
 
 
@@ -76,6 +84,7 @@ class Measurement:
 
     folder: Path
     limit: float
+    commands: tuple[str, ...]
     stopped: dict[str, str] = field(default_factory=dict)
     """Commands that exceeded the limit, with the value at which they did."""
     run: Path | None = None
@@ -88,7 +97,7 @@ class Measurement:
         )
         project = self.folder / value
         found: dict[str, Used | None] = {}
-        for command in COMMANDS:
+        for command in self.commands:
             if command in self.stopped:
                 continue
             if command == "train":
@@ -161,17 +170,17 @@ def base_model(folder: Path) -> Path:
     return folder
 
 
-def measure(name: str, growth: Growth, *, quick: bool, limit: float) -> list[Table]:
+def measure(name: str, growth: Growth, values: Sequence[int | str], *, limit: float) -> list[Table]:
     """The tables of one growing quantity: times and memory."""
     times = Table(title=f"{growth.title}: time", heading=name)
     memory = Table(title=f"{growth.title}: memory", heading=name)
     with tempfile.TemporaryDirectory() as folder:
-        measurement = Measurement(Path(folder), limit)
-        for value in growth.quick if quick else growth.values:
+        measurement = Measurement(Path(folder), limit, growth.commands)
+        for value in values:
             shown = f"{value:,}" if isinstance(value, int) else value
             changed: dict[str, Any] = {name: value}
             found = measurement.line(replace(growth.base, **changed), str(value))
-            for command in COMMANDS:
+            for command in growth.commands:
                 used = found.get(command)
                 seconds, mebibytes = f"{command}, {growth.time}", f"{command}, MiB"
                 if used:
@@ -200,14 +209,21 @@ def main() -> None:
     parser = option_parser(__doc__)
     parser.add_argument("names", nargs="*", metavar="TABLE", help=f"by default all: {', '.join(GROWTHS)}")
     parser.add_argument("--quick", action="store_true", help="few small values")
+    parser.add_argument(
+        "--values", type=int, nargs="+", help="instead of those of the one table that is named"
+    )
     parser.add_argument("--limit", type=float, default=600, help="seconds of one process")
     options = parser.parse_args()
     if unknown := set(options.names) - set(GROWTHS):
         parser.error(f"unknown table: {', '.join(sorted(unknown))}")
+    if options.values and len(options.names) != 1:
+        parser.error("--values are those of one table")
     result = new_result("growth", "How cost grows", (__doc__ or "").rpartition("\n\n")[2])
     for name in options.names or GROWTHS:
-        result.tables += measure(name, GROWTHS[name], quick=options.quick, limit=options.limit)
-    result.write(options.results)
+        growth = GROWTHS[name]
+        values = options.values or (growth.quick if options.quick else growth.values)
+        result.tables += measure(name, growth, values, limit=options.limit)
+        result.write(options.results)
 
 
 if __name__ == "__main__":

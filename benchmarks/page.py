@@ -1,4 +1,7 @@
-"""Writes docs/performance.md from the JSON files in results/: `python -m benchmarks.page`; `make bench` ends with it."""
+"""Writes docs/performance.md from the files in results/: `python -m benchmarks.page`; `make bench` ends with it.
+
+The notes on `NAME.KIND.json`, written by people, are in `NAME.KIND.md`.
+"""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,7 +20,7 @@ ratios mean more than the numbers: numbers depend on the machine and its load.
 
 def page(folder: Path = RESULTS) -> str:
     """The page of all results in a folder."""
-    return "\n".join([HEAD, *(part for result in read_results(folder) for part in _parts(result))])
+    return "\n".join([HEAD, *(part for result in read_results(folder) for part in _parts(result, folder))])
 
 
 def read_results(folder: Path) -> list[Result]:
@@ -26,10 +29,13 @@ def read_results(folder: Path) -> list[Result]:
     return sorted(found, key=lambda result: (ORDER.index(result.name), result.machine.kind))
 
 
-def _parts(result: Result) -> Iterator[str]:
+def _parts(result: Result, folder: Path) -> Iterator[str]:
     yield f"## {result.title}: {_kind(result.machine)}\n"
     yield f"{result.about}\n"
     yield f"{_origin(result)}\n"
+    notes = folder / f"{result.name}.{result.machine.kind}.md"
+    if notes.is_file():
+        yield notes.read_text(encoding="utf-8")
     for table in result.tables:
         yield f"### {table.title}\n"
         yield "\n".join(_table(table)) + "\n"

@@ -2,10 +2,11 @@
 
     python -m benchmarks.predict [--checkpoint RUN] [--data-dir DIR] [--comments N] [--rounds 3]
 
-All classify the same comments with the same checkpoint in fp32, in turn within one process: by the clock, and by the
-processor, which other work on the machine affects less. The pipeline runs with its defaults and in batches of 32. The
-checkpoint's thresholds decide the labels of all. Loading is not counted. The checkpoint must be that of a transformer; by
-default it is a MiniLM that was trained for a few steps.
+All classify the same comments with the same checkpoint, in turn within one process: by the clock, and by the processor,
+which other work on the machine affects less. It is the case of a file: each program gets all comments at once, while
+`benchmarks.engines` sends requests. The pipeline runs with its defaults and in batches of 32. Models that `goemo
+export-model` has exported are measured too. The checkpoint's thresholds decide the labels of all. Loading is not counted.
+The checkpoint must be that of a transformer; by default it is a MiniLM that was trained for a few steps.
 """
 
 import tempfile
@@ -28,7 +29,7 @@ from benchmarks.measure import (
     timed,
 )
 from goemo_cli.core.arrays import BoolArray, FloatArray
-from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.pretrained import quiet_transformers
 from goemo_cli.services.predicting.predictor import Predictor
@@ -55,9 +56,12 @@ def pipeline_probabilities(classify: Any, texts: Sequence[str], labels: Sequence
 
 
 def compare_programs(checkpoint: Checkpoint, texts: Sequence[str], rounds: int) -> Table:
-    """The pipeline, at its defaults and in batches, and the Predictor."""
-    predictor = Predictor.load(checkpoint, device="cpu")
-    ours: BoolArray = checkpoint.thresholds.decide(predictor.predict(texts).y_prob)
+    """The pipeline, at its defaults and in batches, and the Predictor with the run and its exports."""
+    predictors = {
+        name: Predictor.load(path, device="cpu", engine=engine)
+        for name, (path, engine) in models_of(checkpoint).items()
+    }
+    ours: BoolArray = checkpoint.thresholds.decide(predictors["goemo"].predict(texts).y_prob)
 
     def measure(work: Callable[[], FloatArray], _: int) -> Quantities:
         wall, cpu, found = timed(work)
@@ -72,12 +76,29 @@ def compare_programs(checkpoint: Checkpoint, texts: Sequence[str], rounds: int) 
         return partial(measure, partial(pipeline_probabilities, classify, texts, checkpoint.labels))
 
     others = {"pipeline": pipelined(), "pipeline, batches of 32": pipelined(batch_size=32)}
-    goemo = partial(measure, lambda: predictor.predict(texts).y_prob)
-    table = interleaved(f"{len(texts):,} comments in fp32", "program", {**others, "goemo": goemo}, rounds)
-    for name in others:
-        for quantity in (CLOCK, PROCESSOR):
-            table.compare("goemo", name, quantity)
+    goemo = {name: partial(measure, partial(predicted, one, texts)) for name, one in predictors.items()}
+    table = interleaved(f"{len(texts):,} comments", "program", {**others, **goemo}, rounds)
+    for name in goemo:
+        for other in others:
+            for quantity in (CLOCK, PROCESSOR):
+                table.compare(name, other, quantity)
     return table
+
+
+def models_of(checkpoint: Checkpoint) -> dict[str, tuple[Path, str]]:
+    """The run and its exports, each with its engine, by the names of the table."""
+    layout = Layout(checkpoint.path.resolve().parents[3])
+    exports = {
+        "goemo, onnx": layout.export(checkpoint.run, "onnx", "fp32"),
+        "goemo, onnx int8": layout.export(checkpoint.run, "onnx", "int8"),
+    }
+    found = {name: (path, "onnx") for name, path in exports.items() if (path / MANIFEST).is_file()}
+    return {"goemo": (checkpoint.path, "torch"), **found}
+
+
+def predicted(predictor: Predictor, texts: Sequence[str]) -> FloatArray:
+    """Probabilities of a predictor, float32, (n_examples, n_labels)."""
+    return predictor.predict(texts).y_prob
 
 
 def main() -> None:
@@ -90,7 +111,10 @@ def main() -> None:
     result = new_result(
         "predict",
         "Predicting",
-        "goemo's `Predictor` and transformers' `pipeline` with the same checkpoint and comments, in turn in one process.",
+        (
+            "goemo's `Predictor` and transformers' `pipeline` with the same checkpoint and all comments at once, as with a "
+            "file, in turn in one process; fp32, but for int8."
+        ),
     )
     texts = read_comments(options.data_dir).test.texts[: options.comments]
     if options.checkpoint:

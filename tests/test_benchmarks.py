@@ -35,13 +35,16 @@ def test_the_page_contains_medians_spread_ratios_and_origin_of_each_result(tmp_p
     table.cell("slow", "MiB").remark = "stopped"
     result.tables.append(table)
     result.write(tmp_path)
+    notes = tmp_path / f"startup.{result.machine.kind}.md"
+    notes.write_text("Measured under load.\n", encoding="utf-8")
     written = page(tmp_path)
+    assert "Measured under load." in written
     assert "| slow | 6 (4 to 8) | stopped |" in written
     assert "| slow | fast | s | 4 x (2 to 8) |" in written
     assert "| fast | 1 (1 to 3) |" in written
     assert result.machine.processor in written
     assert f"numpy {result.versions['numpy']}" in written
-    assert [Result.model_validate_json(path.read_bytes()) for path in tmp_path.iterdir()] == [result]
+    assert [Result.model_validate_json(path.read_bytes()) for path in tmp_path.glob("*.json")] == [result]
 
 
 def test_the_page_of_the_repository_is_made_from_its_results() -> None:
