@@ -11,6 +11,8 @@ from goemo_cli.core.settings import ModelSettings, TrainingSettings
 from goemo_cli.ml.models.static import StaticConfig, StaticForSequenceClassification
 from goemo_cli.ml.models.transformer import TransformerClassifier, build_static, load_transformer
 from goemo_cli.ml.training.loop import Epoch, Examples, fit
+from goemo_cli.ml.training.memory import memory_need
+from goemo_cli.ml.training.ranks import ALONE
 
 LABELS = ("joy", "anger", "sadness")
 
@@ -58,6 +60,24 @@ def test_logits_are_those_of_numpy_and_padding_changes_nothing():
         from_tables = model(input_ids=ids, attention_mask=mask).logits.numpy()
     assert from_tables == pytest.approx(np.array(expected), abs=1e-5)
     assert model(input_ids=ids, attention_mask=mask).logits.requires_grad
+
+
+def test_its_memory_is_predicted(encoder: Path, comments: tuple[list[str], np.ndarray]):
+    static = built(encoder)
+    examples = Examples(static.encode(comments[0]), comments[1])
+    need = memory_need(
+        static,
+        examples,
+        examples.texts,
+        TrainingSettings(batch_size=16, epochs=1),
+        device=torch.device("cpu"),
+        precision="fp32",
+        ranks=ALONE,
+        cache=None,
+    )
+    weights = sum(parameter.nbytes for parameter in static.model.parameters())
+    assert need.optimizer == 2 * weights
+    assert need.activations > 0
 
 
 def test_it_starts_from_the_word_embeddings_of_the_encoder_centred_and_scaled(encoder: Path):

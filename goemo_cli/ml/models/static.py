@@ -23,6 +23,8 @@ class StaticConfig(PreTrainedConfig):  # type: ignore[misc]  # transformers has 
     """The sizes of the classifier, as config.json stores them."""
 
     model_type = "goemo-static"
+    num_hidden_layers = 1
+    """The features."""
 
     def __init__(
         self,
