@@ -139,7 +139,7 @@ def plan_job(
                 plan = wanted.plan(None, on_event)
                 plan.write(folder.plan_file)
                 on_event(
-                    Info(f"{plan.rows:,} rows of {len(plan.inputs):,} files become {plan.shards:,} parts")
+                    Info(f"Planned: {plan.rows:,} rows, files: {len(plan.inputs):,}, parts: {plan.shards:,}")
                 )
         _require_same(BulkFolder(folder.path), wanted, has_to_hash=False, on_event=on_event)
     engine = "auto" if opened.manifest.export else "torch"  # the folder of an exported model means onnx
