@@ -43,6 +43,8 @@ def exit_code(error: BaseException) -> int | None:
     """The contract's exit code of an error; None for a bug, which keeps its traceback."""
     if isinstance(error, errors.TrainingStoppedError):
         return 128 + error.signal
+    if isinstance(error, errors.WorkerFailedError):
+        return error.code if error.code > 0 else 10  # a signal ended it
     if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
         return 2  # the disk is all right
     return next((code for kind, code in _CODES if isinstance(error, kind)), None)

@@ -88,7 +88,7 @@ def _root_above(path: Path) -> Path | None:
 
 
 def _of_stopped(error: BaseException) -> str | None:
-    assert isinstance(error, (errors.TrainingStoppedError, errors.ProcessLostError))
+    assert isinstance(error, (errors.TrainingStoppedError, errors.ProcessLostError, errors.WorkerFailedError))
     return error.resume
 
 
@@ -111,6 +111,7 @@ _HINTS: tuple[tuple[type[Exception], _Hint], ...] = (
     (errors.StorageError, _of_storage),
     (errors.TrainingStoppedError, _of_stopped),
     (errors.ProcessLostError, _of_stopped),
+    (errors.WorkerFailedError, _of_stopped),
     (OutputError, _of_output),
     (OSError, _of_system),
 )

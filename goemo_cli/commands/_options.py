@@ -9,7 +9,7 @@ from goemo_cli.commands._settings import choice_words, setting_option
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.files import require_no_dangling_link
 from goemo_cli.core.labels import Split, parse_split
-from goemo_cli.core.schema import Engine
+from goemo_cli.core.schema import Engine, Executor
 from goemo_cli.core.settings import Device, NamedRule
 
 RUN = "A run: its folder, its name, or @latest, @best, @MODEL."
@@ -187,6 +187,10 @@ OutputFileOpt = Annotated[
         show_default=False,
         callback=output_file,
     ),
+]
+ExecutorOpt = Annotated[
+    Executor,
+    choice(Executor, "--executor", help="Where the processes run: on this machine, or on a Ray cluster."),
 ]
 DryRunOpt = Annotated[bool, typer.Option("--dry-run", help="Show what would happen, and write nothing.")]
 WandbProjectOpt = Annotated[str | None, setting_option("--wandb-project", "logging.wandb.project")]

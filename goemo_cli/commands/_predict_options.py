@@ -14,6 +14,7 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._predict_output import Shape, Target
 from goemo_cli.commands._settings import setting_option
 from goemo_cli.core.labels import TaxonomyName
+from goemo_cli.core.schema import Executor
 from goemo_cli.core.settings import LibraryMode
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.readers import format_names, known_suffixes
@@ -23,7 +24,6 @@ from goemo_cli.services.predicting.sources import TextSource, given_texts, open_
 
 Format = Literal["table", OutputFormat]
 Precision = Literal["fp32", "bf16"]
-Executor = Literal["local", "ray"]
 _BULK = "Many files"
 WandbModeOpt = Annotated[
     LibraryMode | None,

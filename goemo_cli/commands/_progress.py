@@ -1,5 +1,7 @@
 """Draws events: a bar per phase on stderr, a line per epoch, warnings as they come."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
 
@@ -22,6 +24,7 @@ from goemo_cli.core.events import (
     Advanced,
     EpochEnded,
     Event,
+    FromProcess,
     Info,
     PhaseEnded,
     PhaseStarted,
@@ -48,8 +51,8 @@ class Screen:
             transient=True,
             disable=console.quiet or console.as_json or not console.talk.is_terminal,
         )
-        self._tasks: list[TaskID] = []
-        """The phases that are open, the innermost last; only that one is shown."""
+        self._tasks: dict[str, list[TaskID]] = defaultdict(list)
+        """The phases that are open by process, the innermost last; only that one is shown. This process has no name."""
 
     def __enter__(self) -> Self:
         self._progress.start()
@@ -62,29 +65,29 @@ class Screen:
 
     def __call__(self, event: Event) -> None:
         """Show one event."""
+        if isinstance(event, FromProcess):
+            self._show(event.event, event.name)
+        else:
+            self._show(event, "")
+
+    def _show(self, event: Event, process: str) -> None:
+        open_phases, prefix = self._tasks[process], f"{process}: " if process else ""
         if isinstance(event, PhaseStarted):
-            self._show_innermost(visible=False)
-            self._tasks.append(
-                self._progress.add_task(plain(event.name), total=event.total, detail="", unit=event.unit)
-            )
-        elif isinstance(event, Advanced) and self._tasks:
-            self._progress.update(self._tasks[-1], advance=event.amount, detail=plain(event.detail))
-        elif isinstance(event, PhaseEnded):
-            self._end()
+            self._show_innermost(open_phases, visible=False)
+            name = plain(f"{prefix}{event.name}")
+            open_phases.append(self._progress.add_task(name, total=event.total, detail="", unit=event.unit))
+        elif isinstance(event, Advanced) and open_phases:
+            self._progress.update(open_phases[-1], advance=event.amount, detail=plain(event.detail))
+        elif isinstance(event, PhaseEnded) and open_phases:
+            self._progress.remove_task(open_phases.pop())
+            self._show_innermost(open_phases, visible=True)
         elif isinstance(event, Warning):
-            self.console.warn(event.message)
-        elif isinstance(event, Info):
-            self.console.note(event.message)
-        elif isinstance(event, (EpochEnded, StoppedEarly)):
-            self.console.note(line_of(event) or "")
+            self.console.warn(f"{prefix}{event.message}")
+        elif isinstance(event, (Info, EpochEnded, StoppedEarly)):
+            self.console.note(f"{prefix}{line_of(event)}")
 
-    def _end(self) -> None:
-        if self._tasks:
-            self._progress.remove_task(self._tasks.pop())
-            self._show_innermost(visible=True)
-
-    def _show_innermost(self, *, visible: bool) -> None:
-        for task in self._tasks[-1:]:
+    def _show_innermost(self, tasks: Sequence[TaskID], *, visible: bool) -> None:
+        for task in tasks[-1:]:
             self._progress.update(task, visible=visible)
 
 

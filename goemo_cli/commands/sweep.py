@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt, RootOpt, choice
+from goemo_cli.commands._options import DryRunOpt, ExecutorOpt, JsonOpt, NewRootOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._typer import Group, Typer
 from goemo_cli.core.hints import command_line
@@ -94,6 +94,7 @@ def run(
     count: CountOpt = None,
     workers: WorkersOpt = 1,
     name: SweepNameOpt = None,
+    executor: ExecutorOpt = "local",
     storage: StorageOpt = None,
     emit: EmitOpt = None,
     wandb: WandbOpt = False,
@@ -109,8 +110,10 @@ def run(
     Examples:
         goemo sweep configs/sweep/minilm-quick.yaml --trials 12 --workers 2
     """
-    if wandb and (storage or workers > 1):
-        raise typer.BadParameter("--wandb searches on W&B: --storage and --workers are for a local search")
+    if wandb and (storage or workers > 1 or executor != "local"):
+        raise typer.BadParameter(
+            "--wandb searches on W&B: --storage, --workers and --executor are for a local search"
+        )
     out = Console(as_json=as_json, quiet=quiet)
     config = _read(out, file, name)
     if emit:
@@ -120,7 +123,8 @@ def run(
     elif wandb:
         _search_on_wandb(out, config, root, trials=trials, count=count)
     else:
-        _search(out, config, root, trials=trials, count=count, workers=workers, storage=storage)
+        how = {"trials": trials, "count": count, "workers": workers, "executor": executor}
+        _search(out, config, root, **how, storage=storage)
 
 
 @sweep.command("show")
@@ -183,7 +187,7 @@ def _search(out: Console, config: Any, root: Path, **options: Any) -> None:
 
     with Screen(out) as screen:
         result = search(config, layout=Layout(root), **options, on_event=screen)
-    _conclude(out, result, root)
+    _conclude(out, result, root, options["storage"])
 
 
 def _search_on_wandb(out: Console, config: Any, root: Path, *, trials: int | None, count: int | None) -> None:
@@ -233,7 +237,7 @@ def _plan(out: Console, config: Any, trials: int | None) -> None:
     out.result("Plan (nothing was written)", **plan)
 
 
-def _conclude(out: Console, result: Any, root: Path) -> None:
+def _conclude(out: Console, result: Any, root: Path, storage: str | None) -> None:
     rows = result.ranked() if out.as_json else result.ranked()[:10]
     if not out.as_json:
         _table(out, result, rows, f"Trials of {result.name}, the best first")
@@ -257,8 +261,17 @@ def _conclude(out: Console, result: Any, root: Path) -> None:
     if found:
         out.hint(
             command_line("goemo train --config", result.folder / "best.yaml", root=root),
-            command_line("goemo sweep show", result.name, root=root),
+            command_line("goemo sweep show", result.name, *_storage_option(storage), root=root),
         )
+
+
+def _storage_option(storage: str | None) -> list[str]:
+    """The option for a hint, without the password."""
+    if storage is None:
+        return []
+    from goemo_cli.services.sweep.database import url_without_password
+
+    return ["--storage", url_without_password(storage)]
 
 
 def _print(result: Any, rows: Any, form: str, title: str) -> None:

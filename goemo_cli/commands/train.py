@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DryRunOpt, JsonOpt, NewRootOpt, QuietOpt
+from goemo_cli.commands._options import DryRunOpt, ExecutorOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import TrainSettings, wandb_is_wanted
 from goemo_cli.commands._streams import messages_need_no_reader, print_nothing
@@ -15,8 +15,10 @@ from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import duration, working
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import Executor
 from goemo_cli.core.settings import launched
 from goemo_cli.services.data.result_tables import decimal, span
+from goemo_cli.services.parallel.event_file import with_event_file
 
 if TYPE_CHECKING:
     from goemo_cli.core.checkpoint import Checkpoint
@@ -39,6 +41,16 @@ SeedsOpt = Annotated[
         min=2,
         metavar="N",
         help="Number of consecutive seeds to train, plus their ensemble.",
+        show_default=False,
+    ),
+]
+WorkersOpt = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        min=1,
+        metavar="K",
+        help="With --seeds: trainings at a time, each in a process with its share of the cores or a GPU. [default: one after the other in one process]",
         show_default=False,
     ),
 ]
@@ -68,6 +80,8 @@ def train(
     overrides: OverridesArg = None,
     config: ConfigOpt = None,
     seeds: SeedsOpt = None,
+    workers: WorkersOpt = None,
+    executor: ExecutorOpt = "local",
     resume: ResumeOpt = None,
     allow_changes: AllowChangesOpt = False,
     root: NewRootOpt = Path(),
@@ -84,7 +98,7 @@ def train(
         goemo train --model tfidf
         goemo train --model minilm --data goemotions --epochs 3
         goemo train --data mine.csv --text-column body --label-column tags
-        goemo train --seeds 3 training.schedule=linear
+        goemo train --seeds 3 --workers 3 training.schedule=linear
         goemo train --resume @latest
     """
     from goemo_cli.services.training.settings import resolve_settings
@@ -99,25 +113,36 @@ def train(
         if resume.startswith("-"):  # the next option was taken for the run
             raise SettingError([f"needs a run, such as @latest, not {resume}"], "--resume")
         _require_alone({name for name in given if name != EPOCHS}, overrides, config, seeds)
-        _resume(out, resume, root, epochs=given.get(EPOCHS), allow_changes=allow_changes)
+        how = {"allow_changes": allow_changes, "workers": workers, "executor": executor}
+        _resume(out, resume, root, epochs=given.get(EPOCHS), **how)
         return
+    if (workers or executor != "local") and not seeds:
+        raise SettingError(["are for several trainings: give --seeds N"], "--workers and --executor")
     resolved = resolve_settings(config, given, overrides or [], layout=Layout(root), on_event=Screen(out))
     if print_config:
         _print_config(out, resolved)
     elif dry_run:
         _plan(out, resolved, root, seeds)
     else:
-        run_training(out, resolved, root, seeds)
+        run_training(out, resolved, root, seeds, workers=workers, executor=executor)
 
 
-def run_training(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
+def run_training(
+    out: Console,
+    settings: Any,
+    root: Path,
+    seeds: int | None,
+    *,
+    workers: int | None = None,
+    executor: Executor = "local",
+) -> None:
     """Train with resolved settings, once or with several seeds, and show the results."""
     if seeds and launched()[1] > 1:
         raise SettingError(
             ["trains one seed after the other; with torchrun, start one training per seed"], "--seeds"
         )
     if seeds:
-        _train_seeds(out, settings, root, seeds)
+        _train_seeds(out, settings, root, seeds, workers=workers, executor=executor)
     else:
         _train(out, settings, root)
 
@@ -130,12 +155,16 @@ def _train(out: Console, settings: Any, root: Path) -> None:
         follow(settings, layout=layout)
         return
     with Screen(out) as screen:
-        with working(screen, "Starting"):  # torch and transformers need seconds to load
+        on_event = with_event_file(screen)
+        with working(on_event, "Starting"):  # torch and transformers need seconds to load
+            from goemo_cli.services.parallel.task import group_of_process
             from goemo_cli.services.training.tracking import open_tracker
             from goemo_cli.services.training.train import train as train_model
 
-        tracker = open_tracker(settings, layout=layout, on_event=screen)
-        checkpoint = train_model(settings, layout=layout, tracker=tracker, on_event=screen)
+        tracker = open_tracker(settings, layout=layout, on_event=on_event)
+        checkpoint = train_model(
+            settings, layout=layout, tracker=tracker, group=group_of_process(), on_event=on_event
+        )
     _show_run(out, checkpoint, root)
 
 
@@ -146,7 +175,7 @@ def _require_alone(*others: object) -> None:
         )
 
 
-def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, allow_changes: bool) -> None:
+def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, **how: Any) -> None:
     from goemo_cli.services.training.resume import find_interrupted, longer_training
 
     layout = Layout(root)
@@ -160,7 +189,8 @@ def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, all
         follow_resumed(folder, layout=layout)
         return
     with Screen(out) as screen:
-        with working(screen, "Starting"):
+        on_event = with_event_file(screen)
+        with working(on_event, "Starting"):
             from goemo_cli.services.training.seeds import SeedsResult, resume_run
             from goemo_cli.services.training.tracking import open_tracker
 
@@ -168,10 +198,10 @@ def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, all
             folder,
             layout=layout,
             open_tracker=lambda config, log: open_tracker(
-                config, layout=layout, continued=log, on_event=screen
+                config, layout=layout, continued=log, on_event=on_event
             ),
-            allow_changes=allow_changes,
-            on_event=screen,
+            on_event=on_event,
+            **how,
         )
     if isinstance(found, SeedsResult):
         _show_seeds(out, found, root)
@@ -234,7 +264,9 @@ def _next(checkpoint: "Checkpoint", layout: Layout, root: Path) -> list[str]:
     ]
 
 
-def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
+def _train_seeds(
+    out: Console, settings: Any, root: Path, seeds: int, *, workers: int | None, executor: Executor
+) -> None:
     layout = Layout(root)
     with Screen(out) as screen:
         with working(screen, "Starting"):
@@ -246,6 +278,8 @@ def _train_seeds(out: Console, settings: Any, root: Path, seeds: int) -> None:
             seeds,
             layout=layout,
             open_tracker=lambda one: open_tracker(one, layout=layout, on_event=screen),
+            workers=workers,
+            executor=executor,
             on_event=screen,
         )
     _show_seeds(out, result, root)

@@ -27,6 +27,7 @@ GoemoError
 ├── WorkerLostError         a worker process that ended again and again
 ├── TrainingFailedError     not finite, or out of memory
 │   └── ProcessLostError    another process of the training has ended
+├── WorkerFailedError       a training in another process, with its exit code
 └── TrainingStoppedError    ended by a signal; it can be resumed
 """
 
@@ -248,6 +249,20 @@ class ProcessLostError(TrainingFailedError):
 
     def __init__(self, message: str, resume: str | None = None) -> None:
         self.resume = resume
+        super().__init__(message)
+
+
+class WorkerFailedError(GoemoError):
+    """One of several trainings at a time has failed.
+
+    Args:
+        message: which one and why, and what was kept.
+        code: the exit code of its process.
+        resume: the command that continues all of them, if there is a saved state.
+    """
+
+    def __init__(self, message: str, code: int, resume: str | None) -> None:
+        self.code, self.resume = code, resume
         super().__init__(message)
 
 

@@ -76,7 +76,34 @@ class FileWritten:
     path: Path
 
 
-Event = Warning | Info | PhaseStarted | Advanced | PhaseEnded | EpochEnded | StoppedEarly | FileWritten
+@dataclass(frozen=True)
+class RunBegan:
+    """A run is trained from now on, in its folder."""
+
+    folder: Path
+
+
+@dataclass(frozen=True)
+class FromProcess:
+    """An event of another process; several work at the same time, each with its own phases."""
+
+    name: str
+    """Of the process, such as `seed 43`."""
+    event: "Event"
+
+
+Event = (
+    Warning
+    | Info
+    | PhaseStarted
+    | Advanced
+    | PhaseEnded
+    | EpochEnded
+    | StoppedEarly
+    | FileWritten
+    | RunBegan
+    | FromProcess
+)
 EventHandler = Callable[[Event], None]
 
 
@@ -97,6 +124,9 @@ def line_of(event: Event) -> str | None:
         )
     if isinstance(event, StoppedEarly):
         return f"Stopped after epoch {event.epoch}: epoch {event.best_epoch} stays the best ({event.best_value:.4f})"
+    if isinstance(event, FromProcess):
+        line = line_of(event.event)
+        return line and f"{event.name}: {line}"
     return None
 
 

@@ -115,6 +115,11 @@ class Layout:
         return self.root / "output" / "sweeps"
 
     @property
+    def seeds(self) -> Path:
+        """Trainings with several seeds in processes, until they are finished: {group}/{seed}/."""
+        return self.root / "output" / "seeds"
+
+    @property
     def registry(self) -> Path:
         """The local store of versioned artifacts."""
         return self.root / "artifacts" / "registry"

@@ -14,6 +14,8 @@ Kind = Literal["transformer", "static", "tiny", "tfidf", "ensemble"]
 ExportFormat = Literal["onnx"]
 ExportPrecision = Literal["fp32", "int8"]
 """Of the weights of an exported model."""
+Executor = Literal["local", "ray"]
+"""Where the processes of a command run: on this machine, or on a Ray cluster."""
 Engine = Literal["auto", "torch", "onnx"]
 """What computes predictions; auto: an exported model if there is one, else torch."""
 

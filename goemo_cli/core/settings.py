@@ -592,7 +592,11 @@ def setting_faults(name: str, value: Any) -> list[str]:
 
 
 FROZEN_FOLDER = "GOEMO_FROZEN_FOLDER"
-"""Environment variable by which a sweep tells its trainings where they share what their frozen layers give."""
+"""Environment variable of trainings that run at the same time: the folder where they share what their frozen layers give."""
+EVENTS_FILE = "GOEMO_EVENTS_FILE"
+"""Environment variable of a training that another process follows: the file for its events."""
+SEED_GROUP = "GOEMO_SEED_GROUP"
+"""Environment variable of a training that is one of several seeds: the group as JSON."""
 
 
 def environment(name: str) -> str | None:
@@ -610,6 +614,11 @@ def serving_token() -> str | None:
     if token and not (token.isascii() and token.isprintable() and " " not in token):
         raise SettingError(["GOEMO_TOKEN has a character other than visible ASCII"], "environment")
     return token
+
+
+def forbid_usage_statistics() -> None:
+    """Keep Ray from sending statistics to its makers, unless the user allows it."""
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def wanted_threads() -> int | None:

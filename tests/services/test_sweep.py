@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,13 @@ from PIL import Image
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.documents.metrics import EpochScores
-from goemo_cli.core.errors import GoemoError, NotFoundError, SettingError, TrainingFailedError
+from goemo_cli.core.errors import (
+    GoemoError,
+    NotFoundError,
+    RemoteError,
+    SettingError,
+    TrainingFailedError,
+)
 from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_json
 from goemo_cli.core.layering import dotted_overrides
@@ -39,6 +45,7 @@ from goemo_cli.services.sweep.translation import suggest
 from goemo_cli.services.sweep.wandb_file import wandb_text
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracker_results import epoch_values
+from tests.postgres import PASSWORD, postgres_server
 from tests.waiting import GUARD_SECONDS, wait_for
 
 FIXED = {
@@ -403,11 +410,12 @@ def start(root: Path, config: Path, *more: str) -> subprocess.Popen[str]:
     return subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
 
 
-def stopped_at_work(process: subprocess.Popen[str], layout: Layout) -> bool:
+def stopped_at_work(process: subprocess.Popen[str], layout: Layout, storage: str | None) -> bool:
     """Hold a worker; whether it has a trial with settings now, which only this worker can end."""
     with suppress(GoemoError, KeyError):  # the study is not there yet
         process.send_signal(signal.SIGSTOP)
-        running = open_sweep("killed", layout=layout)[1].get_trials(states=[TrialState.RUNNING])
+        study = open_sweep("killed", layout=layout, storage=storage)[1]
+        running = study.get_trials(states=[TrialState.RUNNING])
         attributes = [one.user_attrs for one in running if kept.SETTINGS in one.user_attrs]
         if any(one.get(kept.WORKER, {}).get("pid") == process.pid for one in attributes):
             return True
@@ -431,19 +439,33 @@ def written(tmp_path: Path, **more: Any) -> Path:
     return path
 
 
+@pytest.fixture(params=["journal", "postgresql"])
+def storage(request: pytest.FixtureRequest) -> Iterator[str | None]:
+    """The URL of a PostgreSQL server of this test; None for a journal."""
+    if request.param == "journal":
+        yield None
+        return
+    with postgres_server() as url:
+        yield url
+
+
 @pytest.mark.slow
-def test_a_killed_sweep_is_continued_by_the_others_and_after_a_restart(tmp_path: Path) -> None:
+def test_a_killed_sweep_is_continued_by_the_others_and_after_a_restart(
+    tmp_path: Path, storage: str | None
+) -> None:
     """Two workers, one killed without warning: its training dies with it, its settings are tried again, nothing twice."""
     path, layout = written(tmp_path), Layout(tmp_path / "root")
-    first, second = (start(layout.root, path, "--trials", "4") for _ in range(2))
-    wait_for(lambda: stopped_at_work(first, layout), process=first)
+    more = ["--trials", "4", *(["--storage", storage] if storage else [])]
+    first, second = (start(layout.root, path, *more) for _ in range(2))
+    wait_for(lambda: stopped_at_work(first, layout, storage), process=first)
     first.kill()
     first.communicate()
-    third = start(layout.root, path, "--trials", "4")
+    third = start(layout.root, path, *more)
     for process in (second, third):
         _, err = process.communicate(timeout=GUARD_SECONDS)
         assert process.returncode == 0, err
-    result, study = open_sweep("killed", layout=layout)
+        assert PASSWORD not in err
+    result, study = open_sweep("killed", layout=layout, storage=storage)
     assert [one.state for one in result.trials] == ["finished"] * len(result.trials)
     assert 4 <= len(result.trials) <= 5  # two who ask at the same moment may both get the last one
     repeats = [one.user_attrs[kept.REPEATS] for one in study.trials if kept.REPEATS in one.user_attrs]
@@ -456,6 +478,26 @@ def test_a_killed_sweep_is_continued_by_the_others_and_after_a_restart(tmp_path:
     finished = len(list(layout.models.glob("*/*/manifest.json")))
     # The training of the killed worker may have finished while its worker was stopped and could not record it.
     assert finished - len(result.trials) in (0, 1)
+    written_files = [one for one in tmp_path.rglob("*") if one.is_file()]
+    assert [one for one in written_files if PASSWORD.encode() in one.read_bytes()] == []
+    if storage:
+        study._storage.remove_session()
+        study._storage._backend.engine.dispose()
+        assert f"--storage {storage.replace(f':{PASSWORD}', '')}" in err
+
+
+@pytest.mark.slow
+def test_a_server_that_refuses_is_named_without_the_password(layout: Layout) -> None:
+    with (
+        postgres_server() as url,
+        pytest.raises(RemoteError, match="password authentication failed") as error,
+    ):
+        open_sweep("s", layout=layout, storage=url.replace(PASSWORD, "mistaken"))
+    assert "mistaken" not in str(error.value)
+    with pytest.raises(RemoteError, match=r"postgresql://goemo@127.0.0.1:\d+/postgres: .*refused") as error:
+        open_sweep("s", layout=layout, storage=url)
+    assert PASSWORD not in str(error.value)
+    assert error.value.__cause__ is None
 
 
 @pytest.mark.slow

@@ -35,7 +35,11 @@ class SeedGroup(Document):
     """The number of seeds."""
     first_seed: int = Field(ge=0)
     runs: list[str]
-    """Runs of earlier seeds, which are finished."""
+    """Runs of earlier seeds, which were finished when this run began."""
+    id: str = ""
+    """Of the group, in the records of all its runs."""
+    workers: int = Field(default=0, ge=0)
+    """The number of processes that train at the same time; 0 for one run after the other in one process."""
 
 
 class TrainingRecord(Document):

@@ -22,7 +22,7 @@ from goemo_cli.core.files import NO_LOCKS, last_change, write_into
 
 UNSEEN_HOURS = 24.0
 """A process on another machine cannot be seen: it counts as running while its run changed within this time."""
-_WAIT_SECONDS = 1.0
+WAIT_SECONDS = 1.0
 """A look at whether a lock is held takes it for a moment."""
 _START_TOLERANCE = 2.0
 """Seconds. The system derives start times from its clock, which is corrected now and then."""
@@ -32,7 +32,7 @@ UNKNOWN = LockHolder(pid=0, host="this machine", started=0.0, command="another p
 
 
 @contextmanager
-def held(folder: Path, command: str, *, wait: float = _WAIT_SECONDS) -> Iterator[None]:
+def held(folder: Path, command: str, *, wait: float = WAIT_SECONDS) -> Iterator[None]:
     """Hold the lock of a run.
 
     On file systems without locks the block runs all the same; nothing but its file then shows that it does.

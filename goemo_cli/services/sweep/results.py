@@ -1,6 +1,6 @@
 """What a sweep has found: its trials as rows, the best of them, the tables that are written."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -13,11 +13,13 @@ from goemo_cli.core.events import EventHandler, FileWritten, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.sweep import study as kept
+from goemo_cli.services.sweep.database import database_errors
 from goemo_cli.services.sweep.objectives import Objective, Objectives, objectives_of
 from goemo_cli.services.sweep.sweep_file import parse_sweep
-from goemo_cli.services.sweep.trial_process import trial_config
+from goemo_cli.services.training.settings import resolve_settings
 
 State = Literal["finished", "pruned", "failed", "running", "waiting"]
 _STATES: dict[TrialState, State] = {
@@ -128,9 +130,10 @@ def open_sweep(name: str, *, layout: Layout, storage: str | None = None) -> tupl
     Raises:
         NotFoundError: there is none of that name.
     """
-    study = kept.load_study(name, layout=layout, storage=storage)
-    file = parse_sweep(study.user_attrs[kept.CONTENT], source=name, name=name)
-    return result_of(study, objectives_of(file), name, layout), study
+    with database_errors(storage):
+        study = kept.load_study(name, layout=layout, storage=storage)
+        file = parse_sweep(study.user_attrs[kept.CONTENT], source=name, name=name)
+        return result_of(study, objectives_of(file), name, layout), study
 
 
 def result_of(study: optuna.Study, aims: Objectives, name: str, layout: Layout) -> SweepResult:
@@ -171,6 +174,21 @@ def write_tables(result: SweepResult, *, layout: Layout, on_event: EventHandler 
         path = result.folder / "best.yaml"
         write_text(path, best_text(result, result.best, layout))
         on_event(FileWritten(path))
+
+
+def trial_config(settings: Mapping[str, Any], *, layout: Layout, tags: Sequence[str] = ()) -> TrainConfig:
+    """The resolved settings of a trial, as `goemo train` would have them.
+
+    Args:
+        settings: dotted names with their values.
+        layout: whose runs `model.name` may refer to.
+        tags: added to those that W&B's mirror would show; they name the sweep and the trial.
+    """
+    config = resolve_settings(None, settings, layout=layout)
+    if not tags:
+        return config
+    wandb = config.logging.wandb.model_copy(update={"tags": [*config.logging.wandb.tags, *tags]})
+    return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
 
 
 def best_text(result: SweepResult, best: TrialRow, layout: Layout) -> str:

@@ -1,10 +1,8 @@
 """Runs a sweep: asks the study for settings, keeps some trainings going, records what comes of each."""
 
-import os
 import shutil
 import time
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,26 +12,33 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import GoemoError, TrainingFailedError
+from goemo_cli.core.errors import GoemoError, TrainingFailedError, TrainingStoppedError
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import wanted_threads
+from goemo_cli.core.schema import Executor
+from goemo_cli.services.parallel.event_file import run_folder
+from goemo_cli.services.parallel.executors import Trainer, trainer
+from goemo_cli.services.parallel.task import EVENTS, LOG, Task, finished_run
+from goemo_cli.services.parallel.together import show_bars
+from goemo_cli.services.parallel.training_process import Training, stop
 from goemo_cli.services.sweep import study as kept
+from goemo_cli.services.sweep.database import database_errors
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Objectives, objectives_of, scores_of
 from goemo_cli.services.sweep.plan import total_trials
-from goemo_cli.services.sweep.results import SweepResult, importances, result_of, seconds_text, write_tables
+from goemo_cli.services.sweep.results import (
+    SweepResult,
+    importances,
+    result_of,
+    seconds_text,
+    trial_config,
+    write_tables,
+)
 from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.services.sweep.translation import suggest
-from goemo_cli.services.sweep.trial_process import (
-    TrialProcess,
-    finished_run,
-    interrupted_run,
-    reason,
-    trial_config,
-)
+from goemo_cli.services.training.stopping import StopSignal, stop_request
 
 _POLL_SECONDS = 0.3
 MAX_INITIAL_FAILURES = 3
@@ -46,6 +51,7 @@ def sweep(
     trials: int | None = None,
     count: int | None = None,
     workers: int = 1,
+    executor: Executor = "local",
     storage: str | None = None,
     on_event: EventHandler = ignore,
 ) -> SweepResult:
@@ -57,28 +63,36 @@ def sweep(
         trials: of the whole sweep; by default the file's `run_cap`, a grid's size, or 20.
         count: maximum number of trials in this call.
         workers: trainings at a time; each computes with its share of the cores, or OMP_NUM_THREADS if that is set.
+        executor: where the trainings run.
         storage: URL of a database that holds the study; by default a journal in the sweep's folder.
         on_event: called with each event.
 
     Raises:
         SettingError, NotFoundError: a file, a parameter or a storage that makes no sense; nothing has run then.
         TrainingFailedError: the first three trials all failed.
+        RemoteError: the database or the Ray cluster does not answer.
+        TrainingStoppedError: a signal asked to stop; the trainings saved their states.
     """
     aims = objectives_of(config)
     _check_models(config)
-    study = kept.open_study(config, aims, layout=layout, storage=storage)
-    folder = layout.sweeps / config.name
-    write_text(folder / "sweep.yaml", dump_yaml(dict(config.content)))
-    agent = _Agent(config, aims, study, layout, total_trials(config, trials), count, workers, on_event)
-    try:
-        agent.work()
-    finally:
-        shutil.rmtree(shared_folder(layout, config), ignore_errors=True)
-        result = result_of(study, aims, config.name, layout)
-        write_tables(result, layout=layout, on_event=on_event)
-    from goemo_cli.services.sweep.figures import draw_sweep  # matplotlib loads when it is needed
+    with database_errors(storage):
+        study = kept.open_study(config, aims, layout=layout, storage=storage)
+        write_text(layout.sweeps / config.name / "sweep.yaml", dump_yaml(dict(config.content)))
+        try:
+            with trainer(executor, workers, "--executor ray") as start, stop_request():
+                _Agent(
+                    config, aims, study, layout, total_trials(config, trials), count, start, on_event
+                ).work()
+        except StopSignal as error:
+            message = f"sweep {config.name} stopped; the same command continues it"
+            raise TrainingStoppedError(message, error.number, None) from error
+        finally:
+            shutil.rmtree(shared_folder(layout, config), ignore_errors=True)
+            result = result_of(study, aims, config.name, layout)
+            write_tables(result, layout=layout, on_event=on_event)
+        from goemo_cli.services.sweep.figures import draw_sweep  # matplotlib loads when it is needed
 
-    draw_sweep(result, importances(study, result), on_event=on_event)
+        draw_sweep(result, importances(study, result), on_event=on_event)
     return result
 
 
@@ -92,7 +106,7 @@ class _Active:
     """A trial whose training goes on."""
 
     trial: optuna.Trial
-    process: TrialProcess
+    process: Training
     started: float
     heartbeat: float
 
@@ -102,12 +116,10 @@ class _Agent:
 
     def __init__(
         self, config: SweepFile, aims: Objectives, study: optuna.Study, layout: Layout, total: int, count: int | None,
-        workers: int, on_event: EventHandler,
+        trainer: Trainer, on_event: EventHandler,
     ) -> None:  # fmt: skip
         self.config, self.aims, self.study, self.layout = config, aims, study, layout
-        self.total, self.left, self.workers, self.on_event = total, count, workers, on_event
-        wanted = wanted_threads()
-        self.threads = max(1, (os.cpu_count() or 1) // workers if wanted is None else wanted)
+        self.total, self.left, self.trainer, self.on_event = total, count, trainer, on_event
         self.active: list[_Active] = []
         self.twins: list[tuple[optuna.Trial, dict[str, Any], int]] = []
         """Trials with the settings of one that still runs: (trial, settings, number of the other)."""
@@ -119,7 +131,7 @@ class _Agent:
         try:
             while True:
                 self._take_over_abandoned()
-                while len(self.active) + len(self.twins) < self.workers and self._is_more():
+                while len(self.active) + len(self.twins) < self.trainer.workers and self._is_more():
                     self._begin(self.study.ask())
                 if not self.active and not self.twins:
                     if self.left == 0 or not self._take_over_abandoned(at_once=True):
@@ -185,17 +197,18 @@ class _Agent:
         if left is not None:  # it had finished before it could be recorded
             self._conclude(trial, left)
             return
-        interrupted = interrupted_run(self.layout, [self._tag(number) for number in earlier])
-        process = TrialProcess(
+        begun = [run_folder(self._folder(number) / EVENTS) for number in earlier]
+        task = Task(
+            f"trial {trial.number}",
             self._folder(trial.number),
-            config,
-            layout=self.layout,
+            root=self.layout.root,
             shared=shared_folder(self.layout, self.config),
-            threads=self.threads,
-            tag=interrupted[1] if interrupted else tag,
-            resumed=interrupted[0] if interrupted else None,
+            threads=self.trainer.threads,
+            continued=next((run for run in begun if run), None),
+            allow_changes=True,
         )
-        self.active.append(_Active(trial, process, time.monotonic(), time.monotonic()))
+        task.begin(config)
+        self.active.append(_Active(trial, self.trainer.start(task), time.monotonic(), time.monotonic()))
 
     def _repeated(self, trial: optuna.Trial) -> list[int]:
         """The numbers of the abandoned trials with these settings, the newest first."""
@@ -219,16 +232,17 @@ class _Agent:
     def _look_after(self) -> None:
         for one in list(self.active):
             code = one.process.poll()
+            show_bars(one.process, self.on_event)
             is_due = time.monotonic() - one.heartbeat > kept.HEARTBEAT_SECONDS
             if (code is not None or is_due) and not self._is_ours(one.trial):
                 self._leave(one)
             elif code is not None:
                 self.active.remove(one)
                 one.trial.set_user_attr(kept.SECONDS, round(time.monotonic() - one.started, 1))
-                self._record(one.trial, code)
+                self._record(one, code)
             elif self.config.early_terminate and self._falls_behind(one):
                 self.active.remove(one)
-                one.process.stop()
+                self._end(one)
                 self._prune(one)
             elif is_due:
                 one.heartbeat = time.monotonic()
@@ -242,7 +256,7 @@ class _Agent:
 
     def _leave(self, one: _Active) -> None:
         self.active.remove(one)
-        one.process.stop()
+        self._end(one)
         self.on_event(Warning(f"Trial {one.trial.number} was taken over by another worker meanwhile"))
 
     def _look_after_twin(self, trial: optuna.Trial, settings: dict[str, Any], number: int) -> None:
@@ -267,12 +281,16 @@ class _Agent:
 
     # What comes of them
 
-    def _record(self, trial: optuna.Trial, code: int) -> None:
-        run = finished_run(self._folder(trial.number))
+    def _end(self, one: _Active) -> None:
+        stop([one.process])
+        show_bars(one.process, self.on_event)
+
+    def _record(self, one: _Active, code: int) -> None:
+        run = finished_run(one.process.task.folder)
         if code != 0 or run is None:
-            self._fail(trial, reason(self._folder(trial.number), code))
+            self._fail(one.trial, one.process.task.failure(code))
         else:
-            self._conclude(trial, run)
+            self._conclude(one.trial, run)
 
     def _conclude(self, trial: optuna.Trial, run: str) -> None:
         try:
@@ -307,7 +325,7 @@ class _Agent:
         ):
             raise TrainingFailedError(
                 f"the first {self.failures} trials failed, the last one with: {why} "
-                f"(all of what it said: {self._folder(trial.number) / 'log.txt'})"
+                f"(all of what it said: {self._folder(trial.number) / LOG})"
             )
 
     def _prune(self, one: _Active) -> None:
@@ -327,7 +345,7 @@ class _Agent:
         own = next(one for one in result.trials if one.number == number)
         over = sum(one.is_over for one in result.trials)
         spans = [one.seconds for one in result.trials if one.seconds]
-        at_a_time = max(self.workers, result.count("running") + 1)  # other workers' trials too
+        at_a_time = max(self.trainer.workers, result.count("running") + 1)  # other workers' trials too
         left = max(0, self.total - over) * (sum(spans) / len(spans) if spans else 0) / at_a_time
         best = f"; best {result.best.shown_values()} (trial {result.best.number})" if result.best else ""
         eta = f"; about {seconds_text(left)} left" if left else ""
@@ -351,9 +369,7 @@ class _Agent:
         """End every training and give its settings back."""
         if self.active:
             self.on_event(Info("Trainings are ended; the same command goes on with their settings"))
-        for one in self.active:
-            with suppress(OSError):
-                one.process.stop()
+        stop([one.process for one in self.active])
         for trial in [*(one.trial for one in self.active), *(trial for trial, *_ in self.twins)]:
             kept.give_back(self.study, trial)
 

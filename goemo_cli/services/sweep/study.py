@@ -1,6 +1,5 @@
 """The study of a sweep: Optuna's record of its trials, shared by workers and machines, and which of them have died."""
 
-import logging
 import os
 import socket
 import time
@@ -17,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
+from goemo_cli.services.sweep.database import open_database
 from goemo_cli.services.sweep.objectives import Objectives
 from goemo_cli.services.sweep.pruning import Hyperband
 from goemo_cli.services.sweep.sweep_file import SweepFile
@@ -135,16 +135,7 @@ def finish(
 
 
 def _storage(folder: Path, url: str | None) -> BaseStorage:
-    if url is None:
-        return JournalStorage(JournalFileBackend(str(folder / _JOURNAL)))
-    logging.getLogger("alembic").setLevel(logging.WARNING)
-    try:
-        return optuna.storages.get_storage(url)
-    except Exception as error:  # each database has different errors, and their texts may contain the password
-        raise SettingError(
-            [f"this database cannot be used ({type(error).__name__}); a URL is like sqlite:///sweep.db"],
-            "--storage",
-        ) from error
+    return JournalStorage(JournalFileBackend(str(folder / _JOURNAL))) if url is None else open_database(url)
 
 
 _JOURNAL = "study.journal"

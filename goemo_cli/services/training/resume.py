@@ -5,14 +5,14 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, DataError, NotFoundError, SettingError
-from goemo_cli.core.events import EventHandler, Info, Warning, ignore
+from goemo_cli.core.events import EventHandler, Info, RunBegan, Warning, ignore
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.settings import EVENTS_FILE, TrainConfig, environment
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.services.runs.index import is_resumable, listed_runs
-from goemo_cli.services.runs.locks import held
+from goemo_cli.services.runs.locks import WAIT_SECONDS, held
 from goemo_cli.services.runs.references import find_run, open_run
 from goemo_cli.services.training.build import Run, prepare
 from goemo_cli.services.training.saved_states import StateStore, changes, training_record
@@ -20,6 +20,8 @@ from goemo_cli.services.training.tracking import Continued, RunLog, continued_lo
 from goemo_cli.services.training.train import read_data, train_to_the_end, training_data
 from goemo_cli.tracking.base import Tracker
 
+_WAIT_SECONDS = 120.0
+"""For the process of a worker that died, which may still save its state."""
 OpenTracker = Callable[[TrainConfig, Continued | None], Tracker]
 
 
@@ -48,7 +50,9 @@ def resume(
         CorruptArtifactError: all states are damaged.
         DataError: something has changed that changes the result.
     """
-    with held(folder, "goemo train --resume"):
+    wait = _WAIT_SECONDS if environment(EVENTS_FILE) else WAIT_SECONDS
+    with held(folder, "goemo train --resume", wait=wait):
+        on_event(RunBegan(folder))
         return _resume(folder, layout, open_tracker, data, allow_changes=allow_changes, on_event=on_event)
 
 

@@ -1,29 +1,44 @@
 """`goemo train --seeds N`: one configuration under several seeds, and their ensemble as a further model."""
 
+import secrets
+import shutil
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.checkpoint import MANIFEST, Checkpoint
+from goemo_cli.core.checkpoint import MANIFEST, Checkpoint, readable_steps
 from goemo_cli.core.documents.training import SeedGroup
-from goemo_cli.core.errors import CorruptArtifactError
+from goemo_cli.core.errors import (
+    CorruptArtifactError,
+    SettingError,
+    TrainingStoppedError,
+    WorkerFailedError,
+)
 from goemo_cli.core.events import EventHandler, Info, ignore, working
+from goemo_cli.core.files import remove_if_empty
+from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.schema import SCHEMA_VERSION, Executor
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.ml.training.frozen import FrozenStore
-from goemo_cli.services.runs.index import listed_runs
-from goemo_cli.services.runs.references import open_run
+from goemo_cli.services.data.data_file import STDIN
+from goemo_cli.services.data.tables import FRAME
+from goemo_cli.services.parallel.executors import trainer
+from goemo_cli.services.parallel.task import Task, group_of_process
+from goemo_cli.services.parallel.together import TaskFailed, train_together
+from goemo_cli.services.runs.index import is_resumable, listed_runs
+from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.resume import OpenTracker, resume
 from goemo_cli.services.training.saved_states import StateStore
+from goemo_cli.services.training.stopping import StopSignal
 from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.training.train import claimed, read_data, train
 from goemo_cli.services.training.write_run import utc_now, write_run
@@ -49,31 +64,40 @@ def train_seeds(
     *,
     layout: Layout,
     open_tracker: Callable[[TrainConfig], Tracker],
+    workers: int | None = None,
+    executor: Executor = "local",
     on_event: EventHandler = ignore,
 ) -> SeedsResult:
-    """Train under the settings' seed and the ones after it, one after the other, then score their mean.
+    """Train under the settings' seed and the ones after it, then score their mean.
 
     Args:
         config: resolved settings.
         n_seeds: number of runs, at least two.
         layout: where to write.
-        open_tracker: makes the tracker of each run.
+        open_tracker: makes the tracker of each run; processes make their own.
+        workers: the number of trainings at a time, each in a process; by default one after the other in this process.
+        executor: where the processes run.
         on_event: called with each event.
 
     Raises:
         As `services.training.train.train`; runs that are finished by then stay.
+        SettingError: processes cannot read the data.
+        WorkerFailedError: the process of a seed has failed; the others saved their states.
     """
+    entry = model_entry(config.model.name)
+    group = SeedGroup(
+        count=n_seeds,
+        first_seed=config.training.seed,
+        runs=[],
+        id=f"{entry.name}-{secrets.token_hex(4)}",
+        workers=workers or (0 if executor == "local" else n_seeds),
+    )
+    members = _Members(config, group, layout, allow_changes=False, on_event=on_event)
+    if group.workers:
+        return members.train_in_processes(executor)
     with working(on_event, "Reading the data"):
         data = read_data(config, layout, on_event)
-    return _train_rest(
-        config,
-        SeedGroup(count=n_seeds, first_seed=config.training.seed, runs=[]),
-        [],
-        data,
-        layout=layout,
-        open_tracker=lambda one, _: open_tracker(one),
-        on_event=on_event,
-    )
+    return members.train_here(data, lambda one, _: open_tracker(one))
 
 
 def resume_run(
@@ -83,16 +107,29 @@ def resume_run(
     open_tracker: OpenTracker,
     data: Dataset | None = None,
     allow_changes: bool = False,
+    workers: int | None = None,
+    executor: Executor = "local",
     on_event: EventHandler = ignore,
 ) -> Checkpoint | SeedsResult:
-    """Continue an interrupted training: of one run, or with several seeds. Arguments and errors are those of `resume`."""
-    continues = resume if StateStore(folder).record().seeds is None else resume_seeds
-    return continues(
+    """Continue an interrupted training: of one run, or with several seeds.
+
+    Arguments and errors are those of `resume` and `resume_seeds`. The process of one of several seeds continues its run alone.
+    """
+    is_alone = StateStore(folder).record().seeds is None
+    if is_alone and workers:
+        raise SettingError([f"{folder.name} is one training, without --seeds"], "--workers")
+    if is_alone or group_of_process():
+        return resume(
+            folder, layout=layout, open_tracker=open_tracker, data=data, allow_changes=allow_changes, on_event=on_event
+        )  # fmt: skip
+    return resume_seeds(
         folder,
         layout=layout,
         open_tracker=open_tracker,
         data=data,
         allow_changes=allow_changes,
+        workers=workers,
+        executor=executor,
         on_event=on_event,
     )
 
@@ -104,74 +141,229 @@ def resume_seeds(
     open_tracker: OpenTracker,
     data: Dataset | None = None,
     allow_changes: bool = False,
+    workers: int | None = None,
+    executor: Executor = "local",
     on_event: EventHandler = ignore,
 ) -> SeedsResult:
-    """Continue a training with several seeds: the interrupted run, then the seeds that are missing, then the ensemble.
+    """Continue a training with several seeds: the interrupted runs and the seeds that are missing, then the ensemble.
 
     Args:
-        folder: the interrupted run of the group, or its last finished one.
+        folder: a run of the group.
         layout: where the runs are.
         open_tracker: makes the tracker of each run, from its settings and the log of the run so far.
         data: as `resume` has it.
         allow_changes: as `resume` has it.
+        workers: as `train_seeds` has it; by default as before.
+        executor: where the processes run.
         on_event: called with each event.
 
     Raises:
-        As `resume`; CorruptArtifactError: the run belongs to no group.
+        As `resume` and `train_seeds`; CorruptArtifactError: the run belongs to no group.
     """
     store = StateStore(folder)
     group, config = store.record().seeds, store.settings()
     if group is None:
         raise CorruptArtifactError(store.folder, "does not belong to a training with several seeds")
+    if workers or (executor != "local" and not group.workers):
+        group = group.model_copy(update={"workers": workers or group.count})
+    members = _Members(config, group, layout, allow_changes=allow_changes, on_event=on_event)
+    members.find(folder)
+    if group.workers:
+        return members.train_in_processes(executor)
     if data is None:
         with working(on_event, "Reading the data"):
             data = read_data(config, layout, on_event)
-    runs = [open_run(name, layout) for name in group.runs]
-    if (folder / MANIFEST).is_file():
-        runs.append(Checkpoint.open(folder))
-    else:
-        runs.append(
-            resume(
-                folder,
-                layout=layout,
+    return members.train_here(data, open_tracker)
+
+
+class _Members:
+    """The runs of a training with several seeds, and how those that are not finished are trained.
+
+    Args:
+        config: the settings of one of them.
+        group: the training.
+        layout: where the runs are.
+        allow_changes: continue interrupted runs although something has changed.
+        on_event: called with each event.
+    """
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        group: SeedGroup,
+        layout: Layout,
+        *,
+        allow_changes: bool,
+        on_event: EventHandler,
+    ) -> None:
+        self.config, self.group, self.layout = config, group, layout
+        self.allow_changes, self.on_event = allow_changes, on_event
+        self.seeds = range(group.first_seed, group.first_seed + group.count)
+        self.folders: dict[int, Path] = {}
+        """By seed."""
+
+    def find(self, *more: Path) -> None:
+        """Look for the runs of the group.
+
+        Args:
+            more: runs that belong to it.
+        """
+        earlier = [
+            self.layout.find_checkpoint(name) for run in self.group.runs if (name := RunName.parse(run))
+        ]
+        known = {path for path in earlier if path} | set(more)
+        for path in self.layout.checkpoints():
+            if path in known or self._belongs(path):
+                seed = StateStore(path).settings().training.seed
+                if not self.finished(seed):
+                    self.folders[seed] = path
+
+    def _belongs(self, path: Path) -> bool:
+        if not is_resumable(path):
+            return False
+        try:
+            seeds = StateStore(path).record().seeds
+        except CorruptArtifactError:
+            return False
+        return seeds is not None and bool(seeds.id) and seeds.id == self.group.id
+
+    def finished(self, seed: int) -> Checkpoint | None:
+        """The run of a seed; None if it is not finished."""
+        folder = self.folders.get(seed)
+        return Checkpoint.open(folder) if folder and (folder / MANIFEST).is_file() else None
+
+    def settings(self, seed: int) -> TrainConfig:
+        """The settings of a seed."""
+        return self.config.model_copy(
+            update={"training": self.config.training.model_copy(update={"seed": seed})}
+        )
+
+    def train_here(self, data: Dataset, open_tracker: OpenTracker) -> SeedsResult:
+        """Train the seeds one after the other in this process, then write the ensemble."""
+        frozen, runs = FrozenStore(), list[Checkpoint]()
+        for i, seed in enumerate(self.seeds):
+            run = self.finished(seed)
+            if run is None:
+                self.on_event(Info(f"Seed {seed}, run {i + 1} of {self.group.count}"))
+                run = self._train_here(seed, runs, data, open_tracker, frozen)
+            runs.append(run)
+        del frozen  # its file is as large as the texts
+        return self._concluded(runs)
+
+    def _train_here(
+        self,
+        seed: int,
+        runs: list[Checkpoint],
+        data: Dataset,
+        open_tracker: OpenTracker,
+        frozen: FrozenStore,
+    ) -> Checkpoint:
+        if seed in self.folders:
+            return resume(
+                self.folders[seed],
+                layout=self.layout,
                 data=data,
                 open_tracker=open_tracker,
-                allow_changes=allow_changes,
-                on_event=on_event,
+                allow_changes=self.allow_changes,
+                on_event=self.on_event,
             )
+        settings = self.settings(seed)
+        return train(
+            settings,
+            layout=self.layout,
+            data=data,
+            tracker=open_tracker(settings, None),
+            group=self.group.model_copy(update={"runs": [str(run.run) for run in runs]}),
+            frozen=frozen,
+            on_event=self.on_event,
         )
-    return _train_rest(config, group, runs, data, layout=layout, open_tracker=open_tracker, on_event=on_event)
 
+    def train_in_processes(self, executor: Executor) -> SeedsResult:
+        """Train the seeds in processes, some at a time, then write the ensemble.
 
-def _train_rest(
-    config: TrainConfig,
-    group: SeedGroup,
-    runs: list[Checkpoint],
-    data: Dataset,
-    *,
-    layout: Layout,
-    open_tracker: OpenTracker,
-    on_event: EventHandler,
-) -> SeedsResult:
-    """Train the seeds of a group that are missing, then write the ensemble."""
-    frozen = FrozenStore()
-    for i in range(len(runs), group.count):
-        seed = group.first_seed + i
-        on_event(Info(f"Seed {seed}, run {i + 1} of {group.count}"))
-        settings = config.model_copy(update={"training": config.training.model_copy(update={"seed": seed})})
-        now = SeedGroup(count=group.count, first_seed=group.first_seed, runs=[str(run.run) for run in runs])
-        tracker = open_tracker(settings, None)
-        run = train(
-            settings, layout=layout, data=data, tracker=tracker, group=now, frozen=frozen, on_event=on_event
+        Raises:
+            SettingError: the data can be read by one process only.
+            BusyError: a run of the group is being trained already.
+            WorkerFailedError: a process has failed; the others saved their states.
+            TrainingStoppedError: a signal asked to stop; all saved their states.
+        """
+        if self.config.data.name in (STDIN, FRAME):
+            raise SettingError(["several processes cannot read this data: give a file"], "--workers")
+        folder = self.layout.seeds / self.group.id
+        with (
+            held(folder, "goemo train --seeds"),
+            trainer(executor, self.group.workers, "--executor ray") as start,
+        ):
+            tasks = {
+                seed: self._task(seed, folder, start.threads)
+                for seed in self.seeds
+                if not self.finished(seed)
+            }
+            try:
+                train_together(list(tasks.values()), start, self.on_event)
+            except (TaskFailed, StopSignal) as error:
+                self._add_runs(tasks)
+                self._explain(error)
+            finally:
+                shutil.rmtree(folder / "shared", ignore_errors=True)
+            self._add_runs(tasks)
+            shutil.rmtree(folder, ignore_errors=True)
+        remove_if_empty(self.layout.seeds)
+        runs = [run for seed in self.seeds if (run := self.finished(seed))]
+        return self._concluded(runs)
+
+    def _task(self, seed: int, folder: Path, threads: int) -> Task:
+        """The training of a seed. A run that was begun continues with the number of threads that it had."""
+        found = self.folders.get(seed)
+        if found:
+            threads = int(StateStore(found).record().conditions["threads"])
+        task = Task(
+            f"seed {seed}",
+            folder / str(seed),
+            root=self.layout.root,
+            shared=folder / "shared",
+            threads=threads,
+            group=self.group,
+            continued=found,
+            allow_changes=self.allow_changes,
         )
-        runs.append(run)
-    del frozen  # its file is as large as the texts
-    with working(on_event, "Scoring the ensemble"):
-        ensemble = write_ensemble(runs, layout=layout, on_event=on_event)
-    for run in runs:
-        StateStore(run.path).remove()
-    spread = [row for row in multiseed_rows(listed_runs(layout)) if row["group"] == str(ensemble.run)]
-    return SeedsResult(tuple(runs), ensemble, tuple(spread), layout.multiseed_summary)
+        task.begin(self.settings(seed))
+        return task
+
+    def _add_runs(self, tasks: Mapping[int, Task]) -> None:
+        """Note the runs that the processes have begun."""
+        begun = {seed: task.run for seed, task in tasks.items()}
+        self.folders |= {seed: run for seed, run in begun.items() if run and run.is_dir()}
+
+    def _explain(self, error: TaskFailed | StopSignal) -> NoReturn:
+        """Say what is kept of every seed, and how to continue."""
+        kept = "; ".join(f"seed {seed}: {self._kept(seed)}" for seed in self.seeds)
+        begun = [folder for folder in self.folders.values() if is_resumable(folder)]
+        resume = (
+            command_line("goemo train --resume", begun[-1].name, root=self.layout.root) if begun else None
+        )
+        if isinstance(error, TaskFailed):
+            raise WorkerFailedError(f"{error}. {kept}", error.code, resume) from error
+        raise TrainingStoppedError(
+            f"{self.group.count} seeds stopped; {kept}", error.number, resume
+        ) from error
+
+    def _kept(self, seed: int) -> str:
+        if self.finished(seed):
+            return "finished"
+        steps = readable_steps(self.folders[seed]) if seed in self.folders else []
+        return f"the state of step {steps[0]:,} is saved" if steps else "nothing was saved yet"
+
+    def _concluded(self, runs: list[Checkpoint]) -> SeedsResult:
+        """Write the ensemble of the finished runs."""
+        with working(self.on_event, "Scoring the ensemble"):
+            ensemble = write_ensemble(runs, layout=self.layout, on_event=self.on_event)
+        for run in runs:
+            StateStore(run.path).remove()
+        spread = [
+            row for row in multiseed_rows(listed_runs(self.layout)) if row["group"] == str(ensemble.run)
+        ]
+        return SeedsResult(tuple(runs), ensemble, tuple(spread), self.layout.multiseed_summary)
 
 
 def write_ensemble(

@@ -24,6 +24,7 @@ from goemo_cli.core.events import (
     EventHandler,
     FileWritten,
     Info,
+    RunBegan,
     StoppedEarly,
     Warning,
     ignore,
@@ -105,6 +106,7 @@ def train(
         prepared = prepare(config, data, layout, log)
     entry = prepared.entry
     with claimed(layout, entry.name, entry.family) as (name, folder):
+        on_event(RunBegan(folder))
         run = prepared.run(name, folder)
         run.frozen = frozen or run.frozen
         del prepared  # the run alone holds the model, so that it can free it

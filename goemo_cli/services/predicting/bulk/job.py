@@ -8,6 +8,7 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.bulk import BulkManifest, BulkPart
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Advance, Advanced, EventHandler, Info, progress
+from goemo_cli.core.schema import Executor
 from goemo_cli.core.settings import usable_threads, wanted_threads
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
@@ -24,7 +25,7 @@ def predict_in_bulk(
     root: Path,
     options: Mapping[str, Any],
     workers: int | None = None,
-    executor: str = "local",
+    executor: Executor = "local",
     on_event: EventHandler,
 ) -> BulkManifest:
     """Predict all rows of many files; an interrupted prediction continues with the parts that are missing.
@@ -98,7 +99,7 @@ def _compute(
     job: BulkJob,
     shards: Sequence[int],
     workers: int | None,
-    executor: str,
+    executor: Executor,
     advance: Advance,
     on_event: EventHandler,
 ) -> None:

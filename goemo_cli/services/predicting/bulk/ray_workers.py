@@ -1,14 +1,14 @@
 """Workers on a Ray cluster: each actor loads the model once and computes one part after another."""
 
-import logging
 from collections import deque
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from goemo_cli.core.documents.bulk import BulkPart
-from goemo_cli.core.errors import MissingPackageError, RemoteError, WorkerLostError
+from goemo_cli.core.errors import WorkerLostError
 from goemo_cli.core.events import EventHandler, Info
+from goemo_cli.services.parallel.ray_cluster import connected
 from goemo_cli.services.predicting.bulk.plans import TRIES, BulkJob
 
 if TYPE_CHECKING:
@@ -38,22 +38,13 @@ def compute_on_ray(
         WorkerLostError: several workers ended while they computed the same part.
         As `PartWriter`.
     """
-    try:
-        import ray
-    except ImportError as error:
-        raise MissingPackageError("ray", "ray", "--executor ray") from error
-    try:
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, include_dashboard=False)
-    except ConnectionError as error:
-        raise RemoteError(f"the Ray cluster cannot be reached ({error})") from error
-    try:
-        yield from _computed(ray, job, shards, workers, threads, on_event)
-    except ray.exceptions.RayTaskError as error:
-        raise error.cause from None
-    except ray.exceptions.RayActorError as error:
-        raise WorkerLostError(f"a Ray worker ended {TRIES} times ({error})") from error
-    finally:
-        ray.shutdown()
+    with connected("--executor ray") as ray:
+        try:
+            yield from _computed(ray, job, shards, workers, threads, on_event)
+        except ray.exceptions.RayTaskError as error:
+            raise error.cause from None
+        except ray.exceptions.RayActorError as error:
+            raise WorkerLostError(f"a Ray worker ended {TRIES} times ({error})") from error
 
 
 def _computed(

@@ -1,0 +1,69 @@
+"""Where several trainings run: in processes of this machine, or as tasks of a Ray cluster."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from goemo_cli.core.schema import Executor
+from goemo_cli.services.parallel.shares import threads_each, visible_gpus
+from goemo_cli.services.parallel.task import Task
+from goemo_cli.services.parallel.training_process import Training, TrainingProcess
+
+
+class Trainer(Protocol):
+    """Starts trainings."""
+
+    workers: int
+    """The number of trainings at a time."""
+    threads: int
+    """The number of threads of each."""
+
+    def start(self, task: Task) -> Training:
+        """Start a training."""
+        ...
+
+
+class LocalTrainer:
+    """Starts processes on this machine. Each has its share of the cores; if there are several GPUs, each has one of them.
+
+    Args:
+        workers: the number of trainings at a time.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self.workers, self.threads = workers, threads_each(workers)
+        self._gpus = visible_gpus()
+        self._started: list[TrainingProcess] = []
+
+    def start(self, task: Task) -> Training:
+        """Start a process, on the GPU that the fewest others use."""
+        self._started = [one for one in self._started if one.poll() is None]
+        used = [one.gpu for one in self._started]
+        gpu = min(self._gpus, key=used.count) if len(self._gpus) > 1 else None
+        process = TrainingProcess(task, gpu=gpu)
+        self._started.append(process)
+        return process
+
+
+@contextmanager
+def trainer(executor: Executor, workers: int, purpose: str) -> Iterator[Trainer]:
+    """What starts the trainings of a command.
+
+    Args:
+        executor: where they run.
+        workers: the number of trainings at a time.
+        purpose: the command, for the error if a package is missing.
+
+    Raises:
+        MissingPackageError: Ray.
+        RemoteError: the Ray cluster cannot be reached.
+    """
+    if executor == "local":
+        yield LocalTrainer(workers)
+        return
+    from goemo_cli.services.parallel.ray_cluster import connected
+
+    with connected(purpose):
+        from goemo_cli.services.parallel.ray_training import RayTrainer
+
+        yield RayTrainer(workers)
