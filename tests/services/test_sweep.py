@@ -411,15 +411,22 @@ def start(root: Path, config: Path, *more: str) -> subprocess.Popen[str]:
 
 
 def stopped_at_work(process: subprocess.Popen[str], layout: Layout, storage: str | None) -> bool:
-    """Hold a worker; whether it has a trial with settings now, which only this worker can end."""
-    with suppress(GoemoError, KeyError):  # the study is not there yet
-        process.send_signal(signal.SIGSTOP)
-        study = open_sweep("killed", layout=layout, storage=storage)[1]
-        running = study.get_trials(states=[TrialState.RUNNING])
-        attributes = [one.user_attrs for one in running if kept.SETTINGS in one.user_attrs]
-        if any(one.get(kept.WORKER, {}).get("pid") == process.pid for one in attributes):
-            return True
+    """Hold a worker that has a trial with settings; whether it has one then, which only this worker can end."""
+    if not has_trial(process, layout, storage):
+        return False
+    process.send_signal(signal.SIGSTOP)
+    if has_trial(process, layout, storage):
+        return True
     process.send_signal(signal.SIGCONT)
+    return False
+
+
+def has_trial(process: subprocess.Popen[str], layout: Layout, storage: str | None) -> bool:
+    with suppress(GoemoError, KeyError):  # the study is not there yet
+        study = open_sweep("killed", layout=layout, storage=storage)[1]
+        attributes = [one.user_attrs for one in study.get_trials(states=[TrialState.RUNNING])]
+        own = [one for one in attributes if one.get(kept.WORKER, {}).get("pid") == process.pid]
+        return any(kept.SETTINGS in one for one in own)
     return False
 
 
