@@ -18,8 +18,8 @@ from goemo_cli.ml.training.frozen import CacheType, file_bytes, freeze
 from goemo_cli.ml.training.loop import Examples, epoch_batches, rows_at_once, training_logits
 from goemo_cli.ml.training.ranks import Ranks
 
-_IN_PIECES = 1.35
-"""Memory of the process per byte that a step needs on CPUs: malloc keeps gaps. Measured: docs/guides/scale.md."""
+_GAPS = 0.35
+"""Memory in gaps per byte of activations on CPUs: their shapes change with each step. Measured: docs/guides/scale.md."""
 _BF16_KERNELS = 150 * 2**20
 """Bytes of the kernels that oneDNN builds for the shapes of a training in bf16 on CPUs. Measured likewise."""
 
@@ -41,7 +41,7 @@ class MemoryNeed:
     scoring: int
     """Reordered weights and activations while val is scored, between the steps."""
     overhead: int
-    """Gaps between the pieces, and kernels."""
+    """Gaps between activations, and kernels."""
 
     @property
     def peak(self) -> int:
@@ -100,8 +100,7 @@ def memory_need(
     optimizer, activations = 2 * trained, fixed + per_row * len(rows)
     overhead = 0
     if device.type == "cpu":
-        gaps = (_IN_PIECES - 1) * (optimizer + gradients + activations)
-        overhead = round(gaps) + _BF16_KERNELS * (precision == "bf16")
+        overhead = round(_GAPS * activations) + _BF16_KERNELS * (precision == "bf16")
     return MemoryNeed(
         optimizer=optimizer,
         average=_bytes(model.parameters()) if settings.averaging else 0,
