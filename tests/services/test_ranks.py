@@ -12,6 +12,7 @@ import pytest
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
+from goemo_cli.services.evaluation.export import export_predictions
 from tests.waiting import GUARD_SECONDS, wait_for
 
 SETTINGS = [
@@ -59,6 +60,15 @@ def test_two_processes_train_as_one_does(tmp_path: Path, extra: list[str]):
         assert two.val_loss == pytest.approx(one.val_loss, abs=1e-6)
     one_prob, two_prob = (probabilities(run, tmp_path / str(i)) for i, run in enumerate(runs, start=1))
     assert all(two_prob[split] == pytest.approx(one_prob[split], abs=1e-5) for split in one_prob)
+
+
+def test_processes_score_the_bytes_that_one_process_scores(tmp_path: Path):
+    found = trained(2, tmp_path, *SETTINGS, "--epochs", "1")
+    layout = Layout(tmp_path)
+    for split in ("val", "test"):
+        written = layout.split_predictions(found.run, split).read_bytes()
+        again = export_predictions(found, layout=layout, splits=(split,), output=tmp_path / f"{split}.csv")
+        assert again.paths[split].read_bytes() == written
 
 
 @pytest.mark.slow

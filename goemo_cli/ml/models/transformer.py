@@ -34,6 +34,7 @@ from goemo_cli.ml.models.pretrained import (
     usable_length,
 )
 from goemo_cli.ml.training.batches import EncodedTexts, encode
+from goemo_cli.ml.training.ranks import ALONE, Ranks
 
 _DROPOUT_NAMES = (
     "hidden_dropout_prob", "attention_probs_dropout_prob", "classifier_dropout",  # BERT, RoBERTa, DeBERTa
@@ -56,6 +57,8 @@ class TransformerClassifier:
     """Labels of the classifier that came with the weights; empty if there was none."""
     folder: Path | None = None
     """The checkpoint that the weights were read from; None for a model that is not saved."""
+    ranks: Ranks = ALONE
+    """The processes that score the same texts together; each computes a part of the batches and gets all probabilities."""
 
     def encode(self, texts: Sequence[str]) -> EncodedTexts:
         """Token ids of texts, cut at `max_length`."""
@@ -83,7 +86,7 @@ class TransformerClassifier:
         """
         encoded = self.encode(texts)
         cut(encoded.n_cut)
-        y_prob = predict_encoded(self.model, encoded, on_progress)
+        y_prob = self.ranks.add(predict_encoded(self.model, encoded, on_progress, self.ranks.part))
         require_probabilities(y_prob, self.labels, self.folder)
         return y_prob
 

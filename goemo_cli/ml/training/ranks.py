@@ -37,6 +37,19 @@ class Ranks:
             for tensor in model.state_dict().values():
                 distributed.broadcast(tensor, src=0)
 
+    def of_first(self, text: str) -> str:
+        """The text of rank 0, for which the others wait.
+
+        Raises:
+            ProcessLostError: another process has ended.
+        """
+        if self.is_alone:
+            return text
+        texts = [text]
+        with _lost_peers():
+            distributed.broadcast_object_list(texts, src=0, device=torch.device("cpu"))
+        return texts[0]
+
     def require_equal(self, step: int) -> None:
         """Refuse to continue unless all processes have done the same number of steps.
 

@@ -45,7 +45,7 @@ from goemo_cli.ml.training.frozen import CacheType, FrozenOutputs, FrozenStore, 
 from goemo_cli.ml.training.histograms import Watched
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everything, val_scores
 from goemo_cli.ml.training.losses import describe_loss
-from goemo_cli.ml.training.ranks import Ranks
+from goemo_cli.ml.training.ranks import ALONE, Ranks
 from goemo_cli.ml.training.state import TrainingState
 from goemo_cli.services.evaluation.teacher import Taught, open_teacher, teach
 from goemo_cli.tracking.environment import processor
@@ -96,7 +96,7 @@ class Run:
     """The saved state that this training continues from."""
     frozen: FrozenStore = field(default_factory=lambda: FrozenStore(_shared_folder()))
     """What the frozen layers give; trainings of one group share it."""
-    ranks: Ranks = field(default_factory=lambda: Ranks(*launched()))
+    ranks: Ranks = ALONE
     """The processes that train together."""
     taught: Taught | None = None
     """What it learns from a teacher."""
@@ -155,6 +155,7 @@ class Prepared:
             base=self.base,
             model=self.model,
             taught=self.taught,
+            ranks=Ranks(*launched()) if self.model else ALONE,  # tfidf is fitted by one process
         )
 
 
@@ -491,12 +492,14 @@ def _frozen_outputs(
 
 
 def load_saved(run: Run) -> Classifier:
-    """The model as it was saved, which is the model that others will load."""
+    """The model as it was saved, which is the model that others will load; all processes of the training score with it."""
     if run.entry.kind == "tfidf":
         from goemo_cli.ml.models.tfidf import load_tfidf
 
         return load_tfidf(run.folder, run.data.labels)
-    return load_transformer(run.folder, run.data.labels, run.config.model, device=run.device)
+    classifier = load_transformer(run.folder, run.data.labels, run.config.model, device=run.device)
+    classifier.ranks = run.ranks
+    return classifier
 
 
 def _watched(config: TrainConfig) -> Watched | None:

@@ -11,7 +11,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training.ranks import joined
 from goemo_cli.services.training.build import fit_model, prepare
 from goemo_cli.services.training.saved_states import StateStore
-from goemo_cli.services.training.train import read_data, training_data
+from goemo_cli.services.training.train import read_data, score_saved, training_data
 
 
 def follow(config: TrainConfig, *, layout: Layout) -> None:
@@ -56,3 +56,4 @@ def _follow(config: TrainConfig, layout: Layout, resumed: Path | None) -> None:
         with joined(run.ranks):
             for _ in fit_model(run, ignore):
                 pass
+            score_saved(run, ignore)

@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import (
@@ -54,6 +54,7 @@ from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.saved_states import StateSaver, StateStore, training_record
 from goemo_cli.services.training.stopping import StopSignal, stop_request
 from goemo_cli.services.training.tracker_results import (
+    EmbeddedSample,
     early_stopping_values,
     embedded_sample,
     epoch_values,
@@ -133,9 +134,10 @@ def train_to_the_end(
     with stop_request() as stop, _resumable(run, layout, log), failures_logged(tracker):
         log_inputs(tracker, run, log)
         saver = StateSaver(run, journal_path(layout.journals, run.name), stop)
-        fit_and_save(run, saver, layout=layout, tracker=tracker, on_event=log)
-        run.model, run.frozen = None, FrozenStore()  # their memory and file are not needed any more
-        checkpoint = _finish(run, layout=layout, tracker=tracker, on_event=log)
+        with joined(run.ranks):
+            fit_and_save(run, saver, layout=layout, tracker=tracker, on_event=log)
+            scored = score_saved(run, log)
+        checkpoint = _finish(run, scored, layout=layout, tracker=tracker, on_event=log)
         if group:  # its record is needed to continue the group
             saver.store.remove_states()
         else:
@@ -214,7 +216,7 @@ def fit_and_save(
     started = time.monotonic() - run.seconds
     advance: Callable[[int, str], None] | None = None
     name = ""
-    with joined(run.ranks), ExitStack() as bar:
+    with ExitStack() as bar:
         for fact in fit_model(run, on_event):
             match fact:
                 case Step():
@@ -259,29 +261,50 @@ def _write_epoch(run: Run, epoch: Epoch, layout: Layout, tracker: Tracker, on_ev
     tracker.log(values, step=run.step, epoch=epoch.scores.epoch)
 
 
-def _finish(run: Run, *, layout: Layout, tracker: Tracker, on_event: EventHandler) -> Checkpoint:
-    """Score val and test with the saved weights, write all files of the run, and log the results."""
+@dataclass(frozen=True)
+class Scored:
+    """What the saved weights give."""
+
+    val: Predictions
+    test: Predictions
+    embedded: EmbeddedSample | None
+    """Of test, if a tracker gets embeddings."""
+
+
+def score_saved(run: Run, on_event: EventHandler) -> Scored:
+    """Score val and test with the saved weights; all processes of the training take part."""
+    run.model, run.frozen = None, FrozenStore()  # their memory and file are not needed any more
+    folder = run.ranks.of_first(str(run.folder.absolute()))
+    if run.ranks.rank:
+        run.folder = Path(folder)
+    run.require_folder()
+    with working(on_event, "Loading the saved model"):
+        saved = load_saved(run)
+    val, test = (predicted(saved, run.data, split, on_event) for split in ("val", "test"))
+    has_embeddings = run.config.logging.wandb.log_embeddings and run.ranks.rank == 0
+    return Scored(val, test, embedded_sample(saved, test.texts, on_event) if has_embeddings else None)
+
+
+def _finish(
+    run: Run, scored: Scored, *, layout: Layout, tracker: Tracker, on_event: EventHandler
+) -> Checkpoint:
+    """Write all files of the run, and log the results."""
 
     def handle(event: Event) -> None:
         on_event(event)
         if isinstance(event, FileWritten):
             run.written.append(event.path)
 
-    run.require_folder()
-    with working(on_event, "Loading the saved model"):
-        saved = load_saved(run)
-    val, test = (predicted(saved, run.data, split, on_event) for split in ("val", "test"))
-    with_embeddings = run.config.logging.wandb.log_embeddings
-    embedded = embedded_sample(saved, test.texts, on_event) if with_embeddings else None
-    del saved
     with working(on_event, "Fitting thresholds, computing scores and intervals"):
-        evaluation = evaluate(val, test, run.config)
+        evaluation = evaluate(scored.val, scored.test, run.config)
     with working(on_event, "Writing the results"):
         checkpoint = write_trained(
             run, evaluation, layout=layout, wandb_run_id=tracker.run_id, on_event=handle
         )
     with working(on_event, "Logging the results"):
-        log_results(tracker, run, checkpoint, evaluation.test, embedded, layout=layout, on_event=on_event)
+        log_results(
+            tracker, run, checkpoint, evaluation.test, scored.embedded, layout=layout, on_event=on_event
+        )
     return checkpoint
 
 
