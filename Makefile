@@ -81,8 +81,10 @@ format: $(STAMP) ## format and sort
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-docs: $(STAMP) ## write the generated reference pages
+docs: $(STAMP) ## write the generated reference pages and build the site into build/site; a broken link is an error
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet -f docs/site/mkdocs.yml
+	@echo "Look at:    $(BIN)/python -m http.server -d build/site"
 
 clean: ## remove .venv and caches; artifacts/ and output/ stay
-	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache dist
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache build dist
