@@ -2,18 +2,20 @@
 
 from collections import Counter
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt
+from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.validation import ValidationReport
+
+Format = Literal["table", "md", "json"]
 
 FOUND_PROBLEMS = 3
 SHOWN_PER_FILE = 20
@@ -45,6 +47,12 @@ WandbOpt = Annotated[
         show_default=False,
     ),
 ]
+FormatOpt = Annotated[
+    Format | None,
+    choice(
+        Format, "--format", help="Format of standard output; md for the summary of a CI job.", default="table"
+    ),
+]
 VerboseOpt = Annotated[
     bool, typer.Option("--verbose", "-v", help="List every check, not only what was found.")
 ]
@@ -56,6 +64,7 @@ def validate(
     fix: FixOpt = False,
     wandb: WandbOpt = None,
     verbose: VerboseOpt = False,
+    shape: FormatOpt = None,
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
@@ -71,6 +80,10 @@ def validate(
             "only compares; --recompute and --fix are for the files here", param_hint="--wandb"
         )
 
+    if as_json and shape not in (None, "json"):
+        raise typer.BadParameter(f"--json and --format {shape} exclude each other", param_hint="--format")
+    as_json = as_json or shape == "json"
+
     from goemo_cli.services.validation import validate_artifacts
 
     out = Console(as_json=as_json, quiet=quiet)
@@ -83,10 +96,11 @@ def validate(
             report = validate_artifacts(Layout(root), recompute=recompute, fix=fix, on_event=screen)
     _say(report, out, verbose=verbose)
     valid = "All artifacts are valid" if wandb is None else "W&B has all of the run, as it is here"
-    out.result(
-        valid if report.ok else f"{len(report.problems)} problem(s) found",
-        **(_document(report) if as_json else _headline(report)),
-    )
+    verdict = valid if report.ok else f"{len(report.problems)} problem(s) found"
+    if shape == "md":
+        out.text(_markdown(report, verdict))
+    else:
+        out.result(verdict, **(_document(report) if as_json else _headline(report)))
     if report.repairs and not fix:
         out.hint(f"goemo validate --fix{root_option(root)}")
     if not report.ok:
@@ -134,6 +148,27 @@ def _headline(report: "ValidationReport") -> dict[str, Any]:
     if report.recomputed:
         values["recomputed"] = [f"{run} within {largest:.1e}" for run, largest in report.recomputed.items()]
     return values
+
+
+def _markdown(report: "ValidationReport", verdict: str) -> str:
+    """Verdict, counts, and a table of the problems and warnings, at most SHOWN_PER_FILE problems of a file."""
+    from goemo_cli.services.report.text import plain, table
+
+    found, counts = [], Counter[Path]()
+    for problem in report.problems:
+        counts[problem.path] += 1
+        if counts[problem.path] <= SHOWN_PER_FILE:
+            found.append(["problem", plain(str(problem.path)), plain(problem.message)])
+    found += [
+        ["problem", plain(str(path)), f"{count:,} in all"]
+        for path, count in counts.items()
+        if count > SHOWN_PER_FILE
+    ]
+    found += [["warning", plain(str(one.path)), plain(one.message)] for one in report.warnings]
+    found += [["renew", plain(str(one.path)), plain(one.reason)] for one in report.outdated]
+    values = [[name, plain(str(value))] for name, value in _headline(report).items()]
+    parts = [f"**goemo validate: {verdict}**", table(["", ""], values)]
+    return "\n\n".join([*parts, table(["", "file", "found"], found)] if found else parts)
 
 
 def _document(report: "ValidationReport") -> dict[str, Any]:

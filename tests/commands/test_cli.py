@@ -300,6 +300,11 @@ def test_validate_of_an_empty_project_fails(tmp_path: Path) -> None:
     done = goemo("validate", "--root", tmp_path, "--json")
     assert done.exit_code == 3
     assert not json.loads(done.stdout)["ok"]
+    summary = goemo("validate", "--root", tmp_path, "--format", "md")
+    assert summary.exit_code == 3
+    assert summary.stdout.startswith("**goemo validate: 1 problem(s) found**")
+    assert "| problem | " in summary.stdout
+    assert goemo("validate", "--root", tmp_path, "--format", "md", "--json").exit_code == 2
 
 
 def test_the_other_door_to_validate(
