@@ -31,6 +31,15 @@ ArtifactOpt = Annotated[
         show_default=False,
     ),
 ]
+HubOpt = Annotated[
+    str | None,
+    Option(
+        "--hub",
+        help="Instead of W&B: a repository of the Hugging Face Hub, to which goemo push uploaded a run.",
+        metavar="REPO[@REVISION]",
+        show_default=False,
+    ),
+]
 WhatOpt = Annotated[
     str | None,
     Option(

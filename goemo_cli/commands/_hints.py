@@ -105,6 +105,7 @@ _HINTS: tuple[tuple[type[Exception], _Hint], ...] = (
     (errors.CheckpointNotFoundError, "goemo train   writes one below artifacts/models/"),
     (errors.ModelFolderError, "goemo models   lists models by name; or download the folder again"),
     (errors.CorruptArtifactError, _of_artifact),
+    (errors.HubAuthenticationError, "hf auth login   (or set HF_TOKEN)"),
     (errors.AuthenticationError, "wandb login   (or set WANDB_API_KEY)"),
     (errors.OfflineError, "unset GOEMO_OFFLINE HF_HUB_OFFLINE"),
     (errors.RemoteError, "check the connection and try again"),

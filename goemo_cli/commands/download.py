@@ -24,6 +24,7 @@ def download(
     run_id: flag.RunIdOpt = None,
     best: flag.BestOpt = None,
     artifact: flag.ArtifactOpt = None,
+    hub: flag.HubOpt = None,
     what: flag.WhatOpt = None,
     entity: WandbEntityOpt = None,
     project: WandbProjectOpt = None,
@@ -33,15 +34,20 @@ def download(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Download a run from Weights & Biases.
+    """Download a run from Weights & Biases or the Hugging Face Hub.
 
     Every file is checked before any of them is installed. Files that are here already are not fetched again.
 
     Examples:
         goemo download --run-id a71b9ddo --wandb-project emotions
+        goemo download --hub owner/goemotions-minilm
     """
-    if sum(given is not None for given in (run_id, best, artifact)) != 1:
-        raise typer.BadParameter("give one of --run-id ID, --best METRIC and --artifact NAME:VERSION")
+    if sum(given is not None for given in (run_id, best, artifact, hub)) != 1:
+        raise typer.BadParameter(
+            "give one of --run-id ID, --best METRIC, --artifact NAME:VERSION and --hub REPO"
+        )
+    if hub is not None and (what or entity or project or base_url):
+        raise typer.BadParameter("a Hub repository has one run: no --what and no options of W&B")
     if artifact is not None and what is not None:
         raise typer.BadParameter("a W&B artifact is of one kind; --what is for runs", param_hint="--what")
 
@@ -52,7 +58,11 @@ def download(
     kinds = None if what is None else check_what(what.split(","))
     place: dict[str, Any] = {"entity": entity, "project": project, "base_url": base_url}
     with Screen(out) as screen:
-        if artifact is not None:
+        if hub is not None:
+            from goemo_cli.services.hub.fetch import fetch_run
+
+            result = fetch_run(hub, layout=layout, overwrite=overwrite, on_event=screen)
+        elif artifact is not None:
             result = download_artifact(artifact, layout=layout, overwrite=overwrite, on_event=screen, **place)
         else:
             run = find_best(best, on_event=screen, **place) if best is not None else str(run_id)

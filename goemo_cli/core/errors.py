@@ -20,6 +20,7 @@ GoemoError
 ├── CorruptArtifactError    a damaged or unsafe artifact
 │   └── ModelFolderError    a model folder of another tool that cannot be used
 ├── AuthenticationError     a key that is missing or refused
+│   └── HubAuthenticationError
 ├── RemoteError             a network or a server that failed
 │   └── OfflineError        the user switched the network off
 ├── StorageError            the local disk refused
@@ -203,6 +204,10 @@ DAMAGE = (CorruptArtifactError, DataFileError)
 
 class AuthenticationError(GoemoError):
     """A server needs a key, and the key is missing or was refused."""
+
+
+class HubAuthenticationError(AuthenticationError):
+    """The Hugging Face Hub needs a token, and the token is missing, wrong, or not permitted to do this."""
 
 
 class RemoteError(GoemoError):

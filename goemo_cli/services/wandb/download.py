@@ -1,7 +1,7 @@
 """`goemo download`: a run or artifact from W&B into the local layout, complete, checked, and only once."""
 
 import shutil
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -57,12 +57,16 @@ _SUMMARIES = (
 """How the names of files begin that `write_summaries` makes."""
 
 
+FetchFiles = Callable[[Sequence[PlannedFile], Path], None]
+"""Fetches files into a stage, as `staged_path` names them; files of an earlier attempt are there."""
+
+
 @dataclass(frozen=True)
 class DownloadResult:
     """The outcome of a download."""
 
     source: str
-    """`ENTITY/PROJECT/ID`, or `ENTITY/PROJECT/NAME:VERSION` of an artifact."""
+    """`ENTITY/PROJECT/ID`, `ENTITY/PROJECT/NAME:VERSION` of an artifact, or `OWNER/NAME@COMMIT` of the Hub."""
     checkpoints: tuple[Path, ...]
     """Folders of the downloaded runs that are complete."""
     fetched: tuple[Path, ...]
@@ -115,8 +119,13 @@ def download_run(
         )
     except (RemoteError, MissingPackageError) as error:
         return _from_record(reference, what or USUAL, error, layout=layout, on_event=on_event)
-    return _install(
-        listing, client, what, layout=layout, overwrite=overwrite, limits=limits, on_event=on_event
+    return install(
+        listing,
+        _fetch_from(client, limits, layout, on_event),
+        what,
+        layout=layout,
+        overwrite=overwrite,
+        on_event=on_event,
     )
 
 
@@ -159,13 +168,12 @@ def download_artifact(
     run = client.complete(run)
     artifact = client.artifact(f"{run.entity}/{run.project}/{base}:{version or 'latest'}")
     files = list_artifact(artifact, kind.what, client, layout=layout)
-    return _install(
+    return install(
         Listing(str(artifact), tuple(files)),
-        client,
+        _fetch_from(client, limits, layout, on_event),
         (kind.what,),
         layout=layout,
         overwrite=overwrite,
-        limits=limits,
         on_event=on_event,
     )
 
@@ -192,17 +200,45 @@ def find_best(
     return str(best.reference)
 
 
-def _install(
+def _fetch_from(
+    client: WandbClient, limits: Limits | None, layout: Layout, on_event: EventHandler
+) -> FetchFiles:
+    def fetch(files: Sequence[PlannedFile], stage: Path) -> None:
+        fetch_files(
+            files,
+            client.fetcher(limits),
+            stage=stage,
+            layout=layout,
+            renew=client.renewed,
+            on_event=on_event,
+        )
+
+    return fetch
+
+
+def install(
     listing: Listing,
-    client: WandbClient,
+    fetch: FetchFiles,
     what: Collection[What] | None,
     *,
     layout: Layout,
     overwrite: bool,
-    limits: Limits | None,
     on_event: EventHandler,
 ) -> DownloadResult:
-    """Fetch, check and move the wanted files of a listing that are missing or differ here; record the download."""
+    """Fetch, check and move the wanted files of a listing that are missing or differ here; record the download.
+
+    Args:
+        listing: all files, as the server lists them.
+        fetch: called with the files to fetch and the folder for them.
+        what: the kinds to install, which must exist. None installs every kind.
+        layout: the destination.
+        overwrite: replace a sound local checkpoint of another version that was never downloaded.
+        on_event: called with each event.
+
+    Raises:
+        CorruptArtifactError: a file is damaged or unsafe; nothing was moved.
+        BusyError: the local checkpoint is another version, or another process downloads the same.
+    """
     plan = plan_download(listing.files, what or USUAL, layout=layout, where=listing.source, name=listing.name)
     _require_kinds(plan, what, listing.source, on_event)
     _report_left_out(plan, on_event)
@@ -215,14 +251,7 @@ def _install(
     if changed:
         with open_stage(layout, listing.source) as stage:
             _require_space(changed, stage, layout)
-            fetch_files(
-                changed,
-                client.fetcher(limits),
-                stage=stage,
-                layout=layout,
-                renew=client.renewed,
-                on_event=on_event,
-            )
+            fetch(changed, stage)
             _move_checked(changed, plan, stage, where=listing.source, layout=layout, on_event=on_event)
     checkpoints = _finish_checkpoints(plan, layout=layout, is_changed=bool(changed), on_event=on_event)
     own = ((file.target, file.remote) for file in plan.files if not file.is_shared)
@@ -355,7 +384,7 @@ def _refuse_conflicts(changed: Iterable[PlannedFile], plan: Plan, layout: Layout
             continue  # the same version, damaged here
         if _is_sound(manifest.parent):
             raise BusyError(
-                f"{manifest.parent} is sound and another version than the one on W&B; "
+                f"{manifest.parent} is sound and another version than the one of the download; "
                 "--overwrite replaces it, or choose another place with --root DIR"
             )
 

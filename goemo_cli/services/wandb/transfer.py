@@ -8,7 +8,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents.manifest import Manifest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
 from goemo_cli.core.events import EventHandler, FileWritten, progress
@@ -126,6 +126,8 @@ def _check_checkpoint(file: PlannedFile, now: Callable[[Path], Path], stage: Pat
             raise CorruptArtifactError(
                 path, f"names {name}, which the run does not hold: its upload is not complete"
             )
+        if name == CARD:
+            continue  # people edit it, and nothing is computed from it
         if listed.stat().st_size != entry.size or sha256_file(listed) != entry.sha256:
             raise CorruptArtifactError(path, f"says another SHA-256 of {name} than the file has")
     _check_scores(home, now, stage, path)

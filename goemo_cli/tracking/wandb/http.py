@@ -38,8 +38,8 @@ _WORKERS = 8
 _POLL_SECONDS = 0.1
 _STOP_SECONDS = 1.0
 
-Algorithm = Literal["md5", "xxh128"]
-"""How a digest was computed."""
+Algorithm = Literal["md5", "xxh128", "sha256", "git"]
+"""How a digest was computed; git: SHA-1 of its blob."""
 
 
 @dataclass(frozen=True)
@@ -359,7 +359,15 @@ def _follow(
 
 
 def digest_of(path: Path, algorithm: str = "md5") -> str:
-    """The base64 digest of a file's bytes, as W&B writes it."""
+    """The base64 digest of a file's bytes, as W&B writes it, or of those on the Hugging Face Hub."""
+    if algorithm in ("sha256", "git"):
+        found = hashlib.sha256() if algorithm == "sha256" else hashlib.sha1(usedforsecurity=False)
+        if algorithm == "git":
+            found.update(b"blob %d\0" % path.stat().st_size)
+        with path.open("rb") as stream:
+            while chunk := stream.read(_CHUNK):
+                found.update(chunk)
+        return base64.b64encode(found.digest()).decode()
     if algorithm == "xxh128":
         import xxhash  # wandb needs it
 
@@ -369,8 +377,8 @@ def digest_of(path: Path, algorithm: str = "md5") -> str:
                 value.update(chunk)
         return base64.b64encode(value.digest()).decode()
     with path.open("rb") as stream:
-        found = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
-    return base64.b64encode(found.digest()).decode()
+        md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
+    return base64.b64encode(md5.digest()).decode()
 
 
 def digest_of_text(text: str) -> str:
