@@ -12,13 +12,14 @@ QUICK: dict[str, str] = {
     "quality": "--comments 512 --trainer-epochs 1",
     "predict": "--rounds 1 --comments 128",
     "engines": "--rounds 1 --comments 64",
+    "serve": "--rounds 1 --requests 64",
     "startup": "--rounds 3",
     "saving": "--rounds 1 --comments 128",
     "tracking": "--rounds 1 --comments 128 --epochs 1",
     "growth": "--quick --limit 120",
 }
 """The benchmarks, with the arguments of a quick run; without arguments they take the time that steady numbers need."""
-WITH_DATA = ("throughput", "quality", "predict", "engines")
+WITH_DATA = ("throughput", "quality", "predict", "engines", "serve")
 """Those that read GoEmotions' files, if their folder is known; quality needs it."""
 
 

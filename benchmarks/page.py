@@ -9,7 +9,7 @@ from pathlib import Path
 from benchmarks.measure import RESULTS, Machine, Result, Table, Values
 
 PAGE = Path(__file__).parents[1] / "docs" / "performance.md"
-ORDER = ("throughput", "quality", "predict", "engines", "startup", "saving", "tracking", "growth")
+ORDER = ("throughput", "quality", "predict", "engines", "serve", "startup", "saving", "tracking", "growth")
 HEAD = """# Performance
 
 Made from [the results](../benchmarks/results) of `make bench`, which runs the programs in [benchmarks](../benchmarks). Numbers are medians
