@@ -10,7 +10,7 @@ from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import DistillSettings, wandb_is_wanted
 from goemo_cli.commands._streams import messages_need_no_reader
-from goemo_cli.commands.train import ConfigOpt, OverridesArg, SeedsOpt, run_training
+from goemo_cli.commands.train import ConfigOpt, OverridesArg, SeedsOpt, WorkersOpt, run_training
 from goemo_cli.core.layout import Layout
 
 TeacherOpt = Annotated[
@@ -29,6 +29,7 @@ def distill(
     overrides: OverridesArg = None,
     config: ConfigOpt = None,
     seeds: SeedsOpt = None,
+    workers: WorkersOpt = None,
     root: NewRootOpt = Path(),
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
@@ -52,4 +53,4 @@ def distill(
     resolved = student_settings(
         teacher, config, given, overrides or [], layout=Layout(root), on_event=Screen(out)
     )
-    run_training(out, resolved, root, seeds)
+    run_training(out, resolved, root, seeds, workers=workers)
