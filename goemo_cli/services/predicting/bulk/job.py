@@ -9,7 +9,8 @@ from goemo_cli.core.documents.bulk import BulkManifest, BulkPart
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Advance, Advanced, EventHandler, Info, progress
 from goemo_cli.core.schema import Executor
-from goemo_cli.core.settings import usable_threads, wanted_threads
+from goemo_cli.core.settings import wanted_threads
+from goemo_cli.services.parallel.shares import threads_each
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.local_workers import compute_locally
@@ -114,6 +115,6 @@ def _compute(
         parts = compute_on_ray(job, shards, workers, wanted_threads() or 1, on_event)
     else:
         n_workers = workers or 1
-        parts = compute_locally(job, shards, n_workers, max(usable_threads() // n_workers, 1))
+        parts = compute_locally(job, shards, n_workers, threads_each(n_workers))
     for part in parts:
         advance(part.rows)
