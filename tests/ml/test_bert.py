@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,8 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.models.bert import load_scorer
-from goemo_cli.ml.models.ensemble import Ensemble, mean_probability
-from goemo_cli.ml.models.shared_layers import SharedEnsemble, sharing
+from goemo_cli.ml.models.classifier import sharing
+from goemo_cli.ml.models.ensemble import Ensemble, SharedEnsemble, mean_probability
 from goemo_cli.ml.models.transformer import TransformerClassifier, load_transformer, predict_encoded
 from goemo_cli.ml.training.batches import encode
 
@@ -135,13 +136,17 @@ def members(make_tiny, tmp_path: Path) -> Callable[..., list[TransformerClassifi
     return make
 
 
+def _given(member: TransformerClassifier) -> TransformerClassifier:
+    return member
+
+
 @pytest.mark.parametrize("kind", [torch.float32, torch.bfloat16])
 def test_members_with_equal_lower_layers_compute_them_once_with_the_same_bits(members, kind: torch.dtype):
     alone = members(1)
     for member in alone:
         member.model.to(kind)
     expected = mean_probability([member.predict_proba(TEXTS) for member in alone])
-    together = sharing(LABELS, alone)
+    together = sharing(LABELS, [partial(_given, member) for member in alone])
     assert isinstance(together, SharedEnsemble)
     lowest = {id(member.model.bert.encoder["layer"][0]) for member in alone}
     assert len(lowest) == 1
@@ -157,6 +162,6 @@ def test_members_with_equal_lower_layers_compute_them_once_with_the_same_bits(me
 def test_members_without_an_equal_layer_are_an_ordinary_ensemble(members, same: int):
     alone = members(same)
     expected = mean_probability([member.predict_proba(TEXTS) for member in alone])
-    found = sharing(LABELS, alone)
+    found = sharing(LABELS, [partial(_given, member) for member in alone])
     assert type(found) is Ensemble
     assert np.array_equal(found.predict_proba(TEXTS), expected)

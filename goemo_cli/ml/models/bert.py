@@ -1,6 +1,6 @@
 """BERT classifiers that only score texts, without importing transformers, which takes longer than predicting a text."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -209,6 +209,86 @@ def _output(size: int, config: BertConfig) -> nn.ModuleDict:
 def _added(output: Any, x: Tensor, residual: Tensor) -> Tensor:
     added: Tensor = output["LayerNorm"](output["dense"](x) + residual)
     return added
+
+
+class BertEnsemble(nn.Module):
+    """Several BERT classifiers with the same embeddings and lower layers, which are in memory once and computed once.
+
+    The operations of each member are those of the member alone, so all bits are equal.
+
+    Args:
+        members: the classifiers; the lower layers of the first one replace those of the others.
+        layers: number of layers that are equal in all of them, at least 1 and not all.
+    """
+
+    base_model_prefix = "bert"
+
+    def __init__(self, members: Sequence[BertScorer], layers: int) -> None:
+        super().__init__()
+        self.config, self.layers = members[0].config, layers
+        encoders: list[Any] = [member.bert for member in members]
+        for encoder in encoders[1:]:
+            encoder.embeddings = encoders[0].embeddings
+            for at in range(layers):
+                encoder.encoder["layer"][at] = encoders[0].encoder["layer"][at]
+        self.members = nn.ModuleList(members)
+
+    @property
+    def bert(self) -> Any:
+        """The encoder of the first member."""
+        first: Any = self.members[0]
+        return first.bert
+
+    @property
+    def output_shape(self) -> tuple[int, int]:
+        """Of one text: (members, labels)."""
+        return len(self.members), self.config.num_labels
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Scored:
+        """Logits of each member, (batch, members, labels); the arguments are those of a member."""
+        members: Any = self.members
+        lower = self.bert
+        hidden, ignored = lower.enter(input_ids, attention_mask)
+        hidden = lower.climb(hidden, ignored, 0, self.layers)
+        logits = [
+            member.head(member.bert.climb(hidden, ignored, self.layers, only_first=True))
+            for member in members
+        ]
+        return Scored(torch.stack(logits, dim=1))
+
+
+def joined(models: Sequence[nn.Module]) -> BertEnsemble | None:
+    """Classifiers as one model that computes what is equal in all of them once.
+
+    Returns:
+        None if they are not all `BertScorer`s with equal embeddings and an equal lowest layer.
+    """
+    layers = _equal_layers(models)
+    return (
+        BertEnsemble([model for model in models if isinstance(model, BertScorer)], layers) if layers else None
+    )
+
+
+def _equal_layers(models: Sequence[nn.Module]) -> int:
+    """The number of lower layers that are equal in all models, without the last one; 0 if the embeddings differ."""
+    scorers: list[Any] = [model for model in models if isinstance(model, BertScorer)]
+    if len(scorers) < max(len(models), 2) or not _are_equal([one.bert.embeddings for one in scorers]):
+        return 0
+    stacks = [list(one.bert.encoder["layer"]) for one in scorers]
+    equal = 0
+    for level in list(zip(*stacks, strict=False))[: min(map(len, stacks)) - 1]:
+        if not _are_equal(level):
+            break
+        equal += 1
+    return equal
+
+
+def _are_equal(modules: Sequence[nn.Module]) -> bool:
+    first, *others = [module.state_dict() for module in modules]
+    return all(
+        one.keys() == first.keys() and all(torch.equal(one[name], tensor) for name, tensor in first.items())
+        for one in others
+    )
 
 
 def load_scorer(folder: Path, labels: tuple[str, ...]) -> tuple[BertScorer, PlainTokenizer, int] | None:

@@ -1,6 +1,7 @@
 """What every model can do once it is trained, and loading any of them from a checkpoint."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -8,8 +9,7 @@ from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import SettingError
-from goemo_cli.ml.models.ensemble import Ensemble
-from goemo_cli.ml.models.weights import require_listed_weights
+from goemo_cli.ml.models.ensemble import Ensemble, SharedEnsemble
 
 if TYPE_CHECKING:
     from goemo_cli.ml.models.devices import Precision
@@ -65,13 +65,14 @@ def load_classifier(
         ]
         loaders = tuple(partial(load_classifier, one, device=device, precision=precision) for one in members)
         if _may_share_layers(members):
-            return _sharing(checkpoint.labels, loaders)
+            return sharing(checkpoint.labels, loaders)
         return Ensemble(checkpoint.labels, tuple(map(cache, loaders)) if keep_members else loaders)
     if checkpoint.kind == "tfidf":
         return _tfidf(checkpoint, precision)
 
     from goemo_cli.ml.models.devices import pick_device  # torch, which tfidf does without
     from goemo_cli.ml.models.transformer import load_transformer
+    from goemo_cli.ml.models.weights import require_listed_weights
 
     require_listed_weights(checkpoint)
     classifier = load_transformer(
@@ -106,7 +107,21 @@ def _may_share_layers(members: Sequence[Checkpoint]) -> bool:
     return len(same) == 1 and all(one.config.training.frozen_layers for one in members)
 
 
-def _sharing(labels: tuple[str, ...], loaders: Sequence[Callable[[], Any]]) -> Classifier:
-    from goemo_cli.ml.models.shared_layers import sharing  # torch, which tfidf does without
+def sharing(labels: tuple[str, ...], loaders: Sequence[Callable[[], Any]]) -> Ensemble:
+    """An ensemble that loads its members now, and computes what is equal in all of them once.
 
-    return sharing(labels, [load() for load in loaders])
+    Members of other architectures, or without equal layers, are computed one after the other.
+    """
+    from goemo_cli.ml.models.bert import joined  # torch, which tfidf does without
+
+    members = [load() for load in loaders]
+    kept = tuple(partial(_given, member) for member in members)
+    read_alike = len({member.max_length for member in members}) == 1
+    model = joined([member.model for member in members]) if read_alike else None
+    if model is None:
+        return Ensemble(labels, kept)
+    return SharedEnsemble(labels, kept, replace(members[0], model=model.eval()))
+
+
+def _given(member: Any) -> Any:
+    return member

@@ -45,6 +45,24 @@ class Ensemble:
         return mean_probability([*y_prob, last().predict_proba(texts, on_progress, cut)])
 
 
+@dataclass(frozen=True)
+class SharedEnsemble(Ensemble):
+    """An ensemble whose members share lower layers and are in memory together."""
+
+    joint: Member
+    """All members as one model: its probabilities are (n_examples, members, n_labels)."""
+
+    def predict_proba(
+        self,
+        texts: Sequence[str],
+        on_progress: Callable[[int], None] = lambda rows: None,
+        cut: Callable[[int], None] = lambda texts: None,
+    ) -> FloatArray:
+        """As `Ensemble.predict_proba`, with the same bits."""
+        by_member = self.joint.predict_proba(texts, on_progress, cut)
+        return mean_probability([by_member[:, at] for at in range(by_member.shape[1])])
+
+
 def mean_probability(members: Sequence[FloatArray]) -> FloatArray:
     """The mean, computed in float64, of members' probabilities, float32, (n_examples, n_labels) each.
 

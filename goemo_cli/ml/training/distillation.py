@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from goemo_cli.core.arrays import FloatArray, IntArray
+from goemo_cli.core.documents.metrics import Lesson
 
 _SMALLEST = 1e-7
 """Probabilities are kept this far from 0 and 1, whose logits are infinite."""
@@ -62,6 +63,21 @@ class SoftLabels:
             part = (1 - self.weight) * has_gold.float().mean()
             loss = loss + part * of_gold(logits[has_gold], y_true[has_gold])
         return loss
+
+
+@dataclass(frozen=True)
+class Taught:
+    """What a student learns in addition to its gold labels.
+
+    Attributes:
+        texts: texts without gold labels.
+        soft: the probabilities of the teacher for the texts of train and for these.
+        lesson: the facts for metrics.json.
+    """
+
+    texts: list[str]
+    soft: SoftLabels
+    lesson: Lesson
 
 
 def softened(y_prob: FloatArray, temperature: float, *, is_single_label: bool) -> FloatArray:

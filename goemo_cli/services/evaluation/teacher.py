@@ -1,22 +1,21 @@
 """What a student learns from its teacher: the probabilities of a finished run, computed once and kept as a file."""
 
 import sys
-from dataclasses import dataclass
 
 import numpy as np
 
 from goemo_cli.core.arrays import split_sha256
+from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.metrics import Lesson
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, working
+from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, progress, working
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset, without_surrogates
 from goemo_cli.ml.data.leaks import normalised
 from goemo_cli.ml.models.classifier import load_classifier
-from goemo_cli.ml.training.distillation import SoftLabels, softened
-from goemo_cli.services.evaluation.export import predict_rows
+from goemo_cli.ml.training.distillation import SoftLabels, Taught, softened
 from goemo_cli.services.predicting.sources import open_texts
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.runs.teacher_files import (
@@ -26,28 +25,15 @@ from goemo_cli.services.runs.teacher_files import (
 )
 
 
-@dataclass(frozen=True)
-class Taught:
-    """What a student learns in addition to its gold labels.
-
-    Attributes:
-        texts: texts without gold labels.
-        soft: the probabilities of the teacher for the texts of train and for these.
-        lesson: the facts for metrics.json.
-    """
-
-    texts: list[str]
-    soft: SoftLabels
-    lesson: Lesson
-
-
 def open_teacher(config: TrainConfig, data: Dataset, layout: Layout, on_event: EventHandler) -> Checkpoint:
     """The teacher that the settings name, which fits the data.
 
     Raises:
         NotFoundError: no such run.
-        SettingError: it has other labels, or another kind of them.
+        SettingError: it has other labels, or another kind of them; a model that cannot learn from a teacher.
     """
+    if model_entry(config.model.name).kind == "tfidf":
+        raise SettingError([f"distillation.teacher: {config.model.name} learns gold labels only"])
     teacher = open_run(str(config.distillation.teacher), layout, on_event)
     if missing := [label for label in data.labels if label not in teacher.labels]:
         raise SettingError(
@@ -93,7 +79,8 @@ def teach(config: TrainConfig, data: Dataset, layout: Layout, on_event: EventHan
     else:
         with working(on_event, "Loading the teacher"):
             classifier = load_classifier(teacher, device=config.training.device)
-        y_prob = predict_rows(classifier, texts, f"{len(texts):,} texts with the teacher", on_event)
+        with progress(on_event, "Predicting with the teacher", len(texts)) as advance:
+            y_prob = classifier.predict_proba(texts, advance)
         write_probabilities(path, y_prob, facts)
         on_event(FileWritten(path))
     own = y_prob[:, [teacher.labels.index(label) for label in data.labels]]

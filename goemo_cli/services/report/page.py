@@ -17,12 +17,12 @@ from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.schema import RULES
-from goemo_cli.core.web_pages import policy, web_file
 from goemo_cli.ml.metrics.confusions import LEAST
 from goemo_cli.services.data.result_tables import p_text
 from goemo_cli.services.report import findings
 from goemo_cli.services.report.content import Calibration, Missing, Report, RunContent, SplitFacts, Sweep
 from goemo_cli.services.report.text import compact, number, signed, visible
+from goemo_cli.services.report.web_pages import policy, web_file
 from goemo_cli.services.runs.provenance import sources_comment
 
 SCRIPTS = (

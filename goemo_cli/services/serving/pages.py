@@ -6,7 +6,7 @@ from functools import partial
 from html import escape
 from typing import Any
 
-from goemo_cli.core.web_pages import policy, web_file
+from goemo_cli.services.report.web_pages import policy, web_file
 
 _file = partial(web_file, "goemo_cli.services.serving")
 _SCRIPT, _STYLE = _file("try.js"), _file("serve.css")

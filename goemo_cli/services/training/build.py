@@ -16,7 +16,6 @@ from goemo_cli.core.catalogue import ModelEntry, model_entry
 from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import SettingError, StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
-from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import (
     FROZEN_FOLDER,
@@ -41,13 +40,13 @@ from goemo_cli.ml.models.transformer import (
 )
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.batches import unknown_share
+from goemo_cli.ml.training.distillation import Taught
 from goemo_cli.ml.training.frozen import CacheType, FrozenOutputs, FrozenStore, file_bytes
 from goemo_cli.ml.training.histograms import Watched
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everything, val_scores
 from goemo_cli.ml.training.losses import describe_loss
 from goemo_cli.ml.training.ranks import ALONE, Ranks
 from goemo_cli.ml.training.state import TrainingState
-from goemo_cli.services.evaluation.teacher import Taught, open_teacher, teach
 from goemo_cli.tracking.environment import processor
 
 _FEWEST_TOKENS = 0.9
@@ -160,37 +159,30 @@ class Prepared:
 
 
 def prepare(
-    config: TrainConfig, data: Dataset, layout: Layout, on_event: EventHandler, *, is_plan: bool = False
+    config: TrainConfig,
+    data: Dataset,
+    on_event: EventHandler,
+    *,
+    taught: Taught | None = None,
+    may_fetch: bool = True,
 ) -> Prepared:
-    """Let the teacher speak, seed the random generators, pick the hardware, and build the model.
-
-    Training, resuming and planning share it.
+    """Seed the random generators, pick the hardware, and build the model. Training, resuming and planning share it.
 
     Args:
         config: resolved settings.
         data: to train on.
-        layout: with the teacher.
         on_event: called with each event.
-        is_plan: nothing is written or downloaded, and the teacher is only looked for.
+        taught: what the model learns from a teacher.
+        may_fetch: whether the network may be used.
 
     Raises:
-        NotFoundError, CorruptArtifactError: model or teacher cannot be used.
+        NotFoundError, CorruptArtifactError: the model cannot be used.
         SettingError: the device is unavailable.
     """
     entry = model_entry(config.model.name)
-    taught = None
-    if config.distillation.teacher:
-        if entry.kind == "tfidf":
-            raise SettingError([f"distillation.teacher: {entry.name} learns gold labels only"])
-        if is_plan:
-            open_teacher(config, data, layout, on_event)
-        else:
-            taught = teach(config, data, layout, on_event)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     device, precision = pick_hardware(config, entry)
-    model, base = build_model(
-        config, entry, data, device, precision, on_event=on_event, may_fetch=not is_plan
-    )
+    model, base = build_model(config, entry, data, device, precision, on_event=on_event, may_fetch=may_fetch)
     return Prepared(config, entry, data, device, precision, model, base, taught)
 
 

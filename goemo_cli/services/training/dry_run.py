@@ -19,6 +19,7 @@ from goemo_cli.ml.training.loop import Examples, fit, steps_per_epoch
 from goemo_cli.ml.training.memory import memory_need
 from goemo_cli.ml.training.ranks import Ranks
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
+from goemo_cli.services.evaluation.teacher import open_teacher
 from goemo_cli.services.training.build import Prepared, cache_type, encode_examples, prepare
 from goemo_cli.services.training.train import read_data, training_data
 
@@ -72,7 +73,9 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         ModelNotFoundError: no such model, or its weights are not downloaded yet.
     """
     data = training_data(config, read_data(config, layout, on_event, may_fetch=False), on_event)
-    prepared = prepare(config, data, layout, on_event, is_plan=True)
+    if config.distillation.teacher:
+        open_teacher(config, data, layout, on_event)
+    prepared = prepare(config, data, on_event, may_fetch=False)
     model, base = prepared.model, prepared.base
     per_epoch = steps_per_epoch(len(data.train), config.training)
     seconds = peak = None

@@ -9,6 +9,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training.ranks import joined
+from goemo_cli.services.evaluation.teacher import teach
 from goemo_cli.services.training.build import fit_model, prepare
 from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.services.training.train import read_data, score_saved, training_data
@@ -43,7 +44,8 @@ def follow_resumed(folder: Path, *, layout: Layout) -> None:
 
 def _follow(config: TrainConfig, layout: Layout, resumed: Path | None) -> None:
     data = training_data(config, read_data(config, layout, ignore), ignore)
-    prepared = prepare(config, data, layout, ignore)
+    taught = teach(config, data, layout, ignore)
+    prepared = prepare(config, data, ignore, taught=taught)
     if prepared.model is None:  # tfidf is fitted by one process
         return
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 finishes its step, for which it needs this process

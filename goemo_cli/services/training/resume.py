@@ -11,6 +11,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import EVENTS_FILE, TrainConfig, environment
 from goemo_cli.ml.data.dataset import Dataset
+from goemo_cli.services.evaluation.teacher import teach
 from goemo_cli.services.runs.index import is_resumable, listed_runs
 from goemo_cli.services.runs.locks import WAIT_SECONDS, held
 from goemo_cli.services.runs.references import find_run, open_run
@@ -128,7 +129,8 @@ def _resume(
     if name is None or record.run != folder.name:
         raise CorruptArtifactError(folder, f"has the state of another run, {record.run}")
     data = training_data(config, read_data(config, layout, log) if data is None else data, log)
-    run = prepare(config, data, layout, log).run(name, folder)
+    taught = teach(config, data, layout, log)
+    run = prepare(config, data, log, taught=taught).run(name, folder)
     if differences := changes(record, training_record(run)):
         if not allow_changes:
             raise DataError(

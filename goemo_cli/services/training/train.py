@@ -48,6 +48,7 @@ from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, load_data
 from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.evaluation.export import predicted
+from goemo_cli.services.evaluation.teacher import teach
 from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.training.build import Run, fit_model, load_saved, prepare
 from goemo_cli.services.training.evaluate import evaluate
@@ -103,8 +104,9 @@ def train(
         config = config.model_copy(update={"data": config.data.model_copy(update={"name": FRAME})})
     with working(log, "Checking the data"):
         data = training_data(config, whole, log)
+    taught = teach(config, data, layout, log)
     with working(log, "Loading the model"):
-        prepared = prepare(config, data, layout, log)
+        prepared = prepare(config, data, log, taught=taught)
     entry = prepared.entry
     with claimed(layout, entry.name, entry.family) as (name, folder):
         on_event(RunBegan(folder))
