@@ -21,12 +21,13 @@ from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.ml.models.classifier import PRECISIONS, Classifier, load_classifier
 from goemo_cli.services.exporting.engines import engine_of, with_engine
 from goemo_cli.services.predicting.label_rule import LabelRule, label_rule
-from goemo_cli.services.predicting.prediction_log import PredictionLog
 from goemo_cli.services.runs.references import open_predicting
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+    from goemo_cli.services.predicting.prediction_log import PredictionLog
 
 
 @dataclass(frozen=True)
@@ -226,6 +227,8 @@ class Predictor:
             engine=engine_of(opened),
         )
         if tracking is not None:
+            from goemo_cli.services.predicting.prediction_log import PredictionLog
+
             predictor.log = PredictionLog(tracking, root=root, run=str(opened.run), facts=facts_of(predictor))
         return predictor
 
