@@ -46,7 +46,7 @@ COMMANDS = {
     "Share": {
         "sync": "Upload runs to Weights & Biases.",
         "push": "Upload a run to the Hugging Face Hub.",
-        "download": "Download a run from Weights & Biases or the Hugging Face Hub.",
+        "download": "Download a run from W&B or the Hugging Face Hub.",
     },
 }
 """By group: the first line of the help page of each subcommand, here so that `goemo --help` imports none of them."""

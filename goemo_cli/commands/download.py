@@ -34,7 +34,7 @@ def download(
     as_json: JsonOpt = False,
     quiet: QuietOpt = False,
 ) -> None:
-    """Download a run from Weights & Biases or the Hugging Face Hub.
+    """Download a run from W&B or the Hugging Face Hub.
 
     Every file is checked before any of them is installed. Files that are here already are not fetched again.
 

@@ -266,6 +266,9 @@ class WorkerFailedError(GoemoError):
         resume: the command that continues all of them, if there is a saved state.
     """
 
+    code: int = 10
+    """Of a process that a signal ended."""
+
     def __init__(self, message: str, code: int, resume: str | None) -> None:
         self.code, self.resume = code, resume
         super().__init__(message)

@@ -126,7 +126,7 @@ def test_weights_of_the_same_size_and_other_content_are_noticed_before_use(make_
     [
         ({"run": "not a run"}, "run is 'not a run', which is not the name of a run"),
         ({"run": None}, "run should be a valid string"),
-        ({"kind": "forest"}, "kind should be 'transformer', 'tiny', 'tfidf' or 'ensemble'"),
+        ({"kind": "forest"}, "kind should be 'transformer', 'static', 'tiny', 'tfidf' or 'ensemble'"),
         ({"files": None}, "files should be"),
         ({"files": {"weights.bin": {"size": 7}}}, r"files\.weights\.bin\.sha256 is missing"),
         ({"files": {"weights.bin": {"sha256": "0" * 64}}}, r"files\.weights\.bin\.size is missing"),

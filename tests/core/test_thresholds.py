@@ -111,7 +111,7 @@ def test_the_file_names_its_run_and_what_it_was_fitted_on(tmp_path: Path):
         ("fitted_on", "test", "fitted_on should be 'val'"),
         ("rule", "best", "rule should be"),
         ("objective", "accuracy", "objective should be"),
-        ("floor", None, "precision_floor and recall_floor need it"),
+        ("floor", None, "the objectives precision_floor, recall_floor"),
         ("global_ci", [0.1], r"global_ci\[1\] is missing"),
         ("per_label_ci", {"anger": [0, 2]}, r"per_label_ci\.anger\[1\] should be less than"),
         ("global", 1.01, "global should be less than or equal to 1"),
