@@ -112,6 +112,7 @@ def outputs(notebook: Any) -> list[str]:
     return [re.sub(r"[-+]?[\d.]+|\s+", "", text) for text in shown]
 
 
+@pytest.mark.usefixtures("all_draws")  # the validation draws as often as the notebook did
 @pytest.mark.slow
 def test_the_notebook_runs_and_shows_what_it_computes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
