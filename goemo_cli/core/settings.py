@@ -293,7 +293,7 @@ class DistillationSettings(Section):
         None, description="Run whose probabilities the model learns in addition to the gold labels."
     )
     weight: float = Field(
-        0.5,
+        1.0,
         ge=0,
         le=1,
         description="Share of the teacher's probabilities in the loss; gold labels have the rest.",

@@ -8,7 +8,7 @@ import pytest
 
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingError, TrainingStoppedError
-from goemo_cli.core.events import Event, FileWritten, Info, Warning
+from goemo_cli.core.events import Event, FileWritten, FromProcess, Info, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import DistillationSettings, TrainConfig
@@ -17,6 +17,7 @@ from goemo_cli.services.data.find import first_of_shuffle, load_data
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.teacher_files import probabilities_sha256
 from goemo_cli.services.training.resume import find_interrupted, resume
+from goemo_cli.services.training.seeds import train_seeds
 from goemo_cli.services.training.settings import resolve_settings, student_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
@@ -202,3 +203,15 @@ def test_the_recipe_for_students_is_the_default_and_any_setting_changes_it(root)
         named = student_settings("@latest", None, {}, [f"training.recipe={recipe}"], layout=layout).training
         assert (named.recipe, named.epochs) == (recipe, epochs)
     assert student_settings("@latest", None, {"model.name": "tiny"}, layout=layout).training.recipe == "best"
+
+
+def test_students_in_processes_read_what_the_first_process_computed_once(root) -> None:
+    layout, teacher = root
+    flags = {"model.name": "tiny", "training.epochs": 1, "data.max_train_samples": None}
+    config = student_settings(str(teacher.run), None, flags, layout=layout)
+    assert config.distillation.weight == 1
+    events: list[Event] = []
+    train_seeds(config, 2, layout=layout, open_tracker=lambda _: Tracker(), workers=2, on_event=events.append)
+    computing = [event for event in events if "Predicting with the teacher" in repr(event)]
+    assert len(computing) == 1
+    assert not isinstance(computing[0], FromProcess)

@@ -30,6 +30,7 @@ from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.ml.training.frozen import FrozenStore
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.tables import FRAME
+from goemo_cli.services.evaluation.teacher import teach
 from goemo_cli.services.parallel.executors import trainer
 from goemo_cli.services.parallel.task import Task, group_of_process
 from goemo_cli.services.parallel.together import TaskFailed, train_together
@@ -40,7 +41,7 @@ from goemo_cli.services.training.resume import OpenTracker, resume
 from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.services.training.stopping import StopSignal
 from goemo_cli.services.training.summaries import multiseed_rows
-from goemo_cli.services.training.train import claimed, read_data, train
+from goemo_cli.services.training.train import claimed, read_data, train, training_data
 from goemo_cli.services.training.write_run import utc_now, write_run
 from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.environment import peak_memory_bytes, processor, versions
@@ -94,6 +95,10 @@ def train_seeds(
     )
     members = _Members(config, group, layout, allow_changes=False, on_event=on_event)
     if group.workers:
+        members.require_readable_data()
+        if config.distillation.teacher:  # once, not in each process
+            data = training_data(config, read_data(config, layout, on_event), ignore)
+            teach(config, data, layout, on_event)
         return members.train_in_processes(executor)
     with working(on_event, "Reading the data"):
         data = read_data(config, layout, on_event)
@@ -278,6 +283,15 @@ class _Members:
             on_event=self.on_event,
         )
 
+    def require_readable_data(self) -> None:
+        """Refuse data that one process alone can read.
+
+        Raises:
+            SettingError: standard input, or a data frame.
+        """
+        if self.config.data.name in (STDIN, FRAME):
+            raise SettingError(["several processes cannot read this data: give a file"], "--workers")
+
     def train_in_processes(self, executor: Executor) -> SeedsResult:
         """Train the seeds in processes, some at a time, then write the ensemble.
 
@@ -287,8 +301,7 @@ class _Members:
             WorkerFailedError: a process has failed; the others saved their states.
             TrainingStoppedError: a signal asked to stop; all saved their states.
         """
-        if self.config.data.name in (STDIN, FRAME):
-            raise SettingError(["several processes cannot read this data: give a file"], "--workers")
+        self.require_readable_data()
         folder = self.layout.seeds / self.group.id
         with (
             held(folder, "goemo train --seeds"),
