@@ -8,8 +8,8 @@ those of the clock, and of the processor, which other work on the machine affect
 
 import multiprocessing
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -180,8 +180,6 @@ def _throughputs(size: int) -> tuple[str, str]:
 
 def main() -> None:
     """Run the rounds and write the result."""
-    from benchmarks.predict import briefly_trained  # torch, which would count in the memory of each process
-
     parser = option_parser(__doc__)
     parser.add_argument("--checkpoint", type=Path, help="by default a MiniLM, trained for a few steps")
     parser.add_argument("--data-dir", type=Path, help="GoEmotions' files; by default the sample")
@@ -193,12 +191,21 @@ def main() -> None:
         "One process per program with the same checkpoint and comments, in turn: one comment at a time, then 8, then 64.",
     )
     texts = read_comments(options.data_dir).test.texts[: options.comments]
-    with ExitStack() as stack:
-        path = options.checkpoint or stack.enter_context(briefly_trained())
-        checkpoint, layout = Checkpoint.open(path), Layout(path.resolve().parents[3])
-        export_if_missing(checkpoint, layout)
+    with exported_run(options.checkpoint) as (checkpoint, layout):
         result.tables.append(compare(checkpoint, layout, texts, options.rounds))
     result.write(options.results)
+
+
+@contextmanager
+def exported_run(path: Path | None) -> Iterator[tuple[Checkpoint, Layout]]:
+    """A run with its exported models, and the layout of its project; a briefly trained one by default."""
+    from benchmarks.predict import briefly_trained  # torch, which would count in the memory of each process
+
+    with ExitStack() as stack:
+        path = path or stack.enter_context(briefly_trained())
+        checkpoint, layout = Checkpoint.open(path), Layout(path.resolve().parents[3])
+        export_if_missing(checkpoint, layout)
+        yield checkpoint, layout
 
 
 def export_if_missing(checkpoint: Checkpoint, layout: Layout) -> None:

@@ -165,8 +165,7 @@ def main() -> None:
     if options.plain:
         serve_plain(options.plain)
         return
-    from benchmarks.engines import export_if_missing
-    from benchmarks.predict import briefly_trained
+    from benchmarks.engines import exported_run
 
     result = new_result(
         "serve",
@@ -174,10 +173,7 @@ def main() -> None:
         "`goemo serve` and a plain FastAPI server with transformers' pipeline, in turn, with one comment per request.",
     )
     texts = read_comments(options.data_dir).test.texts[: options.requests]
-    with ExitStack() as stack:
-        path = options.checkpoint or stack.enter_context(briefly_trained())
-        checkpoint, layout = Checkpoint.open(path), Layout(path.resolve().parents[3])
-        export_if_missing(checkpoint, layout)
+    with exported_run(options.checkpoint) as (checkpoint, layout):
         result.tables.append(compare(checkpoint, layout, texts, options.rounds))
     result.write(options.results)
 

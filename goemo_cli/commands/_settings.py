@@ -177,6 +177,12 @@ class SettingsGroup:
         return {name: _value(name, value) for name, value in values.items()}
 
 
+def with_wandb(settings: Settings) -> Settings:
+    """The settings of a training: any option of W&B turns it on or off."""
+    wanted = wandb_is_wanted(settings)
+    return settings if wanted is None else {**settings, "logging.wandb.enabled": wanted}
+
+
 def wandb_is_wanted(settings: Settings) -> bool | None:
     """Whether W&B is on: any of its options turns it on, `--no-wandb` off; None if none was given."""
     given = {name: value for name, value in settings.items() if name.startswith("logging.wandb.")}

@@ -8,7 +8,7 @@ import typer
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
-from goemo_cli.commands._settings import DistillSettings, wandb_is_wanted
+from goemo_cli.commands._settings import DistillSettings, with_wandb
 from goemo_cli.commands._streams import messages_need_no_reader
 from goemo_cli.commands.train import ConfigOpt, OverridesArg, SeedsOpt, WorkersOpt, run_training
 from goemo_cli.core.layout import Layout
@@ -46,11 +46,9 @@ def distill(
     """
     from goemo_cli.services.training.settings import student_settings
 
-    wandb = wandb_is_wanted(settings)
-    given = {**settings} if wandb is None else {**settings, "logging.wandb.enabled": wandb}
     out = Console(as_json=as_json, quiet=quiet)
     messages_need_no_reader()
     resolved = student_settings(
-        teacher, config, given, overrides or [], layout=Layout(root), on_event=Screen(out)
+        teacher, config, with_wandb(settings), overrides or [], layout=Layout(root), on_event=Screen(out)
     )
     run_training(out, resolved, root, seeds, workers=workers)

@@ -8,7 +8,7 @@ import typer
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import DryRunOpt, ExecutorOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
-from goemo_cli.commands._settings import TrainSettings, wandb_is_wanted
+from goemo_cli.commands._settings import TrainSettings, with_wandb
 from goemo_cli.commands._streams import messages_need_no_reader, print_nothing
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
 from goemo_cli.core.errors import SettingError
@@ -103,8 +103,7 @@ def train(
     """
     from goemo_cli.services.training.settings import resolve_settings
 
-    wandb = wandb_is_wanted(settings)
-    given = {**settings} if wandb is None else {**settings, "logging.wandb.enabled": wandb}
+    given = with_wandb(settings)
     if launched()[0]:
         print_nothing()
     out = Console(as_json=as_json, quiet=quiet)

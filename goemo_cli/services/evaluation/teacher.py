@@ -69,8 +69,9 @@ def teach(config: TrainConfig, data: Dataset, layout: Layout, on_event: EventHan
     _warn_of_leaks(teacher, data, on_event)
     more = _unlabelled(config, data, on_event)
     texts = [*data.train.texts, *more]
-    path = layout.teacher_probabilities(teacher.run, _digest(texts))
-    facts = {"teacher": str(teacher.run), "texts": _digest(texts), "labels": "\n".join(teacher.labels)}
+    digest = split_sha256(texts, np.zeros((len(texts), 0), dtype=np.bool_))
+    path = layout.teacher_probabilities(teacher.run, digest)
+    facts = {"teacher": str(teacher.run), "texts": digest, "labels": "\n".join(teacher.labels)}
     if path.is_file():
         y_prob = read_probabilities(path, facts)
         on_event(
@@ -97,10 +98,6 @@ def teach(config: TrainConfig, data: Dataset, layout: Layout, on_event: EventHan
             sha256=probabilities_sha256(y_prob),
         ),
     )
-
-
-def _digest(texts: list[str]) -> str:
-    return split_sha256(texts, np.zeros((len(texts), 0), dtype=np.bool_))
 
 
 def _warn_of_leaks(teacher: Checkpoint, data: Dataset, on_event: EventHandler) -> None:

@@ -1,14 +1,15 @@
 """`goemo push`: the files of a run to a model repository of the Hugging Face Hub, as one commit, if anything changed."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, Checkpoint
-from goemo_cli.core.errors import BusyError, CorruptArtifactError, HubAuthenticationError, SettingError
+from goemo_cli.core.documents.manifest import Manifest
+from goemo_cli.core.errors import BusyError, HubAuthenticationError, SettingError
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore, working
 from goemo_cli.services.hub.repository import HubRepository, Snapshot, hub_errors
+from goemo_cli.services.wandb.plan import errors_named
 from goemo_cli.tracking.wandb.http import is_same
 
 _ALLOWED = frozenset({".json", ".txt", ".yaml", ".md", ".safetensors", ".model", ".jinja"})
@@ -134,11 +135,8 @@ def _earlier_files(
     with hub_errors(repository.name):
         assert there is not None
         path = repository.api.hf_hub_download(repository.name, MANIFEST, revision=there.commit)
-    try:
-        named = json.loads(Path(path).read_text(encoding="utf-8"))["files"]
-        return {str(name) for name in named} & set(known)
-    except (ValueError, KeyError, TypeError) as error:
-        raise CorruptArtifactError(Path(f"{repository.name}/{MANIFEST}"), "is not a manifest") from error
+    with errors_named(f"{repository.name}/{MANIFEST}"):
+        return set(Manifest.read(Path(path)).files) & set(known)
 
 
 def _upload(
