@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -28,7 +29,8 @@ from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.inputs import find_inputs
 from goemo_cli.services.predicting.bulk.job import predict_in_bulk, predict_shard
-from goemo_cli.services.predicting.bulk.plans import BulkRequest
+from goemo_cli.services.predicting.bulk.local_workers import compute_locally
+from goemo_cli.services.predicting.bulk.plans import BulkRequest, plan_job
 from goemo_cli.services.predicting.predictor import Predictor
 from tests.conftest import REPOSITORY
 from tests.prediction_checkpoints import TEXTS, write_tiny
@@ -393,8 +395,8 @@ def n_markers(out: Path) -> int:
     return len(list(out.glob("_goemo/part-*.json")))
 
 
-def workers_of(process: "subprocess.Popen[str]", mark: str) -> Sequence[psutil.Process]:
-    found = psutil.Process(process.pid).children(recursive=True)
+def workers_of(pid: int, mark: str) -> Sequence[psutil.Process]:
+    found = psutil.Process(pid).children(recursive=True)
     return [child for child in found if mark in " ".join(child.cmdline())]
 
 
@@ -404,14 +406,29 @@ def test_a_killed_worker_costs_nothing_but_its_part(
     path, expected = long_input
     with start(checkpoint, path, tmp_path / "out", "--workers", 2) as process:
         wait_for(lambda: n_markers(tmp_path / "out") >= 2, process=process)
-        workers_of(process, "spawn_main")[0].kill()
+        workers_of(process.pid, "spawn_main")[0].kill()
         _, said = process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode == 0, said
     assert parts(tmp_path / "out") == expected
     assert "Traceback" not in said
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
+def test_workers_that_wait_end_quietly(
+    texts: Path, checkpoint: Checkpoint, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """One of them has sent a marker that nobody reads, so its connection is reset and not only closed."""
+    request = BulkRequest(str(texts), tmp_path / "out", shards=SHARDS)
+    job = plan_job(request, checkpoint, checkpoint.path.parents[3], OPTIONS, on_event=lambda event: None)
+    with closing(compute_locally(job, range(SHARDS), workers=2, threads=1)) as markers:
+        next(markers)
+        wait_for(lambda: n_markers(tmp_path / "out") >= 2)
+        workers = workers_of(os.getpid(), "spawn_main")
+        wait_for(lambda: all(worker.status() == "sleeping" for worker in workers))
+    assert len(workers) == 2
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
 def test_a_killed_prediction_continues(
     number: signal.Signals, long_input: tuple[Path, dict[str, bytes]], checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
@@ -419,10 +436,10 @@ def test_a_killed_prediction_continues(
     out = tmp_path / "out"
     with start(checkpoint, path, out, "--workers", 2) as process:
         wait_for(lambda: n_markers(out) >= 2, process=process)
-        workers = workers_of(process, "spawn_main")
+        workers = workers_of(process.pid, "spawn_main")
         process.send_signal(number)
         _, said = process.communicate(timeout=GUARD_SECONDS)
-    assert process.returncode == (130 if number == signal.SIGINT else -number)
+    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
     assert "Traceback" not in said
     wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers))
     assert 2 <= n_markers(out) < MANY
@@ -442,7 +459,7 @@ def test_a_killed_worker_of_ray_costs_nothing_but_its_part(
     path, expected = long_input
     with start(checkpoint, path, tmp_path / "out", "--executor", "ray", "--workers", 2) as process:
         wait_for(lambda: n_markers(tmp_path / "out") >= 2, process=process)
-        workers = workers_of(process, "RayWorker.write")
+        workers = workers_of(process.pid, "RayWorker.write")
         assert workers
         workers[0].kill()
         _, said = process.communicate(timeout=GUARD_SECONDS)

@@ -1,6 +1,7 @@
 """Run a bulk prediction: plan it, compute the missing parts with workers, and finalize it."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -116,5 +117,6 @@ def _compute(
     else:
         n_workers = workers or 1
         parts = compute_locally(job, shards, n_workers, threads_each(n_workers))
-    for part in parts:
-        advance(part.rows)
+    with closing(parts):  # workers end before an error or Ctrl-C goes further up
+        for part in parts:
+            advance(part.rows)

@@ -1,8 +1,10 @@
 """Worker processes of this machine: each loads the model once and computes one part after another."""
 
 import signal
+import sys
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
@@ -33,7 +35,12 @@ class _Worker:
         self.connection, far_end = _PROCESSES.Pipe()
         arguments = (far_end, self.job, self.number, self.threads)
         self.process = _PROCESSES.Process(target=_serve, args=arguments, daemon=True)
-        self.process.start()
+        # The process inherits the mask: Ctrl-C is for this process, which ends the other.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self.process.start()
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         far_end.close()
 
     def stop(self) -> None:
@@ -44,7 +51,9 @@ class _Worker:
         self.process.join()
 
 
-def compute_locally(job: BulkJob, shards: Sequence[int], workers: int, threads: int) -> Iterator[BulkPart]:
+def compute_locally(
+    job: BulkJob, shards: Sequence[int], workers: int, threads: int
+) -> Generator[BulkPart, None, None]:
     """Compute parts in processes; a process that ends costs its current part, which another one computes.
 
     Args:
@@ -74,7 +83,7 @@ def compute_locally(job: BulkJob, shards: Sequence[int], workers: int, threads: 
                 assert worker.shard is not None
                 try:
                     found = worker.connection.recv()
-                except (EOFError, ConnectionResetError):
+                except (EOFError, ConnectionError):
                     worker.process.join()
                     ended[worker.shard] += 1
                     _require_tries(worker.shard, ended[worker.shard], worker.process.exitcode)
@@ -94,7 +103,8 @@ def compute_locally(job: BulkJob, shards: Sequence[int], workers: int, threads: 
 def _give(worker: _Worker, waiting: "deque[int]") -> None:
     worker.shard = waiting.popleft() if waiting else None
     if worker.shard is not None:
-        worker.connection.send(worker.shard)
+        with suppress(ConnectionError):  # a process that has ended is found when its marker is read
+            worker.connection.send(worker.shard)
 
 
 def _require_tries(shard: int, ended: int, exit_code: int | None) -> None:
@@ -107,8 +117,7 @@ def _require_tries(shard: int, ended: int, exit_code: int | None) -> None:
 
 def _serve(connection: "Connection[Any, Any]", job: BulkJob, number: int, threads: int) -> None:
     """The life of a worker: a shard comes, its marker or an error goes back."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the first process, which ends this one
-    signal.signal(signal.SIGTERM, _interrupt)
+    signal.signal(signal.SIGTERM, _leave)
     limit_threads(threads)
     from goemo_cli.services.predicting.bulk.parts import PartWriter  # after the limit, which torch reads once
 
@@ -122,9 +131,12 @@ def _serve(connection: "Connection[Any, Any]", job: BulkJob, number: int, thread
             except Exception as error:
                 found = error
             connection.send(found)
-    except (EOFError, BrokenPipeError, KeyboardInterrupt):
+    except (EOFError, ConnectionError):
         return  # the first process has ended, or ends this one
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # an exception while Python ends would be shown
 
 
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    raise KeyboardInterrupt
+def _leave(number: int, frame: FrameType | None) -> None:
+    """Leave through the `finally` blocks, so that no temporary file is left."""
+    sys.exit(128 + number)

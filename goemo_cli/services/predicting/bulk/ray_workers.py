@@ -1,7 +1,7 @@
 """Workers on a Ray cluster: each actor loads the model once and computes one part after another."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def compute_on_ray(
     job: BulkJob, shards: Sequence[int], workers: int | None, threads: int, on_event: EventHandler
-) -> Iterator[BulkPart]:
+) -> Generator[BulkPart, None, None]:
     """Compute parts on a Ray cluster whose machines share the folders of the project, the inputs and the output.
 
     The cluster is the one of RAY_ADDRESS or of `ray start` on this machine; without one, this machine is the cluster.
@@ -54,7 +54,7 @@ def _computed(
     workers: int | None,
     threads: int,
     on_event: EventHandler,
-) -> Iterator[BulkPart]:
+) -> Generator[BulkPart, None, None]:
     resources = ray.cluster_resources()
     needs_gpu = job.model.options["device"] == "cuda" or (
         job.model.options["device"] == "auto" and "GPU" in resources
