@@ -27,8 +27,6 @@ _WRITE_FAILURES = ("No space left", "os error", "file write failed", "unexpected
 _NUMBER_IN_WORDS = re.compile(r"os error (\d+)")
 _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
 """What file systems answer that cannot synchronise folders or have no permissions: FAT, and some of networks."""
-NO_LOCKS = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP)
-"""What file systems without locks answer."""
 _SEAL = "digest"
 _MAX_LINKS = 40
 """Symbolic links that Linux follows in one path."""

@@ -6,7 +6,6 @@ lock that the kernel releases when the process ends, however it ends.
 
 import base64
 import errno
-import fcntl
 import json
 import os
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,8 @@ from pydantic import Field, InstanceOf, TypeAdapter, ValidationError
 from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.documents.base import Document, faults
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
-from goemo_cli.core.files import NO_LOCKS, path_from_root
+from goemo_cli.core.files import path_from_root
+from goemo_cli.core.locks import lock
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.tracking.base import Artifact, Chart, Picture, Table, Tracker
@@ -221,7 +221,7 @@ class JournalTracker(Tracker):
         path = journal_path(self.folder, run)
         anew = 0 if self._kept_bytes else os.O_TRUNC
         self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | anew, 0o666)
-        _lock(self._handle)
+        lock(self._handle)
         if self._kept_bytes:
             os.ftruncate(self._handle, self._kept_bytes)
             return
@@ -414,7 +414,7 @@ def held(path: Path) -> Iterator[None]:
     handle = os.open(path, os.O_RDONLY)
     try:
         try:
-            _lock(handle)
+            lock(handle)
         except BlockingIOError as error:
             raise BusyError(
                 f"{path.stem} is still being trained or uploaded; try again when it is done"
@@ -422,19 +422,6 @@ def held(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
-
-
-def _lock(handle: int) -> None:
-    """Lock an open file; on a file system without locks it stays unlocked.
-
-    Raises:
-        BlockingIOError: another process has locked it.
-    """
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
 
 
 def _plain(value: Any) -> Any:

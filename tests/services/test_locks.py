@@ -92,10 +92,10 @@ def test_a_file_of_another_form_counts_only_while_it_is_locked(folder: Path, con
 def test_without_locks_in_the_file_system_the_record_keeps_others_away(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def acquire(lock: Any) -> None:
+    def flock(handle: int, how: int) -> None:
         raise OSError(errno.ENOSYS, "no locks here")
 
-    monkeypatch.setattr("filelock.FileLock.acquire", acquire)
+    monkeypatch.setattr("fcntl.flock", flock)
     with held(folder, "goemo test"), pytest.raises(BusyError, match="in use by goemo test"):
         held(folder, "goemo other").__enter__()
     assert holder_of(folder) is None

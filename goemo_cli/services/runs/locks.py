@@ -4,21 +4,20 @@ The lock is a file next to the run's folder, there while it is held. The kernel 
 however it ends; the file of a killed process stays, and its content tells that the process is gone.
 """
 
-import fcntl
 import json
 import os
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from pydantic import ValidationError
 
 from goemo_cli.core.documents.runs import LockHolder
 from goemo_cli.core.errors import BusyError
-from goemo_cli.core.files import NO_LOCKS, last_change, write_into
+from goemo_cli.core.files import last_change, write_into
+from goemo_cli.core.locks import is_locked, lock_file, unlock_file
 
 UNSEEN_HOURS = 24.0
 """A process on another machine cannot be seen: it counts as running while its run changed within this time."""
@@ -47,24 +46,17 @@ def held(folder: Path, command: str, *, wait: float = WAIT_SECONDS) -> Iterator[
     """
     path = _lock_path(folder)
     path.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(path, timeout=wait, poll_interval=0.02, fallback_to_soft=False)
     try:
-        lock.acquire()
-    except Timeout as error:
+        handle = lock_file(path, wait=wait)
+    except BlockingIOError as error:
         raise _busy(folder, holder_of(folder) or UNKNOWN) from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
-        if holder := holder_of(folder):
-            raise _busy(folder, holder) from error
+    if handle is None and (holder := holder_of(folder)):
+        raise _busy(folder, holder)
     try:
         write_into(path, json.dumps(_this_process(command).as_json()))
         yield
     finally:
-        with suppress(OSError):
-            path.unlink()  # while it is held: who opened it meanwhile notices, and opens the next one
-        with suppress(OSError):  # what was done stays done
-            lock.release()
+        unlock_file(path, handle)
 
 
 def holder_of(folder: Path) -> LockHolder | None:
@@ -78,7 +70,7 @@ def holder_of(folder: Path) -> LockHolder | None:
     is_here = holder is not None and holder.host == socket.gethostname()
     if holder and is_here and _lives(holder):
         return holder
-    if _is_locked(path):
+    if is_locked(path):
         return holder or UNKNOWN
     if holder and not is_here and time.time() - last_change([folder, path]) < UNSEEN_HOURS * 3600:
         return holder
@@ -118,19 +110,3 @@ def _lives(holder: LockHolder) -> bool:
         return False
     except psutil.AccessDenied:
         return True
-
-
-def _is_locked(path: Path) -> bool:
-    try:
-        handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    finally:
-        os.close(handle)
-    return False

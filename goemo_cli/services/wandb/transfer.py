@@ -3,17 +3,16 @@
 import errno
 import shutil
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
-
-from filelock import FileLock, Timeout
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents.manifest import Manifest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
 from goemo_cli.core.events import EventHandler, FileWritten, progress
-from goemo_cli.core.files import NO_LOCKS, PARTIAL_PREFIX, atomic_path, sha256_file
+from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, remove_if_empty, sha256_file
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.locks import lock_file, unlock_file
 from goemo_cli.core.names import RunName
 from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
 from goemo_cli.services.training.summaries import require_scores
@@ -35,19 +34,15 @@ def open_stage(layout: Layout, source: str) -> Iterator[Path]:
     stage = layout.artifacts / f"{PARTIAL_PREFIX}download-{slug_of(source)}"
     refuse_links(stage, layout.artifacts)
     stage.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(stage / "lock", timeout=0)
     try:
-        lock.acquire()
-    except Timeout as error:
+        handle = lock_file(stage / "lock")
+    except BlockingIOError as error:
         raise BusyError(f"another goemo download of {source} is running below {layout.root}") from error
-    except OSError as error:
-        if error.errno not in NO_LOCKS:
-            raise
     try:
         yield stage
     finally:
-        with suppress(OSError):  # what was downloaded stays
-            lock.release()
+        unlock_file(stage / "lock", handle)
+        remove_if_empty(stage)
 
 
 def staged_path(file: PlannedFile, stage: Path, layout: Layout) -> Path:
