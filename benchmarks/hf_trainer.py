@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from torch.utils.data import Dataset as TorchDataset
 from transformers import (
     AutoModelForSequenceClassification,
@@ -23,8 +24,9 @@ from transformers import (
     default_data_collator,
 )
 
+from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.settings import ThresholdSettings, TrainConfig
+from goemo_cli.core.settings import ThresholdSettings, TrainConfig, TrainingSettings
 from goemo_cli.ml.data.dataset import LabelledTexts
 from goemo_cli.ml.data.goemotions import read_goemotions
 from goemo_cli.ml.metrics.rule_choice import fit_by_rule
@@ -76,7 +78,8 @@ def make_trainer(
         labels: their names.
         precision: of the forward pass, if `best`; else fp32.
         output: its folder.
-        best: dynamic padding, batches grouped by length, fused AdamW, eager attention; else run_classification.py's defaults.
+        best: dynamic padding, batches grouped by length, fused AdamW, eager attention, goemo's learning rates and first bias of the
+            head; else run_classification.py's defaults.
         val: scored after each epoch, and the best epoch is kept.
     """
     settings, dropout = config.training, config.model.dropout
@@ -95,8 +98,6 @@ def make_trainer(
         "per_device_eval_batch_size": settings.batch_size,
         "bf16": precision == "bf16",
         "train_sampling_strategy": "group_by_length",
-        "optim": "adamw_torch_fused",
-        "learning_rate": settings.learning_rate,
         "lr_scheduler_type": "cosine",
         "warmup_steps": settings.warmup,
     }
@@ -119,6 +120,7 @@ def make_trainer(
     )
     return Trainer(
         model=model,
+        optimizers=(_optimizer(model, train, settings) if best else None, None),
         args=arguments,
         train_dataset=Rows(train, tokenizer, padded=not best),
         eval_dataset=Rows(val, tokenizer, padded=not best) if val else None,
@@ -127,17 +129,31 @@ def make_trainer(
     )
 
 
+def _optimizer(model: Any, train: LabelledTexts, settings: TrainingSettings) -> torch.optim.Optimizer:
+    """AdamW with a higher rate for the head, whose bias is set to the labels' log-odds."""
+    head = list(model.classifier.parameters())
+    shares = torch.from_numpy(train.y_true.mean(axis=0)).clamp(1 / len(train), 1 - 1 / len(train))
+    model.classifier.bias.data = shares.logit().to(model.classifier.bias.dtype)
+    groups: list[dict[str, Any]] = [
+        {"params": [*model.base_model.parameters()]},
+        {"params": head, "lr": settings.learning_rate * settings.head_multiplier},
+    ]
+    return torch.optim.AdamW(
+        groups, lr=settings.learning_rate, weight_decay=settings.weight_decay, fused=True
+    )
+
+
 def _weights(config: TrainConfig) -> Path:
     return find_weights(config.model.name, model_entry(config.model.name)).folder
 
 
 def _scores(predicted: Any) -> dict[str, float]:
-    y_true, y_prob = predicted.label_ids.astype(bool), _probabilities(predicted.predictions)
-    return {"f1_macro": val_scores(y_true, y_prob, single_label=False)["val_f1_macro"]}
+    return {"f1_macro": val_scores(*_answers(predicted), single_label=False)["val_f1_macro"]}
 
 
-def _probabilities(logits: Any) -> Any:
-    return (1 / (1 + np.exp(-logits))).astype(np.float32)
+def _answers(predicted: Any) -> tuple[BoolArray, FloatArray]:
+    """Gold labels, and probabilities."""
+    return predicted.label_ids.astype(bool), (1 / (1 + np.exp(-predicted.predictions))).astype(np.float32)
 
 
 def main() -> None:
@@ -161,15 +177,16 @@ def main() -> None:
         )
         with quiet_transformers():
             trainer.train()
-            val, test = (
-                _probabilities(trainer.predict(Rows(examples, tokenizer, padded=False)).predictions)
+            # In groups by length, and not in the order of the rows.
+            (val_true, val), (test_true, test) = (
+                _answers(trainer.predict(Rows(examples, tokenizer, padded=False)))
                 for examples in (data.val, data.test)
             )
-    thresholds = fit_by_rule(data.labels, data.val.y_true, val, ThresholdSettings(), resamples=0)
+    thresholds = fit_by_rule(data.labels, val_true, val, ThresholdSettings(), resamples=0)
     print(
         json.dumps(
-            val_scores(data.val.y_true, val, single_label=False)
-            | {"test_f1_macro": f1_macro(data.test.y_true, thresholds.decide(test))}
+            val_scores(val_true, val, single_label=False)
+            | {"test_f1_macro": f1_macro(test_true, thresholds.decide(test))}
         )
     )
 
