@@ -8,7 +8,7 @@ STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format lint types quick test-all torture coverage bench docs clean
+.PHONY: help install demo test check format lint types types-elsewhere quick test-all torture coverage bench docs clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/\t/' | expand -t 12
@@ -56,6 +56,10 @@ lint: $(STAMP)
 
 types: $(STAMP)
 	$(BIN)/mypy
+
+types-elsewhere: $(STAMP) ## types as on Windows and macOS: an error names what they do not have
+	$(BIN)/mypy --platform win32 --cache-dir .mypy_cache/win32 goemo_cli
+	$(BIN)/mypy --platform darwin --cache-dir .mypy_cache/darwin goemo_cli
 
 quick: $(STAMP)
 	$(BIN)/pytest -n 2 --dist loadfile

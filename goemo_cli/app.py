@@ -2,9 +2,6 @@
 
 import atexit
 import gc
-import signal
-import sys
-from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -99,15 +96,9 @@ def goemo(
         goemo predict "thank you so much" "what a day"
         goemo report --open
     """
-    signal.signal(signal.SIGTERM, _terminated)
 
 
 def _show_version(shown: bool) -> None:
     if shown:
         typer.echo(f"goemo {__version__}")
         raise typer.Exit
-
-
-def _terminated(signum: int, frame: FrameType | None) -> None:
-    """Leave through the `finally` blocks, so that no temporary file is left."""
-    sys.exit(128 + signum)

@@ -114,7 +114,8 @@ def test_only_the_app_and_the_commands_talk_to_the_terminal():
         assert "click" not in packages, f"{path}: typer carries its own copy"
         if part_of(path) not in ("app", "commands", "__main__"):
             assert not packages & {"typer", "rich"}, path
-            assert not names_used(tree) & talk, path
+            leaves = {"sys.exit"} if path == PACKAGE / "core" / "processes.py" else set()  # after a signal
+            assert not names_used(tree) & talk - leaves, path
 
 
 def test_the_environment_is_read_in_known_places_only():
@@ -192,6 +193,91 @@ def test_files_are_written_whole_or_not_at_all():
     for path, tree in TREES.items():
         if path != PACKAGE / "core" / "files.py":
             assert bare_writes(tree) == [], path
+
+
+SYSTEM_MODULES = {
+    "core/locks.py": {"fcntl", "msvcrt", "filelock", "portalocker"},
+    "core/processes.py": {"ctypes", "resource", "select", "selectors", "signal", "winreg", "_winapi"},
+    "nowhere": {"grp", "posix", "pty", "pwd", "syslog", "termios", "tty"},
+}
+SYSTEM_CALLS = {
+    "core/files.py": {
+        *{
+            f"os.{name}"
+            for name in ("link", "rename", "renames", "replace", "symlink", "truncate64", "umask")
+        },
+        *{f"os.{name}" for name in ("chmod", "chown", "fchmod", "fdatasync", "fsync", "open", "sync")},
+        *("shutil.move", ".chmod", ".hardlink_to", ".lchmod", ".rename", ".replace", ".symlink_to"),
+    },
+    "core/locks.py": {"os.open", "fcntl.flock"},
+    "core/processes.py": {
+        *{
+            f"os.{name}"
+            for name in ("abort", "dup2", "fork", "forkpty", "getloadavg", "getpgid", "kill", "killpg")
+        },
+        *{
+            f"os.{name}"
+            for name in ("nice", "open", "pipe", "sched_getaffinity", "setpgid", "setsid", "sysconf")
+        },
+        *{
+            f"{name}="
+            for name in ("creationflags", "pass_fds", "preexec_fn", "process_group", "start_new_session")
+        },
+    },
+}
+"""Calls and keywords of calls. `.rename` and `.replace` are those of a path: with one argument, without keywords."""
+
+
+def calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
+    """(name, line) of each call that is written with a dotted name, of the methods of paths, and of keywords."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call):
+            yield ast.unparse(node.func), node.lineno
+            yield from ((f"{word.arg}=", node.lineno) for word in node.keywords)
+            takes_one = len(node.args) == 1 and not node.keywords
+            if isinstance(node.func, ast.Attribute) and (takes_one or node.func.attr.endswith("_to")):
+                yield f".{node.func.attr}", node.lineno
+
+
+def test_each_difference_between_systems_is_in_one_module():
+    """Locks, renames and signals. `make types-elsewhere` finds the names that Windows and macOS do not have."""
+    for path, tree in TREES.items():
+        here = path.relative_to(PACKAGE).as_posix()
+        allowed_modules, allowed_calls = SYSTEM_MODULES.get(here, set()), SYSTEM_CALLS.get(here, set())
+        for name, line in imports(tree):
+            package = name.split(".")[0]
+            elsewhere = set().union(*SYSTEM_MODULES.values()) - allowed_modules
+            assert package not in elsewhere, f"{path}:{line}: {package}"
+        for name, line in calls(tree):
+            assert name not in set().union(*SYSTEM_CALLS.values()) - allowed_calls, f"{path}:{line}: {name}"
+        assert here == "core/processes.py" or not {"sys.getwindowsversion", "os.uname"} & names_used(tree), (
+            path
+        )
+
+
+def test_text_has_the_same_bytes_on_all_systems():
+    """Text that is written says its encoding and its line ends; Windows would choose others."""
+    for path, tree in TREES.items():
+        for node in ast.walk(tree):
+            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+                continue
+            words = {word.arg for word in node.keywords}
+            modes = [mode.value for mode in node.args[:1] if isinstance(mode, ast.Constant)]
+            if (
+                node.func.attr == "open"
+                and modes
+                and set(str(modes[0])) & set("wax+")
+                and "b" not in str(modes[0])
+            ):
+                assert {"encoding", "newline"} <= words, f"{path}:{node.lineno}"
+            assert node.func.attr != "write_text" or "newline" in words, (
+                f"{path}:{node.lineno}: core.files has one"
+            )
+
+
+def test_goemo_works_without_what_windows_does_not_have(tmp_path: Path):
+    done = python("-m", "tests.as_on_windows", tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 SUBCOMMANDS = [name for group in COMMANDS.values() for name in group]

@@ -16,6 +16,7 @@ from goemo_cli.commands._streams import command_has_ended, prepare_streams
 from goemo_cli.commands._typer import Group
 from goemo_cli.core import errors
 from goemo_cli.core.files import PARTIAL_PREFIX
+from goemo_cli.core.processes import leave_if_terminated
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     # Specific types before general ones: the first that fits decides.
@@ -79,6 +80,7 @@ class ErrorBoundary(Group):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the command."""
+        leave_if_terminated()
         with _boundary():
             return super().invoke(ctx)
 

@@ -28,22 +28,29 @@ def prepare_streams() -> None:
     if _is_standard(sys.stdout, sys.__stdout__, _OUT):
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_Output(_OUT, "w", closefd=False)),
-            encoding=sys.stdout.encoding,
+            encoding=_encoding(sys.stdout),
             errors=sys.stdout.errors,
+            newline="\n",
             line_buffering=sys.stdout.isatty(),
         )
     if _is_standard(sys.stderr, sys.__stderr__, _ERR):
         sys.stderr = io.TextIOWrapper(
             _Messages(_ERR, "w", closefd=False),  # unbuffered, as Python's own is with -u
-            encoding=sys.stderr.encoding,
+            encoding=_encoding(sys.stderr),
             errors=sys.stderr.errors,
             write_through=True,
         )
 
 
 def _is_standard(stream: TextIO, original: TextIO | None, number: int) -> bool:
-    """Whether a stream is still the one that Python began with."""
-    return stream is original and stream.fileno() == number
+    """Whether a stream is still the one that Python began with, and writes bytes; a console of Windows has no bytes."""
+    is_console = sys.platform == "win32" and stream.isatty()
+    return stream is original and stream.fileno() == number and not is_console
+
+
+def _encoding(stream: TextIO) -> str:
+    """UTF-8 on Windows, where Python writes files and pipes in an older encoding without most characters."""
+    return "utf-8" if sys.platform == "win32" else stream.encoding
 
 
 class _Output(io.FileIO):

@@ -1,4 +1,4 @@
-"""Atomic writes (a temporary file, fsync, rename), and what killed ones leave. Only this module writes final files."""
+"""Atomic writes (a temporary file, fsync, rename), and what killed ones leave. Only this module renames, links and flushes."""
 
 import errno
 import hashlib
@@ -8,6 +8,7 @@ import os
 import re
 import shutil
 import stat
+import sys
 import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,6 +28,14 @@ _WRITE_FAILURES = ("No space left", "os error", "file write failed", "unexpected
 _NUMBER_IN_WORDS = re.compile(r"os error (\d+)")
 _NOT_OFFERED = (errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP, errno.EPERM, errno.EACCES)
 """What file systems answer that cannot synchronise folders or have no permissions: FAT, and some of networks."""
+_ON_WINDOWS = sys.platform == "win32"
+_BINARY = getattr(os, "O_BINARY", 0)
+"""Without it Windows changes line ends."""
+_OPEN_SECONDS = 10.0
+"""How long a rename on Windows waits for another process, such as a virus scanner, that has the file open."""
+_POLL_SECONDS = 0.05
+_STREAMS = {Path("/dev/stdout"): 1, Path("/dev/stderr"): 2}
+"""Names that Windows does not have."""
 _SEAL = "digest"
 _MAX_LINKS = 40
 """Symbolic links that Linux follows in one path."""
@@ -58,7 +67,7 @@ def atomic_path(path: Path) -> Iterator[Path]:
         yield partial
         _set_mode(partial, stat.S_IMODE(target.stat().st_mode) if target.exists() else 0o666 & ~_umask())
         _flush(partial)
-        partial.replace(target)
+        rename(partial, target)
         _flush(target.parent)
     except BaseException as error:
         if partial != target:
@@ -86,16 +95,16 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
             _flush(inner)
         partial.chmod(0o777 & ~_umask())
         if replace and path.is_dir():
-            old = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
-            path.rename(old)
+            old = partial.with_name(f"{partial.name}-old")
+            rename(path, old)
             try:
-                partial.rename(path)
+                rename(partial, path)
             except BaseException:
-                old.rename(path)
+                rename(old, path)
                 raise
             shutil.rmtree(old)
         else:
-            partial.rename(path)
+            rename(partial, path)
         _flush(path.parent)
     except BaseException as error:
         shutil.rmtree(partial, ignore_errors=True)
@@ -125,6 +134,59 @@ def staged_files(directory: Path) -> Iterator[Path]:
         shutil.rmtree(stage, ignore_errors=True)
 
 
+def rename(source: Path, target: Path) -> None:
+    """Rename a file or a folder on the same disk; an older file at `target` is replaced.
+
+    Windows refuses this while a process has one of them open, so there it is tried again for some seconds.
+    """
+    deadline = time.monotonic() + (_OPEN_SECONDS if _ON_WINDOWS else 0.0)
+    while True:
+        try:
+            os.replace(source, target)  # noqa: PTH105  # pathlib calls it too
+        except PermissionError:
+            if time.monotonic() >= deadline:
+                raise
+            time.sleep(_POLL_SECONDS)
+        else:
+            return
+
+
+def name_again(source: Path, target: Path) -> None:
+    """Give a file a second name, which must be new.
+
+    Raises:
+        FileExistsError: another process was faster.
+        OSError: the file system has no hard links.
+    """
+    os.link(source, target)
+
+
+def point_to(target: Path, link: Path) -> None:
+    """Make a new link to a file; a copy where links need a privilege, as on Windows."""
+    try:
+        link.symlink_to(target.resolve())
+    except OSError:
+        if not _ON_WINDOWS:
+            raise
+        shutil.copyfile(target, link)
+
+
+def open_handle(path: Path, flags: int, mode: int = 0o666) -> int:
+    """The descriptor of a file whose bytes stay as they are written, also on Windows.
+
+    Args:
+        path: of the file.
+        flags: as for `os.open`.
+        mode: permissions of a new file, less the umask.
+    """
+    return os.open(path, flags | _BINARY, mode)
+
+
+def flush_handle(handle: int) -> None:
+    """Push what was written to an open file to the disk."""
+    os.fsync(handle)
+
+
 def require_no_dangling_link(path: Path) -> None:
     """Refuse a path through a symbolic link without a target: writing would replace the link, or fail late.
 
@@ -138,6 +200,8 @@ def require_no_dangling_link(path: Path) -> None:
 
 def descriptor_of(path: Path) -> int | None:
     """The number of this process's open file that a path means: 1 for /dev/stdout; None for any other path."""
+    if path in _STREAMS:
+        return _STREAMS[path]
     folders = ("/dev/fd", f"/proc/{os.getpid()}/fd")
     for _ in range(_MAX_LINKS):
         if path.name.isdigit() and os.path.realpath(path.parent) in folders:
@@ -188,8 +252,8 @@ def write_text(path: Path, text: str) -> None:
 def write_into(path: Path, text: str) -> None:
     """Write into a file that must stay the same file, since a lock on it is held."""
     try:
-        with path.open("w", encoding="utf-8") as stream:
-            stream.write(text)
+        with path.open("wb") as stream:
+            stream.write(text.encode("utf-8"))
     except OSError as error:
         name_file(error, path)
         raise
@@ -345,7 +409,7 @@ def _written_through(path: Path) -> Iterator[Path]:
         try:
             yield partial
             number = descriptor_of(path)
-            handle = os.open(path, os.O_WRONLY) if number is None else os.dup(number)
+            handle = open_handle(path, os.O_WRONLY) if number is None else os.dup(number)
             with partial.open("rb") as written, os.fdopen(handle, "wb") as stream:
                 shutil.copyfileobj(written, stream)
         except BaseException as error:
@@ -387,7 +451,9 @@ def _set_mode(path: Path, mode: int) -> None:
 
 def _flush(path: Path) -> None:
     """Push a file or a folder to the disk: without it a power cut can leave a renamed, empty file."""
-    handle = os.open(path, os.O_RDONLY)
+    if _ON_WINDOWS and path.is_dir():
+        return  # it cannot
+    handle = open_handle(path, os.O_RDWR if _ON_WINDOWS else os.O_RDONLY)
     try:
         os.fsync(handle)
     except OSError as error:

@@ -20,6 +20,7 @@ from pydantic.fields import FieldInfo
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
 from goemo_cli.core.labels import TaxonomyName
 from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, nested, read_yaml_mapping
+from goemo_cli.core.processes import usable_cores
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
 NamedRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]
@@ -629,8 +630,12 @@ def wanted_threads() -> int | None:
 
 def usable_threads() -> int:
     """OMP_NUM_THREADS; else the number of cores that this process may use."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return wanted_threads() or cores or 1
+    return wanted_threads() or usable_cores()
+
+
+def environment_with(variables: Mapping[str, str]) -> dict[str, str]:
+    """The environment of a process that this one starts: that of this one, and some variables."""
+    return {**os.environ, **variables}
 
 
 def limit_threads(threads: int) -> None:

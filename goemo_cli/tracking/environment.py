@@ -2,13 +2,13 @@
 
 import os
 import platform
-import resource
-import sys
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from goemo_cli import __version__
 from goemo_cli.core.files import dump_json
@@ -51,7 +51,7 @@ def environment_files(*, commit: str | None) -> dict[str, str]:
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "startedAt": datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z"),
         "cpu_count_logical": os.cpu_count(),
-        "memory": {"total": str(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))},
+        "memory": {"total": str(psutil.virtual_memory().total)},
         "cpu": processor(),
         **_gpus(),
         **({"git": {"commit": commit}} if commit else {}),
@@ -65,12 +65,6 @@ def _gpus() -> dict[str, Any]:
 
     names = [torch.cuda.get_device_name(at) for at in range(torch.cuda.device_count())]
     return {"gpu": names[0], "gpu_count": len(names), "cudaVersion": torch.version.cuda} if names else {}
-
-
-def peak_memory_bytes() -> int:
-    """The most memory this process has held so far, in bytes."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024  # kilobytes on Linux
 
 
 def processor() -> str:

@@ -19,7 +19,7 @@ from pydantic import Field, InstanceOf, TypeAdapter, ValidationError
 from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.documents.base import Document, faults
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
-from goemo_cli.core.files import path_from_root
+from goemo_cli.core.files import flush_handle, open_handle, path_from_root
 from goemo_cli.core.locks import lock
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
@@ -220,7 +220,7 @@ class JournalTracker(Tracker):
         self.folder.mkdir(parents=True, exist_ok=True)
         path = journal_path(self.folder, run)
         anew = 0 if self._kept_bytes else os.O_TRUNC
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | anew, 0o666)
+        self._handle = open_handle(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | anew)
         lock(self._handle)
         if self._kept_bytes:
             os.ftruncate(self._handle, self._kept_bytes)
@@ -287,7 +287,7 @@ class JournalTracker(Tracker):
             return
         try:
             self._write("finish", summary=summary, exit_code=exit_code)
-            os.fsync(self._handle)
+            flush_handle(self._handle)
         finally:
             self._close()
 
@@ -411,7 +411,8 @@ def held(path: Path) -> Iterator[None]:
     Raises:
         BusyError: its run is still in training, or is being uploaded.
     """
-    handle = os.open(path, os.O_RDONLY)
+    # An exclusive lock on NFS needs a file that is open for writing.
+    handle = open_handle(path, os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY)
     try:
         try:
             lock(handle)

@@ -11,6 +11,7 @@ import numpy as np
 from goemo_cli.core.arrays import FloatArray, require_probabilities
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import CorruptArtifactError, MissingPackageError
+from goemo_cli.core.processes import usable_cores
 from goemo_cli.core.settings import wanted_threads
 from goemo_cli.ml.training.batches import (
     EncodedTexts,
@@ -130,8 +131,8 @@ def _threads() -> int:
     """OMP_NUM_THREADS, as for torch; else the cores that this process may use; 0 lets onnxruntime choose."""
     if (wanted := wanted_threads()) is not None:
         return wanted
-    usable = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return 0 if usable == os.cpu_count() else usable or 0
+    usable = usable_cores()
+    return 0 if usable == os.cpu_count() else usable
 
 
 def _tokenizer(path: Path) -> "Tokenizer":

@@ -1,7 +1,6 @@
 """Examines the machine and the project: versions, processor, memory, disk, data, models, services, interrupted runs."""
 
 import netrc
-import os
 import shutil
 import tempfile
 import time
@@ -20,6 +19,7 @@ from goemo_cli.core.errors import GoemoError, ModelNotFoundError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, partial_paths
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.processes import usable_cores
 from goemo_cli.core.settings import DataSettings, environment, is_offline, wandb_environment
 from goemo_cli.ml.models.devices import describe_device, pick_device, pick_precision
 from goemo_cli.ml.models.weights import find_weights
@@ -99,8 +99,7 @@ def _hardware() -> Iterator[Finding]:
     known = ", ".join(name for name in _FEATURES if features.get(name)) or "none of " + ", ".join(_FEATURES)
     yield Finding("hardware", "processor", f"{processor()} ({known})")
     yield Finding("hardware", "device", f"{describe_device(device)}, {pick_precision('auto', device)}")
-    has_affinity = hasattr(os, "sched_getaffinity")  # not on macOS
-    cores = len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count() or 1
+    cores = usable_cores()
     threads = torch.get_num_threads()
     is_too_many = threads > cores
     hint = f"export OMP_NUM_THREADS={cores}" if is_too_many else None

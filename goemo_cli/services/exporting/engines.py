@@ -122,7 +122,7 @@ def _is_onnx_faster(checkpoint: Checkpoint, device: str, precision: str) -> bool
 
 def _may_have_gpu() -> bool:
     """Whether torch could find a GPU; known without torch, which takes longer to import than most predictions."""
-    return sys.platform == "darwin" or any(Path(name).exists() for name in _GPU_FILES)
+    return sys.platform != "linux" or any(Path(name).exists() for name in _GPU_FILES)
 
 
 _ENGINES = get_args(Engine)

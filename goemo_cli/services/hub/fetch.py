@@ -1,6 +1,5 @@
 """`goemo download --hub`: a run from a model repository of the Hugging Face Hub, with the checks of other downloads."""
 
-import os
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,6 +9,7 @@ from goemo_cli.core.checkpoint import CARD, MANIFEST
 from goemo_cli.core.documents.manifest import Manifest
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, ignore, progress
+from goemo_cli.core.files import rename
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
@@ -90,7 +90,7 @@ def _fetch_files(
                 inside = file.remote.name.split("/", 2)[2]  # checkpoint/RUN/...
                 path = _downloaded(repository, commit, replace(file.remote, name=inside), stage / "hub")
                 target.parent.mkdir(parents=True, exist_ok=True)
-                os.replace(path, target)  # noqa: PTH105  # also if a partial file is there
+                rename(path, target)  # also if a partial file is there
             advance(file.remote.size)
 
 

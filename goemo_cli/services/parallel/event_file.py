@@ -21,6 +21,7 @@ from goemo_cli.core.events import (
     Warning,
     line_of,
 )
+from goemo_cli.core.files import open_handle
 from goemo_cli.core.settings import EVENTS_FILE, environment
 
 _EVERY_SECONDS = 0.5
@@ -52,7 +53,7 @@ class EventFile:
     """
 
     def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        self._handle = open_handle(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         self._last: tuple[int, str] = (0, "")
         self._written = 0.0
         os.write(self._handle, b"\n\n")  # ends what an earlier process could not complete, then an empty line

@@ -1,6 +1,5 @@
 """A training as a task of Ray: if its worker dies, another one continues it from its saved state."""
 
-import signal
 import time
 from pathlib import Path
 from typing import Any
@@ -8,6 +7,7 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
+from goemo_cli.core.processes import KILL
 from goemo_cli.core.settings import wanted_threads
 from goemo_cli.services.parallel.task import STOP, Task, finished_run
 from goemo_cli.services.parallel.training_process import Training, TrainingProcess, stop
@@ -58,7 +58,7 @@ class RayTraining(Training):
     def end(self) -> None:
         """Cancel the task."""
         ray.cancel(self._answer, force=True)
-        self._code = -signal.SIGKILL
+        self._code = -KILL
 
     def _wait(self, seconds: float) -> int | None:
         try:
@@ -68,7 +68,7 @@ class RayTraining(Training):
         except ProcessKilledError as error:
             return error.code
         except RayError:  # workers or their machines died more often than Ray may try again
-            return -signal.SIGKILL
+            return -KILL
 
 
 class RayTrainer:

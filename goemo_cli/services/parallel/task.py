@@ -1,7 +1,6 @@
 """One of several trainings: what its process is given, and what it leaves in its folder."""
 
 import contextlib
-import signal
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from goemo_cli.core.checkpoint import MANIFEST, STATE, TRAINING_RECORD
 from goemo_cli.core.documents.training import SeedGroup
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import dump_json, read_json_object, write_text
+from goemo_cli.core.processes import KILL, signal_name
 from goemo_cli.core.settings import EVENTS_FILE, FROZEN_FOLDER, SEED_GROUP, TrainConfig, environment
 from goemo_cli.services.parallel.event_file import run_folder
 
@@ -59,15 +59,23 @@ class Task:
 
     def command(self) -> list[str]:
         """The command of its process, which continues what an earlier process of this task left."""
-        group = [f"{SEED_GROUP}={dump_json(self.group.as_json())}"] if self.group else []
         how: Sequence[object] = ["--config", self.folder / CONFIG]
         if (run := self.run) and (run / STATE / TRAINING_RECORD).is_file() and not (run / MANIFEST).is_file():
             how = ["--resume", run, *(["--allow-changes"] if self.allow_changes else [])]
-        return [
-            "env", f"OMP_NUM_THREADS={self.threads}", f"MKL_NUM_THREADS={self.threads}", "TOKENIZERS_PARALLELISM=false",
-            f"{FROZEN_FOLDER}={self.shared.resolve()}", f"{EVENTS_FILE}={(self.folder / EVENTS).resolve()}", *group,
-            sys.executable, "-m", "goemo_cli", "train", "--root", str(self.root), "--json", *map(str, how),
-        ]  # fmt: skip
+        program = (sys.executable, "-m", "goemo_cli", "train")
+        return [*program, "--root", str(self.root), "--json", *map(str, how)]
+
+    def variables(self) -> dict[str, str]:
+        """The environment variables of its process that this one does not have."""
+        group = {SEED_GROUP: dump_json(self.group.as_json())} if self.group else {}
+        return {
+            "OMP_NUM_THREADS": str(self.threads),
+            "MKL_NUM_THREADS": str(self.threads),
+            "TOKENIZERS_PARALLELISM": "false",
+            FROZEN_FOLDER: str(self.shared.resolve()),
+            EVENTS_FILE: str((self.folder / EVENTS).resolve()),
+            **group,
+        }
 
     def failure(self, code: int) -> str:
         """Why its process ended without a run: the error it printed, or the signal."""
@@ -79,8 +87,7 @@ class Task:
             if errors:
                 return errors[-1].strip()
         if code < 0:
-            name = signal.Signals(-code).name
-            return f"ended by {name}" + ("; out of memory?" if -code == signal.SIGKILL else "")
+            return f"ended by {signal_name(-code)}" + ("; out of memory?" if -code == KILL else "")
         return f"ended with exit code {code}"
 
 

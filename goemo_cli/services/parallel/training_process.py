@@ -1,26 +1,24 @@
 """A training as a separate `goemo train` process, so that trainings are isolated from each other."""
 
 import contextlib
-import ctypes
 import os
-import signal
 import subprocess
-import sys
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from goemo_cli.core.events import Event, RunBegan
+from goemo_cli.core.files import open_handle
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.processes import ask_to_end, start_apart
+from goemo_cli.core.settings import environment_with
 from goemo_cli.services.parallel.event_file import EventReader
 from goemo_cli.services.parallel.task import EVENTS, LOG, RESULT, Task
 from goemo_cli.tracking.journal import LogLine, complete_lines, parse_line
 
 END_SECONDS = 120.0
 """The time to finish a step and to save its state."""
-_LIBC = ctypes.CDLL(None) if sys.platform == "linux" else None
-_PR_SET_PDEATHSIG = 1
 
 
 class Training(ABC):
@@ -94,12 +92,11 @@ class TrainingProcess(Training):
     def __init__(self, task: Task, *, gpu: str | None = None, directory: Path | None = None) -> None:
         super().__init__(task)
         self.gpu = gpu
-        devices = [] if gpu is None else ["env", f"CUDA_VISIBLE_DEVICES={gpu}"]
+        devices = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
         with _written(task.folder / RESULT) as result, _written(task.folder / LOG, os.O_APPEND) as log:
-            self._process = subprocess.Popen(
-                [*devices, *task.command()], stdin=subprocess.DEVNULL, stdout=result, stderr=log, cwd=directory,
-                start_new_session=True,  # Ctrl-C goes to the parent, which stops all
-                preexec_fn=_end_with_parent,
+            self._process = start_apart(  # Ctrl-C goes to the parent, which stops all
+                task.command(), environment=environment_with(task.variables() | devices), ends_with_parent=True,
+                stdin=subprocess.DEVNULL, stdout=result, stderr=log, cwd=directory,
             )  # fmt: skip
 
     def poll(self) -> int | None:
@@ -107,11 +104,11 @@ class TrainingProcess(Training):
         return self._process.poll()
 
     def ask_to_stop(self) -> None:
-        """Send SIGTERM."""
-        self._process.terminate()
+        """Send the signal that asks to end."""
+        ask_to_end(self._process)
 
     def end(self) -> None:
-        """Send SIGKILL."""
+        """Kill it."""
         self._process.kill()
         self._process.wait()
 
@@ -119,14 +116,8 @@ class TrainingProcess(Training):
 @contextlib.contextmanager
 def _written(path: Path, how: int = os.O_TRUNC) -> Iterator[int]:
     """A file that a process writes as it goes."""
-    handle = os.open(path, os.O_WRONLY | os.O_CREAT | how, 0o666)
+    handle = open_handle(path, os.O_WRONLY | os.O_CREAT | how)
     try:
         yield handle
     finally:
         os.close(handle)
-
-
-def _end_with_parent() -> None:
-    """End the training if its parent is killed (Linux only); otherwise it would continue without it."""
-    if _LIBC is not None:
-        _LIBC.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -18,14 +18,12 @@ from goemo_cli.core.documents.runs import LockHolder
 from goemo_cli.core.errors import BusyError
 from goemo_cli.core.files import last_change, write_into
 from goemo_cli.core.locks import is_locked, lock_file, unlock_file
+from goemo_cli.core.processes import lives, start_time
 
 UNSEEN_HOURS = 24.0
 """A process on another machine cannot be seen: it counts as running while its run changed within this time."""
 WAIT_SECONDS = 1.0
 """A look at whether a lock is held takes it for a moment."""
-_START_TOLERANCE = 2.0
-"""Seconds. The system derives start times from its clock, which is corrected now and then."""
-
 
 UNKNOWN = LockHolder(pid=0, host="this machine", started=0.0, command="another process")
 
@@ -68,7 +66,7 @@ def holder_of(folder: Path) -> LockHolder | None:
         return None
     holder = _parsed(text)
     is_here = holder is not None and holder.host == socket.gethostname()
-    if holder and is_here and _lives(holder):
+    if holder and is_here and lives(holder.pid, holder.started):
         return holder
     if is_locked(path):
         return holder or UNKNOWN
@@ -93,20 +91,4 @@ def _parsed(text: str) -> LockHolder | None:
 
 
 def _this_process(command: str) -> LockHolder:
-    import psutil
-
-    started = psutil.Process().create_time()
-    return LockHolder(pid=os.getpid(), host=socket.gethostname(), started=started, command=command)
-
-
-def _lives(holder: LockHolder) -> bool:
-    import psutil
-
-    try:
-        process = psutil.Process(holder.pid)
-        is_same = abs(process.create_time() - holder.started) < _START_TOLERANCE
-        return bool(is_same and process.status() != psutil.STATUS_ZOMBIE)
-    except (psutil.NoSuchProcess, ValueError, TypeError, OverflowError):
-        return False
-    except psutil.AccessDenied:
-        return True
+    return LockHolder(pid=os.getpid(), host=socket.gethostname(), started=start_time(), command=command)

@@ -16,6 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.processes import lives
 from goemo_cli.services.sweep.database import open_database
 from goemo_cli.services.sweep.objectives import Objectives
 from goemo_cli.services.sweep.pruning import Hyperband
@@ -103,7 +104,7 @@ def abandoned(study: optuna.Study) -> Iterator[FrozenTrial]:
         started = trial.datetime_start.timestamp() if trial.datetime_start else 0.0
         silent = time.time() - max(trial.user_attrs.get(HEARTBEAT, 0.0), started)
         by = trial.user_attrs.get(WORKER) or {}
-        if silent > SILENT_SECONDS or (by.get("host") == socket.gethostname() and not _lives(by["pid"])):
+        if silent > SILENT_SECONDS or (by.get("host") == socket.gethostname() and not lives(by["pid"])):
             yield trial
 
 
@@ -195,13 +196,3 @@ def _check_same_file(study: optuna.Study, file: SweepFile) -> None:
             ],
             file.source,
         )
-
-
-def _lives(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -1,12 +1,12 @@
 """The other processes of a training on several devices: they compute, and write nothing."""
 
-import signal
 import tempfile
 from pathlib import Path
 
 from goemo_cli.core.events import ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.processes import INTERRUPT, TERMINATE, ignore_signals
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.training.ranks import joined
 from goemo_cli.services.evaluation.teacher import teach
@@ -48,8 +48,7 @@ def _follow(config: TrainConfig, layout: Layout, resumed: Path | None) -> None:
     prepared = prepare(config, data, ignore, taught=taught)
     if prepared.model is None:  # tfidf is fitted by one process
         return
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # rank 0 finishes its step, for which it needs this process
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    ignore_signals(INTERRUPT, TERMINATE)  # rank 0 finishes its step, for which it needs this process
     with tempfile.TemporaryDirectory() as folder:
         run = prepared.run(RunName.mint(prepared.entry.name), Path(folder))
         del prepared

@@ -14,6 +14,7 @@ from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, igno
 from goemo_cli.core.files import sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
+from goemo_cli.core.processes import peak_memory_bytes
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig, is_offline
 from goemo_cli.core.thresholds import MostProbable, Thresholds
@@ -30,7 +31,7 @@ from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.train import claimed
 from goemo_cli.services.training.write_run import utc_now, write_run
-from goemo_cli.tracking.environment import peak_memory_bytes, processor, versions
+from goemo_cli.tracking.environment import processor, versions
 
 MAX_LENGTH = 512
 """Tokens per text, or fewer if the model or its tokenizer reads fewer."""

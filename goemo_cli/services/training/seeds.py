@@ -23,6 +23,7 @@ from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.processes import peak_memory_bytes
 from goemo_cli.core.schema import SCHEMA_VERSION, Executor
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset
@@ -44,7 +45,7 @@ from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.training.train import claimed, read_data, train, training_data
 from goemo_cli.services.training.write_run import utc_now, write_run
 from goemo_cli.tracking.base import Tracker
-from goemo_cli.tracking.environment import peak_memory_bytes, processor, versions
+from goemo_cli.tracking.environment import processor, versions
 
 
 @dataclass(frozen=True)

@@ -1,12 +1,11 @@
 """Stops a training at the end of a step when a signal asks for it."""
 
-import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+from goemo_cli.core.processes import stops_handled
 
 
 class StopSignal(KeyboardInterrupt):
@@ -57,20 +56,10 @@ class StopRequest:
 
 @contextmanager
 def stop_request() -> Iterator[StopRequest]:
-    """Handle SIGINT, SIGTERM and SIGHUP inside the block; outside the main thread no signal arrives.
-
-    A signal that is ignored, as SIGHUP is under nohup, stays ignored.
-    """
+    """Handle signals that ask to stop inside the block; outside the main thread no signal arrives."""
     request = StopRequest()
     if threading.current_thread() is not threading.main_thread():
         yield request
         return
-    earlier = {number: signal.getsignal(number) for number in _SIGNALS}
-    try:
-        for number, handler in earlier.items():
-            if handler is not signal.SIG_IGN:
-                signal.signal(number, request.handle)
+    with stops_handled(request.handle):
         yield request
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)

@@ -10,7 +10,7 @@ from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, THRESHOLD
 from goemo_cli.core.documents.manifest import Manifest
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, StorageError
 from goemo_cli.core.events import EventHandler, FileWritten, progress
-from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, remove_if_empty, sha256_file
+from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, remove_if_empty, rename, sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.locks import lock_file, unlock_file
 from goemo_cli.core.names import RunName
@@ -173,7 +173,7 @@ def move_into_place(
 
 def _move(source: Path, target: Path) -> None:
     try:
-        source.replace(target)
+        rename(source, target)
     except OSError as error:
         if error.errno != errno.EXDEV:  # output/ may be on another disk
             raise

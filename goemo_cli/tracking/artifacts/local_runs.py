@@ -13,6 +13,7 @@ from pydantic import ConfigDict, Field
 
 from goemo_cli.core.documents.base import Document
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
+from goemo_cli.core.files import open_handle
 from goemo_cli.core.schema import SCHEMA_VERSION
 
 RUN, METRICS = "run.json", "metrics.jsonl"
@@ -125,7 +126,7 @@ class LocalRun:
     def log(self, values: Mapping[str, Any], step: int) -> None:
         """Append JSON values by one write."""
         line = json.dumps({**values, "step": step, "time": _now()}, allow_nan=False) + "\n"
-        handle = os.open(self.folder / METRICS, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        handle = open_handle(self.folder / METRICS, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         try:
             os.write(handle, line.encode())
         finally:

@@ -9,7 +9,6 @@ collections/REGISTRY/NAME/best    which artifact an alias of a registry collecti
 ```
 """
 
-import os
 import re
 import shutil
 import tempfile
@@ -34,6 +33,7 @@ from goemo_cli.core.files import (
     PARTIAL_PREFIX,
     atomic_path,
     dump_json,
+    name_again,
     name_file,
     sha256_file,
     staged_files,
@@ -375,7 +375,7 @@ def _create(path: Path, record: VersionRecord) -> bool:
     stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))
     try:
         record.write(stage / path.name)
-        os.link(stage / path.name, path)
+        name_again(stage / path.name, path)
     except FileExistsError:
         return False
     except OSError as error:

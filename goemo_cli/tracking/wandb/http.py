@@ -27,6 +27,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     StorageError,
 )
+from goemo_cli.core.files import open_handle, rename
 
 _CHUNK = 1 << 18
 _REDIRECTS = 5
@@ -147,7 +148,7 @@ class Fetcher:
             before, begun = _size_of(part), time.monotonic()
             try:
                 self._once(file, part, progress, min(self._limits.silence_seconds, self._patience(idle)))
-                part.replace(target)
+                rename(part, target)
                 return
             except _WrongBodyError as error:
                 part.unlink(missing_ok=True)
@@ -219,7 +220,7 @@ class Fetcher:
     ) -> int:
         """Append the body to the part after its first `kept` bytes; how many bytes came."""
         flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
-        handle = os.open(part, flags, 0o600)
+        handle = open_handle(part, flags, 0o600)
         got, begun = 0, time.monotonic()
         try:
             os.ftruncate(handle, kept)

@@ -1,22 +1,23 @@
 """The upload process: reads a journal, while it grows or when it is complete, and sends it to W&B.
 
 `python -m goemo_cli.tracking.wandb.mirror JOB`, started by `process.Mirror`. It answers in JSON lines on a pipe:
-`started`, `going on`, and in the end `finished` or `failed`. When its standard input closes, the process that
-started it is gone: the run is closed as failed.
+`started`, `going on`, and in the end `finished` or `failed`. When the process that started it is gone, the run is
+closed as failed.
 """
 
 import json
 import os
-import select
 import shutil
-import signal
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
+from goemo_cli.core.processes import end_in, lives, take_output
 from goemo_cli.tracking.base import Artifact
 from goemo_cli.tracking.journal import (
     FinishLine,
@@ -110,17 +111,20 @@ def _lines(job: Job) -> Iterator[Line]:
             if isinstance(line, FinishLine):
                 return
         if growing:
-            growing = bool(lines) or _is_watched()  # the last lines are read even if the training has ended
+            growing = bool(lines) or _is_watched(
+                job
+            )  # the last lines are read even if the training has ended
         elif not lines:
-            signal.alarm(_ORPHAN_SECONDS if job.follow else 0)  # no other process can end this one
+            if job.follow:
+                end_in(_ORPHAN_SECONDS)  # no other process can end this one
             yield FinishLine(kind="finish", summary={}, exit_code=1)
             return
 
 
-def _is_watched() -> bool:
+def _is_watched(job: Job) -> bool:
     """Whether the process that started this one is still alive; waits a moment."""
-    ready, _, _ = select.select([0], [], [], _PAUSE_SECONDS)
-    return not ready or bool(os.read(0, 1))
+    time.sleep(_PAUSE_SECONDS)
+    return lives(job.process, job.started)
 
 
 def _answer(job: Job, what: str, **values: Any) -> None:
@@ -184,4 +188,4 @@ def _differs(artifact: Artifact, entries: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    main(Job.loads(sys.argv[1]))
+    main(replace(Job.loads(sys.argv[1]), answers=take_output()))

@@ -2,16 +2,16 @@
 
 import json
 import os
-import select
 import shutil
-import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from queue import Empty, SimpleQueue
 from typing import Any, Literal, Self
 
 from goemo_cli.core.errors import (
@@ -23,6 +23,7 @@ from goemo_cli.core.errors import (
     StorageError,
 )
 from goemo_cli.core.files import remove_if_empty
+from goemo_cli.core.processes import end_group, start_apart, start_time
 from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder, reachable
 
 LOST_SECONDS = 6.0
@@ -62,7 +63,9 @@ class Job:
     """For what W&B stages while it uploads; removed at the end."""
     process: int = 0
     """Id of the training process."""
-    answers: int = 0
+    started: float = 0.0
+    """When that process started, in seconds since 1970."""
+    answers: int = 1
     """The file descriptor to answer on."""
 
     def dumps(self) -> str:
@@ -100,10 +103,10 @@ class Mirror:
     """The running process; ends with `stop`, or when this process ends."""
 
     def __init__(self, job: Job) -> None:
-        self._answers, theirs = os.pipe()
         self._directory = job.directory
         self._scratch = None if job.target.mode == "offline" else neutral_folder()
-        self._text = b""
+        self._answers: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
+        """None if no more can come."""
         self._server: str | None = None
         package = str(Path(__file__).resolve().parents[2])
         inherited = os.environ.get("PYTHONPATH")
@@ -113,16 +116,13 @@ class Mirror:
             server = {"WANDB_BASE_URL": job.target.base_url} if job.target.base_url else {}
             local = data if os.access(job.directory, os.W_OK) else {}
             staging = {"WANDB_DATA_DIR": str(self._scratch)} if self._scratch else {}
-            own = {"answers": theirs, "process": os.getpid(), "scratch": self._scratch}
-            job = Job(**{**vars(job), **own})
-            self._process = subprocess.Popen(
+            job = replace(job, process=os.getpid(), started=start_time(), scratch=self._scratch)
+            self._process = start_apart(  # Ctrl-C is for the training, which then says how the run ended
                 [sys.executable, "-m", "goemo_cli.tracking.wandb.mirror", job.dumps()],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.DEVNULL,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                pass_fds=(theirs,),
-                start_new_session=True,  # Ctrl-C is for the training, which then says how the run ended
-                env={
+                environment={
                     "WANDB_ERROR_REPORTING": "false",  # it sends tracebacks with paths
                     **local,
                     **{name: value for name, value in os.environ.items() if name != _SHARED_SERVICE},
@@ -133,24 +133,29 @@ class Mirror:
                 },
             )
         except BaseException:
-            os.close(self._answers)
             self._clear()
             raise
-        finally:
-            os.close(theirs)
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        """Read answers as they come, in a thread: Windows cannot wait for a pipe."""
+        assert self._process.stdout
+        with self._process.stdout as lines, suppress(ValueError):  # a line that was not completed
+            for line in lines:
+                self._answers.put(json.loads(line))
+        self._answers.put(None)
 
     def answers(self, seconds: float = 0.0) -> list[dict[str, Any]]:
         """New answers, after waiting at most this long for the first one; ends with `failed` if the process has died."""
         found: list[dict[str, Any]] = []
-        while select.select([self._answers], [], [], 0.0 if found else seconds)[0]:
-            chunk = os.read(self._answers, 65536)
-            if not chunk and any(answer["what"] in ("failed", "finished") for answer in found):
-                break
-            if not chunk:
+        with suppress(Empty):
+            while answer := self._answers.get(timeout=0.0 if found else seconds):
+                found.append(answer)
+            self._answers.put(None)
+            if not any(answer["what"] in ("failed", "finished") for answer in found):
                 message = f"the W&B upload process ended unexpectedly (status {self._process.poll()})"
                 return [*found, {"what": "failed", "why": "other", "message": message}]
-            *lines, self._text = (self._text + chunk).split(b"\n")
-            found += [json.loads(line) for line in lines]
         self._server = next(
             (answer["server"] for answer in found if answer["what"] == "started"), self._server
         )
@@ -180,14 +185,10 @@ class Mirror:
         return _lost(f"W&B made no progress for {patience:g} s")
 
     def stop(self) -> None:
-        """End the process, and close the pipes."""
-        with suppress(OSError):
-            os.killpg(self._process.pid, signal.SIGKILL)
-        if self._process.stdin:
-            with suppress(OSError):
-                self._process.stdin.close()
+        """End the process."""
+        end_group(self._process)
         self._process.wait()
-        os.close(self._answers)
+        self._reader.join()
         self._clear()
 
     def _clear(self) -> None:

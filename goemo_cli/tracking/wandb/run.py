@@ -14,7 +14,7 @@ from PIL import Image
 
 from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.errors import NotFoundError
-from goemo_cli.core.files import write_text
+from goemo_cli.core.files import point_to, write_text
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
 from goemo_cli.tracking.wandb.process import WandbTarget
@@ -150,7 +150,7 @@ class WandbRun(Tracker):
         link = self._staged / name
         link.parent.mkdir(parents=True, exist_ok=True)
         link.unlink(missing_ok=True)
-        link.symlink_to(path.resolve())
+        point_to(path, link)
         self._upload(link)
 
     def artifact(self, artifact: Artifact) -> None:

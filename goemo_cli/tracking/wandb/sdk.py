@@ -23,6 +23,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
+from goemo_cli.core.files import point_to
 
 OLDEST_WANDB = (0, 29)
 """Older ones write outside the folder that they download to (CVE-2026-91771)."""
@@ -133,18 +134,21 @@ NO_PROGRAM = {"WANDB_PROGRAM": ""}
 """Keeps the SDK from uploading the path of the program; it ignores an empty setting."""
 
 
+_SHARED_FOLDERS = (Path("/tmp"), Path("C:/Windows/Temp"))
+"""Folders for temporary files whose paths name no user."""
+
+
 def neutral_folder() -> Path:
     """A new folder whose path names neither user nor project: the SDK uploads the paths of the files of artifacts."""
-    usual = Path("/tmp")
-    is_usable = usual.is_dir() and os.access(usual, os.W_OK)
-    return Path(tempfile.mkdtemp(prefix="goemo-", dir=usual if is_usable else None))
+    usual = (path for path in _SHARED_FOLDERS if path.is_dir() and os.access(path, os.W_OK))
+    return Path(tempfile.mkdtemp(prefix="goemo-", dir=next(usual, None)))
 
 
 def link_into(folder: Path, path: Path) -> Path:
     """A new link in a neutral folder to a file elsewhere."""
     folder.mkdir(parents=True, exist_ok=True)
     link = folder / uuid.uuid4().hex
-    link.symlink_to(path.resolve())
+    point_to(path, link)
     return link
 
 

@@ -2,7 +2,6 @@
 
 import io
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import RemoteError
+from goemo_cli.core.processes import interrupt
 from goemo_cli.tracking.wandb.sdk import load_wandb, reached_server, translated
 
 _PURPOSE = "goemo sweep --wandb"
@@ -79,7 +79,7 @@ def _started(directory: Path, *command: str) -> "Iterator[subprocess.Popen[bytes
         yield process
     finally:
         if process.poll() is None:
-            process.send_signal(signal.SIGINT)  # the scheduler finishes its step
+            interrupt(process)  # the scheduler finishes its step
             try:
                 process.wait(_END_SECONDS)
             except subprocess.TimeoutExpired:

@@ -1,18 +1,22 @@
 """Worker processes of this machine: each loads the model once and computes one part after another."""
 
-import signal
-import sys
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
-from types import FrameType
 from typing import Any
 
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import WorkerLostError
+from goemo_cli.core.processes import (
+    INTERRUPT,
+    TERMINATE,
+    ignore_signals,
+    interrupts_blocked,
+    leave_if_terminated,
+)
 from goemo_cli.core.settings import limit_threads
 from goemo_cli.services.predicting.bulk.plans import TRIES, BulkJob
 
@@ -28,19 +32,15 @@ class _Worker:
     threads: int
     shard: int | None = None
     process: Any = field(init=False)
-    connection: "Connection[Any, Any]" = field(init=False)
+    connection: Any = field(init=False)
 
     def start(self) -> None:
         """Start the process; it ends when its connection closes."""
         self.connection, far_end = _PROCESSES.Pipe()
         arguments = (far_end, self.job, self.number, self.threads)
         self.process = _PROCESSES.Process(target=_serve, args=arguments, daemon=True)
-        # The process inherits the mask: Ctrl-C is for this process, which ends the other.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-        try:
+        with interrupts_blocked():  # Ctrl-C is for this process, which ends the other
             self.process.start()
-        finally:
-            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         far_end.close()
 
     def stop(self) -> None:
@@ -79,7 +79,7 @@ def compute_locally(
             _give(worker, waiting)
         while busy := {worker.connection: worker for worker in staff if worker.shard is not None}:
             for connection in wait(list(busy)):
-                worker = busy[connection]  # type: ignore[index]  # only connections were given
+                worker = busy[connection]
                 assert worker.shard is not None
                 try:
                     found = worker.connection.recv()
@@ -117,7 +117,8 @@ def _require_tries(shard: int, ended: int, exit_code: int | None) -> None:
 
 def _serve(connection: "Connection[Any, Any]", job: BulkJob, number: int, threads: int) -> None:
     """The life of a worker: a shard comes, its marker or an error goes back."""
-    signal.signal(signal.SIGTERM, _leave)
+    ignore_signals(INTERRUPT)
+    leave_if_terminated()
     limit_threads(threads)
     from goemo_cli.services.predicting.bulk.parts import PartWriter  # after the limit, which torch reads once
 
@@ -134,9 +135,4 @@ def _serve(connection: "Connection[Any, Any]", job: BulkJob, number: int, thread
     except (EOFError, ConnectionError):
         return  # the first process has ended, or ends this one
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # an exception while Python ends would be shown
-
-
-def _leave(number: int, frame: FrameType | None) -> None:
-    """Leave through the `finally` blocks, so that no temporary file is left."""
-    sys.exit(128 + number)
+        ignore_signals(TERMINATE)  # an exception while Python ends would be shown
