@@ -108,7 +108,8 @@ class Measurement:
                 found[command] = self.goemo(case, self.run, command, *self.arguments(command, data))
             if command in found and found[command] is None:
                 self.stopped[command] = value
-        shutil.rmtree(project, ignore_errors=self.run != project)
+        if self.run != project:  # predict needs the last run if the training of the next line is stopped
+            shutil.rmtree(project, ignore_errors=True)
         return found
 
     def training(self, case: Case, data: Path) -> list[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from goemo_cli import __version__
-from goemo_cli.commands._errors import ErrorBoundary
+from goemo_cli.commands._errors import ErrorBoundary, run_program
 from goemo_cli.commands._typer import LazyCommands, Typer
 
 COMMANDS = {
@@ -96,6 +96,11 @@ def goemo(
         goemo predict "thank you so much" "what a day"
         goemo report --open
     """
+
+
+def main() -> None:
+    """The program `goemo`."""
+    run_program(app)
 
 
 def _show_version(shown: bool) -> None:

@@ -5,7 +5,7 @@ import os
 import re
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -16,7 +16,7 @@ from goemo_cli.commands._streams import command_has_ended, prepare_streams
 from goemo_cli.commands._typer import Group
 from goemo_cli.core import errors
 from goemo_cli.core.files import PARTIAL_PREFIX
-from goemo_cli.core.processes import leave_if_terminated
+from goemo_cli.core.processes import end_at_once_if_asked, leave_if_terminated
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     # Specific types before general ones: the first that fits decides.
@@ -83,6 +83,14 @@ class ErrorBoundary(Group):
         leave_if_terminated()
         with _boundary():
             return super().invoke(ctx)
+
+
+def run_program(program: Callable[..., Any]) -> None:
+    """Run the program `goemo`, whose command may be interrupted at any time, also when it has ended."""
+    try:
+        program(prog_name="goemo")
+    finally:
+        end_at_once_if_asked()
 
 
 @contextmanager

@@ -43,6 +43,12 @@ def leave_if_terminated() -> None:
     signal.signal(TERMINATE, lambda number, frame: sys.exit(128 + number))
 
 
+def end_at_once_if_asked() -> None:
+    """From here on Ctrl-C and a request to end raise no exception, which Python would show while it ends."""
+    for number in (INTERRUPT, TERMINATE):
+        signal.signal(number, signal.SIG_DFL)
+
+
 def ignore_signals(*numbers: int) -> None:
     """Ignore signals from here on."""
     for number in numbers:

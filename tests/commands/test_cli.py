@@ -354,6 +354,17 @@ def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
     assert "interrupted; `goemo train --resume" in done.stderr
 
 
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_python_ends_is_no_error(sent: signal.Signals) -> None:
+    program = f"import atexit, signal; from goemo_cli.app import main; atexit.register(signal.raise_signal, {int(sent)}); main()"
+    done = subprocess.run(
+        [sys.executable, "-c", program, "--version"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == -sent
+    assert done.stderr == ""
+    assert done.stdout.startswith("goemo ")
+
+
 def test_resume_without_a_run_says_what_is_missing() -> None:
     done = goemo("train", "--resume", "--epochs", "3")
     assert done.exit_code == 2

@@ -12,7 +12,7 @@ from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import WorkerLostError
 from goemo_cli.core.processes import (
     INTERRUPT,
-    TERMINATE,
+    end_at_once_if_asked,
     ignore_signals,
     interrupts_blocked,
     leave_if_terminated,
@@ -135,4 +135,4 @@ def _serve(connection: "Connection[Any, Any]", job: BulkJob, number: int, thread
     except (EOFError, ConnectionError):
         return  # the first process has ended, or ends this one
     finally:
-        ignore_signals(TERMINATE)  # an exception while Python ends would be shown
+        end_at_once_if_asked()
