@@ -38,6 +38,7 @@ _TRAIN: Panels = {
         "--aggregate": "data.aggregate",
         "--single-label/--multi-label": "data.single_label",
         "--taxonomy": "data.taxonomy",
+        "--exclude-audited": "data.exclude_audited",
         "--max-train-samples": "data.max_train_samples",
     },
     "Model and training": {
@@ -78,10 +79,27 @@ _DISTILL: Panels = {
     },
     "Weights & Biases": _WANDB,
 }
-_OF_TRAINING = ("data.name", "data.single_label", "data.taxonomy", "data.max_train_samples")
+_OF_TRAINING = (
+    "data.name",
+    "data.single_label",
+    "data.taxonomy",
+    "data.exclude_audited",
+    "data.max_train_samples",
+)
 """Settings of data that are not about reading it."""
 _NEW_DATA: Panels = {
     "Data": {flag: name for flag, name in _TRAIN["Data"].items() if name not in _OF_TRAINING}
+}
+_AUDIT: Panels = {
+    "Data": {
+        flag: name
+        for flag, name in _TRAIN["Data"].items()
+        if name not in ("data.exclude_audited", "data.max_train_samples")
+    }
+}
+_STATS: Panels = {
+    **_AUDIT,
+    "Model": {flag: _TRAIN["Model and training"][flag] for flag in ("--model", "--max-length")},
 }
 _IMPORT: Panels = {
     **_NEW_DATA,
@@ -264,5 +282,7 @@ TrainSettings = Annotated[Settings, SettingsGroup(_TRAIN, defaults=True)]
 DistillSettings = Annotated[Settings, SettingsGroup(_DISTILL, defaults=True)]
 ImportSettings = Annotated[Settings, SettingsGroup(_IMPORT)]
 NewDataSettings = Annotated[Settings, SettingsGroup(_NEW_DATA)]
+StatsSettings = Annotated[Settings, SettingsGroup(_STATS)]
+AuditSettings = Annotated[Settings, SettingsGroup(_AUDIT)]
 TuneSettings = Annotated[Settings, SettingsGroup(_TUNE)]
 PredictSettings = Annotated[Settings, SettingsGroup({"Weights & Biases": _WANDB})]

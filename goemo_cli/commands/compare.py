@@ -10,6 +10,7 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._options import RUN_OR_FILE, JsonOpt, QuietOpt, RootOpt, SplitOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._run_tables import exact
+from goemo_cli.commands._tables import markdown_section
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ComparedScore
 from goemo_cli.services.data.result_tables import decimal
@@ -79,7 +80,7 @@ def _say(found: "Comparison", metric: str, shape: Format | None, out: Console) -
         out.text(significance_csv(found.rows).rstrip("\n"))
         out.note("\n".join(verdicts))
     elif shape == "md":
-        out.text("\n\n".join([*verdicts, *(_markdown(*section) for section in _sections(found))]))
+        out.text("\n\n".join([*verdicts, *(markdown_section(*section) for section in _sections(found))]))
     else:
         for section in _sections(found):
             out.table(*section)
@@ -140,13 +141,3 @@ def _emotions(pair: Sequence[Mapping[str, Any]]) -> str:
     found = [row["better"] for row in pair if row["emotion"]]
     a, b = found.count("a"), found.count("b")
     return f"A better at {a}, B better at {b}, not distinguishable at {len(found) - a - b}"
-
-
-def _markdown(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    from goemo_cli.services.report.text import plain, table
-
-    return f"**{plain(title)}**\n\n" + table(columns, [[plain(_cell(cell)) for cell in row] for row in rows])
-
-
-def _cell(value: object) -> str:
-    return "–" if value is None else decimal(value) if isinstance(value, float) else str(value)

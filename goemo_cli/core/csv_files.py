@@ -18,6 +18,14 @@ from typing import Any, BinaryIO, Literal, TextIO
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.files import atomic_path
 
+_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
+
+
+def without_formula(cell: str) -> str:
+    """The cell, with an apostrophe before it if a spreadsheet would take it for a formula (OWASP, CSV injection)."""
+    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
+
 
 class LineFeeds:
     """Ends rows with a line feed, though the csv module was configured with two characters.

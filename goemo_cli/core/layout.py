@@ -124,6 +124,15 @@ class Layout:
         """The local store of versioned artifacts."""
         return self.root / "artifacts" / "registry"
 
+    @property
+    def audits(self) -> Path:
+        """What `goemo data audit` found in data sets: {name}/; the name is a `data_slug`."""
+        return self.root / "output" / "audit"
+
+    def audit(self, name: str) -> "AuditFiles":
+        """The files of one audit."""
+        return AuditFiles(self.audits / name)
+
     def tracker(self, name: str) -> Path:
         """The folder of a tracker that writes files: {run}/."""
         return self.root / "output" / name
@@ -254,6 +263,28 @@ class Layout:
         for path in self.models.glob(f"*/{run}"):
             return path
         return None
+
+
+@dataclass(frozen=True)
+class AuditFiles:
+    """The files that an audit writes into its folder."""
+
+    folder: Path
+
+    @property
+    def work_list(self) -> Path:
+        """Rows that are worth a look; the user edits it."""
+        return self.folder / "worklist.csv"
+
+    @property
+    def page(self) -> Path:
+        """The same as a page."""
+        return self.folder / "audit.html"
+
+    @property
+    def record(self) -> Path:
+        """Counts, scores, and what they were computed from."""
+        return self.folder / "audit.json"
 
 
 def split_predictions_name(run: RunName, split: Split) -> str:

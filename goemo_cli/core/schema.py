@@ -19,6 +19,9 @@ Executor = Literal["local", "ray"]
 Engine = Literal["auto", "torch", "onnx"]
 """What computes predictions; auto: an exported model if there is one, else torch."""
 
+ListedKind = Literal["leak", "near_leak", "contradiction", "label", "duplicate", "near_duplicate"]
+"""Why `goemo data audit` lists a row, in the order of the list."""
+
 PROBLEM_TYPES = {False: "multi_label_classification", True: "single_label_classification"}
 """transformers' name of a task, by whether each row has exactly one label."""
 

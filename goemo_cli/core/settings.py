@@ -169,6 +169,10 @@ class DataSettings(Section):
     taxonomy: TaxonomyName | None = Field(
         None, description="Train on Ekman's 7 labels or the 4 groups instead of GoEmotions' 28 labels."
     )
+    exclude_audited: Path | None = Field(
+        None,
+        description="Work list of `goemo data audit`; rows of train with `exclude` in its column `action` are left out.",
+    )
     max_train_samples: int | None = Field(
         None,
         ge=1,

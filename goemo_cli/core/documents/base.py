@@ -79,6 +79,16 @@ class Document(BaseModel):
         return self.model_dump(mode="json", by_alias=True, exclude_unset=True)
 
 
+class ExcludedRows(Document):
+    """Rows of train that were left out because a work list of `goemo data audit` excludes them."""
+
+    file: str
+    sha256: str
+    """Of the file."""
+    rows: int = Field(ge=0)
+    """The number of rows that were left out."""
+
+
 def faults(error: ValidationError) -> list[str]:
     """Every fault that a validation found, each with its key path: `test.per_label.f1_macro is missing`."""
     return [_fault(fault["type"], fault["loc"], fault["msg"]) for fault in error.errors(include_url=False)]

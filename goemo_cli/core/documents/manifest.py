@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self
 
 from pydantic import Field, field_validator, model_validator
 
-from goemo_cli.core.documents.base import Document, Fraction, Interval
+from goemo_cli.core.documents.base import Document, ExcludedRows, Fraction, Interval
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.names import RunName
@@ -96,6 +96,8 @@ class Parents(Document):
     """Names of the runs of an ensemble."""
     teacher: str | None = None
     """Name of the run whose probabilities were learned."""
+    excluded: ExcludedRows | None = None
+    """The rows of the data set that were left out of train."""
 
 
 class ExportComparison(Document):

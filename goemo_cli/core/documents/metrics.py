@@ -5,7 +5,7 @@ from typing import Any, Literal, NamedTuple, Self
 from pydantic import Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from goemo_cli.core.documents.base import Document, Interval
+from goemo_cli.core.documents.base import Document, ExcludedRows, Interval
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.schema import ARGMAX, RANKING_KEYS, RULES, SCHEMA_VERSION, SCORE_KEYS
 
@@ -209,6 +209,8 @@ class DataFacts(Document):
     sha256: str
     split_sha256: BySplit
     sizes: SplitSizes
+    excluded: ExcludedRows | None = None
+    """Rows that are not part of train; all other facts are of the rest."""
 
 
 class DeviceFacts(Document):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, IntArray, split_sha256
+from goemo_cli.core.documents.base import ExcludedRows
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import SPLITS, Split
 
@@ -64,6 +65,8 @@ class Dataset:
     """The splits that were taken from train because the data does not contain them."""
     n_unlabelled: int = 0
     """Number of rows that were left out because they say that they are not labelled."""
+    excluded: ExcludedRows | None = None
+    """The rows that a work list excludes from train, which has the rest."""
 
     @property
     def train(self) -> LabelledTexts:
@@ -97,6 +100,7 @@ class Dataset:
             "sha256": whole,
             "split_sha256": digests,
             "sizes": {name: len(split) for name, split in self.splits.items()},
+            **({"excluded": self.excluded.as_json()} if self.excluded else {}),
         }
 
     def over(self, labels: tuple[str, ...]) -> "Dataset":

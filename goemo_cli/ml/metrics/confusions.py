@@ -260,6 +260,37 @@ def confident_disagreements(y_true: BoolArray, y_prob: FloatArray) -> ConfidentD
     )
 
 
+_NEWEST = 0.8
+"""Weight of the next lower score in the moving average."""
+
+
+def label_quality(y_true: BoolArray, y_prob: FloatArray, *, single_label: bool = False) -> DoubleArray:
+    """How well the gold labels of each row agree with probabilities, in [0, 1], float64, (n_examples,); low: probably wrong.
+
+    Each cell has a self-confidence: the probability of what its gold label says. The row has their exponential moving
+    average from the highest to the lowest, in which the lowest counts most. With `single_label`, it is the probability
+    of the gold label.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_prob: probabilities of rows that the model was not trained on, (n_examples, n_labels).
+        single_label: each row has exactly one label.
+
+    Source:
+        Thyagarajan, Snorrason, Northcutt and Mueller 2022, Identifying Incorrect Annotations in Multi-Label
+        Classification Data, section 3; Northcutt, Jiang and Chuang 2021, Confident Learning, for single labels.
+    """
+    probabilities = y_prob.astype(np.float64)
+    if single_label:
+        given: DoubleArray = np.where(y_true, probabilities, 0.0).sum(axis=1)
+        return given
+    ordered = -np.sort(-np.where(y_true, probabilities, 1 - probabilities), axis=1)
+    average: DoubleArray = ordered[:, 0].copy()
+    for column in range(1, ordered.shape[1]):
+        average = _NEWEST * ordered[:, column] + (1 - _NEWEST) * average
+    return average
+
+
 def clopper_pearson(successes: ArrayLike, trials: ArrayLike) -> DoubleArray:
     """The exact 95 % interval of a share, (2, ...); from 0 to 1 where there were no trials."""
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))

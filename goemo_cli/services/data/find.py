@@ -36,6 +36,7 @@ from goemo_cli.services.data.own_data import (
     table_source,
 )
 from goemo_cli.services.data.tables import FRAME
+from goemo_cli.services.data.work_list import without_excluded
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -83,6 +84,12 @@ def load_data(
                 f"{data.source}: only the 28 labels of GoEmotions have the taxonomy {settings.taxonomy}"
             )
         data = in_taxonomy(data, settings.taxonomy)
+    if settings.exclude_audited:
+        size = len(data.train)
+        data = without_excluded(data, settings.exclude_audited)
+        on_event(
+            Info(f"{settings.exclude_audited} excludes {size - len(data.train):,} of {size:,} rows of train")
+        )
     data.require_usable()
     return data
 
@@ -205,7 +212,10 @@ def checkpoint_data(
         raise NotFoundError(
             f"{checkpoint.run} was trained on data from {recorded.source}, which cannot be read again"
         )
-    data = load_data(_data_settings(checkpoint, data_dir), root=layout.root, on_event=on_event)
+    settings = _data_settings(checkpoint, data_dir)
+    if "train" not in splits:  # the work list may be gone
+        settings = settings.model_copy(update={"exclude_audited": None})
+    data = load_data(settings, root=layout.root, on_event=on_event)
     on_event(Info(f"Data: {data.source}"))
     if checkpoint.manifest.origin == "imported":
         data = data.over(checkpoint.labels)  # its labels are in the order of the imported model

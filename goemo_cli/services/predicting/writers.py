@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any, BinaryIO, Literal, Protocol
 
 import numpy as np
 
-from goemo_cli.core.csv_files import csv_writer
+from goemo_cli.core.csv_files import csv_writer, without_formula
 from goemo_cli.core.errors import DataError, MissingPackageError
 from goemo_cli.core.predictions import LABEL_JOINER, decimals
 from goemo_cli.core.schema import PROBABILITY_PREFIX
@@ -134,7 +133,7 @@ class CsvText:
 
     def __init__(self, source: TextSource, predictor: Predictor, *, formula_safe: bool = False) -> None:
         self._source, self._labels = source, predictor.labels
-        self._shown = _formula_safe if formula_safe else str
+        self._shown = without_formula if formula_safe else str
         self._tail = _precision_of(predictor)
         self._columns: list[str] | None = None
 
@@ -218,15 +217,6 @@ def _cell(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-
-
-_FORMULA = re.compile("[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-_NUMBER = re.compile(r"[+-]?\d+(\.\d+)?([eE][+-]?\d+)?")
-
-
-def _formula_safe(cell: str) -> str:
-    """The cell, with an apostrophe before it if a spreadsheet would take it for a formula (OWASP, CSV injection)."""
-    return f"'{cell}" if _FORMULA.match(cell) and not _NUMBER.fullmatch(cell) else cell
 
 
 _ADDED = frozenset({PRED_LABELS, PRED_PROB, PRECISION})

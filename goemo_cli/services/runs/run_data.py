@@ -18,6 +18,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import LabelRules, Thresholds
 from goemo_cli.ml.data.dataset import Dataset
+from goemo_cli.ml.data.token_counts import TOKENIZER, token_counts
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator, open_calibrator
 from goemo_cli.services.data.find import checkpoint_data
 from goemo_cli.services.evaluation.metrics import read_per_class_metrics
@@ -26,10 +27,8 @@ if TYPE_CHECKING:  # torch loads for the one figure that needs a model
     from goemo_cli.ml.models.classifier import Classifier
 
 NEUTRAL = EMOTIONS[-1]
-TOKENIZER = "tokenizer.json"
 MOST_RUNS = 6
 """Maximum number of runs in one figure: readers distinguish as many colours."""
-_BATCH = 2_000
 _T = TypeVar("_T")
 
 
@@ -293,29 +292,7 @@ class RunData:
         path = self.checkpoint.path / TOKENIZER
         if not path.is_file():
             raise NotFoundError(f"{path} is missing: a model of kind {self.checkpoint.kind} has no tokenizer")
-        tokenizer = _tokenizer(path)
-        texts = self.data().splits[split].texts
-        return np.array(
-            [
-                len(encoded.ids)
-                for start in range(0, len(texts), _BATCH)
-                for encoded in tokenizer.encode_batch_fast(texts[start : start + _BATCH])
-            ],
-            dtype=np.int64,
-        )
-
-
-def _tokenizer(path: Path) -> Any:
-    """The tokenizer of a checkpoint, without the cut and the padding it was saved with."""
-    from tokenizers import Tokenizer
-
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # the library raises nothing narrower
-        raise CorruptArtifactError(path, f"is not a tokenizer ({error})") from error
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
+        return token_counts(path, self.data().splits[split].texts)
 
 
 def _present(path: Path) -> Path:

@@ -391,6 +391,7 @@ def write_ensemble(
         on_event: called with each event.
     """
     first = members[0]
+    excluded = first.manifest.parents.excluded
     entry = model_entry(first.config.model.name)
     started = time.monotonic()
     with claimed(layout, f"{entry.name}-ensemble", entry.family) as (run, folder):
@@ -409,6 +410,7 @@ def write_ensemble(
                 "data": first.manifest.parents.data,
                 "base_model": first.manifest.parents.base_model,
                 "members": [str(member.run) for member in members],
+                **({"excluded": excluded.as_json()} if excluded else {}),
             },
             layout=layout,
             on_event=on_event,

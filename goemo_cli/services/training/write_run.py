@@ -80,6 +80,7 @@ def write_trained(
             "data": run.data_facts["sha256"],
             "base_model": run.base,
             **({"teacher": run.taught.lesson.teacher} if run.taught else {}),
+            **({"excluded": run.data_facts["excluded"]} if "excluded" in run.data_facts else {}),
         },
         layout=layout,
         on_event=on_event,

@@ -14,6 +14,7 @@ from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import holder_of
 from goemo_cli.services.runs.pins import pinned_runs
 from goemo_cli.services.runs.run_predictions import export_command
+from goemo_cli.services.validation.audits import check_audits
 from goemo_cli.services.validation.checkpoints import check_checkpoint
 from goemo_cli.services.validation.derived import check_derived
 from goemo_cli.services.validation.ensembles import check_ensemble
@@ -133,6 +134,7 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
     check_reports(layout, report)
+    check_audits(layout, sources, report)
     with report.guard(layout.root):
         sources.check_sources()
     known = [listed.run for listed in runs if listed.state != "unfinished"]
