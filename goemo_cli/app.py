@@ -12,7 +12,7 @@ from goemo_cli.commands._typer import LazyCommands, Typer
 
 COMMANDS = {
     "Train": {
-        "data": "Download the GoEmotions data, and examine data before a training.",
+        "data": "Download GoEmotions, and examine any data.",
         "models": "List the models that goemo knows by name.",
         "train": "Train a classifier and save all results.",
         "distill": "Train a model on the predictions of another.",

@@ -36,7 +36,7 @@ def _kinds(names: list[str] | None) -> list[str] | None:
 
 @data.callback()
 def _data() -> None:
-    """Download the GoEmotions data, and examine data before a training.
+    """Download GoEmotions, and examine any data.
 
     Examples:
         goemo data download

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import random
+import re
 import shutil
 import time
 from collections.abc import Callable
@@ -353,6 +354,18 @@ def test_other_splits_than_the_published_ones_are_named(root: Path) -> None:
     assert any(
         "order of test are not those of the published GoEmotions files" in line for line in problems(root)
     )
+
+    def exclude(metrics: Any) -> None:
+        metrics["data"]["excluded"] = {"file": "worklist.csv", "sha256": "0" * 64, "rows": 1}
+
+    path.write_text(
+        re.sub(r"max_train_samples: \d+", "max_train_samples: null", path.read_text("utf-8")), "utf-8"
+    )
+    add_to_manifest(root)
+    assert any("order of train, test are not those" in line for line in problems(root))
+    edit_json(tiny(root) / "metrics.json", exclude)
+    add_to_manifest(root)
+    assert any("order of test are not those" in line for line in problems(root))
 
 
 def test_the_published_splits_are_those_of_the_published_files(goemotions_folder: Path) -> None:

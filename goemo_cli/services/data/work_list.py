@@ -123,7 +123,7 @@ def _read(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
     with open_table(file, "csv") as (header, rows):
         if missing := [column for column in _NEEDED if column not in header]:
             raise DataFileError(
-                file, f"column {missing[0]!r} is missing; this is no work list of goemo data audit", 1
+                file, f"column {missing[0]!r} is missing, which each work list of goemo data audit has", 1
             )
         for line, fields in rows:
             if not any(fields):
