@@ -48,6 +48,14 @@ class LabelledTexts:
 
 
 @dataclass(frozen=True)
+class Place:
+    """A row of a data set; rows count from 0."""
+
+    split: Split
+    row: int
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Train, val and test over one label list."""
 

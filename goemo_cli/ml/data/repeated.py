@@ -9,21 +9,13 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.labels import Split
-from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
+from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, Place
 from goemo_cli.ml.data.leaks import normalised
 from goemo_cli.ml.data.near_duplicates import near_duplicates
 
 RepetitionKind = Literal["leak", "near_leak", "duplicate", "near_duplicate"]
 _ORDER: tuple[Split, ...] = ("test", "val", "train")
 """Of two rows with one text, the one in the later split is listed: test stays as it is."""
-
-
-@dataclass(frozen=True)
-class Place:
-    """A row of a data set; rows count from 0."""
-
-    split: Split
-    row: int
 
 
 @dataclass(frozen=True)

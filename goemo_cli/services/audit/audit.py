@@ -17,8 +17,8 @@ from goemo_cli.core.layout import AuditFiles, Layout
 from goemo_cli.core.names import data_slug
 from goemo_cli.core.schema import SCHEMA_VERSION, ListedKind
 from goemo_cli.core.settings import DataSettings, TrainConfig
-from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.ml.data.repeated import Place, Repetitions, contradictions, repetitions
+from goemo_cli.ml.data.dataset import Dataset, Place
+from goemo_cli.ml.data.repeated import Repetitions, contradictions, repetitions
 from goemo_cli.ml.metrics.scoring import score_split
 from goemo_cli.services.audit.label_doubts import doubted_rows, out_of_fold_probabilities
 from goemo_cli.services.audit.page import audit_page

@@ -16,8 +16,7 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.predictions import LABEL_JOINER
 from goemo_cli.core.schema import ListedKind
-from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.ml.data.repeated import Place
+from goemo_cli.ml.data.dataset import Dataset, Place
 
 MEANINGS: Mapping[ListedKind, str] = {
     "leak": "the text also occurs in a later split",
