@@ -5,15 +5,19 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas
 import pytest
+import transformers
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
+from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.leaks import normalised
+from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.services.data.find import load_data
 
 GOOD, BAD = ("great", "lovely", "superb", "wonderful", "fine"), ("awful", "bad", "terrible", "poor", "sad")
@@ -99,7 +103,7 @@ def test_an_audit_lists_what_was_planted(audited: Path):
     assert [row["kind"] for row in rows if row["action"]] == ["leak"]
 
 
-def test_the_page_loads_nothing_and_texts_in_it_do_nothing(folder: Path, tmp_path: Path):
+def test_the_page_loads_nothing_and_texts_in_it_do_nothing(tmp_path: Path):
     rows = [("<script>alert(1)</script> \u202e one two", "bad")] * 2 + texts_with_labels()
     write_rows(tmp_path / "mine.csv", rows)
     assert goemo("data", "audit", "--data", tmp_path / "mine.csv", "--root", tmp_path).exit_code == 0
@@ -121,6 +125,7 @@ def test_training_leaves_out_the_excluded_rows(folder: Path, audited: Path, tmp_
     assert excluded
     assert (excluded.rows, checkpoint.metrics.data.sizes.train) == (1, 163)
     assert checkpoint.metrics.data.excluded == excluded
+    assert "After an audit, 1 rows of train were left out." in (path / "README.md").read_text()
     data = load_data(DataSettings(name=str(folder), exclude_audited=list_file))
     leaked = normalised(data.test.texts[4])
     assert leaked not in map(normalised, data.train.texts)
@@ -203,3 +208,39 @@ def test_an_audit_of_a_run_scores_test_without_the_leaked_rows(folder: Path, tmp
     assert checked.exit_code == 3
     assert "audit.html" in checked.output
     assert "column 'row' is missing" in " ".join(checked.output.split())
+
+
+def test_statistics_are_those_of_pandas(tmp_path: Path):
+    rows = [("one two", "a,b"), ("One  two", "a"), ("drei vier fünf", "a,b"), ("\U0001f600", "")] * 30
+    for name in ("train", "val", "test"):
+        write_rows(tmp_path / f"{name}.csv", rows if name == "train" else rows[2:5])
+    result = goemo("data", "stats", "--data", tmp_path, "--max-length", 4, "--json")
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)
+    frame = pandas.read_csv(tmp_path / "train.csv", keep_default_na=False)
+    words = frame.text.map(lambda text: len(text.split()))
+    train = found["splits"]["train"]
+    assert (train["rows"], train["empty"], train["repeated"]) == (120, 0, 117)
+    assert (
+        train["labels_per_text"] == frame.labels.map(lambda cell: len(cell.split(",")) if cell else 0).mean()
+    )
+    assert train["by_number_of_labels"] == {"0": 30, "1": 30, "2": 60}
+    assert train["words"] == {
+        "median": words.quantile(0.5, "lower"),
+        "p95": words.quantile(0.95, "lower"),
+        "longest": words.max(),
+    }
+    assert found["labels"] == {
+        "a": {"train": 90, "val": 2, "test": 2},
+        "b": {"train": 60, "val": 2, "test": 2},
+    }
+    assert found["pairs"] == [
+        {"labels": ["a", "b"], "count": 60, "share": 1.0, "lift": pytest.approx(60 * 120 / (90 * 60))}
+    ]
+    tokenizer = transformers.AutoTokenizer.from_pretrained(
+        find_weights("minilm", model_entry("minilm"), may_fetch=False).folder
+    )
+    tokens = frame.text.map(lambda text: len(tokenizer(text).input_ids))
+    assert (train["tokens"]["longest"], train["truncated"]) == (tokens.max(), (tokens > 4).mean())
+    table = goemo("data", "stats", "--data", tmp_path, "--model", "tfidf", "--format", "md").output
+    assert "| a | 90 | 75.0 % | 2 | 66.7 % | 2 | 66.7 % |" in table

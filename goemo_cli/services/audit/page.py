@@ -49,7 +49,7 @@ def audit_page(record: AuditRecord, cells: Sequence[Mapping[str, str]]) -> str:
         scored_rows=SCORED_ROWS,
         decimal=decimal,
         span=span,
-        policy=policy(scripts=(), styles=(style,)),
+        policy=policy(scripts=(), styles=(style,), more="; img-src data:"),
         style=Markup(style),
     )
 

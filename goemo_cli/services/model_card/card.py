@@ -177,6 +177,8 @@ class Card:
             sentences.append("Sentences made for goemo's tests and demonstrations.")
         if (limit := self.config.data.max_train_samples) is not None:
             sentences.append(f"Train was cut to {limit:,} comments.")
+        if excluded := self.metrics.data.excluded:
+            sentences.append(f"After an audit, {excluded.rows:,} rows of train were left out.")
         if lesson := self.metrics.distillation:
             also = (
                 f" and those of {lesson.unlabelled:,} texts without gold labels" if lesson.unlabelled else ""
