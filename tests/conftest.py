@@ -34,7 +34,8 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 # them to.
 with suppress(ValueError):  # not the main thread
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    if hasattr(signal, "SIGHUP"):  # not on Windows
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 _CACHE = tempfile.mkdtemp(prefix="goemo-tests-")
 # At import, since libraries read these when they are first imported, which is after this file.

@@ -8,8 +8,6 @@ from importlib.metadata import PackageNotFoundError, distributions, version
 from pathlib import Path
 from typing import Any
 
-import psutil
-
 from goemo_cli import __version__
 from goemo_cli.core.files import dump_json
 
@@ -46,6 +44,8 @@ def environment_files(*, commit: str | None) -> dict[str, str]:
     Args:
         commit: of the code that is checked out, if any.
     """
+    import psutil
+
     machine = {
         "os": platform.platform(),
         "python": f"{platform.python_implementation()} {platform.python_version()}",
