@@ -133,6 +133,10 @@ class Layout:
         """The files of one audit."""
         return AuditFiles(self.audits / name)
 
+    def audit_records(self) -> list[Path]:
+        """The record of each audit that is there."""
+        return sorted(self.audits.glob(self.audit("*").record.relative_to(self.audits).as_posix()))
+
     def tracker(self, name: str) -> Path:
         """The folder of a tracker that writes files: {run}/."""
         return self.root / "output" / name

@@ -19,6 +19,7 @@ from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.leaks import normalised
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.services.data.find import load_data
+from goemo_cli.services.runs.outdated import outdated_files
 
 GOOD, BAD = ("great", "lovely", "superb", "wonderful", "fine"), ("awful", "bad", "terrible", "poor", "sad")
 FLIPPED = (8, 31, 90)
@@ -202,6 +203,10 @@ def test_an_audit_of_a_run_scores_test_without_the_leaked_rows(folder: Path, tmp
     with listed.work_list.open(newline="") as stream:
         assert {row["split"] for row in csv.DictReader(stream) if row["kind"] == "label"} <= {"val"}
     assert goemo("validate", "--root", tmp_path).exit_code == 0
+    predictions = Layout(tmp_path).split_predictions(checkpoint.run, "val")
+    predictions.write_text(predictions.read_text() + "\n")
+    [stale] = outdated_files(Layout(tmp_path))
+    assert (stale.path, stale.renew) == (listed.record, f"goemo data audit --run {checkpoint.run}")
     listed.page.write_text(listed.page.read_text() + " ")
     listed.work_list.write_text("action,split\n")
     checked = goemo("validate", "--root", tmp_path)

@@ -84,6 +84,11 @@ def _tables(layout: Layout) -> Iterator[DerivedFile]:
                 summary = read_json_object(path)
                 sources = summary_sources(path) or {}
                 yield DerivedFile(path, "table", sources, summary_command(command, summary))
+    for path in layout.audit_records():
+        with suppress(*_UNREADABLE):
+            run = read_json_object(path).get("run")
+            renew = command_line("goemo data audit", "--run", run or "RUN")
+            yield DerivedFile(path, "table", summary_sources(path) or {}, renew)
     with suppress(*_UNREADABLE):
         compared = comparison_sources(layout.significance_tests)
         runs = _runs_in(name for name, _ in compared)
