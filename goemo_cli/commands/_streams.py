@@ -25,6 +25,8 @@ def prepare_streams() -> None:
             stream = open(os.devnull, mode, encoding="utf-8")  # noqa: SIM115, PTH123  # stays open as a standard stream
             os.set_inheritable(stream.fileno(), True)
             setattr(sys, name, stream)
+    if sys.platform == "win32" and isinstance(sys.stdin, io.TextIOWrapper) and not sys.stdin.isatty():
+        sys.stdin.reconfigure(encoding="utf-8")
     if _is_standard(sys.stdout, sys.__stdout__, _OUT):
         sys.stdout = io.TextIOWrapper(
             io.BufferedWriter(_Output(_OUT, "w", closefd=False)),
@@ -65,7 +67,9 @@ class _Output(io.FileIO):
             return super().write(data)
         except OSError as error:
             self._fault = error
-            raise OutputError(error.errno, error.strerror, "standard output") from error
+            has_no_reader = sys.platform == "win32" and error.errno == errno.EINVAL
+            number = errno.EPIPE if has_no_reader else error.errno
+            raise OutputError(number, error.strerror, "standard output") from error
 
 
 def print_nothing() -> None:
