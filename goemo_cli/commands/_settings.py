@@ -54,6 +54,7 @@ _TRAIN: Panels = {
         "--warmup": "training.warmup",
         "--seed": "training.seed",
     },
+    "Trackers": {"--tracker": "logging.trackers"},
     "Weights & Biases": {
         **_WANDB,
         "--wandb-mode": "logging.wandb.mode",

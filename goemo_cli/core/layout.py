@@ -137,9 +137,15 @@ class Layout:
         """The record of each audit that is there."""
         return sorted(self.audits.glob(self.audit("*").record.relative_to(self.audits).as_posix()))
 
-    def tracker(self, name: str) -> Path:
-        """The folder of a tracker that writes files: {run}/."""
-        return self.root / "output" / name
+    @property
+    def tensorboard(self) -> Path:
+        """TensorBoard's event files: {run}/."""
+        return self.root / "output" / "tensorboard"
+
+    @property
+    def trackers(self) -> Path:
+        """The folders of other trackers: {name}/, in which {run}/ is removed with the run."""
+        return self.root / "output" / "trackers"
 
     @property
     def metric_summary(self) -> Path:

@@ -5,6 +5,7 @@ import types
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self, Union, get_args, get_origin
+from urllib.parse import urlsplit
 
 from pydantic import (
     BaseModel,
@@ -454,27 +455,55 @@ DEFAULT_PROJECT = "goemo"
 EpochScore = Literal["val/loss", "val/auc", "val/f1_micro", "val/f1_macro"]
 
 
+class MlflowSettings(Section):
+    """MLflow, if `logging.trackers` contains it."""
+
+    tracking_uri: str | None = Field(
+        None,
+        description="Server or database of MLflow; by default MLFLOW_TRACKING_URI, else a database below output/trackers/mlflow/.",
+    )
+    experiment: str | None = Field(
+        None, description="MLflow experiment; by default MLFLOW_EXPERIMENT_NAME, else goemo."
+    )
+
+    @field_validator("tracking_uri")
+    @classmethod
+    def _has_no_secret(cls, value: str | None) -> str | None:
+        parts = urlsplit(value or "")
+        if parts.password or (parts.username and parts.scheme.startswith("http")):
+            raise ValueError(
+                "contains a secret, and settings are written to files: use the variable MLFLOW_TRACKING_URI, or "
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+            )
+        return value
+
+    def variables(self) -> dict[str, str]:
+        """These settings as the environment variables that MLflow reads, without those that are not set."""
+        values = {"MLFLOW_TRACKING_URI": self.tracking_uri, "MLFLOW_EXPERIMENT_NAME": self.experiment}
+        return {name: value for name, value in values.items() if value}
+
+
 class LoggingSettings(Section):
     """Experiment trackers of a run; they do not change its local files."""
 
+    trackers: list[str] = Field(
+        [],
+        description="Trackers to copy the run to: tensorboard, mlflow, or those that other packages register (`goemo doctor` lists them).",
+    )
     wandb: WandbSettings = WandbSettings()
+    mlflow: MlflowSettings = MlflowSettings()
     tensorboard: bool = Field(
-        False, title="TensorBoard", description="Event files below output/tensorboard/."
+        False, description="Event files below output/tensorboard/; the same as the tracker tensorboard."
     )
     combined_score: dict[EpochScore, float] = Field(
         {},
         description="Weights of val scores, whose weighted sum is logged after every epoch as `combined_score`; for sweeps on W&B.",
     )
 
-    @classmethod
-    def file_trackers(cls) -> dict[str, str]:
-        """Settings that switch on a tracker which writes into a folder, with its name for people.
-
-        Each has the name of a module of `goemo_cli.tracking` and of a folder below output/.
-        """
-        return {
-            name: field.title or name for name, field in cls.model_fields.items() if field.annotation is bool
-        }
+    @property
+    def tracker_names(self) -> list[str]:
+        """The trackers that are on, each once; the journal is always on, and W&B has its own settings."""
+        return list(dict.fromkeys([*(["tensorboard"] if self.tensorboard else []), *self.trackers]))
 
 
 class TrainConfig(Section):

@@ -1,6 +1,6 @@
 """Experiment trackers of a run; and for your own pipeline, versioned artifacts with a local fallback.
 
-The names listed here are public (docs/guides/tracking-library.md). Each loads its module when it is first used, so
+The names listed here are public (docs/guides/tracking.md and tracking-library.md). Each loads its module when it is first used, so
 importing this package is cheap: no wandb, no torch, no numpy.
 """
 
@@ -18,32 +18,45 @@ if TYPE_CHECKING:
     )
     from goemo_cli.tracking.artifacts.registry import Registry
     from goemo_cli.tracking.artifacts.versions import Version
+    from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker, TrackerContext, TrackerFactory
 
 __all__ = [
+    "Artifact",
     "ArtifactManager",
     "LineageNode",
     "LoggedArtifact",
     "LoggerCallback",
     "LoggerConfig",
+    "Picture",
     "Registry",
+    "Table",
+    "Tracker",
+    "TrackerContext",
+    "TrackerFactory",
     "TrackingWarning",
     "Version",
 ]
 
 _MODULES = {
-    "ArtifactManager": "manager",
-    "LineageNode": "lineage",
-    "LoggedArtifact": "manager",
-    "LoggerCallback": "callback",
-    "LoggerConfig": "config",
-    "Registry": "registry",
-    "TrackingWarning": "manager",
-    "Version": "versions",
+    "Artifact": "base",
+    "ArtifactManager": "artifacts.manager",
+    "LineageNode": "artifacts.lineage",
+    "LoggedArtifact": "artifacts.manager",
+    "LoggerCallback": "artifacts.callback",
+    "LoggerConfig": "artifacts.config",
+    "Picture": "base",
+    "Registry": "artifacts.registry",
+    "Table": "base",
+    "Tracker": "base",
+    "TrackerContext": "base",
+    "TrackerFactory": "base",
+    "TrackingWarning": "artifacts.manager",
+    "Version": "artifacts.versions",
 }
-"""The module in `artifacts/` of each name."""
+"""The module of each name."""
 
 
 def __getattr__(name: str) -> Any:
     if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.artifacts.{_MODULES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

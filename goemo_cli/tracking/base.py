@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.names import RunName
@@ -58,6 +58,8 @@ class Tracker:
 
     run_id: str | None = None
     """The tracker's id of the run; None if it has none."""
+    address: str | None = None
+    """Where people find the run, known after `start`: a URL or a path without secrets; None if there is none to show."""
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Begin to follow a run with its resolved settings and other facts; called before the other methods.
@@ -98,3 +100,28 @@ class Tracker:
 
     def finish(self, summary: Mapping[str, float], *, exit_code: int = 0) -> None:
         """Record the final numbers and close; an exit code other than 0 means that the run failed."""
+
+
+@dataclass(frozen=True)
+class TrackerContext:
+    """What a registered tracker is made from."""
+
+    run_id: str
+    """Eight characters that identify the run in any project; a resumed run keeps them."""
+    root: Path
+    """The absolute path of the project."""
+    folder: Path
+    """The absolute path that the tracker may write to, `output/trackers/{name}/`. It need not exist. A folder in it that
+    has the run's name is removed with the run."""
+
+
+class TrackerFactory(Protocol):
+    """What an entry point of the group `goemo.trackers` names: a class derived from `Tracker`, or a function.
+
+    goemo makes the tracker in a process that follows the run, and calls it with the lines of the run's journal. So it may
+    block and print, and an exception costs one warning. A resumed run starts the tracker again, with the same
+    `context.run_id` and all lines from the beginning: a tracker that keeps what it has received skips what it knows.
+    """
+
+    def __call__(self, context: TrackerContext) -> Tracker:
+        """The tracker of one run, before `start` is called."""

@@ -33,7 +33,7 @@ RUN = RunName("roberta-large", "20251212-211010")
         (Layout().test_metrics("roberta-large"), "artifacts/stats/test_metrics_roberta-large.json"),
         (Layout().metric_summary, "artifacts/stats/metric_summary.csv"),
         (Layout().figures, "output/figures"),
-        (Layout().tracker("tensorboard") / str(RUN), "output/tensorboard/roberta-large-20251212-211010"),
+        (Layout().tensorboard / str(RUN), "output/tensorboard/roberta-large-20251212-211010"),
     ],
 )
 def test_every_path_is_spelled_as_in_the_contract(path: Path, spelling: str):

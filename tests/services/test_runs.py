@@ -128,7 +128,7 @@ def test_files_belong_to_the_run_they_are_named_after(layout: Layout) -> None:
     short, long = RunName("large", "20260101-000000"), RunName("very_large", "20260101-000000")
     for run in (short, long):
         add_run(layout, str(run))
-        write_text(layout.tracker("tensorboard") / str(run) / "events", "x")
+        write_text(layout.tensorboard / str(run) / "events", "x")
         write_text(layout.stats / "calibration" / f"{run.file_stem}.json", "{}")
     write_text(layout.stats / "significance_tests.csv", "x")
     write_text(layout.predictions / "test_predictions_large_20260101-000001.csv", "x")
@@ -136,7 +136,7 @@ def test_files_belong_to_the_run_they_are_named_after(layout: Layout) -> None:
     for run in (short, long):
         assert set(found[run]) == {
             *outside(layout, run),
-            layout.tracker("tensorboard") / str(run) / "events",
+            layout.tensorboard / str(run) / "events",
             layout.stats / "calibration" / f"{run.file_stem}.json",
         }
 
@@ -295,7 +295,7 @@ def test_a_plan_touches_nothing_and_counts_the_bytes(layout: Layout) -> None:
 def test_a_removed_run_leaves_nothing_and_the_summaries_know(layout: Layout) -> None:
     add_run(layout, A)
     add_run(layout, B)
-    write_text(layout.tracker("tensorboard") / A / "events", "x")
+    write_text(layout.tensorboard / A / "events", "x")
     write_summaries(layout, models=["tiny"])
     removed = remove_planned(find_removable(layout, keep=1), layout=layout)
     assert [str(piece.run) for piece in removed] == [A]

@@ -148,7 +148,7 @@ def event_files(mirrored: Mirrored) -> Any:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
         return EventAccumulator(
-            str(mirrored.layout.tracker("tensorboard") / str(mirrored.result.run)),
+            str(mirrored.layout.tensorboard / str(mirrored.result.run)),
             size_guidance={"histograms": 0},
         ).Reload()
 
@@ -242,7 +242,7 @@ def test_embeddings_are_those_of_the_saved_model_with_its_labels(mirrored: Mirro
         assert np.array_equal(told, labels)
     vectors = embed(load_classifier(mirrored.result, device="cpu"), test.texts)
     assert np.allclose([row[3:] for row in shown["data"]], vectors, atol=1e-5)
-    projector = mirrored.layout.tracker("tensorboard") / str(mirrored.result.run)
+    projector = mirrored.layout.tensorboard / str(mirrored.result.run)
     (tensors,) = projector.rglob("tensors.tsv")
     assert np.allclose(np.loadtxt(tensors), vectors, atol=1e-5)
     (metadata,) = projector.rglob("metadata.tsv")

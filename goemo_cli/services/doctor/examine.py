@@ -26,6 +26,7 @@ from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.services.data.find import find_goemotions
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.tracking.environment import processor
+from goemo_cli.tracking.registered import registered_trackers
 from goemo_cli.tracking.wandb.sdk import reachable
 
 State = Literal["ok", "note", "problem"]
@@ -65,6 +66,7 @@ def examine(layout: Layout, *, online: bool = False) -> list[Finding]:
         *_disk(layout),
         *_data(layout),
         *_models(),
+        *_trackers(),
         *_services(online=online),
         *_runs(layout),
     ]
@@ -165,6 +167,30 @@ def _models() -> Iterator[Finding]:
             yield Finding("models", entry.name, str(error), "problem", "download it again")
         else:
             yield Finding("models", entry.name, found.describe())
+
+
+def _trackers() -> Iterator[Finding]:
+    """Trackers that can be switched on; those of other packages are loaded."""
+    for tracker in registered_trackers().values():
+        if tracker.extra:
+            hint = None if tracker.is_installed else f"pip install 'goemo[{tracker.extra}]'"
+            yield Finding(
+                "trackers",
+                tracker.name,
+                "not installed" if hint else "available",
+                "note" if hint else "ok",
+                hint,
+            )
+            continue
+        try:
+            tracker.entry.load()
+        except Exception as error:  # a package may fail in any way
+            problem = f"{tracker.title} does not load ({type(error).__name__}: {error})"
+            yield Finding(
+                "trackers", tracker.name, problem, "note", f"repair or remove {tracker.entry.value}"
+            )
+        else:
+            yield Finding("trackers", tracker.name, f"available ({tracker.entry.value})")
 
 
 def _services(*, online: bool) -> Iterator[Finding]:

@@ -17,7 +17,6 @@ from goemo_cli.core.files import files_below
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import LOWER_IS_BETTER, SCORE_KEYS, refuse_test_score
-from goemo_cli.core.settings import LoggingSettings
 from goemo_cli.services.runs.locks import holder_of
 
 State = Literal["finished", "running", "interrupted", "unfinished", "damaged"]
@@ -112,8 +111,8 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
     by_stamp: dict[str, list[RunName]] = defaultdict(list)
     for run in found:
         by_stamp[run.stamp].append(run)
-        for tracker in LoggingSettings.file_trackers():
-            found[run] += files_below(layout.tracker(tracker) / str(run))
+        for tracker in (layout.tensorboard, *layout.trackers.glob("*")):
+            found[run] += files_below(tracker / str(run))
         found[run] += layout.exported_files(run)
         found[run] += files_below(layout.teachers / str(run))
         found[run] += [path for path in [layout.journals / f"{run}.jsonl"] if path.is_file()]

@@ -13,6 +13,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.references import open_run
+from goemo_cli.tracking.registered import check_trackers
 
 _HERE = Layout()
 
@@ -66,6 +67,7 @@ def resolve_settings(
         for settings in (entry.defaults, entry.recipe(chosen.training.recipe))
     ]
     config = TrainConfig.from_layers(*suited, *layers)
+    check_trackers(config.logging.trackers)
     if not config.logging.wandb.enabled:  # `goemo sync` reads the environment when it runs
         return config
     wandb = config.logging.wandb.resolved()

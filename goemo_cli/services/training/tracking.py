@@ -7,11 +7,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.errors import MissingPackageError
+from goemo_cli.core.errors import MissingPackageError, NotFoundError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, ignore, line_of
 from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
@@ -26,6 +25,8 @@ from goemo_cli.tracking.environment import environment_files, versions
 from goemo_cli.tracking.guarded import GuardedTrackers
 from goemo_cli.tracking.journal import JournalTracker, Line, journal_path, read_journal
 from goemo_cli.tracking.redaction import without_places, without_secrets
+from goemo_cli.tracking.registered import TENSORBOARD, find_tracker
+from goemo_cli.tracking.separate import FollowingTracker
 from goemo_cli.tracking.wandb.sdk import require_wandb
 from goemo_cli.tracking.wandb.tracker import WandbTracker
 
@@ -98,7 +99,7 @@ def open_tracker(
     if wandb := _wandb_tracker(config.logging.wandb, mirror_id, layout, on_event):
         trackers["W&B"] = wandb
     earlier = continued.lines if continued else ()
-    trackers |= _file_trackers(config.logging, earlier, layout, on_event)
+    trackers |= _registered_trackers(config.logging, earlier, layout, on_event)
     return GuardedTrackers(trackers, lambda message: on_event(Warning(message)))
 
 
@@ -133,20 +134,33 @@ def _wandb_tracker(
     )
 
 
-def _file_trackers(
+def _registered_trackers(
     wanted: LoggingSettings, earlier: Sequence[Line], layout: Layout, on_event: EventHandler
 ) -> dict[str, Tracker]:
-    """The trackers that write local files, by title; `earlier` are the lines of a resumed run."""
+    """The trackers that the settings name, by title; `earlier` are the lines of a resumed run."""
     found: dict[str, Tracker] = {}
-    for name, title in wanted.file_trackers().items():
-        if getattr(wanted, name):
-            try:
-                module = import_module(f"goemo_cli.tracking.{name}")
-            except ImportError:
-                missing = f"{title} is not installed: pip install 'goemo[{name}]'"
-                on_event(Warning(f"{missing}; the run continues without it"))
-            else:
-                found[title] = module.FileTracker(layout.tracker(name), earlier, root=layout.root)
+    for name in wanted.tracker_names:
+        try:
+            registered = find_tracker(name)
+            if name == TENSORBOARD:
+                from goemo_cli.tracking.tensorboard import FileTracker  # its package may be missing
+
+                found[registered.title] = FileTracker(layout.tensorboard, earlier, root=layout.root)
+                continue
+        except (NotFoundError, ImportError) as error:
+            on_event(Warning(f"{error}; the run continues without this tracker"))
+            continue
+        found[registered.title] = FollowingTracker(
+            name,
+            registered.title,
+            journals=layout.journals,
+            root=layout.root,
+            folder=layout.trackers / name,
+            variables=wanted.mlflow.variables(),
+            patience=wanted.wandb.upload_timeout,
+            note=lambda message: on_event(Info(message)),
+            warn=lambda message: on_event(Warning(message)),
+        )
     return found
 
 

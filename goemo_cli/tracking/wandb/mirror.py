@@ -5,37 +5,23 @@
 closed as failed.
 """
 
-import json
-import os
 import shutil
 import sys
-import time
 from collections.abc import Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
-from goemo_cli.core.processes import end_in, lives, take_output
+from goemo_cli.core.processes import take_output
 from goemo_cli.tracking.base import Artifact
-from goemo_cli.tracking.journal import (
-    FinishLine,
-    Journal,
-    Line,
-    StartLine,
-    complete_lines,
-    parse_line,
-    read_journal,
-)
+from goemo_cli.tracking.follower import answer, followed_lines
+from goemo_cli.tracking.journal import Journal, StartLine, read_journal
 from goemo_cli.tracking.wandb.client import RunReference, WandbClient, algorithm_of, newest
 from goemo_cli.tracking.wandb.http import RemoteFile, digest_of, digest_of_text, is_same
 from goemo_cli.tracking.wandb.process import Job
 from goemo_cli.tracking.wandb.sdk import load_wandb, reached_server, translation
 
-_ORPHAN_SECONDS = 60
-"""How long the run of a killed training may take to be closed."""
-_PAUSE_SECONDS = 0.2
 _WHY: dict[type[GoemoError], str] = {
     AuthenticationError: "key", NotFoundError: "gone", SettingError: "setting", RemoteError: "network"
 }  # fmt: skip
@@ -46,7 +32,7 @@ def main(job: Job) -> None:
     try:
         _mirror(job)
     except BaseException as error:  # whatever it is, the answer is needed in any case
-        _answer(job, "failed", **reason(error), directory=str(job.directory))
+        answer(job.answers, "failed", **reason(error), directory=str(job.directory))
     finally:
         if job.scratch:
             shutil.rmtree(job.scratch, ignore_errors=True)
@@ -73,7 +59,7 @@ def _mirror(job: Job) -> None:
     online = (job.target.mode or wandb.setup().settings.mode) == "online"
     server = reached_server() if online else None
     if not job.follow and not (lacking := _lacking(job, None)):
-        _answer(job, "finished", missing=[], sent=[])
+        answer(job.answers, "finished", missing=[], sent=[])
         return
     run = WandbRun(
         job.target,
@@ -81,55 +67,22 @@ def _mirror(job: Job) -> None:
         directory=job.directory,
         links=Path(wandb.env.get_data_dir()) / "links",
         process=job.process,
-        going_on=lambda: _answer(job, "going on"),
+        going_on=lambda: answer(job.answers, "going on"),
     )
-    for line in _lines(job):
+    for line in followed_lines(job.journal, (job.process, job.started) if job.follow else None):
         line.send(run, job.root)
         if isinstance(line, StartLine):
             where = {"directory": str(job.directory), "server": server}
-            _answer(job, "started", url=run.url, mode=run.mode, **where)
-    _answer(job, "going on")
+            answer(job.answers, "started", url=run.url, mode=run.mode, **where)
+    answer(job.answers, "going on")
     path = run.path
     still = _lacking(job, path) if path else []
-    _answer(job, "finished", missing=still, sent=[] if job.follow else lacking)
+    answer(job.answers, "finished", missing=still, sent=[] if job.follow else lacking)
 
 
 def _lacking(job: Job, path: str | None) -> list[str]:
     entity, project = path.split("/")[:2] if path else (job.target.entity, job.target.project)
     return missing_remotely(read_journal(job.journal), root=job.root, project=project, entity=entity)
-
-
-def _lines(job: Job) -> Iterator[Line]:
-    """Every line up to `finish`, which is added for a training that was killed."""
-    position, growing = 0, job.follow
-    while True:
-        lines = complete_lines(job.journal, position)
-        for text in lines:
-            position += len(text)
-            line = parse_line(job.journal, text)
-            yield line
-            if isinstance(line, FinishLine):
-                return
-        if growing:
-            growing = bool(lines) or _is_watched(
-                job
-            )  # the last lines are read even if the training has ended
-        elif not lines:
-            if job.follow:
-                end_in(_ORPHAN_SECONDS)  # no other process can end this one
-            yield FinishLine(kind="finish", summary={}, exit_code=1)
-            return
-
-
-def _is_watched(job: Job) -> bool:
-    """Whether the process that started this one is still alive; waits a moment."""
-    time.sleep(_PAUSE_SECONDS)
-    return lives(job.process, job.started)
-
-
-def _answer(job: Job, what: str, **values: Any) -> None:
-    with suppress(OSError):  # the other process is gone
-        os.write(job.answers, (json.dumps({"what": what, **values}) + "\n").encode())
 
 
 def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str | None) -> list[str]:

@@ -3,15 +3,10 @@
 import json
 import os
 import shutil
-import subprocess
-import sys
-import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from queue import Empty, SimpleQueue
 from typing import Any, Literal, Self
 
 from goemo_cli.core.errors import (
@@ -23,12 +18,12 @@ from goemo_cli.core.errors import (
     StorageError,
 )
 from goemo_cli.core.files import remove_if_empty
-from goemo_cli.core.processes import end_group, start_apart, start_time
+from goemo_cli.core.processes import start_time
+from goemo_cli.tracking.separate import ASK_SECONDS, JournalProcess
 from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder, reachable
 
 LOST_SECONDS = 6.0
 """The maximum time that a server may be silent before the upload is given up."""
-_ASK_SECONDS = 1.0
 _DATA = "data"
 """Folder of W&B's own data below that of its run files."""
 
@@ -99,15 +94,14 @@ _SHARED_SERVICE = "WANDB_SERVICE"
 """The SDK's service of this process. The upload uses another one, which a dead server or run cannot block."""
 
 
-class Mirror:
+class Mirror(JournalProcess):
     """The running process; ends with `stop`, or when this process ends."""
 
     def __init__(self, job: Job) -> None:
         self._directory = job.directory
         self._scratch = None if job.target.mode == "offline" else neutral_folder()
-        self._answers: SimpleQueue[dict[str, Any] | None] = SimpleQueue()
-        """None if no more can come."""
         self._server: str | None = None
+        self._alive = time.monotonic()
         package = str(Path(__file__).resolve().parents[2])
         inherited = os.environ.get("PYTHONPATH")
         try:
@@ -117,12 +111,10 @@ class Mirror:
             local = data if os.access(job.directory, os.W_OK) else {}
             staging = {"WANDB_DATA_DIR": str(self._scratch)} if self._scratch else {}
             job = replace(job, process=os.getpid(), started=start_time(), scratch=self._scratch)
-            self._process = start_apart(  # Ctrl-C is for the training, which then says how the run ended
-                [sys.executable, "-m", "goemo_cli.tracking.wandb.mirror", job.dumps()],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                environment={
+            super().__init__(
+                "W&B",
+                ["-m", "goemo_cli.tracking.wandb.mirror", job.dumps()],
+                {
                     "WANDB_ERROR_REPORTING": "false",  # it sends tracebacks with paths
                     **local,
                     **{name: value for name, value in os.environ.items() if name != _SHARED_SERVICE},
@@ -135,60 +127,35 @@ class Mirror:
         except BaseException:
             self._clear()
             raise
-        self._reader = threading.Thread(target=self._read, daemon=True)
-        self._reader.start()
-
-    def _read(self) -> None:
-        """Read answers as they come, in a thread: Windows cannot wait for a pipe."""
-        assert self._process.stdout
-        with self._process.stdout as lines, suppress(ValueError):  # a line that was not completed
-            for line in lines:
-                self._answers.put(json.loads(line))
-        self._answers.put(None)
 
     def answers(self, seconds: float = 0.0) -> list[dict[str, Any]]:
-        """New answers, after waiting at most this long for the first one; ends with `failed` if the process has died."""
-        found: list[dict[str, Any]] = []
-        with suppress(Empty):
-            while answer := self._answers.get(timeout=0.0 if found else seconds):
-                found.append(answer)
-            self._answers.put(None)
-            if not any(answer["what"] in ("failed", "finished") for answer in found):
-                message = f"the W&B upload process ended unexpectedly (status {self._process.poll()})"
-                return [*found, {"what": "failed", "why": "other", "message": message}]
+        """As `JournalProcess`; notes the server, and that it was there."""
+        found = super().answers(seconds)
         self._server = next(
             (answer["server"] for answer in found if answer["what"] == "started"), self._server
         )
+        if found:
+            self._alive = time.monotonic()
         return found
 
     def wait(
         self, patience: float, hear: Callable[[Mapping[str, Any]], None], *wanted: str
     ) -> dict[str, Any]:
-        """The next answer of a wanted kind or `failed`; earlier ones are passed to `hear`.
+        """As `JournalProcess`; the server is asked from now on."""
+        self._alive = time.monotonic()
+        return super().wait(patience, hear, *wanted)
 
-        Gives up, and answers `failed` itself, after `patience` seconds without any answer, or if the server has not
-        answered for `LOST_SECONDS`. While bytes are uploaded, the process answers `going on`.
-        """
-        heard = alive = time.monotonic()
-        while time.monotonic() - heard < patience:
-            answers = self.answers(min(_ASK_SECONDS, patience))
-            for answer in answers:
-                if answer["what"] in (*wanted, "failed"):
-                    return answer
-                hear(answer)
-            if answers:
-                heard = time.monotonic()
-            if answers or self._server is None or reachable(self._server, _ASK_SECONDS):
-                alive = time.monotonic()
-            elif time.monotonic() - alive > LOST_SECONDS:
-                return _lost(f"W&B no longer answers at {self._server}")
-        return _lost(f"W&B made no progress for {patience:g} s")
+    def lost(self) -> str | None:
+        """Why waiting is given up if the server has not answered for `LOST_SECONDS`."""
+        if self._server is None or reachable(self._server, ASK_SECONDS):
+            self._alive = time.monotonic()
+        elif time.monotonic() - self._alive > LOST_SECONDS:
+            return f"W&B no longer answers at {self._server}"
+        return None
 
     def stop(self) -> None:
-        """End the process."""
-        end_group(self._process)
-        self._process.wait()
-        self._reader.join()
+        """End the process, close the pipes, and remove what it staged."""
+        super().stop()
         self._clear()
 
     def _clear(self) -> None:
@@ -196,7 +163,3 @@ class Mirror:
             shutil.rmtree(self._scratch, ignore_errors=True)
         if self._server is None:  # nothing was started, so the folders of `__init__` may still be empty
             remove_if_empty(self._directory / _DATA, self._directory)
-
-
-def _lost(message: str) -> dict[str, Any]:
-    return {"what": "failed", "why": "network", "message": message}
