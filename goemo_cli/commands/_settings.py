@@ -21,6 +21,7 @@ _WANDB = {
     "--wandb-project": "logging.wandb.project",
     "--wandb-entity": "logging.wandb.entity",
 }
+_TRACKERS = {"--tracker": "logging.trackers"}
 _TRAIN: Panels = {
     "Data": {
         "--data": "data.name",
@@ -54,7 +55,7 @@ _TRAIN: Panels = {
         "--warmup": "training.warmup",
         "--seed": "training.seed",
     },
-    "Trackers": {"--tracker": "logging.trackers"},
+    "Trackers": _TRACKERS,
     "Weights & Biases": {
         **_WANDB,
         "--wandb-mode": "logging.wandb.mode",
@@ -78,6 +79,7 @@ _DISTILL: Panels = {
         flag: _TRAIN["Model and training"][flag]
         for flag in ("--recipe", "--epochs", "--lr", "--batch-size", "--dropout", "--seed")
     },
+    "Trackers": _TRACKERS,
     "Weights & Biases": _WANDB,
 }
 _OF_TRAINING = (

@@ -17,6 +17,7 @@ from pydantic import (
     model_validator,
 )
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticCustomError
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
 from goemo_cli.core.labels import TaxonomyName
@@ -38,6 +39,8 @@ LibraryMode = Literal["online", "offline", "local", "disabled"]
 
 
 _MAY_BE_EMPTY = ("notes",)
+_SECRET = "secret"
+"""The kind of a fault whose message does not show the value."""
 
 
 class Section(BaseModel):
@@ -471,9 +474,10 @@ class MlflowSettings(Section):
     def _has_no_secret(cls, value: str | None) -> str | None:
         parts = urlsplit(value or "")
         if parts.password or (parts.username and parts.scheme.startswith("http")):
-            raise ValueError(
+            raise PydanticCustomError(
+                _SECRET,
                 "contains a secret, and settings are written to files: use the variable MLFLOW_TRACKING_URI, or "
-                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD"
+                "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD",
             )
         return value
 
@@ -791,11 +795,8 @@ def _fault(found: Any) -> tuple[str, str]:
     place = ".".join(names.get(str(part), str(part)) for part in found["loc"])
     if found["type"] == "value_error" and place not in set(setting_names()):
         return "", _plain(found["msg"])  # the check of a section, which compares its settings
-    given = (
-        f", not {found['input']!r}"
-        if place and found["input"] != "" and not isinstance(found["input"], Mapping)
-        else ""
-    )
+    is_shown = found["input"] != "" and not isinstance(found["input"], Mapping) and found["type"] != _SECRET
+    given = f", not {found['input']!r}" if place and is_shown else ""
     return place, _plain(found["msg"]) + given
 
 

@@ -129,6 +129,7 @@ def test_files_belong_to_the_run_they_are_named_after(layout: Layout) -> None:
     for run in (short, long):
         add_run(layout, str(run))
         write_text(layout.tensorboard / str(run) / "events", "x")
+        write_text(layout.trackers / "csv" / str(run) / "numbers.csv", "x")
         write_text(layout.stats / "calibration" / f"{run.file_stem}.json", "{}")
     write_text(layout.stats / "significance_tests.csv", "x")
     write_text(layout.predictions / "test_predictions_large_20260101-000001.csv", "x")
@@ -137,6 +138,7 @@ def test_files_belong_to_the_run_they_are_named_after(layout: Layout) -> None:
         assert set(found[run]) == {
             *outside(layout, run),
             layout.tensorboard / str(run) / "events",
+            layout.trackers / "csv" / str(run) / "numbers.csv",
             layout.stats / "calibration" / f"{run.file_stem}.json",
         }
 

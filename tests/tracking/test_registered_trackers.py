@@ -41,6 +41,9 @@ STEPS = 10
 """Of one epoch: 300 comments in batches of 32."""
 
 
+NOTES = "logging.wandb.notes=https://me:secret-of-a-url@host/x"
+
+
 @pytest.fixture(scope="module")
 def patient() -> Iterator[pytest.MonkeyPatch]:
     """The first start of MLflow creates a database, which takes long on a busy machine."""
@@ -71,7 +74,7 @@ class Tracked:
     steps: dict[str, list[tuple[int, float]]]
 
 
-def mlflow_runs(layout: Layout) -> Any:
+def mlflow_runs(layout: Layout, experiment: str = "goemo") -> Any:
     """The client of MLflow, and all runs that it finds in the local database."""
     with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
         warnings.simplefilter("ignore")  # of MLflow's own dependencies
@@ -79,19 +82,18 @@ def mlflow_runs(layout: Layout) -> Any:
         import mlflow
 
         client = mlflow.MlflowClient(tracking_uri=f"sqlite:///{layout.trackers}/mlflow/mlflow.db")
-        experiment = client.get_experiment_by_name("goemo")
-        return client, client.search_runs([experiment.experiment_id]) if experiment else []
+        return client, client.search_runs([client.get_experiment_by_name(experiment).experiment_id])
 
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory: pytest.TempPathFactory, patient: pytest.MonkeyPatch) -> Tracked:
     """A run that Ctrl-C interrupted, and that was resumed."""
     layout, said = Layout(tmp_path_factory.mktemp("tracked")), list[Event]()
-    wanted = settings("logging.trackers=[mlflow]", "logging.wandb.notes=https://me:secret-of-a-url@host/x")
+    wanted = settings("logging.trackers=[mlflow]", "logging.mlflow.experiment=emotions", NOTES)
     tracker = open_tracker(wanted, layout=layout, on_event=said.append)
     with pytest.raises(TrainingStoppedError):
         train(wanted, layout=layout, tracker=tracker, on_event=SignalAt(13, signal.SIGINT))
-    _, (interrupted,) = mlflow_runs(layout)
+    _, (interrupted,) = mlflow_runs(layout, "emotions")
     result = resume(
         find_interrupted("@latest", layout),
         layout=layout,
@@ -100,7 +102,7 @@ def tracked(tmp_path_factory: pytest.TempPathFactory, patient: pytest.MonkeyPatc
         ),
         on_event=ignore,
     )
-    client, (found,) = mlflow_runs(layout)
+    client, (found,) = mlflow_runs(layout, "emotions")
     assert found.info.run_id == interrupted.info.run_id
     steps = {
         name: [(metric.step, metric.value) for metric in client.get_metric_history(found.info.run_id, name)]
@@ -152,7 +154,7 @@ def test_mlflow_has_settings_hashes_and_paths_without_secrets(tracked: Tracked) 
 
 
 def test_a_tracker_changes_no_byte_of_a_run(tracked: Tracked, tmp_path: Path) -> None:
-    wanted = settings("logging.wandb.notes=https://me:secret-of-a-url@host/x")
+    wanted = settings(NOTES)
     layout = Layout(tmp_path)
     ours = content_of(tracked.run, tracked.layout)
     theirs = content_of(train(wanted, layout=layout, tracker=open_tracker(wanted, layout=layout)), layout)
@@ -163,14 +165,15 @@ def test_a_tracker_changes_no_byte_of_a_run(tracked: Tracked, tmp_path: Path) ->
 
 def begin(
     layout: Layout,
-    *trackers: str,
+    trackers: str,
+    *overrides: str,
     run: RunName = RUN,
     on_event: EventHandler = ignore,
     patience: float = GUARD_SECONDS,
 ) -> Any:
     """Trackers of a run without a training: one epoch's number."""
-    listed = f"logging.trackers=[{', '.join(trackers)}]"
-    wanted = settings(listed, f"logging.wandb.upload_timeout={patience}")
+    given = (f"logging.trackers=[{trackers}]", f"logging.wandb.upload_timeout={patience}")
+    wanted = settings(*given, *overrides)
     tracker = open_tracker(wanted, layout=layout, on_event=on_event)
     tracker.start(run, logged_settings(wanted), {})
     tracker.log({"val/f1_macro": 0.25}, step=1, epoch=1)
@@ -215,20 +218,26 @@ def test_failed_or_killed_runs_are_marked_failed_in_mlflow(
     assert [run.data.metrics for run in runs] == [{"val/f1_macro": 0.25}] * 2
 
 
+@pytest.mark.parametrize("setting", [(), ("logging.mlflow.tracking_uri=http://127.0.0.1:9",)])
 def test_a_server_that_is_gone_costs_one_warning_without_its_secrets(
-    layout: Layout, monkeypatch: pytest.MonkeyPatch
+    setting: tuple[str, ...], layout: Layout, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
+    if setting:
+        monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    else:
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
     said: list[Event] = []
-    begin(layout, "mlflow", on_event=said.append).finish({"best_epoch": 1})
+    begin(layout, "mlflow", *setting, on_event=said.append).finish({"best_epoch": 1})
     (warning,) = said
     assert isinstance(warning, Warning)
+    assert "port=9" in warning.message
     assert warning.message.startswith("MLflow is disabled for this run (")
     assert warning.message.endswith("; local files are complete")
     assert "secret" not in warning.message
-    with pytest.raises(SettingError, match="contains a secret"):
+    with pytest.raises(SettingError, match="contains a secret") as refused:
         settings("logging.mlflow.tracking_uri=http://me:secret@127.0.0.1:9")
+    assert "me:secret" not in str(refused.value)
 
 
 def install(
