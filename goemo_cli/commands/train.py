@@ -361,6 +361,12 @@ def _footnote(checkpoint: "Checkpoint") -> str:
 
 
 def _print_config(out: Console, settings: Any) -> None:
+    from goemo_cli.services.training.settings import enough_texts
+
+    if enough := enough_texts(settings):
+        out.note(
+            f"With fewer than {enough:,} training texts, epochs, batch size, learning rate and patience are others: --dry-run shows them"
+        )
     if out.as_json:
         out.result("", **settings.model_dump(mode="json"))
     else:
@@ -374,7 +380,7 @@ def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
 
         plan = plan_training(settings, layout=Layout(root), on_event=screen)
     if not out.as_json:
-        out.text(settings.to_yaml())
+        out.text(plan.config.to_yaml())
     out.result("Plan (nothing was written)", **({"runs": seeds} if seeds else {}), **plan.values())
 
 

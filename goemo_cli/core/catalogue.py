@@ -26,6 +26,18 @@ class PackagedWeights:
 
 
 @dataclass(frozen=True)
+class FewTexts:
+    """How a model is trained on few texts, fitted on subsets of GoEmotions: docs/recipe.md."""
+
+    steps: int
+    """The fewest optimizer steps with which a training is good."""
+    epochs: int
+    """The most epochs; with more, a model only becomes too sure."""
+    batch_size: int
+    learning_rate: float
+
+
+@dataclass(frozen=True)
 class ModelEntry:
     """One model: the place of its weights and the settings that suit it."""
 
@@ -42,6 +54,8 @@ class ModelEntry:
     """Settings as in a config file, below the user's."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings between the defaults and the user's, by the name of a recipe other than `best`."""
+    few_texts: FewTexts | None = None
+    """None if its defaults are used for any number of texts."""
 
     def recipe(self, name: str) -> Mapping[str, Any]:
         """The settings of a recipe.
@@ -113,5 +127,10 @@ def _entry_of_run(checkpoint: Checkpoint) -> ModelEntry:
 
 
 def _entry(name: str, values: dict[str, Any]) -> ModelEntry:
-    package = values.pop("package", None)
-    return ModelEntry(name=name, package=PackagedWeights(**package) if package else None, **values)
+    package, few = values.pop("package", None), values.pop("few_texts", None)
+    return ModelEntry(
+        name=name,
+        package=PackagedWeights(**package) if package else None,
+        few_texts=FewTexts(**few) if few else None,
+        **values,
+    )

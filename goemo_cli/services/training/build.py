@@ -47,6 +47,7 @@ from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everythi
 from goemo_cli.ml.training.losses import describe_loss
 from goemo_cli.ml.training.ranks import ALONE, Ranks
 from goemo_cli.ml.training.state import TrainingState
+from goemo_cli.services.training.settings import for_few_texts
 from goemo_cli.tracking.environment import processor
 
 _FEWEST_TOKENS = 0.9
@@ -114,7 +115,7 @@ class Run:
     @property
     def n_texts(self) -> int:
         """Number of texts in an epoch."""
-        return len(self.data.train) + (len(self.taught.texts) if self.taught else 0)
+        return texts_per_epoch(self.data, self.taught)
 
     def take_start(self) -> TrainingState | None:
         """The saved state, which the run forgets: it is as large as the model with its optimizer."""
@@ -166,7 +167,9 @@ def prepare(
     taught: Taught | None = None,
     may_fetch: bool = True,
 ) -> Prepared:
-    """Seed the random generators, pick the hardware, and build the model. Training, resuming and planning share it.
+    """Settle the settings, seed the random generators, pick the hardware, and build the model.
+
+    Training, resuming and planning share it.
 
     Args:
         config: resolved settings.
@@ -179,11 +182,17 @@ def prepare(
         NotFoundError, CorruptArtifactError: the model cannot be used.
         SettingError: the device is unavailable.
     """
+    config = for_few_texts(config, texts_per_epoch(data, taught), on_event)
     entry = model_entry(config.model.name)
     seed_everything(config.training.seed, deterministic=config.training.deterministic)
     device, precision = pick_hardware(config, entry)
     model, base = build_model(config, entry, data, device, precision, on_event=on_event, may_fetch=may_fetch)
     return Prepared(config, entry, data, device, precision, model, base, taught)
+
+
+def texts_per_epoch(data: Dataset, taught: Taught | None) -> int:
+    """Number of texts that an epoch trains on, with those that only a teacher has labelled."""
+    return len(data.train) + (len(taught.texts) if taught else 0)
 
 
 def pick_hardware(config: TrainConfig, entry: ModelEntry) -> tuple[torch.device, Precision]:

@@ -32,6 +32,8 @@ _RESULTS_BYTES = 100 * 2**20
 class Plan:
     """What would happen."""
 
+    config: TrainConfig
+    """Every setting as it would be used."""
     model: str
     weights: str
     data: str
@@ -57,6 +59,9 @@ class Plan:
             "comments": self.sizes,
             "labels": self.labels,
             "texts_without_label": self.without_label,
+            "epochs": self.config.training.epochs,
+            "learning_rate": self.config.training.learning_rate,
+            "batch_size": self.config.training.batch_size,
             "steps_per_epoch": self.steps_per_epoch,
             "steps": self.steps,
             "estimated_training_seconds": self.estimated_seconds and round(self.estimated_seconds),
@@ -76,7 +81,7 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
     if config.distillation.teacher:
         open_teacher(config, data, layout, on_event)
     prepared = prepare(config, data, on_event, may_fetch=False)
-    model, base = prepared.model, prepared.base
+    config, model, base = prepared.config, prepared.model, prepared.base
     per_epoch = steps_per_epoch(len(data.train), config.training)
     seconds = peak = None
     memory: dict[str, int] = {}
@@ -96,6 +101,7 @@ def plan_training(config: TrainConfig, *, layout: Layout, on_event: EventHandler
         else:
             seconds = _estimated_seconds(prepared, model, train, val)
     return Plan(
+        config=config,
         model=prepared.entry.name,
         weights=str(base.get("id", base["kind"])),
         data=data.source,

@@ -37,9 +37,11 @@ from goemo_cli.services.parallel.task import Task, group_of_process
 from goemo_cli.services.parallel.together import TaskFailed, train_together
 from goemo_cli.services.runs.index import is_resumable, listed_runs
 from goemo_cli.services.runs.locks import held
+from goemo_cli.services.training.build import texts_per_epoch
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.resume import OpenTracker, resume
 from goemo_cli.services.training.saved_states import StateStore
+from goemo_cli.services.training.settings import for_few_texts
 from goemo_cli.services.training.stopping import StopSignal
 from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.training.train import claimed, read_data, train, training_data
@@ -94,16 +96,19 @@ def train_seeds(
         id=f"{entry.name}-{secrets.token_hex(4)}",
         workers=workers or (0 if executor == "local" else n_seeds),
     )
-    members = _Members(config, group, layout, allow_changes=False, on_event=on_event)
     if group.workers:
-        members.require_readable_data()
-        if config.distillation.teacher:  # once, not in each process
-            data = training_data(config, read_data(config, layout, on_event), ignore)
-            teach(config, data, layout, on_event)
-        return members.train_in_processes(executor)
+        _require_readable_data(config)
     with working(on_event, "Reading the data"):
         data = read_data(config, layout, on_event)
-    return members.train_here(data, lambda one, _: open_tracker(one))
+    if not group.workers:
+        members = _Members(config, group, layout, allow_changes=False, on_event=on_event)
+        return members.train_here(data, lambda one, _: open_tracker(one))
+    cut = training_data(config, data, ignore)
+    taught = teach(config, cut, layout, on_event)  # computed once, not in each process
+    config = for_few_texts(config, texts_per_epoch(cut, taught), on_event)
+    return _Members(config, group, layout, allow_changes=False, on_event=on_event).train_in_processes(
+        executor
+    )
 
 
 def resume_run(
@@ -284,15 +289,6 @@ class _Members:
             on_event=self.on_event,
         )
 
-    def require_readable_data(self) -> None:
-        """Refuse data that one process alone can read.
-
-        Raises:
-            SettingError: standard input, or a data frame.
-        """
-        if self.config.data.name in (STDIN, FRAME):
-            raise SettingError(["several processes cannot read this data: give a file"], "--workers")
-
     def train_in_processes(self, executor: Executor) -> SeedsResult:
         """Train the seeds in processes, some at a time, then write the ensemble.
 
@@ -302,7 +298,7 @@ class _Members:
             WorkerFailedError: a process has failed; the others saved their states.
             TrainingStoppedError: a signal asked to stop; all saved their states.
         """
-        self.require_readable_data()
+        _require_readable_data(self.config)
         folder = self.layout.seeds / self.group.id
         with (
             held(folder, "goemo train --seeds"),
@@ -378,6 +374,16 @@ class _Members:
             row for row in multiseed_rows(listed_runs(self.layout)) if row["group"] == str(ensemble.run)
         ]
         return SeedsResult(tuple(runs), ensemble, tuple(spread), self.layout.multiseed_summary)
+
+
+def _require_readable_data(config: TrainConfig) -> None:
+    """Refuse data that one process alone can read.
+
+    Raises:
+        SettingError: standard input, or a data frame.
+    """
+    if config.data.name in (STDIN, FRAME):
+        raise SettingError(["several processes cannot read this data: give a file"], "--workers")
 
 
 def write_ensemble(

@@ -1,17 +1,18 @@
 """Settings from everywhere in their order: defaults < environment (W&B) < catalogue < file < flags and overrides."""
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from goemo_cli.core.catalogue import model_entry
+from goemo_cli.core.catalogue import FewTexts, model_entry
 from goemo_cli.core.errors import NotFoundError, SettingError
-from goemo_cli.core.events import EventHandler, ignore
+from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.layering import dotted_overrides, nested, read_yaml_mapping
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.settings import TrainConfig, TrainingSettings
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.tracking.registered import check_trackers
 
@@ -29,7 +30,8 @@ def resolve_settings(
 ) -> TrainConfig:
     """The settings of a run.
 
-    The model and the recipe are settled first: their settings in the catalogue are below those of the file.
+    The model and the recipe are settled first: their settings in the catalogue are below those of the file. The defaults of
+    the catalogue do not count as set: `model_fields_set` of the training section has what the user or a recipe names.
 
     Args:
         file: YAML file, or None.
@@ -68,10 +70,62 @@ def resolve_settings(
     ]
     config = TrainConfig.from_layers(*suited, *layers)
     check_trackers(config.logging.trackers)
+    by_user = TrainConfig.from_layers(*suited[1:], *layers).training.model_fields_set
+    training = TrainingSettings.model_construct(set(by_user), **dict(config.training))
+    config = config.model_copy(update={"training": training})
     if not config.logging.wandb.enabled:  # `goemo sync` reads the environment when it runs
         return config
     wandb = config.logging.wandb.resolved()
     return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
+
+
+def for_few_texts(config: TrainConfig, n_texts: int, on_event: EventHandler = ignore) -> TrainConfig:
+    """The settings of a training on a number of texts: others than the catalogue's if those give too few optimizer steps.
+
+    The model's `few_texts` has the batch size and its learning rate. There are as many epochs as the steps need, within limits, and no early
+    stopping: at the fixed threshold, the first epochs on few texts have a macro-F1 of 0. Nothing changes if the user or a
+    recipe names the epochs or the learning rate; a batch size or patience that is named stays.
+
+    Args:
+        config: what `resolve_settings` returned, or the settings of a run, which names all.
+        n_texts: number of texts in an epoch.
+        on_event: is told what changes.
+    """
+    training, few = config.training, _few_texts(config)
+    if few is None or training.epochs * math.ceil(n_texts / training.batch_size) >= few.steps:
+        return config
+    is_free = not {"batch_size", "accumulation"} & training.model_fields_set
+    batch_size = few.batch_size if is_free else training.batch_size
+    needed = math.ceil(few.steps / math.ceil(n_texts / batch_size))
+    epochs = max(training.epochs, min(needed, few.epochs))
+    learning_rate = few.learning_rate if is_free else training.learning_rate
+    changed: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    stopping = ""
+    if "patience" not in training.early_stopping.model_fields_set:
+        stopping = " and no early stopping"
+        changed["early_stopping"] = training.early_stopping.model_copy(update={"patience": None})
+    on_event(
+        Info(
+            f"Few training texts ({n_texts:,}): {epochs} epochs at the learning rate {learning_rate:g}, batches of "
+            f"{batch_size}{stopping}; --epochs or --lr turns this off"
+        )
+    )
+    return config.model_copy(update={"training": training.model_copy(update=changed)})
+
+
+def enough_texts(config: TrainConfig) -> int | None:
+    """The number of training texts from which `for_few_texts` changes nothing; None if it never changes these settings."""
+    few, training = _few_texts(config), config.training
+    if few is None:
+        return None
+    return (math.ceil(few.steps / training.epochs) - 1) * training.batch_size + 1
+
+
+def _few_texts(config: TrainConfig) -> FewTexts | None:
+    """How the model is trained on few texts; None if that is not known, or if settings that it changes are named."""
+    if {"epochs", "learning_rate"} & config.training.model_fields_set:
+        return None
+    return model_entry(config.model.name).few_texts
 
 
 def student_settings(

@@ -113,8 +113,8 @@ def train(
         run = prepared.run(name, folder)
         run.frozen = frozen or run.frozen
         del prepared  # the run alone holds the model, so that it can free it
-        if run.model and config.training.save_every_minutes:
-            StateStore(folder).begin(training_record(run, group), config)
+        if run.model and run.config.training.save_every_minutes:
+            StateStore(folder).begin(training_record(run, group), run.config)
         with working(log, "Starting the trackers"):
             start_tracker(tracker, run)
         return train_to_the_end(run, group, layout=layout, tracker=tracker, log=log)
