@@ -93,7 +93,7 @@ def atomic_folder(path: Path, *, replace: bool = False) -> Iterator[Path]:
         yield partial
         for inner in (*partial.rglob("*"), partial):
             _flush(inner)
-        partial.chmod(0o777 & ~_umask())
+        _set_mode(partial, 0o777 & ~_umask())
         if replace and path.is_dir():
             old = partial.with_name(f"{partial.name}-old")
             rename(path, old)
