@@ -492,7 +492,7 @@ class LoggingSettings(Section):
 
     trackers: list[str] = Field(
         [],
-        description="Trackers to copy the run to: tensorboard, mlflow, or those that other packages register (`goemo doctor` lists them).",
+        description="Trackers to copy the run to: tensorboard, mlflow, trackio, or those that other packages register (`goemo doctor` lists them).",
     )
     wandb: WandbSettings = WandbSettings()
     mlflow: MlflowSettings = MlflowSettings()

@@ -3,10 +3,12 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.names import RunName
+
+if TYPE_CHECKING:  # a tracker of another package may do without numpy
+    from goemo_cli.core.arrays import Histogram
 
 Chart = Literal["precision_recall", "confusion", "projector"]
 """How a tracker may draw a table; `projector`: columns of texts, then one column per dimension."""
@@ -86,7 +88,7 @@ class Tracker:
     def picture(self, picture: Picture, *, step: int) -> None:
         """Show an image."""
 
-    def histograms(self, histograms: Mapping[str, Histogram], *, step: int) -> None:
+    def histograms(self, histograms: "Mapping[str, Histogram]", *, step: int) -> None:
         """Show distributions by name (`gradients/{parameter}`) at an optimizer step."""
 
     def write(self, name: str, text: str) -> None:

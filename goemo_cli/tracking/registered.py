@@ -39,6 +39,7 @@ TENSORBOARD = "tensorboard"
 _OWN = (
     _own(TENSORBOARD, "TensorBoard", "goemo_cli.tracking.tensorboard:FileTracker"),
     _own("mlflow", "MLflow", "goemo_cli.tracking.mlflow:MlflowTracker"),
+    _own("trackio", "trackio", "goemo_cli.tracking.trackio:TrackioTracker"),
 )
 
 

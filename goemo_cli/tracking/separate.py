@@ -181,6 +181,8 @@ class SeparateTracker(Tracker):
     def _listen(self) -> None:
         for answer in self.process.answers() if self.process else ():
             self.hear(answer)
+            if answer["what"] == "finished":  # while another tracker was waited for
+                self.stop()
 
 
 class FollowingTracker(SeparateTracker):

@@ -1,6 +1,7 @@
-"""MLflow with its real package and a local database, and trackers of other packages, installed as entry points."""
+"""MLflow and trackio with their real packages and local databases, and trackers of other packages, installed as entry points."""
 
 import csv
+import json
 import multiprocessing
 import os
 import re
@@ -89,7 +90,7 @@ def mlflow_runs(layout: Layout, experiment: str = "goemo") -> Any:
 def tracked(tmp_path_factory: pytest.TempPathFactory, patient: pytest.MonkeyPatch) -> Tracked:
     """A run that Ctrl-C interrupted, and that was resumed."""
     layout, said = Layout(tmp_path_factory.mktemp("tracked")), list[Event]()
-    wanted = settings("logging.trackers=[mlflow]", "logging.mlflow.experiment=emotions", NOTES)
+    wanted = settings("logging.trackers=[mlflow, trackio]", "logging.mlflow.experiment=emotions", NOTES)
     tracker = open_tracker(wanted, layout=layout, on_event=said.append)
     with pytest.raises(TrainingStoppedError):
         train(wanted, layout=layout, tracker=tracker, on_event=SignalAt(13, signal.SIGINT))
@@ -134,12 +135,47 @@ def test_mlflow_has_every_number_once_of_a_run_that_was_interrupted_and_resumed(
     assert tracked.warnings == []
 
 
+def test_trackio_has_every_number_once_and_the_settings(tracked: Tracked) -> None:
+    name, folder = str(tracked.run.run), tracked.layout.trackers / "trackio"
+    program = (
+        "import json; from trackio.sqlite_storage import SQLiteStorage as storage; "
+        f"print(json.dumps([storage.get_logs('goemo', {name!r}), storage.get_run_config('goemo', {name!r})]))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        env=os.environ | {"TRACKIO_DIR": str(folder)},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    logs, config = json.loads(done.stdout)
+    found = [(key, line["step"], value) for line in logs for key, value in line.items()]
+    found = [one for one in found if one[0] not in ("step", "timestamp")]
+    journal = read_journal(journal_path(tracked.layout.journals, tracked.run.run))
+    expected = [
+        (key, line.step, value)
+        for line in journal.lines
+        if isinstance(line, LogLine)
+        for key, value in line.values.items()
+    ]
+    assert len({one[:2] for one in found}) == len(found)
+    of_time = ("train/epoch_time", "train/samples_per_sec")
+    assert {one for one in expected if one[0] not in of_time} <= set(found)
+    assert [value for key, _, value in found if key == "epoch"] == [1, 2]
+    assert [value for key, _, value in found if key == "exit_code"] == [130, 0]
+    assert ("test/f1_macro", journal.last_step, tracked.run.metrics.test_rule.f1_macro) in found
+    assert config["training"]["epochs"] == 2
+    assert config["goemo"]["data_facts"]["sha256"] == tracked.run.metrics.data.sha256
+    shown = str([logs, config])
+    assert [hidden for hidden in ("secret-of-a-url", os.uname().nodename) if hidden in shown] == []
+
+
 def test_mlflow_has_settings_hashes_and_paths_without_secrets(tracked: Tracked) -> None:
     data, info, run = tracked.found.data, tracked.found.info, tracked.run.run
     assert info.run_name == str(run)
     assert data.params["training.epochs"] == "2"
     assert data.params["training.early_stopping.metric"] == "val_f1_macro"
-    assert data.params["logging.trackers"] == '["mlflow"]'
+    assert data.params["logging.trackers"] == '["mlflow", "trackio"]'
     assert data.tags["goemo.run"] == str(run)
     assert data.tags["goemo.data_facts.sha256"] == tracked.run.metrics.data.sha256
     assert data.tags["goemo.versions.torch"]
@@ -338,6 +374,31 @@ def install_faulty(packages: Path) -> None:
     install(packages, name="faulty-trackers", version="2.0", entries=entries, modules={"faulty": FAULTY})
 
 
+IN_TURN = """
+import atexit
+from goemo_cli.tracking import Tracker
+
+class Quick(Tracker):
+    def __init__(self, context):
+        atexit.register((context.root / "quick has ended").touch)
+
+class Late(Tracker):
+    def __init__(self, context):
+        self.root = context.root
+    def finish(self, summary, *, exit_code=0):
+        while not (self.root / "quick has ended").exists():
+            pass
+"""
+
+
+def test_a_tracker_may_finish_while_another_one_is_waited_for(packages: Path, layout: Layout) -> None:
+    entries = {"late": "in_turn:Late", "quick": "in_turn:Quick"}
+    install(packages, name="trackers", version="1.0", entries=entries, modules={"in_turn": IN_TURN})
+    said: list[Event] = []
+    begin(layout, "late, quick", on_event=said.append).finish({"best_epoch": 1})
+    assert said == []
+
+
 def test_a_tracker_that_is_missing_costs_a_warning_when_a_run_starts(
     layout: Layout, monkeypatch: pytest.MonkeyPatch, packages: Path
 ) -> None:
@@ -351,7 +412,7 @@ def test_a_tracker_that_is_missing_costs_a_warning_when_a_run_starts(
     assert tracker.names == ["The journal"]
     assert [event.message for event in said if isinstance(event, Warning)] == [
         "MLflow needs the package mlflow: pip install 'goemo[mlflow]'; the run continues without this tracker",
-        "unknown tracker 'raises'; known are tensorboard, mlflow; the run continues without this tracker",
+        "unknown tracker 'raises'; known are tensorboard, mlflow, trackio; the run continues without this tracker",
     ]
 
 
@@ -360,7 +421,7 @@ def test_a_tracker_that_is_missing_costs_a_warning_when_a_run_starts(
     [
         (
             ["--tracker", "mlfow"],
-            "unknown tracker 'mlfow'; did you mean 'mlflow'?; known are tensorboard, mlflow",
+            "unknown tracker 'mlfow'; did you mean 'mlflow'?; known are tensorboard, mlflow, trackio",
         ),
         (["logging.trackers=[wandb]"], "W&B is switched on with --wandb, not with --tracker wandb"),
     ],
@@ -384,7 +445,16 @@ def test_an_unknown_tracker_is_a_usage_error_and_loads_nothing_slow(
 def test_doctor_says_which_trackers_are_available(layout: Layout, packages: Path) -> None:
     install_faulty(packages)
     trackers = {finding.name: finding for finding in examine(layout) if finding.group == "trackers"}
-    assert list(trackers) == ["tensorboard", "mlflow", "blocks", "broken", "crashes", "raises", "wrong"]
+    assert list(trackers) == [
+        "tensorboard",
+        "mlflow",
+        "trackio",
+        "blocks",
+        "broken",
+        "crashes",
+        "raises",
+        "wrong",
+    ]
     assert (trackers["mlflow"].value, trackers["mlflow"].state) == ("available", "ok")
     assert trackers["raises"].value == "available (faulty:Raises)"
     assert trackers["broken"].state == "note"
