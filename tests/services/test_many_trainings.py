@@ -130,7 +130,8 @@ def test_all_save_their_states_when_one_command_ends(
         assert re.search(r"seed 0: the state of step [\d,]+ is saved; seed 1: the state of step", err)
     if whom == "child":
         assert re.search(r"Error: seed \d: ended by SIGKILL; out of memory\?\. seed 0: the state", err)
-    assert number == signal.SIGKILL == -code or f"goemo train --resume {listed_runs(layout)[-1].run}" in err
+    if process.returncode > 0:
+        assert any(f"goemo train --resume {run.run}" in err for run in listed_runs(layout))
 
 
 @pytest.mark.slow
