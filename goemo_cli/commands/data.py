@@ -276,4 +276,10 @@ def _show_audit(out: Console, result: "AuditResult") -> None:
     values = {"work_list": files.work_list, "page": files.page, "record": files.record}
     more = record.as_json() if out.as_json else {}
     out.result(f"{record.listed:,} rows to look at, {record.excluded:,} excluded", **values, **more)
-    out.hint(command_line("goemo train --exclude-audited", files.work_list))
+    if record.excluded:
+        out.note(
+            "With the same options for the data: "
+            + command_line("goemo train --exclude-audited", files.work_list)
+        )
+    else:
+        out.note("To leave out rows of train, write exclude into their column action, or use --exclude KIND")
