@@ -28,7 +28,7 @@ _SIGNAL_NAMES = (
     "pause", "pthread_kill", "pthread_sigmask", "setitimer", "sigpending", "sigwait",
 )  # fmt: skip
 _O_BINARY = 1 << 30
-_SYSTEM_MODULES = ("goemo_cli.core.files", "goemo_cli.core.locks", "goemo_cli.core.processes")
+_SYSTEM_MODULES = ("goemo_cli.core.files", "goemo_cli.core.system.locks", "goemo_cli.core.system.processes")
 
 
 def _is_read_only(handle: int) -> bool:
@@ -109,7 +109,7 @@ def _check_locks(folder: Path) -> None:
     folder.mkdir()
     with locks.held(folder, "goemo test"):
         (path,) = folder.parent.glob(".goemo-lock-*")
-        assert import_module("goemo_cli.core.locks").is_locked(path)
+        assert import_module("goemo_cli.core.system.locks").is_locked(path)
         assert locks.holder_of(folder).pid == os.getpid()
         with pytest.raises(errors.BusyError, match="in use by goemo test"):
             locks.held(folder, "goemo other", wait=0.0).__enter__()
@@ -128,7 +128,7 @@ def main(root: Path) -> None:
         import_module(name)
     sys.platform = here
     _import_all()
-    assert not hasattr(import_module("goemo_cli.core.processes"), "resource")
+    assert not hasattr(import_module("goemo_cli.core.system.processes"), "resource")
     _check_locks(root / "run")
     _run("train", "--model", "tfidf", "--data", "sample", "--no-wandb", "--root", str(root / "project"))
     _run("validate", "--root", str(root / "project"))

@@ -117,7 +117,9 @@ def test_only_the_app_and_the_commands_talk_to_the_terminal():
         assert "click" not in packages, f"{path}: typer carries its own copy"
         if part_of(path) not in ("app", "commands", "__main__"):
             assert not packages & {"typer", "rich"}, path
-            leaves = {"sys.exit"} if path == PACKAGE / "core" / "processes.py" else set()  # after a signal
+            leaves = (
+                {"sys.exit"} if path == PACKAGE / "core" / "system" / "processes.py" else set()
+            )  # after a signal
             assert not names_used(tree) & talk - leaves, path
 
 
@@ -199,8 +201,8 @@ def test_files_are_written_whole_or_not_at_all():
 
 
 SYSTEM_MODULES = {
-    "core/locks.py": {"fcntl", "msvcrt", "filelock", "portalocker"},
-    "core/processes.py": {"ctypes", "resource", "select", "selectors", "signal", "winreg", "_winapi"},
+    "core/system/locks.py": {"fcntl", "msvcrt", "filelock", "portalocker"},
+    "core/system/processes.py": {"ctypes", "resource", "select", "selectors", "signal", "winreg", "_winapi"},
     "nowhere": {"grp", "posix", "pty", "pwd", "syslog", "termios", "tty"},
 }
 SYSTEM_CALLS = {
@@ -212,8 +214,8 @@ SYSTEM_CALLS = {
         *{f"os.{name}" for name in ("chmod", "chown", "fchmod", "fdatasync", "fsync", "open", "sync")},
         *("shutil.move", ".chmod", ".hardlink_to", ".lchmod", ".rename", ".replace", ".symlink_to"),
     },
-    "core/locks.py": {"os.open", "fcntl.flock"},
-    "core/processes.py": {
+    "core/system/locks.py": {"os.open", "fcntl.flock"},
+    "core/system/processes.py": {
         *{
             f"os.{name}"
             for name in ("abort", "dup2", "fork", "forkpty", "getloadavg", "getpgid", "kill", "killpg")
@@ -253,9 +255,9 @@ def test_each_difference_between_systems_is_in_one_module():
             assert package not in elsewhere, f"{path}:{line}: {package}"
         for name, line in calls(tree):
             assert name not in set().union(*SYSTEM_CALLS.values()) - allowed_calls, f"{path}:{line}: {name}"
-        assert here == "core/processes.py" or not {"sys.getwindowsversion", "os.uname"} & names_used(tree), (
-            path
-        )
+        assert here == "core/system/processes.py" or not {"sys.getwindowsversion", "os.uname"} & names_used(
+            tree
+        ), path
 
 
 def test_text_has_the_same_bytes_on_all_systems():

@@ -16,7 +16,7 @@ from goemo_cli.commands._streams import command_has_ended, prepare_streams
 from goemo_cli.commands._typer import Group
 from goemo_cli.core import errors
 from goemo_cli.core.files import PARTIAL_PREFIX
-from goemo_cli.core.processes import end_at_once_if_asked, leave_if_terminated
+from goemo_cli.core.system.processes import end_at_once_if_asked, leave_if_terminated
 
 _CODES: tuple[tuple[type[Exception], int], ...] = (
     # Specific types before general ones: the first that fits decides.

@@ -230,9 +230,8 @@ def audit(
     from goemo_cli.services.runs.references import open_run
 
     layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
-    checkpoint = (
-        open_run(run, layout, Screen(out)) if run else None
-    )  # a wrong name fails before anything else
+    # A wrong name fails before anything else.
+    checkpoint = open_run(run, layout, Screen(out)) if run else None
 
     from goemo_cli.services.audit.audit import audit_data, audited_settings
 

@@ -22,7 +22,7 @@ from pydantic_core import PydanticCustomError
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
 from goemo_cli.core.labels import TaxonomyName
 from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, nested, read_yaml_mapping
-from goemo_cli.core.processes import usable_cores
+from goemo_cli.core.system.processes import usable_cores
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
 NamedRule = Literal["per_label", "global", "fixed_0.5", "fixed_0.3"]

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from goemo_cli.core.processes import end_in, lives, take_output
+from goemo_cli.core.system.processes import end_in, lives, take_output
 from goemo_cli.tracking.base import TrackerContext, TrackerFactory
 from goemo_cli.tracking.journal import FinishLine, Line, StartLine, complete_lines, parse_line, read_journal
 from goemo_cli.tracking.redaction import without_secrets

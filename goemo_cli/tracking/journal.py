@@ -20,9 +20,9 @@ from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.documents.base import Document, faults
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
 from goemo_cli.core.files import flush_handle, open_handle, path_from_root
-from goemo_cli.core.locks import lock
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.system.locks import lock
 from goemo_cli.tracking.base import Artifact, Chart, Picture, Table, Tracker
 
 Numbers = dict[str, int | float | None]

@@ -14,7 +14,7 @@ from typing import Any
 
 from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.names import RunName
-from goemo_cli.core.processes import end_group, start_apart, start_time
+from goemo_cli.core.system.processes import end_group, start_apart, start_time
 from goemo_cli.tracking.base import Tracker
 from goemo_cli.tracking.follower import Job
 from goemo_cli.tracking.journal import journal_path

@@ -17,8 +17,8 @@ from pydantic import ValidationError
 from goemo_cli.core.documents.runs import LockHolder
 from goemo_cli.core.errors import BusyError
 from goemo_cli.core.files import last_change, write_into
-from goemo_cli.core.locks import is_locked, lock_file, unlock_file
-from goemo_cli.core.processes import lives, start_time
+from goemo_cli.core.system.locks import is_locked, lock_file, unlock_file
+from goemo_cli.core.system.processes import lives, start_time
 
 UNSEEN_HOURS = 24.0
 """A process on another machine cannot be seen: it counts as running while its run changed within this time."""

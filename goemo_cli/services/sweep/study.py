@@ -16,7 +16,7 @@ from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.processes import lives
+from goemo_cli.core.system.processes import lives
 from goemo_cli.services.sweep.database import open_database
 from goemo_cli.services.sweep.objectives import Objectives
 from goemo_cli.services.sweep.pruning import Hyperband

@@ -6,8 +6,8 @@ from pathlib import Path
 from goemo_cli.core.events import ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.processes import INTERRUPT, TERMINATE, ignore_signals
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.processes import INTERRUPT, TERMINATE, ignore_signals
 from goemo_cli.ml.training.ranks import joined
 from goemo_cli.services.evaluation.teacher import teach
 from goemo_cli.services.training.build import fit_model, prepare

@@ -23,9 +23,9 @@ from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.processes import peak_memory_bytes
 from goemo_cli.core.schema import SCHEMA_VERSION, Executor
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.processes import peak_memory_bytes
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.ml.training.frozen import FrozenStore

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-from goemo_cli.core.processes import stops_handled
+from goemo_cli.core.system.processes import stops_handled
 
 
 class StopSignal(KeyboardInterrupt):

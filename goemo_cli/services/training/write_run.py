@@ -23,9 +23,9 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, 
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import write_predictions
-from goemo_cli.core.processes import peak_memory_bytes
 from goemo_cli.core.schema import SCHEMA_VERSION, Kind
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.processes import peak_memory_bytes
 from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, fit_events

@@ -12,8 +12,8 @@ from goemo_cli.core.errors import BusyError, CorruptArtifactError, GoemoError, S
 from goemo_cli.core.events import EventHandler, FileWritten, progress
 from goemo_cli.core.files import PARTIAL_PREFIX, atomic_path, remove_if_empty, rename, sha256_file
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.locks import lock_file, unlock_file
 from goemo_cli.core.names import RunName
+from goemo_cli.core.system.locks import lock_file, unlock_file
 from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
 from goemo_cli.services.training.summaries import require_scores
 from goemo_cli.services.wandb.plan import Plan, PlannedFile, errors_named

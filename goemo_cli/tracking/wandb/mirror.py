@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import AuthenticationError, GoemoError, NotFoundError, RemoteError, SettingError
-from goemo_cli.core.processes import take_output
+from goemo_cli.core.system.processes import take_output
 from goemo_cli.tracking.base import Artifact
 from goemo_cli.tracking.follower import answer, followed_lines
 from goemo_cli.tracking.journal import Journal, StartLine, read_journal

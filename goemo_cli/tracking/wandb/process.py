@@ -18,7 +18,7 @@ from goemo_cli.core.errors import (
     StorageError,
 )
 from goemo_cli.core.files import remove_if_empty
-from goemo_cli.core.processes import start_time
+from goemo_cli.core.system.processes import start_time
 from goemo_cli.tracking.separate import ASK_SECONDS, JournalProcess
 from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder, reachable
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.errors import RemoteError
-from goemo_cli.core.processes import interrupt
+from goemo_cli.core.system.processes import interrupt
 from goemo_cli.tracking.wandb.sdk import load_wandb, reached_server, translated
 
 _PURPOSE = "goemo sweep --wandb"

@@ -10,14 +10,14 @@ from typing import Any
 
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import WorkerLostError
-from goemo_cli.core.processes import (
+from goemo_cli.core.settings import limit_threads
+from goemo_cli.core.system.processes import (
     INTERRUPT,
     end_at_once_if_asked,
     ignore_signals,
     interrupts_blocked,
     leave_if_terminated,
 )
-from goemo_cli.core.settings import limit_threads
 from goemo_cli.services.predicting.bulk.plans import TRIES, BulkJob
 
 _PROCESSES = get_context("spawn")
