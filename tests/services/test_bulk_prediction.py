@@ -23,7 +23,14 @@ from fsspec.implementations.memory import MemoryFileSystem
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.documents.manifest import FileEntry
-from goemo_cli.core.errors import CorruptArtifactError, DataFileError, GoemoError, NotFoundError, SettingError
+from goemo_cli.core.errors import (
+    CorruptArtifactError,
+    DataFileError,
+    GoemoError,
+    MissingPackageError,
+    NotFoundError,
+    SettingError,
+)
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
@@ -234,6 +241,17 @@ def test_faults_of_inputs_are_named_before_anything_is_predicted(
     with pytest.raises(DataFileError, match=re.escape(said)):
         compute(BulkRequest(f"{tmp_path}/?.*", tmp_path / "out", shards=2), checkpoint)
     assert not list((tmp_path / "out").glob("part*"))
+
+
+def test_missing_inputs_are_named_before_a_missing_package(
+    checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(NotFoundError, match="no files with texts"):
+        compute(BulkRequest(f"{tmp_path}/*.csv", tmp_path / "out"), checkpoint)
+    (tmp_path / "a.csv").write_text("text\nhappy\n")
+    with pytest.raises(MissingPackageError, match="pyarrow"):
+        compute(BulkRequest(f"{tmp_path}/*.csv", tmp_path / "out"), checkpoint)
 
 
 @pytest.fixture

@@ -112,9 +112,10 @@ def plan_job(
         NotFoundError, RemoteError, DataError: inputs that cannot be found or read.
         MissingPackageError: an optional package is missing.
     """
+    folder = BulkFolder(request.output.absolute())
+    inputs = find_inputs(request.source, without=folder.path, data_format=request.reading.get("format"))
     if request.format == "parquet" and find_spec("pyarrow") is None:
         raise MissingPackageError("pyarrow", "parquet", "writing Parquet")
-    folder = BulkFolder(request.output.absolute())
     opened = with_engine(
         checkpoint,
         Layout(root),
@@ -122,7 +123,6 @@ def plan_job(
         device=options["device"],
         precision=options["precision"],
     )
-    inputs = find_inputs(request.source, without=folder.path, data_format=request.reading.get("format"))
     if inputs.ignored:
         on_event(
             Info(f"{len(inputs.ignored)} files without a known suffix are not read: {_few(inputs.ignored)}")
