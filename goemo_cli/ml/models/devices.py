@@ -24,12 +24,6 @@ def pick_device(wanted: str) -> torch.device:
     return torch.device(wanted)
 
 
-def take_gpu(worker: int) -> None:
-    """Let `cuda` be another GPU for each worker of a machine; nothing without GPUs."""
-    if count := torch.cuda.device_count():
-        torch.cuda.set_device(worker % count)
-
-
 def pick_precision(wanted: str, device: torch.device) -> Precision:
     """bf16 if it was asked for, or with `auto` if the hardware has instructions for it; else fp32."""
     if wanted == "bf16" or (wanted == "auto" and has_fast_bf16(device)):

@@ -11,7 +11,7 @@ from pathlib import Path
 from goemo_cli.core.events import Event, RunBegan
 from goemo_cli.core.files import open_handle
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import environment_with
+from goemo_cli.core.settings import GPUS, environment_with
 from goemo_cli.core.system.processes import ask_to_end, start_apart
 from goemo_cli.services.parallel.event_file import EventReader
 from goemo_cli.services.parallel.task import EVENTS, LOG, RESULT, Task
@@ -85,14 +85,14 @@ class TrainingProcess(Training):
 
     Args:
         task: what is trained.
-        gpu: the name of the only GPU that it uses, as in CUDA_VISIBLE_DEVICES; None leaves the choice to it.
+        gpu: the name of the only GPU that it uses, as `visible_gpus` has it; None leaves the choice to it.
         directory: the folder to run in; by default that of this process.
     """
 
     def __init__(self, task: Task, *, gpu: str | None = None, directory: Path | None = None) -> None:
         super().__init__(task)
         self.gpu = gpu
-        devices = {} if gpu is None else {"CUDA_VISIBLE_DEVICES": gpu}
+        devices = {} if gpu is None else {GPUS: gpu}
         with _written(task.folder / RESULT) as result, _written(task.folder / LOG, os.O_APPEND) as log:
             self._process = start_apart(  # Ctrl-C goes to the parent, which stops all
                 task.command(), environment=environment_with(task.variables() | devices), ends_with_parent=True,

@@ -13,6 +13,7 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.data.data_file import shown_source
 from goemo_cli.services.exporting.engines import engine_of
+from goemo_cli.services.parallel.shares import take_gpu
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN, BulkJob, model_sha256
 from goemo_cli.services.predicting.bulk.statistics import as_document
@@ -30,24 +31,22 @@ class PartWriter:
 
     Args:
         job: whose shards are computed.
-        number: of this worker; workers of one machine with several GPUs use one each.
+        worker: its number among those of this machine, which use one GPU each; None if it is the only one.
 
     Raises:
         CorruptArtifactError: the model is not the one of the plan.
         As `Predictor.load`.
     """
 
-    def __init__(self, job: BulkJob, number: int = 0) -> None:
+    def __init__(self, job: BulkJob, worker: int | None = None) -> None:
         self._job, self._folder = job, BulkFolder(job.output)
         options = job.model.options
         checkpoint = Checkpoint.open(job.model.checkpoint)
         if model_sha256(checkpoint) != self._folder.plan.model_sha256:
             raise CorruptArtifactError(checkpoint.path, "has changed since the prediction was planned")
         uses_torch = "torch" in engine_of(checkpoint)
-        if uses_torch:
-            from goemo_cli.ml.models.devices import take_gpu
-
-            take_gpu(number)
+        if uses_torch and worker is not None:
+            take_gpu(worker)
         self._predictor = Predictor.load(checkpoint, root=job.model.root, **options)
         hardware = _hardware(options["device"]) if uses_torch else processor()
         self._computed_on = f"{self._predictor.engine} on {hardware}"
