@@ -5,11 +5,11 @@ import platform
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distributions, version
-from pathlib import Path
 from typing import Any
 
 from goemo_cli import __version__
 from goemo_cli.core.files import dump_json
+from goemo_cli.core.system.processes import cpu_facts
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "pandas")
 
@@ -68,10 +68,5 @@ def _gpus() -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name where the system tells."""
-    cpuinfo = Path("/proc/cpuinfo")
-    if cpuinfo.is_file():
-        for line in cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    """The processor's name, else its architecture."""
+    return cpu_facts().get("model name") or platform.processor() or platform.machine()

@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
@@ -190,6 +191,16 @@ def lives(pid: int, started: float | None = None) -> bool:
         return False
     except psutil.AccessDenied:
         return True
+
+
+def cpu_facts() -> dict[str, str]:
+    """What Linux says of the first processor, such as `model name` and `flags`; empty on other systems."""
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except FileNotFoundError:
+        return {}
+    lines = (line.partition(":") for line in text.partition("\n\n")[0].splitlines())
+    return {key.strip(): value.strip() for key, _, value in lines}
 
 
 def usable_cores() -> int:

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from goemo_cli.core.errors import ExportError, MissingPackageError
+from goemo_cli.core.system.processes import cpu_facts
 from goemo_cli.ml.models.layers import only_first_token
 from goemo_cli.ml.models.transformer import TransformerClassifier
 
@@ -97,9 +98,7 @@ def has_vnni() -> bool:
     """Whether the processor multiplies 8-bit numbers into 32-bit sums: VNNI on x86, and each 64-bit ARM."""
     if platform.machine().lower() in ("arm64", "aarch64"):
         return True
-    cpuinfo = Path("/proc/cpuinfo")
-    flags = cpuinfo.read_text(encoding="utf-8", errors="replace") if cpuinfo.is_file() else ""
-    return "avx512_vnni" in flags or "avx_vnni" in flags
+    return bool({"avx512_vnni", "avx_vnni"} & set(cpu_facts().get("flags", "").split()))
 
 
 @contextmanager
