@@ -1,6 +1,7 @@
-"""The wheel: what is in it, and that it works where nothing of the repository is."""
+"""A release: what is in the wheel, that it works where nothing of the repository is, and the version in the examples."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -73,6 +74,18 @@ def test_the_wheel_has_the_package_and_the_configs_and_nothing_else(wheel: Path)
     readme = described.get_payload()
     assert isinstance(readme, str)
     assert "](docs/" not in readme, "a relative link is broken on PyPI"
+
+
+def test_the_examples_install_this_version():
+    named = {
+        (path.relative_to(REPOSITORY).as_posix(), version)
+        for path in (REPOSITORY / "examples").rglob("*.yaml")
+        for version in re.findall(
+            r"\bgoemo(?:\[[\w,-]+\])?(?:==|:)(\d[\w.]*)", path.read_text(encoding="utf-8")
+        )
+    }
+    assert len(named) >= 3
+    assert {version for _, version in named} == {goemo_cli.__version__}, named
 
 
 def test_the_wheel_works_in_a_clean_environment(goemo: Path, tmp_path: Path):
