@@ -32,9 +32,11 @@ def installed_versions(packages: Iterable[str]) -> dict[str, str]:
 
 def all_installed_versions() -> dict[str, str]:
     """Version by name of every installed package, sorted; no path or URL of where it came from."""
-    found = {
-        package.metadata["Name"]: package.version for package in distributions() if package.metadata["Name"]
-    }
+    found: dict[str, str] = {}
+    for package in distributions():
+        metadata = package.metadata  # each access parses the whole file
+        if metadata["Name"]:
+            found[metadata["Name"]] = metadata["Version"]
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
