@@ -3,7 +3,6 @@
 import os
 import pwd
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator
@@ -11,6 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+
+from tests.processes import free_port
 
 PASSWORD = "never-shown-7f3a"
 _USER = "goemo"
@@ -27,7 +28,7 @@ def postgres_server() -> Iterator[str]:
         owner = _owner()
         for path in (folder, password):
             shutil.chown(path, owner)
-        data, port = folder / "data", _free_port()
+        data, port = folder / "data", free_port()
         _run(owner, programs / "initdb", "-D", data, "-U", _USER, "-A", "scram-sha-256", "--pwfile", password)
         settings = f"-p {port} -h 127.0.0.1 -k {folder} -c fsync=off"
         _run(owner, programs / "pg_ctl", "-D", data, "-w", "-l", folder / "log", "-o", settings, "start")
@@ -57,9 +58,3 @@ def _owner() -> str:
 def _run(owner: str, *command: object) -> None:
     as_owner = ["runuser", "-u", owner, "--"] if os.getuid() == 0 else []
     subprocess.run([*as_owner, *map(str, command)], check=True, stdout=subprocess.DEVNULL, cwd="/")
-
-
-def _free_port() -> int:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])

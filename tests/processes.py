@@ -1,6 +1,7 @@
 """Python in processes of its own, with goemo importable."""
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -31,3 +32,10 @@ def python(
         timeout=GUARD_SECONDS,
         check=False,
     )
+
+
+def free_port() -> int:
+    """A port of the loopback that nothing listens on."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
