@@ -41,6 +41,7 @@ from goemo_cli.services.predicting.bulk.plans import BulkRequest, plan_job
 from goemo_cli.services.predicting.predictor import Predictor
 from tests.conftest import REPOSITORY
 from tests.prediction_checkpoints import TEXTS, write_tiny
+from tests.torture.commands import Command
 from tests.waiting import GUARD_SECONDS, wait_for
 
 OPTIONS: dict[str, Any] = {
@@ -397,11 +398,16 @@ def long_input(
     return path, parts(request.output)
 
 
-def start(checkpoint: Checkpoint, path: Path, out: Path, *typed: object) -> "subprocess.Popen[str]":
+def predict(checkpoint: Checkpoint, path: Path, out: Path, *typed: object) -> list[str]:
+    """The words of a command."""
     given = ("-i", path, "-o", out, "--shards", MANY, "--device", "cpu", *typed)
     root = ("-c", checkpoint.path, "--root", checkpoint.path.parents[3])
+    return ["predict", *map(str, (*given, *root))]
+
+
+def start(*words: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-m", "goemo_cli", "predict", *map(str, (*given, *root))],
+        [sys.executable, "-m", "goemo_cli", *words],
         env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
         stderr=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
@@ -422,13 +428,12 @@ def test_a_killed_worker_costs_nothing_but_its_part(
     long_input: tuple[Path, dict[str, bytes]], checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     path, expected = long_input
-    with start(checkpoint, path, tmp_path / "out", "--workers", 2) as process:
-        wait_for(lambda: n_markers(tmp_path / "out") >= 2, process=process)
-        workers_of(process.pid, "spawn_main")[0].kill()
-        _, said = process.communicate(timeout=GUARD_SECONDS)
-    assert process.returncode == 0, said
+    command = Command(*predict(checkpoint, path, tmp_path / "out", "--workers", 2), folder=tmp_path)
+    wait_for(lambda: n_markers(tmp_path / "out") >= 2 or not command.runs())
+    workers_of(command.pid, "spawn_main")[0].kill()
+    assert command.code == 0, command.said
     assert parts(tmp_path / "out") == expected
-    assert "Traceback" not in said
+    assert "Traceback" not in command.said
 
 
 def test_workers_that_wait_end_quietly(
@@ -446,26 +451,25 @@ def test_workers_that_wait_end_quietly(
     assert capfd.readouterr().err == ""
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_killed_prediction_continues(
     number: signal.Signals, long_input: tuple[Path, dict[str, bytes]], checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     path, expected = long_input
     out = tmp_path / "out"
-    with start(checkpoint, path, out, "--workers", 2) as process:
-        wait_for(lambda: n_markers(out) >= 2, process=process)
-        workers = workers_of(process.pid, "spawn_main")
-        process.send_signal(number)
-        _, said = process.communicate(timeout=GUARD_SECONDS)
-    assert process.returncode == (-number if number == signal.SIGKILL else 128 + number)
-    assert "Traceback" not in said
+    command = Command(*predict(checkpoint, path, out, "--workers", 2), folder=tmp_path)
+    wait_for(lambda: n_markers(out) >= 2 or not command.runs())
+    workers = workers_of(command.pid, "spawn_main")
+    os.kill(command.pid, number)
+    assert command.code == (-number if number == signal.SIGKILL else 128 + number)
+    assert "Traceback" not in command.said
     wait_for(lambda: not any(worker.is_running() and worker.status() != "zombie" for worker in workers))
     assert 2 <= n_markers(out) < MANY
     before = {path.name: path.stat().st_mtime_ns for path in out.glob("_goemo/part-*.json")}
-    with start(checkpoint, path, out) as process:
-        _, said = process.communicate(timeout=GUARD_SECONDS)
-    assert process.returncode == 0, said
-    assert f"{len(before)} of {MANY} parts are complete already" in said
+    said = compute(BulkRequest(str(path), out, shards=MANY), checkpoint)
+    assert any(f"{len(before)} of {MANY} parts are complete already" in message for message in said)
     assert parts(out) == expected
     assert {name: (out / "_goemo" / name).stat().st_mtime_ns for name in before} == before
 
@@ -475,7 +479,7 @@ def test_a_killed_worker_of_ray_costs_nothing_but_its_part(
     long_input: tuple[Path, dict[str, bytes]], checkpoint: Checkpoint, tmp_path: Path
 ) -> None:
     path, expected = long_input
-    with start(checkpoint, path, tmp_path / "out", "--executor", "ray", "--workers", 2) as process:
+    with start(*predict(checkpoint, path, tmp_path / "out", "--executor", "ray", "--workers", 2)) as process:
         wait_for(lambda: n_markers(tmp_path / "out") >= 2, process=process)
         workers = workers_of(process.pid, "RayWorker.write")
         assert workers
