@@ -200,15 +200,15 @@ class _Column:
 
     def _name(self, at: int, entry: Any) -> str:
         """An entry of a column in which not all entries are numbers."""
+        if isinstance(entry, str) and can_be_label(entry):
+            return entry
         cell = shown(self.raw[at])
         if isinstance(entry, str):
-            if not can_be_label(entry):
-                raise self.fault(
-                    at,
-                    f"{shown(entry)} cannot be a label: blank, or a comma, quote or line end in it ({cell}; "
-                    "--label-separator says what is between labels)",
-                )
-            return entry
+            raise self.fault(
+                at,
+                f"{shown(entry)} cannot be a label: blank, or a comma, quote or line end in it ({cell}; "
+                "--label-separator says what is between labels)",
+            )
         if _number(entry) is None:
             raise self.fault(at, f"{cell} is neither a label nor a list of labels")
         if self.names is None or _as_text(entry) not in self.names:
