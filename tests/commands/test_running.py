@@ -9,7 +9,6 @@ import pty
 import shutil
 import signal
 import struct
-import subprocess
 import sys
 import termios
 from collections.abc import Iterator
@@ -25,6 +24,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
+from tests.torture.commands import Command
 from tests.waiting import GUARD_SECONDS
 
 TRAIN = ["train", "--model", "tfidf", "--data", "sample", "data.max_train_samples=100"]
@@ -246,16 +246,20 @@ def test_a_terminal_shows_every_phase_of_a_training(tmp_path: Path) -> None:
     rows = "".join(f"word {at % 7} {at},{'joy' if at % 2 else 'anger'}\n" for at in range(60))
     (tmp_path / "mine.csv").write_text(f"text,labels\n{rows}", encoding="utf-8")
     words = ["train", "--model", "tfidf", "--data", str(tmp_path / "mine.csv"), "--root", str(tmp_path)]
-    command = [sys.executable, "-m", "goemo_cli", *words]
-    environment = {**os.environ, "TERM": "xterm-256color"}
-    with subprocess.Popen(command, stdout=slave, stderr=slave, env=environment) as process:
-        os.close(slave)
-        written = b""
-        with suppress(OSError):  # Linux reports the end of a terminal as an error
-            while piece := os.read(master, 65536):
-                written += piece
+
+    def on_the_terminal() -> None:
+        os.environ["TERM"] = "xterm-256color"
+        for number in (1, 2):
+            os.dup2(slave, number)
+
+    training = Command(*words, folder=tmp_path, limit=on_the_terminal)
+    os.close(slave)
+    written = b""
+    with suppress(OSError):  # Linux reports the end of a terminal as an error
+        while piece := os.read(master, 65536):
+            written += piece
     os.close(master)
-    assert process.returncode == 0
+    assert training.code == 0
     shown = written.decode()
     phases = (
         "Starting",

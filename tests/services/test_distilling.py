@@ -205,6 +205,7 @@ def test_the_recipe_for_students_is_the_default_and_any_setting_changes_it(root)
     assert student_settings("@latest", None, {"model.name": "tiny"}, layout=layout).training.recipe == "best"
 
 
+@pytest.mark.slow  # two processes that load all packages
 def test_students_in_processes_read_what_the_first_process_computed_once(root) -> None:
     layout, teacher = root
     flags = {"model.name": "tiny", "training.epochs": 1, "data.max_train_samples": None}
