@@ -109,7 +109,7 @@ def model_entry(name: str) -> ModelEntry:
 
 
 def _entry_of_run(checkpoint: Checkpoint) -> ModelEntry:
-    """A run is trained on from under its model's name, with what suits that model and the length it has read."""
+    """A run is trained on from under its model's name, with what suits that model, the length it has read, and its pooling."""
     if checkpoint.kind in ("tfidf", "ensemble"):
         raise SettingError(
             [
@@ -118,8 +118,9 @@ def _entry_of_run(checkpoint: Checkpoint) -> ModelEntry:
         )
     model = checkpoint.run.model
     known = catalogue().get(model) or ModelEntry(name=model, family=family_of(model))
-    read = {"max_length": checkpoint.config.model.max_length}
-    defaults = {**known.defaults, "model": {**known.defaults.get("model", {}), **read}}
+    was = checkpoint.config.model
+    own = {"max_length": was.max_length, "pooling": was.pooling}
+    defaults = {**known.defaults, "model": {**known.defaults.get("model", {}), **own}}
     kind: Kind = "static" if checkpoint.kind == "static" else "transformer"
     return ModelEntry(
         model, known.family, kind, hub_id=str(checkpoint.path), defaults=defaults, recipes=known.recipes

@@ -73,6 +73,9 @@ def _changed(section: Section) -> list[str]:
     ]
 
 
+Pooling = Literal["first", "mean"]
+
+
 class ModelSettings(Section):
     """Which weights, and how texts enter them."""
 
@@ -99,6 +102,10 @@ class ModelSettings(Section):
     attention: Literal["auto", "eager", "sdpa"] = Field(
         "auto",
         description="auto: eager on CPU, which is faster at comment lengths; the model's default on a GPU.",
+    )
+    pooling: Pooling = Field(
+        "first",
+        description="What the classifier of a BERT reads: its first token, or the mean of its tokens, for which the last layer starts anew; mean suits sentence encoders.",
     )
 
 

@@ -1,14 +1,24 @@
 """Forward passes that compute a part of the layers give the logits and gradients of the whole pass."""
 
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 import transformers
+from torch.nn import functional
 
+from goemo_cli.core.errors import SettingError
 from goemo_cli.ml.models.cpu import use_cheap_dropout
-from goemo_cli.ml.models.layers import encoder_parts, entering_at, only_first_token, output_below, recomputed
+from goemo_cli.ml.models.layers import (
+    encoder_parts,
+    entering_at,
+    only_first_token,
+    output_below,
+    recomputed,
+    set_pooling,
+)
 
 WIDE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
 SIZES: dict[str, dict[str, Any]] = {
@@ -69,6 +79,40 @@ def test_models_whose_head_reads_more_than_one_token_compute_all():
     model = transformers.ModernBertForSequenceClassification(config).eval()
     with only_first_token(model):
         assert model.base_model(**inputs()).last_hidden_state.shape[1] == 9
+
+
+def test_a_mean_layer_gives_the_mean_of_the_tokens_that_are_not_padding():
+    model, batch = model_of("Bert", "eager"), inputs()
+    with torch.no_grad():
+        hidden = output_below(model, 2, batch)
+        set_pooling(model, "mean")
+        found = model.bert(**batch).pooler_output
+    mask = batch["attention_mask"][:, :, None]
+    mean = (hidden * mask).sum(1) / mask.sum(1)
+    # The attention is uniform but for its small random weights.
+    expected = torch.tanh(functional.layer_norm(hidden[:, 0] + 8 * mean, (32,)))
+    assert torch.allclose(found, expected, atol=0.05)
+    assert not torch.allclose(found, torch.tanh(functional.layer_norm(hidden[:, 0], (32,))), atol=0.2)
+
+
+def test_a_model_with_a_mean_layer_is_an_ordinary_checkpoint_of_transformers(tmp_path: Path):
+    model, batch = model_of("Bert", "eager"), inputs()
+    set_pooling(model, "mean")
+    model.save_pretrained(tmp_path)
+    loaded = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
+    with torch.no_grad(), only_first_token(model):
+        assert torch.allclose(loaded(**batch).logits, model(**batch).logits, atol=1e-6)
+    with torch.no_grad():
+        trained = loaded.bert.encoder.layer[-1].output.dense.weight.fill_(1.0).clone()
+    set_pooling(loaded, "mean")
+    assert torch.equal(loaded.bert.encoder.layer[-1].output.dense.weight, trained)
+    with pytest.raises(SettingError, match=r"model\.pooling: .*trained with mean"):
+        set_pooling(loaded, "first")
+
+
+def test_a_mean_layer_is_for_bert_alone():
+    with pytest.raises(SettingError, match=r"model\.pooling: .*type bert; this one is distilbert"):
+        set_pooling(model_of("DistilBert", "eager"), "mean")
 
 
 @pytest.mark.parametrize("kind", SIZES)

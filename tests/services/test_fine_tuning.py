@@ -1,5 +1,6 @@
 """Training on from a run: what continues, what is new, what is recorded, what is refused."""
 
+import json
 import shutil
 from pathlib import Path
 
@@ -38,7 +39,8 @@ def parent(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Checkpoint
     write_rows(layout.root / "german.csv", rows)
     other = [(text, ["Stolz" if name == "Ekel" else name for name in names]) for text, names in rows]
     write_rows(layout.root / "other.csv", other)
-    return layout, train(settings("tiny", layout, "model.max_length=24"), layout=layout)
+    own = ("model.max_length=24", "model.pooling=mean")
+    return layout, train(settings("tiny", layout, *own), layout=layout)
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +59,8 @@ def test_with_the_same_labels_training_goes_on(
     before, after = (read_predictions(layout.split_predictions(one.run, "test")) for one in (first, second))
     np.testing.assert_allclose(after.y_prob, before.y_prob, atol=1e-6)
     assert Info("Classifier: 11 of 11 label heads reused") in said
-    assert second.config.model.max_length == 24
+    assert (second.config.model.max_length, second.config.model.pooling) == (24, "mean")
+    assert json.loads((second.path / "config.json").read_text())["mean_layer"]
 
 
 def test_the_run_is_named_after_the_model_and_records_its_parent(

@@ -7,13 +7,18 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
+from goemo_cli.core.errors import SettingError
+from goemo_cli.core.settings import Pooling
 from goemo_cli.ml.models.cpu import ATTENTION
 
 _MASKED_BY_QUERY = ("eager", "sdpa", ATTENTION)
 """Kinds of attention whose mask has a row for each query: (batch, 1, queries, tokens)."""
+_MEAN_TO_FIRST = 8.0
+"""Weight of the mean of all tokens in what the last layer starts with; the first token has the weight 1."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,56 @@ def encoder_parts(model: Any) -> EncoderParts | None:
             projection = getattr(encoder, "embeddings_project", None)
             return EncoderParts((encoder.embeddings, *([projection] if projection else [])), tuple(layers))
     return None
+
+
+def set_pooling(model: Any, pooling: Pooling) -> None:
+    """Let a classifier start with the mean of all tokens if the setting says so and the weights do not come with it.
+
+    Raises:
+        SettingError: the weights come with it and the setting says `first`, or the model is not a BERT.
+    """
+    comes_with_it = getattr(model.config, "mean_layer", False)
+    if pooling == "first" and comes_with_it:
+        raise SettingError(["model.pooling: the weights were trained with mean; set model.pooling=mean"])
+    if pooling == "mean" and not comes_with_it:
+        if model.config.model_type != "bert":
+            raise SettingError(
+                [
+                    f"model.pooling: mean is only for models of the type bert; this one is {model.config.model_type}"
+                ]
+            )
+        start_mean_layer(model)
+
+
+@torch.no_grad()
+def start_mean_layer(model: Any) -> None:
+    """Give the last layer of a BERT classifier new weights, with which its first token is the mean of all tokens.
+
+    A BERT classifier reads its first token, but sentence encoders were trained for the mean of their tokens. The layer stays
+    an ordinary one, so transformers loads the checkpoint as any other: its attention starts almost uniform over the tokens,
+    its values are the tokens themselves, and what follows the attention adds nothing. The pooler starts as tanh alone. What
+    the layer knew is lost; a layer more would cost half as much time again for the same scores (docs/recipe.md). The config
+    says `mean_layer`.
+
+    Args:
+        model: a BertForSequenceClassification.
+
+    Source:
+        Reimers and Gurevych 2019, https://arxiv.org/abs/1908.10084, section 3, for the mean; the layer is our own.
+    """
+    layer, pooler = model.bert.encoder.layer[-1], model.bert.pooler.dense
+    for module in layer.modules():
+        if isinstance(module, nn.Linear):
+            module.weight.normal_(std=model.config.initializer_range)
+            module.bias.zero_()
+        elif isinstance(module, nn.LayerNorm):
+            module.reset_parameters()
+    nn.init.eye_(layer.attention.self.value.weight)
+    nn.init.eye_(layer.attention.output.dense.weight).mul_(_MEAN_TO_FIRST)
+    layer.output.dense.weight.zero_()
+    nn.init.eye_(pooler.weight)
+    pooler.bias.zero_()
+    model.config.mean_layer = True
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from goemo_cli.core.settings import ModelSettings
+from goemo_cli.ml.models.layers import set_pooling
 from goemo_cli.ml.models.transformer import TransformerClassifier, label_settings
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -20,7 +21,7 @@ def build_tiny(
     Args:
         texts: what the vocabulary is taken from.
         labels: label names in output order.
-        settings: dropout and max_length.
+        settings: dropout, max_length and pooling.
         single_label: whether each text has exactly one label.
     """
     from transformers import BertConfig, BertForSequenceClassification
@@ -40,9 +41,9 @@ def build_tiny(
         **label_settings(labels, single_label=single_label),
     )
     config._attn_implementation = "eager"
-    return TransformerClassifier(
-        BertForSequenceClassification(config), tokenizer, labels, settings.max_length
-    )
+    model = BertForSequenceClassification(config)
+    set_pooling(model, settings.pooling)
+    return TransformerClassifier(model, tokenizer, labels, settings.max_length)
 
 
 def _tokenizer(texts: Sequence[str], max_length: int) -> Any:

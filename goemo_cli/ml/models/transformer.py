@@ -12,14 +12,14 @@ import torch
 from torch import nn
 
 from goemo_cli.core.arrays import DoubleArray, FloatArray, IntArray, require_probabilities
-from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError
+from goemo_cli.core.errors import CorruptArtifactError, ModelFolderError, SettingError
 from goemo_cli.core.files import atomic_path, library_writes, staged_files, write_json, write_text
 from goemo_cli.core.schema import PROBLEM_TYPES
 from goemo_cli.core.settings import ModelSettings, WeightFiles
 from goemo_cli.ml.models.bert import load_scorer
 from goemo_cli.ml.models.cpu import packed_linears, use_cheap_dropout
 from goemo_cli.ml.models.folders import CONFIG, weight_files
-from goemo_cli.ml.models.layers import only_first_token
+from goemo_cli.ml.models.layers import only_first_token, set_pooling
 from goemo_cli.ml.models.pretrained import (
     has_whole_head,
     head_layers,
@@ -175,7 +175,7 @@ def build_transformer(
     Args:
         folder: with its weights and tokenizer.
         labels: label names in output order.
-        settings: dropout, attention, max_length, new_head.
+        settings: dropout, attention, max_length, new_head, pooling.
         device: where it will run; decides `attention: auto`.
         single_label: whether each text has exactly one label.
 
@@ -183,6 +183,7 @@ def build_transformer(
         ModelNotFoundError: no weights, or a package is missing.
         ModelFolderError: anything but the head would start at random, an architecture without a classification head or
             with code in its folder, or a file that is damaged, unsafe, missing, or does not fit the others.
+        SettingError: `pooling` does not fit the weights.
     """
     known = load_config(folder).id2label
     config = load_config(folder, **label_settings(labels, single_label=single_label))
@@ -194,6 +195,7 @@ def build_transformer(
     require_matching_tokenizer(model, tokenizer, folder)
     length = usable_length(settings.max_length, model, tokenizer, folder)
     require_running(model, tokenizer, length, folder)
+    set_pooling(model, settings.pooling)
     if device.type == "cpu":
         use_cheap_dropout(model)
     classifier = TransformerClassifier(model, tokenizer, labels, length)
@@ -222,10 +224,14 @@ def build_static(
         single_label: whether each text has exactly one label.
 
     Raises:
-        As `build_transformer`.
+        As `build_transformer`; a SettingError for any `pooling`.
     """
     from goemo_cli.ml.models.static import start_static
 
+    if settings.pooling != "first":
+        raise SettingError(
+            ["model.pooling: a static model always reads the mean of the tokens; leave it out"]
+        )
     encoder = build_transformer(folder, labels, settings, device=device, single_label=single_label)
     dropout = {} if settings.dropout is None else {"hidden_dropout_prob": settings.dropout}
     model = start_static(
