@@ -24,6 +24,8 @@ PAGES = [
 ]
 COMMAND = re.compile(r"^(?:[A-Z_]+=\S+ )?(goemo [^\n#|]+?)\s*(?:#.*|\|.*)?$", re.MULTILINE)
 PROGRAM = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+PRINTED = re.compile(r"^ *print\(.*\)  # (.*)$", re.MULTILINE)
+"""What a program prints, in a comment behind the line; three dots stand for any text."""
 SLOW = {"sweep.md"}
 """Pages whose programs train several models."""
 LINK = re.compile(r"\]\((?!https?://)([^)#]*)(?:#([^)]+))?\)")
@@ -128,10 +130,18 @@ def project(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.filterwarnings("ignore:'pin_memory' argument:UserWarning")  # torch's, on a machine without a GPU
 @pytest.mark.filterwarnings("ignore::goemo_cli.GoemoWarning")  # the programs train on few rows
 @pytest.mark.parametrize("program", programs())
-def test_every_program_runs_on_its_own(
-    program: str, project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_every_program_runs_on_its_own_and_prints_what_its_comments_say(
+    program: str,
+    project: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     shutil.copytree(project, tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("WANDB_MODE", "disabled")
     exec(compile(program, "program", "exec"), {"__name__": "__main__"})
+    printed = capsys.readouterr().out
+    assert printed or "print(" not in program
+    for said in PRINTED.findall(program):
+        assert re.search(".*".join(map(re.escape, said.split("..."))), printed), said
