@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tomllib
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -226,26 +226,17 @@ def states_in(database: Path) -> list[tuple[str]]:
     return []
 
 
-def begin_two(layout: Layout) -> list[Any]:
-    """Two runs that find no database."""
-    return [begin(layout, "mlflow", run=run) for run in (RUN, RunName("tiny", "20260101-000001"))]
-
-
-def fail(layout: Layout) -> None:
-    for tracker in begin_two(layout):
-        tracker.finish({}, exit_code=1)
-
-
-def be_killed(layout: Layout) -> None:
-    begin_two(layout)
+def fail_and_be_killed(layout: Layout) -> None:
+    """Two runs that find no database: the first one fails, then the process is killed."""
+    first, _ = [begin(layout, "mlflow", run=run) for run in (RUN, RunName("tiny", "20260101-000001"))]
+    first.finish({}, exit_code=1)
     os.kill(os.getpid(), signal.SIGKILL)
 
 
-@pytest.mark.parametrize("ending", [fail, be_killed])
-def test_failed_or_killed_runs_are_marked_failed_in_mlflow(
-    ending: Callable[[Layout], None], layout: Layout, patient: pytest.MonkeyPatch
+def test_failed_and_killed_runs_are_marked_failed_in_mlflow(
+    layout: Layout, patient: pytest.MonkeyPatch
 ) -> None:
-    process = multiprocessing.get_context("fork").Process(target=ending, args=(layout,))
+    process = multiprocessing.get_context("fork").Process(target=fail_and_be_killed, args=(layout,))
     process.start()
     process.join()
     wait_for(lambda: states_in(layout.trackers / "mlflow" / "mlflow.db") == [("FAILED",)] * 2)
