@@ -210,7 +210,7 @@ def resume(
             folder,
             layout=layout,
             data=None if frames is None else load(StateStore(folder).settings().data),
-            open_tracker=lambda one, log: open_tracker(one, layout=layout, continued=log, on_event=on_event),
+            open_tracker=partial(open_tracker, layout=layout, on_event=on_event),
             allow_changes=allow_changes,
             on_event=on_event,
         )

@@ -1,5 +1,6 @@
 """goemo train."""
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -196,9 +197,7 @@ def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, **h
         found = resume_run(
             folder,
             layout=layout,
-            open_tracker=lambda config, log: open_tracker(
-                config, layout=layout, continued=log, on_event=on_event
-            ),
+            open_tracker=partial(open_tracker, layout=layout, on_event=on_event),
             on_event=on_event,
             **how,
         )
@@ -276,7 +275,7 @@ def _train_seeds(
             settings,
             seeds,
             layout=layout,
-            open_tracker=lambda one: open_tracker(one, layout=layout, on_event=screen),
+            open_tracker=partial(open_tracker, layout=layout, on_event=screen),
             workers=workers,
             executor=executor,
             on_event=screen,

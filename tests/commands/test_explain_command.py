@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.training.seeds import write_ensemble
+from goemo_cli.services.training.ensemble import write_ensemble
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.train import train
 from tests.generated_texts import german_emotions, write_rows

@@ -9,7 +9,7 @@ from goemo_cli.app import app
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.services.training.seeds import write_ensemble
+from goemo_cli.services.training.ensemble import write_ensemble
 from goemo_cli.services.training.train import train
 from tests.commands.test_cli import file_size_limit
 from tests.conftest import trained_root

@@ -212,7 +212,9 @@ def test_students_in_processes_read_what_the_first_process_computed_once(root) -
     config = student_settings(str(teacher.run), None, flags, layout=layout)
     assert config.distillation.weight == 1
     events: list[Event] = []
-    train_seeds(config, 2, layout=layout, open_tracker=lambda _: Tracker(), workers=2, on_event=events.append)
+    train_seeds(
+        config, 2, layout=layout, open_tracker=lambda *_: Tracker(), workers=2, on_event=events.append
+    )
     computing = [event for event in events if "Predicting with the teacher" in repr(event)]
     assert len(computing) == 1
     assert not isinstance(computing[0], FromProcess)

@@ -77,7 +77,7 @@ def test_processes_and_plans_have_the_same_settings_and_runs_keep_them(tmp_path:
     expected = plan_training(config, layout=layout).config
     assert expected.training.epochs > config.training.epochs
     alone = train(config, layout=layout)
-    group = train_seeds(config, 2, layout=layout, open_tracker=lambda _: Tracker(), workers=2)
+    group = train_seeds(config, 2, layout=layout, open_tracker=lambda *_: Tracker(), workers=2)
     for run in (alone, *group.runs, group.ensemble):
         seed = run.config.training.seed
         assert run.config.training == expected.training.model_copy(update={"seed": seed})

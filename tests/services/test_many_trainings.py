@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -30,7 +31,7 @@ from goemo_cli.services.parallel.event_file import EventFile, EventReader
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import holder_of
 from goemo_cli.services.training.resume import find_interrupted
-from goemo_cli.services.training.seeds import SeedsResult, resume_seeds, train_seeds
+from goemo_cli.services.training.seeds import SeedsResult, resume_run, train_seeds
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import train
@@ -72,16 +73,14 @@ def test_an_interrupted_seed_and_a_missing_one_continue_in_processes_with_the_by
     undisturbed = Layout(tmp_path_factory.mktemp("undisturbed"))
     config = settings(data)
     reference = train_seeds(
-        config, 2, layout=undisturbed, open_tracker=lambda one: open_tracker(one, layout=undisturbed)
+        config, 2, layout=undisturbed, open_tracker=partial(open_tracker, layout=undisturbed)
     )
     folder = interrupted(layout, config, SeedGroup(count=2, first_seed=5, runs=[], id="tiny-0", workers=2))
     told: list[Event] = []
-    result = resume_seeds(
-        folder,
-        layout=layout,
-        open_tracker=lambda one, log: open_tracker(one, layout=layout, continued=log),
-        on_event=told.append,
+    result = resume_run(
+        folder, layout=layout, open_tracker=partial(open_tracker, layout=layout), on_event=told.append
     )
+    assert isinstance(result, SeedsResult)
     assert result.runs[0].path == folder
     assert contents(result, layout) == contents(reference, undisturbed)
     names = {event.name for event in told if isinstance(event, FromProcess)}
@@ -105,7 +104,7 @@ def contents(result: SeedsResult, layout: Layout) -> list[object]:
 def test_data_that_one_process_alone_can_read_is_refused(layout: Layout) -> None:
     config = settings("-")
     with pytest.raises(SettingError, match="give a file"):
-        train_seeds(config, 2, layout=layout, open_tracker=lambda one: open_tracker(one, layout=layout), workers=2)  # fmt: skip
+        train_seeds(config, 2, layout=layout, open_tracker=partial(open_tracker, layout=layout), workers=2)
 
 
 def started(root: Path, *more: str) -> subprocess.Popen[str]:

@@ -25,7 +25,7 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.resume import find_interrupted, longer_training, resume
 from goemo_cli.services.training.saved_states import StateStore
-from goemo_cli.services.training.seeds import resume_seeds, train_seeds
+from goemo_cli.services.training.seeds import SeedsResult, resume_run, train_seeds
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import train
@@ -85,7 +85,7 @@ def continued(
     return resume(
         folder,
         layout=layout,
-        open_tracker=lambda config, log: open_tracker(config, layout=layout, continued=log),
+        open_tracker=partial(open_tracker, layout=layout),
         on_event=on_event,
         allow_changes=allow_changes,
     )
@@ -263,11 +263,8 @@ def test_a_training_with_several_seeds_continues(config: TrainConfig, layout: La
     record = StateStore(folder).record()
     assert record.seeds
     assert (record.seeds.count, len(record.seeds.runs)) == (3, 1)
-    result = resume_seeds(
-        folder,
-        layout=layout,
-        open_tracker=lambda one, log: open_tracker(one, layout=layout, continued=log),
-    )
+    result = resume_run(folder, layout=layout, open_tracker=trackers)
+    assert isinstance(result, SeedsResult)
     assert [run.metrics.seed for run in result.runs] == [0, 1, 2]
     assert str(result.runs[1].run) == folder.name
     assert list(layout.models.glob("*/*/state")) == []

@@ -30,7 +30,7 @@ def group(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SeedsResult
         {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.seed": 5},
         ["training.epochs=1", "training.learning_rate=1e-2"],
     )
-    return layout, train_seeds(settings, 3, layout=layout, open_tracker=lambda config: Tracker())
+    return layout, train_seeds(settings, 3, layout=layout, open_tracker=lambda *_: Tracker())
 
 
 def test_each_seed_is_a_run_of_its_own(group: tuple[Layout, SeedsResult]) -> None:

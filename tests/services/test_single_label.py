@@ -49,7 +49,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Runs:
     data, layout = root / "tickets.csv", Layout(root)
     write_rows(data, [(text, names[:1]) for text, names in support_tickets(400) if names])
     tiny = settings(data, "tiny", "training.epochs=2", "training.learning_rate=1e-2")
-    group = train_seeds(tiny, 2, layout=layout, open_tracker=lambda config: Tracker())
+    group = train_seeds(tiny, 2, layout=layout, open_tracker=lambda *_: Tracker())
     tfidf = train(settings(data, "tfidf"), layout=layout)
     return Runs(layout, data, {"tfidf": tfidf, "tiny": group.runs[0], "ensemble": group.ensemble})
 

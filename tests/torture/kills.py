@@ -92,7 +92,7 @@ def _train_or_resume(config: TrainConfig, layout: Layout) -> None:
     resume(
         folder,
         layout=layout,
-        open_tracker=lambda one, log: open_tracker(one, layout=layout, continued=log),
+        open_tracker=partial(open_tracker, layout=layout),
     )
 
 

@@ -106,8 +106,6 @@ def start_apart(
     """Start a process that Ctrl-C does not reach.
 
     Args:
-        command: with its arguments.
-        environment: all its variables.
         ends_with_parent: it gets TERMINATE if this process is killed (Linux only).
         streams: as for `subprocess.Popen`.
     """

@@ -15,10 +15,10 @@ from goemo_cli.core.events import (
     RunBegan,
     Warning,
 )
+from goemo_cli.core.system.stopping import stop_request
 from goemo_cli.services.parallel.executors import Trainer
 from goemo_cli.services.parallel.task import Task
 from goemo_cli.services.parallel.training_process import Training, stop
-from goemo_cli.services.training.stopping import stop_request
 
 POLL_SECONDS = 0.2
 
@@ -27,7 +27,6 @@ class TaskFailed(Exception):  # noqa: N818  # caught by the caller, which says w
     """The process of a task has failed, and the others have been stopped.
 
     Args:
-        task: of the process.
         code: its exit code, negative for a signal.
     """
 
@@ -41,8 +40,6 @@ def train_together(tasks: Sequence[Task], trainer: Trainer, on_event: EventHandl
 
     Args:
         tasks: that were begun.
-        trainer: starts them.
-        on_event: called with each event of each training, with the name of its task.
 
     Raises:
         TaskFailed: one has failed; the others saved their states.
@@ -75,11 +72,7 @@ def show_bars(training: Training, on_event: EventHandler) -> None:
 
 
 class _Shown:
-    """Passes the events of several trainings on; a message that several of them have is shown once.
-
-    Args:
-        on_event: called with each event.
-    """
+    """Passes the events of several trainings on; a message that several of them have is shown once."""
 
     def __init__(self, on_event: EventHandler) -> None:
         self._on_event = on_event

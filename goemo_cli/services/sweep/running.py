@@ -19,6 +19,7 @@ from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import Executor
+from goemo_cli.core.system.stopping import StopSignal, stop_request
 from goemo_cli.services.parallel.event_file import run_folder
 from goemo_cli.services.parallel.executors import Trainer, trainer
 from goemo_cli.services.parallel.task import EVENTS, LOG, Task, finished_run
@@ -38,7 +39,6 @@ from goemo_cli.services.sweep.results import (
 )
 from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.services.sweep.translation import suggest
-from goemo_cli.services.training.stopping import StopSignal, stop_request
 
 _POLL_SECONDS = 0.3
 MAX_INITIAL_FAILURES = 3
@@ -59,13 +59,10 @@ def sweep(
 
     Args:
         config: what is searched, from `core.sweep_file`.
-        layout: where runs and the sweep go.
         trials: of the whole sweep; by default the file's `run_cap`, a grid's size, or 20.
         count: maximum number of trials in this call.
         workers: trainings at a time; each computes with its share of the cores, or OMP_NUM_THREADS if that is set.
-        executor: where the trainings run.
         storage: URL of a database that holds the study; by default a journal in the sweep's folder.
-        on_event: called with each event.
 
     Raises:
         SettingError, NotFoundError: a file, a parameter or a storage that makes no sense; nothing has run then.

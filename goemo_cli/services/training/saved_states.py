@@ -22,9 +22,9 @@ from goemo_cli.core.errors import DAMAGE, CorruptArtifactError, NotFoundError, S
 from goemo_cli.core.events import EventHandler, Warning
 from goemo_cli.core.files import atomic_folder, atomic_path, library_writes, write_text
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.stopping import StopRequest
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.ml.training.state import TrainingState
-from goemo_cli.services.training.stopping import StopRequest
 from goemo_cli.tracking.environment import versions
 
 if TYPE_CHECKING:
@@ -39,11 +39,7 @@ _PACKAGES = ("goemo", "torch", "transformers", "tokenizers", "numpy")
 
 
 class StateStore:
-    """The states of one run: `state/training.json` and `state/step-{step}/`.
-
-    Args:
-        checkpoint: folder of the run.
-    """
+    """The states of one run: `state/training.json` and `state/step-{step}/`."""
 
     def __init__(self, checkpoint: Path) -> None:
         self.checkpoint = checkpoint
@@ -92,8 +88,6 @@ class StateStore:
         """Write a state, with a copy of the checkpoint's files, which are those of the best epoch.
 
         Args:
-            state: of the model and its optimizer.
-            history: the scores of the finished epochs.
             training_seconds: duration of the training so far.
             journal_bytes: length of the run's journal.
 
@@ -184,12 +178,7 @@ class StateStore:
 
 
 def training_record(run: "Run", group: SeedGroup | None = None) -> TrainingRecord:
-    """What a training starts with, and what decides the last bits of its result.
-
-    Args:
-        run: that is trained.
-        group: the training with several seeds that it belongs to.
-    """
+    """What a training starts with, and what decides the last bits of its result."""
     return TrainingRecord(
         run=str(run.name),
         labels=list(run.data.labels),
@@ -229,8 +218,6 @@ class StateSaver:
     """Saves the states of a run when they are due, and ends the training when a signal asks for it.
 
     Args:
-        run: what is trained.
-        journal: its journal.
         stop: whether a signal has asked to stop.
     """
 

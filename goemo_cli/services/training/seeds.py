@@ -2,8 +2,7 @@
 
 import secrets
 import shutil
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,12 +21,10 @@ from goemo_cli.core.files import remove_if_empty
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.schema import SCHEMA_VERSION, Executor
+from goemo_cli.core.schema import Executor
 from goemo_cli.core.settings import TrainConfig
-from goemo_cli.core.system.processes import peak_memory_bytes
+from goemo_cli.core.system.stopping import StopSignal
 from goemo_cli.ml.data.dataset import Dataset
-from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.ml.training.frozen import FrozenStore
 from goemo_cli.services.data.data_file import STDIN
 from goemo_cli.services.data.tables import FRAME
@@ -38,16 +35,12 @@ from goemo_cli.services.parallel.together import TaskFailed, train_together
 from goemo_cli.services.runs.index import is_resumable, listed_runs
 from goemo_cli.services.runs.locks import held
 from goemo_cli.services.training.build import texts_per_epoch
-from goemo_cli.services.training.evaluate import evaluate
+from goemo_cli.services.training.ensemble import write_ensemble
 from goemo_cli.services.training.resume import OpenTracker, resume
 from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.services.training.settings import for_few_texts
-from goemo_cli.services.training.stopping import StopSignal
 from goemo_cli.services.training.summaries import multiseed_rows
-from goemo_cli.services.training.train import claimed, read_data, train, training_data
-from goemo_cli.services.training.write_run import utc_now, write_run
-from goemo_cli.tracking.base import Tracker
-from goemo_cli.tracking.environment import processor, versions
+from goemo_cli.services.training.train import read_data, train, training_data
 
 
 @dataclass(frozen=True)
@@ -67,7 +60,7 @@ def train_seeds(
     n_seeds: int,
     *,
     layout: Layout,
-    open_tracker: Callable[[TrainConfig], Tracker],
+    open_tracker: OpenTracker,
     workers: int | None = None,
     executor: Executor = "local",
     on_event: EventHandler = ignore,
@@ -75,40 +68,32 @@ def train_seeds(
     """Train under the settings' seed and the ones after it, then score their mean.
 
     Args:
-        config: resolved settings.
         n_seeds: number of runs, at least two.
-        layout: where to write.
         open_tracker: makes the tracker of each run; processes make their own.
         workers: the number of trainings at a time, each in a process; by default one after the other in this process.
-        executor: where the processes run.
-        on_event: called with each event.
 
     Raises:
         As `services.training.train.train`; runs that are finished by then stay.
         SettingError: processes cannot read the data.
         WorkerFailedError: the process of a seed has failed; the others saved their states.
     """
-    entry = model_entry(config.model.name)
     group = SeedGroup(
         count=n_seeds,
         first_seed=config.training.seed,
         runs=[],
-        id=f"{entry.name}-{secrets.token_hex(4)}",
+        id=f"{model_entry(config.model.name).name}-{secrets.token_hex(4)}",
         workers=workers or (0 if executor == "local" else n_seeds),
     )
     if group.workers:
         _require_readable_data(config)
     with working(on_event, "Reading the data"):
         data = read_data(config, layout, on_event)
-    if not group.workers:
-        members = _Members(config, group, layout, allow_changes=False, on_event=on_event)
-        return members.train_here(data, lambda one, _: open_tracker(one))
-    cut = training_data(config, data, ignore)
-    taught = teach(config, cut, layout, on_event)  # computed once, not in each process
-    config = for_few_texts(config, texts_per_epoch(cut, taught), on_event)
-    return _Members(config, group, layout, allow_changes=False, on_event=on_event).train_in_processes(
-        executor
-    )
+    if group.workers:
+        cut = training_data(config, data, ignore)
+        taught = teach(config, cut, layout, on_event)  # computed once, not in each process
+        config = for_few_texts(config, texts_per_epoch(cut, taught), on_event)
+    members = _Members(config, group, layout, on_event=on_event)
+    return members.train_in_processes(executor) if group.workers else members.train_here(data, open_tracker)
 
 
 def resume_run(
@@ -122,59 +107,25 @@ def resume_run(
     executor: Executor = "local",
     on_event: EventHandler = ignore,
 ) -> Checkpoint | SeedsResult:
-    """Continue an interrupted training: of one run, or with several seeds.
+    """Continue an interrupted training of one run, or with several seeds: then also the seeds that are missing, and the ensemble.
 
-    Arguments and errors are those of `resume` and `resume_seeds`. The process of one of several seeds continues its run alone.
+    The process of one of several seeds continues its run alone. Arguments and errors are those of `resume`; and:
+
+    Args:
+        workers: as `train_seeds` has it; by default as before.
+
+    Raises:
+        As `resume` and `train_seeds`; SettingError: workers of a training without several seeds.
     """
-    is_alone = StateStore(folder).record().seeds is None
-    if is_alone and workers:
+    store = StateStore(folder)
+    group = store.record().seeds
+    if group is None and workers:
         raise SettingError([f"{folder.name} is one training, without --seeds"], "--workers")
-    if is_alone or group_of_process():
+    if group is None or group_of_process():
         return resume(
             folder, layout=layout, open_tracker=open_tracker, data=data, allow_changes=allow_changes, on_event=on_event
         )  # fmt: skip
-    return resume_seeds(
-        folder,
-        layout=layout,
-        open_tracker=open_tracker,
-        data=data,
-        allow_changes=allow_changes,
-        workers=workers,
-        executor=executor,
-        on_event=on_event,
-    )
-
-
-def resume_seeds(
-    folder: Path,
-    *,
-    layout: Layout,
-    open_tracker: OpenTracker,
-    data: Dataset | None = None,
-    allow_changes: bool = False,
-    workers: int | None = None,
-    executor: Executor = "local",
-    on_event: EventHandler = ignore,
-) -> SeedsResult:
-    """Continue a training with several seeds: the interrupted runs and the seeds that are missing, then the ensemble.
-
-    Args:
-        folder: a run of the group.
-        layout: where the runs are.
-        open_tracker: makes the tracker of each run, from its settings and the log of the run so far.
-        data: as `resume` has it.
-        allow_changes: as `resume` has it.
-        workers: as `train_seeds` has it; by default as before.
-        executor: where the processes run.
-        on_event: called with each event.
-
-    Raises:
-        As `resume` and `train_seeds`; CorruptArtifactError: the run belongs to no group.
-    """
-    store = StateStore(folder)
-    group, config = store.record().seeds, store.settings()
-    if group is None:
-        raise CorruptArtifactError(store.folder, "does not belong to a training with several seeds")
+    config = store.settings()
     if workers or (executor != "local" and not group.workers):
         group = group.model_copy(update={"workers": workers or group.count})
     members = _Members(config, group, layout, allow_changes=allow_changes, on_event=on_event)
@@ -188,15 +139,7 @@ def resume_seeds(
 
 
 class _Members:
-    """The runs of a training with several seeds, and how those that are not finished are trained.
-
-    Args:
-        config: the settings of one of them.
-        group: the training.
-        layout: where the runs are.
-        allow_changes: continue interrupted runs although something has changed.
-        on_event: called with each event.
-    """
+    """The runs of a training with several seeds, and how those that are not finished are trained."""
 
     def __init__(
         self,
@@ -204,7 +147,7 @@ class _Members:
         group: SeedGroup,
         layout: Layout,
         *,
-        allow_changes: bool,
+        allow_changes: bool = False,
         on_event: EventHandler,
     ) -> None:
         self.config, self.group, self.layout = config, group, layout
@@ -214,11 +157,7 @@ class _Members:
         """By seed."""
 
     def find(self, *more: Path) -> None:
-        """Look for the runs of the group.
-
-        Args:
-            more: runs that belong to it.
-        """
+        """Look for the runs of the group; `more` belong to it too."""
         earlier = [
             self.layout.find_checkpoint(name) for run in self.group.runs if (name := RunName.parse(run))
         ]
@@ -384,68 +323,3 @@ def _require_readable_data(config: TrainConfig) -> None:
     """
     if config.data.name in (STDIN, FRAME):
         raise SettingError(["several processes cannot read this data: give a file"], "--workers")
-
-
-def write_ensemble(
-    members: list[Checkpoint], *, layout: Layout, on_event: EventHandler = ignore
-) -> Checkpoint:
-    """Write the mean of the probabilities of several runs as a run without weights.
-
-    Args:
-        members: runs of one model on the same data.
-        layout: of the project with their predictions.
-        on_event: called with each event.
-    """
-    first = members[0]
-    excluded = first.manifest.parents.excluded
-    entry = model_entry(first.config.model.name)
-    started = time.monotonic()
-    with claimed(layout, f"{entry.name}-ensemble", entry.family) as (run, folder):
-        val, test = (
-            _mean([read_predictions(layout.split_predictions(member.run, split)) for member in members])
-            for split in ("val", "test")
-        )
-        return write_run(
-            run,
-            folder,
-            "ensemble",
-            first.config,
-            _facts(run, members, started),
-            evaluate(val, test, first.config),
-            parents={
-                "data": first.manifest.parents.data,
-                "base_model": first.manifest.parents.base_model,
-                "members": [str(member.run) for member in members],
-                **({"excluded": excluded.as_json()} if excluded else {}),
-            },
-            layout=layout,
-            on_event=on_event,
-        )
-
-
-def _mean(members: list[Predictions]) -> Predictions:
-    first = members[0]
-    y_prob = mean_probability([member.y_prob for member in members])
-    return Predictions(first.labels, first.texts, first.y_true, first.y_pred, y_prob, first.ids)
-
-
-def _facts(run: RunName, members: list[Checkpoint], started: float) -> dict[str, Any]:
-    first = members[0].metrics.as_json()
-    metrics = [member.metrics for member in members]
-    return {
-        "schema_version": SCHEMA_VERSION,
-        "run": str(run),
-        "model": run.model,
-        "base_model": first["base_model"],
-        "seed": None,
-        "best_epoch": None,
-        "history": [],
-        "data": first["data"],
-        "members": [{"run": member.run, "seed": member.seed} for member in metrics],
-        "training_seconds": sum(member.training_seconds for member in metrics) + time.monotonic() - started,
-        "peak_memory_bytes": peak_memory_bytes(),
-        "device": {**first["device"], "processor": processor()},
-        "versions": versions(),
-        "finished": utc_now(),
-        "wandb_run_id": None,
-    }

@@ -53,8 +53,6 @@ def continued_log(layout: Layout, run: RunName, kept_bytes: int) -> Continued:
     """The log of a run that is resumed.
 
     Args:
-        layout: of the root.
-        run: to be resumed.
         kept_bytes: length of the journal when the state was saved; later lines are written again.
 
     Raises:
@@ -66,9 +64,9 @@ def continued_log(layout: Layout, run: RunName, kept_bytes: int) -> Continued:
 
 def open_tracker(
     config: TrainConfig,
+    continued: Continued | None = None,
     *,
     layout: Layout,
-    continued: Continued | None = None,
     on_event: EventHandler = ignore,
 ) -> Tracker:
     """The trackers of a run as one: always the local journal, others if the settings ask for them.
@@ -76,10 +74,7 @@ def open_tracker(
     A missing package costs a warning, not the run. A tracker that fails is disabled.
 
     Args:
-        config: settings of the run.
-        layout: where to write.
         continued: the log of a resumed run.
-        on_event: called with each event.
 
     Raises:
         MissingPackageError: wandb is missing, and W&B is required.
@@ -182,7 +177,6 @@ class RunLog:
     Lines of events before the start of the tracker are kept until then.
 
     Args:
-        on_event: called with each event.
         root: paths below it are shown from there.
     """
 

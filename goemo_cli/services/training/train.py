@@ -37,6 +37,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.stopping import StopSignal, stop_request
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.label_cells import separator_within
@@ -53,7 +54,6 @@ from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.training.build import Run, fit_model, load_saved, prepare
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.saved_states import StateSaver, StateStore, training_record
-from goemo_cli.services.training.stopping import StopSignal, stop_request
 from goemo_cli.services.training.tracker_results import (
     EmbeddedSample,
     early_stopping_values,
@@ -82,14 +82,10 @@ def train(
     """Train a model and write all files of the run.
 
     Args:
-        config: resolved settings.
-        layout: where to write.
         data: what `read_data` or `load_data` returned; by default it is loaded as the settings say. If it was in memory,
             the settings of the run name it so, and no later command can read it again.
-        tracker: logs the run.
         group: the training with several seeds that this run is a part of.
         frozen: what the frozen layers give, shared by the trainings of a group.
-        on_event: called with each event.
 
     Raises:
         DataError, NotFoundError: data or model cannot be used; nothing has been written.
