@@ -26,7 +26,6 @@ def storage_hint(number: int | None, path: Path | None) -> str:
 
     Args:
         number: of the operating system (`errno`); None if it is unknown.
-        path: of the file.
     """
     if number in _FULL:
         return "free some space, or choose another folder"

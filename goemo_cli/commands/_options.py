@@ -20,7 +20,6 @@ def choice(kind: Any, *flags: str, help: str, default: str | None = None) -> Any
     """The Typer option of a `Literal`: its choices are listed in the help text.
 
     Args:
-        kind: the `Literal`.
         flags: names of the option, the long one first.
         help: without the choices.
         default: shown as the default, for an option that is unset unless it is given.

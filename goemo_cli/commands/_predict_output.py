@@ -122,7 +122,6 @@ def answer(prediction: "TextPrediction", top_k: int | None = None) -> str:
     """The labels, most probable first; in brackets what is shown without being one.
 
     Args:
-        prediction: of one text.
         top_k: number of labels to show; by default the predicted ones, or the most probable one if none is predicted.
     """
     ranked = sorted(prediction.probabilities.items(), key=lambda entry: -entry[1])

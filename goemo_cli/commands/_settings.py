@@ -136,9 +136,7 @@ def setting_option(
 
     Args:
         flag: `--epochs`, or `--wandb/--no-wandb`.
-        name: dotted name of the setting.
         help: instead of the setting's description.
-        panel: of the help page.
         default: shown as the default; the option itself is unset unless it is given.
     """
     field = setting_field(name)

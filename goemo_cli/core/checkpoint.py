@@ -271,9 +271,6 @@ def write_manifest(
     """Hash every file of a finished checkpoint and write the manifest, which makes it a finished run.
 
     Args:
-        folder: the checkpoint.
-        run: its run.
-        kind: the kind of model.
         labels: label names in output order.
         parents: what it was made from (data, base model, members).
         headline: of its metrics, for lists of runs; without it they open metrics.json.

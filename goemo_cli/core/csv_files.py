@@ -66,8 +66,6 @@ def open_csv(
     Reading raises `DataFileError` with the line for broken quoting and bytes that are not UTF-8.
 
     Args:
-        path: the file.
-        delimiter: between fields.
         named: the path that errors name, if it is not the file's own.
         most_line_ends: lines of one row; more raise `DataFileError`. No limit by default.
     """

@@ -222,7 +222,6 @@ class StorageError(GoemoError):
     """The local file system refused: full, read-only, or not permitted.
 
     Args:
-        path: the file or folder.
         reason: what it refused.
         number: of the operating system (`errno`), which decides what helps.
     """

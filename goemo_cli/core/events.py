@@ -155,7 +155,6 @@ def progress(on_event: EventHandler, name: str, total: int, unit: str = "comment
     """Show the progress of a piece of work of known length; it ends with the block, also after an exception.
 
     Args:
-        on_event: receives `PhaseStarted`, `Advanced` and `PhaseEnded`.
         name: of the work, as the progress bar shows it.
         total: length of the work in its unit.
         unit: what is counted.
@@ -176,7 +175,6 @@ def working(on_event: EventHandler, name: str) -> Iterator[None]:
     """Show that a piece of work of unknown length goes on; it ends with the block, also after an exception.
 
     Args:
-        on_event: receives `PhaseStarted` and `PhaseEnded`.
         name: of the work, as the screen shows it.
     """
     on_event(PhaseStarted(name, None))

@@ -175,7 +175,6 @@ def open_handle(path: Path, flags: int, mode: int = 0o666) -> int:
     """The descriptor of a file whose bytes stay as they are written, also on Windows.
 
     Args:
-        path: of the file.
         flags: as for `os.open`.
         mode: permissions of a new file, less the umask.
     """
@@ -319,8 +318,6 @@ def path_from_root(path: Path, root: Path, *folders: Path) -> str:
     Symbolic links do not matter: neither a root that is reached through one, nor folders of it that are one.
 
     Args:
-        path: the file or folder.
-        root: the project root.
         folders: folders of the root that may be symbolic links, for paths that name their targets.
     """
     named, real = Path(os.path.abspath(path)), path.resolve()  # noqa: PTH100  # Path.resolve follows links

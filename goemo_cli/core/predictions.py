@@ -119,7 +119,6 @@ def iter_predictions(
     """A predictions CSV in chunks of at most `rows` rows; at least one chunk, possibly empty.
 
     Args:
-        path: the file.
         rows: rows per chunk at most; fewer with many labels.
         on_problem: called for every bad cell, which is then read as no label or as NaN; by default the first raises.
         longest_field: characters; a longer field is an error, which bounds memory if a quote is never closed.

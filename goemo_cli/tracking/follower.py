@@ -81,7 +81,6 @@ def followed_lines(journal: Path, writer: tuple[int, float] | None) -> Iterator[
     """Every line up to `finish`, which is added for a training that was killed.
 
     Args:
-        journal: to read.
         writer: id and start time of the process that writes it; more lines are awaited while it is alive. None: the
             journal is complete.
     """

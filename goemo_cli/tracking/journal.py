@@ -363,7 +363,6 @@ def read_journal(path: Path, length: int | None = None) -> Journal:
     """Read a journal without an incomplete last line.
 
     Args:
-        path: of the file.
         length: read only this number of bytes.
 
     Raises:

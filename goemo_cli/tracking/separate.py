@@ -27,11 +27,6 @@ ASK_SECONDS = 1.0
 class JournalProcess:
     """A running process that reads a journal, and answers in JSON lines on its standard output; ends with `stop`.
 
-    Args:
-        title: for messages.
-        arguments: of Python.
-        environment: of the process.
-
     Raises:
         OSError: the process cannot start.
     """
@@ -110,7 +105,6 @@ class SeparateTracker(Tracker):
     """Starts the process of a tracker, passes on its messages, and waits for it at the end.
 
     Args:
-        title: of the tracker, for messages.
         journals: folder with the journal, which another tracker has begun before this one starts.
         patience: seconds without progress that the end of the run waits.
         note: called with messages.
@@ -190,7 +184,6 @@ class FollowingTracker(SeparateTracker):
 
     Args:
         name: under which it is registered.
-        title: for messages.
         journals: as for `SeparateTracker`.
         root: the journal's paths are relative to it.
         folder: that the tracker may write to.

@@ -50,7 +50,6 @@ def trainer(executor: Executor, workers: int, purpose: str) -> Iterator[Trainer]
     """What starts the trainings of a command.
 
     Args:
-        executor: where they run.
         workers: the number of trainings at a time.
         purpose: the command, for the error if a package is missing.
 

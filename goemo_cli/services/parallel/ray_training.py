@@ -96,7 +96,6 @@ def train_task(task: Task, directory: Path) -> int:
     """Run the process of a training on a worker of Ray, or continue it after another worker died.
 
     Args:
-        task: what is trained.
         directory: the folder of the command.
 
     Returns:

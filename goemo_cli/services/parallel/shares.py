@@ -4,11 +4,7 @@ from goemo_cli.core.settings import GPUS, environment, limit_gpus, usable_thread
 
 
 def threads_each(workers: int) -> int:
-    """The number of threads of each process: OMP_NUM_THREADS if it is set, else a share of the cores.
-
-    Args:
-        workers: the number of processes at a time.
-    """
+    """The number of threads of each process: OMP_NUM_THREADS if it is set, else a share of the cores."""
     return wanted_threads() or max(1, usable_threads() // workers)
 
 

@@ -22,11 +22,7 @@ END_SECONDS = 120.0
 
 
 class Training(ABC):
-    """A training that has been started, wherever it runs.
-
-    Args:
-        task: what is trained.
-    """
+    """A training that has been started, wherever it runs."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -84,7 +80,6 @@ class TrainingProcess(Training):
     """A training in a process on this machine.
 
     Args:
-        task: what is trained.
         gpu: the name of the only GPU that it uses, as `visible_gpus` has it; None leaves the choice to it.
         directory: the folder to run in; by default that of this process.
     """

@@ -66,7 +66,6 @@ def label_rule(
             they mean the same labels.
         taxonomy: show its groups, each as probable as its most probable member.
         calibrator: that of the checkpoint, if it is already open.
-        on_event: called with each event.
 
     Raises:
         SettingError: choices that do not go together, or that the checkpoint has nothing for.

@@ -46,12 +46,9 @@ def mirror_predictions(
     """Log what was predicted, as a separate run; called after all rows are written. A logging error is a warning.
 
     Args:
-        predictor: what predicted.
-        statistics: of all rows.
         sample: rows that people may look at.
         config: project, entity, mode.
         root: of the project; the local store is below it.
-        on_event: called with each event.
 
     Returns:
         None if nothing could be logged.

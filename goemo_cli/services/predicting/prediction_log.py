@@ -25,7 +25,6 @@ class PredictionLog:
     Args:
         tracking: settings of the log, or the name of a project.
         root: of the project, for the local store.
-        run: whose model predicts.
         facts: what predictions are made with; the settings of the run.
     """
 

@@ -194,7 +194,6 @@ class Predictor:
             tracking: settings of the log, or the name of a project: on W&B, or without it in the local store below
                 `root`. Each call logs its statistics; the predictions become an artifact and a table when the
                 predictor is closed, and after every 10,000.
-            on_event: called with each event.
 
         Raises:
             NotFoundError: no such run, or no calibrator.
@@ -271,7 +270,6 @@ class Predictor:
         """What the model gives, before `rule`.
 
         Args:
-            texts: any number of them.
             on_progress: called with the number of rows done since the last call.
             on_cut: called with the number of texts that exceeded the model's maximum length and were truncated.
 

@@ -73,7 +73,6 @@ def open_texts(
 
     Args:
         source: a file, a URL, or `-` for standard input.
-        stdin: standard input.
         format: a data format; by default that of the suffix; lines for standard input.
         encoding: that of the text; by default UTF-8, or UTF-16 if the bytes show it.
         text_column: the column that is predicted; `text` by default.

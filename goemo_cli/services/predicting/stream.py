@@ -31,11 +31,9 @@ def predict_stream(
     """Predict every row and hand it on, in the order of the input.
 
     Args:
-        predictor: the model.
         source: rows; a window of them is read, predicted and written before the next is read.
         write: called with the rows and predictions of each window.
         sample: receives them too.
-        on_event: called with each event.
     """
     statistics = BatchStatistics()
     with _progress(source.total, on_event) as whole:
@@ -68,14 +66,11 @@ def predict_to_file(
     """Predict each row and write the file atomically.
 
     Args:
-        predictor: the model.
-        source: rows.
         output: the file; an older one is replaced when all is done.
         format: jsonl, csv or parquet.
         most: maximum number of probabilities per JSONL row.
         formula_safe: write texts in CSV so that no spreadsheet takes them for formulas.
         sample: receives each row too.
-        on_event: called with each event.
 
     Raises:
         SettingError: the output is the input.

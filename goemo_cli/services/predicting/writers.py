@@ -48,7 +48,6 @@ def text_writer(
     """Writes text in UTF-8, and flushes it when a window ends.
 
     Args:
-        stream: the target.
         format: jsonl, csv, or json for one document with all rows.
         source: whose columns come first.
         predictor: whose labels and precision follow.

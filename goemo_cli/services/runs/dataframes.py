@@ -146,7 +146,6 @@ def load_run(
     Args:
         run: its name, `@best`, `@best:val/METRIC`, `@latest`, `@MODEL`, a checkpoint folder, or an object.
         root: the folder of the project; the current one by default.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: the run does not exist or is unfinished.

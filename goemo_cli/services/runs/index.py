@@ -76,12 +76,7 @@ class ListedRun:
 
 
 def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedRun]:
-    """Every run folder below the root, oldest first; unfinished and damaged ones too.
-
-    Args:
-        layout: whose runs.
-        on_event: called with each event.
-    """
+    """Every run folder below the root, oldest first; unfinished and damaged ones too."""
     found = [_listed(Path(path), run) for path, run in _run_folders(layout, on_event)]
     found.sort(key=lambda listed: (listed.run.stamp, listed.run.model, str(listed.path)))
     for listed in found:
@@ -97,7 +92,6 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
     students, and event files.
 
     Args:
-        layout: of the files.
         runs: all runs below the root, not only those that are asked for: a name may end in another's.
 
     Returns:

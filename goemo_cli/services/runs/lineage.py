@@ -36,7 +36,6 @@ def trace_lineage(checkpoint: Checkpoint, *, layout: Layout) -> Lineage:
     Every file of the run is hashed once, weights too.
 
     Args:
-        checkpoint: of the run.
         layout: of its other files; recorded paths are relative to this root.
 
     Raises:

@@ -35,7 +35,6 @@ def held(folder: Path, command: str, *, wait: float = WAIT_SECONDS) -> Iterator[
     On file systems without locks the block runs all the same; nothing but its file then shows that it does.
 
     Args:
-        folder: of the run.
         command: what the process does, such as `goemo tune`.
         wait: seconds to wait for another process.
 

@@ -129,7 +129,6 @@ def outdated_of(
     """Those of some derived files with a source that has changed or is gone, each once.
 
     Args:
-        files: the files.
         now: the files of today.
         in_use: parts of the names of sources that another process changes; these are not looked at.
     """

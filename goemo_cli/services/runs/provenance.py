@@ -50,7 +50,6 @@ class FilesNow:
         """What became of a file.
 
         Args:
-            path: the file.
             digest: its recorded SHA-256; None if none was recorded.
         """
         if not path.is_file():

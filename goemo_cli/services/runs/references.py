@@ -41,8 +41,6 @@ def open_run(reference: str, layout: Layout, on_event: EventHandler = ignore) ->
         reference: a checkpoint folder; a run's name or the beginning of one that no other run shares; `@latest`;
             `@best` or `@best:val/METRIC`, among the runs scored on the same val split as the newest; `@NAME`, the
             newest run of that model, or of that family if no model has the name.
-        layout: whose runs are meant.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no such folder or run, or one that is unfinished.
@@ -59,7 +57,6 @@ def open_model(reference: str | Path, layout: Layout, on_event: EventHandler = i
         reference: as for `open_run`, or a folder as `save_pretrained` writes it, or `owner/name` on the Hub. A path is
             always a folder.
         layout: whose runs are meant, and where an import is written.
-        on_event: called with each event.
 
     Raises:
         As `open_run` and `import_model`.
@@ -165,10 +162,8 @@ def choose_best(layout: Layout, metric: str | None = None, on_event: EventHandle
     Scores on other comments do not compare: a run on an easy sample would win over every run on real data.
 
     Args:
-        layout: whose runs.
         metric: one of `VAL_METRICS`; F1, precision and recall are by each run's own threshold rule. `BEST_METRIC` by
             default; then runs of earlier versions without it rank below, by their macro-F1.
-        on_event: called with each event.
 
     Raises:
         SettingError: not a metric of the val split.

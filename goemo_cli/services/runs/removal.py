@@ -65,11 +65,9 @@ def find_removable(
     run was made from, and runs that a process uses now. A damaged run is left for people to look at.
 
     Args:
-        layout: whose runs.
         keep: number of newest finished runs of each model to keep; None keeps all.
         unfinished_after: hours since the last change of a run without manifest, or of a partial file; such a file stays
             for ten minutes in any case, since what writes it holds no lock.
-        on_event: called with each event.
 
     Raises:
         CorruptArtifactError: it is unknown which runs are pinned.

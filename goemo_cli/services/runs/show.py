@@ -74,11 +74,9 @@ def list_runs(
     """The runs below a root, unfinished and damaged ones too.
 
     Args:
-        layout: whose runs.
         model: only those of this model or family.
         sort: one of `SORTS`; by a score the best comes first, and runs without it last; `best` is the order of `@best`.
         limit: maximum number of runs; None for all.
-        on_event: called with each event.
 
     Raises:
         SettingError: unknown order, or one by a test score.

@@ -28,7 +28,6 @@ def read_probabilities(path: Path, facts: Mapping[str, str]) -> FloatArray:
     """The probabilities in a file, float32, (n_texts, n_labels).
 
     Args:
-        path: the file.
         facts: what the file must say about them.
 
     Raises:

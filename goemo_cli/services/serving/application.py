@@ -54,10 +54,7 @@ def create_application(
     """The whole server as an ASGI application.
 
     Args:
-        predictor: the model in memory.
-        limits: of requests.
         token: that clients must send; None on the loopback.
-        on_event: called with warnings.
     """
     answers, counters = Answers(predictor), Counters()
     queue = BatchQueue(_counted(predictor, counters), capacity=limits.queue, batch=limits.batch)

@@ -48,8 +48,6 @@ class Counters:
 
         Args:
             path: of an operation, or `other`, so that clients cannot create metrics.
-            status: of the answer.
-            seconds: that it took.
         """
         self._requests.labels(path, status).inc()
         self._seconds.labels(path).observe(seconds)

@@ -43,7 +43,6 @@ class Guard:
             so that no page of another site can read from it through a name that it points to the loopback.
         open_paths: that need no token.
         paths: of all operations, for the counters.
-        counters: of all requests.
         on_event: called with a warning for each failure of `app`.
     """
 

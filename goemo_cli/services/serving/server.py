@@ -63,9 +63,6 @@ def server_of(
     Open requests are answered first, then the signal takes its usual effect.
 
     Args:
-        predictor: the model in memory.
-        bound: the socket.
-        limits: of requests.
         token: that clients must send.
         on_event: called with the address as soon as the server answers, and with warnings.
     """

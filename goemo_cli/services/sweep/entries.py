@@ -146,7 +146,6 @@ def problems_in(error: ValidationError, mapping: str = "") -> list[str]:
     """A sentence for every fault of a mapping, with the key.
 
     Args:
-        error: of the mapping.
         mapping: what it is called, if a key is missing or unknown.
     """
     return [_problem(fault, mapping) for fault in error.errors(include_url=False)]

@@ -44,13 +44,7 @@ Importances = Mapping[str, Mapping[str, float]]
 def draw_sweep(
     result: SweepResult, importances: Importances, *, on_event: EventHandler = ignore
 ) -> list[Path]:
-    """Draw what can be drawn of a sweep into its folder; nothing if no trial has finished.
-
-    Args:
-        result: the sweep.
-        importances: by objective and setting, from `results.importances`.
-        on_event: called with each event.
-    """
+    """Draw what can be drawn of a sweep into its folder; nothing if no trial has finished."""
     finished = [one for one in result.trials if one.values and one.duplicate_of is None]
     written = []
     for name, draw in _FIGURES.items():
@@ -338,7 +332,6 @@ def _number_points(
     """Write trial numbers next to their points: on the first side without a point or another number.
 
     Args:
-        axes: the axes to draw on.
         points: (place, value, number) of those that get one.
         others: (place, value) of the other points.
     """

@@ -86,11 +86,9 @@ def scores_of(checkpoint: Checkpoint, names: tuple[str, ...], layout: Layout) ->
     """What a finished run reached and cost.
 
     Args:
-        checkpoint: of the run.
         names: of `OBJECTIVES`. Scores are those of the manifest's headline, F1 by the run's own threshold rule;
             `val/loss` is that of the kept epoch; `checkpoint_mib` all files of the checkpoint in MiB;
             `latency_ms` as `latency` measures it.
-        layout: holds its predictions.
 
     Raises:
         TrainingFailedError: the run has no such score.

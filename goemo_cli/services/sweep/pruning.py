@@ -15,7 +15,6 @@ class Hyperband(optuna.pruners.BasePruner):  # type: ignore[misc]  # optuna is n
 
     Args:
         rule: the bands, and how few go on.
-        goal: of the metric.
     """
 
     def __init__(self, rule: EarlyTerminate, goal: Goal) -> None:

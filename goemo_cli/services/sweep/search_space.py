@@ -131,7 +131,6 @@ def parse_parameters(section: Any, problems: list[str], prefix: str = "") -> Ite
     """The parameters of a sweep file, nested ones (`parameters:` within a parameter) by their dotted names.
 
     Args:
-        section: the content of `parameters:`.
         problems: takes a sentence for everything that is wrong.
         prefix: of the names, if they are nested.
     """

@@ -45,8 +45,6 @@ def open_study(
     """The study of a sweep, created if it does not exist.
 
     Args:
-        file: what is searched.
-        aims: what for.
         layout: by default the study is a journal below `layout.sweeps`, with the lock that is safe on shared folders
             of any age (Optuna's JournalFileSymlinkLock).
         storage: a database instead, by its URL.

@@ -159,7 +159,6 @@ def read_sweep_file(path: Path, *, name: str | None = None) -> SweepFile:
     """The sweep that a YAML file describes.
 
     Args:
-        path: the file.
         name: of the sweep, instead of the file's `name` or its own file name.
 
     Raises:

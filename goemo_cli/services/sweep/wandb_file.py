@@ -40,7 +40,6 @@ def wandb_content(file: SweepFile, program: Sequence[str], *more: str) -> dict[s
     """A sweep as W&B takes it: flat names, metrics as goemo logs them, the command of a run.
 
     Args:
-        file: what is searched.
         program: how goemo is started.
         more: arguments of `goemo train` that every run gets.
 
@@ -82,10 +81,7 @@ def sweep_on_wandb(file: SweepFile, *, layout: Layout, count: int, on_event: Eve
     """Create a sweep on W&B and run its agent here.
 
     Args:
-        file: what is searched.
-        layout: where the runs go.
         count: how many runs the agent makes.
-        on_event: called with each event.
 
     Returns:
         W&B's id of the sweep.

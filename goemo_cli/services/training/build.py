@@ -172,9 +172,6 @@ def prepare(
     Training, resuming and planning share it.
 
     Args:
-        config: resolved settings.
-        data: to train on.
-        on_event: called with each event.
         taught: what the model learns from a teacher.
         may_fetch: whether the network may be used.
 
@@ -258,13 +255,11 @@ def start_model(
     """A transformer that is ready to be trained, and the weights that it starts from, as manifests record them.
 
     Args:
-        settings: of the model.
         entry: its catalogue entry, of a kind other than tfidf.
         labels: label names in output order.
         texts: the source of the vocabulary of `tiny`.
         device: where it will run.
         single_label: whether each text has exactly one label.
-        on_event: called with each event.
         may_fetch: whether the network may be used.
     """
     if entry.kind == "tiny":

@@ -35,8 +35,6 @@ def evaluate(val: Predictions, test: Predictions, config: TrainConfig) -> Evalua
     """Fit thresholds on val, and use them to label and score both splits. Nothing is fitted on test.
 
     Args:
-        val: its probabilities.
-        test: likewise.
         config: `thresholds`, and `data.single_label`, for which nothing is fitted.
     """
     single_label = config.data.single_label

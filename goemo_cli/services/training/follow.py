@@ -18,10 +18,6 @@ from goemo_cli.services.training.train import read_data, score_saved, training_d
 def follow(config: TrainConfig, *, layout: Layout) -> None:
     """Compute this process's part of a training that the process of rank 0 begins.
 
-    Args:
-        config: the settings that rank 0 has.
-        layout: of the project.
-
     Raises:
         ProcessLostError: another process has ended.
     """
@@ -30,10 +26,6 @@ def follow(config: TrainConfig, *, layout: Layout) -> None:
 
 def follow_resumed(folder: Path, *, layout: Layout) -> None:
     """Compute this process's part of a training that the process of rank 0 resumes.
-
-    Args:
-        folder: of the interrupted run.
-        layout: where the run is.
 
     Raises:
         NotFoundError: the run has no saved states.

@@ -54,14 +54,12 @@ def import_model(
 
     Args:
         model: a folder as `save_pretrained` writes it, or a Hub id.
-        layout: where to write.
         data: settings of the section `data`: `name` is the data; `labels_file` also names the outputs of a model
             whose config does not.
         revision: Hub commit, tag or branch.
         max_length: maximum number of tokens per text.
         single_label: whether each text has one label; by default as the model's config says.
         device: for scoring: auto, cpu, cuda or mps.
-        on_event: called with each event.
 
     Raises:
         ModelNotFoundError: no such model, or none with weights.

@@ -79,9 +79,7 @@ def create_model(
             and the model as the artifact `{name}-model`. `with model.logger as logger: logger.on_step_end(...)`
             continues the run and ends it. If W&B is unavailable, everything goes to the local store after one
             `TrackingWarning`.
-        root: of the project with the runs and the local store of `tracking`.
         may_fetch: whether weights may be downloaded.
-        on_event: called with each event.
         **settings: those of `model.*`: max_length, dropout, attention, revision, new_head.
 
     Raises:

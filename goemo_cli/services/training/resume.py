@@ -38,12 +38,9 @@ def resume(
     """Continue an interrupted training from its newest saved state; the result is that of an undisturbed training.
 
     Args:
-        folder: of the run.
-        layout: where the run is.
         data: what `read_data` or `load_data` returned; by default it is loaded as the settings say.
         open_tracker: makes the tracker, from the settings and the log of the run so far.
         allow_changes: continue although data, versions or hardware have changed; metrics.json then has `exact: false`.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: the run has no saved states.
@@ -63,10 +60,7 @@ def longer_training(
     """The settings of a new run that trains a finished one longer, from its weights.
 
     Args:
-        reference: of the finished run.
         epochs: of both runs together.
-        layout: where the run is.
-        on_event: called with each event.
 
     Raises:
         SettingError: the run was trained for as many epochs already, or has no weights that can be trained.
@@ -96,7 +90,6 @@ def find_interrupted(reference: str, layout: Layout) -> Path:
 
     Args:
         reference: name or folder of the run; `@latest`: the newest interrupted one.
-        layout: where the run is.
 
     Raises:
         NotFoundError: no such run, or one without saved states.

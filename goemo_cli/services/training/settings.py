@@ -39,7 +39,6 @@ def resolve_settings(
         overrides: `section.key=value` as typed.
         given: nested settings of a program, which errors call `settings`.
         layout: whose runs `model.name` and `distillation.teacher` may refer to; `@best` becomes the run's folder or name.
-        on_event: called with each event.
 
     Raises:
         SettingError: unknown settings or bad values; the message names flag or file.

@@ -30,12 +30,7 @@ _WAIT_SECONDS = 60.0
 
 
 def finished_checkpoints(layout: Layout, on_event: EventHandler = ignore) -> Iterator[Checkpoint]:
-    """Every finished run with scores below the root, oldest first; damaged ones are left out with a warning.
-
-    Args:
-        layout: of the project.
-        on_event: called with each event.
-    """
+    """Every finished run with scores below the root, oldest first; damaged ones are left out with a warning."""
     for listed in listed_runs(layout, on_event):
         if listed.is_finished and not (listed.manifest and listed.manifest.is_unscored):
             try:
@@ -64,9 +59,7 @@ def write_summaries(
     This waits for another process that does the same.
 
     Args:
-        layout: of the project.
         models: whose test_metrics_{model}.json is returned, and removed if none of their runs is left.
-        on_event: called with each event.
     """
     with ExitStack() as lock:
         with suppress(BusyError):  # the other process hangs; outdated summaries are renewed later

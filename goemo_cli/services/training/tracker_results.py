@@ -70,7 +70,6 @@ def epoch_values(
     """The numbers of an epoch by their names in trackers, without those that the model does not have.
 
     Args:
-        scores: of the epoch.
         combined: weights of numbers, whose sum is `combined_score`; it is left out if one number is missing.
     """
     known = {
@@ -117,12 +116,8 @@ def log_results(
 
     Args:
         tracker: logs the results, one step after the last optimizer step.
-        run: the training.
-        checkpoint: its checkpoint.
         test: predictions of test with the run's labels.
         embedded: some comments of test as vectors, if the settings ask for them.
-        layout: of the project.
-        on_event: called with each event.
     """
     metrics, wandb, step = checkpoint.metrics, checkpoint.config.logging.wandb, run.step + 1
     tracker.log(test_values(metrics), step=step)

@@ -98,11 +98,7 @@ def rewrite_run(
     """Replace the files of a finished run that depend on its thresholds; weights stay.
 
     Args:
-        checkpoint: the run.
         config: its settings, with the new threshold settings.
-        evaluation: its probabilities, evaluated with them.
-        layout: where to write.
-        on_event: called with each event.
     """
     facts = read_json_object(checkpoint.path / METRICS)
     files = checkpoint.manifest.files.items()
@@ -144,18 +140,12 @@ def write_run(
     """Write predictions, tables, thresholds, settings, metrics and card; then the manifest, then the summaries.
 
     Args:
-        run: its name.
-        folder: its checkpoint.
-        kind: of the model.
-        config: resolved settings.
         facts: the keys of metrics.json that do not depend on probabilities.
         evaluation: the other keys, thresholds and predictions.
         parents: what the run was made from, for the manifest.
         is_imported: whether the weights are those of another tool.
         other_settings: settings of another version, which stay in train_config.yaml.
         kept: manifest entries of files that are not written again.
-        layout: where to write.
-        on_event: called with each event.
 
     Raises:
         OSError: the disk refused.

@@ -27,8 +27,6 @@ def validate_remote(run: str, *, layout: Layout, on_event: EventHandler = ignore
 
     Args:
         run: a reference to a local run, or its W&B run.
-        layout: of the local run.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no such run here, it has no W&B run, or W&B has no such run.

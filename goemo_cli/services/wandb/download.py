@@ -94,14 +94,12 @@ def download_run(
 
     Args:
         run: `ID`, `PROJECT/ID`, `ENTITY/PROJECT/ID`, or the URL of the run's page.
-        layout: the destination.
         entity: used if the run names none; the user's own by default.
         project: used if the run names none; WANDB_PROJECT or goemo by default.
         base_url: W&B server; WANDB_BASE_URL or W&B's own by default.
         what: the kinds to download, which must exist. None downloads every kind that the run has.
         overwrite: replace a sound local checkpoint of another version that was never downloaded.
         limits: when to give up on the server.
-        on_event: called with each event.
 
     Raises:
         SettingError: not the name of a run.
@@ -144,13 +142,11 @@ def download_artifact(
 
     Args:
         name: `NAME:VERSION` or `NAME:ALIAS`, optionally after `PROJECT/` or `ENTITY/PROJECT/`.
-        layout: the destination.
         entity: used if the name has none.
         project: used if the name has none.
         base_url: as in `download_run`.
         overwrite: as in `download_run`.
         limits: when to give up on the server.
-        on_event: called with each event.
 
     Raises:
         SettingError: not the name of a goemo run's W&B artifact.
@@ -231,9 +227,7 @@ def install(
         listing: all files, as the server lists them.
         fetch: called with the files to fetch and the folder for them.
         what: the kinds to install, which must exist. None installs every kind.
-        layout: the destination.
         overwrite: replace a sound local checkpoint of another version that was never downloaded.
-        on_event: called with each event.
 
     Raises:
         CorruptArtifactError: a file is damaged or unsafe; nothing was moved.

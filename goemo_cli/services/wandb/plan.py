@@ -148,8 +148,6 @@ def list_artifact(
     """The files of a W&B artifact.
 
     Args:
-        artifact: one version.
-        what: its kind.
         client: downloads the manifest if nothing else tells the run of a checkpoint.
         layout: has local copies, which save the download.
         name: the run's name on W&B, if it is known.
@@ -168,8 +166,6 @@ def plan_download(
 
     Args:
         files: everything that the server lists; one unsafe name refuses all of them.
-        what: the wanted kinds.
-        layout: the destination.
         where: the run or artifact, for messages.
         name: the run's name on W&B, for a checkpoint without its own folder.
 
@@ -203,7 +199,6 @@ def as_run_files(files: Iterable[RemoteFile], what: What, run: str | None = None
 
     Args:
         files: with their names in the artifact.
-        what: the artifact's kind.
         run: the run's name, for a checkpoint.
     """
     folder = f"{what}/{run}/" if what == "checkpoint" and run else f"{what}/"

@@ -36,8 +36,6 @@ def create_wandb_report(
 
     Args:
         references: runs, as `services.runs.references` understands them; the newest finished run by default.
-        layout: of the runs.
-        on_event: called with each event.
 
     Raises:
         MissingPackageError: wandb or its report library is not installed.

@@ -44,11 +44,9 @@ def sync_run(
 
     Args:
         reference: a run, as `open_run` understands it; also one that did not finish.
-        layout: of the runs.
         project: W&B project instead of the run's own setting.
         entity: W&B entity, likewise.
         base_url: W&B server, likewise.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no such run or journal, a file of it is gone, or wandb is not installed.

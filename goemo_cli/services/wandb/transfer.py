@@ -78,10 +78,7 @@ def check_staged(
     """Check all fetched files before any of them moves: safe weights, and checkpoints that match their manifests.
 
     Args:
-        plan: all files of the download.
         files: those that were fetched; the others are in place already.
-        stage: the folder of the fetched files.
-        layout: their destination.
         where: the run or artifact, for messages.
 
     Raises:

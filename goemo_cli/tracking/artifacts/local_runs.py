@@ -70,8 +70,6 @@ class LocalRun:
         """Open the run of an id. An earlier run of this id is continued: its settings, summary and artifacts stay.
 
         Args:
-            registry: folder of the store.
-            run_id: its id.
             facts: what to write of it; None keeps what an earlier record says.
             first_step: the lowest step that W&B accepts.
 

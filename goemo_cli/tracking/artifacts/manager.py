@@ -300,7 +300,6 @@ class ArtifactManager:
         Args:
             predictions: what `Predictor.predict` returns, goemo's `Predictions`, a file, rows as mappings with the same
                 keys, or a data frame of pandas.
-            name: of the artifact.
             split: what was predicted.
             **described: see `Described`.
         """

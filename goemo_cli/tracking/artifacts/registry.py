@@ -108,7 +108,6 @@ class Registry:
         parents that it did not have.
 
         Args:
-            name: of the artifact.
             files: the current path of each file, by its path inside the artifact.
             type: what it is: model, dataset, predictions.
             metadata: JSON values; kept from the first time that this content is stored.

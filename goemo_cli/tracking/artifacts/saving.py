@@ -28,7 +28,6 @@ def write_model(folder: Path, model: Any, save: Callable[[Any, Path], object] | 
     """Write a model into an empty folder.
 
     Args:
-        folder: the destination.
         model: with `save_pretrained(folder)`; or a mapping of names to tensors, all of torch or all of numpy.
         save: how, for any other.
 
@@ -71,7 +70,6 @@ def write_splits(folder: Path, data: Any) -> None:
     """Write data as one file for each split; data without splits as data.csv or data.npy.
 
     Args:
-        folder: the destination.
         data: rows as mappings, a data frame of pandas, an array or tensor; or a mapping of split names to these.
 
     Raises:
@@ -119,7 +117,6 @@ def write_rows(path: Path, data: Any) -> None:
     """Write rows as CSV, completely or not at all; None and NaN are empty cells, lists are joined by a comma.
 
     Args:
-        path: the destination.
         data: rows as mappings, an object with `rows()`, or a data frame of pandas.
 
     Raises:

@@ -46,7 +46,6 @@ class RunReference:
         """`id`, `project/id`, `entity/project/id` or the URL of a run.
 
         Args:
-            text: user input.
             entity: used if the text names none.
             project: used if the text names none.
 
@@ -202,8 +201,6 @@ class WandbClient:
         """The finished run of a project with the best score at its best epoch.
 
         Args:
-            entity: whose project.
-            project: the project.
             metric: `val/...`; of a loss the lowest is the best.
 
         Raises:

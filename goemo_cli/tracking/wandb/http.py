@@ -129,7 +129,6 @@ class Fetcher:
         After a failure the received bytes stay in `target` + ".part", and the next attempt continues there.
 
         Args:
-            file: what to fetch.
             target: its path; the folder exists.
             arrived: called with the number of new bytes.
             renew: gives the file a new URL after the old one has expired.

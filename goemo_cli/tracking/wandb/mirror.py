@@ -89,9 +89,7 @@ def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str 
     """Everything in the journal that is missing on W&B, each as a phrase; empty if the upload is complete.
 
     Args:
-        journal: of the run.
         root: its paths are relative to it.
-        project: W&B project.
         entity: W&B entity; that of the environment or of the API key if None.
 
     Raises:

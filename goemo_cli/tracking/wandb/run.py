@@ -43,7 +43,6 @@ class WandbRun(Tracker):
     """A tracker that calls wandb.
 
     Args:
-        target: project, entity and so on.
         run_id: its id on W&B. An unknown run is created, a known one is continued after its last step.
         directory: for W&B's local files, which are kept.
         links: folder for links to the files of artifacts, since the SDK uploads their paths.

@@ -97,7 +97,6 @@ def reachable(server: str, seconds: float = _REACH_SECONDS) -> bool:
 
     Args:
         server: http or https URL.
-        seconds: to wait for it.
     """
     request = urllib.request.Request(server, method="HEAD")
     try:
@@ -175,7 +174,6 @@ def asked(
     """The answer to a question; errors are translated.
 
     Args:
-        question: calls the SDK.
         subject: what is asked for, for messages.
         may_be_missing: as in `translated`.
         seconds: the maximum time, for calls that the SDK itself does not limit; a silent server then leaves a thread

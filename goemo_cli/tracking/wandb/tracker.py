@@ -19,7 +19,6 @@ class WandbTracker(SeparateTracker):
     """Starts the upload process, passes on its messages, and waits for it at the end. The process reads the journal.
 
     Args:
-        target: project, entity and so on.
         run_id: W&B's id of the run.
         journals: folder with the journal, which another tracker has begun before this one starts.
         root: the journal's paths are relative to it.

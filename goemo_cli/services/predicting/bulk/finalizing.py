@@ -24,10 +24,6 @@ _Id = tuple[str, int]
 def finalize(output: Path, on_event: EventHandler) -> BulkManifest:
     """Check all parts and write the manifest; what killed processes left is removed.
 
-    Args:
-        output: the folder of the parts.
-        on_event: called with each event.
-
     Raises:
         NotFoundError: no plan, or parts are missing.
         CorruptArtifactError: a part differs from its marker, or its rows are not those of the plan.

@@ -33,13 +33,9 @@ def predict_in_bulk(
     """Predict all rows of many files; an interrupted prediction continues with the parts that are missing.
 
     Args:
-        request: inputs and output.
-        checkpoint: of the model.
-        root: of the project.
         options: of `Predictor.load`.
         workers: number of processes that predict; by default this one, on Ray as many as the cluster has room for.
         executor: this machine or a Ray cluster.
-        on_event: called with each event.
 
     Raises:
         BusyError: another process predicts into this folder.
@@ -72,11 +68,8 @@ def predict_shard(
 
     Args:
         request: inputs, output and number of shards.
-        checkpoint: of the model.
         shard: counted from 0.
-        root: of the project.
         options: of `Predictor.load`.
-        on_event: called with each event.
 
     Returns:
         The marker, and whether the part was complete before.

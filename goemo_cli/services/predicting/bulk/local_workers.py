@@ -56,12 +56,6 @@ def compute_locally(
 ) -> Generator[BulkPart, None, None]:
     """Compute parts in processes; a process that ends costs its current part, which another one computes.
 
-    Args:
-        job: with a plan.
-        shards: to compute.
-        workers: number of processes.
-        threads: of each process.
-
     Yields:
         The markers, in the order in which parts are complete.
 

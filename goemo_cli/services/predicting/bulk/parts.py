@@ -30,7 +30,6 @@ class PartWriter:
     """A process that computes parts; it loads the model once.
 
     Args:
-        job: whose shards are computed.
         worker: its number among those of this machine, which use one GPU each; None if it is the only one.
 
     Raises:

@@ -98,14 +98,10 @@ def plan_job(
     """Plan the prediction, or check that the folder has the same plan.
 
     Args:
-        request: what to predict.
-        checkpoint: of the model.
-        root: of the project.
         options: of `Predictor.load`.
         least_shards: number of shards of few rows, if the user names none.
         has_to_hash: read all inputs again if there is a plan. Otherwise their names and sizes are compared; each
             process compares the content of the files that it reads.
-        on_event: called with each event.
 
     Raises:
         SettingError: the folder has the plan of another prediction, or files and no plan.

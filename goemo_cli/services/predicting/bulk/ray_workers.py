@@ -23,11 +23,8 @@ def compute_on_ray(
     The cluster is the one of RAY_ADDRESS or of `ray start` on this machine; without one, this machine is the cluster.
 
     Args:
-        job: with a plan.
-        shards: to compute.
         workers: number of actors; by default one for each GPU, else for each `threads` processors.
         threads: processors of each actor.
-        on_event: called with each event.
 
     Yields:
         The markers, in the order in which parts are complete.
