@@ -7,10 +7,7 @@ from typer import Option
 RunIdOpt = Annotated[
     str | None,
     Option(
-        "--run-id",
-        help="A W&B run: ID, PROJECT/ID, ENTITY/PROJECT/ID, or the URL of its page.",
-        metavar="ID",
-        show_default=False,
+        "--run-id", help="A W&B run: ID, PROJECT/ID, ENTITY/PROJECT/ID, or the URL of its page.", metavar="ID"
     ),
 ]
 BestOpt = Annotated[
@@ -19,7 +16,6 @@ BestOpt = Annotated[
         "--best",
         help="Instead of an ID: the finished run of the project with the best score on val, such as val/auc.",
         metavar="METRIC",
-        show_default=False,
     ),
 ]
 ArtifactOpt = Annotated[
@@ -28,7 +24,6 @@ ArtifactOpt = Annotated[
         "--artifact",
         help="Instead of an ID: one version of a W&B artifact, such as MODEL-checkpoint-ID:v0.",
         metavar="NAME:VERSION",
-        show_default=False,
     ),
 ]
 HubOpt = Annotated[
@@ -37,7 +32,6 @@ HubOpt = Annotated[
         "--hub",
         help="Instead of W&B: a repository of the Hugging Face Hub, to which goemo push uploaded a run.",
         metavar="REPO[@REVISION]",
-        show_default=False,
     ),
 ]
 WhatOpt = Annotated[
@@ -46,7 +40,6 @@ WhatOpt = Annotated[
         "--what",
         help="Only these of checkpoint, predictions, stats, figures, separated by commas. [default: all]",
         metavar="KINDS",
-        show_default=False,
     ),
 ]
 OverwriteOpt = Annotated[

@@ -96,14 +96,10 @@ def _splits(names: list[str] | None) -> list[str] | None:
     return names and [one_split(name) for name in names]
 
 
-CheckpointOpt = Annotated[
-    str, typer.Option("--checkpoint", "-c", help=RUN, show_default=False, metavar="RUN")
-]
-OptionalCheckpointOpt = Annotated[
-    str | None, typer.Option("--checkpoint", "-c", help=RUN, show_default=False, metavar="RUN")
-]
-RunArg = Annotated[str, typer.Argument(help=RUN, show_default=False, metavar="RUN")]
-RunOrFileArg = Annotated[str, typer.Argument(help=RUN_OR_FILE, show_default=False, metavar="RUN")]
+CheckpointOpt = Annotated[str, typer.Option("--checkpoint", "-c", help=RUN, metavar="RUN")]
+OptionalCheckpointOpt = Annotated[str | None, typer.Option("--checkpoint", "-c", help=RUN, metavar="RUN")]
+RunArg = Annotated[str, typer.Argument(help=RUN, metavar="RUN")]
+RunOrFileArg = Annotated[str, typer.Argument(help=RUN_OR_FILE, metavar="RUN")]
 
 _ROOT = "Project root, which contains artifacts/ and output/."
 RootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=_existing_root)]
@@ -118,7 +114,6 @@ ThresholdOpt = Annotated[
         min=0,
         max=1,
         help="One threshold for all labels instead of the run's own.",
-        show_default=False,
         metavar="X",
     ),
 ]
@@ -141,13 +136,7 @@ JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdo
 QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings and errors.")]
 SplitOpt = Annotated[
     Split | None,
-    typer.Option(
-        "--split",
-        help="train, val or test. [default: test]",
-        metavar="SPLIT",
-        show_default=False,
-        parser=one_split,
-    ),
+    typer.Option("--split", help="train, val or test. [default: test]", metavar="SPLIT", parser=one_split),
 ]
 SplitsOpt = Annotated[
     list[str] | None,
@@ -155,7 +144,6 @@ SplitsOpt = Annotated[
         "--split",
         help="train, val or test; may be given several times. [default: test]",
         metavar="SPLIT",
-        show_default=False,
         callback=_splits,
     ),
 ]
@@ -172,7 +160,6 @@ OutputDirOpt = Annotated[
         "-o",
         help="Folder to write to instead of the usual one.",
         metavar="DIR",
-        show_default=False,
         callback=output_folder,
     ),
 ]
@@ -183,7 +170,6 @@ OutputFileOpt = Annotated[
         "-o",
         help="File to write instead of the usual one; - is standard output.",
         metavar="FILE",
-        show_default=False,
         callback=output_file,
     ),
 ]

@@ -31,7 +31,6 @@ WandbModeOpt = Annotated[
         "--wandb-mode",
         help=f"local logs to the artifact library only; by default WANDB_MODE, else online. [{', '.join(get_args(LibraryMode))}]",
         metavar="MODE",
-        show_default=False,
         rich_help_panel="Weights & Biases",
     ),
 ]
@@ -41,9 +40,7 @@ WandbModeOpt = Annotated[
 class Input:
     """Where the texts come from."""
 
-    text: Annotated[
-        list[str] | None, typer.Argument(help="Texts to predict.", metavar="TEXT", show_default=False)
-    ] = None
+    text: Annotated[list[str] | None, typer.Argument(help="Texts to predict.", metavar="TEXT")] = None
     input: Annotated[
         str | None,
         typer.Option(
@@ -52,7 +49,6 @@ class Input:
             help=f"File or URL with texts: {', '.join(known_suffixes('prediction'))}; - is standard input. "
             "A folder or a pattern with * means many files.",
             metavar="FILE",
-            show_default=False,
         ),
     ] = None
     data_format: Annotated[
@@ -62,7 +58,6 @@ class Input:
             "--input-format",
             help=f"Format of --input, if its suffix does not say it. [{', '.join(format_names('prediction'))}]",
             metavar="FORMAT",
-            show_default=False,
         ),
     ] = None
     encoding: Annotated[str | None, setting_option("--encoding", "data.encoding")] = None
@@ -121,7 +116,6 @@ class Output:
             help="File to write, completely or not at all: .jsonl, .csv, .parquet; - is standard output. "
             "For many files or shards, a folder.",
             metavar="FILE",
-            show_default=False,
             callback=opt.output_file_or_folder,
         ),
     ] = None
@@ -138,8 +132,7 @@ class Output:
     formula_safe: Annotated[
         bool,
         typer.Option(
-            "--formula-safe",
-            help="In CSV, write ' before texts that a spreadsheet would take for formulas.",
+            "--formula-safe", help="In CSV, write ' before texts that a spreadsheet would take for formulas."
         ),
     ] = False
     as_json: opt.JsonOpt = False
@@ -197,7 +190,6 @@ class Bulk:
             min=1,
             help="Number of parts, each with an equal share of the rows. [default: one for each 100,000 rows]",
             metavar="N",
-            show_default=False,
             rich_help_panel=_BULK,
         ),
     ] = None
@@ -209,7 +201,6 @@ class Bulk:
             help="Number of processes that predict; they share the threads, or have a GPU each. "
             "[default: 1; with Ray, all of the cluster]",
             metavar="K",
-            show_default=False,
             rich_help_panel=_BULK,
         ),
     ] = None
@@ -229,7 +220,6 @@ class Bulk:
             min=0,
             help="Compute only this part, counted from 0; then --finalize.",
             metavar="I",
-            show_default=False,
             rich_help_panel=_BULK,
         ),
     ] = None

@@ -20,10 +20,7 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "md", "csv", "json"]
 
-RunsArg = Annotated[
-    list[str],
-    typer.Argument(help=f"Two or more. Each is: {RUN_OR_FILE}", metavar="RUN", show_default=False),
-]
+RunsArg = Annotated[list[str], typer.Argument(help=f"Two or more. Each is: {RUN_OR_FILE}", metavar="RUN")]
 MetricOpt = Annotated[
     ComparedScore, choice(ComparedScore, "--metric", help="The score that the verdict is about.")
 ]

@@ -54,7 +54,6 @@ def download(
             "-o",
             help="Folder to put it in. [default: the user's cache]",
             metavar="DIR",
-            show_default=False,
             callback=output_folder,
         ),
     ] = None,
@@ -178,7 +177,6 @@ def audit(
             "--run",
             help="A run on this data: its probabilities rate the labels of val, and its test scores are shown with and without rows that are in train.",
             metavar="RUN",
-            show_default=False,
         ),
     ] = None,
     exclude: Annotated[
@@ -187,7 +185,6 @@ def audit(
             "--exclude",
             help=f"Write the action exclude for rows of train of this kind; may be given several times. [{', '.join(KINDS)}]",
             metavar="KIND",
-            show_default=False,
             callback=_kinds,
         ),
     ] = None,
@@ -206,10 +203,7 @@ def audit(
     name: Annotated[
         str | None,
         typer.Option(
-            "--name",
-            help="Folder below output/audit/. [default: the name of the data]",
-            show_default=False,
-            metavar="NAME",
+            "--name", help="Folder below output/audit/. [default: the name of the data]", metavar="NAME"
         ),
     ] = None,
     root: NewRootOpt = Path(),

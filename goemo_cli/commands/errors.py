@@ -29,7 +29,6 @@ EmotionsOpt = Annotated[
         "--emotion",
         "-e",
         help="Look at this emotion; may be given several times. [default: all]",
-        show_default=False,
         metavar="NAME",
     ),
 ]

@@ -31,7 +31,6 @@ def evaluate(
         typer.Option(
             "--data",
             help="File or URL with labelled rows, - for standard input; or goemotions, sample, a folder or a Hub data set.",
-            show_default=False,
             metavar="DATA",
         ),
     ],
@@ -45,12 +44,7 @@ def evaluate(
     ] = False,
     name: Annotated[
         str | None,
-        typer.Option(
-            "--name",
-            help="What files call the data. [default: its file name]",
-            show_default=False,
-            metavar="NAME",
-        ),
+        typer.Option("--name", help="What files call the data. [default: its file name]", metavar="NAME"),
     ] = None,
     threshold_rule: opt.ThresholdRuleOpt = None,
     device: opt.DeviceOpt = "auto",

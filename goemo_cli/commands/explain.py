@@ -15,14 +15,13 @@ from goemo_cli.core.schema import ExplainMethod
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.explain import Explanation, LabelExplanation
 
-TextArg = Annotated[str, typer.Argument(help="The text to explain.", show_default=False, metavar="TEXT")]
+TextArg = Annotated[str, typer.Argument(help="The text to explain.", metavar="TEXT")]
 LabelsOpt = Annotated[
     list[str] | None,
     typer.Option(
         "--label",
         "-l",
         help="Explain this label; may be given several times. [default: the predicted ones]",
-        show_default=False,
         metavar="NAME",
     ),
 ]
@@ -41,11 +40,7 @@ TopOpt = Annotated[
 HtmlOpt = Annotated[
     Path | None,
     typer.Option(
-        "--html",
-        help="Also write a page with the coloured text.",
-        show_default=False,
-        metavar="FILE",
-        callback=opt.output_file,
+        "--html", help="Also write a page with the coloured text.", metavar="FILE", callback=opt.output_file
     ),
 ]
 

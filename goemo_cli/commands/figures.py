@@ -20,25 +20,16 @@ Style = Literal["light", "dark"]
 
 RunsOpt = Annotated[
     list[str] | None,
-    typer.Option(
-        "--run",
-        help=f"{RUN} Several are compared. [default: @latest]",
-        metavar="RUN",
-        show_default=False,
-    ),
+    typer.Option("--run", help=f"{RUN} Several are compared. [default: @latest]", metavar="RUN"),
 ]
 OnlyOpt = Annotated[
     list[str] | None,
     typer.Option(
-        "--only",
-        help="Numbers or names of figures, separated by commas. [default: all]",
-        metavar="07,15",
-        show_default=False,
+        "--only", help="Numbers or names of figures, separated by commas. [default: all]", metavar="07,15"
     ),
 ]
 FormatOpt = Annotated[
-    PictureFormat | None,
-    choice(PictureFormat, "--format", help="Format of the pictures.", default="png"),
+    PictureFormat | None, choice(PictureFormat, "--format", help="Format of the pictures.", default="png")
 ]
 StyleOpt = Annotated[Style | None, choice(Style, "--style", help="Background.", default="light")]
 CheckOpt = Annotated[

@@ -27,7 +27,6 @@ def import_(
             "--data",
             help="Labelled data to fit thresholds on (val) and to score (test): goemotions, sample, a file, folder or URL, "
             "or a Hub data set.",
-            show_default=False,
             metavar="DATA",
         ),
     ] = None,

@@ -16,18 +16,12 @@ def push(
     run: opt.RunArg,
     repository: Annotated[
         str,
-        typer.Argument(
-            help="Model repository: owner/name. It is created if it is missing.",
-            metavar="REPO",
-            show_default=False,
-        ),
+        typer.Argument(help="Model repository: owner/name. It is created if it is missing.", metavar="REPO"),
     ],
     is_public: Annotated[
         bool | None,
         typer.Option(
-            "--public/--private",
-            help="Who can see it. [default: private if it is new, else as it is]",
-            show_default=False,
+            "--public/--private", help="Who can see it. [default: private if it is new, else as it is]"
         ),
     ] = None,
     dry_run: opt.DryRunOpt = False,

@@ -23,20 +23,17 @@ RunsArg = Annotated[
     typer.Argument(
         help=f"Up to six runs that are compared, or predictions of goemo evaluate. Each is: {RUN} [default: @latest]",
         metavar="RUN",
-        show_default=False,
     ),
 ]
 AllOpt = Annotated[
-    bool,
-    typer.Option("--all", help="The best runs, as @best ranks them, that compare with the newest."),
+    bool, typer.Option("--all", help="The best runs, as @best ranks them, that compare with the newest.")
 ]
 OpenOpt = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 FormatOpt = Annotated[
     ReportFormat | None, choice(ReportFormat, "--format", help="A page or Markdown.", default="html")
 ]
 WandbOpt = Annotated[
-    bool,
-    typer.Option("--wandb", help="Create a report of these runs in W&B instead; prints its address."),
+    bool, typer.Option("--wandb", help="Create a report of these runs in W&B instead; prints its address.")
 ]
 
 

@@ -38,13 +38,11 @@ MetricOpt = Annotated[
         "--metric",
         help="A score of val: never of test. [default: val/average_precision_macro]",
         metavar="METRIC",
-        show_default=False,
     ),
 ]
 
 ModelOpt = Annotated[
-    str | None,
-    typer.Option("--model", help="Only runs of this model or family.", show_default=False, metavar="NAME"),
+    str | None, typer.Option("--model", help="Only runs of this model or family.", metavar="NAME")
 ]
 SortOpt = Annotated[
     str,
@@ -57,11 +55,7 @@ SortOpt = Annotated[
 LimitOpt = Annotated[
     int | None,
     typer.Option(
-        "--limit",
-        min=1,
-        help=f"Maximum number of runs. [default: {_SHOWN}; all with --json]",
-        metavar="N",
-        show_default=False,
+        "--limit", min=1, help=f"Maximum number of runs. [default: {_SHOWN}; all with --json]", metavar="N"
     ),
 ]
 RemoveOpt = Annotated[bool, typer.Option("--remove", help="Remove the pin.")]
@@ -72,7 +66,6 @@ KeepOpt = Annotated[
         min=0,
         help="Remove finished runs beyond the N newest of each model. [default: keep all]",
         metavar="N",
-        show_default=False,
     ),
 ]
 UnfinishedAfterOpt = Annotated[

@@ -37,24 +37,17 @@ TrialsOpt = Annotated[
         "--trials",
         min=1,
         help="Number of trials of the whole sweep. [default: run_cap of the file, else all of a grid, else 20]",
-        show_default=False,
         metavar="N",
     ),
 ]
 CountOpt = Annotated[
-    int | None,
-    typer.Option(
-        "--count", min=1, help="Maximum number of trials in this call.", show_default=False, metavar="N"
-    ),
+    int | None, typer.Option("--count", min=1, help="Maximum number of trials in this call.", metavar="N")
 ]
 WorkersOpt = Annotated[
     int, typer.Option("--workers", min=1, help="Trainings at a time; they share the cores.", metavar="N")
 ]
 SweepNameOpt = Annotated[
-    str | None,
-    typer.Option(
-        "--name", help="Name of the sweep. [default: the file's name]", show_default=False, metavar="NAME"
-    ),
+    str | None, typer.Option("--name", help="Name of the sweep. [default: the file's name]", metavar="NAME")
 ]
 StorageOpt = Annotated[
     str | None,
@@ -62,7 +55,6 @@ StorageOpt = Annotated[
         "--storage",
         help="URL of a database for the study, instead of a journal in the sweep's folder.",
         metavar="URL",
-        show_default=False,
     ),
 ]
 EmitOpt = Annotated[

@@ -18,10 +18,7 @@ from goemo_cli.commands._options import (
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.layout import Layout
 
-RunsArg = Annotated[
-    list[str],
-    typer.Argument(help=RUN, show_default=False, metavar="RUN"),
-]
+RunsArg = Annotated[list[str], typer.Argument(help=RUN, metavar="RUN")]
 
 
 def sync(

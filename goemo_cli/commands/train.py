@@ -31,18 +31,11 @@ OverridesArg = Annotated[
     list[str] | None,
     typer.Argument(help="Any setting by its name: training.epochs=3", metavar="SECTION.KEY=VALUE"),
 ]
-ConfigOpt = Annotated[
-    Path | None,
-    typer.Option("--config", help="YAML file with settings.", metavar="FILE", show_default=False),
-]
+ConfigOpt = Annotated[Path | None, typer.Option("--config", help="YAML file with settings.", metavar="FILE")]
 SeedsOpt = Annotated[
     int | None,
     typer.Option(
-        "--seeds",
-        min=2,
-        metavar="N",
-        help="Number of consecutive seeds to train, plus their ensemble.",
-        show_default=False,
+        "--seeds", min=2, metavar="N", help="Number of consecutive seeds to train, plus their ensemble."
     ),
 ]
 WorkersOpt = Annotated[
@@ -52,7 +45,6 @@ WorkersOpt = Annotated[
         min=1,
         metavar="K",
         help="With --seeds: trainings at a time, each in a process with its share of the cores or a GPU. [default: one after the other in one process]",
-        show_default=False,
     ),
 ]
 ResumeOpt = Annotated[
@@ -61,7 +53,6 @@ ResumeOpt = Annotated[
         "--resume",
         help="Continue an interrupted run with its settings: its name, its folder or @latest; with --epochs, train a finished run longer, as a new run.",
         metavar="RUN",
-        show_default=False,
     ),
 ]
 AllowChangesOpt = Annotated[

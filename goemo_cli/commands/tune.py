@@ -34,7 +34,6 @@ GuaranteeOpt = Annotated[
         "--guarantee",
         help="recall=X: the highest thresholds whose expected recall on new texts is at least X, if val is like them. [0<X<1]",
         metavar="recall=X",
-        show_default=False,
     ),
 ]
 

@@ -44,7 +44,6 @@ WandbOpt = Annotated[
         "--wandb",
         metavar="RUN",
         help="Instead of the files here: compare this run, by its name or its W&B ID, with its copy on W&B.",
-        show_default=False,
     ),
 ]
 FormatOpt = Annotated[
