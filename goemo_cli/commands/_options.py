@@ -1,14 +1,17 @@
 """Options that mean the same in every command."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from goemo_cli.commands._console import Console
 from goemo_cli.commands._settings import choice_words, setting_option
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.files import require_no_dangling_link
 from goemo_cli.core.labels import Split, parse_split
+from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import Engine, Executor
 from goemo_cli.core.settings import Device, NamedRule
 
@@ -106,6 +109,41 @@ RootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", call
 """Of commands that read: the folder must exist."""
 NewRootOpt = Annotated[Path, typer.Option("--root", help=_ROOT, metavar="DIR", callback=output_folder)]
 """Of commands that create the folder if it is missing."""
+JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
+QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings and errors.")]
+
+
+@dataclass(frozen=True)
+class Common:
+    """The project of a command, and how it shows its result."""
+
+    root: RootOpt = Path()
+    as_json: JsonOpt = False
+    quiet: QuietOpt = False
+
+    @property
+    def layout(self) -> Layout:
+        """The files of the project."""
+        return Layout(self.root)
+
+    def console(self, *, output: Path | None = None, shape: str | None = None) -> Console:
+        """The console of a command that writes the file `output`, or whose --format is `shape`.
+
+        Raises:
+            BadParameter: --json and another format.
+        """
+        if self.as_json and shape not in (None, "json"):
+            raise typer.BadParameter(f"--json and --format {shape} exclude each other", param_hint="--format")
+        return Console(as_json=self.as_json or shape == "json", quiet=self.quiet, output=output)
+
+
+@dataclass(frozen=True)
+class CommonNewRoot(Common):
+    """The same of a command that creates the project if it is missing."""
+
+    root: NewRootOpt = Path()
+
+
 DataDirOpt = Annotated[Path | None, setting_option("--data-dir", "data.dir")]
 ThresholdOpt = Annotated[
     float | None,
@@ -132,8 +170,6 @@ EngineOpt = Annotated[
         help="What computes: onnx is the exported model of the run (goemo export-model); auto takes it if it is up to date, else torch.",
     ),
 ]
-JsonOpt = Annotated[bool, typer.Option("--json", help="One JSON document on stdout, nothing else there.")]
-QuietOpt = Annotated[bool, typer.Option("--quiet", "-q", help="Only the result, warnings and errors.")]
 SplitOpt = Annotated[
     Split | None,
     typer.Option("--split", help="train, val or test. [default: test]", metavar="SPLIT", parser=one_split),

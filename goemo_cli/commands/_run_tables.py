@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from goemo_cli.services.runs.show import RunDetails, RunDiff
 
 _SHORT = {"average_precision_macro": "AP", "f1_macro": "F1", "f1_micro": "micro-F1"}
-SCORE_COLUMNS = ("thresholds", "macro-F1", "95 % interval", "micro-F1", "95 % interval", "subset acc.")
 DIFF_COLUMNS = ("score", "val a", "val b", "b - a", "test a", "test b", "b - a")
 EPOCH_COLUMNS = ("epoch", "train loss", "val loss", "val macro-F1", "val micro-F1", "val AUC", "seconds")
 
@@ -102,18 +101,17 @@ def duration_text(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
 
 
-def score_rows(metrics: "Metrics", split: str) -> list[list[object]]:
-    """One row per threshold rule; the run's own has a star."""
-    return [
-        [
-            rule + (" *" if rule == metrics.threshold_rule else ""),
-            *_with_interval(scores.score("f1_macro")),
-            *_with_interval(scores.score("f1_micro")),
-            scores.subset_accuracy,
-        ]
-        for rule in metrics.split(split).rules
-        for scores in [metrics.split(split).rule(rule)]
-    ]
+def score_table(metrics: "Metrics", split: str) -> tuple[list[str], list[list[object]]]:
+    """Columns, and a row for each threshold rule; the run's own has a star."""
+    scored = metrics.split(split)
+    subset = "accuracy" if scored.argmax else "subset acc."
+    rows: list[list[object]] = []
+    for rule in scored.rules:
+        scores, star = scored.rule(rule), " *" if rule == metrics.threshold_rule else ""
+        intervals = (scores.score(key) for key in ("f1_macro", "f1_micro"))
+        cells = [cell for score in intervals for cell in (score.value, interval_of(score))]
+        rows.append([rule + star, *cells, scores.subset_accuracy])
+    return ["rule", "macro-F1", "95 % interval", "micro-F1", "95 % interval", subset], rows
 
 
 def epoch_row(epoch: "EpochScores") -> list[object]:
@@ -152,7 +150,6 @@ def _short(score: float | None, sign: str = "") -> str | None:
     return None if score is None else decimal(score, 3, sign=sign)
 
 
-def _with_interval(score: "Score") -> tuple[object, object]:
-    if score.low is None or score.high is None:
-        return score.value, None
-    return score.value, span(score.low, score.high)
+def interval_of(score: "Score") -> str | None:
+    """The 95 % interval of a score; None if it has none."""
+    return None if score.low is None or score.high is None else span(score.low, score.high)

@@ -1,12 +1,10 @@
 """goemo calibrate."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import CalibrationMethod
 
 if TYPE_CHECKING:
@@ -28,9 +26,8 @@ _LABEL_COLUMNS = ("label", "positives", "ECE", "after", "debiased", "after", "ba
 def calibrate(
     checkpoint: opt.CheckpointOpt,
     method: MethodOpt = None,
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Fit a run's probabilities to what is observed on val.
 
@@ -41,8 +38,8 @@ def calibrate(
     """
     from goemo_cli.services.runs.references import open_run
 
-    layout = Layout(root)
-    out = Console(as_json=as_json, quiet=quiet)
+    layout = common.layout
+    out = common.console()
     opened = open_run(checkpoint, layout, Screen(out))  # a wrong name fails here, before scikit-learn loads
 
     from goemo_cli.services.evaluation.calibrate import calibrate as fit
@@ -56,7 +53,7 @@ def calibrate(
         labels=result.labels,
         bins=result.bins,
         summary=result.summary,
-        **(_document(result) if as_json else {}),
+        **(_document(result) if common.as_json else {}),
     )
 
 

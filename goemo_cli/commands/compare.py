@@ -1,17 +1,15 @@
 """goemo compare."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import RUN_OR_FILE, JsonOpt, QuietOpt, RootOpt, SplitOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._run_tables import exact
 from goemo_cli.commands._tables import markdown_section
-from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ComparedScore
 from goemo_cli.services.data.result_tables import decimal
 
@@ -20,9 +18,9 @@ if TYPE_CHECKING:
 
 Format = Literal["table", "md", "csv", "json"]
 
-RunsArg = Annotated[list[str], typer.Argument(help=f"Two or more. Each is: {RUN_OR_FILE}", metavar="RUN")]
+RunsArg = Annotated[list[str], typer.Argument(help=f"Two or more. Each is: {opt.RUN_OR_FILE}", metavar="RUN")]
 MetricOpt = Annotated[
-    ComparedScore, choice(ComparedScore, "--metric", help="The score that the verdict is about.")
+    ComparedScore, opt.choice(ComparedScore, "--metric", help="The score that the verdict is about.")
 ]
 ResamplesOpt = Annotated[
     int,
@@ -30,20 +28,19 @@ ResamplesOpt = Annotated[
 ]
 SeedOpt = Annotated[int, typer.Option("--seed", min=0, help="Random seed of the draws.", metavar="N")]
 FormatOpt = Annotated[
-    Format | None, choice(Format, "--format", help="Format of standard output.", default="table")
+    Format | None, opt.choice(Format, "--format", help="Format of standard output.", default="table")
 ]
 
 
 def compare(
     references: RunsArg,
-    split: SplitOpt = None,
+    split: opt.SplitOpt = None,
     metric: MetricOpt = "f1_macro",
     resamples: ResamplesOpt = 10_000,
     seed: SeedOpt = 0,
     shape: FormatOpt = None,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Test whether runs differ by more than chance.
 
@@ -55,16 +52,14 @@ def compare(
     """
     if len(references) < 2:
         raise typer.BadParameter("give two or more runs or predictions files", param_hint="RUN")
-    if as_json and shape not in (None, "json"):
-        raise typer.BadParameter(f"--json and --format {shape} exclude each other", param_hint="--format")
+    out = common.console(shape=shape)
     if split == "train":
         raise typer.BadParameter("test or val: runs save no predictions of train", param_hint="--split")
     from goemo_cli.services.evaluation.compare import compare as compare_models
 
-    out = Console(as_json=as_json or shape == "json", quiet=quiet)
     with Screen(out) as screen:
         found = compare_models(
-            references, layout=Layout(root), split=split, resamples=resamples, seed=seed, on_event=screen
+            references, layout=common.layout, split=split, resamples=resamples, seed=seed, on_event=screen
         )
     _say(found, metric, shape, out)
 

@@ -7,15 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt, RootOpt, choice, output_folder
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import AuditSettings, StatsSettings
 from goemo_cli.commands._tables import markdown_section
 from goemo_cli.commands._typer import Typer
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import SPLITS
-from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ListedKind
 
 if TYPE_CHECKING:
@@ -54,11 +53,11 @@ def download(
             "-o",
             help="Folder to put it in. [default: the user's cache]",
             metavar="DIR",
-            callback=output_folder,
+            callback=opt.output_folder,
         ),
     ] = None,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    as_json: opt.JsonOpt = False,
+    quiet: opt.QuietOpt = False,
 ) -> None:
     """Download the GoEmotions files.
 
@@ -84,11 +83,9 @@ def stats(
         int, typer.Option("--top", min=0, help="Number of pairs of labels that occur together.", metavar="N")
     ] = 10,
     shape: Annotated[
-        Format | None, choice(Format, "--format", help="Format of standard output.", default="table")
+        Format | None, opt.choice(Format, "--format", help="Format of standard output.", default="table")
     ] = None,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    common: opt.Common,
 ) -> None:
     """Count the rows, labels and lengths of a data set.
 
@@ -98,16 +95,14 @@ def stats(
         goemo data stats --data goemotions
         goemo data stats --data mine.csv --text-column body --format md
     """
-    if as_json and shape not in (None, "json"):
-        raise typer.BadParameter(f"--json and --format {shape} exclude each other", param_hint="--format")
+    out = common.console(shape=shape)
     from goemo_cli.services.audit.statistics import data_statistics
     from goemo_cli.services.data.find import load_data
     from goemo_cli.services.training.settings import resolve_settings
 
-    out = Console(as_json=as_json or shape == "json", quiet=quiet)
     with Screen(out) as screen:
-        config = resolve_settings(None, settings, layout=Layout(root), on_event=screen)
-        loaded = load_data(config.data, root=root, stdin=sys.stdin.buffer, on_event=screen)
+        config = resolve_settings(None, settings, layout=common.layout, on_event=screen)
+        loaded = load_data(config.data, root=common.root, stdin=sys.stdin.buffer, on_event=screen)
         found = data_statistics(loaded, config, top=top, on_event=screen)
     sections = list(_statistics(found))
     if shape == "md":
@@ -206,9 +201,7 @@ def audit(
             "--name", help="Folder below output/audit/. [default: the name of the data]", metavar="NAME"
         ),
     ] = None,
-    root: NewRootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    common: opt.CommonNewRoot,
 ) -> None:
     """List the rows of a data set that are worth a look.
 
@@ -223,7 +216,7 @@ def audit(
     """
     from goemo_cli.services.runs.references import open_run
 
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    layout, out = common.layout, common.console()
     # A wrong name fails before anything else.
     checkpoint = open_run(run, layout, Screen(out)) if run else None
 

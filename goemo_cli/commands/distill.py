@@ -1,17 +1,14 @@
 """goemo distill."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, NewRootOpt, QuietOpt
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import DistillSettings, with_wandb
 from goemo_cli.commands._streams import messages_need_no_reader
 from goemo_cli.commands.train import ConfigOpt, OverridesArg, SeedsOpt, WorkersOpt, run_training
-from goemo_cli.core.layout import Layout
 
 TeacherOpt = Annotated[
     str,
@@ -30,9 +27,8 @@ def distill(
     config: ConfigOpt = None,
     seeds: SeedsOpt = None,
     workers: WorkersOpt = None,
-    root: NewRootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.CommonNewRoot,
 ) -> None:
     """Train a model on the predictions of another.
 
@@ -46,9 +42,9 @@ def distill(
     """
     from goemo_cli.services.training.settings import student_settings
 
-    out = Console(as_json=as_json, quiet=quiet)
+    out = common.console()
     messages_need_no_reader()
     resolved = student_settings(
-        teacher, config, with_wandb(settings), overrides or [], layout=Layout(root), on_event=Screen(out)
+        teacher, config, with_wandb(settings), overrides or [], layout=common.layout, on_event=Screen(out)
     )
-    run_training(out, resolved, root, seeds, workers=workers)
+    run_training(out, resolved, common.layout, seeds, workers=workers)

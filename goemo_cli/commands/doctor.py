@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, NewRootOpt
 from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ _WIDTH = 80
 
 def doctor(
     online: Annotated[bool, typer.Option("--online", help="Contact W&B and the Hugging Face Hub.")] = False,
-    root: NewRootOpt = Path(),
-    as_json: JsonOpt = False,
+    root: opt.NewRootOpt = Path(),
+    as_json: opt.JsonOpt = False,
 ) -> None:
     """Examine this machine and the project.
 

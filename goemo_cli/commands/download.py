@@ -1,38 +1,68 @@
 """goemo download."""
 
-from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
-from goemo_cli.commands import _download_options as flag
-from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import (
-    JsonOpt,
-    NewRootOpt,
-    QuietOpt,
-    WandbBaseUrlOpt,
-    WandbEntityOpt,
-    WandbProjectOpt,
-)
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import command_line
-from goemo_cli.core.layout import Layout
+
+RunIdOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--run-id", help="A W&B run: ID, PROJECT/ID, ENTITY/PROJECT/ID, or the URL of its page.", metavar="ID"
+    ),
+]
+BestOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--best",
+        help="Instead of an ID: the finished run of the project with the best score on val, such as val/auc.",
+        metavar="METRIC",
+    ),
+]
+ArtifactOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--artifact",
+        help="Instead of an ID: one version of a W&B artifact, such as MODEL-checkpoint-ID:v0.",
+        metavar="NAME:VERSION",
+    ),
+]
+HubOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--hub",
+        help="Instead of W&B: a repository of the Hugging Face Hub, to which goemo push uploaded a run.",
+        metavar="REPO[@REVISION]",
+    ),
+]
+WhatOpt = Annotated[
+    str | None,
+    typer.Option(
+        "--what",
+        help="Only these of checkpoint, predictions, stats, figures, separated by commas. [default: all]",
+        metavar="KINDS",
+    ),
+]
+OverwriteOpt = Annotated[
+    bool, typer.Option("--overwrite", help="Replace a valid checkpoint that is here in another version.")
+]
 
 
 def download(
-    run_id: flag.RunIdOpt = None,
-    best: flag.BestOpt = None,
-    artifact: flag.ArtifactOpt = None,
-    hub: flag.HubOpt = None,
-    what: flag.WhatOpt = None,
-    entity: WandbEntityOpt = None,
-    project: WandbProjectOpt = None,
-    base_url: WandbBaseUrlOpt = None,
-    overwrite: flag.OverwriteOpt = False,
-    root: NewRootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    run_id: RunIdOpt = None,
+    best: BestOpt = None,
+    artifact: ArtifactOpt = None,
+    hub: HubOpt = None,
+    what: WhatOpt = None,
+    entity: opt.WandbEntityOpt = None,
+    project: opt.WandbProjectOpt = None,
+    base_url: opt.WandbBaseUrlOpt = None,
+    overwrite: OverwriteOpt = False,
+    *,
+    common: opt.CommonNewRoot,
 ) -> None:
     """Download a run from W&B or the Hugging Face Hub.
 
@@ -54,7 +84,7 @@ def download(
     from goemo_cli.services.wandb.download import download_artifact, download_run, find_best
     from goemo_cli.services.wandb.plan import check_what
 
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    layout, out = common.layout, common.console()
     kinds = None if what is None else check_what(what.split(","))
     place: dict[str, Any] = {"entity": entity, "project": project, "base_url": base_url}
     with Screen(out) as screen:
@@ -77,7 +107,9 @@ def download(
         fetched=len(result.fetched),
         fetched_bytes=result.fetched_bytes,
         unchanged=result.unchanged,
-        **({"source": result.source, "files": list(result.fetched)} if as_json else {}),
+        **({"source": result.source, "files": list(result.fetched)} if common.as_json else {}),
     )
     if result.checkpoints:
-        out.hint(command_line("goemo export-predictions --checkpoint", result.checkpoints[-1], root=root))
+        out.hint(
+            command_line("goemo export-predictions --checkpoint", result.checkpoints[-1], root=common.root)
+        )

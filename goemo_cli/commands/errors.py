@@ -1,16 +1,14 @@
 """goemo errors."""
 
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunOrFileArg, SplitOpt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import command_line
-from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.error_tables import LabelBalance
@@ -36,13 +34,12 @@ TopOpt = Annotated[int, typer.Option("--top", min=1, help="Number of rows and pa
 
 
 def errors(
-    run: RunOrFileArg,
-    split: SplitOpt = None,
+    run: opt.RunOrFileArg,
+    split: opt.SplitOpt = None,
     emotion: EmotionsOpt = None,
     top: TopOpt = 5,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Show what a run gets wrong.
 
@@ -54,12 +51,12 @@ def errors(
     """
     from goemo_cli.services.evaluation.errors import analyse_errors
 
-    out = Console(as_json=as_json, quiet=quiet)
+    out = common.console()
     with Screen(out) as screen:
         found = analyse_errors(
-            run, layout=Layout(root), split=split, emotions=emotion or (), top=top, on_event=screen
+            run, layout=common.layout, split=split, emotions=emotion or (), top=top, on_event=screen
         )
-    if as_json:
+    if common.as_json:
         out.result("Errors", **found.document())
         return
     _say_rows(out, found)
@@ -74,7 +71,7 @@ def errors(
         tables=found.written[0].parent,
     )
     if not emotion:
-        out.hint(command_line("goemo errors", run, "--emotion", found.most_mistaken, root=root))
+        out.hint(command_line("goemo errors", run, "--emotion", found.most_mistaken, root=common.root))
 
 
 def _say_rows(out: Console, found: "ErrorAnalysis") -> None:

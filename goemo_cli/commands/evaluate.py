@@ -1,7 +1,6 @@
 """goemo evaluate."""
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -9,9 +8,9 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._run_tables import interval_of
 from goemo_cli.commands._settings import NewDataSettings
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
-from goemo_cli.core.documents.metrics import Score
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import DISPLAY_NAMES
@@ -48,9 +47,7 @@ def evaluate(
     ] = None,
     threshold_rule: opt.ThresholdRuleOpt = None,
     device: opt.DeviceOpt = "auto",
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    common: opt.Common,
 ) -> None:
     """Score a run on new labelled data.
 
@@ -63,7 +60,7 @@ def evaluate(
         goemo evaluate RUN --data comments.jsonl --text-column comment --json
         goemo evaluate RUN --data goemotions --split val
     """
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    layout, out = common.layout, common.console()
 
     from goemo_cli.services.runs.references import open_model
 
@@ -97,7 +94,7 @@ def _show(out: Console, result: "EvaluationResult", layout: Layout) -> None:
     out.table(
         f"{record.run} on {record.data.name}, {record.data.rows:,} rows",
         ["score", "value", "95 % interval"],
-        [[DISPLAY_NAMES[key], score.value, _interval(score)] for key, score in named],
+        [[DISPLAY_NAMES[key], score.value, interval_of(score)] for key, score in named],
     )
     rows = [row.as_json() for row in record.per_class]
     out.table("Metrics of each label", LABEL_COLUMNS, [label_row(row) for row in rows])
@@ -117,9 +114,3 @@ def _show(out: Console, result: "EvaluationResult", layout: Layout) -> None:
     if result.is_reportable:
         hints.append(command_line("goemo report --open", file, root=root))
     out.hint(*hints)
-
-
-def _interval(score: Score) -> str | None:
-    from goemo_cli.services.data.result_tables import span
-
-    return None if score.low is None or score.high is None else span(score.low, score.high)

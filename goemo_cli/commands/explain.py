@@ -9,7 +9,6 @@ from rich.text import Text
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console, plain
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ExplainMethod
 
 if TYPE_CHECKING:
@@ -53,9 +52,8 @@ def explain(
     top: TopOpt = 8,
     html: HtmlOpt = None,
     device: opt.DeviceOpt = "auto",
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Show which words changed the score of a label.
 
@@ -67,8 +65,8 @@ def explain(
     """
     from goemo_cli.services.runs.references import open_model
 
-    out = Console(as_json=as_json, quiet=quiet, output=html)
-    opened = open_model(checkpoint, Layout(root), Screen(out))  # a wrong name fails here, before torch loads
+    out = common.console(output=html)
+    opened = open_model(checkpoint, common.layout, Screen(out))  # a wrong name fails here, before torch loads
     from goemo_cli.services.evaluation.explain import explain as explain_text
 
     with Screen(out) as screen:

@@ -6,10 +6,8 @@ from typing import Any
 import typer
 
 from goemo_cli.commands import _options as opt
-from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
-from goemo_cli.core.layout import Layout
 
 
 def export_metrics(
@@ -20,9 +18,8 @@ def export_metrics(
     threshold_rule: opt.ThresholdRuleOpt = None,
     data_dir: opt.DataDirOpt = None,
     device: opt.DeviceOpt = "auto",
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Write precision, recall and F1 of each label.
 
@@ -37,7 +34,7 @@ def export_metrics(
 
     from goemo_cli.services.runs.references import open_model
 
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet, output=output)
+    layout, out = common.layout, common.console(output=output)
     opened = None if checkpoint is None else open_model(checkpoint, layout, Screen(out))
 
     from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions
@@ -61,6 +58,6 @@ def export_metrics(
         [label_row(row) for row in result.rows],
     )
     more: dict[str, Any] = {}
-    if as_json:
+    if common.as_json:
         more = {"labels_without_support": result.labels_without_support, "per_class": result.rows}
     out.result("Wrote per-class metrics", path=result.path, f1_macro=result.f1_macro, **more)

@@ -1,15 +1,12 @@
 """goemo export-model."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from goemo_cli.commands import _options as opt
-from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import command_line
-from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ExportFormat
 
 
@@ -27,9 +24,8 @@ def export_model(
             "--force", help="Write an int8 model although its macro-F1 on test is more than .01 lower."
         ),
     ] = False,
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Export a run for prediction without PyTorch.
 
@@ -42,7 +38,7 @@ def export_model(
     """
     if force and not int8:
         raise typer.BadParameter("--force belongs to --int8")
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    layout, out = common.layout, common.console()
     from goemo_cli.services.runs.references import open_run
 
     opened = open_run(run, layout, Screen(out))  # a wrong name fails here, before torch loads
@@ -64,4 +60,4 @@ def export_model(
     if int8:
         out.hint(command_line("goemo predict TEXT --checkpoint", result.path))
     else:
-        out.hint(command_line("goemo predict TEXT --checkpoint", opened.run, root=root))
+        out.hint(command_line("goemo predict TEXT --checkpoint", opened.run, root=common.root))

@@ -22,9 +22,8 @@ def export_predictions(
     data_dir: opt.DataDirOpt = None,
     device: opt.DeviceOpt = "auto",
     engine: opt.EngineOpt = "auto",
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Write the predictions of a split.
 
@@ -36,17 +35,17 @@ def export_predictions(
     opt.require_one(checkpoint, predictions)
     if threshold is not None and threshold_rule:
         raise typer.BadParameter("--threshold and --threshold-rule: give one")
-    out = Console(as_json=as_json, quiet=quiet)
+    out = common.console()
     if predictions:
         if split or calibrated or data_dir or engine != "auto" or not output:
             raise typer.BadParameter(
                 "a predictions file takes --output DIR and --threshold or --threshold-rule, nothing else"
             )
-        _relabel(out, predictions, Path(output), threshold, threshold_rule, root)
+        _relabel(out, predictions, Path(output), threshold, threshold_rule, common.layout)
         return
     from goemo_cli.services.runs.references import open_predicting
 
-    layout = Layout(root)
+    layout = common.layout
     opened = open_predicting(
         str(checkpoint), layout, Screen(out)
     )  # a wrong name fails here, before torch loads
@@ -68,7 +67,7 @@ def export_predictions(
             on_event=screen,
         )
     paths = list(result.paths.values())
-    by_label = {"by_label": result.thresholds} if as_json else {}
+    by_label = {"by_label": result.thresholds} if common.as_json else {}
     out.result(
         "Wrote predictions",
         paths=paths,
@@ -81,10 +80,10 @@ def export_predictions(
 
 
 def _relabel(
-    out: Console, path: Path, output: Path, threshold: float | None, rule: str | None, root: Path
+    out: Console, path: Path, output: Path, threshold: float | None, rule: str | None, layout: Layout
 ) -> None:
     from goemo_cli.services.evaluation.apply_thresholds import relabel_predictions
 
-    result = relabel_predictions(path, layout=Layout(root), output=output, threshold=threshold, rule=rule)
+    result = relabel_predictions(path, layout=layout, output=output, threshold=threshold, rule=rule)
     out.result("Wrote predictions", paths=[result.path], rows=[result.rows], thresholds=result.rule)
     out.hint(command_line("goemo export-metrics --predictions", result.path))

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import RUN, DataDirOpt, JsonOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
@@ -20,7 +20,7 @@ Style = Literal["light", "dark"]
 
 RunsOpt = Annotated[
     list[str] | None,
-    typer.Option("--run", help=f"{RUN} Several are compared. [default: @latest]", metavar="RUN"),
+    typer.Option("--run", help=f"{opt.RUN} Several are compared. [default: @latest]", metavar="RUN"),
 ]
 OnlyOpt = Annotated[
     list[str] | None,
@@ -29,9 +29,9 @@ OnlyOpt = Annotated[
     ),
 ]
 FormatOpt = Annotated[
-    PictureFormat | None, choice(PictureFormat, "--format", help="Format of the pictures.", default="png")
+    PictureFormat | None, opt.choice(PictureFormat, "--format", help="Format of the pictures.", default="png")
 ]
-StyleOpt = Annotated[Style | None, choice(Style, "--style", help="Background.", default="light")]
+StyleOpt = Annotated[Style | None, opt.choice(Style, "--style", help="Background.", default="light")]
 CheckOpt = Annotated[
     bool, typer.Option("--check", help="Draw nothing; name the figures whose sources or data changed.")
 ]
@@ -43,10 +43,9 @@ def figures(
     picture_format: FormatOpt = None,
     style: StyleOpt = None,
     check: CheckOpt = False,
-    data_dir: DataDirOpt = None,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    data_dir: opt.DataDirOpt = None,
+    *,
+    common: opt.Common,
 ) -> None:
     """Draw the figures of one or several runs.
 
@@ -62,7 +61,7 @@ def figures(
             "only --only and --data-dir go with it: nothing is drawn", param_hint="--check"
         )
     wanted = [name for names in only or () for name in names.split(",")]
-    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    out, layout = common.console(), common.layout
     if check:
         _check(out, layout, wanted, data_dir)
         return
@@ -72,7 +71,7 @@ def figures(
     with Screen(out) as screen:
         result = draw_figures(layout, runs=run or [], only=wanted, data_dir=data_dir, on_event=screen, **look)
     _say(result, out, named=bool(wanted))
-    out.hint(f"goemo figures --check{root_option(root)}", f"goemo validate{root_option(root)}")
+    out.hint(f"goemo figures --check{root_option(common.root)}", f"goemo validate{root_option(common.root)}")
 
 
 def _check(out: Console, layout: Layout, only: list[str], data_dir: Path | None) -> None:

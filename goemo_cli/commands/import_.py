@@ -1,16 +1,13 @@
 """goemo import."""
 
-from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from goemo_cli.commands import _options as opt
-from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import ImportSettings
 from goemo_cli.core.hints import command_line
-from goemo_cli.core.layout import Layout
 
 
 def import_(
@@ -32,9 +29,7 @@ def import_(
     ] = None,
     settings: ImportSettings,
     device: opt.DeviceOpt = "auto",
-    root: opt.NewRootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    common: opt.CommonNewRoot,
 ) -> None:
     """Make a run of a classifier that another tool trained.
 
@@ -46,7 +41,7 @@ def import_(
         goemo import SamLowe/roberta-base-go_emotions --data goemotions
         goemo import my-model --data labelled.csv --text-column comment
     """
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    layout, out = common.layout, common.console()
     given = dict(settings)
     length = given.pop("model.max_length", None)
     named = {"name": data} if data else {}
@@ -78,6 +73,6 @@ def import_(
         **more,
     )
     out.hint(
-        command_line("goemo predict --checkpoint", checkpoint.run, "TEXT", root=root),
-        command_line(f"goemo evaluate {checkpoint.run} --data DATA", root=root),
+        command_line("goemo predict --checkpoint", checkpoint.run, "TEXT", root=common.root),
+        command_line(f"goemo evaluate {checkpoint.run} --data DATA", root=common.root),
     )

@@ -2,11 +2,11 @@
 
 from dataclasses import asdict
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt
 
 
-def models(as_json: JsonOpt = False) -> None:
+def models(as_json: opt.JsonOpt = False) -> None:
     """List the models that goemo knows by name.
 
     Examples:

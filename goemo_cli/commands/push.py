@@ -1,15 +1,12 @@
 """goemo push."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from goemo_cli.commands import _options as opt
-from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import command_line
-from goemo_cli.core.layout import Layout
 
 
 def push(
@@ -25,9 +22,8 @@ def push(
         ),
     ] = None,
     dry_run: opt.DryRunOpt = False,
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Upload a run to the Hugging Face Hub.
 
@@ -41,9 +37,9 @@ def push(
     from goemo_cli.services.hub.push import push_run
     from goemo_cli.services.runs.references import open_run
 
-    out = Console(as_json=as_json, quiet=quiet)
+    out = common.console()
     with Screen(out) as screen:
-        checkpoint = open_run(run, Layout(root), screen)
+        checkpoint = open_run(run, common.layout, screen)
         pushed = push_run(checkpoint, repository, is_public=is_public, is_dry=dry_run, on_event=screen)
     is_same = not pushed.uploaded and not pushed.removed
     done = f"{'Would push' if dry_run else 'Pushed'} {checkpoint.run} to {pushed.url}"

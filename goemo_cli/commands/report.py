@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import RUN, DataDirOpt, JsonOpt, OutputFileOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.report.create import ReportResult
@@ -21,7 +20,7 @@ _OFTEN_MISSING = ("taxonomies",)
 RunsArg = Annotated[
     list[str] | None,
     typer.Argument(
-        help=f"Up to six runs that are compared, or predictions of goemo evaluate. Each is: {RUN} [default: @latest]",
+        help=f"Up to six runs that are compared, or predictions of goemo evaluate. Each is: {opt.RUN} [default: @latest]",
         metavar="RUN",
     ),
 ]
@@ -30,7 +29,7 @@ AllOpt = Annotated[
 ]
 OpenOpt = Annotated[bool, typer.Option("--open", help="Open the page in the browser.")]
 FormatOpt = Annotated[
-    ReportFormat | None, choice(ReportFormat, "--format", help="A page or Markdown.", default="html")
+    ReportFormat | None, opt.choice(ReportFormat, "--format", help="A page or Markdown.", default="html")
 ]
 WandbOpt = Annotated[
     bool, typer.Option("--wandb", help="Create a report of these runs in W&B instead; prints its address.")
@@ -42,12 +41,11 @@ def report(
     every: AllOpt = False,
     show: OpenOpt = False,
     report_format: FormatOpt = None,
-    output: OutputFileOpt = None,
+    output: opt.OutputFileOpt = None,
     on_wandb: WandbOpt = False,
-    data_dir: DataDirOpt = None,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    data_dir: opt.DataDirOpt = None,
+    *,
+    common: opt.Common,
 ) -> None:
     """Write a report of runs: one interactive HTML page.
 
@@ -60,9 +58,9 @@ def report(
     """
     _check(runs or [], every=every, show=show, on_wandb=on_wandb, local=(report_format, output, data_dir))
 
-    out = Console(as_json=as_json, quiet=quiet, output=output)
+    out = common.console(output=output)
     if on_wandb:
-        _on_wandb(runs or [], Layout(root), out)
+        _on_wandb(runs or [], common.layout, out)
         return
 
     from goemo_cli.services.report.create import create_report
@@ -70,7 +68,7 @@ def report(
     with Screen(out) as screen:
         result = create_report(
             runs or [],
-            layout=Layout(root),
+            layout=common.layout,
             every=every,
             report_format=report_format or "html",
             output=output,

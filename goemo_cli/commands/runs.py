@@ -1,17 +1,15 @@
 """goemo runs: list, compare, pin and remove runs."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, RunArg
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._run_tables import (
     DIFF_COLUMNS,
     EPOCH_COLUMNS,
-    SCORE_COLUMNS,
     delta_of,
     detail_facts,
     diff_rows,
@@ -20,13 +18,12 @@ from goemo_cli.commands._run_tables import (
     list_columns,
     run_facts,
     run_row,
-    score_rows,
+    score_table,
     size_text,
 )
 from goemo_cli.commands._typer import Typer
 from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.hints import command_line, root_option
-from goemo_cli.core.layout import Layout
 
 _SHOWN = 30
 
@@ -95,9 +92,8 @@ def list_(
     model: ModelOpt = None,
     sort: SortOpt = "newest",
     limit: LimitOpt = None,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """List the runs, the newest first.
 
@@ -107,28 +103,28 @@ def list_(
     from goemo_cli.services.runs.index import BEST_METRIC, training_progress
     from goemo_cli.services.runs.show import list_runs
 
-    out = Console(as_json=as_json, quiet=quiet)
-    most = limit or (None if as_json else _SHOWN)
-    found = list_runs(Layout(root), model=model, sort=sort, limit=most, on_event=Screen(out))
-    progress = {one.run: training_progress(one, Layout(root)) for one in found.runs if not one.is_finished}
-    if as_json:
+    out = common.console()
+    most = limit or (None if common.as_json else _SHOWN)
+    found = list_runs(common.layout, model=model, sort=sort, limit=most, on_event=Screen(out))
+    progress = {one.run: training_progress(one, common.layout) for one in found.runs if not one.is_finished}
+    if common.as_json:
         runs = [run_facts(one, found.pinned, progress.get(one.run)) for one in found.runs]
         out.result("", total=found.total, runs=runs)
         return
     if not found.total:
-        out.text(f"No runs in {Layout(root).models}")
-        out.hint(command_line("goemo train", root=root))
+        out.text(f"No runs in {common.layout.models}")
+        out.hint(command_line("goemo train", root=common.root))
         return
     metric = sort if "/" in sort else BEST_METRIC
     out.table(
-        f"Runs in {Layout(root).models}",
+        f"Runs in {common.layout.models}",
         list_columns(metric),
         [run_row(one, found.pinned, metric, progress.get(one.run)) for one in found.runs],
     )
     if found.total > len(found.runs):
         out.note(f"{found.total - len(found.runs):,} more: --limit {found.total}")
     if resumable := [one.run for one in found.runs if one.state == "interrupted"]:
-        out.hint(command_line("goemo train --resume", resumable[0], root=root))
+        out.hint(command_line("goemo train --resume", resumable[0], root=common.root))
     out.note(
         "AP is mean average precision, which @best goes by; F1 is macro-F1 by each run's own threshold rule."
     )
@@ -136,14 +132,14 @@ def list_(
 
 def _show_scores(out: Console, metrics: Metrics) -> None:
     for split in ("val", "test"):
-        out.table(f"Scores on {split}", SCORE_COLUMNS, score_rows(metrics, split))
+        out.table(f"Scores on {split}", *score_table(metrics, split))
         if missing := metrics.split(split).labels_without_positives:
             out.warn(_count_as_zero(missing, split))
     out.table("Epochs", EPOCH_COLUMNS, [epoch_row(epoch) for epoch in metrics.history])
 
 
 @runs.command("show")
-def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: QuietOpt = False) -> None:
+def show(run: opt.RunArg, *, common: opt.Common) -> None:
     """Show one run: scores, epochs, settings, files.
 
     Examples:
@@ -152,11 +148,11 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     from goemo_cli.services.runs.references import open_run
     from goemo_cli.services.runs.show import describe_run
 
-    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    out, layout = common.console(), common.layout
     screen = Screen(out)
     details = describe_run(open_run(run, layout, screen), layout=layout, on_event=screen)
     checkpoint, name = details.checkpoint, str(details.checkpoint.run)
-    if as_json:
+    if common.as_json:
         written = {} if checkpoint.is_unscored else checkpoint.metrics.as_json()
         more = {key: written.get(key) for key in ("val", "test", "history")}
         files = {str(path): size for path, size in details.files.items()}
@@ -173,15 +169,16 @@ def show(run: RunArg, root: RootOpt = Path(), as_json: JsonOpt = False, quiet: Q
     out.table(
         "Files", ["file", "size"], [[path.name, size_text(size)] for path, size in details.files.items()]
     )
-    out.hint(f"goemo figures --run {name}{root_option(root)}", f"goemo validate{root_option(root)}")
+    out.hint(
+        f"goemo figures --run {name}{root_option(common.root)}", f"goemo validate{root_option(common.root)}"
+    )
 
 
 @runs.command("best")
 def best(
     metric: MetricOpt = None,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Name the best run by a score of val.
 
@@ -192,8 +189,8 @@ def best(
     """
     from goemo_cli.services.runs.references import choose_best
 
-    out = Console(as_json=as_json, quiet=quiet)
-    chosen = choose_best(Layout(root), metric, Screen(out))
+    out = common.console()
+    chosen = choose_best(common.layout, metric, Screen(out))
     if chosen.left_out:
         out.note(f"{chosen.left_out:,} runs were scored on other comments and do not compare.")
     out.result(
@@ -204,16 +201,15 @@ def best(
         metric=chosen.metric,
         value=chosen.run.score(chosen.metric),
     )
-    out.hint(f"goemo runs show {chosen.run.run}{root_option(root)}")
+    out.hint(f"goemo runs show {chosen.run.run}{root_option(common.root)}")
 
 
 @runs.command("diff")
 def diff(
-    first: RunArg,
-    second: RunArg,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    first: opt.RunArg,
+    second: opt.RunArg,
+    *,
+    common: opt.Common,
 ) -> None:
     """Show the differing settings and the scores of two runs.
 
@@ -223,14 +219,14 @@ def diff(
     from goemo_cli.services.runs.references import open_run
     from goemo_cli.services.runs.show import diff_runs
 
-    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    out, layout = common.console(), common.layout
     screen = Screen(out)
     found = diff_runs(open_run(first, layout, screen), open_run(second, layout, screen))
     for split in found.other_data:
         out.warn(f"The two were scored on different {split} comments: these scores do not compare.")
     for split, missing in found.without_positives.items():
         out.warn(_count_as_zero(missing, split))
-    if as_json:
+    if common.as_json:
         scores = {name: {"a": a, "b": b, "delta": delta_of(a, b)} for name, (a, b) in found.scores.items()}
         settings = {name: {"a": a, "b": b} for name, (a, b) in found.settings.items()}
         out.result("", a=found.runs[0], b=found.runs[1], settings=settings, scores=scores)
@@ -251,11 +247,10 @@ def diff(
 
 @runs.command("pin")
 def pin(
-    run: RunArg,
+    run: opt.RunArg,
     remove: RemoveOpt = False,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Pin a run, so that `goemo runs gc` never removes it.
 
@@ -265,7 +260,7 @@ def pin(
     from goemo_cli.services.runs import pins
     from goemo_cli.services.runs.references import open_run
 
-    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    out, layout = common.console(), common.layout
     is_gone = remove and run in pins.pinned_runs(layout)  # a pin may outlive its run
     name = run if is_gone else str(open_run(run, layout, Screen(out)).run)
     changed = pins.unpin(name, layout=layout) if remove else pins.pin(name, layout=layout)
@@ -282,9 +277,8 @@ def gc(
     keep: KeepOpt = None,
     unfinished_after: UnfinishedAfterOpt = 24,
     yes: YesOpt = False,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Remove killed runs, and with --keep older runs.
 
@@ -295,7 +289,7 @@ def gc(
     """
     from goemo_cli.services.runs.removal import find_removable, remove_planned
 
-    out, layout = Console(as_json=as_json, quiet=quiet), Layout(root)
+    out, layout = common.console(), common.layout
     screen = Screen(out)
     plan = find_removable(layout, keep=keep, unfinished_after=unfinished_after, on_event=screen)
     removed = remove_planned(plan, layout=layout, on_event=screen) if yes else plan.candidates
@@ -309,13 +303,15 @@ def gc(
         f"{'Freed' if yes else 'Would free'} {size_text(size)}",
         **{
             "removed" if yes else "would_remove": [piece.path for piece in removed]
-            if as_json
+            if common.as_json
             else len(removed)
         },
-        **({"bytes": size, "kept": dict(plan.kept)} if as_json else {}),
+        **({"bytes": size, "kept": dict(plan.kept)} if common.as_json else {}),
     )
     if removed and not yes:
-        out.hint(f"goemo runs gc{f' --keep {keep}' if keep is not None else ''} --yes{root_option(root)}")
+        out.hint(
+            f"goemo runs gc{f' --keep {keep}' if keep is not None else ''} --yes{root_option(common.root)}"
+        )
 
 
 def _count_as_zero(labels: int, split: str) -> str:

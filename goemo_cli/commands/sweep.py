@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DryRunOpt, ExecutorOpt, JsonOpt, NewRootOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._typer import Group, Typer
 from goemo_cli.core.hints import command_line
@@ -58,13 +58,13 @@ StorageOpt = Annotated[
     ),
 ]
 EmitOpt = Annotated[
-    Target | None, choice(Target, "--emit", help="Print the file for `wandb sweep`, and stop.")
+    Target | None, opt.choice(Target, "--emit", help="Print the file for `wandb sweep`, and stop.")
 ]
 WandbOpt = Annotated[
     bool,
     typer.Option("--wandb", help="Search on W&B: create the sweep there and run an agent for --count runs."),
 ]
-FormatOpt = Annotated[Format, choice(Format, "--format", help="Format of the table.")]
+FormatOpt = Annotated[Format, opt.choice(Format, "--format", help="Format of the table.")]
 
 
 @sweep.callback()
@@ -86,14 +86,13 @@ def run(
     count: CountOpt = None,
     workers: WorkersOpt = 1,
     name: SweepNameOpt = None,
-    executor: ExecutorOpt = "local",
+    executor: opt.ExecutorOpt = "local",
     storage: StorageOpt = None,
     emit: EmitOpt = None,
     wandb: WandbOpt = False,
-    dry_run: DryRunOpt = False,
-    root: NewRootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    dry_run: opt.DryRunOpt = False,
+    *,
+    common: opt.CommonNewRoot,
 ) -> None:
     """Run a sweep, or continue it.
 
@@ -106,17 +105,17 @@ def run(
         raise typer.BadParameter(
             "--wandb searches on W&B: --storage, --workers and --executor are for a local search"
         )
-    out = Console(as_json=as_json, quiet=quiet)
+    out = common.console()
     config = _read(out, file, name)
     if emit:
         _emit(out, config)
     elif dry_run:
         _plan(out, config, trials)
     elif wandb:
-        _search_on_wandb(out, config, root, trials=trials, count=count)
+        _search_on_wandb(out, config, common.layout, trials=trials, count=count)
     else:
         how = {"trials": trials, "count": count, "workers": workers, "executor": executor}
-        _search(out, config, root, **how, storage=storage)
+        _search(out, config, common.layout, **how, storage=storage)
 
 
 @sweep.command("show")
@@ -124,7 +123,7 @@ def show(
     name: NameArg,
     form: FormatOpt = "table",
     storage: StorageOpt = None,
-    root: RootOpt = Path(),
+    root: opt.RootOpt = Path(),
 ) -> None:
     """Show every trial of a sweep, the best first.
 
@@ -140,7 +139,7 @@ def best(
     name: NameArg,
     form: FormatOpt = "table",
     storage: StorageOpt = None,
-    root: RootOpt = Path(),
+    root: opt.RootOpt = Path(),
 ) -> None:
     """Show the best trial of a sweep.
 
@@ -173,22 +172,24 @@ def _read(out: Console, file: Path, name: str | None) -> Any:
     return config
 
 
-def _search(out: Console, config: Any, root: Path, **options: Any) -> None:
+def _search(out: Console, config: Any, layout: Layout, **options: Any) -> None:
     _require_optuna()
     from goemo_cli.services.sweep import sweep as search
 
     with Screen(out) as screen:
-        result = search(config, layout=Layout(root), **options, on_event=screen)
-    _conclude(out, result, root, options["storage"])
+        result = search(config, layout=layout, **options, on_event=screen)
+    _conclude(out, result, layout, options["storage"])
 
 
-def _search_on_wandb(out: Console, config: Any, root: Path, *, trials: int | None, count: int | None) -> None:
+def _search_on_wandb(
+    out: Console, config: Any, layout: Layout, *, trials: int | None, count: int | None
+) -> None:
     from goemo_cli.services.sweep.plan import total_trials
     from goemo_cli.services.sweep.wandb_file import sweep_on_wandb
 
     runs = count or total_trials(config, trials)
     with Screen(out) as screen:
-        id = sweep_on_wandb(config, layout=Layout(root), count=runs, on_event=screen)
+        id = sweep_on_wandb(config, layout=layout, count=runs, on_event=screen)
     out.result(f"Ran sweep {id} on W&B", sweep=id)
 
 
@@ -229,7 +230,7 @@ def _plan(out: Console, config: Any, trials: int | None) -> None:
     out.result("Plan (nothing was written)", **plan)
 
 
-def _conclude(out: Console, result: Any, root: Path, storage: str | None) -> None:
+def _conclude(out: Console, result: Any, layout: Layout, storage: str | None) -> None:
     rows = result.ranked() if out.as_json else result.ranked()[:10]
     if not out.as_json:
         _table(out, result, rows, f"Trials of {result.name}, the best first")
@@ -252,8 +253,8 @@ def _conclude(out: Console, result: Any, root: Path, storage: str | None) -> Non
     )
     if found:
         out.hint(
-            command_line("goemo train --config", result.folder / "best.yaml", root=root),
-            command_line("goemo sweep show", result.name, *_storage_option(storage), root=root),
+            command_line("goemo train --config", result.folder / "best.yaml", root=layout.root),
+            command_line("goemo sweep show", result.name, *_storage_option(storage), root=layout.root),
         )
 
 

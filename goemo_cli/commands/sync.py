@@ -1,34 +1,22 @@
 """goemo sync."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import (
-    RUN,
-    JsonOpt,
-    QuietOpt,
-    RootOpt,
-    WandbBaseUrlOpt,
-    WandbEntityOpt,
-    WandbProjectOpt,
-)
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._progress import Screen
-from goemo_cli.core.layout import Layout
 
-RunsArg = Annotated[list[str], typer.Argument(help=RUN, metavar="RUN")]
+RunsArg = Annotated[list[str], typer.Argument(help=opt.RUN, metavar="RUN")]
 
 
 def sync(
     runs: RunsArg,
-    wandb_project: WandbProjectOpt = None,
-    wandb_entity: WandbEntityOpt = None,
-    wandb_base_url: WandbBaseUrlOpt = None,
-    root: RootOpt = Path(),
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    wandb_project: opt.WandbProjectOpt = None,
+    wandb_entity: opt.WandbEntityOpt = None,
+    wandb_base_url: opt.WandbBaseUrlOpt = None,
+    *,
+    common: opt.Common,
 ) -> None:
     """Upload runs to Weights & Biases.
 
@@ -40,12 +28,12 @@ def sync(
     """
     from goemo_cli.services.wandb.sync import sync_run
 
-    out = Console(as_json=as_json, quiet=quiet)
+    out = common.console()
     with Screen(out) as screen:
         synced = [
             sync_run(
                 run,
-                layout=Layout(root),
+                layout=common.layout,
                 project=wandb_project,
                 entity=wandb_entity,
                 base_url=wandb_base_url,
@@ -53,7 +41,7 @@ def sync(
             )
             for run in runs
         ]
-    if as_json:
+    if common.as_json:
         facts = [
             {"run": str(one.run), "wandb_run_id": one.mirror_id, "url": one.url, "sent": one.sent}
             for one in synced

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import DryRunOpt, ExecutorOpt, JsonOpt, NewRootOpt, QuietOpt
 from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._run_tables import score_table
 from goemo_cli.commands._settings import TrainSettings, with_wandb
 from goemo_cli.commands._streams import messages_need_no_reader, print_nothing
 from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
@@ -18,7 +19,7 @@ from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import Executor
 from goemo_cli.core.settings import launched
-from goemo_cli.services.data.result_tables import decimal, span
+from goemo_cli.services.data.result_tables import decimal
 from goemo_cli.services.parallel.event_file import with_event_file
 
 if TYPE_CHECKING:
@@ -73,14 +74,13 @@ def train(
     config: ConfigOpt = None,
     seeds: SeedsOpt = None,
     workers: WorkersOpt = None,
-    executor: ExecutorOpt = "local",
+    executor: opt.ExecutorOpt = "local",
     resume: ResumeOpt = None,
     allow_changes: AllowChangesOpt = False,
-    root: NewRootOpt = Path(),
-    dry_run: DryRunOpt = False,
+    dry_run: opt.DryRunOpt = False,
     print_config: PrintConfigOpt = False,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.CommonNewRoot,
 ) -> None:
     """Train a classifier and save all results.
 
@@ -98,30 +98,30 @@ def train(
     given = with_wandb(settings)
     if launched()[0]:
         print_nothing()
-    out = Console(as_json=as_json, quiet=quiet)
+    out = common.console()
     messages_need_no_reader()
     if resume:
         if resume.startswith("-"):  # the next option was taken for the run
             raise SettingError([f"needs a run, such as @latest, not {resume}"], "--resume")
         _require_alone({name for name in given if name != EPOCHS}, overrides, config, seeds)
         how = {"allow_changes": allow_changes, "workers": workers, "executor": executor}
-        _resume(out, resume, root, epochs=given.get(EPOCHS), **how)
+        _resume(out, resume, common.layout, epochs=given.get(EPOCHS), **how)
         return
     if (workers or executor != "local") and not seeds:
         raise SettingError(["are for several trainings: give --seeds N"], "--workers and --executor")
-    resolved = resolve_settings(config, given, overrides or [], layout=Layout(root), on_event=Screen(out))
+    resolved = resolve_settings(config, given, overrides or [], layout=common.layout, on_event=Screen(out))
     if print_config:
         _print_config(out, resolved)
     elif dry_run:
-        _plan(out, resolved, root, seeds)
+        _plan(out, resolved, common.layout, seeds)
     else:
-        run_training(out, resolved, root, seeds, workers=workers, executor=executor)
+        run_training(out, resolved, common.layout, seeds, workers=workers, executor=executor)
 
 
 def run_training(
     out: Console,
     settings: Any,
-    root: Path,
+    layout: Layout,
     seeds: int | None,
     *,
     workers: int | None = None,
@@ -133,13 +133,12 @@ def run_training(
             ["trains one seed after the other; with torchrun, start one training per seed"], "--seeds"
         )
     if seeds:
-        _train_seeds(out, settings, root, seeds, workers=workers, executor=executor)
+        _train_seeds(out, settings, layout, seeds, workers=workers, executor=executor)
     else:
-        _train(out, settings, root)
+        _train(out, settings, layout)
 
 
-def _train(out: Console, settings: Any, root: Path) -> None:
-    layout = Layout(root)
+def _train(out: Console, settings: Any, layout: Layout) -> None:
     if launched()[0]:
         from goemo_cli.services.training.follow import follow
 
@@ -156,7 +155,7 @@ def _train(out: Console, settings: Any, root: Path) -> None:
         checkpoint = train_model(
             settings, layout=layout, tracker=tracker, group=group_of_process(), on_event=on_event
         )
-    _show_run(out, checkpoint, root)
+    _show_run(out, checkpoint, layout)
 
 
 def _require_alone(*others: object) -> None:
@@ -166,12 +165,11 @@ def _require_alone(*others: object) -> None:
         )
 
 
-def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, **how: Any) -> None:
+def _resume(out: Console, reference: str, layout: Layout, *, epochs: int | None, **how: Any) -> None:
     from goemo_cli.services.training.resume import find_interrupted, longer_training
 
-    layout = Layout(root)
     if epochs is not None:
-        _train(out, longer_training(reference, epochs, layout, Screen(out)), root)
+        _train(out, longer_training(reference, epochs, layout, Screen(out)), layout)
         return
     folder = find_interrupted(reference, layout)
     if launched()[0]:
@@ -193,13 +191,12 @@ def _resume(out: Console, reference: str, root: Path, *, epochs: int | None, **h
             **how,
         )
     if isinstance(found, SeedsResult):
-        _show_seeds(out, found, root)
+        _show_seeds(out, found, layout)
     else:
-        _show_run(out, found, root)
+        _show_run(out, found, layout)
 
 
-def _show_run(out: Console, checkpoint: "Checkpoint", root: Path) -> None:
-    layout = Layout(root)
+def _show_run(out: Console, checkpoint: "Checkpoint", layout: Layout) -> None:
     metrics = checkpoint.metrics
     _show_scores(out, checkpoint)
     if metrics.data.is_fallback:
@@ -223,7 +220,7 @@ def _show_run(out: Console, checkpoint: "Checkpoint", root: Path) -> None:
         return
     shown = {**files, "training": f"{duration(metrics.training_seconds)}, {memory:,} MiB"}
     out.result(_result_line(checkpoint), **({} if out.quiet else shown))
-    out.hint(*_next(checkpoint, layout, root))
+    out.hint(*_next(checkpoint, layout))
 
 
 def _result_line(checkpoint: "Checkpoint") -> str:
@@ -234,11 +231,11 @@ def _result_line(checkpoint: "Checkpoint") -> str:
     return f"Trained {checkpoint.run}: macro-F1 {decimal(scores.f1_macro)}, {own} on test"
 
 
-def _next(checkpoint: "Checkpoint", layout: Layout, root: Path) -> list[str]:
+def _next(checkpoint: "Checkpoint", layout: Layout) -> list[str]:
     """What people do after a training."""
     from goemo_cli.services.runs.index import listed_runs
 
-    run = checkpoint.run
+    run, root = checkpoint.run, layout.root
     data = checkpoint.metrics.data.split_sha256.test
     others = [
         str(listed.run)
@@ -254,9 +251,8 @@ def _next(checkpoint: "Checkpoint", layout: Layout, root: Path) -> list[str]:
 
 
 def _train_seeds(
-    out: Console, settings: Any, root: Path, seeds: int, *, workers: int | None, executor: Executor
+    out: Console, settings: Any, layout: Layout, seeds: int, *, workers: int | None, executor: Executor
 ) -> None:
-    layout = Layout(root)
     with Screen(out) as screen:
         with working(screen, "Starting"):
             from goemo_cli.services.training.seeds import train_seeds
@@ -271,11 +267,11 @@ def _train_seeds(
             executor=executor,
             on_event=screen,
         )
-    _show_seeds(out, result, root)
+    _show_seeds(out, result, layout)
 
 
-def _show_seeds(out: Console, result: "SeedsResult", root: Path) -> None:
-    layout, seeds = Layout(root), len(result.runs)
+def _show_seeds(out: Console, result: "SeedsResult", layout: Layout) -> None:
+    seeds = len(result.runs)
     _show_scores(out, result.ensemble)
     shown = ("f1_macro", "f1_micro", "auc_micro", "auc_macro", "subset_accuracy")
     rows = [
@@ -297,7 +293,7 @@ def _show_seeds(out: Console, result: "SeedsResult", root: Path) -> None:
     }
     line = f"{_result_line(result.ensemble)}, the ensemble of {seeds} seeds"
     out.result(line, **({} if out.quiet and not out.as_json else values))
-    out.hint(*_next(result.ensemble, layout, root))
+    out.hint(*_next(result.ensemble, layout))
 
 
 def _show_scores(out: Console, checkpoint: "Checkpoint") -> None:
@@ -305,28 +301,9 @@ def _show_scores(out: Console, checkpoint: "Checkpoint") -> None:
     if out.quiet:
         return
     metrics, test = checkpoint.metrics, checkpoint.metrics.test
-    by_rule = {rule: test.rule(rule) for rule in test.rules}
     out.table(
         f"Test scores of {metrics.run}  (AUC micro {_short(test.auc_micro)}, macro {_short(test.auc_macro)})",
-        [
-            "rule",
-            "macro-F1",
-            "95 % interval",
-            "micro-F1",
-            "95 % interval",
-            "accuracy" if test.argmax else "subset acc.",
-        ],
-        [
-            [
-                rule + (" *" if rule == metrics.threshold_rule else ""),
-                scores.f1_macro,
-                _interval(scores.f1_macro_ci),
-                scores.f1_micro,
-                _interval(scores.f1_micro_ci),
-                scores.subset_accuracy,
-            ]
-            for rule, scores in by_rule.items()
-        ],
+        *score_table(metrics, "test"),
         footnote=_footnote(checkpoint),
     )
     ranked = sorted(metrics.per_class, key=lambda row: -row.f1_score)
@@ -363,19 +340,15 @@ def _print_config(out: Console, settings: Any) -> None:
         out.text(settings.to_yaml())
 
 
-def _plan(out: Console, settings: Any, root: Path, seeds: int | None) -> None:
+def _plan(out: Console, settings: Any, layout: Layout, seeds: int | None) -> None:
     with Screen(out) as screen:
         with working(screen, "Starting"):
             from goemo_cli.services.training.dry_run import plan_training
 
-        plan = plan_training(settings, layout=Layout(root), on_event=screen)
+        plan = plan_training(settings, layout=layout, on_event=screen)
     if not out.as_json:
         out.text(plan.config.to_yaml())
     out.result("Plan (nothing was written)", **({"runs": seeds} if seeds else {}), **plan.values())
-
-
-def _interval(interval: tuple[float, float] | None) -> str:
-    return "–" if interval is None else span(*interval)
 
 
 def _short(value: float | None) -> str:

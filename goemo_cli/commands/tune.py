@@ -48,9 +48,7 @@ def tune(
     recall_floor: RecallFloorOpt = None,
     guarantee: GuaranteeOpt = None,
     settings: TuneSettings,
-    root: opt.RootOpt = Path(),
-    as_json: opt.JsonOpt = False,
-    quiet: opt.QuietOpt = False,
+    common: opt.Common,
 ) -> None:
     """Fit thresholds again, on val only; needs no model.
 
@@ -71,7 +69,7 @@ def tune(
         recall_floor=recall_floor,
         guarantee=_guaranteed_recall(guarantee),
     )
-    layout, out = Layout(root), Console(as_json=as_json, quiet=quiet)
+    layout, out = common.layout, common.console()
     from goemo_cli.services.runs.references import open_run
 
     opened = open_run(checkpoint, layout, Screen(out)) if checkpoint else None

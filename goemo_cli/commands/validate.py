@@ -6,11 +6,10 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
-from goemo_cli.commands._options import JsonOpt, QuietOpt, RootOpt, choice
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import root_option
-from goemo_cli.core.layout import Layout
 
 if TYPE_CHECKING:
     from goemo_cli.services.validation import ValidationReport
@@ -48,7 +47,7 @@ WandbOpt = Annotated[
 ]
 FormatOpt = Annotated[
     Format | None,
-    choice(
+    opt.choice(
         Format, "--format", help="Format of standard output; md for the summary of a CI job.", default="table"
     ),
 ]
@@ -58,14 +57,13 @@ VerboseOpt = Annotated[
 
 
 def validate(
-    root: RootOpt = Path(),
     recompute: RecomputeOpt = 0,
     fix: FixOpt = False,
     wandb: WandbOpt = None,
     verbose: VerboseOpt = False,
     shape: FormatOpt = None,
-    as_json: JsonOpt = False,
-    quiet: QuietOpt = False,
+    *,
+    common: opt.Common,
 ) -> None:
     """Check all files of all runs.
 
@@ -74,34 +72,30 @@ def validate(
     Examples:
         goemo validate --recompute 200
     """
+    out = common.console(shape=shape)
     if wandb is not None and (recompute or fix):
         raise typer.BadParameter(
             "only compares; --recompute and --fix are for the files here", param_hint="--wandb"
         )
 
-    if as_json and shape not in (None, "json"):
-        raise typer.BadParameter(f"--json and --format {shape} exclude each other", param_hint="--format")
-    as_json = as_json or shape == "json"
-
     from goemo_cli.services.validation import validate_artifacts
 
-    out = Console(as_json=as_json, quiet=quiet)
     with Screen(out) as screen:
         if wandb is not None:
             from goemo_cli.services.wandb.check import validate_remote
 
-            report = validate_remote(wandb, layout=Layout(root), on_event=screen)
+            report = validate_remote(wandb, layout=common.layout, on_event=screen)
         else:
-            report = validate_artifacts(Layout(root), recompute=recompute, fix=fix, on_event=screen)
+            report = validate_artifacts(common.layout, recompute=recompute, fix=fix, on_event=screen)
     _say(report, out, verbose=verbose)
     valid = "All artifacts are valid" if wandb is None else "W&B has all of the run, as it is here"
     verdict = valid if report.ok else f"{len(report.problems)} problem(s) found"
     if shape == "md":
         out.text(_markdown(report, verdict))
     else:
-        out.result(verdict, **(_document(report) if as_json else _headline(report)))
+        out.result(verdict, **(_document(report) if out.as_json else _headline(report)))
     if report.repairs and not fix:
-        out.hint(f"goemo validate --fix{root_option(root)}")
+        out.hint(f"goemo validate --fix{root_option(common.root)}")
     if not report.ok:
         raise typer.Exit(FOUND_PROBLEMS)
 
