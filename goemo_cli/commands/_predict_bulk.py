@@ -50,11 +50,9 @@ def predict_many(
 
 
 def _result(out: Console, folder: Path, manifest: Any) -> None:
-    from goemo_cli.services.predicting.bulk.statistics import as_statistics
-
     facts = {"run": manifest.run}
     if out.as_json:
-        facts |= {**manifest.decision, **as_statistics(manifest.statistics).facts()}
+        facts |= {**manifest.decision, **manifest.statistics.facts()}
     out.result(
         "Wrote predictions; each row is there once",
         path=folder,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
+from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.events import ignore
 from goemo_cli.services.predicting.formats import OutputFormat
 
@@ -14,7 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from goemo_cli.services.predicting.predictor import (
-        BatchStatistics,
         Predictor,
         TextPrediction,
         TextPredictions,
@@ -42,9 +42,7 @@ class Target:
     formula_safe: bool = False
     """Write texts in CSV so that no spreadsheet takes them for formulas."""
 
-    def write(
-        self, predictor: "Predictor", source: "TextSource", sample: "Sample | None"
-    ) -> "BatchStatistics":
+    def write(self, predictor: "Predictor", source: "TextSource", sample: "Sample | None") -> BatchStatistics:
         """Predict all rows and write them."""
         if self.path:
             return self._to_file(predictor, source, self.path, sample)
@@ -55,7 +53,7 @@ class Target:
 
     def _to_file(
         self, predictor: "Predictor", source: "TextSource", path: Path, sample: "Sample | None"
-    ) -> "BatchStatistics":
+    ) -> BatchStatistics:
         from goemo_cli.services.predicting.predictor import facts_of
         from goemo_cli.services.predicting.stream import predict_to_file
 
@@ -78,7 +76,7 @@ class Target:
 
     def _to_stdout(
         self, predictor: "Predictor", source: "TextSource", sample: "Sample | None"
-    ) -> "BatchStatistics":
+    ) -> BatchStatistics:
         from goemo_cli.services.predicting.stream import predict_stream
         from goemo_cli.services.predicting.writers import text_writer
 
@@ -94,7 +92,7 @@ class Target:
 
     def _to_tables(
         self, predictor: "Predictor", source: "TextSource", sample: "Sample | None"
-    ) -> "BatchStatistics":
+    ) -> BatchStatistics:
         """A table for each window."""
         from goemo_cli.services.predicting.stream import predict_stream
 
@@ -138,7 +136,7 @@ def _one_line(text: str) -> str:
     return line if len(line) <= _LONGEST and len(text) <= 2 * _LONGEST else line[:_LONGEST] + "…"
 
 
-def _summary(statistics: "BatchStatistics") -> str:
+def _summary(statistics: BatchStatistics) -> str:
     confidence = statistics.mean_confidence
     parts = [
         f"{statistics.texts:,} text{'' if statistics.texts == 1 else 's'}",

@@ -11,9 +11,10 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
+
+from pydantic import BaseModel
 
 from goemo_cli.core.system.processes import end_in, lives, take_output
 from goemo_cli.tracking.base import TrackerContext, TrackerFactory
@@ -26,9 +27,8 @@ _ORPHAN_SECONDS = 60
 _PAUSE_SECONDS = 0.2
 
 
-@dataclass(frozen=True)
-class Job:
-    """Which tracker follows which journal."""
+class Job(BaseModel):
+    """Which tracker follows which journal; as JSON the argument of the process, without secrets."""
 
     name: str
     """Under which the tracker is registered."""
@@ -41,17 +41,6 @@ class Job:
     """Id of the training process."""
     started: float
     """When that process started, in seconds since 1970."""
-
-    def dumps(self) -> str:
-        """As a command line argument; it contains no secrets."""
-        return json.dumps(asdict(self), default=str)
-
-    @classmethod
-    def loads(cls, text: str) -> Self:
-        """From the command line."""
-        values = json.loads(text)
-        paths = {name: Path(values[name]) for name in ("journal", "root", "folder")}
-        return cls(**{**values, **paths})
 
 
 def main(job: Job) -> None:
@@ -117,4 +106,4 @@ def answer(descriptor: int, what: str, **values: Any) -> None:
 
 
 if __name__ == "__main__":
-    main(Job.loads(sys.argv[1]))
+    main(Job.model_validate_json(sys.argv[1]))

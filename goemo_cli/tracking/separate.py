@@ -215,13 +215,19 @@ class FollowingTracker(SeparateTracker):
         if not journal.is_file():
             self.warn(f"{self.title} reads the journal, which is missing; this run is not tracked by it")
             return
-        places = (journal.resolve(), self._root.resolve(), self._folder.resolve())
         package = str(Path(__file__).resolve().parents[2])
         paths = [package, *(str(Path(entry).resolve()) for entry in sys.path)]
-        job = Job(self._name, *places, process=os.getpid(), started=start_time())
+        job = Job(
+            name=self._name,
+            journal=journal.resolve(),
+            root=self._root.resolve(),
+            folder=self._folder.resolve(),
+            process=os.getpid(),
+            started=start_time(),
+        )
         self.process = JournalProcess(
             self._name,
-            ["-m", "goemo_cli.tracking.follower", job.dumps()],
+            ["-m", "goemo_cli.tracking.follower", job.model_dump_json()],
             {**os.environ, **self._variables, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))},
         )
 

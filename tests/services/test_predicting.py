@@ -17,6 +17,7 @@ import torch
 
 import goemo_cli
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     DataError,
@@ -32,7 +33,7 @@ from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.predicting import prediction_log
 from goemo_cli.services.predicting import stream as streaming
 from goemo_cli.services.predicting.log_to_wandb import Mirrored, mirror_config, mirror_predictions
-from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions
+from goemo_cli.services.predicting.predictor import Predictor, TextPredictions
 from goemo_cli.services.predicting.sources import given_texts, open_texts
 from goemo_cli.services.predicting.stream import Sample, predict_stream, predict_to_file
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, Registry, TrackingWarning

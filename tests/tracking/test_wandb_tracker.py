@@ -25,6 +25,7 @@ from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import read_predictions
+from goemo_cli.core.settings import WandbSettings
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.ml.models.embedding import embed
 from goemo_cli.ml.training.loop import seed_everything
@@ -543,9 +544,15 @@ def test_a_slow_upload_is_progress(server: WandbServer, tmp_path: Path) -> None:
     journal.save(large, name="large.bin")
     journal.finish({})
     server.faults.add(method="PUT", path="large.bin", slow=0.02)
-    target = wandb_process.WandbTarget("slow", mode="online")
+    target = WandbSettings(project="slow", mode="online")
     mirror = wandb_process.Mirror(
-        wandb_process.Job(journal_path(layout.journals, RUN), tmp_path, layout.wandb, target, follow=True)
+        wandb_process.Job(
+            journal=journal_path(layout.journals, RUN),
+            root=tmp_path,
+            directory=layout.wandb,
+            target=target,
+            follow=True,
+        )
     )
     heard: list[str] = []
     try:
@@ -562,12 +569,12 @@ import os, signal, sys
 from pathlib import Path
 from goemo_cli.core.names import RunName
 from goemo_cli.tracking.journal import JournalTracker
-from goemo_cli.tracking.wandb.process import WandbTarget
+from goemo_cli.core.settings import WandbSettings
 from goemo_cli.tracking.wandb.tracker import WandbTracker
 root = Path({str(tmp_path)!r})
 run = RunName("tiny", "20260101-000000")
 journal = JournalTracker(root / "journal", root=root, mirror_id="killed01")
-mirror = WandbTracker(WandbTarget("p"), run_id="killed01", journals=root / "journal", root=root,
+mirror = WandbTracker(WandbSettings(project="p"), run_id="killed01", journals=root / "journal", root=root,
     directory=root / "wandb", required=True, patience=120, later="goemo sync", note=print, warn=print)
 for tracker in (journal, mirror):
     tracker.start(run, {{}}, {{}})

@@ -74,15 +74,48 @@ class BulkPlan(Document):
         return shard * self.rows // self.shards, (shard + 1) * self.rows // self.shards
 
 
-class BulkStatistics(Document):
-    """Statistics of the predictions of a part, or of all parts."""
+class BatchStatistics(Document):
+    """Statistics of several predictions; two of them can be added."""
 
-    texts: int
-    confidence_sum: float
+    texts: int = 0
+    confidence_sum: float = 0.0
     """Of each text's highest probability."""
-    unlabelled: int
-    cut: int
-    label_counts: dict[str, int]
+    unlabelled: int = 0
+    """Number of texts without a predicted label."""
+    cut: int = 0
+    """Number of texts that exceeded the model's maximum length and were truncated."""
+    label_counts: dict[str, int] = Field(default_factory=dict)
+
+    @property
+    def mean_confidence(self) -> float | None:
+        """The mean of each text's highest probability; None without texts."""
+        return self.confidence_sum / self.texts if self.texts else None
+
+    @property
+    def label_distribution(self) -> dict[str, float]:
+        """The share of texts with each label; they need not add up to 1."""
+        return {label: count / max(self.texts, 1) for label, count in self.label_counts.items()}
+
+    def facts(self) -> dict[str, Any]:
+        """For JSON documents."""
+        return {
+            "texts": self.texts,
+            "mean_confidence": self.mean_confidence,
+            "unlabelled": self.unlabelled,
+            "cut": self.cut,
+            "label_counts": self.label_counts,
+            "label_distribution": self.label_distribution,
+        }
+
+    def __add__(self, other: "BatchStatistics") -> "BatchStatistics":
+        mine, theirs = self.label_counts, other.label_counts
+        return BatchStatistics(
+            texts=self.texts + other.texts,
+            confidence_sum=self.confidence_sum + other.confidence_sum,
+            unlabelled=self.unlabelled + other.unlabelled,
+            cut=self.cut + other.cut,
+            label_counts={label: mine.get(label, 0) + theirs.get(label, 0) for label in mine or theirs},
+        )
 
 
 class BulkPart(Document):
@@ -97,7 +130,7 @@ class BulkPart(Document):
     inputs: list[InputRows]
     plan_sha256: str
     file: FileEntry
-    statistics: BulkStatistics
+    statistics: BatchStatistics
     computed_on: str
     """Engine and processor or GPU. Another kind can change the last digits of probabilities."""
 
@@ -116,5 +149,5 @@ class BulkManifest(Document):
     parts: dict[str, FileEntry]
     """By file name."""
     plan_sha256: str
-    statistics: BulkStatistics
+    statistics: BatchStatistics
     computed_on: list[str]

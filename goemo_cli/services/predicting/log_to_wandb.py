@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.events import EventHandler, Info, Warning
 from goemo_cli.services.predicting.prediction_log import statistics_values
-from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, facts_of
+from goemo_cli.services.predicting.predictor import Predictor, facts_of
 from goemo_cli.services.predicting.stream import Sample
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 from goemo_cli.tracking.artifacts.manager import ArtifactManager

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 from goemo_cli.tracking.artifacts.manager import ArtifactManager
 
 if TYPE_CHECKING:
-    from goemo_cli.services.predicting.predictor import BatchStatistics, TextPredictions
+    from goemo_cli.services.predicting.predictor import TextPredictions
 
 PART_ROWS = 10_000
 """Maximum number of predictions in memory; then they become a version of the artifact."""
@@ -37,7 +38,7 @@ class PredictionLog:
         self._run = run
         self._lock = threading.Lock()
         self._parts: list[TextPredictions] = []
-        self._total: BatchStatistics | None = None
+        self._total = BatchStatistics()
 
     def add(self, predictions: "TextPredictions") -> None:
         """Log the statistics of one call, and keep its predictions."""
@@ -47,7 +48,7 @@ class PredictionLog:
             try:
                 self.manager.log_metrics(statistics_values(predictions.statistics))
                 self._parts.append(predictions)
-                self._total = predictions.statistics + (self._total or type(predictions.statistics)())
+                self._total += predictions.statistics
                 if sum(map(len, self._parts)) >= PART_ROWS:
                     self._log_parts()
             except (GoemoError, OSError) as error:
@@ -62,13 +63,13 @@ class PredictionLog:
             try:
                 if self._parts:
                     self._log_parts()
-                self.manager.finish_run(statistics_values(self._total) if self._total else {})
+                self.manager.finish_run(statistics_values(self._total) if self._total.texts else {})
             except (GoemoError, OSError) as error:
                 self._fail(error)
 
     def _log_parts(self) -> None:
         rows = (row for part in self._parts for row in part.rows())
-        about = {"run": self._run, "rows_predicted": self._total.texts if self._total else 0}
+        about = {"run": self._run, "rows_predicted": self._total.texts}
         self.manager.log_predictions(rows, f"{self._run}-predictions", split="texts", metadata=about)
         self._parts.clear()
 
@@ -80,7 +81,7 @@ class PredictionLog:
             self._parts.clear()
 
 
-def statistics_values(statistics: "BatchStatistics") -> dict[str, float]:
+def statistics_values(statistics: BatchStatistics) -> dict[str, float]:
     """The numbers of some predictions by name, as they are logged."""
     numbers: dict[str, float] = {
         "predict/texts": statistics.texts,

@@ -12,6 +12,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
@@ -28,51 +29,6 @@ if TYPE_CHECKING:
     from pandas import DataFrame
 
     from goemo_cli.services.predicting.prediction_log import PredictionLog
-
-
-@dataclass(frozen=True)
-class BatchStatistics:
-    """Statistics of several predictions; two of them can be added."""
-
-    texts: int = 0
-    confidence_sum: float = 0.0
-    """Of each text's highest probability."""
-    label_counts: Mapping[str, int] | None = None
-    unlabelled: int = 0
-    """Number of texts without a predicted label."""
-    cut: int = 0
-    """Number of texts that exceeded the model's maximum length and were truncated."""
-
-    @property
-    def mean_confidence(self) -> float | None:
-        """The mean of each text's highest probability; None without texts."""
-        return self.confidence_sum / self.texts if self.texts else None
-
-    @property
-    def label_distribution(self) -> dict[str, float]:
-        """The share of texts with each label; they need not add up to 1."""
-        return {label: count / max(self.texts, 1) for label, count in (self.label_counts or {}).items()}
-
-    def facts(self) -> dict[str, Any]:
-        """For JSON documents."""
-        return {
-            "texts": self.texts,
-            "mean_confidence": self.mean_confidence,
-            "unlabelled": self.unlabelled,
-            "cut": self.cut,
-            "label_counts": dict(self.label_counts or {}),
-            "label_distribution": self.label_distribution,
-        }
-
-    def __add__(self, other: "BatchStatistics") -> "BatchStatistics":
-        mine, theirs = self.label_counts or {}, other.label_counts or {}
-        return BatchStatistics(
-            self.texts + other.texts,
-            self.confidence_sum + other.confidence_sum,
-            {label: mine.get(label, 0) + theirs.get(label, 0) for label in mine or theirs},
-            self.unlabelled + other.unlabelled,
-            self.cut + other.cut,
-        )
 
 
 @dataclass(frozen=True)

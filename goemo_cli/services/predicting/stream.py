@@ -6,11 +6,12 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Advance, EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.files import atomic_path
 from goemo_cli.services.predicting.formats import OutputFormat
-from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions
+from goemo_cli.services.predicting.predictor import Predictor, TextPredictions
 from goemo_cli.services.predicting.sources import TextRow, TextSource
 from goemo_cli.services.predicting.writers import Write, parquet_writer, text_writer
 

@@ -10,10 +10,11 @@ from typing import Any, BinaryIO, Literal, Protocol
 import numpy as np
 
 from goemo_cli.core.csv_files import csv_writer, without_formula
+from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import DataError, MissingPackageError
 from goemo_cli.core.predictions import LABEL_JOINER, decimals
 from goemo_cli.core.schema import PROBABILITY_PREFIX
-from goemo_cli.services.predicting.predictor import BatchStatistics, Predictor, TextPredictions, facts_of
+from goemo_cli.services.predicting.predictor import Predictor, TextPredictions, facts_of
 from goemo_cli.services.predicting.sources import TextRow, TextSource
 
 TextFormat = Literal["jsonl", "csv", "json"]

@@ -9,10 +9,10 @@ from goemo_cli.core.events import EventHandler, Info, ignore, progress
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import DEFAULT_PROJECT, WandbSettings
+from goemo_cli.core.settings import WandbSettings
 from goemo_cli.services.runs.references import find_run
 from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
-from goemo_cli.tracking.wandb.process import Job, Mirror, WandbTarget, as_error
+from goemo_cli.tracking.wandb.process import Job, Mirror, as_error
 from goemo_cli.tracking.wandb.sdk import require_wandb
 
 
@@ -73,19 +73,10 @@ def sync_run(
         return _uploaded(journal, job, settings.upload_timeout, on_event)
 
 
-def wandb_target(settings: WandbSettings) -> WandbTarget:
-    """The W&B project, entity and so on of a run, by its settings and the environment."""
+def wandb_target(settings: WandbSettings) -> WandbSettings:
+    """The settings of a run with those of the environment; it is online unless they say offline."""
     wanted = settings.resolved()
-    return WandbTarget(
-        project=wanted.project or DEFAULT_PROJECT,
-        entity=wanted.entity,
-        name=wanted.name,
-        group=wanted.group,
-        tags=tuple(wanted.tags),
-        notes=wanted.notes,
-        mode="offline" if wanted.mode == "offline" else "online",
-        base_url=wanted.base_url,
-    )
+    return wanted.model_copy(update={"mode": "offline" if wanted.mode == "offline" else "online"})
 
 
 def sync_command(layout: Layout) -> str:

@@ -8,7 +8,6 @@ closed as failed.
 import shutil
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +84,7 @@ def _lacking(job: Job, path: str | None) -> list[str]:
     return missing_remotely(read_journal(job.journal), root=job.root, project=project, entity=entity)
 
 
-def missing_remotely(journal: Journal, *, root: Path, project: str, entity: str | None) -> list[str]:
+def missing_remotely(journal: Journal, *, root: Path, project: str | None, entity: str | None) -> list[str]:
     """Everything in the journal that is missing on W&B, each as a phrase; empty if the upload is complete.
 
     Args:
@@ -139,4 +138,4 @@ def _differs(artifact: Artifact, entries: dict[str, Any]) -> bool:
 
 
 if __name__ == "__main__":
-    main(replace(Job.loads(sys.argv[1]), answers=take_output()))
+    main(Job.model_validate_json(sys.argv[1]).model_copy(update={"answers": take_output()}))

@@ -1,13 +1,13 @@
 """Starts, follows and ends the process that uploads a journal to W&B. Does not import wandb."""
 
-import json
 import os
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any
+
+from pydantic import BaseModel
 
 from goemo_cli.core.errors import (
     AuthenticationError,
@@ -18,6 +18,7 @@ from goemo_cli.core.errors import (
     StorageError,
 )
 from goemo_cli.core.files import remove_if_empty
+from goemo_cli.core.settings import WandbSettings
 from goemo_cli.core.system.processes import start_time
 from goemo_cli.tracking.separate import ASK_SECONDS, JournalProcess
 from goemo_cli.tracking.wandb.sdk import NO_PROGRAM, neutral_folder, reachable
@@ -28,30 +29,16 @@ _DATA = "data"
 """Folder of W&B's own data below that of its run files."""
 
 
-@dataclass(frozen=True)
-class WandbTarget:
-    """Where a run goes on W&B; None leaves it to W&B's own settings and environment."""
-
-    project: str
-    entity: str | None = None
-    name: str | None = None
-    group: str | None = None
-    tags: tuple[str, ...] = ()
-    notes: str | None = None
-    mode: Literal["online", "offline"] | None = None
-    base_url: str | None = None
-
-
-@dataclass(frozen=True)
-class Job:
-    """What to upload, and to which run."""
+class Job(BaseModel):
+    """What to upload, and to which run; as JSON the argument of the process, without secrets."""
 
     journal: Path
     root: Path
     """What the journal's paths are relative to."""
     directory: Path
     """For W&B's own local files."""
-    target: WandbTarget
+    target: WandbSettings
+    """Where the run goes; None leaves it to W&B's own settings and environment."""
     follow: bool
     """Wait for more lines until the run is finished; otherwise the journal is complete, and only what is missing is sent."""
     scratch: Path | None = None
@@ -62,21 +49,6 @@ class Job:
     """When that process started, in seconds since 1970."""
     answers: int = 1
     """The file descriptor to answer on."""
-
-    def dumps(self) -> str:
-        """As a command line argument; it contains no secrets."""
-        return json.dumps(asdict(self), default=str)
-
-    @classmethod
-    def loads(cls, text: str) -> Self:
-        """From the command line."""
-        values = json.loads(text)
-        paths: dict[str, Path | None] = {
-            name: Path(values[name]) for name in ("journal", "root", "directory")
-        }
-        paths["scratch"] = Path(values["scratch"]) if values["scratch"] else None
-        target = WandbTarget(**{**values["target"], "tags": tuple(values["target"]["tags"])})
-        return cls(**{**values, **paths, "target": target})
 
 
 def as_error(failed: Mapping[str, Any]) -> GoemoError:
@@ -110,10 +82,10 @@ class Mirror(JournalProcess):
             server = {"WANDB_BASE_URL": job.target.base_url} if job.target.base_url else {}
             local = data if os.access(job.directory, os.W_OK) else {}
             staging = {"WANDB_DATA_DIR": str(self._scratch)} if self._scratch else {}
-            job = replace(job, process=os.getpid(), started=start_time(), scratch=self._scratch)
+            now = {"process": os.getpid(), "started": start_time(), "scratch": self._scratch}
             super().__init__(
                 "W&B",
-                ["-m", "goemo_cli.tracking.wandb.mirror", job.dumps()],
+                ["-m", "goemo_cli.tracking.wandb.mirror", job.model_copy(update=now).model_dump_json()],
                 {
                     "WANDB_ERROR_REPORTING": "false",  # it sends tracebacks with paths
                     **local,

@@ -16,8 +16,8 @@ from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.errors import NotFoundError
 from goemo_cli.core.files import point_to, write_text
 from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import WandbSettings
 from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
-from goemo_cli.tracking.wandb.process import WandbTarget
 from goemo_cli.tracking.wandb.sdk import link_into, run_settings
 
 LOG = "output.log"
@@ -54,7 +54,7 @@ class WandbRun(Tracker):
 
     def __init__(
         self,
-        target: WandbTarget,
+        target: WandbSettings,
         *,
         run_id: str,
         directory: Path,

@@ -7,9 +7,10 @@ from typing import Any
 
 from goemo_cli.core.errors import StorageError
 from goemo_cli.core.names import RunName
+from goemo_cli.core.settings import WandbSettings
 from goemo_cli.tracking.journal import journal_path
 from goemo_cli.tracking.separate import SeparateTracker
-from goemo_cli.tracking.wandb.process import Job, Mirror, WandbTarget, as_error
+from goemo_cli.tracking.wandb.process import Job, Mirror, as_error
 
 START_SECONDS = 60.0
 """The maximum time for a required upload to start."""
@@ -32,7 +33,7 @@ class WandbTracker(SeparateTracker):
 
     def __init__(
         self,
-        target: WandbTarget,
+        target: WandbSettings,
         *,
         run_id: str,
         journals: Path,
@@ -62,7 +63,13 @@ class WandbTracker(SeparateTracker):
             self.warn("W&B reads the journal, which is missing; this run is not uploaded")
             return
         was_there = self.directory.exists()
-        job = Job(journal.resolve(), self.root.resolve(), self.directory, self.target, follow=True)
+        job = Job(
+            journal=journal.resolve(),
+            root=self.root.resolve(),
+            directory=self.directory,
+            target=self.target,
+            follow=True,
+        )
         try:
             self.process = Mirror(job)
         except OSError as error:

@@ -1,12 +1,10 @@
 """Finalize a bulk prediction: check that each row of the inputs is in the parts once, and write the manifest."""
 
 from collections.abc import Iterator
-from functools import reduce
 from itertools import zip_longest
-from operator import add
 from pathlib import Path
 
-from goemo_cli.core.documents.bulk import BulkManifest, BulkPart, BulkPlan
+from goemo_cli.core.documents.bulk import BatchStatistics, BulkManifest, BulkPart, BulkPlan
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
 from goemo_cli.core.events import EventHandler, Warning, progress
 from goemo_cli.core.files import partial_paths
@@ -14,8 +12,6 @@ from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.services.data.readers import open_data
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN
-from goemo_cli.services.predicting.bulk.statistics import as_document, as_statistics
-from goemo_cli.services.predicting.predictor import BatchStatistics
 
 _MOST_NAMED = 5
 _Id = tuple[str, int]
@@ -43,7 +39,6 @@ def finalize(output: Path, on_event: EventHandler) -> BulkManifest:
         for shard in range(plan.shards):
             parts.append(_checked_part(folder, shard))
             advance(plan.shard_rows(shard))
-    statistics = reduce(add, (as_statistics(part.statistics) for part in parts), BatchStatistics())
     computed_on = sorted({part.computed_on for part in parts})
     if len(computed_on) > 1:
         on_event(
@@ -62,7 +57,7 @@ def finalize(output: Path, on_event: EventHandler) -> BulkManifest:
         inputs=plan.inputs,
         parts={part.name: part.file for part in parts},
         plan_sha256=folder.plan_sha256,
-        statistics=as_document(statistics),
+        statistics=sum((part.statistics for part in parts), BatchStatistics()),
         computed_on=computed_on,
     )
     manifest.write(folder.manifest)

@@ -16,7 +16,6 @@ from goemo_cli.services.exporting.engines import engine_of
 from goemo_cli.services.parallel.shares import take_gpu
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN, BulkJob, model_sha256
-from goemo_cli.services.predicting.bulk.statistics import as_document
 from goemo_cli.services.predicting.predictor import Predictor
 from goemo_cli.services.predicting.sources import TextRow, TextSource, open_texts
 from goemo_cli.services.predicting.stream import predict_to_file
@@ -84,7 +83,7 @@ class PartWriter:
             inputs=list(plan.rows_of_shard(shard)),
             plan_sha256=folder.plan_sha256,
             file=FileEntry.of(folder.part(shard)),
-            statistics=as_document(statistics),
+            statistics=statistics,
             computed_on=self._computed_on,
         )
         part.write(folder.marker(shard))
