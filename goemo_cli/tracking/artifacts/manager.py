@@ -473,7 +473,7 @@ class ArtifactManager:
             self.link_to_registry(made.reference, collection, aliases=about["aliases"])
         size = sum(entry.size for entry in made.files.values())
         return LoggedArtifact(
-            made.name, f"v{made.number}", made.type, made.digest, size, made.metadata, where, made.description
+            made.name, made.version, made.type, made.digest, size, made.metadata, where, made.description
         )
 
     def _show_table(self, key: str, file: Path) -> None:
@@ -491,7 +491,7 @@ class ArtifactManager:
 
     def _checkout(self, where: Where, version: Version) -> Path:
         """The folder for a version's files if the caller names none."""
-        return self.registry.folder / "checkouts" / where / version.name / f"v{version.number}"
+        return self.registry.folder / "checkouts" / where / version.name / version.version
 
     def _running(self) -> LocalRun:
         if self._local is None:

@@ -43,14 +43,12 @@ from goemo_cli.tracking.artifacts.versions import (
     LATEST,
     StoredFile,
     Version,
-    VersionRecord,
     check_alias,
     check_file_names,
     check_name,
     digest_of,
     parse_reference,
     read_version,
-    record_of,
 )
 
 FOLDER = Path("artifacts/registry")
@@ -132,7 +130,7 @@ class Registry:
         for parent in parents:
             self.link(version.reference, parent)
         for alias in wanted:
-            _Alias(version=f"v{version.number}").write(self._artifact(name) / "aliases" / alias)
+            _Alias(version=version.version).write(self._artifact(name) / "aliases" / alias)
         return version
 
     def get(self, reference: str) -> Version:
@@ -235,7 +233,7 @@ class Registry:
     def _store(self, path: Path) -> StoredFile:
         if not path.is_file():
             raise NotFoundError(f"{path}: no such file")
-        entry = StoredFile(sha256_file(path), path.stat().st_size)
+        entry = StoredFile(sha256=sha256_file(path), size=path.stat().st_size)
         target = self._object(entry.sha256)
         if not _is_in_place(target, entry):  # a damaged copy is replaced
             with atomic_path(target) as partial:
@@ -267,11 +265,20 @@ class Registry:
                 if (there.digest, there.type) == (digest, type):
                     return there
             known |= set(numbers)
-            number, created = max(numbers, default=-1) + 1, datetime.now(UTC).isoformat(timespec="seconds")
             version = Version(
-                name, number, type, digest, files, metadata, resolved, created, run, description
+                schema_version=SCHEMA_VERSION,
+                name=name,
+                version=f"v{max(numbers, default=-1) + 1}",
+                type=type,
+                digest=digest,
+                created=datetime.now(UTC).isoformat(timespec="seconds"),
+                run=run,
+                parents=resolved,
+                description=description,
+                metadata=dict(metadata),
+                files=dict(files),
             )
-            if _create(self._artifact(name) / f"v{number}.json", record_of(version)):
+            if _create(self._artifact(name) / f"{version.version}.json", version):
                 return version
 
     def _copy_out(self, entry: StoredFile, target: Path) -> None:
@@ -368,7 +375,7 @@ def _is_in_place(path: Path, entry: StoredFile) -> bool:
     return path.is_file() and path.stat().st_size == entry.size and sha256_file(path) == entry.sha256
 
 
-def _create(path: Path, record: VersionRecord) -> bool:
+def _create(path: Path, record: Version) -> bool:
     """Write a new file, complete from its first moment; False if it exists, since another process was faster."""
     path.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=path.parent))

@@ -3,12 +3,11 @@
 import re
 import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, Strict
 
 from goemo_cli.core.documents.base import Document
 from goemo_cli.core.errors import CorruptArtifactError, SettingError
@@ -26,39 +25,43 @@ _LONGEST_PART = 255
 _LONGEST_NAME = 1_000
 
 
-@dataclass(frozen=True)
-class StoredFile:
-    """A file of a version."""
+class StoredFile(Document):
+    """A file of a version. Its hash becomes a path in the store, so its form is checked; W&B may not know the hash."""
 
-    sha256: str
-    size: int
+    sha256: str = Field(pattern=r"^([0-9a-f]{64})?$")
+    size: int = Field(ge=0)
     """Bytes."""
 
 
-@dataclass(frozen=True)
-class Version:
-    """One version of an artifact; it never changes."""
+class Version(Document):
+    """One version of an artifact, and its JSON file in the store; it never changes."""
 
+    schema_version: int = SCHEMA_VERSION
     name: str
-    number: int
+    version: str = Field(pattern=r"^v\d+$")
     type: str
     digest: str
     """SHA-256 over names, sizes and hashes of all files: the same content has the same digest."""
-    files: Mapping[str, StoredFile]
-    """By path inside the artifact."""
-    metadata: Mapping[str, Any]
-    parents: tuple[str, ...]
-    """Its parents: references such as `goemotions:v0`, of this store or of another."""
     created: str
-    run: str | None
+    run: str | None = None
     """The run that logged it first."""
+    parents: Annotated[tuple[str, ...], Strict(False)]
+    """References such as `goemotions:v0`, of this store or of another."""
     description: str | None = None
     """Text for readers."""
+    metadata: dict[str, Any]
+    files: dict[str, StoredFile]
+    """By path inside the artifact."""
+
+    @property
+    def number(self) -> int:
+        """3 for `v3`."""
+        return int(self.version[1:])
 
     @property
     def reference(self) -> str:
         """`NAME:vN`."""
-        return f"{self.name}:v{self.number}"
+        return f"{self.name}:{self.version}"
 
 
 def digest_of(files: Mapping[str, StoredFile]) -> str:
@@ -67,71 +70,21 @@ def digest_of(files: Mapping[str, StoredFile]) -> str:
     return sha256("".join(lines).encode()).hexdigest()
 
 
-class FileRecord(Document):
-    """A file in the record of a version. Its hash becomes a path in the store, so its form is checked."""
-
-    sha256: str = Field(pattern=r"^[0-9a-f]{64}$")
-    size: int = Field(ge=0)
-
-
-class VersionRecord(Document):
-    """The JSON file of a version."""
-
-    schema_version: int = SCHEMA_VERSION
-    name: str
-    version: str
-    type: str
-    digest: str
-    created: str
-    run: str | None = None
-    parents: list[str]
-    description: str | None = None
-    metadata: dict[str, Any]
-    files: dict[str, FileRecord] = Field(min_length=1)
-
-
-def record_of(version: Version) -> VersionRecord:
-    """The record of a version."""
-    return VersionRecord(
-        schema_version=SCHEMA_VERSION,
-        name=version.name,
-        version=f"v{version.number}",
-        type=version.type,
-        digest=version.digest,
-        created=version.created,
-        run=version.run,
-        parents=list(version.parents),
-        description=version.description,
-        metadata=dict(version.metadata),
-        files={name: FileRecord(sha256=file.sha256, size=file.size) for name, file in version.files.items()},
-    )
-
-
 def read_version(path: Path, name: str, number: int) -> Version:
-    """A version from its record, which is checked completely: it may have been copied from anywhere.
+    """A version from its file, which is checked completely: it may have been copied from anywhere.
 
     Raises:
         CorruptArtifactError: it is not a record of this version, or names files outside.
     """
-    record = VersionRecord.read(path)
-    if (record.name, record.version) != (name, f"v{number}"):
+    version = Version.read(path)
+    if (version.name, version.version) != (name, f"v{number}"):
         raise CorruptArtifactError(path, "is not a record of this version")
-    check_file_names(record.files, path)
-    files = {inside: StoredFile(file.sha256, file.size) for inside, file in record.files.items()}
-    if record.digest != digest_of(files):
+    check_file_names(version.files, path)
+    if not version.files or not all(file.sha256 for file in version.files.values()):
+        raise CorruptArtifactError(path, "names no file, or a file without its SHA-256")
+    if version.digest != digest_of(version.files):
         raise CorruptArtifactError(path, "its digest is not that of its files")
-    return Version(
-        name=name,
-        number=number,
-        type=record.type,
-        digest=record.digest,
-        files=files,
-        metadata=record.metadata,
-        parents=tuple(record.parents),
-        created=record.created,
-        run=record.run,
-        description=record.description,
-    )
+    return version
 
 
 def check_name(name: str) -> str:

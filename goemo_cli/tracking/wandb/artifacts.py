@@ -159,7 +159,7 @@ class WandbArtifacts:
         check_file_names(files)
         wanted = [LATEST, *(check_alias(alias) for alias in aliases)]
         stored = {
-            inside: StoredFile(sha256_file(path), path.stat().st_size)
+            inside: StoredFile(sha256=sha256_file(path), size=path.stat().st_size)
             for inside, path in sorted(files.items())
         }
         used = tuple(self.use(parent) for parent in parents) if self.is_online else tuple(parents)
@@ -291,21 +291,21 @@ class WandbArtifacts:
         own = metadata.pop(_OWN, None)
         own = own if isinstance(own, dict) else {}
         hashes, parents = own.get("files"), own.get("parents")
-        return Version(
-            name=name,
-            number=int(str(artifact.version).removeprefix("v")),
-            type=str(artifact.type),
-            digest=str(artifact.digest),
-            files={
-                path: StoredFile(_hash_in(hashes, path), int(entry.size or 0))
+        found = {
+            "name": name,
+            "version": str(artifact.version),
+            "type": str(artifact.type),
+            "digest": str(artifact.digest),
+            "created": str(artifact.created_at),
+            "parents": [str(parent) for parent in parents] if isinstance(parents, list) else [],
+            "description": artifact.description,
+            "metadata": metadata,
+            "files": {
+                path: {"sha256": _hash_in(hashes, path), "size": int(entry.size or 0)}
                 for path, entry in entries.items()
             },
-            metadata=metadata,
-            parents=tuple(str(parent) for parent in parents) if isinstance(parents, list) else (),
-            created=str(artifact.created_at),
-            run=None,
-            description=artifact.description,
-        )
+        }
+        return Version.checked(found, Path(name))
 
 
 @contextmanager
