@@ -3,6 +3,7 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from goemo_cli.core.events import duration
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 _SHORT = {"average_precision_macro": "AP", "f1_macro": "F1", "f1_micro": "micro-F1"}
 DIFF_COLUMNS = ("score", "val a", "val b", "b - a", "test a", "test b", "b - a")
-EPOCH_COLUMNS = ("epoch", "train loss", "val loss", "val macro-F1", "val micro-F1", "val AUC", "seconds")
+EPOCH_COLUMNS = ("epoch", "train loss", "val loss", "val macro-F1", "val micro-F1", "val AUC", "time")
 
 
 def size_text(size: int) -> str:
@@ -94,13 +95,6 @@ def _state_text(state: str, progress: "TrainingProgress | None") -> str:
     return f"{state}, epoch {min(progress.finished_epochs + 1, progress.epochs)}/{progress.epochs}"
 
 
-def duration_text(seconds: float) -> str:
-    """Seconds for people: 0:07, 1:02:30."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 def score_table(metrics: "Metrics", split: str) -> tuple[list[str], list[list[object]]]:
     """Columns, and a row for each threshold rule; the run's own has a star."""
     scored = metrics.split(split)
@@ -117,7 +111,7 @@ def score_table(metrics: "Metrics", split: str) -> tuple[list[str], list[list[ob
 def epoch_row(epoch: "EpochScores") -> list[object]:
     """The cells of an epoch, by `EPOCH_COLUMNS`."""
     keys = ("epoch", "train_loss", "val_loss", "val_f1_macro", "val_f1_micro", "val_auc_micro")
-    return [*(getattr(epoch, key) for key in keys), duration_text(epoch.epoch_seconds)]
+    return [*(getattr(epoch, key) for key in keys), duration(epoch.epoch_seconds)]
 
 
 def exact(value: Any) -> Any:

@@ -119,5 +119,5 @@ def _on_wandb(runs: list[str], layout: Any, out: Console) -> None:
     from goemo_cli.services.wandb.report import create_wandb_report
 
     with Screen(out) as screen:
-        made = create_wandb_report(runs, layout=layout, on_event=screen)
-    out.result("Made a report in W&B", url=made.url)
+        url = create_wandb_report(runs, layout=layout, on_event=screen)
+    out.result("Made a report in W&B", url=url)

@@ -58,19 +58,13 @@ def atomic_csv(path: Path) -> Iterator[Any]:
 
 
 @contextmanager
-def open_csv(
-    path: Path, delimiter: str = ",", *, named: Path | str | None = None, most_line_ends: int | None = None
-) -> Iterator[tuple[list[str], Iterator[tuple[int, list[str]]]]]:
-    """The header, and (line number, fields) of every row after it; fields of any length.
+def open_csv(path: Path) -> Iterator[tuple[list[str], "Rows"]]:
+    """The header and the rows of a CSV file of goemo; fields of any length.
 
     Reading raises `DataFileError` with the line for broken quoting and bytes that are not UTF-8.
-
-    Args:
-        named: the path that errors name, if it is not the file's own.
-        most_line_ends: lines of one row; more raise `DataFileError`. No limit by default.
     """
     with path.open(encoding="utf-8-sig", newline="") as stream:
-        rows = _rows(path, named or path, stream, delimiter, most_line_ends)
+        rows = _rows(path, path, stream, ",", None)
         yield next(rows, (0, []))[1], rows
 
 
@@ -118,7 +112,7 @@ class _LinesOfRows:
 
 def _rows(
     path: Path, named: Path | str, stream: TextIO, delimiter: str, most_line_ends: int | None
-) -> Iterator[tuple[int, list[str]]]:
+) -> "Rows":
     csv.field_size_limit(min(sys.maxsize, 2**31 - 1))
     lines = _LinesOfRows(named, stream, most_line_ends)
     try:

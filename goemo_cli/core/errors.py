@@ -42,9 +42,9 @@ from typing import Any
 _COMMAND_LINE = "command line"
 
 
-def near_names(wanted: str, known: Iterable[str], limit: int = 3) -> list[str]:
-    """The known names that look like what was typed, best first, at most `limit`."""
-    return get_close_matches(wanted, list(known), n=limit, cutoff=0.6)
+def near_names(wanted: str, known: Iterable[str]) -> list[str]:
+    """The known names that look like what was typed, best first, at most three."""
+    return get_close_matches(wanted, list(known))
 
 
 def did_you_mean(wanted: str, known: Iterable[str]) -> str:

@@ -580,11 +580,6 @@ class TrainConfig(Section):
             raise SettingError(_sentences(error), source) from error
 
     @classmethod
-    def from_file(cls, path: Path) -> Self:
-        """The settings that a file alone gives, without a catalogue's defaults; for a checkpoint's train_config.yaml."""
-        return cls.from_layers((path, read_yaml_mapping(path)))
-
-    @classmethod
     def of_run(cls, path: Path) -> tuple[Self, dict[str, Any]]:
         """The settings in a checkpoint's train_config.yaml, which another version may have written.
 

@@ -157,7 +157,7 @@ def test_layers_that_only_fit_together_are_judged_together():
 def test_settings_written_as_yaml_read_back_equal(tmp_path: Path, arguments: tuple[str, ...]):
     config = settings(*arguments)
     (tmp_path / "config.yaml").write_text(config.to_yaml(), encoding="utf-8")
-    assert TrainConfig.from_file(tmp_path / "config.yaml") == config
+    assert TrainConfig.of_run(tmp_path / "config.yaml")[0] == config
 
 
 @hypothesis.settings(max_examples=30)

@@ -90,7 +90,7 @@ def test_its_config_repeats_it(parent: tuple[Layout, Checkpoint], child: tuple[C
     """@tiny means another run by then, so the folder is what is written."""
     config = child[0].config
     assert Path(config.model.name) == parent[1].path
-    assert TrainConfig.from_file(child[0].path / "train_config.yaml") == config
+    assert TrainConfig.of_run(child[0].path / "train_config.yaml")[0] == config
 
 
 def test_labels_in_common_go_on_and_others_are_new(parent: tuple[Layout, Checkpoint]):

@@ -32,7 +32,7 @@ from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.predicting import prediction_log
 from goemo_cli.services.predicting import stream as streaming
-from goemo_cli.services.predicting.log_to_wandb import Mirrored, mirror_config, mirror_predictions
+from goemo_cli.services.predicting.log_to_wandb import mirror_config, mirror_predictions
 from goemo_cli.services.predicting.predictor import Predictor, TextPredictions
 from goemo_cli.services.predicting.sources import given_texts, open_texts
 from goemo_cli.services.predicting.stream import Sample, predict_stream, predict_to_file
@@ -436,12 +436,10 @@ def test_predictions_are_logged_in_the_local_store_and_never_hurt(
     statistics = predict_stream(predictor, given_texts(TEXTS), lambda rows, found: None, sample=sample)
     config = mirror_config(project=None, entity=None, mode="local")
 
-    def log(root: Path) -> Mirrored | None:
+    def log(root: Path) -> str | None:
         return mirror_predictions(predictor, statistics, sample, config, root=root, on_event=heard.append)
 
-    logged = log(tmp_path)
-    assert logged is not None
-    assert logged.artifact == f"{predictor.run}-predict:v0"
+    assert log(tmp_path) == f"{predictor.run}-predict:v0"
     [metrics] = (tmp_path / "artifacts" / "registry").rglob("metrics.jsonl")
     written = metrics.read_text()
     assert '"predict/mean_confidence"' in written

@@ -100,7 +100,7 @@ def test_a_threshold_override_decides_the_labels(finished: tuple[Layout, Checkpo
 
 def test_the_written_config_repeats_the_run(finished: tuple[Layout, Checkpoint], tmp_path: Path) -> None:
     layout, result = finished
-    again = train(TrainConfig.from_file(result.path / "train_config.yaml"), layout=Layout(tmp_path))
+    again = train(TrainConfig.of_run(result.path / "train_config.yaml")[0], layout=Layout(tmp_path))
     repeated = Layout(tmp_path).split_predictions(again.run, "test")
     assert repeated.read_bytes() == layout.split_predictions(result.run, "test").read_bytes()
     assert again.metrics.test == result.metrics.test

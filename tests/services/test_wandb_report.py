@@ -28,7 +28,7 @@ from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.services.wandb.report import create_wandb_report
 for question in sys.argv[2:]:
     try:
-        print(create_wandb_report(question.split(), layout=Layout(Path(sys.argv[1]))).url)
+        print(create_wandb_report(question.split(), layout=Layout(Path(sys.argv[1]))))
     except GoemoError as error:
         print(type(error).__name__, error)
 """

@@ -53,9 +53,9 @@ def decimal(value: float, places: int = 4, *, sign: str = "") -> str:
     return f"{value:{sign}.2g}" if value and not float(rounded) else rounded
 
 
-def span(low: float, high: float, places: int = 3) -> str:
+def span(low: float, high: float) -> str:
     """An interval, `0.497–0.547`."""
-    return f"{decimal(low, places)}–{decimal(high, places)}"
+    return f"{decimal(low, 3)}–{decimal(high, 3)}"
 
 
 def p_text(value: float | None) -> str:

@@ -1,6 +1,5 @@
 """`goemo predict --wandb`: statistics and a sample of predictions as an artifact, on W&B or in the local store."""
 
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,17 +11,6 @@ from goemo_cli.services.predicting.predictor import Predictor, facts_of
 from goemo_cli.services.predicting.stream import Sample
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 from goemo_cli.tracking.artifacts.manager import ArtifactManager
-
-
-@dataclass(frozen=True)
-class Mirrored:
-    """The log of a prediction."""
-
-    run_id: str
-    artifact: str | None
-    """The sample; None if there were no rows."""
-    where: str
-    url: str | None
 
 
 def mirror_config(*, project: str | None, entity: str | None, mode: str | None) -> LoggerConfig:
@@ -43,7 +31,7 @@ def mirror_predictions(
     *,
     root: Path,
     on_event: EventHandler,
-) -> Mirrored | None:
+) -> str | None:
     """Log what was predicted, as a separate run; called after all rows are written. A logging error is a warning.
 
     Args:
@@ -52,30 +40,19 @@ def mirror_predictions(
         root: of the project; the local store is below it.
 
     Returns:
-        None if nothing could be logged.
+        Where the log is: its address, the artifact of the sample, or the run; None if nothing could be logged.
     """
     try:
-        return _mirrored(predictor, statistics, sample, config, root, on_event)
+        manager = ArtifactManager(config, root=root, warn=lambda message: on_event(Warning(message)))
+        run_id = manager.init_run(config=facts_of(predictor), job_type="predict")
+        with manager:
+            manager.log_metrics(statistics_values(statistics))
+            artifact = _log_sample(manager, predictor, statistics, sample) if sample.kept else None
+            found = manager.url or artifact or run_id
     except (GoemoError, OSError) as error:
         on_event(Warning(f"predictions are complete, but were not logged: {error}"))
         return None
-
-
-def _mirrored(
-    predictor: Predictor,
-    statistics: BatchStatistics,
-    sample: Sample,
-    config: LoggerConfig,
-    root: Path,
-    on_event: EventHandler,
-) -> Mirrored:
-    manager = ArtifactManager(config, root=root, warn=lambda message: on_event(Warning(message)))
-    run_id = manager.init_run(config=facts_of(predictor), job_type="predict")
-    with manager:
-        manager.log_metrics(statistics_values(statistics))
-        artifact = _log_sample(manager, predictor, statistics, sample) if sample.kept else None
-        found = Mirrored(run_id, artifact, manager.where, manager.url)
-    on_event(Info(f"Logged statistics and {len(sample.kept)} predictions: {found.url or artifact or run_id}"))
+    on_event(Info(f"Logged statistics and {len(sample.kept)} predictions: {found}"))
     return found
 
 

@@ -3,11 +3,11 @@
 import json
 import os
 from collections import defaultdict
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from goemo_cli.core.checkpoint import MANIFEST, STATE, TRAINING_RECORD, Checkpoint, readable_steps
 from goemo_cli.core.documents.manifest import Headline, Manifest
@@ -147,6 +147,18 @@ def is_resumable(folder: Path) -> bool:
 def damage(run: RunName, fault: object) -> str:
     """The warning of a damaged run."""
     return f"{run} is damaged and does not count: {fault}"
+
+
+def runs_in(parents: Any) -> Iterator[str]:
+    """Every run that parents name, in lists (members) or alone (a teacher)."""
+    if isinstance(parents, str):
+        if RunName.parse(parents):
+            yield parents
+    elif isinstance(parents, Mapping):
+        yield from runs_in(list(parents.values()))
+    elif isinstance(parents, list):
+        for entry in parents:
+            yield from runs_in(entry)
 
 
 def check_metric(metric: str) -> None:

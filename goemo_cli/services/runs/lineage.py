@@ -5,7 +5,7 @@ Edges are read from the records of sources in the files: the manifest's parents 
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.layout import EVALUATED, Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.exporting.exports import read_exports
-from goemo_cli.services.runs.index import listed_runs, run_files
+from goemo_cli.services.runs.index import listed_runs, run_files, runs_in
 from goemo_cli.services.runs.lineage_tree import Kind, Lineage, Node, in_order
 from goemo_cli.services.runs.provenance import (
     PICTURES,
@@ -54,7 +54,7 @@ class _Tracer:
     def trace(self) -> Lineage:
         run = self.checkpoint.run
         origin = self._origin(self.checkpoint)
-        members = [self._parent_run(name) for name in _runs_in(_parents_of(self.checkpoint))]
+        members = [self._parent_run(name) for name in runs_in(_parents_of(self.checkpoint))]
         self._checkpoint(self.checkpoint, [*origin, *members])
         self._metrics()
         files = run_files(self.layout, {one.run for one in self._runs} | {run})[run]
@@ -99,7 +99,7 @@ class _Tracer:
             return self._add(node).id
         node.sha256 = self._now.sha256(folder / MANIFEST)
         # A run that was trained on from may have seen other data; members of an ensemble must not.
-        is_base = name in _runs_in(_parents_of(self.checkpoint).get("base_model"))
+        is_base = name in runs_in(_parents_of(self.checkpoint).get("base_model"))
         if not is_base and _parents_of(parent).get("data") != _parents_of(self.checkpoint).get("data"):
             node.fault("stale", "was trained on other data")
         node.sources = [one for one in ("data", "base model") if one in self.nodes]
@@ -247,7 +247,7 @@ class _Tracer:
         """Runs that were made from this one, such as an ensemble."""
         for one in self._runs:
             parents = one.manifest.parents.as_json() if one.manifest else None
-            if str(self.checkpoint.run) in _runs_in(parents) and one.path != self.checkpoint.path:
+            if str(self.checkpoint.run) in runs_in(parents) and one.path != self.checkpoint.path:
                 digest = self._now.sha256(one.path / MANIFEST)
                 sources = [self._of_checkpoint()]
                 self._add(
@@ -297,19 +297,6 @@ class _Tracer:
 
 def _parents_of(checkpoint: Checkpoint) -> Mapping[str, Any]:
     return checkpoint.manifest.parents.as_json()
-
-
-def _runs_in(value: Any) -> Iterator[str]:
-    """Every run that parents name, in lists (members) or alone (a teacher)."""
-    if isinstance(value, str):
-        if RunName.parse(value):
-            yield value
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _runs_in(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _runs_in(entry)
 
 
 def _digest_in(parent: Any) -> str | None:

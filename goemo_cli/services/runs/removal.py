@@ -3,7 +3,7 @@
 import shutil
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,7 @@ from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import STILL_WRITTEN_SECONDS, files_below, last_change, partial_paths
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.runs.index import ListedRun, best_first, best_metric, listed_runs, run_files
+from goemo_cli.services.runs.index import ListedRun, best_first, best_metric, listed_runs, run_files, runs_in
 from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.runs.pins import pinned_runs
 
@@ -45,11 +45,6 @@ class RemovalPlan:
     kept: Mapping[str, str]
     """Finished and damaged runs that stay, and why."""
     unfinished_after: float
-
-    @property
-    def size(self) -> int:
-        """Bytes that it frees."""
-        return sum(piece.size for piece in self.candidates)
 
 
 def find_removable(
@@ -158,24 +153,12 @@ def _with_parents(kept: Mapping[Path, str], runs: Sequence[ListedRun]) -> dict[P
     waiting = [by_path[path] for path in kept]
     while waiting:
         child = waiting.pop()
-        for name in _texts(child.manifest.parents.as_json() if child.manifest else {}):
+        for name in runs_in(child.manifest.parents.as_json() if child.manifest else {}):
             parent = by_name.get(name)
             if parent and parent.path not in everything:
                 everything[parent.path] = f"{child.run} was made from it"
                 waiting.append(parent)
     return everything
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a nested value: parents name runs in lists (members) or alone (a teacher)."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for entry in value.values():
-            yield from _texts(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from _texts(entry)
 
 
 def _candidate(

@@ -200,13 +200,6 @@ def best_text(result: SweepResult, best: TrialRow, layout: Layout) -> str:
     )
 
 
-def seconds_text(seconds: float) -> str:
-    """`40 s`, `12 min`, `3.5 h`."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
-
-
 def _row(trial: FrozenTrial, aims: Objectives) -> TrialRow:
     kept_of = trial.user_attrs
     settings = kept_of.get(kept.SETTINGS, {})

@@ -11,13 +11,11 @@ import optuna
 from optuna.trial import FrozenTrial, TrialState
 
 from goemo_cli.core.catalogue import model_entry
-from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import GoemoError, TrainingFailedError, TrainingStoppedError
-from goemo_cli.core.events import EventHandler, Info, Warning, ignore
+from goemo_cli.core.events import EventHandler, Info, Warning, duration, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layering import dump_yaml
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import Executor
 from goemo_cli.core.system.stopping import StopSignal, stop_request
 from goemo_cli.services.parallel.event_file import run_folder
@@ -25,6 +23,7 @@ from goemo_cli.services.parallel.executors import Trainer, trainer
 from goemo_cli.services.parallel.task import EVENTS, LOG, Task, finished_run
 from goemo_cli.services.parallel.together import show_bars
 from goemo_cli.services.parallel.training_process import Training, stop
+from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.database import database_errors
 from goemo_cli.services.sweep.objectives import EPOCH_KEYS, Objectives, objectives_of, scores_of
@@ -33,7 +32,6 @@ from goemo_cli.services.sweep.results import (
     SweepResult,
     importances,
     result_of,
-    seconds_text,
     trial_config,
     write_tables,
 )
@@ -291,7 +289,7 @@ class _Agent:
 
     def _conclude(self, trial: optuna.Trial, run: str) -> None:
         try:
-            scores = scores_of(open_trial_run(run, self.layout), self.aims.needed, self.layout)
+            scores = scores_of(open_run(run, self.layout), self.aims.needed, self.layout)
         except GoemoError as error:
             self._fail(trial, str(error))
             return
@@ -345,7 +343,7 @@ class _Agent:
         at_a_time = max(self.trainer.workers, result.count("running") + 1)  # other workers' trials too
         left = max(0, self.total - over) * (sum(spans) / len(spans) if spans else 0) / at_a_time
         best = f"; best {result.best.shown_values()} (trial {result.best.number})" if result.best else ""
-        eta = f"; about {seconds_text(left)} left" if left else ""
+        eta = f"; about {duration(left)} left" if left else ""
         return f"{over}/{self.total}  trial {number}: {own.shown_values()}{best}{eta}"
 
     # Workers that died
@@ -369,15 +367,6 @@ class _Agent:
         stop([one.process for one in self.active])
         for trial in [*(one.trial for one in self.active), *(trial for trial, *_ in self.twins)]:
             kept.give_back(self.study, trial)
-
-
-def open_trial_run(run: str, layout: Layout) -> Checkpoint:
-    """The checkpoint of a trial's run."""
-    name = RunName.parse(run)
-    path = layout.find_checkpoint(name) if name else None
-    if path is None:
-        raise TrainingFailedError(f"its run {run} is not below {layout.models}")
-    return Checkpoint.open(path)
 
 
 def _check_models(config: SweepFile) -> None:

@@ -1,7 +1,5 @@
 """A sweep file: W&B's sweep syntax, read and checked whole before anything runs."""
 
-import hashlib
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -142,12 +140,6 @@ class SweepFile:
     def grid_size(self) -> int:
         """How many trials a grid has."""
         return math.prod(len(one.grid() or ()) for one in self.parameters)
-
-    @property
-    def sha256(self) -> str:
-        """Of all that decides what is searched and how; not of the name, comments and what is ignored."""
-        deciding = {key: value for key, value in self.content.items() if key not in _NO_PART_OF_THE_SEARCH}
-        return hashlib.sha256(json.dumps(deciding, sort_keys=True, default=str).encode()).hexdigest()
 
     def differences(self, content: Mapping[str, Any]) -> list[str]:
         """The deciding keys in which another file is not this one."""

@@ -74,8 +74,6 @@ class DownloadResult:
     fetched_bytes: int
     unchanged: int
     """Number of files that were in place already."""
-    is_offline: bool = False
-    """W&B was not asked; the local files match the record of an earlier download."""
 
 
 def download_run(
@@ -337,7 +335,6 @@ def _from_record(
         fetched=(),
         fetched_bytes=0,
         unchanged=len(record.files),
-        is_offline=True,
     )
 
 

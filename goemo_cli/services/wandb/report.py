@@ -1,7 +1,6 @@
 """`goemo report --wandb`: the comparison of runs as a report on W&B; the runs must be there."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.metrics import Score
@@ -21,21 +20,14 @@ _PURPOSE = "goemo report --wandb"
 _NAMED = 3
 
 
-@dataclass(frozen=True)
-class WandbReport:
-    """A report that was made on W&B."""
-
-    url: str
-    runs: tuple[RunName, ...]
-
-
-def create_wandb_report(
-    references: Sequence[str], *, layout: Layout, on_event: EventHandler = ignore
-) -> WandbReport:
+def create_wandb_report(references: Sequence[str], *, layout: Layout, on_event: EventHandler = ignore) -> str:
     """Make a report on W&B that compares runs: their headline scores, a run set of them, panels of their metrics.
 
     Args:
         references: runs, as `services.runs.references` understands them; the newest finished run by default.
+
+    Returns:
+        Its address.
 
     Raises:
         MissingPackageError: wandb or its report library is not installed.
@@ -62,8 +54,7 @@ def create_wandb_report(
         runs=tuple(found),
         labels=tuple(label for label in checkpoints[0].labels if label in common),
     )
-    url = save_report(comparison, _PURPOSE)
-    return WandbReport(url, tuple(checkpoint.run for checkpoint in checkpoints))
+    return save_report(comparison, _PURPOSE)
 
 
 def headline_table(checkpoints: Sequence[Checkpoint]) -> str:
