@@ -18,6 +18,16 @@ _PREDICTIONS = re.compile(
 )
 
 
+class _Below:
+    """A path below the root of a layout."""
+
+    def __init__(self, path: str) -> None:
+        self.path = path
+
+    def __get__(self, layout: "Layout", owner: object = None) -> Path:
+        return layout.root / self.path
+
+
 @dataclass(frozen=True)
 class Layout:
     """The place of every file, relative to one root.
@@ -27,30 +37,20 @@ class Layout:
 
     root: Path = Path()
 
-    @property
-    def artifacts(self) -> Path:
-        """Everything that belongs to runs."""
-        return self.root / "artifacts"
+    artifacts = _Below("artifacts")
+    """Everything that belongs to runs."""
 
-    @property
-    def output(self) -> Path:
-        """Everything that is drawn from runs or logged to trackers."""
-        return self.root / "output"
+    output = _Below("output")
+    """Everything that is drawn from runs or logged to trackers."""
 
-    @property
-    def models(self) -> Path:
-        """Checkpoints: {family}/{run}/."""
-        return self.root / "artifacts" / "models"
+    models = _Below("artifacts/models")
+    """Checkpoints: {family}/{run}/."""
 
-    @property
-    def pins(self) -> Path:
-        """Runs that `goemo runs gc` never removes."""
-        return self.models / "pinned.json"
+    pins = _Below("artifacts/models/pinned.json")
+    """Runs that `goemo runs gc` never removes."""
 
-    @property
-    def exports(self) -> Path:
-        """Exported models: {format}/{run}/."""
-        return self.root / "artifacts" / "exports"
+    exports = _Below("artifacts/exports")
+    """Exported models: {format}/{run}/."""
 
     def export(self, run: RunName, format: ExportFormat, precision: ExportPrecision) -> Path:
         """The folder of an exported model of a run."""
@@ -60,74 +60,48 @@ class Layout:
         """All files of the exported models of a run."""
         return sorted(path for path in self.exports.glob(f"*/{run}/*") if path.is_file())
 
-    @property
-    def teachers(self) -> Path:
-        """What students learn from: {teacher}/, with one file for each set of texts."""
-        return self.root / "artifacts" / "teachers"
+    teachers = _Below("artifacts/teachers")
+    """What students learn from: {teacher}/, with one file for each set of texts."""
 
     def teacher_probabilities(self, teacher: RunName, texts_sha256: str) -> Path:
         """The probabilities that a run gives to the texts of a student."""
         return self.teachers / str(teacher) / f"{texts_sha256[:16]}.safetensors"
 
-    @property
-    def predictions(self) -> Path:
-        """Predictions of every run and split."""
-        return self.root / "artifacts" / "predictions"
+    predictions = _Below("artifacts/predictions")
+    """Predictions of every run and split."""
 
-    @property
-    def stats(self) -> Path:
-        """Tables and summaries derived from predictions."""
-        return self.root / "artifacts" / "stats"
+    stats = _Below("artifacts/stats")
+    """Tables and summaries derived from predictions."""
 
-    @property
-    def figures(self) -> Path:
-        """Pictures, numbered."""
-        return self.root / "output" / "figures"
+    figures = _Below("output/figures")
+    """Pictures, numbered."""
 
-    @property
-    def figure_data(self) -> Path:
-        """The numbers in each picture, and what it was drawn from."""
-        return self.figures / "data"
+    figure_data = _Below("output/figures/data")
+    """The numbers in each picture, and what it was drawn from."""
 
-    @property
-    def report_page(self) -> Path:
-        """Runs on one page that needs nothing else."""
-        return self.root / "output" / "report" / "report.html"
+    report_page = _Below("output/report/report.html")
+    """Runs on one page that needs nothing else."""
 
-    @property
-    def report_results(self) -> Path:
-        """The same numbers as Markdown."""
-        return self.root / "output" / "report" / "results.md"
+    report_results = _Below("output/report/results.md")
+    """The same numbers as Markdown."""
 
-    @property
-    def wandb(self) -> Path:
-        """W&B's own local files."""
-        return self.root / "output" / "wandb"
+    wandb = _Below("output/wandb")
+    """W&B's own local files."""
 
-    @property
-    def journals(self) -> Path:
-        """The event log of each run, which trackers read: {run}.jsonl."""
-        return self.root / "output" / "journal"
+    journals = _Below("output/journal")
+    """The event log of each run, which trackers read: {run}.jsonl."""
 
-    @property
-    def sweeps(self) -> Path:
-        """Searches for settings: {name}/ with the study, its trials, tables and pictures."""
-        return self.root / "output" / "sweeps"
+    sweeps = _Below("output/sweeps")
+    """Searches for settings: {name}/ with the study, its trials, tables and pictures."""
 
-    @property
-    def seeds(self) -> Path:
-        """Trainings with several seeds in processes, until they are finished: {group}/{seed}/."""
-        return self.root / "output" / "seeds"
+    seeds = _Below("output/seeds")
+    """Trainings with several seeds in processes, until they are finished: {group}/{seed}/."""
 
-    @property
-    def registry(self) -> Path:
-        """The local store of versioned artifacts."""
-        return self.root / "artifacts" / "registry"
+    registry = _Below("artifacts/registry")
+    """The local store of versioned artifacts."""
 
-    @property
-    def audits(self) -> Path:
-        """What `goemo data audit` found in data sets: {name}/; the name is a `data_slug`."""
-        return self.root / "output" / "audit"
+    audits = _Below("output/audit")
+    """What `goemo data audit` found in data sets: {name}/; the name is a `data_slug`."""
 
     def audit(self, name: str) -> "AuditFiles":
         """The files of one audit."""
@@ -137,30 +111,20 @@ class Layout:
         """The record of each audit that is there."""
         return sorted(self.audits.glob(self.audit("*").record.relative_to(self.audits).as_posix()))
 
-    @property
-    def tensorboard(self) -> Path:
-        """TensorBoard's event files: {run}/."""
-        return self.root / "output" / "tensorboard"
+    tensorboard = _Below("output/tensorboard")
+    """TensorBoard's event files: {run}/."""
 
-    @property
-    def trackers(self) -> Path:
-        """The folders of other trackers: {name}/, in which {run}/ is removed with the run."""
-        return self.root / "output" / "trackers"
+    trackers = _Below("output/trackers")
+    """The folders of other trackers: {name}/, in which {run}/ is removed with the run."""
 
-    @property
-    def metric_summary(self) -> Path:
-        """One row per run, rebuilt whole."""
-        return self.stats / "metric_summary.csv"
+    metric_summary = _Below("artifacts/stats/metric_summary.csv")
+    """One row per run, rebuilt whole."""
 
-    @property
-    def summary_record(self) -> Path:
-        """What the tables over all runs were made from, to distinguish an old table from an edited one."""
-        return self.stats / "summaries.json"
+    summary_record = _Below("artifacts/stats/summaries.json")
+    """What the tables over all runs were made from, to distinguish an old table from an edited one."""
 
-    @property
-    def downloads(self) -> Path:
-        """What `goemo download` brought, one record per W&B run or artifact."""
-        return self.root / "artifacts" / "downloads"
+    downloads = _Below("artifacts/downloads")
+    """What `goemo download` brought, one record per W&B run or artifact."""
 
     def checkpoint(self, run: RunName, family: str) -> Path:
         """The folder of a run's checkpoint."""
@@ -178,10 +142,8 @@ class Layout:
         """The predictions of data that `goemo evaluate` scored; the name of the data is a `data_slug`."""
         return self.predictions / f"{EVALUATED}{name}_predictions_{run.file_stem}.csv"
 
-    @property
-    def evaluations(self) -> Path:
-        """Scores of runs on data that they were not trained with."""
-        return self.stats / "evaluation"
+    evaluations = _Below("artifacts/stats/evaluation")
+    """Scores of runs on data that they were not trained with."""
 
     def evaluation_record(self, run: RunName, name: str) -> Path:
         """The scores on such data, and what they were computed from."""
@@ -199,15 +161,11 @@ class Layout:
         """The test metrics of a model's newest run."""
         return self.stats / f"test_metrics_{model}.json"
 
-    @property
-    def threshold_sweep(self) -> Path:
-        """Scores over candidate thresholds, and what they were computed from."""
-        return self.stats / "threshold_sweep"
+    threshold_sweep = _Below("artifacts/stats/threshold_sweep")
+    """Scores over candidate thresholds, and what they were computed from."""
 
-    @property
-    def calibration(self) -> Path:
-        """How far probabilities are from what is observed, before and after `goemo calibrate`."""
-        return self.stats / "calibration"
+    calibration = _Below("artifacts/stats/calibration")
+    """How far probabilities are from what is observed, before and after `goemo calibrate`."""
 
     def calibration_table(self, run: RunName) -> Path:
         """The calibration of each label."""
@@ -221,10 +179,8 @@ class Layout:
         """The calibration over all cells, and what it was computed from."""
         return self.calibration / f"calibration_{run.file_stem}.json"
 
-    @property
-    def cooccurrence(self) -> Path:
-        """Labels that occur together and labels that are confused: tables of `goemo errors`."""
-        return self.stats / "cooccurrence"
+    cooccurrence = _Below("artifacts/stats/cooccurrence")
+    """Labels that occur together and labels that are confused: tables of `goemo errors`."""
 
     def cooccurrence_table(self, table: str, stem: str) -> Path:
         """One of those tables: gold, predicted, crossed, pairs or confusions."""
@@ -234,25 +190,17 @@ class Layout:
         """What those tables were made from, and the rest of the analysis."""
         return self.cooccurrence / f"cooccurrence_summary_{stem}.json"
 
-    @property
-    def per_emotion_scores(self) -> Path:
-        """One row per run and label, rebuilt whole."""
-        return self.stats / "per_emotion_scores.csv"
+    per_emotion_scores = _Below("artifacts/stats/per_emotion_scores.csv")
+    """One row per run and label, rebuilt whole."""
 
-    @property
-    def multiseed_summary(self) -> Path:
-        """Mean and spread of every score over the seeds of a group."""
-        return self.stats / "multiseed_summary.csv"
+    multiseed_summary = _Below("artifacts/stats/multiseed_summary.csv")
+    """Mean and spread of every score over the seeds of a group."""
 
-    @property
-    def significance_tests(self) -> Path:
-        """Differences between models and what they mean: the last `goemo compare`."""
-        return self.stats / "significance_tests.csv"
+    significance_tests = _Below("artifacts/stats/significance_tests.csv")
+    """Differences between models and what they mean: the last `goemo compare`."""
 
-    @property
-    def significance_record(self) -> Path:
-        """What that table was computed from."""
-        return self.stats / "significance_tests.json"
+    significance_record = _Below("artifacts/stats/significance_tests.json")
+    """What that table was computed from."""
 
     def shown(self, path: Path) -> str:
         """A path for records: from the root if it is below it, so that a moved project stays checkable."""
