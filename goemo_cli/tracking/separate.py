@@ -8,11 +8,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
 from goemo_cli.core.arrays import Histogram
+from goemo_cli.core.events import EventHandler, Info, Warning
 from goemo_cli.core.names import RunName
 from goemo_cli.core.system.processes import end_group, start_apart, start_time
 from goemo_cli.tracking.base import Tracker
@@ -101,28 +103,22 @@ class JournalProcess:
         self._reader.join()
 
 
+@dataclass(kw_only=True, eq=False)
 class SeparateTracker(Tracker):
-    """Starts the process of a tracker, passes on its messages, and waits for it at the end.
+    """Starts the process of a tracker, passes on its messages, and waits for it at the end."""
 
-    Args:
-        journals: folder with the journal, which another tracker has begun before this one starts.
-        patience: seconds without progress that the end of the run waits.
-        note: called with messages.
-        warn: called once if the tracker fails.
-    """
-
-    def __init__(
-        self,
-        title: str,
-        *,
-        journals: Path,
-        patience: float,
-        note: Callable[[str], None],
-        warn: Callable[[str], None],
-    ) -> None:
-        self.title, self.journals, self.patience = title, journals, patience
-        self.note, self.warn = note, warn
-        self.process: JournalProcess | None = None
+    title: str
+    journals: Path
+    """Folder with the journal, which another tracker has begun before this one starts."""
+    root: Path
+    """The journal's paths are relative to it."""
+    folder: Path
+    """For local files of the tracker."""
+    patience: float
+    """Seconds without progress that the end of the run waits."""
+    on_event: EventHandler
+    """Hears the address of the run, and one warning if the tracker fails."""
+    process: JournalProcess | None = field(default=None, init=False)
 
     def log(self, values: Mapping[str, float], *, step: int, epoch: int | None = None) -> None:
         """Pass on new messages of the process."""
@@ -140,7 +136,7 @@ class SeparateTracker(Tracker):
         patience = self.patience if exit_code == 0 else min(self.patience, FAILED_RUN_SECONDS)
         try:
             if exit_code == 0 and self.is_remote:
-                self.note(f"Waiting for {self.title} to receive everything")
+                self.on_event(Info(f"Waiting for {self.title} to receive everything"))
             self.hear(self.process.wait(patience, self.hear, "finished"))
         except BaseException as error:
             if not isinstance(error, Exception):  # Ctrl-C or SIGTERM
@@ -157,13 +153,13 @@ class SeparateTracker(Tracker):
     def hear(self, answer: Mapping[str, Any]) -> None:
         """Pass on a message of the process."""
         if answer["what"] == "started" and answer["address"]:
-            self.note(f"{self.title}: {answer['address']}")
+            self.on_event(Info(f"{self.title}: {answer['address']}"))
         elif answer["what"] == "failed":
             self.give_up(f"{self.title} is disabled for this run ({answer['message']})")
 
     def give_up(self, reason: str) -> None:
         """Warn, and end the process."""
-        self.warn(f"{reason}; local files are complete")
+        self.on_event(Warning(f"{reason}; local files are complete"))
         self.stop()
 
     def stop(self) -> None:
@@ -179,56 +175,37 @@ class SeparateTracker(Tracker):
                 self.stop()
 
 
+@dataclass(kw_only=True, eq=False)
 class FollowingTracker(SeparateTracker):
-    """A registered tracker, in its process.
+    """A registered tracker, in its process."""
 
-    Args:
-        name: under which it is registered.
-        journals: as for `SeparateTracker`.
-        root: the journal's paths are relative to it.
-        folder: that the tracker may write to.
-        variables: environment variables that the settings ask for.
-        patience: as for `SeparateTracker`.
-        note: called with the address of the run.
-        warn: called once if the tracker fails.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        title: str,
-        *,
-        journals: Path,
-        root: Path,
-        folder: Path,
-        variables: Mapping[str, str],
-        patience: float,
-        note: Callable[[str], None],
-        warn: Callable[[str], None],
-    ) -> None:
-        super().__init__(title, journals=journals, patience=patience, note=note, warn=warn)
-        self._name, self._root, self._folder, self._variables = name, root, folder, variables
+    name: str
+    """Under which it is registered."""
+    variables: Mapping[str, str]
+    """Environment variables that the settings ask for."""
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Start the process, or raise an OSError."""
         journal = journal_path(self.journals, run)
         if not journal.is_file():
-            self.warn(f"{self.title} reads the journal, which is missing; this run is not tracked by it")
+            self.on_event(
+                Warning(f"{self.title} reads the journal, which is missing; this run is not tracked by it")
+            )
             return
         package = str(Path(__file__).resolve().parents[2])
         paths = [package, *(str(Path(entry).resolve()) for entry in sys.path)]
         job = Job(
-            name=self._name,
+            name=self.name,
             journal=journal.resolve(),
-            root=self._root.resolve(),
-            folder=self._folder.resolve(),
+            root=self.root.resolve(),
+            folder=self.folder.resolve(),
             process=os.getpid(),
             started=start_time(),
         )
         self.process = JournalProcess(
-            self._name,
+            self.name,
             ["-m", "goemo_cli.tracking.follower", job.model_dump_json()],
-            {**os.environ, **self._variables, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))},
+            {**os.environ, **self.variables, "PYTHONPATH": os.pathsep.join(dict.fromkeys(paths))},
         )
 
 

@@ -574,8 +574,8 @@ from goemo_cli.tracking.wandb.tracker import WandbTracker
 root = Path({str(tmp_path)!r})
 run = RunName("tiny", "20260101-000000")
 journal = JournalTracker(root / "journal", root=root, mirror_id="killed01")
-mirror = WandbTracker(WandbSettings(project="p"), run_id="killed01", journals=root / "journal", root=root,
-    directory=root / "wandb", required=True, patience=120, later="goemo sync", note=print, warn=print)
+mirror = WandbTracker(target=WandbSettings(project="p"), run_id="killed01", journals=root / "journal", root=root,
+    folder=root / "wandb", required=True, patience=120, later="goemo sync", on_event=print)
 for tracker in (journal, mirror):
     tracker.start(run, {{}}, {{}})
 for epoch in (1, 2, 3):

@@ -65,24 +65,43 @@ WATCH_EVERY = 100
 
 
 @dataclass
-class Run:
-    """What is being trained, where, and how far the training is."""
+class Prepared:
+    """What is trained, and where."""
 
     config: TrainConfig
     entry: ModelEntry
+    data: Dataset
+    device: torch.device
+    precision: Precision
+    model: TransformerClassifier | None
+    """None if training itself builds it, and after training, which frees its memory."""
+    base: Mapping[str, Any]
+    """The weights that training starts from, for manifest and metrics."""
+    taught: Taught | None = None
+    """What it learns from a teacher."""
+
+    def run(self, name: RunName, folder: Path) -> "Run":
+        """The run of this training, in a folder that it has claimed."""
+        return Run(
+            **vars(self),
+            name=name,
+            folder=folder,
+            data_facts=self.data.facts(),
+            ranks=Ranks(*launched()) if self.model else ALONE,  # tfidf is fitted by one process
+        )
+
+
+@dataclass(kw_only=True)
+class Run(Prepared):
+    """A training in a folder that it has claimed, and how far it is."""
+
     name: RunName
     folder: Path
     """The checkpoint."""
-    data: Dataset
     data_facts: Mapping[str, Any]
     """The data set as metrics.json describes it."""
-    device: torch.device
-    precision: Precision
-    base: Mapping[str, Any]
-    """The weights that training starts from, for manifest and metrics."""
-    model: TransformerClassifier | None
-    """What is trained; None if training itself builds it, and after training, which frees its memory."""
-
+    ranks: Ranks = ALONE
+    """The processes that train together."""
     history: list[EpochScores] = field(default_factory=list)
     best_epoch: int = 0
     """0 before the first epoch."""
@@ -96,10 +115,6 @@ class Run:
     """The saved state that this training continues from."""
     frozen: FrozenStore = field(default_factory=lambda: FrozenStore(_shared_folder()))
     """What the frozen layers give; trainings of one group share it."""
-    ranks: Ranks = ALONE
-    """The processes that train together."""
-    taught: Taught | None = None
-    """What it learns from a teacher."""
     exact: bool = True
     """Whether the result is that of an undisturbed training; not if a resumed run continued under other conditions."""
 
@@ -126,37 +141,6 @@ class Run:
     def device_facts(self) -> dict[str, str]:
         """Where and in which precision it is trained, for metrics.json and trackers."""
         return {"type": self.device.type, "precision": self.precision, "processor": processor()}
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A training before its first step."""
-
-    config: TrainConfig
-    entry: ModelEntry
-    data: Dataset
-    device: torch.device
-    precision: Precision
-    model: TransformerClassifier | None
-    base: Mapping[str, Any]
-    taught: Taught | None = None
-
-    def run(self, name: RunName, folder: Path) -> Run:
-        """The run of this training, in a folder that it has claimed."""
-        return Run(
-            config=self.config,
-            entry=self.entry,
-            name=name,
-            folder=folder,
-            data=self.data,
-            data_facts=self.data.facts(),
-            device=self.device,
-            precision=self.precision,
-            base=self.base,
-            model=self.model,
-            taught=self.taught,
-            ranks=Ranks(*launched()) if self.model else ALONE,  # tfidf is fitted by one process
-        )
 
 
 def prepare(

@@ -10,13 +10,11 @@ from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.core.system.processes import peak_memory_bytes
 from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.train import claimed
-from goemo_cli.services.training.write_run import utc_now, write_run
-from goemo_cli.tracking.environment import processor, versions
+from goemo_cli.services.training.write_run import facts_of_now, write_run
+from goemo_cli.tracking.environment import processor
 
 
 def write_ensemble(
@@ -60,9 +58,7 @@ def _facts(run: RunName, members: list[Checkpoint], started: float) -> dict[str,
     first = members[0].metrics.as_json()
     metrics = [member.metrics for member in members]
     return {
-        "schema_version": SCHEMA_VERSION,
-        "run": str(run),
-        "model": run.model,
+        **facts_of_now(run),
         "base_model": first["base_model"],
         "seed": None,
         "best_epoch": None,
@@ -70,9 +66,6 @@ def _facts(run: RunName, members: list[Checkpoint], started: float) -> dict[str,
         "data": first["data"],
         "members": [{"run": member.run, "seed": member.seed} for member in metrics],
         "training_seconds": sum(member.training_seconds for member in metrics) + time.monotonic() - started,
-        "peak_memory_bytes": peak_memory_bytes(),
         "device": {**first["device"], "processor": processor()},
-        "versions": versions(),
-        "finished": utc_now(),
         "wandb_run_id": None,
     }

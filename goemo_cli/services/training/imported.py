@@ -14,9 +14,7 @@ from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, igno
 from goemo_cli.core.files import sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.settings import TrainConfig, is_offline
-from goemo_cli.core.system.processes import peak_memory_bytes
 from goemo_cli.core.thresholds import MostProbable, Thresholds
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.devices import pick_device
@@ -30,8 +28,8 @@ from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.train import claimed
-from goemo_cli.services.training.write_run import utc_now, write_run
-from goemo_cli.tracking.environment import processor, versions
+from goemo_cli.services.training.write_run import facts_of_now, write_run
+from goemo_cli.tracking.environment import processor
 
 MAX_LENGTH = 512
 """Tokens per text, or fewer if the model or its tokenizer reads fewer."""
@@ -189,18 +187,13 @@ def _write_scored(
         "transformer",
         config,
         {
-            "schema_version": SCHEMA_VERSION,
-            "run": str(run),
-            "model": run.model,
+            **facts_of_now(run),
             "origin": "imported",
             "base_model": base,
             "best_epoch": None,
             "history": [],
             "training_seconds": 0.0,
-            "peak_memory_bytes": peak_memory_bytes(),
             "device": {"type": place.type, "precision": "fp32", "processor": processor()},
-            "versions": versions(),
-            "finished": utc_now(),
             "wandb_run_id": None,
             "data": facts,
         },

@@ -116,16 +116,15 @@ def _wandb_tracker(
         on_event(Warning(f"{error}; the run continues without W&B, and {later}"))
         return None
     return WandbTracker(
-        wandb_target(wanted),
+        target=wandb_target(wanted),
         run_id=run_id,
         journals=layout.journals,
         root=layout.root,
-        directory=layout.wandb,
+        folder=layout.wandb,
         required=wanted.required,
         patience=wanted.upload_timeout,
         later=sync_command(layout),
-        note=lambda message: on_event(Info(message)),
-        warn=lambda message: on_event(Warning(message)),
+        on_event=on_event,
     )
 
 
@@ -146,15 +145,14 @@ def _registered_trackers(
             on_event(Warning(f"{error}; the run continues without this tracker"))
             continue
         found[registered.title] = FollowingTracker(
-            name,
-            registered.title,
+            name=name,
+            title=registered.title,
             journals=layout.journals,
             root=layout.root,
             folder=layout.trackers / name,
             variables=wanted.mlflow.variables(),
             patience=wanted.wandb.upload_timeout,
-            note=lambda message: on_event(Info(message)),
-            warn=lambda message: on_event(Warning(message)),
+            on_event=on_event,
         )
     return found
 

@@ -50,18 +50,13 @@ def write_trained(
     """Finish the checkpoint of a training, whose weights are saved already."""
     config = run.config
     facts = {
-        "schema_version": SCHEMA_VERSION,
-        "run": str(run.name),
-        "model": run.name.model,
+        **facts_of_now(run.name),
         "base_model": run.base,
         "seed": config.training.seed,
         "best_epoch": run.best_epoch,
         "history": [scores.as_json() for scores in run.history],
         "training_seconds": run.seconds,
-        "peak_memory_bytes": peak_memory_bytes(),
         "device": run.device_facts,
-        "versions": versions(),
-        "finished": utc_now(),
         "wandb_run_id": wandb_run_id,
         **({} if run.exact else {"exact": False}),
         **({"distillation": run.taught.lesson.as_json()} if run.taught else {}),
@@ -185,9 +180,16 @@ def write_run(
     return checkpoint
 
 
-def utc_now() -> str:
-    """The present time as metrics.json stores it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+def facts_of_now(run: RunName) -> dict[str, Any]:
+    """The keys of metrics.json that tell who writes it: run, process and time."""
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "run": str(run),
+        "model": run.model,
+        "peak_memory_bytes": peak_memory_bytes(),
+        "versions": versions(),
+        "finished": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+    }
 
 
 def _config_text(metrics: Metrics, settings: str) -> str:

@@ -1,11 +1,12 @@
 """Weights & Biases as a tracker. A separate process reads the run's journal, so no call to W&B can block the training."""
 
 import shutil
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from goemo_cli.core.errors import StorageError
+from goemo_cli.core.events import Info, Warning
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import WandbSettings
 from goemo_cli.tracking.journal import journal_path
@@ -16,38 +17,18 @@ START_SECONDS = 60.0
 """The maximum time for a required upload to start."""
 
 
+@dataclass(kw_only=True, eq=False)
 class WandbTracker(SeparateTracker):
-    """Starts the upload process, passes on its messages, and waits for it at the end. The process reads the journal.
+    """The upload to W&B, in its process."""
 
-    Args:
-        run_id: W&B's id of the run.
-        journals: folder with the journal, which another tracker has begun before this one starts.
-        root: the journal's paths are relative to it.
-        directory: for W&B's local files.
-        required: whether it is an error if the upload cannot start.
-        patience: seconds without progress that the end of the run waits for W&B.
-        later: `goemo sync` with its options, without the run.
-        note: called with the run's address.
-        warn: called once if the upload fails.
-    """
-
-    def __init__(
-        self,
-        target: WandbSettings,
-        *,
-        run_id: str,
-        journals: Path,
-        root: Path,
-        directory: Path,
-        required: bool,
-        patience: float,
-        later: str,
-        note: Callable[[str], None],
-        warn: Callable[[str], None],
-    ) -> None:
-        super().__init__("W&B", journals=journals, patience=patience, note=note, warn=warn)
-        self.target, self.run_id, self.required = target, run_id, required
-        self.root, self.directory, self._later = root, directory, later
+    title: str = "W&B"
+    target: WandbSettings
+    run_id: str | None
+    """W&B's id of the run."""
+    required: bool
+    """Whether it is an error if the upload cannot start."""
+    later: str
+    """`goemo sync` with its options, and with the run once it has started."""
 
     def start(self, run: RunName, settings: Mapping[str, Any], facts: Mapping[str, Any]) -> None:
         """Start the upload process, and wait for it if it is required.
@@ -56,17 +37,17 @@ class WandbTracker(SeparateTracker):
             AuthenticationError, RemoteError, SettingError, StorageError: it is required and cannot start.
         """
         journal = journal_path(self.journals, run)
-        self._later = f"{self._later} {run}"
+        self.later = f"{self.later} {run}"
         if not journal.is_file():
             if self.required:
                 raise StorageError(journal, "cannot be written, and the W&B upload reads it")
-            self.warn("W&B reads the journal, which is missing; this run is not uploaded")
+            self.on_event(Warning("W&B reads the journal, which is missing; this run is not uploaded"))
             return
-        was_there = self.directory.exists()
+        was_there = self.folder.exists()
         job = Job(
             journal=journal.resolve(),
             root=self.root.resolve(),
-            directory=self.directory,
+            directory=self.folder,
             target=self.target,
             follow=True,
         )
@@ -75,7 +56,7 @@ class WandbTracker(SeparateTracker):
         except OSError as error:
             if self.required:
                 raise
-            self.give_up(f"W&B cannot use {self.directory} ({error.strerror or error})")
+            self.give_up(f"W&B cannot use {self.folder} ({error.strerror or error})")
             return
         if self.required:
             answer = self.process.wait(START_SECONDS, self.hear, "started")
@@ -94,7 +75,7 @@ class WandbTracker(SeparateTracker):
     def hear(self, answer: Mapping[str, Any]) -> None:
         """Pass on a message of the process."""
         if answer["what"] == "started":
-            self.note(f"W&B: {answer['url']}" if answer["url"] else f"W&B: offline, in {answer['directory']}")
+            self.on_event(Info(f"W&B: {answer['url'] or 'offline, in ' + answer['directory']}"))
         elif answer["what"] == "failed":
             help = " (`wandb login`, or set WANDB_API_KEY)" if answer["why"] == "key" else ""
             self.give_up(answer["message"] + help)
@@ -103,12 +84,12 @@ class WandbTracker(SeparateTracker):
 
     def give_up(self, reason: str) -> None:
         """Warn with the command that uploads the run later, and end the process."""
-        self.warn(f"{reason}; nothing is lost: `{self._later}` uploads the run later")
+        self.on_event(Warning(f"{reason}; nothing is lost: `{self.later}` uploads the run later"))
         self.stop()
 
     def _clear(self, was_there: bool) -> None:
         """Remove W&B's files of a run that was not started."""
-        own = self.directory.glob(f"wandb/*-{self.run_id}") if was_there else (self.directory,)
+        own = self.folder.glob(f"wandb/*-{self.run_id}") if was_there else (self.folder,)
         for folder in own:
             shutil.rmtree(folder, ignore_errors=True)
 
