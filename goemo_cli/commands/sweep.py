@@ -280,9 +280,10 @@ def _print(result: Any, rows: Any, form: str, title: str) -> None:
 
         typer.echo(table_text(columns, records), nl=False)
     else:
+        from goemo_cli.services.report.text import table
+
         shown = [column for column in columns if any(record[column] is not None for record in records)]
-        lines = [shown, ["---"] * len(shown), *([_cell(record[one]) for one in shown] for record in records)]
-        out.text("\n".join(f"| {' | '.join(line)} |" for line in lines))
+        out.text(table(shown, [[_cell(record[one]) for one in shown] for record in records]))
 
 
 def _table(out: Console, result: Any, rows: Any, title: str) -> None:

@@ -1,6 +1,7 @@
 """goemo validate."""
 
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -112,14 +113,20 @@ def _say(report: "ValidationReport", out: Console, *, verbose: bool) -> None:
         out.note(f"{verb.capitalize()} {path}")
     for message in _warnings(report):
         out.warn(message)
+    for path, message in _shown_problems(report):
+        out.fail(f"{path}: {message}")
+
+
+def _shown_problems(report: "ValidationReport") -> Iterator[tuple[Path, str]]:
+    """Problems with their files, at most SHOWN_PER_FILE of a file."""
     counts = Counter[Path]()
     for problem in report.problems:
         counts[problem.path] += 1
         if counts[problem.path] <= SHOWN_PER_FILE:
-            out.fail(f"{problem.path}: {problem.message}")
+            yield problem.path, problem.message
     for path, count in counts.items():
         if count > SHOWN_PER_FILE:
-            out.fail(f"{path}: {count - SHOWN_PER_FILE:,} more problems; --json lists all of them")
+            yield path, f"{count - SHOWN_PER_FILE:,} more problems; --json lists all of them"
 
 
 def _warnings(report: "ValidationReport") -> list[str]:
@@ -144,19 +151,10 @@ def _headline(report: "ValidationReport") -> dict[str, Any]:
 
 
 def _markdown(report: "ValidationReport", verdict: str) -> str:
-    """Verdict, counts, and a table of the problems and warnings, at most SHOWN_PER_FILE problems of a file."""
+    """Verdict, counts, and a table of the problems and warnings."""
     from goemo_cli.services.report.text import plain, table
 
-    found, counts = [], Counter[Path]()
-    for problem in report.problems:
-        counts[problem.path] += 1
-        if counts[problem.path] <= SHOWN_PER_FILE:
-            found.append(["problem", plain(str(problem.path)), plain(problem.message)])
-    found += [
-        ["problem", plain(str(path)), f"{count:,} in all"]
-        for path, count in counts.items()
-        if count > SHOWN_PER_FILE
-    ]
+    found = [["problem", plain(str(path)), plain(message)] for path, message in _shown_problems(report)]
     found += [["warning", plain(str(one.path)), plain(one.message)] for one in report.warnings]
     found += [["renew", plain(str(one.path)), plain(one.reason)] for one in report.outdated]
     values = [[name, plain(str(value))] for name, value in _headline(report).items()]

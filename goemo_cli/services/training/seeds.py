@@ -3,7 +3,7 @@
 import secrets
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -92,7 +92,7 @@ def train_seeds(
         cut = training_data(config, data, ignore)
         taught = teach(config, cut, layout, on_event)  # computed once, not in each process
         config = for_few_texts(config, texts_per_epoch(cut, taught), on_event)
-    members = _Members(config, group, layout, on_event=on_event)
+    members = _Members(config, group, layout, on_event)
     return members.train_in_processes(executor) if group.workers else members.train_here(data, open_tracker)
 
 
@@ -128,7 +128,7 @@ def resume_run(
     config = store.settings()
     if workers or (executor != "local" and not group.workers):
         group = group.model_copy(update={"workers": workers or group.count})
-    members = _Members(config, group, layout, allow_changes=allow_changes, on_event=on_event)
+    members = _Members(config, group, layout, on_event, allow_changes)
     members.find(folder)
     if group.workers:
         return members.train_in_processes(executor)
@@ -138,23 +138,22 @@ def resume_run(
     return members.train_here(data, open_tracker)
 
 
+@dataclass
 class _Members:
     """The runs of a training with several seeds, and how those that are not finished are trained."""
 
-    def __init__(
-        self,
-        config: TrainConfig,
-        group: SeedGroup,
-        layout: Layout,
-        *,
-        allow_changes: bool = False,
-        on_event: EventHandler,
-    ) -> None:
-        self.config, self.group, self.layout = config, group, layout
-        self.allow_changes, self.on_event = allow_changes, on_event
-        self.seeds = range(group.first_seed, group.first_seed + group.count)
-        self.folders: dict[int, Path] = {}
-        """By seed."""
+    config: TrainConfig
+    group: SeedGroup
+    layout: Layout
+    on_event: EventHandler
+    allow_changes: bool = False
+    folders: dict[int, Path] = field(default_factory=dict)
+    """By seed."""
+
+    @property
+    def seeds(self) -> range:
+        """The seeds of the group."""
+        return range(self.group.first_seed, self.group.first_seed + self.group.count)
 
     def find(self, *more: Path) -> None:
         """Look for the runs of the group; `more` belong to it too."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self, Unpack
 
 from goemo_cli.tracking.artifacts.config import LoggerConfig
@@ -38,9 +37,7 @@ class LoggerCallback:
         self.on_train_begin()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.manager.run_id is not None:
             self.on_train_end(exit_code=1 if kind else 0)
 
