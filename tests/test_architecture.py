@@ -126,7 +126,7 @@ def test_only_the_app_and_the_commands_talk_to_the_terminal():
 def test_the_environment_is_read_in_known_places_only():
     reads = {"os.environ", "os.getenv", "os.putenv", "environ", "getenv"}
     for path, tree in TREES.items():
-        allowed = path.relative_to(PACKAGE).as_posix() in ("core/settings.py", "commands/_errors.py")
+        allowed = path.relative_to(PACKAGE).as_posix() in ("core/system/variables.py", "commands/_errors.py")
         assert allowed or part_of(path) == "tracking" or not names_used(tree) & reads, path
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from goemo_cli.commands._streams import OutputError
 from goemo_cli.core import errors
 from goemo_cli.core.hints import root_option
+from goemo_cli.core.system.variables import is_offline
 
 _OFFLINE = "GOEMO_OFFLINE HF_HUB_OFFLINE"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
@@ -29,8 +30,6 @@ def hint(error: BaseException) -> str | None:
         case errors.OwnDataNotFoundError():
             return "check the path; --data sample needs no file"
         case errors.DataNotFoundError():
-            from goemo_cli.core.settings import is_offline
-
             command = f"unset {_OFFLINE}" if is_offline() else "goemo data download"
             return f"{command}   (or --data-dir DIR, or --data sample)"
         case errors.ModelNotFoundError():

@@ -95,7 +95,7 @@ def serve(
     for package in ("fastapi", "uvicorn", "prometheus_client"):
         if find_spec(package) is None:
             raise MissingPackageError(package.replace("_", "-"), "serve", "goemo serve")
-    from goemo_cli.core.settings import serving_token
+    from goemo_cli.core.system.variables import serving_token
     from goemo_cli.services.runs.references import open_predicting
     from goemo_cli.services.serving.server import bind, server_of
 

@@ -18,7 +18,7 @@ from goemo_cli.core.events import duration, working
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import Executor
-from goemo_cli.core.settings import launched
+from goemo_cli.core.system.variables import launched
 from goemo_cli.services.data.result_tables import decimal
 from goemo_cli.services.parallel.event_file import with_event_file
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from goemo_cli.core.files import path_from_root
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import DEFAULT_PROJECT, environment
+from goemo_cli.core.settings import DEFAULT_PROJECT
 from goemo_cli.core.system.locks import lock_file, unlock_file
+from goemo_cli.core.system.variables import environment
 from goemo_cli.tracking.base import Tracker, TrackerContext
 from goemo_cli.tracking.redaction import without_places, without_secrets
 

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import DEFAULT_PROJECT, environment
+from goemo_cli.core.settings import DEFAULT_PROJECT
+from goemo_cli.core.system.variables import environment
 from goemo_cli.tracking.base import Tracker, TrackerContext
 
 _OWN = ("step", "timestamp")

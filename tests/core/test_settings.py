@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError
 from goemo_cli.core.layering import dotted_overrides, nested, parse_yaml
-from goemo_cli.core.settings import TrainConfig, environment, is_offline, setting_names
+from goemo_cli.core.settings import TrainConfig, setting_names
+from goemo_cli.core.system.variables import environment, is_offline
 
 
 def settings(*arguments: str) -> TrainConfig:

@@ -17,7 +17,8 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EpochEnded, Event, PhaseStarted
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
-from goemo_cli.core.settings import FROZEN_FOLDER, TrainConfig
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.variables import FROZEN_FOLDER
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.metrics import metrics_of_checkpoint, metrics_of_predictions

@@ -13,7 +13,7 @@ from goemo_cli.core.errors import (
     ModelNotFoundError,
     RemoteError,
 )
-from goemo_cli.core.settings import is_offline
+from goemo_cli.core.system.variables import is_offline
 from goemo_cli.ml.models.folders import weight_files
 
 _WANTED_FILES = ["*.json", "*.txt", "*.model", "model.safetensors", "model-*.safetensors"]

@@ -11,8 +11,8 @@ import numpy as np
 from goemo_cli.core.arrays import FloatArray, require_probabilities
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import CorruptArtifactError, MissingPackageError
-from goemo_cli.core.settings import wanted_threads
 from goemo_cli.core.system.processes import usable_cores
+from goemo_cli.core.system.variables import wanted_threads
 from goemo_cli.ml.training.batches import (
     EncodedTexts,
     PlainTokenizer,

@@ -10,7 +10,7 @@ from torch import Tensor, distributed, nn
 
 from goemo_cli.core.arrays import FloatArray, IntArray
 from goemo_cli.core.errors import ProcessLostError, TrainingFailedError
-from goemo_cli.core.settings import environment
+from goemo_cli.core.system.variables import environment
 
 
 @dataclass(frozen=True)

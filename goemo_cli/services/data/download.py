@@ -8,7 +8,7 @@ import platformdirs
 
 from goemo_cli.core.errors import CorruptArtifactError, OfflineError, RemoteError
 from goemo_cli.core.events import Advance, EventHandler, ignore, progress
-from goemo_cli.core.settings import environment, is_offline
+from goemo_cli.core.system.variables import environment, is_offline
 from goemo_cli.ml.data import goemotions
 
 DATA_URL = "https://raw.githubusercontent.com/google-research/google-research/master/goemotions/data/"

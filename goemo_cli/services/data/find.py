@@ -21,7 +21,8 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.labels import EMOTIONS, SPLITS, Split, applicable
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import DataSettings, environment, is_offline
+from goemo_cli.core.settings import DataSettings
+from goemo_cli.core.system.variables import environment, is_offline
 from goemo_cli.ml.data import goemotions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.metrics.taxonomy import in_taxonomy

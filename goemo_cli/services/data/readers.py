@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 
 from goemo_cli.core.csv_files import TableFormat, open_table
 from goemo_cli.core.errors import DataFileError, MissingPackageError, SettingError
-from goemo_cli.core.settings import is_offline
+from goemo_cli.core.system.variables import is_offline
 from goemo_cli.services.data.data_file import STDIN, DataFile
 from goemo_cli.services.data.formats import (
     DataFormat,

@@ -19,8 +19,9 @@ from goemo_cli.core.errors import GoemoError, ModelNotFoundError, SettingError
 from goemo_cli.core.files import PARTIAL_PREFIX, partial_paths
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import DataSettings, environment, is_offline, wandb_environment
+from goemo_cli.core.settings import DataSettings
 from goemo_cli.core.system.processes import usable_cores
+from goemo_cli.core.system.variables import environment, is_offline, wandb_environment
 from goemo_cli.ml.models.devices import describe_device, pick_device, pick_precision
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.services.data.find import find_goemotions

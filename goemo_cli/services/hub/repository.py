@@ -15,7 +15,7 @@ from goemo_cli.core.errors import (
     RemoteError,
     SettingError,
 )
-from goemo_cli.core.settings import environment, is_offline
+from goemo_cli.core.system.variables import environment, is_offline
 from goemo_cli.tracking.wandb.http import RemoteFile
 
 if TYPE_CHECKING:  # the client takes half a second to import

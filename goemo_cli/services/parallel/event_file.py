@@ -22,7 +22,7 @@ from goemo_cli.core.events import (
     line_of,
 )
 from goemo_cli.core.files import open_handle
-from goemo_cli.core.settings import EVENTS_FILE, environment
+from goemo_cli.core.system.variables import EVENTS_FILE, environment
 
 _EVERY_SECONDS = 0.5
 """Progress within a phase is written as often as this."""

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from goemo_cli.core.errors import MissingPackageError, RemoteError
-from goemo_cli.core.settings import forbid_usage_statistics
+from goemo_cli.core.system.variables import forbid_usage_statistics
 
 
 @contextmanager

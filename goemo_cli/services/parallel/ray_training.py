@@ -7,8 +7,8 @@ from typing import Any
 import ray
 from ray.exceptions import GetTimeoutError, RayError
 
-from goemo_cli.core.settings import wanted_threads
 from goemo_cli.core.system.processes import KILL
+from goemo_cli.core.system.variables import wanted_threads
 from goemo_cli.services.parallel.task import STOP, Task, finished_run
 from goemo_cli.services.parallel.training_process import Training, TrainingProcess, stop
 

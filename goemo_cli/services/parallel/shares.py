@@ -1,6 +1,6 @@
 """What each of several processes gets of this machine: threads, and a GPU."""
 
-from goemo_cli.core.settings import GPUS, environment, limit_gpus, usable_threads, wanted_threads
+from goemo_cli.core.system.variables import GPUS, environment, limit_gpus, usable_threads, wanted_threads
 
 
 def threads_each(workers: int) -> int:

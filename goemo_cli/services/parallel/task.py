@@ -10,8 +10,9 @@ from goemo_cli.core.checkpoint import MANIFEST, STATE, TRAINING_RECORD
 from goemo_cli.core.documents.training import SeedGroup
 from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import dump_json, read_json_object, write_text
-from goemo_cli.core.settings import EVENTS_FILE, FROZEN_FOLDER, SEED_GROUP, TrainConfig, environment
+from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.processes import KILL, signal_name
+from goemo_cli.core.system.variables import EVENTS_FILE, FROZEN_FOLDER, SEED_GROUP, environment
 from goemo_cli.services.parallel.event_file import run_folder
 
 CONFIG, RESULT, LOG, EVENTS, STOP = "config.yaml", "result.json", "log.txt", "events.jsonl", "stop"

@@ -17,14 +17,8 @@ from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import SettingError, StorageError
 from goemo_cli.core.events import Event, EventHandler, Info, Warning, progress, working
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import (
-    FROZEN_FOLDER,
-    ModelSettings,
-    TrainConfig,
-    TrainingSettings,
-    environment,
-    launched,
-)
+from goemo_cli.core.settings import ModelSettings, TrainConfig, TrainingSettings
+from goemo_cli.core.system.variables import FROZEN_FOLDER, environment, launched
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.metrics.scoring import binary_cross_entropy, cross_entropy
 from goemo_cli.ml.models.classifier import Classifier

@@ -12,7 +12,8 @@ import psutil
 
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import TrainConfig, launched
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.variables import launched
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.training.frozen import frozen_outputs
 from goemo_cli.ml.training.loop import Examples, fit, steps_per_epoch

@@ -14,7 +14,8 @@ from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, igno
 from goemo_cli.core.files import sha256_file, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import TrainConfig, is_offline
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.variables import is_offline
 from goemo_cli.core.thresholds import MostProbable, Thresholds
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.models.devices import pick_device

@@ -9,7 +9,8 @@ from goemo_cli.core.events import EventHandler, Info, RunBegan, Warning, ignore
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import EVENTS_FILE, TrainConfig, environment
+from goemo_cli.core.settings import TrainConfig
+from goemo_cli.core.system.variables import EVENTS_FILE, environment
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.services.evaluation.teacher import teach
 from goemo_cli.services.runs.index import is_resumable, listed_runs

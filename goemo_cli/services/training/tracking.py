@@ -16,7 +16,8 @@ from goemo_cli.core.files import dump_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName, model_slug
 from goemo_cli.core.schema import SCHEMA_VERSION
-from goemo_cli.core.settings import LoggingSettings, TrainConfig, WandbSettings, environment
+from goemo_cli.core.settings import LoggingSettings, TrainConfig, WandbSettings
+from goemo_cli.core.system.variables import environment
 from goemo_cli.ml.training.histograms import model_structure
 from goemo_cli.ml.training.loop import Step
 from goemo_cli.services.wandb.sync import sync_command, wandb_target

@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any, get_args
 
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.settings import DEFAULT_PROJECT, LibraryMode, wandb_environment
+from goemo_cli.core.settings import DEFAULT_PROJECT, LibraryMode
+from goemo_cli.core.system.variables import wandb_environment
 from goemo_cli.tracking.artifacts.versions import check_name
 
 MODES: tuple[LibraryMode, ...] = get_args(LibraryMode)

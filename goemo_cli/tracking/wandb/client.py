@@ -19,7 +19,8 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.schema import LOWER_IS_BETTER, check_val_metric
-from goemo_cli.core.settings import DEFAULT_PROJECT, environment, wandb_environment
+from goemo_cli.core.settings import DEFAULT_PROJECT
+from goemo_cli.core.system.variables import environment, wandb_environment
 from goemo_cli.tracking.wandb.http import Algorithm, Fetcher, Limits, RemoteFile
 from goemo_cli.tracking.wandb.sdk import asked, load_wandb, reached_server
 

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goemo_cli.core.errors import NotFoundError, SettingError
-from goemo_cli.core.settings import is_offline
+from goemo_cli.core.system.variables import is_offline
 from goemo_cli.services.data.data_file import shown_source
 from goemo_cli.services.data.formats import format_by_suffix
 from goemo_cli.services.data.urls import file_system, is_url, shown

@@ -10,7 +10,7 @@ from goemo_cli.core.documents.bulk import BulkManifest, BulkPart
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Advance, Advanced, EventHandler, Info, progress
 from goemo_cli.core.schema import Executor
-from goemo_cli.core.settings import wanted_threads
+from goemo_cli.core.system.variables import wanted_threads
 from goemo_cli.services.parallel.shares import threads_each
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder

@@ -10,7 +10,6 @@ from typing import Any
 
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import WorkerLostError
-from goemo_cli.core.settings import limit_threads
 from goemo_cli.core.system.processes import (
     INTERRUPT,
     end_at_once_if_asked,
@@ -18,6 +17,7 @@ from goemo_cli.core.system.processes import (
     interrupts_blocked,
     leave_if_terminated,
 )
+from goemo_cli.core.system.variables import limit_threads
 from goemo_cli.services.predicting.bulk.plans import TRIES, BulkJob
 
 _PROCESSES = get_context("spawn")
