@@ -358,6 +358,14 @@ def partial_paths(folder: Path) -> Iterator[Path]:
         folders[:] = [name for name in folders if not name.startswith(PARTIAL_PREFIX)]
 
 
+def complete_lines(path: Path, start: int = 0, length: int | None = None) -> list[bytes]:
+    """The complete lines of a file that may grow, from a byte position on, with their line ends; those of `length` bytes only."""
+    with path.open("rb") as stream:
+        stream.seek(start)
+        lines = stream.read(-1 if length is None else length).splitlines(keepends=True)
+    return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
+
+
 def sha256_file(path: Path) -> str:
     """The SHA-256 of a file's bytes, as 64 hex digits."""
     with path.open("rb") as stream:

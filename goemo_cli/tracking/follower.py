@@ -16,9 +16,10 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from goemo_cli.core.files import complete_lines
 from goemo_cli.core.system.processes import end_in, lives, take_output
 from goemo_cli.tracking.base import TrackerContext, TrackerFactory
-from goemo_cli.tracking.journal import FinishLine, Line, StartLine, complete_lines, parse_line, read_journal
+from goemo_cli.tracking.journal import FinishLine, Line, StartLine, parse_line, read_journal
 from goemo_cli.tracking.redaction import without_secrets
 from goemo_cli.tracking.registered import find_tracker
 

@@ -19,7 +19,7 @@ from pydantic import Field, InstanceOf, TypeAdapter, ValidationError
 from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.documents.base import Document, faults
 from goemo_cli.core.errors import BusyError, CorruptArtifactError, NotFoundError
-from goemo_cli.core.files import flush_handle, open_handle, path_from_root
+from goemo_cli.core.files import complete_lines, flush_handle, open_handle, path_from_root
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.core.system.locks import lock
@@ -377,14 +377,6 @@ def read_journal(path: Path, length: int | None = None) -> Journal:
     if not isinstance(start, StartLine) or run is None:
         raise CorruptArtifactError(path, "does not begin as a journal begins")
     return Journal(path, run, start.mirror_id, start.settings, start.facts, tuple(lines[1:]))
-
-
-def complete_lines(path: Path, start: int = 0, length: int | None = None) -> list[bytes]:
-    """The complete lines from a byte position on, with their line ends; those of `length` bytes only."""
-    with path.open("rb") as stream:
-        stream.seek(start)
-        lines = stream.read(-1 if length is None else length).splitlines(keepends=True)
-    return lines if not lines or lines[-1].endswith(b"\n") else lines[:-1]
 
 
 def parse_line(path: Path, line: bytes) -> Line:

@@ -100,9 +100,11 @@ def wandb_environment() -> dict[str, Any]:
     return found
 
 
+def is_switched_on(name: str) -> bool:
+    """Whether a variable such as GOEMO_OFFLINE is set to anything but 0, false or no."""
+    return (environment(name) or "0").lower() not in ("0", "false", "no")
+
+
 def is_offline() -> bool:
     """Whether the user said not to use the network (`GOEMO_OFFLINE` or `HF_HUB_OFFLINE`)."""
-    return any(
-        (environment(name) or "0").lower() not in ("0", "false", "no")
-        for name in ("GOEMO_OFFLINE", "HF_HUB_OFFLINE")
-    )
+    return is_switched_on("GOEMO_OFFLINE") or is_switched_on("HF_HUB_OFFLINE")

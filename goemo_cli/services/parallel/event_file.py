@@ -21,7 +21,7 @@ from goemo_cli.core.events import (
     Warning,
     line_of,
 )
-from goemo_cli.core.files import open_handle
+from goemo_cli.core.files import complete_lines, open_handle
 from goemo_cli.core.system.variables import EVENTS_FILE, environment
 
 _EVERY_SECONDS = 0.5
@@ -97,15 +97,12 @@ class EventReader:
     def new_events(self) -> Iterator[Event]:
         """The events since the last call; incomplete lines are left for the next one."""
         try:
-            with self._path.open("rb") as stream:
-                stream.seek(self._offset)
-                text = stream.read()
+            lines = complete_lines(self._path, self._offset)
         except FileNotFoundError:
             return
-        whole = text[: text.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        for line in whole.splitlines():
-            if not line:  # another process begins, after one that was killed
+        self._offset += sum(map(len, lines))
+        for line in lines:
+            if not line.strip():  # another process begins, after one that was killed
                 yield from self._ends_of_phases()
             elif (event := _parsed(line)) is not None:
                 self._open_phases += isinstance(event, PhaseStarted) - isinstance(event, PhaseEnded)

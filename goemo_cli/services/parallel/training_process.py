@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from goemo_cli.core.events import Event, RunBegan
-from goemo_cli.core.files import open_handle
+from goemo_cli.core.files import complete_lines, open_handle
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.system.processes import ask_to_end, start_apart
 from goemo_cli.core.system.variables import GPUS, environment_with
 from goemo_cli.services.parallel.event_file import EventReader
 from goemo_cli.services.parallel.task import EVENTS, LOG, RESULT, Task
-from goemo_cli.tracking.journal import LogLine, complete_lines, parse_line
+from goemo_cli.tracking.journal import LogLine, parse_line
 
 END_SECONDS = 120.0
 """The time to finish a step and to save its state."""

@@ -20,7 +20,7 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.schema import LOWER_IS_BETTER, check_val_metric
 from goemo_cli.core.settings import DEFAULT_PROJECT
-from goemo_cli.core.system.variables import environment, wandb_environment
+from goemo_cli.core.system.variables import is_switched_on, wandb_environment
 from goemo_cli.tracking.wandb.http import Algorithm, Fetcher, Limits, RemoteFile
 from goemo_cli.tracking.wandb.sdk import asked, load_wandb, reached_server
 
@@ -313,7 +313,7 @@ def open_client(subject: str, *, base_url: str | None = None) -> WandbClient:
         RemoteError: the user switched the network off (GOEMO_OFFLINE).
         GoemoError: as `WandbClient`.
     """
-    if (environment("GOEMO_OFFLINE") or "0").lower() not in ("0", "false", "no"):
+    if is_switched_on("GOEMO_OFFLINE"):
         raise OfflineError(
             f"the network is switched off (GOEMO_OFFLINE), so W&B cannot be asked for {subject}"
         )
