@@ -3,7 +3,6 @@
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.events import duration
 from goemo_cli.services.data.result_tables import decimal, span
 
 if TYPE_CHECKING:
@@ -13,19 +12,7 @@ if TYPE_CHECKING:
 
 _SHORT = {"average_precision_macro": "AP", "f1_macro": "F1", "f1_micro": "micro-F1"}
 DIFF_COLUMNS = ("score", "val a", "val b", "b - a", "test a", "test b", "b - a")
-EPOCH_COLUMNS = ("epoch", "train loss", "val loss", "val macro-F1", "val micro-F1", "val AUC", "time")
-
-
-def size_text(size: int) -> str:
-    """Bytes for people: 12 B, 3.4 KiB, 1.2 GiB."""
-    if size < 1024:
-        return f"{size} B"
-    value = float(size)
-    for unit in ("KiB", "MiB", "GiB"):
-        value /= 1024
-        if value < 1024:
-            return f"{value:.1f} {unit}"
-    return f"{value / 1024:.1f} TiB"
+EPOCH_COLUMNS = ("epoch", "train loss", "val loss", "val macro-F1", "val micro-F1", "val AUC", "seconds")
 
 
 def run_facts(
@@ -111,7 +98,7 @@ def score_table(metrics: "Metrics", split: str) -> tuple[list[str], list[list[ob
 def epoch_row(epoch: "EpochScores") -> list[object]:
     """The cells of an epoch, by `EPOCH_COLUMNS`."""
     keys = ("epoch", "train_loss", "val_loss", "val_f1_macro", "val_f1_micro", "val_auc_micro")
-    return [*(getattr(epoch, key) for key in keys), duration(epoch.epoch_seconds)]
+    return [*(getattr(epoch, key) for key in keys), round(epoch.epoch_seconds)]
 
 
 def exact(value: Any) -> Any:

@@ -19,11 +19,11 @@ from goemo_cli.commands._run_tables import (
     run_facts,
     run_row,
     score_table,
-    size_text,
 )
 from goemo_cli.commands._typer import Typer
 from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.hints import command_line, root_option
+from goemo_cli.services.data.result_tables import file_size
 
 _SHOWN = 30
 
@@ -167,7 +167,7 @@ def show(run: opt.RunArg, *, common: opt.Common) -> None:
         [[name, exact(value)] for name, value in details.settings.items()],
     )
     out.table(
-        "Files", ["file", "size"], [[path.name, size_text(size)] for path, size in details.files.items()]
+        "Files", ["file", "size"], [[path.name, file_size(size)] for path, size in details.files.items()]
     )
     out.hint(
         f"goemo figures --run {name}{root_option(common.root)}", f"goemo validate{root_option(common.root)}"
@@ -294,13 +294,13 @@ def gc(
     plan = find_removable(layout, keep=keep, unfinished_after=unfinished_after, on_event=screen)
     removed = remove_planned(plan, layout=layout, on_event=screen) if yes else plan.candidates
     rows = [
-        [piece.run or piece.path, piece.kind, len(piece.outside), size_text(piece.size)] for piece in removed
+        [piece.run or piece.path, piece.kind, len(piece.outside), file_size(piece.size)] for piece in removed
     ]
     size = sum(piece.size for piece in removed)
     if rows:
         out.table("Removed" if yes else "Would be removed", ["what", "", "other files", "size"], rows)
     out.result(
-        f"{'Freed' if yes else 'Would free'} {size_text(size)}",
+        f"{'Freed' if yes else 'Would free'} {file_size(size)}",
         **{
             "removed" if yes else "would_remove": [piece.path for piece in removed]
             if common.as_json

@@ -41,7 +41,7 @@ from goemo_cli.services.report.page import LIBRARY, MOST_TRIALS, SCRIPTS, resour
 from goemo_cli.services.report.page import page as page_of
 from goemo_cli.services.report.sections import BY_RULE, RANKING
 from goemo_cli.services.report.sweeps import MOST_SWEEPS, all_sweeps
-from goemo_cli.services.report.text import duration, file_size, visible
+from goemo_cli.services.report.text import visible
 from goemo_cli.services.runs.provenance import report_sources
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.runs.run_data import RunData
@@ -437,20 +437,6 @@ def test_training_is_also_known_by_step(tmp_path: Path) -> None:
     assert first == pytest.approx(checkpoint.metrics.history[0].train_loss, rel=1e-4)
     shutil.rmtree(layout.journals)
     assert origin.steps(source) is None
-
-
-@pytest.mark.parametrize(
-    ("shown", "expected"),
-    [
-        (duration(7.14), "7.1 s"),
-        (duration(2198), "36 min 38 s"),
-        (duration(7500), "2 h 5 min"),
-        (file_size(440_000), "429.7 KiB"),
-        (file_size(8_087_376), "7.7 MiB"),
-    ],
-)
-def test_times_and_sizes_are_for_people(shown: str, expected: str) -> None:
-    assert shown == expected
 
 
 def test_without_a_sweep_there_is_no_section(layout: Layout) -> None:

@@ -7,7 +7,7 @@ import pandas
 import pytest
 
 from goemo_cli.core.csv_files import csv_writer, open_csv
-from goemo_cli.services.data.result_tables import decimal, span, table_text, write_table
+from goemo_cli.services.data.result_tables import decimal, file_size, span, table_text, write_table
 
 COLUMNS = ["text", "count", "share", "anything"]
 ROWS: list[list[Any]] = [
@@ -74,3 +74,14 @@ def test_places_and_signs() -> None:
         "+0.000",
     ]
     assert span(0.0, 0.00019) == "0.000–0.00019"
+
+
+def test_sizes_are_for_people() -> None:
+    assert [file_size(size) for size in (0, 1023, 1024, 1536, 3 * 2**20, 2**40)] == [
+        "0 B",
+        "1023 B",
+        "1.0 KiB",
+        "1.5 KiB",
+        "3.0 MiB",
+        "1.0 TiB",
+    ]

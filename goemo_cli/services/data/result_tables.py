@@ -53,6 +53,17 @@ def decimal(value: float, places: int = 4, *, sign: str = "") -> str:
     return f"{value:{sign}.2g}" if value and not float(rounded) else rounded
 
 
+def file_size(size: float) -> str:
+    """Bytes for people: 12 B, 3.4 KiB, 1.2 GiB."""
+    if size < 1024:
+        return f"{size} B"
+    for unit in ("KiB", "MiB", "GiB"):
+        size /= 1024
+        if size < 1024:
+            return f"{size:.1f} {unit}"
+    return f"{size / 1024:.1f} TiB"
+
+
 def span(low: float, high: float) -> str:
     """An interval, `0.497–0.547`."""
     return f"{decimal(low, 3)}–{decimal(high, 3)}"

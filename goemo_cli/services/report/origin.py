@@ -11,11 +11,13 @@ import numpy as np
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
 from goemo_cli.core.documents.metrics import DataFacts, EpochScores
 from goemo_cli.core.errors import DataNotFoundError, GoemoError
+from goemo_cli.core.events import duration
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import Kind
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.data.leaks import leaks, normalised
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
+from goemo_cli.services.data.result_tables import file_size
 from goemo_cli.services.model_card.card import repeating
 from goemo_cli.services.report.content import (
     CountedData,
@@ -27,7 +29,7 @@ from goemo_cli.services.report.content import (
     SplitFacts,
     Steps,
 )
-from goemo_cli.services.report.text import data_name, duration, file_size
+from goemo_cli.services.report.text import data_name
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.run_data import RunData
 from goemo_cli.services.runs.show import changed_settings, run_settings

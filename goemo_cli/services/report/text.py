@@ -27,20 +27,6 @@ def compact(value: float | str | None) -> str:
     return (f"{value:.0f}" if is_whole else f"{value:.4g}").replace("-", "\u2212")
 
 
-def duration(seconds: float) -> str:
-    """`7.1 s`, `36 min 38 s` or `2 h 5 min`."""
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"
-
-
-def file_size(n_bytes: int) -> str:
-    """`430.1 KiB` or `7.7 MiB`."""
-    return f"{n_bytes / 2**20:,.1f} MiB" if n_bytes >= 2**20 else f"{n_bytes / 2**10:,.1f} KiB"
-
-
 def data_name(name: str) -> str:
     """The name of a data set for people; of a path the last part."""
     return {"goemotions": "GoEmotions", "sample": "the sample"}.get(name, Path(name).name or name)
