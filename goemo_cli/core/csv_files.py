@@ -9,7 +9,7 @@ import csv
 import io
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -66,6 +66,18 @@ def open_csv(path: Path) -> Iterator[tuple[list[str], "Rows"]]:
     with path.open(encoding="utf-8-sig", newline="") as stream:
         rows = _rows(path, path, stream, ",", None)
         yield next(rows, (0, []))[1], rows
+
+
+def by_column(path: Path, columns: Sequence[str], rows: "Rows") -> Iterator[tuple[int, dict[str, str]]]:
+    """The cells of each row by column, with its line.
+
+    Raises:
+        DataFileError: a row has another number of fields.
+    """
+    for line, fields in rows:
+        if len(fields) != len(columns):
+            raise DataFileError(path, f"has {len(fields)} fields instead of {len(columns)}", line)
+        yield line, dict(zip(columns, fields, strict=True))
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray
-from goemo_cli.core.csv_files import atomic_csv, open_table, without_formula
+from goemo_cli.core.csv_files import atomic_csv, by_column, open_table, without_formula
 from goemo_cli.core.documents.base import ExcludedRows
 from goemo_cli.core.errors import DataError, DataFileError, OwnDataNotFoundError
 from goemo_cli.core.files import sha256_file
@@ -124,12 +124,8 @@ def _read(file: Path) -> Iterator[tuple[int, dict[str, str]]]:
             raise DataFileError(
                 file, f"column {missing[0]!r} is missing, which each work list of goemo data audit has", 1
             )
-        for line, fields in rows:
-            if not any(fields):
-                continue
-            if len(fields) != len(header):
-                raise DataFileError(file, f"has {len(fields)} fields instead of {len(header)}", line)
-            row = dict(zip(header, fields, strict=True))
+        filled = ((line, fields) for line, fields in rows if any(fields))
+        for line, row in by_column(file, header, filled):
             row["action"] = row["action"].strip().lower()
             if row["action"] not in _ACTIONS:
                 raise DataFileError(

@@ -8,7 +8,7 @@ from typing import Any
 
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.csv_files import open_csv
+from goemo_cli.core.csv_files import by_column, open_csv
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
@@ -177,10 +177,7 @@ def read_per_class_metrics(path: Path) -> list[dict[str, Any]]:
             fault = f"; missing: {', '.join(missing)}" if missing else ""
             raise DataFileError(path, f"columns are not {','.join(PER_CLASS_COLUMNS)}{fault}", 1)
         columns = [_NAME_TODAY.get(column, column) for column in header]
-        for line, fields in lines:
-            if len(fields) != len(columns):
-                raise DataFileError(path, f"has {len(fields)} fields instead of {len(columns)}", line)
-            cells = dict(zip(columns, fields, strict=True))
+        for line, cells in by_column(path, columns, lines):
             rows.append(
                 {column: _value(path, line, column, cells.get(column)) for column in PER_CLASS_COLUMNS}
             )

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 from PIL import Image
 
-from goemo_cli.core.csv_files import open_csv
+from goemo_cli.core.csv_files import by_column, open_csv
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.files import read_json_object, sha256_file
 from goemo_cli.core.schema import SOURCES_KEY
@@ -147,10 +147,7 @@ def comparison_sources(path: Path) -> list[tuple[str, str]]:
     with open_csv(path) as (header, rows):
         if missing := [name for pair in _COMPARED for name in pair if name not in header]:
             raise DataFileError(path, f"column {missing[0]!r} is missing", 1)
-        for line, fields in rows:
-            if len(fields) != len(header):
-                raise DataFileError(path, f"has {len(fields)} fields instead of {len(header)}", line)
-            row = dict(zip(header, fields, strict=True))
+        for _, row in by_column(path, header, rows):
             found.update(dict.fromkeys((row[name], row[digest]) for name, digest in _COMPARED))
     return list(found)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from goemo_cli.core.csv_files import TABLE_FORMATS, TableFormat, open_table
+from goemo_cli.core.csv_files import TABLE_FORMATS, TableFormat, by_column, open_table
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.tracking.environment import installed_versions
 
@@ -166,13 +166,11 @@ def _count(path: Path, format: TableFormat, labels: Counter[str]) -> int:
     counted: Counter[str] = Counter()
     n_rows = 0
     with open_table(path, format) as (header, rows):
-        column = next((header.index(name) for name in _LABEL_COLUMNS if name in header), None)
-        for line, fields in rows:
+        column = next((name for name in _LABEL_COLUMNS if name in header), None)
+        for _, row in by_column(path, header, rows):
             n_rows += 1
-            if len(fields) != len(header):
-                raise DataFileError(path, f"{len(fields)} fields instead of {len(header)}", line)
             if column is not None and len(counted) <= _MOST_LABELS:
-                counted.update(name.strip() for name in fields[column].split(",") if name.strip())
+                counted.update(name.strip() for name in row[column].split(",") if name.strip())
     if len(counted) <= _MOST_LABELS:  # more are no labels but texts
         labels.update(counted)
     return n_rows

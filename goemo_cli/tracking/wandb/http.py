@@ -360,25 +360,20 @@ def _follow(
 
 def digest_of(path: Path, algorithm: str = "md5") -> str:
     """The base64 digest of a file's bytes, as W&B writes it, or of those on the Hugging Face Hub."""
-    if algorithm in ("sha256", "git"):
-        found = hashlib.sha256() if algorithm == "sha256" else hashlib.sha1(usedforsecurity=False)
-        if algorithm == "git":
-            found.update(b"blob %d\0" % path.stat().st_size)
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                found.update(chunk)
-        return base64.b64encode(found.digest()).decode()
+    found: Any
     if algorithm == "xxh128":
         import xxhash  # wandb needs it
 
-        value = xxhash.xxh3_128()
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK):
-                value.update(chunk)
-        return base64.b64encode(value.digest()).decode()
+        found = xxhash.xxh3_128()
+    else:
+        name = "sha1" if algorithm == "git" else algorithm
+        found = hashlib.new(name, usedforsecurity=False)
+    if algorithm == "git":
+        found.update(b"blob %d\0" % path.stat().st_size)
     with path.open("rb") as stream:
-        md5 = hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False))
-    return base64.b64encode(md5.digest()).decode()
+        while chunk := stream.read(_CHUNK):
+            found.update(chunk)
+    return base64.b64encode(found.digest()).decode()
 
 
 def digest_of_text(text: str) -> str:
