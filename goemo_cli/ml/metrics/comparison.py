@@ -20,7 +20,7 @@ from goemo_cli.ml.metrics.intervals import (
     rule_edges,
 )
 from goemo_cli.ml.metrics.ranking import MOST_RESAMPLED, Ranked
-from goemo_cli.ml.metrics.scoring import count, rule_scores, sums_of
+from goemo_cli.ml.metrics.scoring import DecidedRows, count, rule_scores
 
 COUNT_SCORES: tuple[CountScore, ...] = get_args(CountScore)
 """Of the labels that each model decided; every resample gives all of them."""
@@ -94,10 +94,10 @@ def paired_differences(
     for weights in resampled(len(y_true), resamples, seed):
         for at, scorer in enumerate(scorers):
             counted[at].append(scorer.counted(weights))
-            ranked[at].append(scorer.ranked(weights[:left]))
-        left -= min(left, len(weights))
-        on_draws(len(weights))
-    once = np.ones((1, len(y_true)), dtype=np.float32)
+            ranked[at].append(scorer.ranked(weights[:, :left]))
+        left -= min(left, weights.shape[1])
+        on_draws(weights.shape[1])
+    once = np.ones((len(y_true), 1), dtype=np.float32)
     whole = [_in_order(scorer.counted(once), scorer.ranked(once))[0] for scorer in scorers]
     drawn = [(np.concatenate(counted[at]), np.concatenate(ranked[at])) for at in range(len(scorers))]
     found = [_contrast(whole[0], whole[at], drawn[0], drawn[at]) for at in range(1, len(scorers))]
@@ -172,20 +172,21 @@ class _Scorer:
         n_examples, n_labels = y_true.shape
         rows = np.arange(n_examples)
         self.y_true, self.y_pred, self.y_prob = y_true, y_pred, y_prob
+        self._decided = DecidedRows(y_true, {"": y_pred})
         self._cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
         self._labels = [Ranked.of(y_true[:, at], y_prob[:, at], rows) for at in range(n_labels)]
 
     def counted(self, weights: FloatArray) -> DoubleArray:
-        """`COUNT_SCORES`, then each label's F1, of row weights (draws, n_examples): (draws, n_scores + n_labels)."""
-        sums = sums_of(self.y_true, self.y_pred, weights)
+        """`COUNT_SCORES`, then each label's F1, of row weights (n_examples, draws): (draws, n_scores + n_labels)."""
+        sums = self._decided.sums(weights)[""]
         scores = sums.scores()
         return np.column_stack([*(scores[name] for name in COUNT_SCORES), sums.f1()])
 
     def ranked(self, weights: FloatArray) -> DoubleArray:
-        """`RANKING_SCORES` of row weights (draws, n_examples): (draws, n_scores); NaN where undefined."""
+        """`RANKING_SCORES` of row weights (n_examples, draws): (draws, n_scores); NaN where undefined."""
         blocks = []
-        for start in range(0, len(weights), _RANKED_DRAWS):
-            block = np.ascontiguousarray(weights[start : start + _RANKED_DRAWS].T)
+        for start in range(0, weights.shape[1], _RANKED_DRAWS):
+            block = np.ascontiguousarray(weights[:, start : start + _RANKED_DRAWS])
             micro = self._cells.drawn(block).roc_auc()
             labels = np.column_stack([label.drawn(block).roc_auc() for label in self._labels])
             blocks.append(np.column_stack([micro, _mean_of_defined(labels)]))

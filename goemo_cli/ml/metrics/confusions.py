@@ -195,7 +195,7 @@ def label_balance(
     gold, predicted = y_true.sum(axis=0), y_pred.sum(axis=0)
     false, missed = (~y_true & y_pred).sum(axis=0), (y_true & ~y_pred).sum(axis=0)
     cells = np.hstack([y_pred, y_true]).astype(np.float32)
-    sums = np.concatenate([weights @ cells for weights in resampled(len(y_true), resamples, seed)])
+    sums = np.concatenate([weights.T @ cells for weights in resampled(len(y_true), resamples, seed)])
     above, below = np.split(sums.astype(np.float64), 2, axis=1)
     ratio_ci = np.full((2, len(gold)), np.nan)
     for at in np.flatnonzero(gold):

@@ -25,14 +25,15 @@ class Ranked:
 
     Attributes:
         positive_rows: the row of each positive, by score, (n_positives,).
-        negative_rows: likewise, (n_negatives,).
-        below: negatives that score less than each positive, (n_positives,).
-        not_above: negatives that score at most as much.
+        stretches: which negatives are between two neighbouring places where a positive counts them, float32,
+            (n_stretches, n_rows).
+        below: number of stretches that score less than each positive, (n_positives,).
+        not_above: of those that score at most as much.
         first_equal: where in `positive_rows` the positives of the same score begin.
     """
 
     positive_rows: IntArray
-    negative_rows: IntArray
+    stretches: csr_array
     below: IntArray
     not_above: IntArray
     first_equal: IntArray
@@ -44,28 +45,26 @@ class Ranked:
         positives = positives[np.argsort(prob[positives], kind="stable")]
         negatives = negatives[np.argsort(prob[negatives], kind="stable")]
         high, low = prob[positives], prob[negatives]
+        below, not_above = (np.searchsorted(low, high, side) for side in ("left", "right"))
+        places = np.unique(np.concatenate([[0], below, not_above, [len(low)]]))
+        ones, shape = np.ones(len(low), dtype=np.float32), (len(places) - 1, rows.max(initial=-1) + 1)
         return cls(
             rows[positives],
-            rows[negatives],
-            np.searchsorted(low, high, side="left"),
-            np.searchsorted(low, high, side="right"),
+            csr_array((ones, rows[negatives], places), shape),
+            np.searchsorted(places, below),
+            np.searchsorted(places, not_above),
             np.searchsorted(high, high, side="left"),
         )
 
     def drawn(self, weights: FloatArray) -> "ResampledRanks":
         """The weights of draws (n_rows, draws), summed along the order of the scores."""
-        # Negatives are summed between the places where a positive counts them, by a product with a sparse matrix of
-        # ones, whose rows are these stretches. float32 is exact here: sums of whole numbers, below 2**24.
-        n_negatives = len(self.negative_rows)
-        places = np.unique(np.concatenate([[0], self.below, self.not_above, [n_negatives]]))
-        ones = np.ones(n_negatives, dtype=np.float32)
-        stretches = csr_array((ones, self.negative_rows, places), (len(places) - 1, len(weights)))
-        negative = np.zeros((len(places), weights.shape[1]))
-        np.cumsum(stretches @ weights, axis=0, out=negative[1:])
+        negative = np.zeros((self.stretches.shape[0] + 1, weights.shape[1]))
+        # float32 is exact here: sums of whole numbers, below 2**24.
+        np.cumsum(self.stretches @ weights, axis=0, out=negative[1:])
         return ResampledRanks(
             positive=weights[self.positive_rows].astype(np.float64),
-            below=negative[np.searchsorted(places, self.below)],
-            not_above=negative[np.searchsorted(places, self.not_above)],
+            below=negative[self.below],
+            not_above=negative[self.not_above],
             n_negatives=negative[-1],
             first_equal=self.first_equal,
         )
@@ -227,8 +226,8 @@ def _intervals(
     resamples = min(RANKING_RESAMPLES, max(200, _MOST_DRAWN // n_cells))
     draws = min(_DRAWS, max(1, _DRAWN_CELLS // n_cells))
     for block in resampled(n_examples, resamples):
-        for start in range(0, len(block), draws):
-            weights = np.ascontiguousarray(block[start : start + draws].T)  # (n_rows, draws)
+        for start in range(0, block.shape[1], draws):
+            weights = np.ascontiguousarray(block[:, start : start + draws])
             by_label = [label.drawn(weights) for label in labels]
             drawn["auc_micro"].append(cells.drawn(weights).roc_auc())
             drawn["auc_macro"].append(_mean_of_labels([label.roc_auc() for label in by_label]))

@@ -10,7 +10,7 @@ from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Decision, LabelRules, MostProbable, Thresholds
 from goemo_cli.ml.metrics.intervals import resampled
-from goemo_cli.ml.metrics.scoring import Sums, sums_of
+from goemo_cli.ml.metrics.scoring import DecidedRows, Sums, sums_of
 from goemo_cli.ml.metrics.thresholds import RESAMPLES, fit_thresholds
 
 FOLDS = 10
@@ -141,10 +141,11 @@ def _standard_errors(
     y_true: BoolArray, decided: Mapping[str, BoolArray], settings: ThresholdSettings
 ) -> dict[str, float]:
     """Of the difference to the preferred rule, over the same resampled rows."""
+    rows = DecidedRows(y_true, decided)
     drawn: dict[str, list[DoubleArray]] = {rule: [] for rule in decided}
     for weights in resampled(len(y_true), RESAMPLES):
-        for rule, y_pred in decided.items():
-            drawn[rule].append(_score(sums_of(y_true, y_pred, weights), settings))
+        for rule, sums in rows.sums(weights).items():
+            drawn[rule].append(_score(sums, settings))
     scores = {rule: np.concatenate(blocks) for rule, blocks in drawn.items()}
     return {rule: float(np.std(scores[rule] - scores[PREFERRED])) for rule in decided}
 

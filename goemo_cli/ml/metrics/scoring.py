@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
 from goemo_cli.core.schema import ARGMAX, RANKING_KEYS
@@ -146,25 +147,46 @@ class Sums:
         }
 
 
-def sums_of(y_true: BoolArray, y_pred: BoolArray, weights: FloatArray | None = None) -> Sums:
-    """The sums of predicted labels, for draws of row weights (draws, n_examples); as they are without weights."""
-    n_examples, n_labels = y_true.shape
-    has_positives = np.asarray(y_true.any(axis=0))
-    draws = 1 if weights is None else len(weights)
-    tp, predicted, support = (np.zeros((draws, n_labels)) for _ in range(3))
-    rows = np.zeros((draws, 6))
-    for start in range(0, n_examples, _CHUNK_ROWS):  # bounds memory, whatever the number of rows
-        chunk = slice(start, start + _CHUNK_ROWS)
-        gold, pred = y_true[chunk], y_pred[chunk]
-        w = np.ones((1, len(gold)), np.float32) if weights is None else weights[:, chunk]
-        # One product of small whole numbers: exact in float32 within a chunk, and fast.
-        cells = np.hstack([gold & pred, pred, gold]).astype(np.float32)
-        counts = (w @ cells).astype(np.float64)
-        tp += counts[:, :n_labels]
-        predicted += counts[:, n_labels : 2 * n_labels]
-        support += counts[:, 2 * n_labels :]
-        rows += w.astype(np.float64) @ _row_scores(gold, pred)
-    return Sums(n_examples, tp, predicted, support, rows, has_positives)
+class DecidedRows:
+    """Gold labels and several sets of predicted labels, prepared once for any draws of the rows.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        decided: predicted labels by name, bool, (n_examples, n_labels) each.
+    """
+
+    def __init__(self, y_true: BoolArray, decided: Mapping[str, BoolArray]) -> None:
+        self._shape, self._names = y_true.shape, list(decided)
+        self._has_positives = np.asarray(y_true.any(axis=0))
+        self._chunks: list[tuple[slice, csr_array, list[DoubleArray]]] = []
+        for start in range(0, len(y_true), _CHUNK_ROWS):
+            chunk = slice(start, start + _CHUNK_ROWS)
+            gold, preds = y_true[chunk], [y_pred[chunk] for y_pred in decided.values()]
+            # Sparse: few labels of a row are gold or predicted.
+            cells = csr_array(np.hstack([gold, *preds, *(gold & pred for pred in preds)]).T)
+            scores = [_row_scores(gold, pred).T for pred in preds]
+            self._chunks.append((chunk, cells.astype(np.float32), scores))
+
+    def sums(self, weights: FloatArray) -> dict[str, Sums]:
+        """The sums by name, for draws of row weights, float32, (n_examples, draws)."""
+        (n_examples, n_labels), n = self._shape, len(self._names)
+        counts = np.zeros(((1 + 2 * n) * n_labels, weights.shape[1]))
+        rows = np.zeros((n, 6, weights.shape[1]))
+        for chunk, cells, scores in self._chunks:
+            counts += cells @ weights[chunk]  # small whole numbers: exact in float32 within a chunk
+            precise = weights[chunk].astype(np.float64)
+            rows += [by_row @ precise for by_row in scores]  # one by one: a name gets the same digits alone
+        support, *others = np.split(counts.T, 1 + 2 * n, axis=1)
+        parts = zip(self._names, others[n:], others[:n], rows, strict=True)
+        return {
+            name: Sums(n_examples, tp, predicted, support, by_row.T, self._has_positives)
+            for name, tp, predicted, by_row in parts
+        }
+
+
+def sums_of(y_true: BoolArray, y_pred: BoolArray) -> Sums:
+    """The sums of predicted labels over the rows as they are, as one draw."""
+    return DecidedRows(y_true, {"": y_pred}).sums(np.ones((len(y_true), 1), np.float32))[""]
 
 
 def _row_scores(y_true: BoolArray, y_pred: BoolArray) -> DoubleArray:
@@ -217,10 +239,11 @@ def bootstrap_scores(
         resamples: draws of n_examples rows with replacement; fewer on very many rows.
         seed: of the draws.
     """
+    rows = DecidedRows(y_true, decided)
     drawn: dict[str, list[dict[str, DoubleArray]]] = {name: [] for name in decided}
     for weights in resampled(len(y_true), resamples, seed):
-        for name, y_pred in decided.items():
-            drawn[name].append(sums_of(y_true, y_pred, weights).scores())
+        for name, sums in rows.sums(weights).items():
+            drawn[name].append(sums.scores())
     return {name: _intervals(y_true, y_pred, drawn[name]) for name, y_pred in decided.items()}
 
 

@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.sparse import csr_array
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
 from goemo_cli.core.documents.rules import RuleChoice
@@ -16,8 +17,6 @@ GRID: DoubleArray = np.round(np.arange(0.02, 0.981, 0.01), 2)
 """Candidate thresholds."""
 RESAMPLES = 200
 """Of val, to see how far each threshold would move."""
-_FEW_DRAWS = 8
-"""Below, counting row by row is quicker than a matrix product, and needs no matrix."""
 _HELD_CELLS = 1_000_000
 """Counts of candidates and labels held at once: bounds memory."""
 
@@ -66,30 +65,27 @@ def counts_on_grid(y_true: BoolArray, reached: IntArray, weights: FloatArray | N
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
         reached: what `reached_on_grid` gives, (n_examples, n_labels).
-        weights: draws of row weights, float32, (draws, n_examples); as they are without.
+        weights: draws of row weights, float32, (n_examples, draws); as they are without.
     """
     if weights is None:
-        one = counts_on_grid(y_true, reached, np.ones((1, len(y_true)), dtype=np.float32))
+        one = counts_on_grid(y_true, reached, np.ones((len(y_true), 1), dtype=np.float32))
         return GridCounts(one.tp[0], one.predicted[0], one.support[0])
     tp, predicted = [], []
     for label in range(y_true.shape[1]):
         gold = y_true[:, label]
         predicted.append(_reaching(reached[:, label], weights))
-        tp.append(_reaching(reached[gold, label], weights[:, gold]))
-    support = (weights @ y_true.astype(np.float32)).astype(np.float64)
+        tp.append(_reaching(reached[gold, label], weights[gold]))
+    support = (weights.T @ y_true.astype(np.float32)).astype(np.float64)
     return GridCounts(np.stack(tp, axis=-1), np.stack(predicted, axis=-1), support)
 
 
 def _reaching(reached: IntArray, weights: FloatArray) -> DoubleArray:
     """Weight of the rows that reach each candidate, (draws, n_grid)."""
-    n_bins = len(GRID) + 1
-    if len(weights) < _FEW_DRAWS:
-        histogram = np.stack([np.bincount(reached, weights=draw, minlength=n_bins) for draw in weights])
-    else:
-        bins = np.zeros((len(reached), n_bins), dtype=np.float32)
-        bins[np.arange(len(reached)), reached] = 1
-        histogram = (weights @ bins).astype(np.float64)
-    counts: DoubleArray = histogram[:, ::-1].cumsum(axis=1)[:, ::-1][:, 1:]
+    n_rows = len(reached)
+    ones = np.ones(n_rows, dtype=np.float32)
+    bins = csr_array((ones, (reached, np.arange(n_rows))), (len(GRID) + 1, n_rows))
+    histogram = (bins @ weights).astype(np.float64)  # (n_bins, draws)
+    counts: DoubleArray = histogram[::-1].cumsum(axis=0)[::-1][1:].T
     return counts
 
 
@@ -155,7 +151,7 @@ def _drawn_fits(
     reached = reached_on_grid(y_prob)
     for weights in resampled(len(y_true), resamples):
         if settings.objective == "recall_guarantee":
-            for draw in weights.astype(np.int64):
+            for draw in weights.T.astype(np.int64):
                 rows = np.repeat(np.arange(len(y_true)), draw)
                 found = recall_thresholds(y_true[rows], y_prob[rows], settings.floor or 0.0)
                 yield found.shared, found.per_label
@@ -165,9 +161,9 @@ def _drawn_fits(
 
 
 def _each_draw(y_true: BoolArray, reached: IntArray, weights: FloatArray) -> Iterator[GridCounts]:
-    at_once = max(_FEW_DRAWS, _HELD_CELLS // (len(GRID) * y_true.shape[1]))
-    for start in range(0, len(weights), at_once):
-        counts = counts_on_grid(y_true, reached, weights[start : start + at_once])
+    at_once = max(1, _HELD_CELLS // (len(GRID) * y_true.shape[1]))
+    for start in range(0, weights.shape[1], at_once):
+        counts = counts_on_grid(y_true, reached, weights[:, start : start + at_once])
         yield from map(GridCounts, counts.tp, counts.predicted, counts.support)
 
 
