@@ -1,12 +1,13 @@
 """Texts as vectors, as a trained model sees them, and the same vectors in two dimensions."""
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeGuard
 
 import numpy as np
 
 from goemo_cli.core.arrays import FloatArray, IntArray
 from goemo_cli.core.errors import NotFoundError
+from goemo_cli.ml.models.ensemble import Ensemble
 from goemo_cli.ml.models.tfidf import TfidfClassifier
 
 if TYPE_CHECKING:  # torch loads for models that need it
@@ -37,13 +38,11 @@ def embed(
     """
     from sklearn.preprocessing import normalize
 
-    from goemo_cli.ml.models.transformer import TransformerClassifier
-
-    if isinstance(classifier, TransformerClassifier):
-        found = _mean_hidden_state(classifier, texts, on_progress)
-    elif isinstance(classifier, TfidfClassifier):
+    if isinstance(classifier, TfidfClassifier):
         found = _reduced_tfidf(classifier, texts)
         on_progress(len(texts))
+    elif _is_transformer(classifier):
+        found = _mean_hidden_state(classifier, texts, on_progress)
     else:
         raise NotFoundError("an ensemble has no embeddings: use one of its members")
     unit: FloatArray = normalize(found).astype(np.float32)
@@ -71,6 +70,14 @@ def project(embeddings: FloatArray) -> FloatArray:
             embeddings
         )
     return points
+
+
+def _is_transformer(classifier: "Classifier") -> "TypeGuard[TransformerClassifier]":
+    if isinstance(classifier, Ensemble):
+        return False
+    from goemo_cli.ml.models.transformer import TransformerClassifier  # torch, which the others do without
+
+    return isinstance(classifier, TransformerClassifier)
 
 
 def _mean_hidden_state(
