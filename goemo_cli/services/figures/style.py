@@ -177,7 +177,8 @@ def save_figure(figure: Figure, path: Path, sources: Mapping[str, str]) -> None:
     _settle(figure)
     with atomic_path(path) as partial:
         if kind == "png":  # `savefig` would draw twice, the first time only to find what to lay out
-            FigureCanvasAgg(figure).print_png(partial, metadata=metadata)
+            canvas: Any = figure.canvas  # its renderer has measured the texts already, for the layout
+            canvas.print_png(partial, metadata=metadata)
         else:
             figure.savefig(partial, format=kind, dpi=DPI, metadata=metadata)
 
