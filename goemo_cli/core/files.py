@@ -320,15 +320,13 @@ def path_from_root(path: Path, root: Path, *folders: Path) -> str:
     Args:
         folders: folders of the root that may be symbolic links, for paths that name their targets.
     """
-    named, real = Path(os.path.abspath(path)), path.resolve()  # noqa: PTH100  # Path.resolve follows links
-    root_named = Path(os.path.abspath(root))  # noqa: PTH100  # as above
-    for place, base, prefix in (
-        (named, root_named, Path()),
-        (real, root.resolve(), Path()),
-        *((real, folder.resolve(), folder.relative_to(root)) for folder in folders),
-    ):
-        if place.is_relative_to(base):
-            return (prefix / place.relative_to(base)).as_posix()
+    named, root_named = Path(os.path.abspath(path)), Path(os.path.abspath(root))  # noqa: PTH100  # resolve follows links
+    if named.is_relative_to(root_named):
+        return named.relative_to(root_named).as_posix()
+    real = path.resolve()
+    for folder in (root, *folders):
+        if real.is_relative_to(base := folder.resolve()):
+            return (folder.relative_to(root) / real.relative_to(base)).as_posix()
     return real.as_posix()
 
 

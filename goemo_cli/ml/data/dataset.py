@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -183,8 +184,9 @@ def multi_hot(rows: Iterable[Iterable[int]], n_labels: int) -> BoolArray:
     """Label positions of each row as a bool matrix (n_examples, n_labels)."""
     listed = [list(row) for row in rows]
     hot = np.zeros((len(listed), n_labels), dtype=np.bool_)
-    for row, positions in enumerate(listed):
-        hot[row, positions] = True
+    lengths = [len(row) for row in listed]
+    positions = np.fromiter(chain.from_iterable(listed), dtype=np.int64, count=sum(lengths))
+    hot[np.repeat(np.arange(len(listed)), lengths), positions] = True
     return hot
 
 

@@ -120,7 +120,7 @@ def test_predictions(source: RunData) -> Predictions:
         DataFileError: other labels or other rows.
     """
     predictions = source.predictions("test")
-    if predictions.sha256() != source.test_sha256():
+    if source.predictions_sha256("test") != source.test_sha256():
         path = source.layout.split_predictions(source.checkpoint.run, "test")
         raise DataFileError(path, f"its rows are not the test split that {source.checkpoint.run} recorded")
     return predictions

@@ -179,6 +179,11 @@ class RunData:
         self._used.add(self.layout.split_predictions(self.checkpoint.run, split))
         return self._once(f"{split} predictions", lambda: self._read_predictions(split))
 
+    def predictions_sha256(self, split: Split) -> str:
+        """SHA-256 of the texts, gold labels and order of `predictions`, whose errors it raises."""
+        found = self.predictions(split)
+        return self._once(f"{split} digest", found.sha256)
+
     def calibrator(self) -> Calibrator | None:
         """What `goemo calibrate` fitted on val; None if the run has none.
 
