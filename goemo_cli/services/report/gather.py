@@ -55,7 +55,7 @@ def gather(
         comparisons=compared,
         settings=part(lambda: origin.settings(sources)),
         paper=sections.paper_f1(first.checkpoint),
-        recorded_data=part(lambda: origin.recorded(first)),
+        recorded_data=part(lambda: first.checkpoint.metrics.data),
         data=part(lambda: origin.data_facts(first)),
         left_out=left_out,
         sources=first.files_used() | _compared_file(first, compared) | sweeps.sources,

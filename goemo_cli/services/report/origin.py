@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import CONFIG, Checkpoint
-from goemo_cli.core.documents.metrics import DataFacts, EpochScores
+from goemo_cli.core.documents.metrics import EpochScores
 from goemo_cli.core.errors import DataNotFoundError, GoemoError
 from goemo_cli.core.events import duration
 from goemo_cli.core.labels import SPLITS
@@ -187,11 +187,6 @@ def repeat(source: RunData) -> Repeating:
         data_sha256=checkpoint.metrics.data.sha256,
         seed=checkpoint.metrics.seed,
     )
-
-
-def recorded(source: RunData) -> DataFacts:
-    """What metrics.json says of the data."""
-    return source.checkpoint.metrics.data
 
 
 def data_facts(source: RunData) -> CountedData:

@@ -1,7 +1,7 @@
 """Checkpoint folders: files, hashes, labels, metrics.json, and the recorded splits."""
 
 from collections.abc import Iterator
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoint
@@ -14,6 +14,7 @@ from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import PROBLEM_TYPES, RANKING_KEYS, RULE_KEYS
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
 from goemo_cli.services.runs.index import is_resumable
+from goemo_cli.services.runs.provenance import is_inside
 from goemo_cli.services.runs.show import flat
 from goemo_cli.services.validation.report import ValidationReport, reason_of
 
@@ -87,7 +88,7 @@ def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
 def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     """Whether the rest may rely on it."""
     folder = checkpoint.path
-    inside = [name for name in checkpoint.manifest.files if not _is_inside(name)]
+    inside = [name for name in checkpoint.manifest.files if not is_inside(name)]
     if not report.check(
         "names only its own files",
         folder / MANIFEST,
@@ -125,11 +126,6 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
         )
     check_recorded_splits(checkpoint, report)
     return True
-
-
-def _is_inside(name: str) -> bool:
-    path = PurePosixPath(name)
-    return not path.is_absolute() and ".." not in path.parts
 
 
 def _check_kind(checkpoint: Checkpoint, report: ValidationReport) -> None:

@@ -1,7 +1,6 @@
 """Exported models: every file is as the manifest says, and they are of a finished run below the root."""
 
 from collections.abc import Collection
-from pathlib import Path
 
 from goemo_cli.core.checkpoint import CARD, MANIFEST, Checkpoint
 from goemo_cli.core.layout import Layout
@@ -44,12 +43,8 @@ def _check_export(checkpoint: Checkpoint, layout: Layout, report: ValidationRepo
     listed = {*checkpoint.manifest.files}
     for name in (MODEL, TOKENIZER, CARD):
         report.check("present", folder / name, holds=name in listed, otherwise="is missing from the manifest")
-    for path in _files_of(folder):
+    for path in sorted(path for path in folder.iterdir() if path.is_file()):
         if path.name not in {*listed, MANIFEST}:
             report.warn(path, "is not named in the manifest")
     if report.sound(folder):
         checkpoint.require_readable()
-
-
-def _files_of(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.iterdir() if path.is_file())
