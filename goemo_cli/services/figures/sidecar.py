@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from goemo_cli.core.arrays import none_unless_finite
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, GoemoError, NotFoundError, RemoteError
 from goemo_cli.core.files import read_json_object, sha256_file, write_sealed_json
@@ -76,11 +75,7 @@ def _earlier(path: Path) -> dict[str, Any]:
 
 
 def _cells(column: Sequence[Any] | NDArray[Any]) -> list[Any]:
-    if not isinstance(column, np.ndarray) or column.dtype.kind == "O":
-        return [_cell(value) for value in column]
-    if column.dtype.kind != "f":
-        return list(column.tolist())
-    return none_unless_finite(column)
+    return [_cell(value) for value in (column.tolist() if isinstance(column, np.ndarray) else column)]
 
 
 def _cell(value: Any) -> Any:
