@@ -22,6 +22,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
+from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.services.evaluation.observed_shares import LOWEST, bins_of
 from goemo_cli.services.figures import embedding_projection, figure_of, style
@@ -31,7 +32,7 @@ from goemo_cli.services.figures.embedding_projection import (
     neighbour_agreement,
     sample,
 )
-from goemo_cli.services.figures.label_pairs import commoner_than_chance, cooccurrence, similarity_order
+from goemo_cli.services.figures.label_pairs import commoner_than_chance, similarity_order
 from goemo_cli.services.figures.lengths import label_quantiles
 from goemo_cli.services.figures.reliability import chance_errors, expected_over_observed
 from goemo_cli.services.figures.style import house_style, save_figure
@@ -271,7 +272,7 @@ class TestCooccurrenceClean:
         gold = np.zeros((90, 6), dtype=bool)
         for first, (one, other) in enumerate(((0, 5), (1, 3), (2, 4))):
             gold[first * 30 : (first + 1) * 30, [one, other]] = True
-        order = similarity_order(cooccurrence(gold)).tolist()
+        order = similarity_order(cooccurrence_counts(gold)).tolist()
         assert sorted(order) == list(range(6))
         for one, other in ((0, 5), (1, 3), (2, 4)):
             assert abs(order.index(one) - order.index(other)) == 1

@@ -49,9 +49,13 @@ def row_outcomes(y_true: BoolArray, y_pred: BoolArray) -> RowOutcomes:
     )
 
 
-def cooccurrence_counts(left: BoolArray, right: BoolArray) -> IntArray:
-    """Rows with label i of `left` and label j of `right`, int64, (n_labels, n_labels); both (n_examples, n_labels)."""
-    counts: IntArray = np.rint(left.T.astype(np.float64) @ right.astype(np.float64)).astype(np.int64)
+def cooccurrence_counts(left: BoolArray, right: BoolArray | None = None) -> IntArray:
+    """Rows with label i of `left` and label j of `right`, int64, (n_labels, n_labels); both (n_examples, n_labels).
+
+    Without `right`, rows with both labels of `left`; the diagonal counts each label.
+    """
+    other = left if right is None else right
+    counts: IntArray = np.rint(left.T.astype(np.float64) @ other.astype(np.float64)).astype(np.int64)
     return counts
 
 
@@ -153,9 +157,9 @@ def pair_differences(y_true: BoolArray, y_pred: BoolArray) -> PairDifferences:
     """Pairs of labels that are predicted more or less often together than they are gold together."""
     hits = y_true & y_pred
     gold, predicted, both = (
-        cooccurrence_counts(y_true, y_true),
-        cooccurrence_counts(y_pred, y_pred),
-        cooccurrence_counts(hits, hits),
+        cooccurrence_counts(y_true),
+        cooccurrence_counts(y_pred),
+        cooccurrence_counts(hits),
     )
     p_value = mcnemar(predicted - both, gold - both)
     above = np.triu(np.ones(gold.shape, dtype=np.bool_), k=1) & (gold + predicted > 0)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import IntArray
 from goemo_cli.core.errors import DataError
@@ -19,6 +19,7 @@ from goemo_cli.services.figures.style import (
     counted,
     limit_note,
     limited,
+    log_scale,
     named,
     new_figure,
     percent,
@@ -125,14 +126,7 @@ def _draw_shares(
                 np.full(absent.size, low), absent, linestyle="", fillstyle="none", clip_on=False, **style
             )
     high = float(present.max()) * 1.6 if present.size else 1.0
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
-    narrow = high < 8 * low  # too narrow for 1, 2, 5
-    axes.xaxis.set_major_locator(
-        MaxNLocator(5) if narrow else LogLocator(subs=(1, 2, 5) if high < 60 * low else (1, 3), numticks=12)
-    )
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    log_scale(axes, low, high)
     axes.tick_params(axis="y", labelleft=False, length=0)
     if rows.count > 40:
         axes.tick_params(axis="x", top=True, labeltop=True)

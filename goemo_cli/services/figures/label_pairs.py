@@ -9,7 +9,13 @@ from matplotlib.colors import LogNorm, PowerNorm
 from goemo_cli.core.arrays import BoolArray, DoubleArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.core.labels import Terms
-from goemo_cli.ml.metrics.confusions import LEAST, ConfusedPairs, confused_pairs, pair_differences
+from goemo_cli.ml.metrics.confusions import (
+    LEAST,
+    ConfusedPairs,
+    confused_pairs,
+    cooccurrence_counts,
+    pair_differences,
+)
 from goemo_cli.ml.metrics.intervals import ALPHA, holm
 from goemo_cli.services.figures.class_counts import split_sizes, with_another
 from goemo_cli.services.figures.label_grid import ENOUGH, LabelGrid, coloured, few
@@ -42,13 +48,13 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
     counts = y_true.sum(axis=0)
     order = limited(np.argsort(-counts, kind="stable"), counts)
     labels = [data.labels[at] for at in order]
-    cooccurrence_counts, counts = cooccurrence(y_true[:, order]), counts[order]
-    share = cooccurrence_counts / np.maximum(counts, 1)[:, None]
+    together, counts = cooccurrence_counts(y_true[:, order]), counts[order]
+    share = share_of_row(together)
 
     names = [shown(name) for name in labels]
     grid = LabelGrid.of([f"{name} ({n:,})" for name, n in zip(names, counts, strict=True)], names)
     figure = new_figure(
-        _gold_title(labels, y_true, cooccurrence_counts, terms),
+        _gold_title(labels, y_true, together, terms),
         source.subtitle(
             *split_sizes(source)[:1], f"train, {len(data.train):,} {terms.texts}, commonest label first"
         ),
@@ -57,10 +63,10 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
     )
     axes = figure.subplots()
     itself = np.eye(len(labels), dtype=np.bool_)
-    cells = coloured(share, cooccurrence_counts, itself)
+    cells = coloured(share, together, itself)
     grid.draw(axes, cells, _norm(cells.compressed()))
     grid.shade(axes, itself)
-    grid.dot(axes, cooccurrence_counts, itself)
+    grid.dot(axes, together, itself)
     grid.add_scale(axes, _together(terms, "label"))
     if grid.is_written:
         grid.mark(axes, cells, ~np.ma.getmaskarray(cells))
@@ -76,7 +82,7 @@ def draw_label_cooccurrence(source: RunData) -> Drawn:
             "emotion": np.repeat(labels, len(labels)),
             "other": labels * len(labels),
             "comments": np.repeat(counts, len(labels)),
-            "together": cooccurrence_counts.ravel(),
+            "together": together.ravel(),
             "share": share.ravel(),
         },
     )
@@ -87,25 +93,16 @@ def _together(terms: Terms, label: str) -> str:
     return f"% of the row's {terms.texts} with the column's {label}"
 
 
-def cooccurrence(y_true: BoolArray) -> IntArray:
-    """Texts that carry both labels, (n_labels, n_labels); the diagonal counts each label."""
-    gold = y_true.astype(np.float64)  # exact far beyond any data set, and a fast product
-    counts: IntArray = np.rint(gold.T @ gold).astype(np.int64)
-    return counts
-
-
-def _gold_title(labels: Sequence[str], y_true: BoolArray, cooccurrence_counts: IntArray, terms: Terms) -> str:
+def _gold_title(labels: Sequence[str], y_true: BoolArray, together: IntArray, terms: Terms) -> str:
     several = (y_true.sum(axis=1) > 1).mean()
     if not several:
         return f"no {terms.text} of train carries more than one label"
     start = f"{percent(several)} of train {terms.texts} carry several labels"
-    counts = cooccurrence_counts.diagonal()
-    known = (
-        (counts[:, None] >= ENOUGH) & (cooccurrence_counts >= LEAST) & ~np.eye(len(labels), dtype=np.bool_)
-    )
+    counts = together.diagonal()
+    known = (counts[:, None] >= ENOUGH) & (together >= LEAST) & ~np.eye(len(labels), dtype=np.bool_)
     if not known.any():
         return start
-    share = np.where(known, cooccurrence_counts / np.maximum(counts, 1)[:, None], 0)
+    share = np.where(known, share_of_row(together), 0)
     row, column = divmod(int(share.argmax()), len(labels))
     return (
         f"{start}; closest pair: {percent(share[row, column])} of {shown(labels[row])} "
@@ -132,11 +129,10 @@ def draw_label_cooccurrence_clean(source: RunData) -> Drawn:
     emotions = np.array([at for at, label in enumerate(data.labels) if label != NEUTRAL])
     size = int(data.train.y_true[:, emotions].any(axis=1).sum())
     kept = limited(emotions, data.train.y_true.sum(axis=0))
-    order = kept[similarity_order(cooccurrence(data.train.y_true[:, kept]))]
+    order = kept[similarity_order(cooccurrence_counts(data.train.y_true[:, kept]))]
     labels, gold = [data.labels[at] for at in order], data.train.y_true[:, order]
-    together = cooccurrence(gold)
-    counts = together.diagonal()
-    share = together / np.maximum(counts, 1)[:, None]
+    together = cooccurrence_counts(gold)
+    counts, share = together.diagonal(), share_of_row(together)
     p_value = commoner_than_chance(gold)
 
     names = [shown(name) for name in labels]
@@ -221,7 +217,7 @@ def commoner_than_chance(y_true: BoolArray) -> DoubleArray:
     from scipy.stats import hypergeom  # takes a second to import
 
     several = y_true[y_true.sum(axis=1) > 1]
-    together = cooccurrence(several)
+    together = cooccurrence_counts(several)
     counts = together.diagonal()
     p_value = hypergeom.sf(together - 1, len(several), counts[:, None], counts)
     asked = np.triu(np.ones(together.shape, dtype=np.bool_), k=1) & (np.outer(counts, counts) > 0)
@@ -349,7 +345,7 @@ def draw_cooccurrence_heatmap(source: RunData) -> Drawn:
     """
     test, terms = source.predictions("test"), source.terms
     kept = limited(np.arange(len(test.labels)), test.y_true.sum(axis=0))
-    order = kept[similarity_order(cooccurrence(test.y_true[:, kept]))]
+    order = kept[similarity_order(cooccurrence_counts(test.y_true[:, kept]))]
     labels, y_true, y_pred = [test.labels[at] for at in order], test.y_true[:, order], test.y_pred[:, order]
     pairs = pair_differences(y_true, y_pred)
     shares = {"gold": share_of_row(pairs.gold), "predicted": share_of_row(pairs.predicted)}
@@ -429,9 +425,9 @@ def _predicted_caption(terms: Terms, difference: IntArray, framed: BoolArray, en
     )
 
 
-def share_of_row(cooccurrence_counts: IntArray) -> DoubleArray:
+def share_of_row(together: IntArray) -> DoubleArray:
     """Of the texts with the row's label, the share with the column's, (n_labels, n_labels); 0 for a label on none."""
-    share: DoubleArray = cooccurrence_counts / np.maximum(cooccurrence_counts.diagonal(), 1)[:, None]
+    share: DoubleArray = together / np.maximum(together.diagonal(), 1)[:, None]
     return share
 
 

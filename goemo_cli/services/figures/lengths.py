@@ -32,9 +32,9 @@ from goemo_cli.services.runs.run_data import RunData
 ENOUGH = 20
 """Texts a label needs before its median may make the title."""
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
-_CHARACTER_BARS = 60
+_CHARACTER_BARS, _TOKEN_BARS = 60, 70
 """Maximum number of bars."""
-_CHARACTER_LINES: Mapping[Split, str] = {"val": "-", "test": "--"}
+_LINES: Mapping[Split, str] = {"val": "-", "test": "--"}
 
 
 @figure("04", "character_length_distributions", needs="the run's data set")
@@ -59,6 +59,7 @@ def draw_character_length_distributions(source: RunData) -> Drawn:
     labels = [data.labels[at] for at in order]
     usual, counts = usual[order], counts[order]
     edges = _character_edges(lengths)
+    shares = {split: bars(found, edges) / max(len(found), 1) for split, found in lengths.items()}
 
     rows = LabelRows.of(len(labels))
     figure = new_figure(
@@ -67,7 +68,9 @@ def draw_character_length_distributions(source: RunData) -> Drawn:
         height=rows.height + 4.2,
     )
     above, below = figure.subplots(2, 1, height_ratios=(2.6, rows.height))
-    shares = _character_draw_splits(above, lengths, edges, terms)
+    _draw_splits(above, {split: 100 * share for split, share in shares.items()}, edges, terms)
+    above.set_xlim(*_limits(float(edges[-1])))
+    above.set_xlabel(f"characters per {terms.text}")
     _draw_labels(below, labels, usual, counts, rows, terms)
     below.axvline(np.median(lengths["train"]), color=INK, linewidth=1.4, linestyle="--", zorder=1)
     note = limit_note(len(data.labels), f"train {terms.texts}")
@@ -105,33 +108,35 @@ def _character_title(
 
 
 def _character_edges(lengths: Mapping[Split, IntArray]) -> DoubleArray:
-    """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
+    """Far beyond the usual lengths everything shares the last bar."""
     everything = np.concatenate(list(lengths.values()))
     last = min(float(everything.max()), 1.5 * float(np.percentile(everything, 99.5)))
-    width = max(1, int(np.ceil((last + 1) / _CHARACTER_BARS)))
+    return _edges(last, _CHARACTER_BARS)
+
+
+def _edges(last: float, most: int) -> DoubleArray:
+    """Edges between whole numbers of at most `most` bars that reach to `last`."""
+    width = max(1, int(np.ceil((last + 1) / most)))
     edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5
     return edges
 
 
-def _character_draw_splits(
-    axes: Any, lengths: Mapping[Split, IntArray], edges: DoubleArray, terms: Terms
-) -> dict[Split, DoubleArray]:
-    """Histograms; returns the shares that are drawn, by split, (n_bars,)."""
-    shares = {}
-    for split, counts in lengths.items():
-        shares[split] = np.histogram(np.minimum(counts, edges[-1] - 0.5), edges)[0] / max(len(counts), 1)
+def bars(lengths: IntArray, edges: DoubleArray) -> IntArray:
+    """How many texts are in each bar, (n_bars,); the last holds all that are longer."""
+    return np.histogram(np.minimum(lengths, edges[-1] - 0.5), edges)[0]
+
+
+def _draw_splits(axes: Any, percent: Mapping[Split, DoubleArray], edges: DoubleArray, terms: Terms) -> None:
+    for split, heights in percent.items():
         style: dict[str, Any] = {"color": SPLIT_COLOR[split], "label": split}
         if split == "train":
-            axes.stairs(100 * shares[split], edges, fill=True, alpha=0.45, **style)
+            axes.stairs(heights, edges, fill=True, alpha=0.45, **style)
         else:
-            axes.stairs(100 * shares[split], edges, linewidth=1.7, linestyle=_CHARACTER_LINES[split], **style)
-    axes.set_xlim(*_limits(float(edges[-1])))
-    axes.set_ylim(0, axes.get_ylim()[1])
-    axes.set_xlabel(f"characters per {terms.text}")
+            axes.stairs(heights, edges, linewidth=1.7, linestyle=_LINES[split], **style)
     axes.set_ylabel(f"% of the split's {terms.texts}")
     axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    axes.set_ylim(0, axes.get_ylim()[1])
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
-    return shares
 
 
 def _limits(last: float) -> tuple[float, float]:
@@ -193,11 +198,6 @@ def _table(
     }
 
 
-_TOKEN_BARS = 70
-"""Maximum number of bars."""
-_TOKEN_LINES: dict[Split, str] = {"val": "-", "test": "--"}
-
-
 @figure("05", "token_length_distributions", needs="the run's data set and the checkpoint's tokenizer.json")
 def draw_token_length_distributions(source: RunData) -> Drawn:
     """Figure 05: how many tokens texts have, and what `max_length` cuts.
@@ -214,8 +214,8 @@ def draw_token_length_distributions(source: RunData) -> Drawn:
     )
     axes = figure.subplots()
     edges = _token_edges(tokens, limit)
-    shares = {split: _shares(counts, edges) for split, counts in tokens.items()}
-    _token_draw_splits(axes, shares, edges, terms)
+    shares = {split: 100 * bars(counts, edges) / len(counts) for split, counts in tokens.items()}
+    _draw_splits(axes, shares, edges, terms)
     _mark(axes, tokens["train"], limit, last=float(edges[-1]))
     beyond = sum(int((counts >= edges[-1]).sum()) for counts in tokens.values())
     axes.set_xlabel(f"tokens per {terms.text}")
@@ -246,40 +246,12 @@ def _token_title(tokens: dict[Split, IntArray], limit: int, terms: Terms) -> str
 
 
 def _token_edges(tokens: dict[Split, IntArray], limit: int) -> DoubleArray:
-    """Edges of the bars between whole numbers; far beyond the usual lengths everything shares the last bar."""
+    """Far beyond the usual lengths everything shares the last bar."""
     everything = np.concatenate(list(tokens.values()))
     usual = 1.6 * float(np.percentile(everything, 99.5))
     # Show max_length only if it is near: an axis up to 512 would squeeze texts of 20 tokens.
     last = min(float(everything.max()), max(usual, limit * 1.05 if limit <= 2 * usual else 0.0))
-    width = max(1, int(np.ceil((last + 1) / _TOKEN_BARS)))
-    edges: DoubleArray = np.arange(0, np.ceil((last + 1) / width) + 1) * width - 0.5
-    return edges
-
-
-def _shares(counts: IntArray, edges: DoubleArray) -> DoubleArray:
-    """Percent of the texts in each bar; the last holds all that are longer."""
-    within = np.minimum(counts, edges[-1] - 0.5)
-    shares: DoubleArray = 100 * np.histogram(within, edges)[0] / len(counts)
-    return shares
-
-
-def _token_draw_splits(axes: Any, shares: dict[Split, DoubleArray], edges: DoubleArray, terms: Terms) -> None:
-    for split, share in shares.items():
-        if split == "train":
-            axes.stairs(share, edges, fill=True, color=SPLIT_COLOR[split], alpha=0.45, label=split)
-        else:
-            axes.stairs(
-                share,
-                edges,
-                color=SPLIT_COLOR[split],
-                linewidth=1.7,
-                linestyle=_TOKEN_LINES[split],
-                label=split,
-            )
-    axes.set_ylabel(f"% of the split's {terms.texts}")
-    axes.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-    axes.set_ylim(0, axes.get_ylim()[1])
-    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), borderaxespad=0)
+    return _edges(last, _TOKEN_BARS)
 
 
 def _mark(axes: Any, train: IntArray, limit: int, *, last: float) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
+from matplotlib.ticker import FuncFormatter
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.labels import Terms
@@ -24,6 +24,7 @@ from goemo_cli.services.figures.style import (
     counted,
     limit_note,
     limited,
+    log_scale,
     new_figure,
     percent,
     shown,
@@ -301,9 +302,7 @@ def _draw_errors(
             markersize=min(6.0, rows.font * 0.5),
         )  # fmt: skip
     axes.hlines(places, low, high, color=FAINT, linewidth=0.8, zorder=0)
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
-    _few_ticks(axes, low, high)
+    log_scale(axes, low, high)
     axes.set_xlabel("calibration error (log)")
 
 
@@ -329,21 +328,11 @@ def _draw_ratios(axes: Any, ratios: Mapping[str, DoubleArray], rows: LabelRows) 
             )
     axes.axvline(1, color=INK, linewidth=1.4, linestyle="--", zorder=1)
     axes.hlines(places, low, high, color=FAINT, linewidth=0.8, zorder=0)
-    axes.set_xscale("log")
-    axes.set_xlim(low, high)
-    _few_ticks(axes, low, high)
+    log_scale(axes, low, high)
     axes.set_xlabel("expected / observed (log)")
     axes.tick_params(axis="y", labelleft=False, length=0)
     if rows.count > 40:
         axes.tick_params(axis="x", top=True, labeltop=True)
-
-
-def _few_ticks(axes: Any, low: float, high: float) -> None:
-    steps = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
-    # Within a decade the steps above are too few, and LogLocator would put a number at every place.
-    axes.xaxis.set_major_locator(MaxNLocator(4) if high < 10 * low else LogLocator(subs=steps, numticks=12))
-    axes.xaxis.set_minor_locator(NullLocator())
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def _columns(

@@ -17,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 from matplotlib.transforms import Bbox
 from numpy.typing import ArrayLike
 
@@ -350,6 +351,17 @@ def mark_intervals(
         values, places, linestyle="", marker=marker, color=color, markersize=size, label=label, zorder=3,
         clip_on=not np.isfinite(values).any(),  # unclipped marks without a place would be at the figure's corner
     )  # fmt: skip
+
+
+def log_scale(axes: Any, low: float, high: float) -> None:
+    """A log scale on the x axis from `low` to `high`, with few ticks at round numbers."""
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    steps = (1, 2, 5) if high < 60 * low else (1, 3) if high < 1000 * low else (1,)
+    # Within a decade the steps above are too few, and LogLocator would put a number at every place.
+    axes.xaxis.set_major_locator(MaxNLocator(4) if high < 10 * low else LogLocator(subs=steps, numticks=12))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
 
 
 def ink_on(color: Any) -> str:

@@ -39,8 +39,6 @@ FIXED = (0.3, 0.5)
 SPLIT_LINES: tuple[tuple[Split, str], ...] = (("val", "-"), ("test", "--"))
 
 _SAME = 1e-9
-Score = Callable[[Predictions, DoubleArray], DoubleArray]
-"""A score with each of some thresholds for all labels, (n_thresholds,)."""
 
 
 @figure("11", "threshold_macro", needs="the predictions of val and test, and thresholds.json")
@@ -49,21 +47,19 @@ def draw_threshold_macro(source: RunData) -> Drawn:
 
     One curve per split; vertical lines at the global threshold, fitted on val, and at the fixed ones.
     """
-    return draw_score(source, "macro-F1", macro_f1)
+    return draw_score(source, "macro-F1", f1_macro)
 
 
-def macro_f1(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
-    """Macro-F1 with each threshold for all labels, (n_thresholds,)."""
-    return np.array([f1_macro(predictions.y_true, decide(predictions.y_prob, float(t))) for t in thresholds])
-
-
-def draw_score(source: RunData, name: str, score: Score) -> Drawn:
+def draw_score(source: RunData, name: str, score: Callable[[BoolArray, BoolArray], float]) -> Drawn:
     """A score over the thresholds, with its values at the global and the fixed ones, and at the best one on val."""
     thresholds = source.thresholds
     chosen = thresholds.global_threshold
     places = np.union1d(GRID, [chosen, *FIXED])  # so that the marked points are on the curves
     predictions = {split: source.predictions(split) for split, _ in SPLIT_LINES}
-    curves = {split: score(part, places) for split, part in predictions.items()}
+    curves = {
+        split: np.array([score(part.y_true, decide(part.y_prob, float(place))) for place in places])
+        for split, part in predictions.items()
+    }
     best = float(places[curves["val"].argmax()])
     marks = {"global": chosen} | {f"fixed {fixed:g}": fixed for fixed in FIXED}
     if curves["val"][places == chosen] < curves["val"].max() - _SAME:
@@ -171,12 +167,7 @@ def draw_threshold_micro(source: RunData) -> Drawn:
 
     As figure 11, over all cells together, so that common labels count most.
     """
-    return draw_score(source, "micro-F1", micro_f1)
-
-
-def micro_f1(predictions: Predictions, thresholds: DoubleArray) -> DoubleArray:
-    """Micro-F1 with each threshold for all labels, (n_thresholds,)."""
-    return np.array([f1_micro(predictions.y_true, decide(predictions.y_prob, float(t))) for t in thresholds])
+    return draw_score(source, "micro-F1", f1_micro)
 
 
 NEAR = 0.95
