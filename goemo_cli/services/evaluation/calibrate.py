@@ -1,6 +1,6 @@
 """`goemo calibrate`: fit a calibrator on a run's val predictions, measure it, and keep it in the checkpoint."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
@@ -43,16 +43,6 @@ CALIBRATION_COLUMNS = (
 
 RELIABILITY_COLUMNS = ("split", "state", "emotion", "bin", "count", "mean_predicted", "observed_share")
 """One row per bin, counted from 1, lowest probabilities first; an empty `emotion` means all cells."""
-
-
-def write_calibration_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write the calibration of each label with `CALIBRATION_COLUMNS`; what is missing is an empty cell."""
-    write_table(path, CALIBRATION_COLUMNS, rows)
-
-
-def write_reliability_table(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
-    """Write bins with `RELIABILITY_COLUMNS`."""
-    write_table(path, RELIABILITY_COLUMNS, rows)
 
 
 @dataclass(frozen=True)
@@ -207,8 +197,8 @@ def _calibrated(
         bins=layout.reliability_table(checkpoint.run),
         summary=layout.calibration_summary(checkpoint.run),
     )
-    write_calibration_table(result.labels, label_rows(found))
-    write_reliability_table(result.bins, bin_rows(found))
+    write_table(result.labels, CALIBRATION_COLUMNS, label_rows(found))
+    write_table(result.bins, RELIABILITY_COLUMNS, bin_rows(found))
     write_sealed_json(result.summary, _summary(result, checkpoint, sources))
     _keep(found.calibrator, checkpoint, sources["val"].facts)
     for warning in result.warnings:

@@ -80,18 +80,9 @@ class Confusion:
 def label_balances(predictions: Predictions) -> list[LabelBalance]:
     """The balance of every label, in label order."""
     found = label_balance(predictions.y_true, predictions.y_pred)
-    return [
-        LabelBalance(
-            label,
-            int(found.gold[at]),
-            int(found.predicted[at]),
-            _number(found.ratio[at]),
-            _number(found.ratio_ci[0, at]),
-            _number(found.ratio_ci[1, at]),
-            _number(found.p_holm[at]),
-        )
-        for at, label in enumerate(predictions.labels)
-    ]
+    numbers = map(none_unless_finite, (found.ratio, *found.ratio_ci, found.p_holm))
+    columns = (predictions.labels, found.gold.tolist(), found.predicted.tolist(), *numbers)
+    return [LabelBalance(*cells) for cells in zip(*columns, strict=True)]
 
 
 def confusions(
@@ -190,8 +181,3 @@ def write_summary(
             "files": {table.name: sha256_file(table) for table in tables},
         },
     )
-
-
-def _number(value: Any) -> float | None:
-    """A number for a file; None for what is undefined or has no bound."""
-    return float(value) if np.isfinite(value) else None
