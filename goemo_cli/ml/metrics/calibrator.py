@@ -194,7 +194,6 @@ def fit_calibrator(
     it has no positives or no negatives, one probability everywhere, or a slope that is not positive.
 
     Args:
-        labels: label names.
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
         method: platt (intercept and slope on the logit) or temperature (slope alone).
@@ -219,7 +218,6 @@ def fit_shared_temperature(labels: tuple[str, ...], y_true: BoolArray, y_prob: F
     """The one temperature of single-label data with the smallest log loss on val.
 
     Args:
-        labels: label names.
         y_true: gold labels of val, one per row, bool, (n_val, n_labels).
         y_prob: probabilities on val, whose sum is 1 in each row, float32, (n_val, n_labels).
 

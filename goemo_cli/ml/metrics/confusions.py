@@ -194,7 +194,6 @@ def label_balance(
         y_true: gold labels, bool, (n_examples, n_labels).
         y_pred: predicted labels, bool, (n_examples, n_labels).
         resamples: draws of n_examples rows with replacement.
-        seed: of the draws.
     """
     gold, predicted = y_true.sum(axis=0), y_pred.sum(axis=0)
     false, missed = (~y_true & y_pred).sum(axis=0), (y_true & ~y_pred).sum(axis=0)

@@ -32,10 +32,8 @@ def fit_rules(
     """How the labels of a run follow from its probabilities.
 
     Args:
-        labels: label names.
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
-        settings: of the thresholds.
         single_label: each row has exactly one label, so that nothing is fitted.
         resamples: draws of val's rows, for the interval of each threshold; 0 leaves them out.
     """
@@ -55,10 +53,8 @@ def fit_by_rule(
     """The thresholds of multi-label data, with the rule of the settings, or with the one that `auto` chooses.
 
     Args:
-        labels: label names.
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
-        settings: of the thresholds.
         resamples: draws of val's rows, for the interval of each threshold; 0 leaves them out.
     """
     choice = choose_rule(labels, y_true, y_prob, settings) if settings.rule == "auto" else None
@@ -75,7 +71,6 @@ def choose_rule(
     is chosen unless another rule scores higher by more than the standard error of their difference.
 
     Args:
-        labels: label names.
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
         settings: objective, shrinkage and options; the rule has no effect.

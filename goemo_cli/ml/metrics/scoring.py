@@ -239,7 +239,6 @@ def bootstrap_scores(
         y_true: gold labels, bool, (n_examples, n_labels).
         decided: predicted labels by name, bool, (n_examples, n_labels) each.
         resamples: draws of n_examples rows with replacement; fewer on very many rows.
-        seed: of the draws.
     """
     rows = DecidedRows(y_true, decided)
     drawn: dict[str, list[dict[str, DoubleArray]]] = {name: [] for name in decided}
@@ -314,7 +313,6 @@ def per_class_rows(
     """One row per label with `PER_CLASS_COLUMNS`, in label order; None where a score is undefined.
 
     Args:
-        labels: label names.
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
         y_pred: predicted labels, bool, (n_examples, n_labels).

@@ -107,7 +107,6 @@ def fit_thresholds(
     nearest to the average that holds it is taken. `below_floor` names the labels for which there is none.
 
     Args:
-        labels: label names.
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
         settings: objective, shrinkage, and the rule and options that the run's labels follow.

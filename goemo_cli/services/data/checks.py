@@ -94,7 +94,6 @@ def macro_doubt(labels: Sequence[str], y_true: BoolArray, where: str) -> str | N
     """A sentence about macro averages over labels without support; None if all have some.
 
     Args:
-        labels: label names.
         y_true: gold labels, bool, (n_examples, n_labels).
         where: a split, or a file.
     """

@@ -30,7 +30,6 @@ def fetch_goemotions(
     Args:
         folder: the target; the user's cache by default.
         retries: further tries per file after a failure.
-        on_event: called with each event.
 
     Raises:
         RemoteError: files are missing and the network is switched off, the server cannot be reached, or refuses.

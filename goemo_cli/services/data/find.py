@@ -60,12 +60,10 @@ def load_data(
     the embedded sample is used instead, with a warning.
 
     Args:
-        settings: what to load.
         root: project root; data/goemotions below it is one of the places that are searched.
         may_fetch: whether the network may be used.
         frames: rows of a data frame, or of one data frame for each split (train, val, test), instead of `settings.name`.
         stdin: standard input, for the name `-`.
-        on_event: called with each event.
 
     Raises:
         DataNotFoundError: no data was found.

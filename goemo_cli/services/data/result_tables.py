@@ -19,7 +19,6 @@ def write_table(path: Path, columns: Sequence[str], rows: Rows) -> None:
     """Write a table, completely or not at all.
 
     Args:
-        path: the CSV file.
         columns: the header.
         rows: mappings by column, or sequences in the order of the columns.
     """

@@ -72,7 +72,6 @@ def transcode(source: Path, target: BinaryIO, encoding: str, *, named: str) -> N
     """Write a file in UTF-8.
 
     Args:
-        source: the file.
         target: where to write.
         encoding: that of the file.
         named: the file in errors.

@@ -38,7 +38,6 @@ def relabel_predictions(
         output: folder to write to, under the same name.
         threshold: one threshold for all labels.
         rule: a threshold rule of its run; the run's own if neither is given.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no such file, or no such run.

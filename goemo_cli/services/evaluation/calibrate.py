@@ -159,9 +159,7 @@ def calibrate(
 
     Args:
         checkpoint: of a finished run; its calibration.json is replaced.
-        layout: the folders of its predictions and of the tables.
         method: platt or temperature; by default platt, for single-label data temperature.
-        on_event: called with each event.
 
     Raises:
         SettingError: an unknown method, or platt for single-label data, whose probabilities would not add up to 1.

@@ -79,11 +79,8 @@ def compare(
 
     Args:
         references: two or more; a predictions CSV, or anything `open_run` takes, whose written predictions are read.
-        layout: whose runs are meant, and where to write.
         split: which predictions of the runs; test by default. Files have theirs.
         resamples: draws of rows.
-        seed: of the draws.
-        on_event: called with each event.
 
     Raises:
         SettingError: fewer than two references, or a split where only files are compared.

@@ -43,8 +43,6 @@ def open_sources(
     Args:
         references: two or more; a predictions CSV, or anything `open_run` takes, whose written predictions are read.
         split: which predictions of the runs; None is test. Files have theirs.
-        layout: whose runs are meant.
-        on_event: called with each event.
 
     Raises:
         SettingError: fewer than two references, or a split where only files are named.

@@ -114,9 +114,7 @@ def write_tables(
     """Write the five co-occurrence tables, each whole or not at all; none holds a text.
 
     Args:
-        layout: where to.
         stem: what they are named after.
-        predictions: counted.
         confused: all ordered pairs.
     """
     labels, y_true, y_pred = predictions.labels, predictions.y_true, predictions.y_pred

@@ -161,11 +161,9 @@ def analyse_errors(
 
     Args:
         reference: a run as `open_run` understands it, or a predictions CSV.
-        layout: the folders to read from and to write to.
         split: of a run, test by default; a predictions CSV has its own.
         emotions: labels to look at; all by default. The tables that are written always hold all.
         top: rows and pairs per list.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no such run or file.

@@ -70,7 +70,6 @@ def evaluate_run(
     Args:
         checkpoint: the run; its thresholds, which were fitted on its val split, decide labels.
         data: a file, URL or data frame with labelled rows, or a data set with splits as `load_data` finds it.
-        layout: where to write.
         settings: of the section `data` by name, such as `text_column`; what is not given is as in the run's own data.
         split: of a data set; test by default.
         name: what files call the data; by default its file name, or `{data set}-{split}`.
@@ -79,7 +78,6 @@ def evaluate_run(
         device: auto, cpu, cuda or mps.
         stdin: standard input, for the data `-`.
         source: what errors call `settings`.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no such data.

@@ -56,7 +56,6 @@ def data_settings(
     """How to read new data: as the run's own data, but for what the user says.
 
     Args:
-        checkpoint: the run.
         changes: settings of the section `data` by name; `name` is the data.
         source: what errors call the changes.
 
@@ -91,15 +90,12 @@ def rows_to_evaluate(
     was trained on a taxonomy also mean their members.
 
     Args:
-        checkpoint: the run.
         settings: what to read: a table with rows, or a data set with splits.
         split: of a data set; test by default.
         name: what files call the data; by default its file name or `{data set}-{split}`.
         ignore_unknown_labels: leave out labels that the run does not have; otherwise they are an error.
-        root: project root.
         frame: the rows, instead of data with a name.
         stdin: standard input, for the name `-`.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no such data.

@@ -100,7 +100,6 @@ def explain(
         labels: which labels; by default those that are predicted, or the most probable one if none is predicted.
         method: one of `METHODS`; by default `exact` for tfidf, else `integrated-gradients`.
         device: auto, cpu, cuda or mps.
-        on_event: called with each event.
 
     Raises:
         SettingError: a text without words, an unknown label, or a method that the model does not have.
@@ -191,7 +190,6 @@ def write_explanation(path: Path, explanation: Explanation, *, top: int) -> None
     """Write the page: one file, no scripts, nothing loaded from elsewhere.
 
     Args:
-        path: where to.
         explanation: of one text.
         top: words per label that get a number, the strongest ones.
     """

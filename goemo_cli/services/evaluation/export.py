@@ -53,7 +53,6 @@ def export_predictions(
 
     Args:
         checkpoint: whose weights, data settings and thresholds are used.
-        layout: where to write.
         splits: which splits.
         threshold: one threshold for all labels, compared with the probabilities that are written.
         rule: another threshold rule of the checkpoint.
@@ -62,7 +61,6 @@ def export_predictions(
         output: folder to write to instead of the layout's.
         device: auto, cpu, cuda or mps.
         engine: auto, torch or onnx, as for `Predictor.load`. The run's own files are always predicted with torch.
-        on_event: called with each event.
 
     Raises:
         DataError: the data is not what the run was trained on.

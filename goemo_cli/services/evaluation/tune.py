@@ -57,8 +57,6 @@ def tune_run(
     Args:
         checkpoint: the run; its thresholds.json, metrics.json, settings, card and manifest are written anew.
         settings: objective, rule and options.
-        layout: holds its predictions.
-        on_event: called with each event.
 
     Raises:
         NotFoundError: no val or test predictions of the run.

@@ -43,14 +43,12 @@ def draw_figures(
     """Draw figures into output/figures, each with its numbers below data/. One that fails does not stop the others.
 
     Args:
-        layout: of the project.
         runs: which runs, as `services.runs.references` understands them; the newest finished one by default. Figures
             that compare show all of them, the others the first.
         only: numbers or names of figures; all by default.
         picture_format: png, svg or pdf.
         theme: light or dark.
         data_dir: the data's folder, if it has moved since the run.
-        on_event: called with each event.
 
     Raises:
         SettingError: no such figure.

@@ -68,7 +68,6 @@ def drawn(source: RunData, rows: IntArray, embeddings: FloatArray) -> Drawn:
     """The figure of given texts.
 
     Args:
-        source: the run.
         rows: which texts of test, (n_examples,).
         embeddings: their vectors, each of length 1, (n_examples, size).
 

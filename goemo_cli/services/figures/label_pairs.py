@@ -398,7 +398,6 @@ def _predicted_caption(terms: Terms, difference: IntArray, framed: BoolArray, en
     """How to read figure 19, as far as it is drawn.
 
     Args:
-        terms: what texts are called.
         difference: predicted minus gold texts of each pair, (n_labels, n_labels).
         framed: pairs that differ beyond chance, bool, (n_labels, n_labels).
         end: the share at the end of the colour scale if some cells are beyond it.

@@ -47,7 +47,6 @@ def write_record(
     The same picture in another format stays in the record if it was drawn from the same files.
 
     Args:
-        path: the record.
         runs: which runs are shown.
         sources: SHA-256 of artifacts by path from the root.
         data: SHA-256 of the splits of the data set, if it was read.
@@ -101,7 +100,6 @@ def check_figures(layout: Layout, *, only: Sequence[str] = (), data_dir: Path | 
     is read again if a figure was drawn from it.
 
     Args:
-        layout: of the project.
         only: numbers or names of figures; all by default. Figures that were never drawn are left out.
         data_dir: where the data is now, if it was moved.
 

@@ -57,12 +57,10 @@ def create_report(
     Args:
         references: one run or up to `MOST_RUNS` that compare, as `open_run` understands them, or predictions files of
             `goemo evaluate`, which are reported as the test split of their run; the newest run by default.
-        layout: of the runs and of the report.
         every: instead of named runs, the best ones, in the order of `@best`, among those that compare with the newest.
         report_format: one HTML page, or Markdown for a repository or a pull request.
         output: the file to write instead of the usual one.
         data_dir: the data's folder, if it has moved since the run.
-        on_event: called with each event.
 
     Raises:
         SettingError: too many runs, or named ones together with `every`.

@@ -37,7 +37,6 @@ def gather(
     Args:
         sources: one run or several that compare; each knows the others.
         left_out: which runs are not among them, and why.
-        on_event: called with each event.
     """
     first, runs = sources[0], []
     with progress(on_event, "Reading", len(sources), "runs") as advance:

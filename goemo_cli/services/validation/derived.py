@@ -32,10 +32,8 @@ def check_derived(
     runs that another process changes is not looked at.
 
     Args:
-        layout: whose files.
         runs: all runs below the root.
         in_use: folders of runs that another process changes.
-        report: records checks and problems.
     """
     every = list(finished_checkpoints(layout))
     checkpoints = [checkpoint for checkpoint in every if checkpoint.path not in in_use]

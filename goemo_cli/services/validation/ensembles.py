@@ -23,10 +23,7 @@ def check_ensemble(
     """Check an ensemble against the runs it names.
 
     Args:
-        checkpoint: of the ensemble.
         opened: every sound run, by name.
-        layout: of their predictions.
-        report: records checks and problems.
     """
     names = checkpoint.manifest.parents.members
     if missing := [name for name in names if name not in opened]:

@@ -28,12 +28,9 @@ def check_evaluation(
     Labels and scores are left alone if the thresholds have changed since: the record is then named as stale.
 
     Args:
-        path: the predictions file.
         split: as its name says, eval-{name}.
         run: as its name says.
         checkpoint: of the run; None if there is none.
-        layout: has the record and the table.
-        report: records checks and problems.
         advance: called with the number of rows done since the last call.
     """
     name = split.removeprefix(EVALUATED)

@@ -14,9 +14,7 @@ def check_exports(layout: Layout, runs: Collection[RunName], report: ValidationR
     """Check the exported models. Those whose run has changed since are found with the other derived files.
 
     Args:
-        layout: of the root.
         runs: every run whose manifest is there, sound or not.
-        report: records checks and problems.
     """
     for folder in export_folders(layout):
         with report.guard(folder):

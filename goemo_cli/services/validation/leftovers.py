@@ -20,9 +20,7 @@ def check_leftovers(layout: Layout, runs: Collection[RunName], report: Validatio
     """Warn about leftovers.
 
     Args:
-        layout: of the root.
         runs: every run whose manifest is there, sound or not.
-        report: records warnings and repairs.
     """
     for path in _orphans(layout, runs):
         report.warn(path, "belongs to no finished run")

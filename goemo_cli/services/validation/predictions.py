@@ -36,7 +36,6 @@ class Evidence:
     """What scores are computed from, of a file whose columns, cells and row count are as promised.
 
     Attributes:
-        path: the file.
         labels: label names in column order.
         y_true: gold labels, bool, (n_examples, n_labels).
         y_prob: probabilities, float32, (n_examples, n_labels).
@@ -74,10 +73,8 @@ def check_predictions(
     """Check one file in one pass; against its run if that is finished. Memory does not grow with its texts.
 
     Args:
-        path: the file.
         split: as its name says: test, val, train, val_epoch{N} or eval-{name}.
         checkpoint: of the run in its name; None if there is none.
-        report: records checks and problems.
         record: of the evaluation that wrote the file; None of a split of the run.
         sampled: rows whose texts are kept, drawn by a fixed seed.
         on_progress: called with the number of rows done since the last call.

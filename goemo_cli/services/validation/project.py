@@ -48,11 +48,9 @@ def validate_artifacts(
     A root without a finished run is a problem. Runs that another process changes are not checked.
 
     Args:
-        layout: what to check.
         recompute: test rows of each run, drawn by a fixed seed, that go through the weights again.
         fix: rebuild derived files that are wrong or missing if their sources are sound, remove what
             killed runs left behind, and validate once more. Predictions and checkpoints are never touched.
-        on_event: called with each event.
     """
     report = _settled(layout, recompute, on_event)
     if not fix or not report.repairs:

@@ -24,8 +24,6 @@ class SourceChecker:
     """Compares recorded sources with the files of today; each file is hashed once.
 
     Args:
-        layout: of the files.
-        report: records checks and problems.
         in_use: names of runs that another process changes, as their files spell them; these are not looked at.
     """
 

@@ -16,10 +16,8 @@ def check_teachers(
     """Check all files with probabilities of teachers.
 
     Args:
-        layout: of the root.
         runs: every run whose manifest is there, sound or not.
         students: finished runs.
-        report: records checks and problems.
     """
     digests: dict[str, str] = {}
     for path in sorted(layout.teachers.glob("*/*.safetensors")):
