@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import csc_array
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
 from goemo_cli.core.documents.rules import RuleChoice
@@ -83,7 +83,7 @@ def _reaching(reached: IntArray, weights: FloatArray) -> DoubleArray:
     """Weight of the rows that reach each candidate, (draws, n_grid)."""
     n_rows = len(reached)
     ones = np.ones(n_rows, dtype=np.float32)
-    bins = csr_array((ones, (reached, np.arange(n_rows))), (len(GRID) + 1, n_rows))
+    bins = csc_array((ones, reached, np.arange(n_rows + 1)), (len(GRID) + 1, n_rows))  # a column has a one
     histogram = (bins @ weights).astype(np.float64)  # (n_bins, draws)
     counts: DoubleArray = histogram[::-1].cumsum(axis=0)[::-1][1:].T
     return counts
