@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray, none_if_nan
-from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.events import (
     EventHandler,
     FileWritten,
@@ -88,10 +87,14 @@ def compare(
         DataFileError: no predictions file, no gold labels, or other rows or labels than the first.
     """
     sources = open_sources(references, split=split, layout=layout, on_event=on_event)
+    first = sources[0].checkpoint
     comparison = Comparison(
         layout.significance_tests,
         _pairs(sources, resamples, seed, on_event),
-        tuple(_differing(sources[0].checkpoint, other.checkpoint) for other in sources[1:]),
+        tuple(
+            differing_settings(first, other.checkpoint) if first and other.checkpoint else None
+            for other in sources[1:]
+        ),
     )
     write_text(comparison.path, significance_csv(comparison.rows))
     write_sealed_json(
@@ -107,10 +110,6 @@ def compare(
     if doubt := macro_doubt(gold.labels, gold.y_true, sources[0].path.name):
         on_event(Warning(doubt))
     return comparison
-
-
-def _differing(a: Checkpoint | None, b: Checkpoint | None) -> Mapping[str, tuple[Any, Any]] | None:
-    return differing_settings(a, b) if a and b else None
 
 
 def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:

@@ -140,15 +140,12 @@ def _read(
     settings: DataSettings,
     checkpoint: Checkpoint,
 ) -> RawRows:
-    listed = listed_labels(settings) or _names_of_numbers(checkpoint)
+    own = EMOTIONS if checkpoint.config.data.taxonomy else checkpoint.labels
+    listed = listed_labels(settings) or own
     if source is None:
         assert frame is not None  # the caller has one of the two
         return rows_of(frame_table(frame), settings, listed)
     return read_rows(source, settings, listed, stdin=stdin)
-
-
-def _names_of_numbers(checkpoint: Checkpoint) -> tuple[str, ...]:
-    return EMOTIONS if checkpoint.config.data.taxonomy else checkpoint.labels
 
 
 def _over_labels_of(

@@ -14,7 +14,7 @@ from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.core.schema import SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
+from goemo_cli.core.schema import RULES, SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import NO_THRESHOLDS, Thresholds, decide
 from goemo_cli.ml.metrics.guarantees import fewest_rows
@@ -213,17 +213,13 @@ def _write_sweep(
             "global_ci": list(thresholds.global_ci),
             "val": {
                 rule: rule_scores(val.y_true, thresholds.decide(val.y_prob, rule))
-                for rule in _rules(thresholds)
+                for rule in dict.fromkeys((*RULES, thresholds.rule))
             },
         },
     )
     for path in (sweep, table, summary):
         on_event(FileWritten(path))
     return sweep, table, summary
-
-
-def _rules(thresholds: Thresholds) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(("fixed_0.5", "fixed_0.3", "global", "per_label", thresholds.rule)))
 
 
 def _sweep_row(threshold: float, val: Predictions) -> list[float]:

@@ -53,14 +53,13 @@ def draw_training_curves(source: RunData) -> Drawn:
         height=4.4,
     )
     epochs = np.array([epoch.epoch for epoch in history])
+    size = 6.0 if len(epochs) <= 30 else 3.0
     for axes, (what, span, curves) in zip(figure.subplots(1, len(_PANELS)), _PANELS, strict=True):
         for key, name, color, marker in curves:
             values = _values(history, key)
             kept = values[epochs == best]
             shown = f"{name} {kept[0]:.4f}" if kept.size and np.isfinite(kept[0]) else name
-            axes.plot(
-                epochs, values, color=color, marker=marker, markersize=_marker(len(epochs)), label=shown
-            )
+            axes.plot(epochs, values, color=color, marker=marker, markersize=size, label=shown)
         axes.axvline(best, color=INK, linewidth=1.2, linestyle="--", zorder=1)
         axes.set_title(what, pad=44)
         axes.legend(
@@ -102,7 +101,3 @@ def _title(history: Sequence[EpochScores], best: int, metric: SelectionMetric) -
 def _values(history: Sequence[EpochScores], key: str) -> Any:
     values = [getattr(epoch, key) for epoch in history]
     return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
-def _marker(n_epochs: int) -> float:
-    return 6.0 if n_epochs <= 30 else 3.0

@@ -16,7 +16,6 @@ from goemo_cli.core.errors import (
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout
-from goemo_cli.services.report.content import Report
 from goemo_cli.services.report.gather import gather
 from goemo_cli.services.report.markdown import markdown
 from goemo_cli.services.report.page import page
@@ -77,7 +76,7 @@ def create_report(
     else:
         sources, left_out = _named(references, layout, data_dir, on_event), None
     report = gather(_comparable(sources), left_out=left_out, on_event=on_event)
-    write_text(target, sealed(_text(report, report_format)))
+    write_text(target, sealed(page(report) if report_format == "html" else markdown(report)))
     on_event(FileWritten(target))
     return ReportResult(
         path=target,
@@ -89,10 +88,6 @@ def create_report(
         left_out=left_out,
         damage=report.damage,
     )
-
-
-def _text(report: Report, report_format: ReportFormat) -> str:
-    return page(report) if report_format == "html" else markdown(report)
 
 
 def _target(layout: Layout, report_format: ReportFormat, output: Path | None) -> Path:
