@@ -96,6 +96,7 @@ def test_a_resample_is_the_score_of_the_drawn_rows(monkeypatch: pytest.MonkeyPat
         assert found[key] == pytest.approx(tuple(np.quantile(of_draws, [0.025, 0.975])), **TOLERANCE)
 
 
+@pytest.mark.usefixtures("all_draws")
 def test_the_interval_of_an_area_has_the_width_that_theory_gives():
     """Hanley and McNeil 1982 give the standard error of an area for scores of exponential distributions."""
     rng = np.random.default_rng(1)

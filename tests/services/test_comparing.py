@@ -25,6 +25,8 @@ from goemo_cli.services.evaluation.compare import (
 from tests.synthetic_runs import add_run
 
 LABELS = ("anger", "joy", "neutral")
+pytestmark = pytest.mark.usefixtures("all_draws")
+
 RESAMPLES = 200
 
 

@@ -47,6 +47,7 @@ def test_labels_without_support_count_as_scikit_learn_counts_them_and_are_named(
     assert found.labels_without_support == ("fear",)
 
 
+@pytest.mark.usefixtures("all_draws")
 def test_every_command_that_shows_macro_averages_names_them(foreign: Path, layout: Layout) -> None:
     events: list[Event] = []
     compare([str(foreign), str(foreign)], layout=layout, resamples=1_000, on_event=events.append)

@@ -28,6 +28,8 @@ ALPHA = 0.05
 """A p-value below it, corrected for the number of tests, is not explained by chance."""
 MAX_DRAWS = 2 * 10**8
 """Rows drawn in total: above 20,000 rows intervals are narrow, and fewer resamples suffice."""
+FEWEST_DRAWS = 200
+"""On any number of rows, if as many are asked for."""
 BLOCK_CELLS = 1_500_000
 """Row weights held at once."""
 _CACHED_CELLS = 1 << 18
@@ -55,12 +57,12 @@ def resampled(n_examples: int, resamples: int = RESAMPLES, seed: int = SEED) -> 
     """Row weights of all resamples, in blocks of (n_examples, draws) that bound memory.
 
     Args:
-        n_examples: rows; above 20,000 fewer resamples are drawn, at least 200.
+        n_examples: rows; above 20,000 fewer resamples are drawn, at least `FEWEST_DRAWS`.
         resamples: draws of n_examples rows with replacement.
         seed: the same seed and number of rows give the same draws, which pairs models that are compared.
     """
     rng = np.random.default_rng(seed)
-    left = min(resamples, max(200, MAX_DRAWS // max(n_examples, 1)))
+    left = min(resamples, max(FEWEST_DRAWS, MAX_DRAWS // max(n_examples, 1)))
     while left > 0:
         draws = min(left, max(1, BLOCK_CELLS // max(n_examples, 1)))
         yield row_weights(rng, draws, n_examples)
