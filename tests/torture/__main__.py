@@ -1,6 +1,7 @@
 """`make torture`: one line for each trial, and the number of trials that were survived."""
 
 import argparse
+import signal
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -22,6 +23,8 @@ def main() -> int:
     parser.add_argument("--data-dir", type=Path, help="GoEmotions, for --minilm")
     parser.add_argument("--seed", type=int, default=0, help="of the moments of the kills")
     options = parser.parse_args()
+    # A shell that starts this with & has SIGINT ignored, also in the trainings that it is sent to.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     done, survived = 0, 0
     with tempfile.TemporaryDirectory(prefix="goemo-torture-") as scratch:
         for trial in _trials(options, Path(scratch)):
