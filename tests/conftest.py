@@ -17,6 +17,7 @@ from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.checkpoint import CARD, CONFIG, METRICS, Checkpoint, claim_checkpoint, write_manifest
 from goemo_cli.core.files import write_json, write_text
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from tests.wandb_server import WandbServer
 
 from tests.metrics_documents import EMPTY_METRICS
+from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 
@@ -194,6 +196,9 @@ def two_runs(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with a run of tiny and a newer one of tfidf, on few comments of the sample. To be copied, not changed."""
     root = tmp_path_factory.mktemp("two_runs")
     shutil.copytree(tiny_root, root, dirs_exist_ok=True)
+    older = next(Layout(root).models.glob("tiny/*")).name
+    # Names have whole seconds.
+    wait_for(lambda: RunName.mint("tiny") != RunName.parse(older))
     return trained_root(root, "tfidf", 100)
 
 

@@ -17,6 +17,8 @@ from goemo_cli.ml.metrics.confusions import (
     row_outcomes,
 )
 
+pytestmark = pytest.mark.usefixtures("all_draws")
+
 
 def hot(*rows: str, labels: str = "abc") -> np.ndarray:
     """Rows such as "ab" and "" as bool, (n_examples, n_labels)."""

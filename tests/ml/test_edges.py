@@ -11,6 +11,8 @@ from goemo_cli.ml.metrics.intervals import f1_intervals, unseen, wilson
 from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.ml.metrics.scoring import bootstrap_scores, rule_scores
 
+pytestmark = pytest.mark.usefixtures("all_draws")
+
 
 @pytest.mark.parametrize("trials", [1, 2, 6, 40, 5_000])
 def test_wilson_is_scipys(trials: int) -> None:
