@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     )
     from goemo_cli.services.training.model_factory import create_model
 
-__version__ = "0.1.0"
+__version__ = "1.0.0"
 __all__ = [
     "Evaluation",
     "FinishedRun",
