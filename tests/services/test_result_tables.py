@@ -3,6 +3,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 from goemo_cli.core.csv_files import csv_writer, open_csv
@@ -26,8 +27,12 @@ def expected() -> str:
 
 @pytest.mark.parametrize(
     "rows",
-    [ROWS, [dict(zip(COLUMNS, row, strict=True)) for row in ROWS]],
-    ids=["sequences", "mappings"],
+    [
+        ROWS,
+        [dict(zip(COLUMNS, row, strict=True)) for row in ROWS],
+        pandas.DataFrame(ROWS, columns=COLUMNS, dtype=object),
+    ],
+    ids=["sequences", "mappings", "frame"],
 )
 def test_tables_have_the_bytes_of_the_csv_module(tmp_path: Path, rows: Any):
     write_table(tmp_path / "t.csv", COLUMNS, rows)
@@ -37,8 +42,9 @@ def test_tables_have_the_bytes_of_the_csv_module(tmp_path: Path, rows: Any):
         assert [fields[0] for _, fields in lines] == [row[0] for row in ROWS]
 
 
-def test_numbers_keep_their_type_and_nan_is_an_empty_cell():
-    assert table_text(["n", "x"], [(1, 0.1), (2, float("nan"))]) == "n,x\n1,0.1\n2,\n"
+def test_numbers_of_a_frame_keep_their_type_and_nan_is_an_empty_cell():
+    frame = pandas.DataFrame({"n": [1, 2], "x": [0.1, float("nan")]})
+    assert table_text(["n", "x"], frame) == "n,x\n1,0.1\n2,\n"
 
 
 def test_a_table_without_rows_has_its_header():

@@ -1,4 +1,4 @@
-"""Results as text: CSV files, the same bytes on each system, and rounded numbers for people.
+"""Results as text: CSV files that pandas writes, the same bytes on each system, and rounded numbers for people.
 
 In a CSV file a float is written with the shortest decimals that read back to the same number. None and NaN are empty cells, and rows end
 with a line feed. Only fields that need quotes are quoted.
@@ -7,32 +7,36 @@ with a line feed. Only fields that need quotes are quoted.
 import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
-from goemo_cli.core.csv_files import csv_writer
+from goemo_cli.core.csv_files import LineFeeds
 from goemo_cli.core.files import write_text
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 Rows = Iterable[Mapping[str, Any]] | Iterable[Sequence[Any]]
 
 
-def write_table(path: Path, columns: Sequence[str], rows: Rows) -> None:
+def write_table(path: Path, columns: Sequence[str], rows: "Rows | DataFrame") -> None:
     """Write a table, completely or not at all.
 
     Args:
         columns: the header.
-        rows: mappings by column, or sequences in the order of the columns.
+        rows: mappings by column, sequences in the order of the columns, or a data frame.
     """
     write_text(path, table_text(columns, rows))
 
 
-def table_text(columns: Sequence[str], rows: Rows) -> str:
+def table_text(columns: Sequence[str], rows: "Rows | DataFrame") -> str:
     """The content of a table; see `write_table`."""
+    import pandas
+
+    # Objects stay as they are. pandas would otherwise write the integers of a column with an empty cell as floats.
+    content = rows if isinstance(rows, pandas.DataFrame) else [*rows]
+    frame = pandas.DataFrame(content, columns=list(columns), dtype=object)
     text = io.StringIO()
-    writer = csv_writer(text)
-    writer.writerow(columns)
-    for row in rows:
-        cells = [row.get(column) for column in columns] if isinstance(row, Mapping) else row
-        writer.writerow([None if cell != cell else cell for cell in cells])  # NaN differs from itself
+    frame.to_csv(cast("Any", LineFeeds(text)), index=False, lineterminator=LineFeeds.configured)
     return text.getvalue()
 
 
