@@ -312,6 +312,11 @@ def read_json_object(path: Path) -> dict[str, Any]:
     return value
 
 
+def absolute_name(path: Path) -> Path:
+    """The absolute path, without `..`; symbolic links keep their names."""
+    return Path(os.path.abspath(path))  # noqa: PTH100  # resolve follows links
+
+
 def path_from_root(path: Path, root: Path, *folders: Path) -> str:
     """A path as records name it: relative to `root` if it is below it, so that a moved project stays readable.
 
@@ -320,7 +325,7 @@ def path_from_root(path: Path, root: Path, *folders: Path) -> str:
     Args:
         folders: folders of the root that may be symbolic links, for paths that name their targets.
     """
-    named, root_named = Path(os.path.abspath(path)), Path(os.path.abspath(root))  # noqa: PTH100  # resolve follows links
+    named, root_named = absolute_name(path), absolute_name(root)
     if named.is_relative_to(root_named):
         return named.relative_to(root_named).as_posix()
     real = path.resolve()

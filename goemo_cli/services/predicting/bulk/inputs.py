@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from goemo_cli.core.errors import NotFoundError, SettingError
+from goemo_cli.core.files import absolute_name
 from goemo_cli.core.system.variables import is_offline
 from goemo_cli.services.data.data_file import shown_source
 from goemo_cli.services.data.formats import format_by_suffix
@@ -91,7 +92,7 @@ def _local(given: str, without: Path) -> dict[str, int | None]:
         paths = [path]
     else:
         raise NotFoundError(f"--input {given}: {'is not a file' if path.exists() else 'no such file'}")
-    found = {Path(os.path.abspath(one)): one for one in paths if one.is_file()}  # noqa: PTH100  # links keep their names
+    found = {absolute_name(one) for one in paths if one.is_file()}
     return {
         path.as_posix(): path.stat().st_size
         for path in sorted(found)
