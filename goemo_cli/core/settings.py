@@ -72,9 +72,6 @@ def _changed(section: Section) -> list[str]:
     ]
 
 
-Pooling = Literal["first", "mean"]
-
-
 class ModelSettings(Section):
     """Which weights, and how texts enter them."""
 
@@ -102,9 +99,10 @@ class ModelSettings(Section):
         "auto",
         description="auto: eager on CPU, which is faster at comment lengths; the model's default on a GPU.",
     )
-    pooling: Pooling = Field(
-        "first",
-        description="What the classifier of a BERT reads: its first token, or the mean of its tokens, for which the last layer starts anew; mean suits sentence encoders.",
+    pooling: Literal["mean"] | None = Field(
+        None,
+        description="mean: the classifier of a BERT starts with the mean of its tokens, for which the last layer starts anew, if the weights "
+        "were not trained so; this suits sentence encoders. null: what the weights read, the first token of most models.",
     )
 
 

@@ -17,7 +17,7 @@ from goemo_cli.ml.models.layers import (
     only_first_token,
     output_below,
     recomputed,
-    set_pooling,
+    require_mean_layer,
 )
 
 WIDE = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4}
@@ -85,7 +85,7 @@ def test_a_mean_layer_gives_the_mean_of_the_tokens_that_are_not_padding():
     model, batch = model_of("Bert", "eager"), inputs()
     with torch.no_grad():
         hidden = output_below(model, 2, batch)
-        set_pooling(model, "mean")
+        require_mean_layer(model)
         found = model.bert(**batch).pooler_output
     mask = batch["attention_mask"][:, :, None]
     mean = (hidden * mask).sum(1) / mask.sum(1)
@@ -97,22 +97,20 @@ def test_a_mean_layer_gives_the_mean_of_the_tokens_that_are_not_padding():
 
 def test_a_model_with_a_mean_layer_is_an_ordinary_checkpoint_of_transformers(tmp_path: Path):
     model, batch = model_of("Bert", "eager"), inputs()
-    set_pooling(model, "mean")
+    require_mean_layer(model)
     model.save_pretrained(tmp_path)
     loaded = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path).eval()
     with torch.no_grad(), only_first_token(model):
         assert torch.allclose(loaded(**batch).logits, model(**batch).logits, atol=1e-6)
     with torch.no_grad():
         trained = loaded.bert.encoder.layer[-1].output.dense.weight.fill_(1.0).clone()
-    set_pooling(loaded, "mean")
+    require_mean_layer(loaded)
     assert torch.equal(loaded.bert.encoder.layer[-1].output.dense.weight, trained)
-    with pytest.raises(SettingError, match=r"model\.pooling: .*trained with mean"):
-        set_pooling(loaded, "first")
 
 
 def test_a_mean_layer_is_for_bert_alone():
     with pytest.raises(SettingError, match=r"model\.pooling: .*type bert; this one is distilbert"):
-        set_pooling(model_of("DistilBert", "eager"), "mean")
+        require_mean_layer(model_of("DistilBert", "eager"))
 
 
 @pytest.mark.parametrize("kind", SIZES)

@@ -63,6 +63,19 @@ def test_with_the_same_labels_training_goes_on(
     assert json.loads((second.path / "config.json").read_text())["mean_layer"]
 
 
+def test_weights_of_a_mean_layer_are_trained_on_without_the_setting(
+    parent: tuple[Layout, Checkpoint], tmp_path: Path
+):
+    layout, first = parent
+    for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"):
+        shutil.copy(first.path / name, tmp_path)
+    run = train(settings(str(tmp_path), layout, "training.lr=1e-12"), layout=layout)
+    assert run.config.model.pooling is None
+    assert json.loads((run.path / "config.json").read_text())["mean_layer"]
+    before, after = (read_predictions(layout.split_predictions(one.run, "test")) for one in (first, run))
+    np.testing.assert_allclose(after.y_prob, before.y_prob, atol=1e-6)
+
+
 def test_the_run_is_named_after_the_model_and_records_its_parent(
     parent: tuple[Layout, Checkpoint], child: tuple[Checkpoint, list[Event]]
 ):

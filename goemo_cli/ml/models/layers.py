@@ -12,7 +12,6 @@ from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.settings import Pooling
 from goemo_cli.ml.models.cpu import ATTENTION
 
 _MASKED_BY_QUERY = ("eager", "sdpa", ATTENTION)
@@ -43,22 +42,16 @@ def encoder_parts(model: Any) -> EncoderParts | None:
     return None
 
 
-def set_pooling(model: Any, pooling: Pooling) -> None:
-    """Let a classifier start with the mean of all tokens if the setting says so and the weights do not come with it.
+def require_mean_layer(model: Any) -> None:
+    """Let a classifier start with the mean of all tokens, unless its weights were trained so.
 
     Raises:
-        SettingError: the weights come with it and the setting says `first`, or the model is not a BERT.
+        SettingError: the model is not a BERT.
     """
-    comes_with_it = getattr(model.config, "mean_layer", False)
-    if pooling == "first" and comes_with_it:
-        raise SettingError(["model.pooling: the weights were trained with mean; set model.pooling=mean"])
-    if pooling == "mean" and not comes_with_it:
-        if model.config.model_type != "bert":
-            raise SettingError(
-                [
-                    f"model.pooling: mean is only for models of the type bert; this one is {model.config.model_type}"
-                ]
-            )
+    kind = model.config.model_type
+    if kind != "bert":
+        raise SettingError([f"model.pooling: mean is only for models of the type bert; this one is {kind}"])
+    if not getattr(model.config, "mean_layer", False):
         start_mean_layer(model)
 
 

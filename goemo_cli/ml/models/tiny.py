@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from goemo_cli.core.settings import ModelSettings
-from goemo_cli.ml.models.layers import set_pooling
+from goemo_cli.ml.models.layers import require_mean_layer
 from goemo_cli.ml.models.transformer import TransformerClassifier, label_settings
 
 _SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
@@ -42,7 +42,8 @@ def build_tiny(
     )
     config._attn_implementation = "eager"
     model = BertForSequenceClassification(config)
-    set_pooling(model, settings.pooling)
+    if settings.pooling == "mean":
+        require_mean_layer(model)
     return TransformerClassifier(model, tokenizer, labels, settings.max_length)
 
 

@@ -19,7 +19,7 @@ from goemo_cli.core.settings import ModelSettings, WeightFiles
 from goemo_cli.ml.models.bert import load_scorer
 from goemo_cli.ml.models.cpu import packed_linears, use_cheap_dropout
 from goemo_cli.ml.models.folders import CONFIG, weight_files
-from goemo_cli.ml.models.layers import only_first_token, set_pooling
+from goemo_cli.ml.models.layers import only_first_token, require_mean_layer
 from goemo_cli.ml.models.pretrained import (
     has_whole_head,
     head_layers,
@@ -195,7 +195,8 @@ def build_transformer(
     require_matching_tokenizer(model, tokenizer, folder)
     length = usable_length(settings.max_length, model, tokenizer, folder)
     require_running(model, tokenizer, length, folder)
-    set_pooling(model, settings.pooling)
+    if settings.pooling == "mean":
+        require_mean_layer(model)
     if device.type == "cpu":
         use_cheap_dropout(model)
     classifier = TransformerClassifier(model, tokenizer, labels, length)
@@ -228,7 +229,7 @@ def build_static(
     """
     from goemo_cli.ml.models.static import start_static
 
-    if settings.pooling != "first":
+    if settings.pooling:
         raise SettingError(
             ["model.pooling: a static model always reads the mean of the tokens; leave it out"]
         )
