@@ -282,6 +282,11 @@ class TrainingSettings(Section):
     prior_bias: bool = Field(
         True, description="Start the classifier's bias at the log-odds of each label in train."
     )
+    label_template: str | None = Field(
+        None,
+        description="Start the classifier's weights at the embeddings of the label names, scaled to fit train: the model reads this text with the "
+        "name of each label for {}. A sentence encoder learns far more from few comments then. null: random weights.",
+    )
     seed: int = Field(0, ge=0, lt=2**32, description="Random seed of shuffling, dropout and new weights.")
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto",
@@ -297,6 +302,14 @@ class TrainingSettings(Section):
         description="Minutes between saved states, which `--resume` continues from; an epoch ends with one too; 0: none.",
     )
     early_stopping: EarlyStopping = EarlyStopping()
+
+    @field_validator("label_template", mode="before")
+    @classmethod
+    def _has_a_place_for_the_name(cls, value: Any) -> Any:
+        """The name alone is a template too: YAML reads {} as a mapping."""
+        if isinstance(value, str) and "{}" not in value:
+            raise ValueError("should contain {} where the name of a label belongs")
+        return "{}" if value == {} else value
 
 
 class DistillationSettings(Section):

@@ -190,6 +190,12 @@ def test_overrides_become_nested_settings_of_the_right_type():
     }
 
 
+def test_a_label_template_has_a_place_for_the_name():
+    assert settings("training.label_template={}").training.label_template == "{}"
+    with pytest.raises(SettingError, match=r"training\.label_template: should contain \{\}"):
+        settings("training.label_template=this is joy")
+
+
 def test_a_number_may_mark_what_is_not_labelled():
     assert settings("data.unlabelled=-1").data.unlabelled == "-1"
     assert settings("data.unlabelled=NONE").data.unlabelled == "NONE"

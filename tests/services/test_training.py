@@ -14,7 +14,7 @@ from goemo_cli.core.errors import (
     SettingError,
     StorageError,
 )
-from goemo_cli.core.events import EpochEnded, Event, PhaseStarted
+from goemo_cli.core.events import EpochEnded, Event, Info, PhaseStarted
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
@@ -233,3 +233,21 @@ def test_a_recipe_is_between_the_defaults_of_the_model_and_the_settings_of_the_u
         SettingError, match=r"training\.recipe: tiny has no recipe fast; models with it: minilm"
     ):
         resolve_settings(file, {"model.name": "tiny"})
+
+
+def test_a_run_says_what_the_label_names_say_about_its_texts(tmp_path: Path) -> None:
+    said: list[Event] = []
+    config = settings(
+        "tiny",
+        "data.max_train_samples=100",
+        "training.epochs=1",
+        "model.pooling=mean",
+        "training.label_template=so {}",
+    )
+    result = train(config, layout=Layout(tmp_path), on_event=said.append)
+    assert any(
+        isinstance(event, Info)
+        and event.message.startswith("Classifier starts at the label names: loss on train 0.")
+        for event in said
+    )
+    assert result.config.training.label_template == "so {}"

@@ -37,6 +37,7 @@ from goemo_cli.ml.training.batches import unknown_share
 from goemo_cli.ml.training.distillation import Taught
 from goemo_cli.ml.training.frozen import CacheType, FrozenOutputs, FrozenStore, file_bytes
 from goemo_cli.ml.training.histograms import Watched
+from goemo_cli.ml.training.label_names import start_at_label_names
 from goemo_cli.ml.training.loop import Epoch, Examples, Fact, fit, seed_everything, val_scores
 from goemo_cli.ml.training.losses import describe_loss
 from goemo_cli.ml.training.ranks import ALONE, Ranks
@@ -215,6 +216,12 @@ def build_model(
         on_event(Info(_frozen_part(classifier, config.training.frozen_layers)))
     if config.training.prior_bias:
         classifier.start_bias_at(data.train.y_true.mean(axis=0))
+    if template := config.training.label_template:
+        classifier.model.to(device)
+        start = start_at_label_names(classifier, template, data.train.texts, data.train.y_true)
+        if start:
+            losses = f"{start.loss_without:.3f} -> {start.loss_with:.3f}"
+            on_event(Info(f"Classifier starts at the label names: loss on train {losses}"))
     on_event(Info(f"Training on {describe_device(device)} in {precision}"))
     return classifier, base
 
