@@ -1,6 +1,7 @@
 """Figures 11 to 15: scores at every threshold, and the thresholds of a run."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -185,7 +186,91 @@ def draw_threshold_f1(source: RunData) -> Drawn:
 
     A row per label, by falling val positives; blank where F1 is 0, a bar over the good thresholds.
     """
-    thresholds, val, test = source.thresholds, source.predictions("val"), source.predictions("test")
+    thresholds, val = source.thresholds, source.predictions("val")
+    title, order, curves = _label_curves(source)
+    labels = [source.labels[at] for at in order]
+    rows = LabelRows.of(len(labels))
+    figure = new_figure(
+        title,
+        source.subtitle(f"val, {len(val):,} {source.terms.texts}, commonest label first"),
+        height=rows.height + 2.1,
+    )
+    parts = figure.add_gridspec(2, 2, height_ratios=(_SCALE, rows.height), width_ratios=(3, 2))
+    axes = figure.add_subplot(parts[1, :])
+    image = axes.imshow(
+        np.ma.masked_equal(curves.f1.T, 0), aspect="auto", interpolation="nearest", vmin=0, vmax=max(float(curves.f1.max()), 0.1),
+        extent=(GRID[0] - _STEP / 2, GRID[-1] + _STEP / 2, len(labels) - 0.5, -0.5),
+    )  # fmt: skip
+    _mark(axes, curves.good, curves.own, curves.below, rows)
+    axes.axvline(thresholds.global_threshold, color=PAPER, linewidth=2.4, zorder=2)
+    axes.axvline(thresholds.global_threshold, color=INK, linewidth=1.4, linestyle="--", zorder=2)
+    rows.label(axes, labels)
+    axes.grid(visible=False)
+    axes.set_xlim(0, 1)
+    axes.set_xlabel("threshold")
+    rows.column(
+        axes, "val", [f"{value:.2f}" for value in curves.reached["val"]], at=38, color=SPLIT_COLOR["val"]
+    )
+    rows.column(
+        axes, "test", [f"{value:.2f}" for value in curves.reached["test"]], at=78, color=SPLIT_COLOR["test"]
+    )
+    rows.column(axes, "positives", [f"{n:,}" for n in curves.positives], at=146, color=MUTED)
+    bar = figure.colorbar(
+        image, cax=figure.add_subplot(parts[0, 0]), orientation="horizontal", ticklocation="top"
+    )
+    bar.outline.set_visible(False)
+    bar.set_label("F1 on val", loc="left")
+    caption(
+        figure,
+        f"Dot: the label's own threshold; val and test: F1 there. Bar: F1 is at least {percent(NEAR)} of the label's best"
+        f"{_hollow(curves.below, thresholds)}. Blank: F1 is 0. Dashed: the global threshold {thresholds.global_threshold:g}. "
+        f"All are chosen on val alone.{limit_note(len(source.labels), f'val {source.terms.texts}')}",
+    )
+    return Drawn(figure, curves.columns(labels))
+
+
+@dataclass(frozen=True)
+class _LabelCurves:
+    """F1 of the labels of the figure over the thresholds, in its order."""
+
+    f1: DoubleArray
+    """On val, (n_grid, n_labels)."""
+    own: DoubleArray
+    """The thresholds of the labels, (n_labels,)."""
+    reached: dict[Split, DoubleArray]
+    """F1 at these, (n_labels,)."""
+    positives: IntArray
+    """Of val, (n_labels,)."""
+
+    @property
+    def good(self) -> BoolArray:
+        return good_cells(self.f1, self.own, self.reached["val"])
+
+    @property
+    def below(self) -> BoolArray:
+        """Labels whose own threshold is not near their best, (n_labels,)."""
+        below: BoolArray = self.reached["val"] < NEAR * self.f1.max(axis=0)
+        return below
+
+    def columns(self, labels: Sequence[str]) -> dict[str, Any]:
+        """The numbers of the figure, a row per label and threshold."""
+        n_grid = len(GRID)
+        return {
+            "emotion": [label for label in labels for _ in range(n_grid)],
+            "threshold": np.tile(GRID, len(labels)),
+            "f1_val": self.f1.T.ravel(),
+            "in_bar": self.good.T.ravel(),
+            "own_threshold": np.repeat(self.own, n_grid),
+            "own_f1_val": np.repeat(self.reached["val"], n_grid),
+            "own_f1_test": np.repeat(self.reached["test"], n_grid),
+            "val_positives": np.repeat(self.positives, n_grid),
+        }
+
+
+def _label_curves(source: RunData) -> tuple[str, IntArray, _LabelCurves]:
+    """Title, the labels that are shown, commonest on val first, and their curves."""
+    thresholds, parts = source.thresholds, {split: source.predictions(split) for split, _ in SPLIT_LINES}
+    val = parts["val"]
     f1 = counts_on_grid(val.y_true, reached_on_grid(val.y_prob)).f_beta()  # (n_grid, n_labels)
     positives = val.y_true.sum(axis=0)
     shared = count(val.y_true, decide(val.y_prob, thresholds.global_threshold)).f1
@@ -198,61 +283,11 @@ def draw_threshold_f1(source: RunData) -> Drawn:
         thresholds.global_threshold,
     )
     order = limited(order, positives)
-    f1, labels = f1[:, order], [source.labels[at] for at in order]
-    own = thresholds.per_label[order]
-    reached = {
+    reached: dict[Split, DoubleArray] = {
         split: count(part.y_true, decide(part.y_prob, thresholds.per_label)).f1[order]
-        for split, part in (("val", val), ("test", test))
+        for split, part in parts.items()
     }
-    rows = LabelRows.of(len(labels))
-    figure = new_figure(
-        title,
-        source.subtitle(f"val, {len(val):,} {source.terms.texts}, commonest label first"),
-        height=rows.height + 2.1,
-    )
-    parts = figure.add_gridspec(2, 2, height_ratios=(_SCALE, rows.height), width_ratios=(3, 2))
-    axes = figure.add_subplot(parts[1, :])
-    image = axes.imshow(
-        np.ma.masked_equal(f1.T, 0), aspect="auto", interpolation="nearest", vmin=0, vmax=max(float(f1.max()), 0.1),
-        extent=(GRID[0] - _STEP / 2, GRID[-1] + _STEP / 2, len(labels) - 0.5, -0.5),
-    )  # fmt: skip
-    good = good_cells(f1, own, reached["val"])
-    below = reached["val"] < NEAR * f1.max(axis=0)
-    _mark(axes, good, own, below, rows)
-    axes.axvline(thresholds.global_threshold, color=PAPER, linewidth=2.4, zorder=2)
-    axes.axvline(thresholds.global_threshold, color=INK, linewidth=1.4, linestyle="--", zorder=2)
-    rows.label(axes, labels)
-    axes.grid(visible=False)
-    axes.set_xlim(0, 1)
-    axes.set_xlabel("threshold")
-    rows.column(axes, "val", [f"{value:.2f}" for value in reached["val"]], at=38, color=SPLIT_COLOR["val"])
-    rows.column(axes, "test", [f"{value:.2f}" for value in reached["test"]], at=78, color=SPLIT_COLOR["test"])
-    rows.column(axes, "positives", [f"{n:,}" for n in positives[order]], at=146, color=MUTED)
-    bar = figure.colorbar(
-        image, cax=figure.add_subplot(parts[0, 0]), orientation="horizontal", ticklocation="top"
-    )
-    bar.outline.set_visible(False)
-    bar.set_label("F1 on val", loc="left")
-    caption(
-        figure,
-        f"Dot: the label's own threshold; val and test: F1 there. Bar: F1 is at least {percent(NEAR)} of the label's best"
-        f"{_hollow(below, thresholds)}. Blank: F1 is 0. Dashed: the global threshold {thresholds.global_threshold:g}. "
-        f"All are chosen on val alone.{limit_note(len(source.labels), f'val {source.terms.texts}')}",
-    )
-    n_grid = len(GRID)
-    return Drawn(
-        figure,
-        {
-            "emotion": [label for label in labels for _ in range(n_grid)],
-            "threshold": np.tile(GRID, len(labels)),
-            "f1_val": f1.T.ravel(),
-            "in_bar": good.T.ravel(),
-            "own_threshold": np.repeat(own, n_grid),
-            "own_f1_val": np.repeat(reached["val"], n_grid),
-            "own_f1_test": np.repeat(reached["test"], n_grid),
-            "val_positives": np.repeat(positives[order], n_grid),
-        },
-    )
+    return title, order, _LabelCurves(f1[:, order], thresholds.per_label[order], reached, positives[order])
 
 
 def good_cells(f1: DoubleArray, own: DoubleArray, reached: DoubleArray) -> BoolArray:
