@@ -7,6 +7,9 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 DEMO_STAMP := $(VENV)/.installed-demo
 
+# Some images switch off that Python keeps compiled modules. Then each process of the tests compiles torch again.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help install demo test check format lint types types-elsewhere quick test-all torture coverage bench docs clean
 
