@@ -5,6 +5,7 @@ import re
 import shutil
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,11 @@ MAY_IMPORT = {
     "__init__": {"api", "core", "services"},  # lazily
 }
 
-TREES = {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
+
+@cache
+def trees() -> dict[Path, ast.Module]:
+    """Each module of goemo, parsed: not at import, since each process of the tests imports this file."""
+    return {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 
 def part_of(path: Path) -> str:
@@ -85,7 +90,7 @@ def names_used(tree: ast.AST) -> set[str]:
 
 
 def test_parts_import_only_what_they_may():
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         part = part_of(path)
         for name, line in imports(tree):
             package, _, rest = name.partition(".")
@@ -94,7 +99,7 @@ def test_parts_import_only_what_they_may():
 
 
 def test_the_mathematics_and_the_trackers_know_no_file_layout():
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if part_of(path) in ("ml", "tracking"):
             for name, line in imports(tree):
                 assert not name.startswith("goemo_cli.core.layout"), f"{path}:{line}"
@@ -112,7 +117,7 @@ def test_only_the_app_and_the_commands_talk_to_the_terminal():
         "sys.stderr",
         "SystemExit",
     }
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         packages = {name.split(".")[0] for name, _ in imports(tree)}
         assert "click" not in packages, f"{path}: typer carries its own copy"
         if part_of(path) not in ("app", "commands", "__main__"):
@@ -125,13 +130,13 @@ def test_only_the_app_and_the_commands_talk_to_the_terminal():
 
 def test_the_environment_is_read_in_known_places_only():
     reads = {"os.environ", "os.getenv", "os.putenv", "environ", "getenv"}
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         allowed = path.relative_to(PACKAGE).as_posix() in ("core/system/variables.py", "commands/_errors.py")
         assert allowed or part_of(path) == "tracking" or not names_used(tree) & reads, path
 
 
 def test_every_module_opens_with_a_sentence_of_its_own():
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         docstring = ast.get_docstring(tree, clean=False)
         assert docstring, f"{path}: no docstring"
         first, *rest = docstring.split("\n")
@@ -140,7 +145,7 @@ def test_every_module_opens_with_a_sentence_of_its_own():
 
 
 def test_heavy_packages_load_only_where_they_work():
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if part_of(path) in ("app", "commands", "core", "__init__", "__main__"):
             assert not imported_at_import(tree) & HEAVY, path
         if part_of(path) == "core":
@@ -195,7 +200,7 @@ def _writes(call: ast.Call) -> bool:
 
 
 def test_files_are_written_whole_or_not_at_all():
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         if path != PACKAGE / "core" / "files.py":
             assert bare_writes(tree) == [], path
 
@@ -246,7 +251,7 @@ def calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
 
 def test_each_difference_between_systems_is_in_one_module():
     """Locks, renames and signals. `make types-elsewhere` finds the names that Windows and macOS do not have."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         here = path.relative_to(PACKAGE).as_posix()
         allowed_modules, allowed_calls = SYSTEM_MODULES.get(here, set()), SYSTEM_CALLS.get(here, set())
         for name, line in imports(tree):
@@ -262,7 +267,7 @@ def test_each_difference_between_systems_is_in_one_module():
 
 def test_text_has_the_same_bytes_on_all_systems():
     """Text that is written says its encoding and its line ends; Windows would choose others."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for node in ast.walk(tree):
             if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
                 continue
@@ -381,7 +386,7 @@ _TAKES_A_PATH = re.compile(
 
 def test_paths_in_commands_to_type_are_quoted():
     """`core.hints.command_line` quotes them; an f-string does not."""
-    for path, tree in TREES.items():
+    for path, tree in trees().items():
         for text in (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):
             before = ""
             for part in text.values:
