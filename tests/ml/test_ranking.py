@@ -8,7 +8,13 @@ import pytest
 from sklearn import metrics
 
 from goemo_cli.ml.metrics import ranking
-from goemo_cli.ml.metrics.ranking import Ranked, label_ranking_precision, ranking_scores, roc_auc_micro
+from goemo_cli.ml.metrics.ranking import (
+    Ranked,
+    label_ranking_precision,
+    precision_recall,
+    ranking_scores,
+    roc_auc_micro,
+)
 
 TOLERANCE: Any = {"rel": 0, "abs": 1e-12}
 SEEDS = range(2)
@@ -21,6 +27,17 @@ def random_case(seed: int, rows: int = 200, n_labels: int = 7) -> tuple[np.ndarr
     y_true[:, -1] = False
     noise = rng.normal(0, 1.2, (rows, n_labels))
     return y_true, (1 / (1 + np.exp(-(noise + y_true)))).round(2).astype(np.float32)
+
+
+def test_curves_are_scikit_learns_from_the_highest_threshold_on():
+    y_true, y_prob = random_case(0)
+    for gold, prob in [
+        *zip(y_true.T[:-1], y_prob.T[:-1], strict=True),
+        (y_true[:1, 0] | True, y_prob[:1, 0]),
+    ]:
+        precision, recall, _ = metrics.precision_recall_curve(gold, prob)
+        for ours, theirs in zip(precision_recall(gold, prob), (precision, recall), strict=True):
+            assert np.array_equal(ours, theirs[::-1])
 
 
 @pytest.mark.parametrize("seed", SEEDS)

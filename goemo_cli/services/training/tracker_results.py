@@ -19,6 +19,7 @@ from goemo_cli.core.predictions import LABEL_JOINER, Predictions
 from goemo_cli.core.schema import COMBINED
 from goemo_cli.core.settings import EpochScore
 from goemo_cli.ml.metrics.confusions import cooccurrence_counts
+from goemo_cli.ml.metrics.ranking import precision_recall
 from goemo_cli.ml.models.classifier import Classifier
 from goemo_cli.ml.training.loop import Stopped
 from goemo_cli.tracking.base import Artifact, Picture, Table, Tracker
@@ -211,12 +212,10 @@ def _confusions(test: Predictions) -> Table:
 
 def _curves(test: Predictions) -> Iterator[list[Any]]:
     """Precision over recall of each label with positives, at about `_CURVE_POINTS` points, from the highest threshold on."""
-    from sklearn.metrics import precision_recall_curve  # slow to load, and most runs have no such tracker
-
     for at, label in enumerate(test.labels):
         if test.y_true[:, at].any():
-            precision, recall, _ = precision_recall_curve(test.y_true[:, at], test.y_prob[:, at])
-            kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).round().astype(int))[::-1]
+            precision, recall = precision_recall(test.y_true[:, at], test.y_prob[:, at])
+            kept = np.unique(np.linspace(0, len(recall) - 1, _CURVE_POINTS).round().astype(int))
             yield from ([label, float(recall[point]), float(precision[point])] for point in kept)
 
 
