@@ -1,4 +1,4 @@
-"""goemo without what Windows does not have: `python -m tests.as_on_windows FOLDER` imports all modules and trains.
+"""goemo without what Windows does not have: a process imports all modules again and trains; nothing else works in it after.
 
 The packages that goemo uses are imported before, and keep what they found. Locks are those of Windows, made of Linux locks.
 """
@@ -132,7 +132,3 @@ def main(root: Path) -> None:
     _check_locks(root / "run")
     _run("train", "--model", "tfidf", "--data", "sample", "--no-wandb", "--root", str(root / "project"))
     _run("validate", "--root", str(root / "project"))
-
-
-if __name__ == "__main__":
-    main(Path(sys.argv[1]))

@@ -452,7 +452,11 @@ def test_workers_that_wait_end_quietly(
 
 
 @pytest.mark.parametrize(
-    "number", [signal.SIGKILL, signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+    "number",
+    [
+        signal.SIGINT,
+        *(pytest.param(other, marks=pytest.mark.slow) for other in (signal.SIGKILL, signal.SIGTERM)),
+    ],
 )
 def test_a_killed_prediction_continues(
     number: signal.Signals, long_input: tuple[Path, dict[str, bytes]], checkpoint: Checkpoint, tmp_path: Path
