@@ -83,10 +83,12 @@ PLAIN = [*SETTINGS, "--epochs", "2", "model.dropout=0.0"]
 FROZEN = [*PLAIN, "training.frozen_layers=1", "training.accumulation=2"]
 
 
-@pytest.fixture(scope="module")
-def by_torchrun(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Checkpoint]:
-    root = tmp_path_factory.mktemp("torchrun")
-    return root, trained(root, *PLAIN)
+@pytest.fixture(scope="module", params=["forks", pytest.param("torchrun", marks=pytest.mark.slow)])
+def by_two(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> tuple[Path, Checkpoint]:
+    root = tmp_path_factory.mktemp("by_two")
+    return root, (trained_by_forks if request.param == "forks" else trained)(root, *PLAIN)
 
 
 def assert_equal_trainings(root: Path, run: Checkpoint, other_root: Path, other: Checkpoint) -> None:
@@ -98,8 +100,8 @@ def assert_equal_trainings(root: Path, run: Checkpoint, other_root: Path, other:
     assert all(two_prob[split] == pytest.approx(one_prob[split], abs=1e-5) for split in one_prob)
 
 
-def test_two_processes_train_as_one_does(by_torchrun: tuple[Path, Checkpoint], tmp_path: Path):
-    assert_equal_trainings(tmp_path, trained_alone(tmp_path, *PLAIN), *by_torchrun)
+def test_two_processes_train_as_one_does(by_two: tuple[Path, Checkpoint], tmp_path: Path):
+    assert_equal_trainings(tmp_path, trained_alone(tmp_path, *PLAIN), *by_two)
 
 
 def test_two_processes_train_upper_layers_in_pieces_as_one_does(tmp_path: Path):
@@ -108,10 +110,8 @@ def test_two_processes_train_upper_layers_in_pieces_as_one_does(tmp_path: Path):
     assert_equal_trainings(alone, runs[0], together, runs[1])
 
 
-def test_processes_score_the_bytes_that_one_process_scores(
-    by_torchrun: tuple[Path, Checkpoint], tmp_path: Path
-):
-    root, found = by_torchrun
+def test_processes_score_the_bytes_that_one_process_scores(by_two: tuple[Path, Checkpoint], tmp_path: Path):
+    root, found = by_two
     layout = Layout(root)
     for split in ("val", "test"):
         written = layout.split_predictions(found.run, split).read_bytes()
