@@ -37,9 +37,9 @@ from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 from tests.resuming import SignalAt, content_of
+from tests.small_data import write_small_data
 from tests.waiting import GUARD_SECONDS, wait_for
 
-WORDS = {"joy": "happy", "anger": "angry", "sadness": "sad"}
 ENDLESS = ("training.epochs=9999", "training.early_stopping.patience=null")
 
 
@@ -50,13 +50,8 @@ def settings(data: Path | str, *, seed: int = 5) -> TrainConfig:
 
 @pytest.fixture
 def data(tmp_path: Path) -> Path:
-    """Data with few labels and rows, since each process draws as often as for users."""
-    (folder := tmp_path / "data").mkdir()
-    for split, size in (("train", 100), ("val", 30), ("test", 30)):
-        names = [[*WORDS][row % len(WORDS)] for row in range(size)]
-        rows = [f"so {WORDS[name]} {split} {row},{name}" for row, name in enumerate(names)]
-        (folder / f"{split}.csv").write_text("\n".join(["text,labels", *rows]) + "\n", encoding="utf-8")
-    return folder
+    """Few labels and rows, since each process draws as often as for users."""
+    return write_small_data(tmp_path / "data", train=100)
 
 
 def interrupted(layout: Layout, config: TrainConfig, group: SeedGroup) -> Path:

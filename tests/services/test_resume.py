@@ -32,22 +32,19 @@ from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.tracking.journal import journal_path, read_journal
 from tests.resuming import SignalAt, content_of, logged_steps, states_of
+from tests.small_data import write_small_data
 from tests.waiting import wait_for
 
 STEPS = 10
 """Of one epoch: 300 comments in batches of 32."""
 
 
-def settings() -> TrainConfig:
-    """Three epochs of a tiny model, with every step logged."""
-    overrides = ["data.max_train_samples=300", "logging.wandb.log_every=1", "logging.tensorboard=true"]
-    flags = {"model.name": "tiny", "data.name": "sample", "training.epochs": 3}
-    return resolve_settings(None, flags, overrides)
-
-
 @pytest.fixture(scope="module")
-def config() -> TrainConfig:
-    return settings()
+def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
+    """Three epochs of a tiny model, with every step logged."""
+    data = write_small_data(tmp_path_factory.mktemp("resume") / "data", train=300)
+    flags = {"model.name": "tiny", "data.name": str(data), "training.epochs": 3}
+    return resolve_settings(None, flags, ["logging.wandb.log_every=1", "logging.tensorboard=true"])
 
 
 @pytest.fixture(scope="module")
@@ -134,9 +131,11 @@ def test_tensorboard_has_each_step_once(
     assert [step for step, _ in curves[0]] == list(range(1, 3 * STEPS + 1))
 
 
-def test_a_killed_training_continues(layout: Layout, undisturbed: tuple[Layout, Checkpoint]) -> None:
+def test_a_killed_training_continues(
+    config: TrainConfig, layout: Layout, undisturbed: tuple[Layout, Checkpoint]
+) -> None:
     reference_layout, reference = undisturbed
-    process = multiprocessing.get_context("fork").Process(target=killed, args=(layout,))
+    process = multiprocessing.get_context("fork").Process(target=killed, args=(config, layout))
     process.start()
     wait_for(lambda: list(layout.models.glob("*/*/state/step-*/state.json")))
     process.kill()
@@ -145,9 +144,8 @@ def test_a_killed_training_continues(layout: Layout, undisturbed: tuple[Layout, 
     assert content_of(finished, layout) == content_of(reference, reference_layout)
 
 
-def killed(layout: Layout) -> None:
+def killed(config: TrainConfig, layout: Layout) -> None:
     """Train in a copy of this process."""
-    config = settings()
     train(config, layout=layout, tracker=open_tracker(config, layout=layout))
 
 
