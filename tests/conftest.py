@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from tests.wandb_server import WandbServer
 
 from tests.metrics_documents import EMPTY_METRICS
+from tests.small_data import write_small_data
 from tests.waiting import wait_for
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -177,6 +178,12 @@ def trained_root(root: Path, model: str, n_comments: int | None) -> Path:
     flags = {"model.name": model, "data.name": "sample", "data.max_train_samples": n_comments}
     train(resolve_settings(None, flags, ["training.epochs=1"]), layout=Layout(root))
     return root
+
+
+@pytest.fixture(scope="session")
+def small_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with 160 comments of three labels. To be read, not changed."""
+    return write_small_data(tmp_path_factory.mktemp("small") / "data", train=100)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,6 @@ from goemo_cli.services.training.train import train
 from tests.torture.commands import Command
 from tests.waiting import GUARD_SECONDS
 
-TRAIN = ["train", "--model", "tfidf", "--data", "sample", "data.max_train_samples=100"]
 FORK = multiprocessing.get_context("fork")
 """A copy of this process has its packages loaded already: a command starts in an instant, and dies as any process."""
 
@@ -53,10 +52,16 @@ def command(root: Path, at: str, deed: str, answers: Any, arguments: tuple[str, 
     sys.exit(done.exit_code)
 
 
+@pytest.fixture
+def typed(small_data: Path) -> list[str]:
+    """The words of a training."""
+    return ["train", "--model", "tfidf", "--data", str(small_data)]
+
+
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("finished")
-    flags = {"model.name": "tfidf", "data.name": "sample", "data.max_train_samples": 100}
+    flags = {"model.name": "tfidf", "data.name": str(small_data)}
     train(resolve_settings(None, flags), layout=Layout(root))
     return root
 
@@ -127,8 +132,8 @@ def states(root: Path) -> list[str]:
     ]
 
 
-def test_a_running_training_is_told_from_a_killed_one(root: Path, stopped: Any) -> None:
-    training = stopped("tfidf.safetensors", *TRAIN)
+def test_a_running_training_is_told_from_a_killed_one(root: Path, stopped: Any, typed: list[str]) -> None:
+    training = stopped("tfidf.safetensors", *typed)
     holder = f"goemo train (process {training.process.pid} on "
     assert states(root) == ["finished", "running"]
     checked = goemo(root, "validate")
@@ -153,8 +158,8 @@ def test_a_running_training_is_told_from_a_killed_one(root: Path, stopped: Any) 
     assert states(root) == ["finished"]
 
 
-def test_a_training_that_goes_on_ends_well(root: Path, stopped: Any) -> None:
-    training = stopped("manifest.json", *TRAIN)
+def test_a_training_that_goes_on_ends_well(root: Path, stopped: Any, typed: list[str]) -> None:
+    training = stopped("manifest.json", *typed)
     goemo(root, "runs", "gc", "--unfinished-after", "0", "--yes")
     assert training.go_on() == 0
     assert states(root) == ["finished", "finished"]
@@ -202,10 +207,10 @@ def test_a_killed_tuning_is_named_and_can_be_repeated(root: Path) -> None:
     ],
 )
 def test_summaries_heal_after_a_training_that_ended_before_them(
-    root: Path, tmp_path: Path, at: str, deed: str, code: int, is_first: bool
+    root: Path, typed: list[str], tmp_path: Path, at: str, deed: str, code: int, is_first: bool
 ) -> None:
     here = tmp_path / "new" if is_first else root
-    assert ended(here, at, deed, *TRAIN) == code
+    assert ended(here, at, deed, *typed) == code
     run = str(open_run("@latest", Layout(here)).run)
     checked = goemo(here, "validate")
     assert checked.exit_code == 0, checked.stderr
@@ -215,10 +220,12 @@ def test_summaries_heal_after_a_training_that_ended_before_them(
     assert "Renewed" not in again.stderr
 
 
-def test_the_next_training_of_another_model_brings_all_summaries_up_to_date(root: Path) -> None:
-    assert ended(root, "metric_summary.csv", "die", *TRAIN) == -signal.SIGKILL
+def test_the_next_training_of_another_model_brings_all_summaries_up_to_date(
+    root: Path, typed: list[str], small_data: Path
+) -> None:
+    assert ended(root, "metric_summary.csv", "die", *typed) == -signal.SIGKILL
     newest = str(open_run("@latest", Layout(root)).run)
-    tiny = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 32, "training.epochs": 1}
+    tiny = {"model.name": "tiny", "data.name": str(small_data), "training.epochs": 1}
     train(resolve_settings(None, tiny), layout=Layout(root))
     assert json.loads(Layout(root).test_metrics("tfidf").read_text(encoding="utf-8"))["run"] == newest
     checked = json.loads(goemo(root, "validate", "--json").stdout)
@@ -233,11 +240,11 @@ def test_an_edited_card_accuses_nothing_else(root: Path) -> None:
     assert goemo(root, "predict", "hello", "-c", "@latest").exit_code == 0
 
 
-def test_quiet_training_prints_its_result_in_one_line(tmp_path: Path) -> None:
-    done = CliRunner().invoke(app, [*TRAIN, "--quiet", "--root", str(tmp_path)])
+def test_quiet_training_prints_its_result_in_one_line(typed: list[str], tmp_path: Path) -> None:
+    done = CliRunner().invoke(app, [*typed, "--quiet", "--root", str(tmp_path)])
     run = open_run("@latest", Layout(tmp_path))
     (line,) = done.stdout.splitlines()
-    assert line.startswith(f"Trained {run.run}: macro-F1 0.")
+    assert line.startswith(f"Trained {run.run}: macro-F1 1.0")
 
 
 def test_a_terminal_shows_every_phase_of_a_training(tmp_path: Path) -> None:
