@@ -24,15 +24,15 @@ from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.tracking.base import Tracker
 from tests.resuming import SignalAt, content_of
 
-TINY = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 96, "training.epochs": 1}
 NEW = ["I brought biscuits for all of you", "the queue did not move for two hours"]
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Checkpoint]:
+def root(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, Checkpoint]:
     """A project with a teacher."""
     layout = Layout(tmp_path_factory.mktemp("teacher"))
-    config = resolve_settings(None, TINY, ["training.learning_rate=1e-2"])
+    flags = {"model.name": "tiny", "data.name": str(small_data), "data.max_train_samples": 96}
+    config = resolve_settings(None, flags, ["training.epochs=1", "training.learning_rate=1e-2"])
     return layout, train(config, layout=layout)
 
 
@@ -125,7 +125,7 @@ def test_lineage_and_validate_know_teacher_and_probabilities(root, taught) -> No
     path = layout.root / run.metrics.distillation.probabilities
     whole = path.read_bytes()
     try:
-        path.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+        path.write_bytes(whole[:-4] + bytes([whole[-4] ^ 1]) + whole[-3:])  # the last bit of a probability
         assert next(
             (one.path, "other probabilities" in one.message) for one in validate_artifacts(layout).problems
         ) == (

@@ -2,6 +2,7 @@
 
 import csv
 import statistics
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -22,12 +23,12 @@ from goemo_cli.tracking.base import Tracker
 
 
 @pytest.fixture(scope="module")
-def group(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SeedsResult]:
+def group(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SeedsResult]:
     """Three seeds of the tiny model."""
     layout = Layout(tmp_path_factory.mktemp("seeds"))
     settings = resolve_settings(
         None,
-        {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.seed": 5},
+        {"model.name": "tiny", "data.name": str(small_data), "training.seed": 5},
         ["training.epochs=1", "training.learning_rate=1e-2"],
     )
     return layout, train_seeds(settings, 3, layout=layout, open_tracker=lambda *_: Tracker())
