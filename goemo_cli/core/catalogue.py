@@ -29,12 +29,16 @@ class PackagedWeights:
 class FewTexts:
     """How a model is trained on few texts, fitted on subsets of GoEmotions: docs/recipe.md."""
 
+    below: int
+    """Training texts: with as many or more, others are used."""
     steps: int
     """The fewest optimizer steps with which a training is good."""
     epochs: int
     """The most epochs; with more, a model only becomes too sure."""
     batch_size: int
     learning_rate: float
+    others: Mapping[str, Any] = field(default_factory=dict)
+    """Further settings of the training section."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +58,8 @@ class ModelEntry:
     """Settings as in a config file, below the user's."""
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings between the defaults and the user's, by the name of a recipe other than `best`."""
-    few_texts: FewTexts | None = None
+    few_texts: tuple[FewTexts, ...] = ()
+    """Fewest texts first."""
     """None if its defaults are used for any number of texts."""
 
     def recipe(self, name: str) -> Mapping[str, Any]:
@@ -128,10 +133,10 @@ def _entry_of_run(checkpoint: Checkpoint) -> ModelEntry:
 
 
 def _entry(name: str, values: dict[str, Any]) -> ModelEntry:
-    package, few = values.pop("package", None), values.pop("few_texts", None)
+    package, few = values.pop("package", None), values.pop("few_texts", [])
     return ModelEntry(
         name=name,
         package=PackagedWeights(**package) if package else None,
-        few_texts=FewTexts(**few) if few else None,
+        few_texts=tuple(FewTexts(**values) for values in few),
         **values,
     )

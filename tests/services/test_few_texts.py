@@ -22,28 +22,37 @@ NAMED = [
 ]
 
 
-def chosen(n_texts: int, *overrides: str) -> tuple[int, int, float, int | None]:
+def chosen(n_texts: int, *overrides: str) -> tuple[int, int, float, int, int | None]:
     training = for_few_texts(resolve_settings(None, {}, overrides), n_texts).training
-    return training.epochs, training.batch_size, training.learning_rate, training.early_stopping.patience
+    return (
+        training.epochs,
+        training.batch_size,
+        training.learning_rate,
+        training.frozen_layers,
+        training.early_stopping.patience,
+    )
 
 
 @pytest.mark.parametrize(
     ("n_texts", "overrides", "expected"),
     [
-        (43_410, [], (4, 32, 2e-4, 2)),
-        (2_369, [], (4, 32, 2e-4, 2)),  # 75 steps in an epoch: 300 in four
-        (2_368, [], (4, 8, 1e-4, None)),
-        (1_000, [], (4, 8, 1e-4, None)),
-        (300, [], (8, 8, 1e-4, None)),  # 38 steps in an epoch
-        (100, [], (12, 8, 1e-4, None)),
-        (1, [], (12, 8, 1e-4, None)),
-        (300, ["training.batch_size=16"], (12, 16, 2e-4, None)),
-        (300, ["training.accumulation=16"], (12, 32, 2e-4, None)),
-        (300, ["training.early_stopping.patience=3"], (8, 8, 1e-4, 3)),
+        (43_410, [], (2, 32, 4e-4, 3, 2)),
+        (8_000, [], (2, 32, 4e-4, 3, 2)),
+        (7_999, [], (2, 8, 2e-4, 3, None)),
+        (2_000, [], (2, 8, 2e-4, 3, None)),
+        (1_999, [], (2, 8, 1e-4, 0, None)),
+        (1_000, [], (4, 8, 1e-4, 0, None)),  # 125 steps in an epoch
+        (300, [], (11, 8, 1e-4, 0, None)),
+        (100, [], (12, 8, 1e-4, 0, None)),
+        (1, [], (12, 8, 1e-4, 0, None)),
+        (300, ["training.batch_size=16"], (12, 16, 4e-4, 0, None)),
+        (300, ["training.accumulation=16"], (12, 32, 4e-4, 0, None)),
+        (300, ["training.frozen_layers=2"], (11, 8, 1e-4, 2, None)),
+        (300, ["training.early_stopping.patience=3"], (11, 8, 1e-4, 0, 3)),
     ],
 )
 def test_few_texts_are_trained_for_enough_steps(
-    n_texts: int, overrides: list[str], expected: tuple[int, int, float, int | None]
+    n_texts: int, overrides: list[str], expected: tuple[int, int, float, int, int | None]
 ) -> None:
     assert chosen(n_texts, *overrides) == expected
 

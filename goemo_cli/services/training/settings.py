@@ -79,51 +79,55 @@ def resolve_settings(
 
 
 def for_few_texts(config: TrainConfig, n_texts: int, on_event: EventHandler = ignore) -> TrainConfig:
-    """The settings of a training on a number of texts: others than the catalogue's if those give too few optimizer steps.
+    """The settings of a training on a number of texts: others than the defaults of the catalogue if these suit more texts.
 
-    The model's `few_texts` has the batch size and its learning rate. There are as many epochs as the steps need, within limits, and no early
+    The model's `few_texts` has them. There are as many epochs as its optimizer steps need, within limits, and no early
     stopping: at the fixed threshold, the first epochs on few texts have a macro-F1 of 0. Nothing changes if the user or a
-    recipe names the epochs or the learning rate; a batch size or patience that is named stays.
+    recipe names the epochs or the learning rate; all other settings that are named stay.
 
     Args:
         config: what `resolve_settings` returned, or the settings of a run, which names all.
         n_texts: number of texts in an epoch.
         on_event: is told what changes.
     """
-    training, few = config.training, _few_texts(config)
-    if few is None or training.epochs * math.ceil(n_texts / training.batch_size) >= few.steps:
+    training = config.training
+    few = next((few for few in _few_texts(config) if n_texts < few.below), None)
+    if few is None:
         return config
-    is_free = not {"batch_size", "accumulation"} & training.model_fields_set
-    batch_size = few.batch_size if is_free else training.batch_size
+    named = training.model_fields_set
+    others = {name: value for name, value in few.others.items() if name not in named}
+    changed: dict[str, Any] = dict(others)
+    if not {"batch_size", "accumulation"} & named:
+        changed |= {"batch_size": few.batch_size, "learning_rate": few.learning_rate}
+    batch_size = changed.get("batch_size", training.batch_size)
     needed = math.ceil(few.steps / math.ceil(n_texts / batch_size))
-    epochs = max(training.epochs, min(needed, few.epochs))
-    learning_rate = few.learning_rate if is_free else training.learning_rate
-    changed: dict[str, Any] = {"epochs": epochs, "batch_size": batch_size, "learning_rate": learning_rate}
+    changed["epochs"] = max(training.epochs, min(needed, few.epochs))
     stopping = ""
     if "patience" not in training.early_stopping.model_fields_set:
         stopping = " and no early stopping"
         changed["early_stopping"] = training.early_stopping.model_copy(update={"patience": None})
+    new = training.model_copy(update=changed)
+    further = "".join(
+        f", {name} {value}" for name, value in others.items() if value != getattr(training, name)
+    )
     on_event(
         Info(
-            f"Few training texts ({n_texts:,}): {epochs} epochs at the learning rate {learning_rate:g}, batches of "
-            f"{batch_size}{stopping}; --epochs or --lr turns this off"
+            f"Few training texts ({n_texts:,}): {new.epochs} epochs at the learning rate {new.learning_rate:g}, batches of "
+            f"{new.batch_size}{further}{stopping}; --epochs or --lr turns this off"
         )
     )
-    return config.model_copy(update={"training": training.model_copy(update=changed)})
+    return config.model_copy(update={"training": new})
 
 
 def enough_texts(config: TrainConfig) -> int | None:
     """The number of training texts from which `for_few_texts` changes nothing; None if it never changes these settings."""
-    few, training = _few_texts(config), config.training
-    if few is None:
-        return None
-    return (math.ceil(few.steps / training.epochs) - 1) * training.batch_size + 1
+    return max((few.below for few in _few_texts(config)), default=None)
 
 
-def _few_texts(config: TrainConfig) -> FewTexts | None:
-    """How the model is trained on few texts; None if that is not known, or if settings that it changes are named."""
+def _few_texts(config: TrainConfig) -> tuple[FewTexts, ...]:
+    """How the model is trained on few texts; none if that is not known, or if settings that it changes are named."""
     if {"epochs", "learning_rate"} & config.training.model_fields_set:
-        return None
+        return ()
     return model_entry(config.model.name).few_texts
 
 
