@@ -215,7 +215,7 @@ class TrainingSettings(Section):
 
     recipe: Literal["best", "fast", "student"] = Field(
         "best",
-        description="Settings that suit the model, where no others are given; fast: in a fraction of the time, for a slightly lower score; "
+        description="Settings that suit the model, where no others are given; fast: in less time, for a slightly lower score; "
         "student: for learning from a teacher.",
     )
     learning_rate: float = Field(

@@ -42,13 +42,13 @@ def chosen(n_texts: int, *overrides: str) -> tuple[int, int, float, int, int | N
         (2_000, [], (2, 8, 2e-4, 3, None)),
         (1_999, [], (2, 8, 1e-4, 0, None)),
         (1_000, [], (4, 8, 1e-4, 0, None)),  # 125 steps in an epoch
-        (300, [], (11, 8, 1e-4, 0, None)),
-        (100, [], (12, 8, 1e-4, 0, None)),
-        (1, [], (12, 8, 1e-4, 0, None)),
-        (300, ["training.batch_size=16"], (12, 16, 4e-4, 0, None)),
-        (300, ["training.accumulation=16"], (12, 32, 4e-4, 0, None)),
-        (300, ["training.frozen_layers=2"], (11, 8, 1e-4, 2, None)),
-        (300, ["training.early_stopping.patience=3"], (11, 8, 1e-4, 0, 3)),
+        (300, [], (8, 8, 1e-4, 0, None)),
+        (100, [], (8, 8, 1e-4, 0, None)),
+        (1, [], (8, 8, 1e-4, 0, None)),
+        (300, ["training.batch_size=16"], (8, 16, 4e-4, 0, None)),
+        (300, ["training.accumulation=16"], (8, 32, 4e-4, 0, None)),
+        (300, ["training.frozen_layers=2"], (8, 8, 1e-4, 2, None)),
+        (300, ["training.early_stopping.patience=3"], (8, 8, 1e-4, 0, 3)),
     ],
 )
 def test_few_texts_are_trained_for_enough_steps(
