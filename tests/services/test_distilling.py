@@ -199,9 +199,9 @@ def test_the_recipe_for_students_is_the_default_and_any_setting_changes_it(root)
     layout, _ = root
     settings = student_settings("@latest", None, {}, ["training.epochs=2"], layout=layout).training
     assert (settings.recipe, settings.frozen_layers, settings.epochs) == ("student", 4, 2)
-    for recipe, epochs in (("fast", 3), ("best", 4)):
+    for recipe, frozen in (("fast", 4), ("best", 3)):
         named = student_settings("@latest", None, {}, [f"training.recipe={recipe}"], layout=layout).training
-        assert (named.recipe, named.epochs) == (recipe, epochs)
+        assert (named.recipe, named.frozen_layers) == (recipe, frozen)
     assert student_settings("@latest", None, {"model.name": "tiny"}, layout=layout).training.recipe == "best"
 
 

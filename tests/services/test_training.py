@@ -225,9 +225,9 @@ def test_a_recipe_is_between_the_defaults_of_the_model_and_the_settings_of_the_u
     file = tmp_path / "config.yaml"
     file.write_text("training: {recipe: fast, frozen_layers: 2}\n")
     best, fast = (resolve_settings(source, {"training.seed": 1}).training for source in (None, file))
-    assert (best.recipe, best.frozen_layers) == ("best", 0)
+    assert (best.recipe, best.frozen_layers) == ("best", 3)
     assert (fast.frozen_layers, fast.seed, fast.head_multiplier) == (2, 1, best.head_multiplier)
-    assert fast.epochs < best.epochs
+    assert resolve_settings(None, {"training.recipe": "fast"}).training.frozen_layers == 4
     assert resolve_settings(file, {}, ["training.epochs=9"]).training.epochs == 9
     with pytest.raises(
         SettingError, match=r"training\.recipe: tiny has no recipe fast; models with it: minilm"
