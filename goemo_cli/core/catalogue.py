@@ -59,8 +59,7 @@ class ModelEntry:
     recipes: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Settings between the defaults and the user's, by the name of a recipe other than `best`."""
     few_texts: tuple[FewTexts, ...] = ()
-    """Fewest texts first."""
-    """None if its defaults are used for any number of texts."""
+    """Fewest texts first; empty if the defaults are used for any number of texts."""
 
     def recipe(self, name: str) -> Mapping[str, Any]:
         """The settings of a recipe.
