@@ -38,6 +38,9 @@ from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.ml.training.loop import val_scores
 from goemo_cli.services.training.settings import resolve_settings
 
+ALL_LAYERS_RATE = 2e-4
+"""Learning rate of the encoder; goemo's default is twice as high, for the upper three layers."""
+
 
 class Rows(TorchDataset[dict[str, object]]):
     """Tokenised comments as Trainer reads them."""
@@ -167,7 +170,8 @@ def main() -> None:
     parser.add_argument("--precision", choices=("fp32", "bf16"))
     options = parser.parse_args()
     data = read_goemotions(options.data_dir)
-    config = resolve_settings(None, {"training.epochs": options.epochs})
+    flags = {"training.epochs": options.epochs, "training.learning_rate": ALL_LAYERS_RATE}
+    config = resolve_settings(None, flags)
     tokenizer = AutoTokenizer.from_pretrained(_weights(config))
     precision = options.precision or pick_precision("auto", pick_device("cpu"))
     train = data.train.take(np.arange(min(options.comments or len(data.train), len(data.train))))

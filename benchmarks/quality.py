@@ -3,11 +3,11 @@
     python -m benchmarks.quality --data-dir DIR [--trainer-epochs 1 2 4] [--comments N] [--rounds 1]
         [--without-best] [--variant NAME=SETTING:VALUE,SETTING:VALUE]...
 
-goemo: the processes `goemo train` and `goemo validate`, with the settings for score, with those for time (`--recipe fast`), and
+goemo: the processes `goemo train` and `goemo validate`, with the default settings, with those for time (`--recipe fast`), and
 with those of each --variant. Trainer: one process (`python -m benchmarks.hf_trainer`) at its best settings for several numbers
-of epochs, with goemo's learning rates and first bias of the head, without which it scores almost 0 after one epoch. It scores val
-after each epoch, and val and test once at the end. Thresholds of all are fitted on val by goemo. Test scores are shown for
-information; nothing is chosen by them.
+of epochs, with a learning rate that suits all layers and goemo's first bias of the head, without which it scores almost 0 after one
+epoch. It scores val after each epoch, and val and test once at the end. Thresholds of all are fitted on val by goemo. Test scores
+are shown for information; nothing is chosen by them.
 """
 
 import json

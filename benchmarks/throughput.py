@@ -3,8 +3,8 @@
     python -m benchmarks.throughput [--data-dir DIR] [--comments 2048] [--epochs 2] [--rounds 3]
         [--variant NAME=SETTING:VALUE,SETTING:VALUE]... [--max-isa avx2]
 
-All train MiniLM from the same weights: goemo as `goemo train` does, with its settings for score and for time (`training.recipe=fast`),
-and with other settings, one set for each --variant; Trainer as run_classification.py sets it up by default (padding to 128
+All train MiniLM from the same weights: goemo as `goemo train` does, with its default settings (three frozen layers), with those for time
+(`training.recipe=fast`: four), with all layers, as Trainer, and with other settings, one set for each --variant; Trainer as run_classification.py sets it up by default (padding to 128
 tokens, batches of 8, fp32); and Trainer at its best settings here (dynamic padding, batches grouped by length, batch size of
 goemo, bf16 if goemo uses it, fused AdamW). The number is the average over all epochs without scoring; goemo's includes
 tokenising and the outputs of frozen layers. Only Trainer's defaults, which are many times slower, train an eighth of the
@@ -49,6 +49,7 @@ LIMITS = {
 }
 """What libraries read at their start, by instruction set."""
 GOEMO = {"goemo": [], "goemo, fast": ["training.recipe=fast"]}
+ALL_LAYERS = {"goemo, all layers": ["training.frozen_layers=0"]}
 DEFAULTS, BEST = "Trainer, defaults", "Trainer, best"
 SCORED = 64
 """Comments of val and test, which goemo scores outside the measured time."""
@@ -123,7 +124,7 @@ def main() -> None:
     few = max(64, options.comments // 8)
     variants: dict[str, tuple[int, Callable[[LabelledTexts], Quantities]]] = {
         name: (options.comments, partial(goemo, resolve_settings(None, several, settings), data))
-        for name, settings in [*GOEMO.items(), *options.variant]
+        for name, settings in [*GOEMO.items(), *ALL_LAYERS.items(), *options.variant]
     }
     variants[DEFAULTS] = few, partial(trainer, briefly, data, best=False)
     variants[BEST] = options.comments, partial(trainer, config, data, best=True)
