@@ -4,11 +4,11 @@ import base64
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import numpy as np
-from jinja2 import Environment, StrictUndefined
+from jinja2 import Environment, StrictUndefined, Template
 from markupsafe import Markup
 from numpy.typing import NDArray
 
@@ -42,27 +42,24 @@ resource = partial(web_file, "goemo_cli.services.report")
 def page(report: Report) -> str:
     """The whole page."""
     library, script, style = resource(LIBRARY), "\n".join(map(resource, SCRIPTS)), resource(_STYLE)
-    return (
-        _environment()
-        .from_string(resource("report.html.j2"))
-        .render(
-            report=report,
-            findings=findings,
-            most_trials=MOST_TRIALS,
-            least=LEAST,
-            splits=SPLITS,
-            version=__version__,
-            policy=policy(scripts=(library, script), styles=(style,)),
-            sources=Markup(sources_comment(report.sources)),
-            library=Markup(library),
-            script=Markup(script),
-            style=Markup(style),
-            data=Markup(page_data(report)),
-        )
+    return _template().render(
+        report=report,
+        findings=findings,
+        most_trials=MOST_TRIALS,
+        least=LEAST,
+        splits=SPLITS,
+        version=__version__,
+        policy=policy(scripts=(library, script), styles=(style,)),
+        sources=Markup(sources_comment(report.sources)),
+        library=Markup(library),
+        script=Markup(script),
+        style=Markup(style),
+        data=Markup(page_data(report)),
     )
 
 
-def _environment() -> Environment:
+@cache
+def _template() -> Template:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True, finalize=_shown
     )
@@ -70,7 +67,7 @@ def _environment() -> Environment:
     environment.filters.update(
         number=number, signed=signed, p_text=p_text, grouped=_grouped, short=_short, compact=compact
     )
-    return environment
+    return environment.from_string(resource("report.html.j2"))
 
 
 def _grouped(value: float | None) -> str:
