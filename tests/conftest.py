@@ -170,12 +170,12 @@ def make_tiny(comments: tuple[list[str], BoolArray]) -> "Callable[..., Transform
     return make
 
 
-def trained_root(root: Path, model: str, n_comments: int | None) -> Path:
-    """The root, with one more run: of one epoch, on that number of comments of the sample."""
+def trained_root(root: Path, model: str, n_comments: int | None, data: Path | str = "sample") -> Path:
+    """The root, with one more run: of one epoch, on that number of comments."""
     from goemo_cli.services.training.settings import resolve_settings
     from goemo_cli.services.training.train import train
 
-    flags = {"model.name": model, "data.name": "sample", "data.max_train_samples": n_comments}
+    flags = {"model.name": model, "data.name": str(data), "data.max_train_samples": n_comments}
     train(resolve_settings(None, flags, ["training.epochs=1"]), layout=Layout(root))
     return root
 
@@ -196,6 +196,12 @@ def tiny_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def tfidf_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A root with a run of tfidf on the whole sample. To be copied, not changed."""
     return trained_root(tmp_path_factory.mktemp("tfidf"), "tfidf", None)
+
+
+@pytest.fixture(scope="session")
+def small_root(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of tfidf on `small_data`. To be copied, not changed."""
+    return trained_root(tmp_path_factory.mktemp("small_root"), "tfidf", None, small_data)
 
 
 @pytest.fixture(scope="session")

@@ -16,10 +16,10 @@ from tests.conftest import trained_root
 
 
 @pytest.fixture(scope="module")
-def root(tfidf_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def root(small_root: Path, small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project root with two tfidf runs."""
-    root = Path(shutil.copytree(tfidf_root, tmp_path_factory.mktemp("figures") / "root"))
-    return trained_root(root, "tfidf", 300)
+    root = Path(shutil.copytree(small_root, tmp_path_factory.mktemp("figures") / "root"))
+    return trained_root(root, "tfidf", 80, small_data)
 
 
 def figures(root: Path, *arguments: str) -> Result:

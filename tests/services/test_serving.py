@@ -35,7 +35,7 @@ from tests.prediction_checkpoints import TEXTS, add_calibrator, write_tfidf, wri
 from tests.serving import Client, served, serving_process
 from tests.waiting import GUARD_SECONDS, wait_for
 
-FUZZ_EXAMPLES = int(os.environ.get("GOEMO_FUZZ_EXAMPLES", "30"))
+FUZZ_EXAMPLES = int(os.environ.get("GOEMO_FUZZ_EXAMPLES", "15"))
 
 
 @pytest.fixture(scope="module")
