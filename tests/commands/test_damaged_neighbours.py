@@ -108,7 +108,7 @@ COMMANDS = {
     "figures": ["figures", "--only", "07", "--run", "@latest"],
     "report": ["report", "--all"],
     "compare": ["compare", "@latest", "@best", "--resamples", "100"],
-    "train": ["train", "--model", "tfidf", "--data", "sample", "data.max_train_samples=100"],
+    "train": ["train", "--model", "tfidf", "--data", "{data}"],
     "validate": ["validate", "--json"],
 }
 FORK = multiprocessing.get_context("fork")
@@ -126,28 +126,29 @@ def obey_permissions() -> None:
     assert libc.capset(header, sets) == 0
 
 
-def run_commands(root: Path, answers: Any) -> None:
+def run_commands(root: Path, data: Path, answers: Any) -> None:
     """Run every command and send its exit code, its outputs and its exception."""
     obey_permissions()
     done = {}
     for name, arguments in COMMANDS.items():
-        result = CliRunner().invoke(app, [*arguments, "--root", str(root)])
+        typed = [word.format(data=data) for word in (*arguments, "--root", str(root))]
+        result = CliRunner().invoke(app, typed)
         done[name] = (result.exit_code, result.stdout, result.stderr, repr(result.exception))
     answers.send(done)
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+def done(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """The outcome of every command."""
     root = tmp_path_factory.mktemp("neighbours")
-    flags = {"model.name": "tfidf", "data.name": "sample", "data.max_train_samples": 100}
+    flags = {"model.name": "tfidf", "data.name": str(small_data)}
     made = train(resolve_settings(None, flags), layout=Layout(root))
     for i, damage in enumerate({**ALLOWED, **UNSCORED, **UNSOUND, **UNLISTED}.values()):
         year = 2000 if damage in ALLOWED.values() or damage in UNSCORED.values() else 2090
         neighbour(made, f"tfidf-{year}0101-0000{i:02}", damage)
     (made.path.parent / "tfidf-20900101-010101").write_text("a file", encoding="utf-8")
     answers, theirs = FORK.Pipe(duplex=False)
-    process = FORK.Process(target=run_commands, args=(root, theirs))
+    process = FORK.Process(target=run_commands, args=(root, small_data, theirs))
     process.start()
     theirs.close()
     outcome: dict[str, Any] = answers.recv()
