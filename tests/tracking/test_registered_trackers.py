@@ -34,6 +34,7 @@ from goemo_cli.tracking import separate
 from goemo_cli.tracking.journal import LogLine, journal_path, read_journal
 from goemo_cli.tracking.registered import GROUP
 from tests.resuming import SignalAt, content_of
+from tests.small_data import write_small_data
 from tests.waiting import GUARD_SECONDS, wait_for
 
 REPOSITORY = Path(__file__).parents[2]
@@ -55,9 +56,14 @@ def patient() -> Iterator[pytest.MonkeyPatch]:
         yield patch
 
 
-def settings(*overrides: str) -> TrainConfig:
+def settings(*overrides: str, data: Path | str = "sample") -> TrainConfig:
     """Two epochs of a tiny model, with every step logged."""
-    flags = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 300, "training.epochs": 2}
+    flags = {
+        "model.name": "tiny",
+        "data.name": str(data),
+        "data.max_train_samples": 300,
+        "training.epochs": 2,
+    }
     given = {"logging.wandb.log_every": 1, "logging.wandb.upload_timeout": GUARD_SECONDS}
     own = {override.partition("=")[0] for override in overrides}
     flags |= {name: value for name, value in given.items() if name not in own}
@@ -90,7 +96,9 @@ def mlflow_runs(layout: Layout, experiment: str = "goemo") -> Any:
 def tracked(tmp_path_factory: pytest.TempPathFactory, patient: pytest.MonkeyPatch) -> Tracked:
     """A run that Ctrl-C interrupted, and that was resumed."""
     layout, said = Layout(tmp_path_factory.mktemp("tracked")), list[Event]()
-    wanted = settings("logging.trackers=[mlflow, trackio]", "logging.mlflow.experiment=emotions", NOTES)
+    data = write_small_data(tmp_path_factory.mktemp("data") / "small", train=300)
+    trackers = ("logging.trackers=[mlflow, trackio]", "logging.mlflow.experiment=emotions")
+    wanted = settings(*trackers, NOTES, data=data)
     tracker = open_tracker(wanted, layout=layout, on_event=said.append)
     with pytest.raises(TrainingStoppedError):
         train(wanted, layout=layout, tracker=tracker, on_event=SignalAt(13, signal.SIGINT))
@@ -190,7 +198,7 @@ def test_mlflow_has_settings_hashes_and_paths_without_secrets(tracked: Tracked) 
 
 
 def test_a_tracker_changes_no_byte_of_a_run(tracked: Tracked, tmp_path: Path) -> None:
-    wanted = settings(NOTES)
+    wanted = settings(NOTES, data=str(tracked.run.config.data.name))
     layout = Layout(tmp_path)
     ours = content_of(tracked.run, tracked.layout)
     theirs = content_of(train(wanted, layout=layout, tracker=open_tracker(wanted, layout=layout)), layout)
