@@ -118,6 +118,7 @@ def train(
         TrainingFailedError: a loss that is not finite, or out of memory.
     """
     from goemo_cli.services.data.find import load_data
+    from goemo_cli.services.data.tables import FRAME
     from goemo_cli.services.training.settings import resolve_settings
     from goemo_cli.services.training.tracking import open_tracker
     from goemo_cli.services.training.train import train as train_model
@@ -135,17 +136,16 @@ def train(
         "training.loss": loss,
         "training.seed": seed,
     }
-    resolved = resolve_settings(
-        None if config is None else Path(config),
-        {},
-        given=_given(keywords, settings),
-        layout=layout,
-        on_event=on_event,
-    )
+    given = _given(keywords, settings)
+    frames = None if data is None or isinstance(data, (str, Path)) else _frames(data)
+    if frames is not None:
+        given = merge_layers(given, nested("data.name", FRAME))
+    file = None if config is None else Path(config)
+    resolved = resolve_settings(file, {}, given=given, layout=layout, on_event=on_event)
     loaded = (
         None
-        if data is None or isinstance(data, (str, Path))
-        else load_data(resolved.data, root=layout.root, frames=_frames(data), on_event=on_event)
+        if frames is None
+        else load_data(resolved.data, root=layout.root, frames=frames, on_event=on_event)
     )
     tracker = open_tracker(resolved, layout=layout, on_event=on_event)
     checkpoint = train_model(resolved, layout=layout, data=loaded, tracker=tracker, on_event=on_event)

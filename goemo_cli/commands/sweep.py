@@ -106,7 +106,7 @@ def run(
             "--wandb searches on W&B: --storage, --workers and --executor are for a local search"
         )
     out = common.console()
-    config = _read(out, file, name)
+    config = _read(out, file, name, common.layout)
     if emit:
         _emit(out, config)
     elif dry_run:
@@ -160,13 +160,16 @@ def best(
     Console().hint(command_line("goemo train --config", result.folder / "best.yaml", root=root))
 
 
-def _read(out: Console, file: Path, name: str | None) -> Any:
-    """The sweep in a file, with warnings about parts that have another meaning here."""
+def _read(out: Console, file: Path, name: str | None, layout: Layout) -> Any:
+    """The sweep in a file, with warnings about parts that have another meaning here or no effect."""
+    from goemo_cli.services.sweep.plan import useless_parameters
     from goemo_cli.services.sweep.sweep_file import read_sweep_file
 
     config = read_sweep_file(file, name=name)
     for doubt in config.doubts:
         out.warn(doubt)
+    if useless := useless_parameters(config, layout):
+        out.warn(useless)
     if config.ignored:
         out.note(f"Not used here, since goemo trains: {', '.join(config.ignored)}")
     return config

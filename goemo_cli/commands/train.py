@@ -104,9 +104,13 @@ def train(
         if resume.startswith("-"):  # the next option was taken for the run
             raise SettingError([f"needs a run, such as @latest, not {resume}"], "--resume")
         _require_alone({name for name in given if name != EPOCHS}, overrides, config, seeds)
+        if dry_run or print_config:
+            raise SettingError(["are for a new training"], "--dry-run and --print-config")
         how = {"allow_changes": allow_changes, "workers": workers, "executor": executor}
         _resume(out, resume, common.layout, epochs=given.get(EPOCHS), **how)
         return
+    if allow_changes:
+        raise SettingError(["is for an interrupted run: give --resume RUN"], "--allow-changes")
     if (workers or executor != "local") and not seeds:
         raise SettingError(["are for several trainings: give --seeds N"], "--workers and --executor")
     resolved = resolve_settings(config, given, overrides or [], layout=common.layout, on_event=Screen(out))

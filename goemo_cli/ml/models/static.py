@@ -70,6 +70,8 @@ class StaticPreTrained(PreTrainedModel):  # type: ignore[misc]  # transformers h
 
     config_class = StaticConfig
     base_model_prefix = "static"
+    _supports_sdpa = True
+    """The model has no attention, so it runs with each implementation."""
 
 
 class StaticModel(StaticPreTrained):

@@ -367,8 +367,6 @@ def _fit_tfidf(run: Run, on_event: EventHandler) -> Generator[Fact]:
     """Fit the whole model at once: one epoch without steps."""
     from goemo_cli.ml.models.tfidf import fit_tfidf  # scikit-learn, which other models do without
 
-    if _watched(run.config):
-        on_event(Warning("tfidf has no gradients or weights to watch; none are logged"))
     data, single_label = run.data, run.config.data.single_label
     log_loss = cross_entropy if single_label else binary_cross_entropy
     with progress(on_event, "Fitting", len(data.labels), "labels") as advance:

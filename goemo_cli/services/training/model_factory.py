@@ -91,7 +91,7 @@ def create_model(
     if len(set(labels)) < len(labels) or not labels or isinstance(labels, str):
         raise SettingError([f"labels are {labels!r}: a list of different names is wanted"], "create_model")
     flags = {"model.name": name, **{f"model.{key}": value for key, value in settings.items()}}
-    config = resolve_settings(None, flags, layout=Layout(Path(root)))
+    config = resolve_settings(None, flags, layout=Layout(Path(root)), on_event=on_event)
     entry = model_entry(config.model.name)
     if entry.kind == "tfidf":
         raise SettingError(

@@ -8,11 +8,19 @@ from typing import Any
 
 from goemo_cli.core.catalogue import FewTexts, model_entry
 from goemo_cli.core.errors import NotFoundError, SettingError
-from goemo_cli.core.events import EventHandler, Info, ignore
+from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layering import dotted_overrides, nested, read_yaml_mapping
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.settings import TrainConfig, TrainingSettings
+from goemo_cli.core.settings import (
+    TrainConfig,
+    TrainingSettings,
+    effects_missing,
+    named_settings,
+    setting_names,
+    setting_value,
+    without_effect,
+)
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.tracking.registered import check_trackers
 
@@ -39,11 +47,27 @@ def resolve_settings(
         overrides: `section.key=value` as typed.
         given: nested settings of a program, which errors call `settings`.
         layout: whose runs `model.name` and `distillation.teacher` may refer to; `@best` becomes the run's folder or name.
+        on_event: is told which run a reference is, and, in one warning, which given settings have no effect.
 
     Raises:
         SettingError: unknown settings or bad values; the message names flag or file.
         NotFoundError: no such file.
     """
+    config, doubt = _resolved(file, flags, overrides, given, layout, on_event)
+    if doubt:
+        on_event(Warning(doubt))
+    return config
+
+
+def _resolved(
+    file: Path | None,
+    flags: Mapping[str, Any],
+    overrides: Sequence[str],
+    given: Mapping[str, Any],
+    layout: Layout,
+    on_event: EventHandler,
+) -> tuple[TrainConfig, str]:
+    """The settings of a run, and a sentence about those that were given and have no effect; empty without any."""
     if file is not None and not file.is_file():
         raise NotFoundError(f"{file}: no such config file")
     layers: list[tuple[str | Path, Mapping[str, Any]]] = [(file, read_yaml_mapping(file))] if file else []
@@ -69,13 +93,32 @@ def resolve_settings(
     ]
     config = TrainConfig.from_layers(*suited, *layers)
     check_trackers(config.logging.trackers)
+    doubt = effects_missing(
+        without_effect(config, entry.kind), _changed_by_user(config, TrainConfig.from_layers(*suited), layers)
+    )
     by_user = TrainConfig.from_layers(*suited[1:], *layers).training.model_fields_set
     training = TrainingSettings.model_construct(set(by_user), **dict(config.training))
     config = config.model_copy(update={"training": training})
     if not config.logging.wandb.enabled:  # `goemo sync` reads the environment when it runs
-        return config
+        return config, doubt
     wandb = config.logging.wandb.resolved()
-    return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
+    return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})}), doubt
+
+
+def _changed_by_user(
+    config: TrainConfig, default: TrainConfig, layers: Sequence[tuple[str | Path, Mapping[str, Any]]]
+) -> list[str]:
+    """The settings that a user has given a value other than the default of the model.
+
+    A file with all sections was written by goemo, as a run's train_config.yaml: its settings were chosen by goemo.
+    """
+    own = [values for _, values in layers if not TrainConfig.model_fields.keys() <= values.keys()]
+    named = {name for values in own for name in named_settings(values)}
+    return [
+        name
+        for name in setting_names()
+        if name in named and setting_value(config, name) != setting_value(default, name)
+    ]
 
 
 def for_few_texts(config: TrainConfig, n_texts: int, on_event: EventHandler = ignore) -> TrainConfig:
@@ -149,17 +192,18 @@ def student_settings(
     """
     checkpoint = open_run(teacher, layout, on_event)
     flags = {"distillation.teacher": str(checkpoint.run), **flags}
-    own = resolve_settings(file, flags, overrides, layout=layout, on_event=on_event)
+    own, _ = _resolved(file, flags, overrides, {}, layout, on_event)
     has_no_recipe = "recipe" not in own.training.model_fields_set
     if has_no_recipe and "student" in model_entry(own.model.name).recipes:
         flags = {"training.recipe": "student", **flags}
-        own = resolve_settings(file, flags, overrides, layout=layout)
-    if own.data.name is not None:
-        return own
-    changed = own.data.model_dump(exclude_defaults=True)
-    of_teacher = checkpoint.config.data.model_dump(exclude_defaults=True)
-    flags = {f"data.{name}": value for name, value in of_teacher.items() if name not in changed} | flags
-    return resolve_settings(file, flags, overrides, layout=layout)
+    if own.data.name is None:
+        changed = own.data.model_dump(exclude_defaults=True)
+        of_teacher = checkpoint.config.data.model_dump(exclude_defaults=True)
+        flags = {f"data.{name}": value for name, value in of_teacher.items() if name not in changed} | flags
+    config, doubt = _resolved(file, flags, overrides, {}, layout, ignore)
+    if doubt:
+        on_event(Warning(doubt))
+    return config
 
 
 def model_folder(name: str, layout: Layout, on_event: EventHandler = ignore) -> str:
