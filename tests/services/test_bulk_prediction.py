@@ -32,6 +32,7 @@ from goemo_cli.core.errors import (
     SettingError,
 )
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.system.processes import usable_cores
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.inputs import find_inputs
@@ -491,3 +492,19 @@ def test_a_killed_worker_of_ray_costs_nothing_but_its_part(
         _, said = process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode == 0, said
     assert parts(tmp_path / "out") == expected
+
+
+def test_workers_with_more_threads_than_cores_are_warned_of_once(
+    texts: Path, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", str(4 * usable_cores()))
+    messages: list[str] = []
+    predict_in_bulk(
+        BulkRequest(str(texts), tmp_path / "out", shards=2),
+        checkpoint,
+        root=checkpoint.path.parents[3],
+        options=OPTIONS,
+        workers=2,
+        on_event=lambda event: messages.append(getattr(event, "message", "")),
+    )
+    assert sum("OMP_NUM_THREADS" in message for message in messages) == 1

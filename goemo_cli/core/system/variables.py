@@ -55,7 +55,8 @@ def environment_with(variables: Mapping[str, str]) -> dict[str, str]:
 
 def limit_threads(threads: int) -> None:
     """Limit the threads of this process; before torch or onnxruntime is imported, and for the processes that it starts."""
-    os.environ["OMP_NUM_THREADS"] = str(threads)
+    # torch built with MKL takes MKL's number, if it is set, instead of OpenMP's
+    os.environ.update(OMP_NUM_THREADS=str(threads), MKL_NUM_THREADS=str(threads))
 
 
 GPUS = "CUDA_VISIBLE_DEVICES"

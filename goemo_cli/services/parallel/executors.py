@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from goemo_cli.core.events import EventHandler, Warning
 from goemo_cli.core.schema import Executor
-from goemo_cli.services.parallel.shares import threads_each, visible_gpus
+from goemo_cli.services.parallel.shares import thread_doubt, threads_each, visible_gpus
 from goemo_cli.services.parallel.task import Task
 from goemo_cli.services.parallel.training_process import Training, TrainingProcess
 
@@ -46,18 +47,21 @@ class LocalTrainer:
 
 
 @contextmanager
-def trainer(executor: Executor, workers: int, purpose: str) -> Iterator[Trainer]:
+def trainer(executor: Executor, workers: int, purpose: str, on_event: EventHandler) -> Iterator[Trainer]:
     """What starts the trainings of a command.
 
     Args:
         workers: the number of trainings at a time.
         purpose: the command, for the error if a package is missing.
+        on_event: is told if the workers have more threads than there are cores.
 
     Raises:
         MissingPackageError: Ray.
         RemoteError: the Ray cluster cannot be reached.
     """
     if executor == "local":
+        if doubt := thread_doubt(workers):
+            on_event(Warning(doubt))
         yield LocalTrainer(workers)
         return
     from goemo_cli.services.parallel.ray_cluster import connected

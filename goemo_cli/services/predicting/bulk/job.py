@@ -8,10 +8,10 @@ from typing import Any
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.bulk import BulkManifest, BulkPart
 from goemo_cli.core.errors import SettingError
-from goemo_cli.core.events import Advance, Advanced, EventHandler, Info, progress
+from goemo_cli.core.events import Advance, Advanced, EventHandler, Info, Warning, progress
 from goemo_cli.core.schema import Executor
 from goemo_cli.core.system.variables import wanted_threads
-from goemo_cli.services.parallel.shares import threads_each
+from goemo_cli.services.parallel.shares import thread_doubt, threads_each
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.local_workers import compute_locally
@@ -109,6 +109,8 @@ def _compute(
         parts = compute_on_ray(job, shards, workers, wanted_threads() or 1, on_event)
     else:
         n_workers = workers or 1
+        if doubt := thread_doubt(min(n_workers, len(shards))):
+            on_event(Warning(doubt))
         parts = compute_locally(job, shards, n_workers, threads_each(n_workers))
     with closing(parts):  # workers end before an error or Ctrl-C goes further up
         for part in parts:
