@@ -1,9 +1,12 @@
 """What each of several processes gets of a machine."""
 
+import os
+
 import pytest
+import torch
 
 from goemo_cli.core.system.processes import usable_cores
-from goemo_cli.services.parallel.shares import thread_doubt, threads_each
+from goemo_cli.services.parallel.shares import take_gpu, thread_doubt, threads_each
 from tests.processes import python
 
 
@@ -31,3 +34,16 @@ def test_a_limit_of_threads_beats_all_variables_that_torch_reads() -> None:
     )
     done = python("-c", program, env={"OMP_NUM_THREADS": "3", "MKL_NUM_THREADS": "2"})
     assert done.stdout == "1\n", done.stderr
+
+
+def test_workers_take_the_gpus_in_turn_whatever_was_asked_of_cuda_before(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)  # no test machine has several GPUs
+    monkeypatch.setattr(torch.cuda, "set_device", taken.append)
+    before = dict(os.environ)
+    for worker in range(4):
+        take_gpu(worker)
+    assert taken == [0, 1, 2, 0]
+    assert dict(os.environ) == before

@@ -63,11 +63,6 @@ GPUS = "CUDA_VISIBLE_DEVICES"
 """Environment variable with the GPUs of a process."""
 
 
-def limit_gpus(gpu: str) -> None:
-    """Let this process use one GPU only; before it uses CUDA."""
-    os.environ[GPUS] = gpu
-
-
 def launched() -> tuple[int, int]:
     """Rank of this process and number of processes that torchrun or `accelerate launch` started; 0 and 1 without them."""
     rank, count = environment("RANK"), environment("WORLD_SIZE")

@@ -1,7 +1,7 @@
 """What each of several processes gets of this machine: threads, and a GPU."""
 
 from goemo_cli.core.system.processes import usable_cores
-from goemo_cli.core.system.variables import GPUS, environment, limit_gpus, usable_threads, wanted_threads
+from goemo_cli.core.system.variables import GPUS, environment, usable_threads, wanted_threads
 
 
 def threads_each(workers: int) -> int:
@@ -31,6 +31,10 @@ def visible_gpus() -> list[str]:
 
 
 def take_gpu(worker: int) -> None:
-    """Let this process use the GPU of the worker of this number; nothing without GPUs."""
-    if gpus := visible_gpus():
-        limit_gpus(gpus[worker % len(gpus)])
+    """Let this thread compute on the GPU of the worker of this number; CUDA must be available.
+
+    CUDA_VISIBLE_DEVICES has an effect only until CUDA is used, and it is used if torch cannot count the GPUs without it.
+    """
+    import torch
+
+    torch.cuda.set_device(worker % torch.cuda.device_count())

@@ -42,11 +42,8 @@ class PartWriter:
         checkpoint = Checkpoint.open(job.model.checkpoint)
         if model_sha256(checkpoint) != self._folder.plan.model_sha256:
             raise CorruptArtifactError(checkpoint.path, "has changed since the prediction was planned")
-        uses_torch = "torch" in engine_of(checkpoint)
-        if uses_torch and worker is not None:
-            take_gpu(worker)
+        hardware = _hardware(options["device"], worker) if "torch" in engine_of(checkpoint) else processor()
         self._predictor = Predictor.load(checkpoint, root=job.model.root, **options)
-        hardware = _hardware(options["device"]) if uses_torch else processor()
         self._computed_on = f"{self._predictor.engine} on {hardware}"
 
     def write(self, shard: int, on_event: EventHandler = ignore) -> BulkPart:
@@ -129,8 +126,11 @@ class PartWriter:
         return pyarrow.schema({FILE_COLUMN: pyarrow.string(), ROW_COLUMN: pyarrow.int64(), **types})
 
 
-def _hardware(device: str) -> str:
+def _hardware(device: str, worker: int | None) -> str:
+    """What the model computes on from now on, for people; one of several workers has taken its GPU."""
     from goemo_cli.ml.models.devices import describe_device, pick_device
 
     place = pick_device(device)
+    if place.type == "cuda" and worker is not None:
+        take_gpu(worker)
     return processor() if place.type == "cpu" else describe_device(place)
