@@ -298,7 +298,7 @@ def write_manifest(
         schema_version=SCHEMA_VERSION,
         run=str(run),
         kind=kind,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
+        created=datetime.now(UTC).isoformat(timespec="microseconds"),
         labels=list(labels),
         parents=parents if isinstance(parents, Parents) else Parents.model_validate(dict(parents)),
         outputs=dict(outputs),

@@ -1,6 +1,7 @@
 """References: every way to name a run, and what is said where none or several fit."""
 
 import math
+import os
 import shutil
 
 import pytest
@@ -48,6 +49,17 @@ def three(layout: Layout) -> Layout:
 )
 def test_a_reference_leads_to_its_run(three: Layout, reference: str, run: str) -> None:
     assert str(open_run(reference, three).run) == run
+
+
+def test_of_runs_that_began_in_the_same_second_the_last_written_is_the_newest(layout: Layout) -> None:
+    for model in ("roberta-base", "tiny", "minilm", "static"):  # neither forwards nor backwards by name
+        run = f"{model}-20260105-000000"
+        add_run(layout, run)
+        assert str(open_run("@latest", layout).run) == run
+        for path in layout.models.glob("*/*/*"):  # as after a download
+            os.utime(path, (0, 0))
+    add_unfinished(layout, "zebra-20260105-000000", hours=1)
+    assert str(open_run("@latest", layout).run) == run
 
 
 def test_a_folder_may_be_given_absolute_relative_or_bare(

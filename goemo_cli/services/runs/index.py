@@ -76,13 +76,22 @@ class ListedRun:
 
 
 def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedRun]:
-    """Every run folder below the root, oldest first; unfinished and damaged ones too."""
+    """Every run folder below the root, oldest first; unfinished and damaged ones too.
+
+    Of runs that began in the same second, those without manifest are first, then those that were finished or tuned earlier.
+    """
     found = [_listed(Path(path), run) for path, run in _run_folders(layout, on_event)]
-    found.sort(key=lambda listed: (listed.run.stamp, listed.run.model, str(listed.path)))
+    found.sort(key=_age)
     for listed in found:
         if listed.fault:
             on_event(Warning(damage(listed.run, listed.fault)))
     return found
+
+
+def _age(listed: ListedRun) -> tuple[str, str, str, str]:
+    """By which runs are sorted, the oldest first. Times of files are not used: a download changes them."""
+    created = listed.manifest.created if listed.manifest else None
+    return listed.run.stamp, created or "", listed.run.model, str(listed.path)
 
 
 def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[Path]]:
