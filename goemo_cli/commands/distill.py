@@ -8,7 +8,14 @@ from goemo_cli.commands import _options as opt
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import DistillSettings, with_wandb
 from goemo_cli.commands._streams import messages_need_no_reader
-from goemo_cli.commands.train import ConfigOpt, OverridesArg, SeedsOpt, WorkersOpt, run_training
+from goemo_cli.commands.train import (
+    ConfigOpt,
+    OverridesArg,
+    SeedsOpt,
+    WorkersOpt,
+    require_several,
+    run_training,
+)
 
 TeacherOpt = Annotated[
     str,
@@ -44,6 +51,7 @@ def distill(
 
     out = common.console()
     messages_need_no_reader()
+    require_several(seeds, workers)
     resolved = student_settings(
         teacher, config, with_wandb(settings), overrides or [], layout=common.layout, on_event=Screen(out)
     )

@@ -111,8 +111,7 @@ def train(
         return
     if allow_changes:
         raise SettingError(["is for an interrupted run: give --resume RUN"], "--allow-changes")
-    if (workers or executor != "local") and not seeds:
-        raise SettingError(["are for several trainings: give --seeds N"], "--workers and --executor")
+    require_several(seeds, workers, executor)
     resolved = resolve_settings(config, given, overrides or [], layout=common.layout, on_event=Screen(out))
     if print_config:
         _print_config(out, resolved)
@@ -120,6 +119,12 @@ def train(
         _plan(out, resolved, common.layout, seeds)
     else:
         run_training(out, resolved, common.layout, seeds, workers=workers, executor=executor)
+
+
+def require_several(seeds: int | None, workers: int | None, executor: Executor = "local") -> None:
+    """Refuse options of several trainings for a single one."""
+    if (workers or executor != "local") and not seeds:
+        raise SettingError(["are for several trainings: give --seeds N"], "--workers and --executor")
 
 
 def run_training(

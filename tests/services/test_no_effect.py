@@ -255,11 +255,17 @@ def test_a_sweep_is_warned_of_parameters_that_no_trial_uses() -> None:
         (("--resume", "@latest", "--dry-run"), "--dry-run"),
         (("--resume", "@latest", "--print-config"), "--print-config"),
         (("--allow-changes",), "--allow-changes"),
+        (("--workers", 2), "--workers"),
     ],
 )
 def test_an_option_of_another_way_to_train_is_an_error(
-    options: tuple[str, ...], named: str, tmp_path: Path
+    options: tuple[object, ...], named: str, tmp_path: Path
 ) -> None:
     done = goemo("train", *options, "--root", tmp_path)
     assert done.exit_code == 2, done.output
     assert named in done.stderr
+
+
+def test_a_single_student_has_no_workers(tmp_path: Path) -> None:
+    done = goemo("distill", "--teacher", "@best", "--workers", 2, "--root", tmp_path)
+    assert (done.exit_code, "give --seeds N" in done.stderr) == (2, True)
