@@ -1,4 +1,4 @@
-"""Options made from settings: type, bounds, choices, default and help text are those in core/settings.py."""
+"""Options made from settings: type, bounds, choices, default and help text are those in core/settings."""
 
 import functools
 import inspect

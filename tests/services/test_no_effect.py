@@ -10,7 +10,8 @@ from goemo_cli.app import app
 from goemo_cli.core.catalogue import catalogue, model_entry
 from goemo_cli.core.events import Event, GoemoWarning, Warning
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import CONDITIONS, setting_names, setting_value, without_effect
+from goemo_cli.core.settings import setting_names, setting_value
+from goemo_cli.core.settings.effects import CONDITIONS, without_effect
 from goemo_cli.services.sweep.plan import useless_parameters
 from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.training.settings import resolve_settings, student_settings

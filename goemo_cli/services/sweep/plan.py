@@ -10,7 +10,8 @@ from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.layering import nested
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.settings import effects_missing, named_settings, setting_field, without_effect
+from goemo_cli.core.settings import named_settings, setting_field
+from goemo_cli.core.settings.effects import effects_missing, without_effect
 from goemo_cli.services.sweep.objectives import objectives_of
 from goemo_cli.services.sweep.sweep_file import SweepFile
 from goemo_cli.services.training.settings import resolve_settings

@@ -15,12 +15,11 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import (
     TrainConfig,
     TrainingSettings,
-    effects_missing,
     named_settings,
     setting_names,
     setting_value,
-    without_effect,
 )
+from goemo_cli.core.settings.effects import effects_missing, without_effect
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.tracking.registered import check_trackers
 
