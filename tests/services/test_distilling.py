@@ -198,7 +198,7 @@ def test_settings_without_a_teacher_are_an_error() -> None:
 def test_the_recipe_for_students_is_the_default_and_any_setting_changes_it(root) -> None:
     layout, _ = root
     settings = student_settings("@latest", None, {}, ["training.epochs=2"], layout=layout).training
-    assert (settings.recipe, settings.frozen_layers, settings.epochs) == ("student", 4, 2)
+    assert (settings.recipe, settings.frozen_layers, settings.epochs) == ("student", 3, 2)
     for recipe, frozen in (("fast", 4), ("best", 3)):
         named = student_settings("@latest", None, {}, [f"training.recipe={recipe}"], layout=layout).training
         assert (named.recipe, named.frozen_layers) == (recipe, frozen)
