@@ -599,8 +599,10 @@ def test_offline_nothing_is_asked_and_sync_brings_it_all(server: WandbServer, tm
     assert said.notes == [f"W&B: offline, in {Layout(tmp_path).wandb}"]
     assert server.requests == []
     (logged,) = Layout(tmp_path).wandb.rglob("*.wandb")
-    for name in (b"val/auc", b"best_epoch", b"predictions/x.csv"):
-        assert name in logged.read_bytes()
+    # the SDK's process writes the file, which may be a moment after the run has ended
+    wait_for(
+        lambda: all(name in logged.read_bytes() for name in (b"val/auc", b"best_epoch", b"predictions/x.csv"))
+    )
     mirror_id = sync_run(str(RUN), layout=Layout(tmp_path)).mirror_id
     there = server.runs[f"tester/emotions/{mirror_id}"]
     assert mirror_id.encode() in logged.name.encode()
