@@ -78,16 +78,16 @@ def _head_inputs(classifier: TransformerClassifier, layer: nn.Linear, texts: Seq
     """What the last layer of the classifier reads of each text, (n_texts, width), without dropout."""
     model, encoded = classifier.model, classifier.encode(texts)
     found = torch.empty(len(texts), layer.in_features)
-    was_training, device = model.training, layer.weight.device
+    read: list[Tensor] = []
+    hook = layer.register_forward_pre_hook(lambda _, inputs: read.append(inputs[0]))
+    was_training = model.training
     model.eval()
     with only_first_token(model):
         for rows in encoded.batches_by_length():
-            hook = layer.register_forward_pre_hook(
-                lambda _, inputs, rows=rows: found.__setitem__(rows, inputs[0].float().cpu())
-            )
-            model(**encoded.padded(rows, device))
-            hook.remove()
+            model(**encoded.padded(rows, layer.weight.device))
+            found[rows] = read.pop().float().cpu()
     model.train(was_training)
+    hook.remove()
     return found
 
 
