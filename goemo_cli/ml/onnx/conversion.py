@@ -1,4 +1,4 @@
-"""From a transformer in torch to an ONNX file, in fp32 or with int8 weights."""
+"""From a transformer in torch to an ONNX file, in fp32 or int8."""
 
 import logging
 import platform
@@ -47,10 +47,16 @@ def require_packages() -> None:
             raise MissingPackageError(package, "onnx", "exporting a model")
 
 
-def write_onnx(classifier: TransformerClassifier, path: Path) -> None:
-    """Write a classifier in fp32: `input_ids` and `attention_mask`, int64, (batch, tokens), to `logits`, (batch, n_labels).
+def write_onnx(classifier: TransformerClassifier, path: Path, *, weight_bits: int | None = None) -> None:
+    """Write a classifier: `input_ids` and `attention_mask`, int64, (batch, tokens), to `logits`, fp32, (batch, n_labels).
 
     Batch and number of tokens are free. The last layer computes the first token only, if the head reads no other.
+
+    Args:
+        classifier: on the CPU.
+        path: the file to write.
+        weight_bits: 7 or 8 for an int8 model, None for fp32. Use 7 for processors without VNNI (`has_vnni`): they add products of
+            bytes in 16 bits, which 8 bits would overflow.
 
     Raises:
         ExportError: torch cannot express the architecture in ONNX.
@@ -70,28 +76,19 @@ def write_onnx(classifier: TransformerClassifier, path: Path) -> None:
                 verbose=False,
             )
             assert program is not None  # as it is for dynamo without a path
+            from onnx_ir.passes.common import ClearMetadataAndDocStringPass  # which may be missing
+
+            ClearMetadataAndDocStringPass()(program.model)  # lines of source code with paths of this machine
+            if weight_bits is not None:
+                from goemo_cli.ml.onnx.quantization import quantize
+
+                program.model = quantize(program.model, weight_bits)
             program.save(path)
     except Exception as error:
         if isinstance(error, OSError) and error.errno:
             raise
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise ExportError(f"this architecture cannot be exported to ONNX ({reason})") from error
-
-
-def quantize(source: Path, target: Path, *, reduce_range: bool) -> None:
-    """Write an fp32 model with int8 weights, one scale per column; activations are measured at run time.
-
-    Args:
-        source: the fp32 model.
-        target: the file to write.
-        reduce_range: weights have 7 bits, for processors without VNNI, whose sums of products would overflow.
-    """
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    with _quiet():
-        quantize_dynamic(
-            source, target, per_channel=True, reduce_range=reduce_range, weight_type=QuantType.QInt8
-        )
 
 
 def has_vnni() -> bool:

@@ -20,7 +20,7 @@ from goemo_cli.core.schema import ExportFormat, ExportPrecision
 from goemo_cli.ml.metrics.comparison import COUNT_SCORES, paired_differences
 from goemo_cli.ml.models.transformer import TransformerClassifier, logits_of_encoded
 from goemo_cli.ml.onnx.classifier import MODEL, TOKENIZER, OnnxClassifier, load_onnx
-from goemo_cli.ml.onnx.conversion import OPSET, has_vnni, quantize, require_packages, write_onnx
+from goemo_cli.ml.onnx.conversion import OPSET, has_vnni, require_packages, write_onnx
 from goemo_cli.ml.training.batches import encode
 from goemo_cli.services.data.find import load_sample
 from goemo_cli.services.exporting.engines import require_transformer
@@ -35,7 +35,8 @@ LARGEST_DIFFERENCE = 1e-3
 LARGEST_LOSS = 0.01
 """Of macro-F1 on test by an int8 model."""
 CHECKED_TEXTS = 256
-_FP32 = "fp32.onnx"
+BITS, REDUCED_BITS = 8, 7
+"""Of int8 weights, with and without VNNI."""
 _PACKAGES = ("torch", "transformers", "tokenizers", "onnx", "onnxscript", "onnxruntime", "numpy")
 
 
@@ -86,18 +87,20 @@ def export_model(
     require_transformer(checkpoint, "export-model")
     require_packages()
     precision: ExportPrecision = "int8" if int8 else "fp32"
+    weight_bits = (BITS if has_vnni() else REDUCED_BITS) if int8 else None
     folder = layout.export(checkpoint.run, format, precision)
     with held(checkpoint.path, "goemo export-model"):
         checkpoint = Checkpoint.open(checkpoint.path)
         texts, test = _compared_rows(checkpoint, layout)
         classifier = _loaded(checkpoint)
         with atomic_folder(folder, replace=True) as stage:
-            reduce_range = _write_model(classifier, stage, int8=int8, on_event=on_event)
+            on_event(Info("Converting to ONNX"))
+            write_onnx(classifier, stage / MODEL, weight_bits=weight_bits)
             _copy(checkpoint, classifier, stage)
             export = Export(
                 format=format,
                 precision=precision,
-                reduce_range=reduce_range,
+                reduce_range=weight_bits == REDUCED_BITS if weight_bits else None,
                 sources=sources_of(checkpoint, layout),
                 largest_logit_difference=0.0,
                 checked_texts=len(texts),
@@ -149,21 +152,6 @@ def _loaded(checkpoint: Checkpoint) -> TransformerClassifier:
     classifier = load_classifier(checkpoint, device="cpu")
     assert isinstance(classifier, TransformerClassifier)  # no tfidf model, and no ensemble
     return classifier
-
-
-def _write_model(
-    classifier: TransformerClassifier, folder: Path, *, int8: bool, on_event: EventHandler
-) -> bool | None:
-    """Write model.onnx; whether an int8 model has a reduced range."""
-    on_event(Info("Converting to ONNX"))
-    if not int8:
-        write_onnx(classifier, folder / MODEL)
-        return None
-    reduce_range = not has_vnni()
-    write_onnx(classifier, folder / _FP32)
-    quantize(folder / _FP32, folder / MODEL, reduce_range=reduce_range)
-    (folder / _FP32).unlink()
-    return reduce_range
 
 
 def _copy(checkpoint: Checkpoint, classifier: TransformerClassifier, folder: Path) -> None:
