@@ -160,7 +160,8 @@ class Measurement:
 
 def base_model(folder: Path) -> Path:
     """A random BERT of the size of bert-base, with MiniLM's tokenizer."""
-    if not folder.exists():  # by a process, since the kernel counts the memory of this one as that of its children
+    # By a process: the kernel counts the memory of this one as that of the processes that it starts later.
+    if not folder.exists():
         writer = multiprocessing.get_context("spawn").Process(target=write_base_model, args=(folder,))
         writer.start()
         writer.join()

@@ -17,7 +17,7 @@ from goemo_cli.ml.models.layers import only_first_token
 from goemo_cli.ml.models.transformer import TransformerClassifier
 
 OPSET = 20
-"""Version of the ONNX operators: the newest in which attention is written as products, which int8 quantizes."""
+"""Version of the ONNX operators: the newest in which attention is written as products."""
 _EXAMPLES = ("a text", "another, longer text")
 
 

@@ -46,7 +46,7 @@ class _Weights:
     made: dict[str, tuple[ir.Value, ir.Value]] = field(default_factory=dict)
 
     def quantized(self, op: Any, matrix: ir.Value, axis: int) -> tuple[ir.Value, ir.Value]:
-        """A matrix as int8, and the scale of each column (axis 0) or row (axis 1): what one of its bytes stands for."""
+        """A matrix as int8, and the scale of each column (axis 0) or row (axis 1): the number that the byte 1 means."""
         assert matrix.const_value is not None  # as checked
         name, numbers = f"{matrix.name}_int8_{axis}", matrix.const_value.numpy()
         if name not in self.made:
