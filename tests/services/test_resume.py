@@ -20,6 +20,7 @@ from goemo_cli.core.errors import (
     TrainingStoppedError,
 )
 from goemo_cli.core.events import Event, Info, ignore
+from goemo_cli.core.files import partial_paths
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.locks import held
@@ -164,6 +165,19 @@ def test_two_states_are_kept_and_each_epoch_ends_with_one(interrupt: Callable[[i
         lambda path: path.write_bytes(path.read_bytes()[:-9] + b"\0" * 9),
     ],
     ids=["missing", "truncated", "flipped"],
+def test_what_a_killed_process_was_writing_is_removed(
+    interrupt: Callable[[int], Path], layout: Layout, undisturbed: tuple[Layout, Checkpoint]
+) -> None:
+    """A state copies the files of the checkpoint."""
+    folder = interrupt(13)
+    for name in (".goemo-partial-weights.bin", "state/.goemo-partial-step/best/config.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"half")
+    finished = continued(folder, layout)
+    assert content_of(finished, layout) == content_of(undisturbed[1], undisturbed[0])
+    assert not list(partial_paths(layout.root))
+
+
 )
 @pytest.mark.parametrize("name", ["training.safetensors", "best/model.safetensors", "state.json"])
 def test_the_state_before_a_damaged_one_is_used(

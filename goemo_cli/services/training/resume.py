@@ -141,6 +141,7 @@ def _resume(
 
 def _restore(run: Run, store: StateStore, layout: Layout, on_event: EventHandler) -> int:
     """Set a run to its newest state; returns the length of its journal then, 0 if it begins again."""
+    store.remove_unfinished()
     newest = store.newest(on_event)
     if newest is None:
         on_event(Info(f"{run.name} has no saved state yet: it begins again"))

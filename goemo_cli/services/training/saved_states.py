@@ -20,7 +20,7 @@ from goemo_cli.core.documents.metrics import DataFacts, EpochScores
 from goemo_cli.core.documents.training import SavedState, SeedGroup, TrainingRecord
 from goemo_cli.core.errors import DAMAGE, CorruptArtifactError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, Warning
-from goemo_cli.core.files import atomic_folder, atomic_path, library_writes, write_text
+from goemo_cli.core.files import atomic_folder, atomic_path, library_writes, partial_paths, write_text
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.stopping import StopRequest
 from goemo_cli.ml.training.loop import Step
@@ -139,6 +139,14 @@ class StateStore:
         if damaged:
             raise CorruptArtifactError(self.folder, f"has no intact state ({[*damaged.values()][-1]})")
         return None
+
+    def remove_unfinished(self) -> None:
+        """Remove what a killed process was writing, which the next state would copy; the caller holds the run."""
+        for path in list(partial_paths(self.checkpoint)):
+            if path.is_dir():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
 
     def restore_best(self, saved: SavedState) -> None:
         """Put the files of the best epoch back into the checkpoint."""
