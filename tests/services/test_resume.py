@@ -24,6 +24,7 @@ from goemo_cli.core.files import partial_paths
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.locks import held
+from goemo_cli.services.training.dry_run import plan_training
 from goemo_cli.services.training.resume import find_interrupted, longer_training, resume
 from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.services.training.seeds import SeedsResult, resume_run, train_seeds
@@ -45,7 +46,8 @@ def config(tmp_path_factory: pytest.TempPathFactory) -> TrainConfig:
     """Three epochs of a tiny model, with every step logged."""
     data = write_small_data(tmp_path_factory.mktemp("resume") / "data", train=300)
     flags = {"model.name": "tiny", "data.name": str(data), "training.epochs": 3}
-    return resolve_settings(None, flags, ["logging.wandb.log_every=1", "logging.tensorboard=true"])
+    overrides = ["logging.wandb.log_every=1", "logging.tensorboard=true", "training.label_template=so {}"]
+    return resolve_settings(None, flags, overrides)
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +120,19 @@ def test_it_ends_with_the_bytes_of_an_undisturbed_run(
     assert (report.problems, report.warnings) == ([], [])
 
 
+def test_only_a_training_that_begins_reads_the_label_names(
+    config: TrainConfig, interrupt: Callable[[int], Path], layout: Layout
+) -> None:
+    """A saved state has all weights, and a plan needs none of them."""
+    said: list[Event] = []
+    plan_training(config, layout=layout, on_event=said.append)
+    continued(interrupt(13), layout, said.append)
+    assert not [event for event in said if isinstance(event, Info) and "label names" in event.message]
+    begun: list[Event] = []
+    train(config, layout=layout, on_event=begun.append)
+    assert [event for event in begun if isinstance(event, Info) and "label names" in event.message]
+
+
 def test_tensorboard_has_each_step_once(
     interrupt: Callable[[int], Path], layout: Layout, undisturbed: tuple[Layout, Checkpoint]
 ) -> None:
@@ -150,6 +165,19 @@ def killed(config: TrainConfig, layout: Layout) -> None:
     train(config, layout=layout, tracker=open_tracker(config, layout=layout))
 
 
+def test_what_a_killed_process_was_writing_is_removed(
+    interrupt: Callable[[int], Path], layout: Layout, undisturbed: tuple[Layout, Checkpoint]
+) -> None:
+    """A state copies the files of the checkpoint."""
+    folder = interrupt(13)
+    for name in (".goemo-partial-weights.bin", "state/.goemo-partial-step/best/config.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(b"half")
+    finished = continued(folder, layout)
+    assert content_of(finished, layout) == content_of(undisturbed[1], undisturbed[0])
+    assert not list(partial_paths(layout.root))
+
+
 def test_two_states_are_kept_and_each_epoch_ends_with_one(interrupt: Callable[[int], Path]) -> None:
     folder = interrupt(3 + 2 * STEPS)
     names = [path.name for path in states_of(folder)]
@@ -165,19 +193,6 @@ def test_two_states_are_kept_and_each_epoch_ends_with_one(interrupt: Callable[[i
         lambda path: path.write_bytes(path.read_bytes()[:-9] + b"\0" * 9),
     ],
     ids=["missing", "truncated", "flipped"],
-def test_what_a_killed_process_was_writing_is_removed(
-    interrupt: Callable[[int], Path], layout: Layout, undisturbed: tuple[Layout, Checkpoint]
-) -> None:
-    """A state copies the files of the checkpoint."""
-    folder = interrupt(13)
-    for name in (".goemo-partial-weights.bin", "state/.goemo-partial-step/best/config.json"):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(b"half")
-    finished = continued(folder, layout)
-    assert content_of(finished, layout) == content_of(undisturbed[1], undisturbed[0])
-    assert not list(partial_paths(layout.root))
-
-
 )
 @pytest.mark.parametrize("name", ["training.safetensors", "best/model.safetensors", "state.json"])
 def test_the_state_before_a_damaged_one_is_used(

@@ -216,12 +216,6 @@ def build_model(
         on_event(Info(_frozen_part(classifier, config.training.frozen_layers)))
     if config.training.prior_bias:
         classifier.start_bias_at(data.train.y_true.mean(axis=0))
-    if template := config.training.label_template:
-        classifier.model.to(device)
-        start = start_at_label_names(classifier, template, data.train.texts, data.train.y_true)
-        if start:
-            losses = f"{start.loss_without:.3f} -> {start.loss_with:.3f}"
-            on_event(Info(f"Classifier starts at the label names: loss on train {losses}"))
     on_event(Info(f"Training on {describe_device(device)} in {precision}"))
     return classifier, base
 
@@ -346,6 +340,8 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
     settings, data = run.config.training, run.data
     if weights := describe_loss(settings, data.train.y_true, data.labels):
         on_event(Info(weights))
+    if settings.label_template and run.start is None:  # a saved state has all weights
+        _start_at_label_names(run, classifier, settings.label_template, on_event)
     train, val = encode_examples(classifier, data, on_event, run.taught)
     classifier.save_tokenizer(run.folder)
     if cache := cache_type(settings):
@@ -361,6 +357,24 @@ def _fit_transformer(run: Run, classifier: TransformerClassifier, on_event: Even
         start=run.take_start(),
         ranks=run.ranks,
     )
+
+
+def _start_at_label_names(
+    run: Run, classifier: TransformerClassifier, template: str, on_event: EventHandler
+) -> None:
+    train = run.data.train
+    classifier.model.to(run.device)
+    with working(on_event, "Reading the label names"):
+        start = start_at_label_names(classifier, template, train.texts, train.y_true)
+    if start:
+        losses = f"{start.loss_without:.3f} -> {start.loss_with:.3f}"
+        on_event(Info(f"Classifier starts at the label names: loss on train {losses}"))
+    elif "label_template" in run.config.training.model_fields_set:
+        on_event(
+            Info(
+                "training.label_template is not used: fewer than two labels start anew, or the classifier has no bias"
+            )
+        )
 
 
 def _fit_tfidf(run: Run, on_event: EventHandler) -> Generator[Fact]:
