@@ -267,6 +267,7 @@ def write_manifest(
     export: Export | None = None,
     outputs: Mapping[str, str] = MappingProxyType({}),
     kept: Mapping[str, FileEntry] = MappingProxyType({}),
+    created: str | None = None,
 ) -> Checkpoint:
     """Hash every file of a finished checkpoint and write the manifest, which makes it a finished run.
 
@@ -279,6 +280,7 @@ def write_manifest(
         outputs: SHA-256 of the run's files outside the checkpoint, by path from the root.
         kept: entries of files that did not change since an earlier manifest. They are not hashed again, since a new
             hash would hide damage.
+        created: of an earlier manifest of the run; by default now.
     """
     files = sorted(
         path
@@ -298,7 +300,7 @@ def write_manifest(
         schema_version=SCHEMA_VERSION,
         run=str(run),
         kind=kind,
-        created=datetime.now(UTC).isoformat(timespec="microseconds"),
+        created=created or datetime.now(UTC).isoformat(timespec="microseconds"),
         labels=list(labels),
         parents=parents if isinstance(parents, Parents) else Parents.model_validate(dict(parents)),
         outputs=dict(outputs),

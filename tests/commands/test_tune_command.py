@@ -40,7 +40,7 @@ def test_tune_says_thresholds_and_scores_and_changes_the_run(root: Path) -> None
 
 
 def test_tune_and_validate_count_the_files_that_need_to_be_renewed(root: Path) -> None:
-    # the oldest: one that begins in the same second as the ensemble is the newest after `tune`, and needs no name
+    # not the newest, which commands need not name
     run = min(path.name for path in (root / "artifacts/models/tiny").glob("tiny-2*"))
     assert goemo("figures", "--run", run, "--only", "07,12", "--root", root).exit_code == 0
     assert goemo("report", run, "--root", root).exit_code == 0

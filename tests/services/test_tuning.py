@@ -46,6 +46,7 @@ def test_everything_that_follows_from_thresholds_follows(run: Checkpoint, layout
     assert result.test == again.metrics.test
     assert again.metrics.history == run.metrics.history
     assert again.manifest.parents == run.manifest.parents
+    assert again.manifest.created == run.manifest.created  # tuning does not make it the newest run
     assert (run.path / "tfidf.safetensors").read_bytes() == weights
     report = validate_artifacts(layout)
     assert (report.problems, report.warnings) == ([], [])

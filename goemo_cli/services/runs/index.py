@@ -78,7 +78,7 @@ class ListedRun:
 def listed_runs(layout: Layout, on_event: EventHandler = ignore) -> list[ListedRun]:
     """Every run folder below the root, oldest first; unfinished and damaged ones too.
 
-    Of runs that began in the same second, those without manifest are first, then those that were finished or tuned earlier.
+    Of runs that began in the same second, those without manifest are first, then those that were finished earlier.
     """
     found = [_listed(Path(path), run) for path, run in _run_folders(layout, on_event)]
     found.sort(key=_age)

@@ -112,6 +112,7 @@ def rewrite_run(
         is_imported=checkpoint.manifest.origin == "imported",
         other_settings=checkpoint.unknown_settings,
         kept=kept,
+        created=checkpoint.manifest.created,
         layout=layout,
         on_event=on_event,
     )
@@ -129,6 +130,7 @@ def write_run(
     is_imported: bool = False,
     other_settings: Mapping[str, Any] | None = None,
     kept: Mapping[str, FileEntry] | None = None,
+    created: str | None = None,
     layout: Layout,
     on_event: EventHandler,
 ) -> Checkpoint:
@@ -141,6 +143,7 @@ def write_run(
         is_imported: whether the weights are those of another tool.
         other_settings: settings of another version, which stay in train_config.yaml.
         kept: manifest entries of files that are not written again.
+        created: of the manifest that is replaced.
 
     Raises:
         OSError: the disk refused.
@@ -172,6 +175,7 @@ def write_run(
         is_imported=is_imported,
         outputs={layout.shown(path): sha256_file(path) for path in tables},
         kept=kept or {},
+        created=created,
     )
     for path in [*tables, *write_summaries(layout, models=[run.model], on_event=on_event)]:
         on_event(FileWritten(path))
