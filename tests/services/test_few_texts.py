@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from goemo_cli.core.events import Event, Info
+from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.training.dry_run import plan_training
@@ -76,6 +76,19 @@ def test_the_border_is_the_number_that_is_printed(model: str) -> None:
     assert [type(event) for event in said] == [Info]
     again = TrainConfig.from_layers(("train_config.yaml", few.model_dump(mode="json")))
     assert for_few_texts(again, 10) == again == few
+
+
+def test_a_setting_that_few_texts_leave_without_effect_is_named_once() -> None:
+    config = resolve_settings(None, {}, ["training.frozen_cache=off", "training.batch_size=16"])
+    said: dict[int, list[str]] = {}
+    for n_texts in (300, 3_000, 30_000):
+        events: list[Event] = []
+        few = for_few_texts(config, n_texts, events.append)
+        again = TrainConfig.from_layers(("train_config.yaml", few.model_dump(mode="json")))
+        for_few_texts(again, n_texts, events.append)
+        said[n_texts] = [event.message for event in events if isinstance(event, Warning)]
+    no_effect = "training.frozen_cache has no effect with training.frozen_layers=0"
+    assert said == {300: [no_effect], 3_000: [], 30_000: []}
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from safetensors.torch import load_file, save_file
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
@@ -15,11 +16,12 @@ from goemo_cli.core.errors import (
     RunNotFoundError,
     SettingError,
 )
-from goemo_cli.core.events import Event, Info
+from goemo_cli.core.events import Event, Info, Warning
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.runs.lineage import trace_lineage
+from goemo_cli.services.training.dry_run import plan_training
 from goemo_cli.services.training.settings import model_folder, resolve_settings
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
@@ -114,6 +116,26 @@ def test_labels_in_common_go_on_and_others_are_new(parent: tuple[Layout, Checkpo
     assert "Stolz" in result.labels
     assert Info("Classifier: 10 of 11 label heads reused, new: Stolz") in said
     assert trace_lineage(result, layout=layout).faulty == ()  # other data is no fault of a parent
+
+
+def test_a_new_head_of_weights_without_a_classifier_is_a_warning(
+    parent: tuple[Layout, Checkpoint], tmp_path: Path
+):
+    layout, run = parent
+    warned = []
+    for name, is_left_out in (("encoder", "classifier."), ("whole", "nothing.")):
+        folder = tmp_path / name
+        shutil.copytree(run.path, folder, ignore=shutil.ignore_patterns("manifest.json", "pytorch_model.bin"))
+        tensors = load_file(folder / "model.safetensors")
+        kept = {key: value for key, value in tensors.items() if not key.startswith(is_left_out)}
+        save_file(kept, folder / "model.safetensors", {"format": "pt"})
+        said: list[Event] = []
+        config = settings(str(folder), layout, "model.new_head=true")
+        plan_training(config, layout=layout, on_event=said.append)
+        warned.append(
+            [event.message for event in said if isinstance(event, Warning) and "new_head" in event.message]
+        )
+    assert warned == [["model.new_head has no effect: the weights have no classifier"], []]
 
 
 def test_what_cannot_be_trained_on_is_refused(parent: tuple[Layout, Checkpoint], tmp_path: Path):

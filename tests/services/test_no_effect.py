@@ -141,6 +141,10 @@ def test_what_has_no_effect_changes_no_result(model: str, tmp_path: Path) -> Non
             ("training.frozen_cache=off", "training.recipe=fast", "training.epochs=1"),
             "training.frozen_cache has no effect with training.epochs=1",
         ),
+        (
+            ("model.name=tiny", "training.epochs=1", "training.early_stopping.min_delta=0.1"),
+            "training.early_stopping.min_delta has no effect with training.epochs=1",
+        ),
         (("data.text_column=body",), "data.text_column has no effect without your own data (data.name)"),
         (
             ("data.name=mine.csv", "data.val_file=v.csv", "data.val_fraction=0.2", "data.dir=here"),

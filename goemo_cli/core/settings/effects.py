@@ -65,6 +65,9 @@ _CACHE = Condition(
         else "with training.frozen_layers=0"
     ),
 )
+_SEVERAL_EPOCHS = Condition(
+    lambda config, kind: config.training.epochs > 1, lambda config, kind: "with training.epochs=1"
+)
 _OWN_DATA = Condition(
     lambda config, kind: config.data.name not in (None, "goemotions", "sample"),
     lambda config, kind: "without your own data (data.name)",
@@ -121,7 +124,7 @@ CONDITIONS: Mapping[str, tuple[Condition, ...]] = {
     **_each(
         "training", "prior_bias label_template precision deterministic device save_every_minutes", _STEPS
     ),
-    **_each("training.early_stopping", "metric patience min_delta", _STEPS),
+    **_each("training.early_stopping", "metric patience min_delta", _STEPS, _SEVERAL_EPOCHS),
     **_each("training", "frozen_cache", _STEPS, _CACHE),
     **_each("training", "max_positive_weight", _STEPS, _GOLD_LOSS, _with_loss("weighted_bce")),
     **_each("training", "focal_gamma", _STEPS, _GOLD_LOSS, _with_loss("focal")),

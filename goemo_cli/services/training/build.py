@@ -255,6 +255,8 @@ def start_model(
         on_event(Info(f"{weights.folder} is {what}"))
     if classifier.offered:
         on_event(_reused_heads(classifier))
+    elif settings.new_head and entry.kind == "transformer":
+        on_event(Warning("model.new_head has no effect: the weights have no classifier"))
     for warning in _warnings_for(classifier, settings):
         on_event(Warning(warning))
     return classifier, {

@@ -1,7 +1,7 @@
 """Settings from everywhere in their order: defaults < environment (W&B) < catalogue < file < flags and overrides."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -158,7 +158,24 @@ def for_few_texts(config: TrainConfig, n_texts: int, on_event: EventHandler = ig
             f"{new.batch_size}{further}{stopping}; --epochs or --lr turns this off"
         )
     )
-    return config.model_copy(update={"training": new})
+    changed_config = config.model_copy(update={"training": new})
+    if doubt := _effects_lost(config, changed_config, [f"training.{name}" for name in named]):
+        on_event(Warning(doubt))
+    return changed_config
+
+
+def _effects_lost(before: TrainConfig, after: TrainConfig, names: Collection[str]) -> str:
+    """A sentence about settings of some names that had an effect before, and have none after; empty without any."""
+    kind, default = model_entry(before.model.name).kind, TrainConfig()
+    had_none = without_effect(before, kind)
+    lost = [
+        name
+        for name in setting_names()
+        if name in names
+        and name not in had_none
+        and setting_value(before, name) != setting_value(default, name)
+    ]
+    return effects_missing(without_effect(after, kind), lost)
 
 
 def enough_texts(config: TrainConfig) -> int | None:
