@@ -4,7 +4,7 @@ YAML as people expect it: `2e-5` is a number, a duplicate key is an error, and t
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,11 +106,18 @@ def dump_yaml(value: Any) -> str:
     return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=100)
 
 
-def dotted_overrides(arguments: Sequence[str]) -> dict[str, Any]:
+_QUOTES, _NULLS = ("'", '"'), ("", "~", "null", "Null", "NULL", "None")
+
+
+def dotted_overrides(arguments: Sequence[str], texts: Collection[str] = ()) -> dict[str, Any]:
     """`training.epochs=3` on the command line as nested settings; values are YAML.
 
+    Args:
+        texts: names whose values are texts, taken as they are typed unless they are quoted, empty or null: YAML reads the
+            text `# {}` as a comment, `a: b` as a mapping and `|` as an empty text.
+
     Raises:
-        SettingError: an argument without `=`.
+        SettingError: an argument without `=`, or a value that is not YAML.
     """
     values: dict[str, Any] = {}
     for argument in arguments:
@@ -119,8 +126,11 @@ def dotted_overrides(arguments: Sequence[str]) -> dict[str, Any]:
             raise SettingError(
                 [f"{argument!r} is not a setting: write section.key=value, e.g. training.epochs=3"]
             )
-        value = None if text.strip() == "None" else parse_yaml(text, name)  # W&B's agents write null as None
-        values = merge_layers(values, nested(name.strip(), value))
+        name, text = name.strip(), text.strip()
+        is_typed = name in texts and text[:1] not in _QUOTES and text not in _NULLS
+        is_null = text == "None"  # as W&B's agents write it
+        value = None if is_null else text if is_typed else parse_yaml(text, name)
+        values = merge_layers(values, nested(name, value))
     return values
 
 

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError
 from goemo_cli.core.layering import dotted_overrides, nested, parse_yaml
-from goemo_cli.core.settings import TrainConfig, setting_names
+from goemo_cli.core.settings import TrainConfig, setting_names, setting_value, text_settings
 from goemo_cli.core.system.variables import environment, is_offline
 
 
 def settings(*arguments: str) -> TrainConfig:
-    return TrainConfig.from_layers(("test", dotted_overrides(arguments)))
+    return TrainConfig.from_layers(("test", dotted_overrides(arguments, text_settings())))
 
 
 def test_later_layers_win_key_by_key():
@@ -199,6 +199,32 @@ def test_a_label_template_has_a_place_for_the_name():
 def test_a_number_may_mark_what_is_not_labelled():
     assert settings("data.unlabelled=-1").data.unlabelled == "-1"
     assert settings("data.unlabelled=NONE").data.unlabelled == "NONE"
+
+
+@pytest.mark.parametrize(
+    ("argument", "value"),
+    [
+        ("training.label_template={} it is", "{} it is"),
+        ("training.label_template=I feel: {}", "I feel: {}"),
+        ("training.label_template=# {}", "# {}"),
+        ("training.label_template=*{}*", "*{}*"),
+        ("training.label_template={}", "{}"),
+        ("training.label_template='\"{}\"'", '"{}"'),
+        ("training.label_template=null", None),
+        ("training.label_template=None", None),
+        ("training.label_template=", None),
+        ("data.label_separator=|", "|"),
+        ('data.label_separator=" "', " "),
+        ("data.text_column=@text", "@text"),
+        ("data.text_column=2024-01-01", "2024-01-01"),
+        ("data.text_column=7", "7"),
+        ("data.labels_file=#labels.txt", Path("#labels.txt")),
+        ("data.label_columns=[a, b]", ["a", "b"]),
+        ("training.epochs=3", 3),
+    ],
+)
+def test_a_text_is_what_was_typed(argument: str, value: object) -> None:
+    assert setting_value(settings(argument), argument.partition("=")[0]) == value
 
 
 @pytest.mark.parametrize("argument", ["training.epochs", "--epochs", ""])

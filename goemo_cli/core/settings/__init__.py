@@ -632,6 +632,13 @@ def setting_field(name: str) -> FieldInfo:
     return section.model_fields[last]
 
 
+def text_settings() -> frozenset[str]:
+    """The dotted names of the settings whose value is any text or path."""
+    return frozenset(
+        name for name in setting_names() if {str, Path} & {*_options(setting_field(name).annotation)}
+    )
+
+
 def setting_faults(name: str, value: Any) -> list[str]:
     """What is wrong with a value of one setting, without the setting's name; empty if it is valid."""
     try:
@@ -659,9 +666,15 @@ def setting_value(config: TrainConfig, name: str) -> Any:
     return value
 
 
+def _options(annotation: Any) -> tuple[Any, ...]:
+    return get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
+
+
 def _section_type(annotation: Any) -> type[BaseModel] | None:
-    options = get_args(annotation) if get_origin(annotation) in (Union, types.UnionType) else (annotation,)
-    return next((kind for kind in options if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+    return next(
+        (kind for kind in _options(annotation) if isinstance(kind, type) and issubclass(kind, BaseModel)),
+        None,
+    )
 
 
 def _canonical_keys(section: type[BaseModel], values: Mapping[str, Any]) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from goemo_cli.core.settings import (
     named_settings,
     setting_names,
     setting_value,
+    text_settings,
 )
 from goemo_cli.core.settings.effects import effects_missing, without_effect
 from goemo_cli.services.runs.references import open_run
@@ -71,7 +72,7 @@ def _resolved(
         raise NotFoundError(f"{file}: no such config file")
     layers: list[tuple[str | Path, Mapping[str, Any]]] = [(file, read_yaml_mapping(file))] if file else []
     layers += [("command line", nested(name, value)) for name, value in flags.items()]
-    typed = dotted_overrides(overrides)
+    typed = dotted_overrides(overrides, text_settings())
     if both := sorted(name for name in flags if _has(typed, name)):
         raise SettingError([f"{both[0]} is given twice, as a flag and as an override"])
     if typed:
@@ -150,7 +151,7 @@ def for_few_texts(config: TrainConfig, n_texts: int, on_event: EventHandler = ig
         changed["early_stopping"] = training.early_stopping.model_copy(update={"patience": None})
     new = training.model_copy(update=changed)
     further = "".join(
-        f", {name} {value}" for name, value in others.items() if value != getattr(training, name)
+        f", {name} {value!r}" for name, value in others.items() if value != getattr(training, name)
     )
     on_event(
         Info(
