@@ -50,7 +50,8 @@ class Checkpoint:
 
         Raises:
             CheckpointNotFoundError: no folder, or files are missing (an unfinished run has no manifest).
-            CorruptArtifactError: the manifest is damaged, or a file has another size than it says.
+            CorruptArtifactError: the manifest is damaged, a file has another size than it says, or a finished run has
+                lost a file.
         """
         return cls.read(path)._checked(cls.size_faults)
 
@@ -64,11 +65,17 @@ class Checkpoint:
         if not path.is_dir():
             raise CheckpointNotFoundError(path)
         missing = [name for name in _ALWAYS if not (path / name).is_file()]
-        if missing and missing != [METRICS]:
+        if MANIFEST in missing:
             raise CheckpointNotFoundError(path, missing)
-        manifest = Manifest.read(path / MANIFEST)
-        if missing and not manifest.is_unscored:
-            raise CheckpointNotFoundError(path, missing)
+        try:
+            manifest = Manifest.read(path / MANIFEST)
+        except CorruptArtifactError:
+            if not missing:
+                raise
+            raise CheckpointNotFoundError(path, missing) from None  # the manifest of another tool
+        if missing and not (missing == [METRICS] and manifest.is_unscored):
+            others = f", as are {', '.join(missing[1:])}" if missing[1:] else ""
+            raise CorruptArtifactError(path / missing[0], f"is missing{others}")
         return cls(path, manifest.run_name, manifest)
 
     @property

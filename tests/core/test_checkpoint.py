@@ -100,6 +100,21 @@ def test_an_unfinished_run_is_no_checkpoint_and_what_it_lacks_is_named(layout: L
     assert "thresholds.json, train_config.yaml, manifest.json missing" in str(raised.value)
 
 
+@pytest.mark.parametrize("names", [[METRICS], [THRESHOLDS], [CONFIG], [METRICS, CONFIG], ["weights.bin"]])
+def test_a_finished_run_without_one_of_its_files_is_damaged(make_checkpoint: Make, names: list[str]):
+    folder = make_checkpoint().path
+    for name in names:
+        (folder / name).unlink()
+    with pytest.raises(CorruptArtifactError) as raised:
+        Checkpoint.open(folder)
+    assert raised.value.path == folder / names[0]
+    assert all(name in str(raised.value) for name in names)
+    (folder / MANIFEST).write_text('{"name": "an app"}')
+    (folder / CONFIG).unlink(missing_ok=True)
+    with pytest.raises(CheckpointNotFoundError):
+        Checkpoint.open(folder)
+
+
 def test_weights_that_are_missing_or_cut_are_noticed_on_opening(make_checkpoint: Make):
     folder = make_checkpoint().path
     (folder / "weights.bin").write_bytes(b"weig")
