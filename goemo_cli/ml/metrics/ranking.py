@@ -130,6 +130,80 @@ class RankingScores:
         return _mean(self.average_precision)
 
 
+class RankedSplit:
+    """Probabilities of a split, sorted once: their scores, and those of draws of the rows.
+
+    Args:
+        y_true: gold labels, bool, (n_examples, n_labels).
+        y_prob: probabilities, float32, (n_examples, n_labels).
+        intervals: whether rows will be drawn.
+    """
+
+    def __init__(self, y_true: BoolArray, y_prob: FloatArray, *, intervals: bool = True) -> None:
+        n_examples, n_labels = y_true.shape
+        everyone, rows = np.ones((n_examples, 1), dtype=np.float32), np.arange(n_examples)
+        is_resampled = intervals and n_examples <= MOST_RESAMPLED
+        self._y_true, self._labels = y_true, list[Ranked]()
+        roc_auc, average_precision = np.zeros(n_labels), np.zeros(n_labels)
+        for at in range(n_labels):
+            ranked = Ranked.of(y_true[:, at], y_prob[:, at], rows)
+            as_it_is = ranked.drawn(everyone)
+            roc_auc[at], average_precision[at] = as_it_is.roc_auc()[0], as_it_is.average_precision()[0]
+            if is_resampled:
+                self._labels.append(ranked)
+        self._by_row = label_ranking_precision(y_true, y_prob)
+        self._scores = RankingScores(
+            roc_auc=roc_auc,
+            average_precision=average_precision,
+            auc_micro=roc_auc_micro(y_true, y_prob),
+            lrap=float(self._by_row.mean()) if n_examples else float("nan"),
+            intervals={},
+        )
+        n_cells = max(n_examples * n_labels, 1)
+        self._draws_at_once = min(_DRAWS, max(1, _DRAWN_CELLS // n_cells))
+        self.draws_left = 0
+        """Draws that are still needed for the intervals."""
+        if is_resampled:
+            self.draws_left = min(RANKING_RESAMPLES, max(200, _MOST_DRAWN // n_cells))
+            self._cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
+            self._drawn: dict[str, list[DoubleArray]] = {
+                "auc_micro": [], "auc_macro": [], "average_precision_macro": [], "lrap": [],
+            }  # fmt: skip
+
+    def draw(self, weights: FloatArray) -> None:
+        """Score the first of some draws, as many as are needed: row weights, float32, (n_examples, draws)."""
+        needed = weights[:, : self.draws_left]
+        self.draws_left -= needed.shape[1]
+        for start in range(0, needed.shape[1], self._draws_at_once):
+            self._draw(np.ascontiguousarray(needed[:, start : start + self._draws_at_once]))
+
+    def _draw(self, weights: FloatArray) -> None:
+        by_label = [label.drawn(weights) for label in self._labels]
+        found = {
+            "auc_micro": self._cells.drawn(weights).roc_auc(),
+            "auc_macro": _mean_of_labels([label.roc_auc() for label in by_label]),
+            "average_precision_macro": _mean_of_labels([label.average_precision() for label in by_label]),
+            "lrap": self._by_row @ weights.astype(np.float64) / len(self._y_true),
+        }
+        for key, values in found.items():
+            self._drawn[key].append(values)
+
+    def scores(self) -> RankingScores:
+        """All scores, with the intervals of the draws so far."""
+        if not self._labels:
+            return self._scores
+        drawn = {}
+        for key, blocks in self._drawn.items():
+            values = np.concatenate(blocks)
+            if not np.isnan(values).all():
+                low, high = interval(values[~np.isnan(values)])
+                drawn[key] = (float(low), float(high))
+        scores = self._scores
+        defined = {key: getattr(scores, key) for key in drawn}
+        of_labels = {"auc_macro": scores.roc_auc, "average_precision_macro": scores.average_precision}
+        return replace(scores, intervals=widened(drawn, ranking_edges(self._y_true, defined, of_labels)))
+
+
 def ranking_scores(y_true: BoolArray, y_prob: FloatArray, *, intervals: bool = True) -> RankingScores:
     """All threshold-free scores of probabilities.
 
@@ -138,33 +212,11 @@ def ranking_scores(y_true: BoolArray, y_prob: FloatArray, *, intervals: bool = T
         y_prob: probabilities, float32, (n_examples, n_labels).
         intervals: bootstrap them too.
     """
-    n_examples, n_labels = y_true.shape
-    everyone, rows = np.ones((n_examples, 1), dtype=np.float32), np.arange(n_examples)
-    is_resampled = intervals and n_examples <= MOST_RESAMPLED
-    labels: list[Ranked] = []
-    roc_auc, average_precision = np.zeros(n_labels), np.zeros(n_labels)
-    for at in range(n_labels):
-        ranked = Ranked.of(y_true[:, at], y_prob[:, at], rows)
-        as_it_is = ranked.drawn(everyone)
-        roc_auc[at], average_precision[at] = as_it_is.roc_auc()[0], as_it_is.average_precision()[0]
-        if is_resampled:
-            labels.append(ranked)
-    by_row = label_ranking_precision(y_true, y_prob)
-    scores = RankingScores(
-        roc_auc=roc_auc,
-        average_precision=average_precision,
-        auc_micro=roc_auc_micro(y_true, y_prob),
-        lrap=float(by_row.mean()) if n_examples else float("nan"),
-        intervals={},
-    )
-    if not is_resampled:
-        return scores
-    cells = Ranked.of(y_true.ravel(), y_prob.ravel(), np.repeat(rows, n_labels))
-    drawn = _intervals(labels, cells, by_row, n_examples)
-    defined = {key: getattr(scores, key) for key in drawn}
-    of_labels = {"auc_macro": scores.roc_auc, "average_precision_macro": scores.average_precision}
-    edges = ranking_edges(y_true, defined, of_labels)
-    return replace(scores, intervals=widened(drawn, edges))
+    split = RankedSplit(y_true, y_prob, intervals=intervals)
+    if split.draws_left:
+        for weights in resampled(len(y_true), split.draws_left):
+            split.draw(weights)
+    return split.scores()
 
 
 def roc_auc_micro(y_true: BoolArray, y_prob: FloatArray) -> float:
@@ -230,34 +282,6 @@ def _precision_at_gold(gold: BoolArray, prob: FloatArray) -> DoubleArray:
         found = (not_below & gold[row]).sum(axis=1)
         shares[start : start + at_once] = found / not_below.sum(axis=1).clip(min=1)
     return shares
-
-
-def _intervals(
-    labels: list[Ranked], cells: Ranked, by_row: DoubleArray, n_examples: int
-) -> dict[str, tuple[float, float]]:
-    drawn: dict[str, list[DoubleArray]] = {
-        "auc_micro": [], "auc_macro": [], "average_precision_macro": [], "lrap": [],
-    }  # fmt: skip
-    n_cells = max(n_examples * len(labels), 1)
-    resamples = min(RANKING_RESAMPLES, max(200, _MOST_DRAWN // n_cells))
-    draws = min(_DRAWS, max(1, _DRAWN_CELLS // n_cells))
-    for block in resampled(n_examples, resamples):
-        for start in range(0, block.shape[1], draws):
-            weights = np.ascontiguousarray(block[:, start : start + draws])
-            by_label = [label.drawn(weights) for label in labels]
-            drawn["auc_micro"].append(cells.drawn(weights).roc_auc())
-            drawn["auc_macro"].append(_mean_of_labels([label.roc_auc() for label in by_label]))
-            drawn["average_precision_macro"].append(
-                _mean_of_labels([label.average_precision() for label in by_label])
-            )
-            drawn["lrap"].append(by_row @ weights.astype(np.float64) / n_examples)
-    found = {}
-    for key, blocks in drawn.items():
-        values = np.concatenate(blocks)
-        if not np.isnan(values).all():
-            low, high = interval(values[~np.isnan(values)])
-            found[key] = (float(low), float(high))
-    return found
 
 
 def _mean_of_labels(values: list[DoubleArray]) -> DoubleArray:

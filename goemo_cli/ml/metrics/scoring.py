@@ -4,7 +4,7 @@ Where a score is undefined (no positives and none predicted) F1, precision and r
 scikit-learn's `zero_division=0`; a ranking score is then None.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,7 +24,7 @@ from goemo_cli.ml.metrics.intervals import (
     widened,
     wilson,
 )
-from goemo_cli.ml.metrics.ranking import RankingScores, ranking_scores
+from goemo_cli.ml.metrics.ranking import RankedSplit, RankingScores, ranking_scores
 
 _CHUNK_ROWS = 16_384
 
@@ -240,25 +240,47 @@ def bootstrap_scores(
         decided: predicted labels by name, bool, (n_examples, n_labels) each.
         resamples: draws of n_examples rows with replacement; fewer on very many rows.
     """
-    rows = DecidedRows(y_true, decided)
-    drawn: dict[str, list[dict[str, DoubleArray]]] = {name: [] for name in decided}
+    drawn = _DrawnScores(y_true, decided)
     for weights in resampled(len(y_true), resamples, seed):
-        for name, sums in rows.sums(weights).items():
-            drawn[name].append(sums.scores())
-    return {name: _intervals(y_true, y_pred, drawn[name]) for name, y_pred in decided.items()}
+        drawn.draw(weights)
+    return drawn.intervals()
+
+
+class _DrawnScores:
+    """Scores of several sets of predicted labels, for draws of the rows that are given block by block."""
+
+    def __init__(self, y_true: BoolArray, decided: Mapping[str, BoolArray]) -> None:
+        self._y_true, self._decided = y_true, decided
+        self._rows = DecidedRows(y_true, decided)
+        self._drawn: dict[str, list[dict[str, DoubleArray]]] = {name: [] for name in decided}
+
+    def draw(self, weights: FloatArray) -> None:
+        """Score some draws: row weights, float32, (n_examples, draws)."""
+        for name, sums in self._rows.sums(weights).items():
+            self._drawn[name].append(sums.scores())
+
+    def intervals(self) -> dict[str, Intervals]:
+        """Of all draws so far."""
+        return {
+            name: _intervals(self._y_true, y_pred, self._drawn[name])
+            for name, y_pred in self._decided.items()
+        }
 
 
 def _intervals(y_true: BoolArray, y_pred: BoolArray, drawn: list[dict[str, DoubleArray]]) -> Intervals:
     bounds = {key: interval(np.concatenate([block[key] for block in drawn])) for key in drawn[0]}
     bounds["subset_accuracy"] = wilson((y_true == y_pred).all(axis=1).sum(), len(y_true))
-    counts = count(y_true, y_pred)
     return Intervals(
         widened(
             {key: (float(low), float(high)) for key, (low, high) in bounds.items()},
             rule_edges(y_true, y_pred, rule_scores(y_true, y_pred)),
         ),
-        f1_intervals(counts.tp, counts.tp + counts.fp + counts.fn),
+        _f1_intervals(count(y_true, y_pred)),
     )
+
+
+def _f1_intervals(counts: Counts) -> DoubleArray:
+    return f1_intervals(counts.tp, counts.tp + counts.fp + counts.fn)
 
 
 @dataclass(frozen=True)
@@ -269,6 +291,20 @@ class SplitScores:
     """What metrics.json holds under the split's name: ranking scores and every threshold rule, with intervals."""
     per_class: list[dict[str, Any]]
     """One row per label with `PER_CLASS_COLUMNS`, by one rule."""
+
+
+@dataclass(frozen=True)
+class Unscored:
+    """Gold labels and probabilities of the rows of a split, and the rules that decide the labels."""
+
+    y_true: BoolArray
+    """(n_examples, n_labels)"""
+    y_prob: FloatArray
+    """(n_examples, n_labels)"""
+    rules: LabelRules
+    """Fitted on val."""
+    rule: str | None = None
+    """Of the rows per label; the run's own by default."""
 
 
 def score_split(
@@ -282,18 +318,41 @@ def score_split(
         rules: fitted on val.
         rule: of the rows per label; the run's own by default.
     """
-    ranked = ranking_scores(y_true, y_prob)
-    decided = {name: rules.decide(y_prob, name) for name in rules.names}
-    intervals = bootstrap_scores(y_true, decided)
-    summary: dict[str, Any] = {key: none_if_nan(getattr(ranked, key)) for key in RANKING_KEYS}
-    summary |= {f"{key}_ci": list(bounds) for key, bounds in ranked.intervals.items()}
-    summary["labels_without_positives"] = int((~y_true.any(axis=0)).sum())
-    for name, y_pred in decided.items():
-        bounds = {f"{key}_ci": list(pair) for key, pair in intervals[name].scores.items()}
-        summary[name] = _with_accuracy(name, rule_scores(y_true, y_pred) | bounds)
-    own = rule or rules.rule
-    rows = _rows(rules.labels, count(y_true, decided[own]), ranked, intervals[own].f1, rules.decision(own))
-    return SplitScores(summary, rows)
+    return score_together([Unscored(y_true, y_prob, rules, rule)])[0]
+
+
+def score_together(parts: Sequence[Unscored]) -> list[SplitScores]:
+    """The same for several parts with as many rows: the draws of rows are the same for all, and drawn once."""
+    started = [_Scoring(part) for part in parts]
+    for weights in resampled(len(parts[0].y_true)):
+        for scoring in started:
+            scoring.ranked.draw(weights)
+            scoring.drawn.draw(weights)
+    return [scoring.scores() for scoring in started]
+
+
+class _Scoring:
+    """A part whose scores are computed for all rows and for draws of them."""
+
+    def __init__(self, part: Unscored) -> None:
+        self._part = part
+        self._decided = {name: part.rules.decide(part.y_prob, name) for name in part.rules.names}
+        self.ranked = RankedSplit(part.y_true, part.y_prob)
+        self.drawn = _DrawnScores(part.y_true, self._decided)
+
+    def scores(self) -> SplitScores:
+        """The scores, with the intervals of the draws."""
+        y_true, rules = self._part.y_true, self._part.rules
+        ranked, intervals = self.ranked.scores(), self.drawn.intervals()
+        summary: dict[str, Any] = {key: none_if_nan(getattr(ranked, key)) for key in RANKING_KEYS}
+        summary |= {f"{key}_ci": list(bounds) for key, bounds in ranked.intervals.items()}
+        summary["labels_without_positives"] = int((~y_true.any(axis=0)).sum())
+        for name, y_pred in self._decided.items():
+            bounds = {f"{key}_ci": list(pair) for key, pair in intervals[name].scores.items()}
+            summary[name] = _with_accuracy(name, rule_scores(y_true, y_pred) | bounds)
+        own = self._part.rule or rules.rule
+        counts, f1_ci = count(y_true, self._decided[own]), intervals[own].f1
+        return SplitScores(summary, _rows(rules.labels, counts, ranked, f1_ci, rules.decision(own)))
 
 
 def _with_accuracy(rule: str, scores: dict[str, Any]) -> dict[str, Any]:
@@ -322,8 +381,8 @@ def per_class_rows(
         Demszky et al. 2020, https://arxiv.org/abs/2005.00547 (per-emotion table).
     """
     ranked = ranking_scores(y_true, y_prob, intervals=False)
-    intervals = bootstrap_scores(y_true, {"": y_pred})[""]
-    return _rows(labels, count(y_true, y_pred), ranked, intervals.f1, decision)
+    counts = count(y_true, y_pred)
+    return _rows(labels, counts, ranked, _f1_intervals(counts), decision)
 
 
 def _rows(

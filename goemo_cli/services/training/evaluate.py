@@ -6,13 +6,13 @@ from typing import Any
 
 from goemo_cli.core.documents.rules import Guarantee
 from goemo_cli.core.events import Event, Info, Warning
-from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, applicable
+from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.thresholds import LabelRules, Thresholds
 from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.metrics.rule_choice import fit_rules
-from goemo_cli.ml.metrics.scoring import score_split
+from goemo_cli.ml.metrics.scoring import Unscored, score_split, score_together
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
 from goemo_cli.ml.metrics.thresholds import below_floor
 
@@ -39,7 +39,11 @@ def evaluate(val: Predictions, test: Predictions, config: TrainConfig) -> Evalua
     """
     single_label = config.data.single_label
     rules = fit_rules(val.labels, val.y_true, val.y_prob, config.thresholds, single_label=single_label)
-    on_test = score_split(test.y_true, test.y_prob, rules)
+    rolled_up = _rolled_up(val, test, rules)
+    on_test, *of_groups = score_together([Unscored(test.y_true, test.y_prob, rules), *rolled_up.values()])
+    taxonomies: dict[str, Any] = {}
+    for (taxonomy, how), scored in zip(rolled_up, of_groups, strict=True):
+        taxonomies.setdefault(taxonomy, {})[how] = scored.summary | {"per_class": scored.per_class}
     y_pred = rules.decide(test.y_prob)
     return Evaluation(
         rules=rules,
@@ -50,7 +54,7 @@ def evaluate(val: Predictions, test: Predictions, config: TrainConfig) -> Evalua
             "val": score_split(val.y_true, val.y_prob, rules).summary,
             "test": on_test.summary,
             "per_class": on_test.per_class,
-            "taxonomies": taxonomy_scores(val, test, rules),
+            "taxonomies": taxonomies,
             **(
                 {"confusion_matrix": cooccurrence_counts(test.y_true, y_pred).tolist()}
                 if single_label
@@ -60,12 +64,14 @@ def evaluate(val: Predictions, test: Predictions, config: TrainConfig) -> Evalua
     )
 
 
-def taxonomy_scores(val: Predictions, test: Predictions, rules: LabelRules) -> dict[str, Any]:
-    """Test scores of the same probabilities rolled up to coarser taxonomies: by taxonomy, then by the method of rolling up.
+def _rolled_up(
+    val: Predictions, test: Predictions, rules: LabelRules
+) -> dict[tuple[TaxonomyName, RollUp], Unscored]:
+    """The same probabilities of test rolled up to coarser taxonomies, by taxonomy and method of rolling up.
 
     Thresholds are fitted on val, rolled up the same way. Empty if the labels are not those of GoEmotions.
     """
-    scores: dict[str, Any] = {}
+    found = {}
     for taxonomy in applicable(val.labels):
         groups = tuple(TAXONOMIES[taxonomy])
         val_true, test_true = (roll_up_labels(x.y_true, x.labels, taxonomy) for x in (val, test))
@@ -76,9 +82,8 @@ def taxonomy_scores(val: Predictions, test: Predictions, rules: LabelRules) -> d
             of_groups = fit_rules(
                 groups, val_true, val_prob, rules.settings, single_label=rules.is_single_label
             )
-            scored = score_split(test_true, test_prob, of_groups)
-            scores.setdefault(taxonomy, {})[how] = scored.summary | {"per_class": scored.per_class}
-    return scores
+            found[taxonomy, how] = Unscored(test_true, test_prob, of_groups)
+    return found
 
 
 def fit_events(rules: LabelRules, val: Predictions) -> Iterator[Event]:
