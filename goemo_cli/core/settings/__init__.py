@@ -51,6 +51,7 @@ class Section(BaseModel):
         frozen=True,
         validate_default=True,
         populate_by_name=True,
+        defer_build=True,  # help pages and many commands read no settings
     )
 
     @field_validator("*", mode="before")
