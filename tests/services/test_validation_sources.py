@@ -13,6 +13,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.runs.outdated import renewal
+from goemo_cli.services.runs.provenance import FilesNow
 from goemo_cli.services.validation.figures import check_figures
 from goemo_cli.services.validation.leftovers import check_leftovers
 from goemo_cli.services.validation.report import ValidationReport
@@ -33,7 +34,7 @@ def source(layout: Layout) -> Path:
 def checked(layout: Layout) -> ValidationReport:
     """The report on statistics and figures."""
     report = ValidationReport(layout.root)
-    sources = SourceChecker(layout, report)
+    sources = SourceChecker(layout, report, FilesNow(layout.root))
     check_statistics(layout, sources, report)
     check_figures(layout, sources, report)
     sources.check_sources()

@@ -109,7 +109,7 @@ class _Tracer:
         folder = checkpoint.path
         node = Node(self.layout.shown(folder), "checkpoint", str(checkpoint.run), sources=sources)
         node.sha256 = self._now.sha256(folder / MANIFEST)
-        for path, fault in checkpoint.hash_faults():
+        for path, fault in checkpoint.hash_faults(self._now.sha256):
             node.fault("damaged", f"{path.name} {fault}")
         self._add(node)
 

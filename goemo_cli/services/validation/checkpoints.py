@@ -1,6 +1,6 @@
 """Checkpoint folders: files, hashes, labels, metrics.json, and the recorded splits."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ from goemo_cli.core.checkpoint import CARD, CONFIG, MANIFEST, METRICS, Checkpoin
 from goemo_cli.core.documents.manifest import Manifest, Parents
 from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, GoemoError
-from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
+from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import PROBLEM_TYPES, RANKING_KEYS, RULE_KEYS
@@ -30,8 +30,14 @@ _WEIGHTS_OF = {
 }
 
 
-def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | None:
-    """Check one folder; the opened checkpoint, or None if it cannot be checked further."""
+def check_checkpoint(
+    folder: Path, report: ValidationReport, sha256: Callable[[Path], str] = sha256_file
+) -> Checkpoint | None:
+    """Check one folder; the opened checkpoint, or None if it cannot be checked further.
+
+    Args:
+        sha256: of a file.
+    """
     try:
         (folder / MANIFEST).lstat()
     except FileNotFoundError:
@@ -53,7 +59,7 @@ def check_checkpoint(folder: Path, report: ValidationReport) -> Checkpoint | Non
         )
     with report.guard(folder):
         checkpoint = _opened(folder, report)
-        if checkpoint and _check_opened(checkpoint, report):
+        if checkpoint and _check_opened(checkpoint, report, sha256):
             return checkpoint
     return None
 
@@ -85,7 +91,7 @@ def _opened(folder: Path, report: ValidationReport) -> Checkpoint | None:
     return None
 
 
-def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
+def _check_opened(checkpoint: Checkpoint, report: ValidationReport, sha256: Callable[[Path], str]) -> bool:
     """Whether the rest may rely on it."""
     folder = checkpoint.path
     inside = [name for name in checkpoint.manifest.files if not is_inside(name)]
@@ -97,7 +103,7 @@ def _check_opened(checkpoint: Checkpoint, report: ValidationReport) -> bool:
     ):
         return False
     report.checks.append(("SHA-256 of every file", folder / MANIFEST))
-    for fault in list(checkpoint.hash_faults()):
+    for fault in list(checkpoint.hash_faults(sha256)):
         report.problem(*fault)
     report.check(
         "name",

@@ -13,6 +13,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import holder_of
 from goemo_cli.services.runs.pins import pinned_runs
+from goemo_cli.services.runs.provenance import FilesNow
 from goemo_cli.services.runs.run_predictions import export_command
 from goemo_cli.services.validation.audits import check_audits
 from goemo_cli.services.validation.checkpoints import check_checkpoint
@@ -108,9 +109,9 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
     holders = {listed.path: holder for listed in runs if (holder := holder_of(listed.path))}
     for path, holder in holders.items():
         report.warn(path, f"{'running' if not (path / MANIFEST).exists() else 'not checked'}: {holder}")
-    opened = _check_checkpoints(
-        layout, [listed.path for listed in runs if listed.path not in holders], report, on_event
-    )
+    now = FilesNow(layout.root)
+    folders = [listed.path for listed in runs if listed.path not in holders]
+    opened = _check_checkpoints(layout, folders, now, report, on_event)
     report.check(
         "at least one finished run",
         layout.models,
@@ -125,7 +126,7 @@ def _validated(layout: Layout, recompute: int, on_event: EventHandler) -> Valida
                 check_ensemble(checkpoint, opened, layout, report)
     with report.guard(layout.stats):
         check_derived(layout, runs, holders, report)
-    sources = SourceChecker(layout, report, in_use=_names(holders))
+    sources = SourceChecker(layout, report, now, in_use=_names(holders))
     for checkpoint in opened.values():
         with report.guard(checkpoint.path / MANIFEST):
             sources.check_outputs(checkpoint)
@@ -154,7 +155,7 @@ def _names(folders: Iterable[Path]) -> list[str]:
 
 
 def _check_checkpoints(
-    layout: Layout, folders: Sequence[Path], report: ValidationReport, on_event: EventHandler
+    layout: Layout, folders: Sequence[Path], now: FilesNow, report: ValidationReport, on_event: EventHandler
 ) -> dict[str, Checkpoint]:
     """Every sound checkpoint by its run's name, oldest first."""
     for family in layout.models.iterdir() if layout.models.is_dir() else ():
@@ -163,7 +164,7 @@ def _check_checkpoints(
     opened: dict[str, Checkpoint] = {}
     with progress(on_event, "Checking checkpoints", len(folders), "checkpoints") as advance:
         for folder in folders:
-            if checkpoint := check_checkpoint(folder, report):
+            if checkpoint := check_checkpoint(folder, report, now.sha256):
                 run = str(checkpoint.run)
                 if report.check(
                     "one folder per run",

@@ -24,13 +24,16 @@ class SourceChecker:
     """Compares recorded sources with the files of today; each file is hashed once.
 
     Args:
+        now: hashes of files, of those too that were checked with the checkpoints.
         in_use: names of runs that another process changes, as their files spell them; these are not looked at.
     """
 
-    def __init__(self, layout: Layout, report: ValidationReport, in_use: Collection[str] = ()) -> None:
+    def __init__(
+        self, layout: Layout, report: ValidationReport, now: FilesNow, in_use: Collection[str] = ()
+    ) -> None:
         self._layout, self._report = layout, report
         self._in_use = in_use
-        self._now = FilesNow(layout.root)
+        self._now = now
 
     def check_sources(self) -> None:
         """Find the derived files that need to be renewed, since a file that they were made from has changed."""
