@@ -4,7 +4,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betaincinv, gammaincinv
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
 from goemo_cli.ml.metrics.intervals import ALPHA, LEVEL, SEED, holm, resampled, unseen
@@ -195,6 +194,8 @@ def label_balance(
         y_pred: predicted labels, bool, (n_examples, n_labels).
         resamples: draws of n_examples rows with replacement.
     """
+    from scipy.special import gammaincinv  # as in `clopper_pearson`
+
     gold, predicted = y_true.sum(axis=0), y_pred.sum(axis=0)
     false, missed = (~y_true & y_pred).sum(axis=0), (y_true & ~y_pred).sum(axis=0)
     cells = np.hstack([y_pred, y_true]).astype(np.float32)
@@ -296,6 +297,8 @@ def label_quality(y_true: BoolArray, y_prob: FloatArray, *, single_label: bool =
 
 def clopper_pearson(successes: ArrayLike, trials: ArrayLike) -> DoubleArray:
     """The exact 95 % interval of a share, (2, ...); from 0 to 1 where there were no trials."""
+    from scipy.special import betaincinv  # most commands that import this module need no quantiles
+
     k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
     low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, _TAIL), 0.0)
     high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - _TAIL), 1.0)

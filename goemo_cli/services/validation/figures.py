@@ -13,7 +13,6 @@ from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.runs.provenance import sources_in_text
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.sources import SourceChecker
-from goemo_cli.services.wandb.records import read_records
 
 _MAX_PIXELS = 80_000_000
 """More than any figure has; a small file may claim to be a huge picture."""
@@ -27,7 +26,7 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
         return
     from goemo_cli.services.figures.registry import FORMATS, figures  # takes most of two seconds
 
-    downloaded = {layout.root / name for record in read_records(layout) for name in record.files}
+    downloaded = _downloaded(layout)
     known: set[Path] = {layout.figure_data}
     for figure in figures():
         pictures = [layout.figures / figure.file_name(one) for one in FORMATS]
@@ -55,6 +54,15 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
                     holds=path in known,
                     otherwise="is not named like a figure of goemo (NN_name.png, svg or pdf; data/NN_name.csv and json)",
                 )
+
+
+def _downloaded(layout: Layout) -> set[Path]:
+    """The files that goemo downloaded from W&B."""
+    if not layout.downloads.is_dir():
+        return set()
+    from goemo_cli.services.wandb.records import read_records  # loads requests
+
+    return {layout.root / name for record in read_records(layout) for name in record.files}
 
 
 def _check_picture(path: Path, report: ValidationReport, renew: str) -> None:
