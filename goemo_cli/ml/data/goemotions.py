@@ -133,6 +133,7 @@ def read_label_list(path: Path) -> tuple[str, ...]:
 
 def _read_split(path: Path, labels: tuple[str, ...]) -> LabelledTexts:
     texts, positions, ids = [], [], []
+    known: dict[str, list[int]] = {}  # few combinations of labels are different
     for number, line in enumerate(_lines(path), start=1):
         fields = line.split("\t")
         if len(fields) != 3:
@@ -140,7 +141,9 @@ def _read_split(path: Path, labels: tuple[str, ...]) -> LabelledTexts:
                 path, f"has {len(fields)} tab-separated fields instead of text, labels, id", number
             )
         texts.append(fields[0])
-        positions.append([_position(path, number, cell, labels) for cell in fields[1].split(",")])
+        if fields[1] not in known:
+            known[fields[1]] = [_position(path, number, cell, labels) for cell in fields[1].split(",")]
+        positions.append(known[fields[1]])
         ids.append(fields[2])
     if not texts:
         raise DataFileError(path, "is empty")

@@ -24,10 +24,22 @@ class Leak:
     """Number of these comments with other gold labels than each comment with that text in `other`."""
 
 
-def leaks(data: Dataset) -> tuple[Leak, ...]:
-    """Test in train, test in val, val in train; also those without a shared text."""
-    texts = {split: [normalised(text) for text in rows.texts] for split, rows in data.splits.items()}
-    return tuple(_leak(data, texts, split, other) for split, other in _PAIRS)
+def leaks(data: Dataset, texts: Mapping[Split, Sequence[str]]) -> tuple[Leak, ...]:
+    """Test in train, test in val, val in train; also those without a shared text.
+
+    Args:
+        texts: `normalised_texts` of the data.
+    """
+    rows = {
+        split: [*zip(texts[split], (gold.tobytes() for gold in labelled.y_true), strict=True)]
+        for split, labelled in data.splits.items()
+    }
+    return tuple(_leak(rows, split, other) for split, other in _PAIRS)
+
+
+def normalised_texts(data: Dataset) -> dict[Split, list[str]]:
+    """The normalised texts of each split, in their order."""
+    return {split: [normalised(text) for text in rows.texts] for split, rows in data.splits.items()}
 
 
 def normalised(text: str) -> str:
@@ -35,13 +47,9 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _leak(data: Dataset, texts: Mapping[Split, Sequence[str]], split: Split, other: Split) -> Leak:
+def _leak(rows: Mapping[Split, Sequence[tuple[str, bytes]]], split: Split, other: Split) -> Leak:
     known: dict[str, set[bytes]] = {}
-    for text, gold in zip(texts[other], data.splits[other].y_true, strict=True):
-        known.setdefault(text, set()).add(gold.tobytes())
-    shared = [
-        gold.tobytes() in known[text]
-        for text, gold in zip(texts[split], data.splits[split].y_true, strict=True)
-        if text in known
-    ]
-    return Leak(split, other, len(shared), len(shared) / max(1, len(texts[split])), shared.count(False))
+    for text, gold in rows[other]:
+        known.setdefault(text, set()).add(gold)
+    shared = [gold in known[text] for text, gold in rows[split] if text in known]
+    return Leak(split, other, len(shared), len(shared) / max(1, len(rows[split])), shared.count(False))

@@ -14,7 +14,7 @@ from goemo_cli.core.events import EventHandler, Info, ignore
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.ml.data.leaks import Leak, leaks, normalised
+from goemo_cli.ml.data.leaks import Leak, leaks, normalised_texts
 from goemo_cli.ml.data.token_counts import TOKENIZER, token_counts
 from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.models.weights import find_weights
@@ -105,7 +105,7 @@ def data_statistics(
         top: the number of pairs of labels.
         on_event: called with each event.
     """
-    tokens = _tokens(data, config, on_event)
+    tokens, normalised = _tokens(data, config, on_event), normalised_texts(data)
     limit = config.model.max_length
     counts = {split: data.splits[split].y_true.sum(axis=0).tolist() for split in SPLITS}
     order = np.argsort(-data.train.y_true.sum(axis=0), kind="stable")
@@ -113,12 +113,14 @@ def data_statistics(
         name=data.name,
         source=data.source,
         splits={
-            split: _split_statistics(data.splits[split], tokens[split] if tokens else None, limit)
+            split: _split_statistics(
+                data.splits[split], normalised[split], tokens[split] if tokens else None, limit
+            )
             for split in SPLITS
         },
         labels={data.labels[at]: {split: counts[split][at] for split in SPLITS} for at in order},
         pairs=label_pairs(data, top),
-        leaks=leaks(data),
+        leaks=leaks(data, normalised),
         tokenizer=config.model.name if tokens else None,
         max_length=limit,
     )
@@ -141,14 +143,16 @@ def label_pairs(data: Dataset, top: int) -> tuple[LabelPair, ...]:
     )
 
 
-def _split_statistics(rows: LabelledTexts, tokens: IntArray | None, limit: int) -> SplitStatistics:
+def _split_statistics(
+    rows: LabelledTexts, normalised: Sequence[str], tokens: IntArray | None, limit: int
+) -> SplitStatistics:
     texts = rows.texts
     per_text = rows.y_true.sum(axis=1)
     numbers, frequencies = np.unique(per_text, return_counts=True)
     return SplitStatistics(
         rows=len(rows),
         empty=sum(not text.strip() for text in texts),
-        repeated=len(texts) - len(set(map(normalised, texts))),
+        repeated=len(texts) - len(set(normalised)),
         labels_per_text=float(per_text.mean()),
         by_number_of_labels=dict(zip(numbers.tolist(), frequencies.tolist(), strict=True)),
         characters=Lengths.of(_lengths([len(text) for text in texts])),

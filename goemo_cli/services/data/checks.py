@@ -9,7 +9,7 @@ from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.label_cells import separator_within
-from goemo_cli.ml.data.leaks import leaks
+from goemo_cli.ml.data.leaks import leaks, normalised_texts
 
 _MOST_NAMED = 5
 
@@ -114,7 +114,7 @@ _CONSEQUENCE = {
 
 
 def _leaks(data: Dataset) -> Iterator[str]:
-    for leak in leaks(data):
+    for leak in leaks(data, normalised_texts(data)):
         if leak.comments:
             yield (
                 f"{leak.comments:,} of {len(data.splits[leak.split]):,} texts of {leak.split} also occur in {leak.other}, "

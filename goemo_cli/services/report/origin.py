@@ -15,7 +15,7 @@ from goemo_cli.core.events import duration
 from goemo_cli.core.labels import SPLITS
 from goemo_cli.core.schema import Kind
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.ml.data.leaks import leaks, normalised
+from goemo_cli.ml.data.leaks import leaks, normalised_texts
 from goemo_cli.services.data.find import GOEMOTIONS, find_goemotions
 from goemo_cli.services.data.result_tables import file_size
 from goemo_cli.services.model_card.card import repeating
@@ -202,7 +202,9 @@ def data_facts(source: RunData) -> CountedData:
 
 def facts_of(data: Dataset) -> CountedData:
     """The facts of a data set; two texts are the same if `ml.leaks.normalised` gives the same text."""
-    return CountedData({split: _split_facts(data.splits[split]) for split in SPLITS}, leaks(data))
+    texts = normalised_texts(data)
+    facts = {split: _split_facts(data.splits[split], texts[split]) for split in SPLITS}
+    return CountedData(facts, leaks(data, texts))
 
 
 def _require_at_hand(source: RunData) -> None:
@@ -216,7 +218,7 @@ def _require_at_hand(source: RunData) -> None:
             raise DataNotFoundError(GOEMOTIONS, looked_in)
 
 
-def _split_facts(split: LabelledTexts) -> SplitFacts:
+def _split_facts(split: LabelledTexts, normalised: Sequence[str]) -> SplitFacts:
     lengths = np.array([len(text) for text in split.texts] or [0])
     median, most = np.quantile(lengths, [0.5, 0.95], method="inverted_cdf")
     labels = split.y_true.sum(axis=1)
@@ -226,5 +228,5 @@ def _split_facts(split: LabelledTexts) -> SplitFacts:
         unlabelled=int((labels == 0).sum()),
         characters=(int(median), int(most), int(lengths.max())),
         per_label=tuple(split.y_true.sum(axis=0).tolist()),
-        repeated=len(split.texts) - len(set(map(normalised, split.texts))),
+        repeated=len(split.texts) - len(set(normalised)),
     )
