@@ -1,6 +1,7 @@
 """The next command to type after an error, fitting its cause."""
 
 import errno
+import os
 import shlex
 from pathlib import Path
 
@@ -74,12 +75,19 @@ def storage_hint(number: int | None, path: Path | None) -> str:
     if number in _OPEN_FILES:
         return "ulimit -n 1024   raises the number of files that may be open"
     if number in _FORBIDDEN:
-        return f"ls -ld {shlex.quote(str(path))}   shows the permissions; or choose another folder" if path else "check the permissions"  # fmt: skip
+        if path is None:
+            return "check the permissions"
+        return f"ls -ld {shlex.quote(str(_existing(path)))}   shows the permissions; or choose another folder"
     if number == errno.EROFS:
         return "this file system is read-only: choose another folder"
     if number in _UNREADABLE_PATH:
         return "check the path"
     return "choose another folder, or try again"
+
+
+def _existing(path: Path) -> Path:
+    """The path, or the nearest folder above it that exists: one that could not be created has no permissions."""
+    return next((one for one in (path, *path.parents) if os.path.lexists(one)), path)
 
 
 def _root_above(path: Path) -> Path | None:

@@ -28,7 +28,7 @@ def system_error(number: int) -> OSError:
     ("error", "code", "wanted"),
     [
         (system_error(errno.ENOSPC), 8, "free some space, or choose another folder"),
-        (system_error(errno.EACCES), 8, f"ls -ld '{HERE}'   shows the permissions; or choose another folder"),
+        (system_error(errno.EACCES), 8, "ls -ld .   shows the permissions; or choose another folder"),
         (system_error(errno.EROFS), 8, "this file system is read-only: choose another folder"),
         (system_error(errno.ENOTDIR), 8, "check the path"),
         (system_error(errno.ENAMETOOLONG), 2, "check the path"),
@@ -58,6 +58,12 @@ def test_a_hint_fits_the_cause(error: Exception, code: int, wanted: str | None) 
     assert getattr(error, "errno", getattr(error, "number", None)) == errno.ENOSPC or "space" not in (
         found or ""
     )
+
+
+def test_permissions_are_shown_of_what_exists(tmp_path: Path) -> None:
+    for path, shown in ((tmp_path, tmp_path), (tmp_path / "new run" / "a.csv", tmp_path)):
+        found = hint(PermissionError(errno.EACCES, "Permission denied", str(path))) or ""
+        assert shlex.split(found)[:3] == ["ls", "-ld", str(shown)]
 
 
 def test_every_error_has_a_code() -> None:
