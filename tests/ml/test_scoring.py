@@ -162,6 +162,17 @@ def test_the_scores_of_a_split_without_any_positives_are_none_where_undefined():
     assert scores["per_label"]["f1_macro"] == 0
 
 
+def test_parts_that_are_scored_together_have_the_scores_that_they_have_alone():
+    parts = []
+    for seed, n_labels in ((3, 7), (4, 3)):
+        y_true, y_prob, _ = random_case(seed, n_labels=n_labels)
+        labels, fitted = tuple("abcdefg"[:n_labels]), np.full(n_labels, 0.4)
+        rules = Thresholds(labels, 0.5, fitted, (0,) * n_labels, ThresholdSettings(rule="per_label"))
+        parts.append(scoring.Unscored(y_true, y_prob, rules))
+    alone = [scoring.score_split(part.y_true, part.y_prob, part.rules) for part in parts]
+    assert scoring.score_together(parts) == alone
+
+
 def test_the_rows_of_each_label_are_in_label_order_and_without_nan():
     y_true, y_prob, y_pred = random_case(2)
     labels = tuple("gfedcba")
