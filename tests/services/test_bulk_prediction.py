@@ -9,7 +9,6 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,17 +30,17 @@ from goemo_cli.core.errors import (
     NotFoundError,
     SettingError,
 )
+from goemo_cli.core.events import Advanced, Event
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.system.processes import usable_cores
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.inputs import find_inputs
 from goemo_cli.services.predicting.bulk.job import predict_in_bulk, predict_shard
-from goemo_cli.services.predicting.bulk.local_workers import compute_locally
-from goemo_cli.services.predicting.bulk.plans import BulkRequest, plan_job
+from goemo_cli.services.predicting.bulk.plans import BulkRequest
 from goemo_cli.services.predicting.predictor import Predictor
 from tests.conftest import REPOSITORY
-from tests.prediction_checkpoints import TEXTS, write_tiny
+from tests.prediction_checkpoints import TEXTS, write_tfidf, write_tiny
 from tests.torture.commands import Command
 from tests.waiting import GUARD_SECONDS, wait_for
 
@@ -63,6 +62,12 @@ SHARDS = 7
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     return write_tiny(Layout(tmp_path_factory.mktemp("project")))
+
+
+@pytest.fixture(scope="module")
+def tfidf(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+    """Its workers start in a third of the time, since they need no torch."""
+    return write_tfidf(Layout(tmp_path_factory.mktemp("tfidf")))
 
 
 @pytest.fixture
@@ -437,19 +442,35 @@ def test_a_killed_worker_costs_nothing_but_its_part(
     assert "Traceback" not in command.said
 
 
-def test_workers_that_wait_end_quietly(
-    texts: Path, checkpoint: Checkpoint, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_workers_that_wait_end_quietly_and_more_threads_than_cores_are_warned_of_once(
+    texts: Path,
+    tfidf: Checkpoint,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
     """One of them has sent a marker that nobody reads, so its connection is reset and not only closed."""
-    request = BulkRequest(str(texts), tmp_path / "out", shards=SHARDS)
-    job = plan_job(request, checkpoint, checkpoint.path.parents[3], OPTIONS, on_event=lambda event: None)
-    with closing(compute_locally(job, range(SHARDS), workers=2, threads=1)) as markers:
-        next(markers)
-        wait_for(lambda: n_markers(tmp_path / "out") >= 2)
-        workers = workers_of(os.getpid(), "spawn_main")
-        wait_for(lambda: all(worker.status() == "sleeping" for worker in workers))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(4 * usable_cores()))
+    messages: list[str] = []
+    workers: list[psutil.Process] = []
+
+    def stop_at_the_first_part(event: Event) -> None:
+        messages.append(getattr(event, "message", ""))
+        if isinstance(event, Advanced) and n_markers(tmp_path / "out"):
+            wait_for(lambda: n_markers(tmp_path / "out") >= 2)
+            workers.extend(workers_of(os.getpid(), "spawn_main"))
+            wait_for(lambda: all(worker.status() == "sleeping" for worker in workers))
+            raise KeyboardInterrupt
+
+    request, root = BulkRequest(str(texts), tmp_path / "out", shards=SHARDS), tfidf.path.parents[3]
+    with pytest.raises(KeyboardInterrupt):
+        predict_in_bulk(
+            request, tfidf, root=root, options=OPTIONS, workers=2, on_event=stop_at_the_first_part
+        )
     assert len(workers) == 2
+    assert not any(worker.is_running() for worker in workers)
     assert capfd.readouterr().err == ""
+    assert sum("OMP_NUM_THREADS" in message for message in messages) == 1
 
 
 @pytest.mark.parametrize(
@@ -492,19 +513,3 @@ def test_a_killed_worker_of_ray_costs_nothing_but_its_part(
         _, said = process.communicate(timeout=GUARD_SECONDS)
     assert process.returncode == 0, said
     assert parts(tmp_path / "out") == expected
-
-
-def test_workers_with_more_threads_than_cores_are_warned_of_once(
-    texts: Path, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("OMP_NUM_THREADS", str(4 * usable_cores()))
-    messages: list[str] = []
-    predict_in_bulk(
-        BulkRequest(str(texts), tmp_path / "out", shards=2),
-        checkpoint,
-        root=checkpoint.path.parents[3],
-        options=OPTIONS,
-        workers=2,
-        on_event=lambda event: messages.append(getattr(event, "message", "")),
-    )
-    assert sum("OMP_NUM_THREADS" in message for message in messages) == 1
