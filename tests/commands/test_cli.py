@@ -1,6 +1,7 @@
 """The commands as they are typed: happy paths, likely mistakes, exit codes, stdout and stderr."""
 
 import json
+import os
 import resource
 import runpy
 import shutil
@@ -17,7 +18,8 @@ from typer.testing import CliRunner, Result
 
 from goemo_cli import __version__
 from goemo_cli.app import app
-from tests.waiting import GUARD_SECONDS, wait_for
+from tests.torture.commands import Command
+from tests.waiting import wait_for
 
 TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
 
@@ -334,19 +336,16 @@ def test_control_characters_of_data_never_reach_the_terminal(tmp_path: Path) -> 
 def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
     tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "goemo_cli", "train", "--model", "tiny", "--data", "sample", "--root", str(tmp_path), "training.epochs=9999", "training.early_stopping.patience=null", "data.max_train_samples=64"],
-        stderr=subprocess.PIPE,
-        text=True,
-    )  # fmt: skip
+    typed = ["train", "--model", "tiny", "--data", "sample", "--root", tmp_path, "training.epochs=9999", "training.early_stopping.patience=null", "data.max_train_samples=64"]  # fmt: skip
+    training = Command(*typed, folder=tmp_path)
     models = tmp_path / "artifacts" / "models"
     try:
-        wait_for(lambda: list(models.rglob("model.safetensors")), process=process)
-        process.send_signal(sent)
-        process.communicate(timeout=GUARD_SECONDS)
+        wait_for(lambda: list(models.rglob("model.safetensors")) or not training.runs())
+        os.kill(training.pid, sent)
+        assert training.code == code, training.said
     finally:
-        process.kill()
-    assert process.returncode == code
+        if training.runs():
+            os.kill(training.pid, signal.SIGKILL)
     assert list(tmp_path.rglob(".goemo-partial-*")) == []
     assert list(models.rglob("manifest.json")) == []
     done = goemo("validate", "--root", tmp_path)

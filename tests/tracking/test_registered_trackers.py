@@ -415,29 +415,23 @@ def test_a_tracker_that_is_missing_costs_a_warning_when_a_run_starts(
     ]
 
 
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        (
-            ["--tracker", "mlfow"],
-            "unknown tracker 'mlfow'; did you mean 'mlflow'?; known are tensorboard, mlflow, trackio",
-        ),
-        (["logging.trackers=[wandb]"], "W&B is switched on with --wandb, not with --tracker wandb"),
-    ],
-)
-def test_an_unknown_tracker_is_a_usage_error_and_loads_nothing_slow(
-    arguments: list[str], message: str, tmp_path: Path
-) -> None:
+def test_an_unknown_tracker_is_a_usage_error_and_loads_nothing_slow(tmp_path: Path) -> None:
     slow = ("torch", "pandas", "wandb", "mlflow")
     program = (
         "import sys, atexit\n"
         f"atexit.register(lambda: print([name for name in {slow} if name in sys.modules]))\n"
         "from goemo_cli.app import app\n"
-        f"app(['train', '--root', {str(tmp_path)!r}, *{arguments}])\n"
+        "for arguments in (['--tracker', 'mlfow'], ['logging.trackers=[wandb]']):\n"
+        "    try:\n"
+        f"        app(['train', '--root', {str(tmp_path)!r}, *arguments])\n"
+        "    except SystemExit as ended:\n"
+        "        assert ended.code == 2\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 2
-    assert message in " ".join(done.stderr.split())
+    assert done.returncode == 0, done.stderr
+    said = " ".join(done.stderr.split())
+    assert "unknown tracker 'mlfow'; did you mean 'mlflow'?; known are tensorboard, mlflow, trackio" in said
+    assert "W&B is switched on with --wandb, not with --tracker wandb" in said
     assert done.stdout == "[]\n"
 
 

@@ -85,9 +85,11 @@ def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path) -> No
     assert f"checkpoint/{result.run}/manifest.json" in files
 
 
-def test_a_model_that_is_fitted_at_once_has_embeddings_and_nothing_to_watch(tmp_path: Path) -> None:
-    asked = ("log_gradients", "watch_model", "log_embeddings")
-    result, warnings = run(tmp_path, *(f"logging.wandb.{name}=true" for name in asked), model="tfidf")
+def test_a_model_that_is_fitted_at_once_has_embeddings_and_nothing_to_watch(
+    tmp_path: Path, small_data: Path
+) -> None:
+    asked = [f"logging.wandb.{name}=true" for name in ("log_gradients", "watch_model", "log_embeddings")]
+    result, warnings = run(tmp_path, *asked, model="tfidf", data=str(small_data))
     lines = read_journal(journal_path(Layout(tmp_path).journals, result.run)).lines
     assert warnings == []
     assert not [line for line in lines if isinstance(line, HistogramsLine)]
