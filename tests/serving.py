@@ -63,23 +63,9 @@ def served(predictor: Predictor, limits: Limits | None = None, token: str | None
             thread.join(GUARD_SECONDS)
 
 
-@dataclass(frozen=True)
-class Process:
-    """`goemo serve` on a free port of the loopback."""
-
-    running: "subprocess.Popen[bytes]"
-    log: Path
-    client: Client
-
-    @property
-    def output(self) -> str:
-        """What it wrote to standard output and standard error."""
-        return self.log.read_text(encoding="utf-8")
-
-
 @contextmanager
-def serving_process(folder: Path, program: str) -> Iterator[Process]:
-    """A process that answers; it is killed at the end if it has not ended.
+def serving_process(folder: Path, program: str) -> Iterator[Client]:
+    """Requests to a process of its own, which is killed at the end.
 
     Args:
         folder: the current one of the process; its output goes to a file there.
@@ -96,7 +82,7 @@ def serving_process(folder: Path, program: str) -> Iterator[Process]:
         )
     try:
         addresses = wait_for(lambda: re.findall(r"Answering at (\S+);", log.read_text()), process=running)
-        yield Process(running, log, Client(addresses[0]))
+        yield Client(addresses[0])
     finally:
         running.kill()
         running.wait(GUARD_SECONDS)

@@ -203,8 +203,8 @@ def test_prediction_needs_only_the_packages_of_the_runtime(copied: Layout):
 
     words = ["serve", folder.name, "--port", "0"]
     hidden = missing - {"jinja2"}  # which is not needed, and starlette looks for
-    with serving_process(folder.parent, PROGRAM.format(missing=hidden, arguments=words)) as process:
-        status, answer = process.client.ask("POST", "/predict", {"text": TEXTS})
+    with serving_process(folder.parent, PROGRAM.format(missing=hidden, arguments=words)) as client:
+        status, answer = client.ask("POST", "/predict", {"text": TEXTS})
         assert (status, answer["engine"]) == (200, "onnx"), answer
         assert [row["pred_labels"] for row in answer["predictions"]] == labels
 

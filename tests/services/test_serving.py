@@ -32,7 +32,8 @@ from goemo_cli.services.serving.batches import BatchQueue, QueueFullError
 from goemo_cli.services.serving.limits import Limits
 from goemo_cli.services.serving.server import bind
 from tests.prediction_checkpoints import TEXTS, add_calibrator, write_tfidf, write_tiny
-from tests.serving import Client, served, serving_process
+from tests.serving import Client, served
+from tests.torture.commands import Command
 from tests.waiting import GUARD_SECONDS, wait_for
 
 FUZZ_EXAMPLES = int(os.environ.get("GOEMO_FUZZ_EXAMPLES", "15"))
@@ -386,9 +387,12 @@ def test_mistakes_end_before_the_model_is_loaded(
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_ends_it_after_open_requests_are_answered(tmp_path: Path, number: signal.Signals):
     write_tfidf(Layout(tmp_path))
-    program = "from goemo_cli.app import app; app(['serve', '@latest', '--port', '0'])"
-    with serving_process(tmp_path, program) as process:
-        server = process.client
+    (tmp_path / "stderr").touch()
+    process = Command("serve", "@latest", "--port", "0", "--root", tmp_path, folder=tmp_path)
+    try:
+        wait_for(lambda: "Ctrl-C ends" in process.said or not process.runs())
+        (address,) = re.findall(r"Answering at (\S+);", process.said)
+        server = Client(address)
         body = json.dumps({"text": SECRET}).encode()
         connection = server.connect()
         connection.putrequest("POST", "/predict")
@@ -397,18 +401,20 @@ def test_a_signal_ends_it_after_open_requests_are_answered(tmp_path: Path, numbe
         connection.endheaders(body[:5])
         # The next connection is answered after the first was accepted.
         assert server.ask("GET", "/health")[0] == 200
-        process.running.send_signal(number)
+        os.kill(process.pid, number)
         wait_for(lambda: not accepts(server))
         connection.send(body[5:])
         answer = connection.getresponse()
         assert answer.status == 200
         assert len(json.loads(answer.read())["predictions"]) == 1
         connection.close()
-        assert process.running.wait(GUARD_SECONDS) == 128 + number
-        assert SECRET not in process.output
-        assert re.fullmatch(
-            r"Serving \S+ \(scikit-learn, fp32\)\nAnswering at \S+; Ctrl-C ends\n", process.output
-        )
+        assert process.code == 128 + number
+    finally:
+        if process.runs():
+            os.kill(process.pid, signal.SIGKILL)
+    assert SECRET not in process.said
+    assert re.fullmatch(r"Serving \S+ \(scikit-learn, fp32\)\nAnswering at \S+; Ctrl-C ends\n", process.said)
+    assert (tmp_path / "stdout").read_bytes() == b""
 
 
 def accepts(server: Client) -> bool:
