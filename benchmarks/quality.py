@@ -80,7 +80,7 @@ def main() -> None:
     parser.set_defaults(rounds=1)
     parser.add_argument("--data-dir", type=Path, required=True)
     parser.add_argument("--comments", type=int, help="of train; by default all")
-    parser.add_argument("--trainer-epochs", type=int, nargs="+", default=[1, 2, 4])
+    parser.add_argument("--trainer-epochs", type=int, nargs="*", default=[1, 2, 4])
     parser.add_argument(
         "--without-best",
         action="store_true",
