@@ -103,15 +103,16 @@ def test_the_examples_install_this_version():
 def test_the_wheel_works_in_a_clean_environment(goemo: Path, tmp_path: Path):
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
-    def run(*arguments: str, program: Path = goemo) -> str:
+    def run(*arguments: str, code: int = 0, program: Path = goemo) -> str:
         done = subprocess.run(
             [str(program), *arguments],
             cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=GUARD_SECONDS, check=False,
         )  # fmt: skip
-        assert done.returncode == 0, done.stderr
-        return done.stdout
+        assert done.returncode == code, done.stderr
+        return done.stdout or done.stderr
 
     assert run("--version").split() == ["goemo", goemo_cli.__version__]
+    assert "--no-such-flag" in run("train", "--no-such-flag", code=2)
     python = next(iter(sorted(goemo.parent.glob("python*"))))
     shown = run("-c", IN_ONE_PROCESS, "--help", "train --help", "models", program=python)
     for part in ("goemo train --model tfidf --data sample", "--seeds", "roberta-large"):

@@ -34,23 +34,24 @@ def shell(line: str, folder: Path) -> str:
 
 
 @pytest.mark.parametrize(
-    ("typed", "redirection", "code", "said"),
+    ("redirection", "code", "said"),
     [
-        (RIGHT, ">&-", "0", ""),
-        (RIGHT, "<&- >&- 2>&-", "0", ""),
-        (RIGHT, ">/dev/full", "8", "Error: standard output: No space left on device (the disk is full)"),
-        (RIGHT, "| head -0", "141", ""),
-        (WRONG, "<&- >&- 2>&-", "4", ""),  # that nobody can read the message changes nothing
-        (WRONG, "2>/dev/full", "4", ""),
+        (">&-", "0", ""),
+        ("<&- >&- 2>&-", "0", ""),
+        ("2>/dev/full", "0", ""),
+        (">/dev/full", "8", "Error: standard output: No space left on device (the disk is full)"),
+        ("| head -0", "141", ""),
     ],
 )
 def test_an_output_that_takes_nothing_ends_without_a_traceback(
-    tmp_path: Path, typed: str, redirection: str, code: str, said: str
+    tmp_path: Path, redirection: str, code: str, said: str
 ) -> None:
     (tmp_path / "artifacts" / "models").mkdir(parents=True)
-    told = shell(f"$GOEMO {typed} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
+    told = shell(f"$GOEMO {RIGHT} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
     assert f"code {code}\n" in told
     assert said in told
+    told = shell(f"$GOEMO {WRONG} {redirection}; echo code ${{PIPESTATUS[0]}}", tmp_path)
+    assert "code 4\n" in told  # that nobody can read the message changes nothing
 
 
 @pytest.mark.usefixtures("all_draws")  # as the process that trains
