@@ -211,6 +211,14 @@ def descriptor_of(path: Path) -> int | None:
     return None
 
 
+def remove(path: Path) -> None:
+    """Remove a file, a link, or a folder with everything in it."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()
+
+
 def remove_if_empty(*folders: Path) -> None:
     """Remove those folders, in this order, that exist and hold nothing."""
     for folder in folders:

@@ -3,6 +3,7 @@
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,14 @@ from goemo_cli.core.documents.metrics import DataFacts, EpochScores
 from goemo_cli.core.documents.training import SavedState, SeedGroup, TrainingRecord
 from goemo_cli.core.errors import DAMAGE, CorruptArtifactError, NotFoundError, SettingError
 from goemo_cli.core.events import EventHandler, Warning
-from goemo_cli.core.files import atomic_folder, atomic_path, library_writes, partial_paths, write_text
+from goemo_cli.core.files import (
+    atomic_folder,
+    atomic_path,
+    library_writes,
+    partial_paths,
+    remove,
+    write_text,
+)
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.stopping import StopRequest
 from goemo_cli.ml.training.loop import Step
@@ -143,10 +151,8 @@ class StateStore:
     def remove_unfinished(self) -> None:
         """Remove what a killed process was writing, which the next state would copy; the caller holds the run."""
         for path in list(partial_paths(self.checkpoint)):
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
+            with suppress(OSError):
+                remove(path)
 
     def restore_best(self, saved: SavedState) -> None:
         """Put the files of the best epoch back into the checkpoint."""

@@ -1,13 +1,12 @@
 """What belongs to no finished run: files of killed writes, and tables and predictions whose run is gone."""
 
 import re
-import shutil
 import time
 from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
-from goemo_cli.core.files import PARTIAL_PREFIX, STILL_WRITTEN_SECONDS, partial_paths
+from goemo_cli.core.files import PARTIAL_PREFIX, STILL_WRITTEN_SECONDS, partial_paths, remove
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
 from goemo_cli.services.validation.report import Repair, ValidationReport
@@ -52,11 +51,4 @@ def _check_partial(path: Path, report: ValidationReport) -> None:
             report.warn(path, "half written: by a run that is still going, or was killed a moment ago")
             return
         report.warn(path, "left behind by a run that was killed; `goemo validate --fix` removes it")
-        report.repairs.append(Repair(path, "removed", lambda: _remove(path)))
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
-    else:
-        path.unlink()
+        report.repairs.append(Repair(path, "removed", lambda: remove(path)))
