@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import sys
+import sysconfig
 import time
 from pathlib import Path
 
@@ -37,6 +39,19 @@ def test_this_machine_has_no_problem(layout: Layout, offline: pytest.MonkeyPatch
     assert found(findings, "threads").value.endswith("usable cores")
     assert found(findings, "runs").value == "0 finished"
     assert list(layout.root.iterdir()) == []
+
+
+def test_goemo_that_runs_without_installation_is_a_note(
+    layout: Layout, offline: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for installed in Path(sysconfig.get_path("purelib")).iterdir():
+        if not installed.name.startswith("goemo"):
+            (tmp_path / installed.name).symlink_to(installed)
+    elsewhere = [entry for entry in sys.path if not entry.endswith("site-packages")]
+    offline.setattr(sys, "path", [str(tmp_path), *elsewhere])
+    findings = examine(layout)
+    assert [finding.name for finding in findings if finding.group == "packages"] == ["goemo"]
+    assert found(findings, "goemo").state == "note"
 
 
 def test_a_key_is_reported_and_never_shown(

@@ -75,7 +75,14 @@ def examine(layout: Layout, *, online: bool = False) -> list[Finding]:
 
 def _versions() -> Iterator[Finding]:
     """The installed version of each package that goemo requires, against the required one."""
-    for text in requires("goemo") or ():
+    try:
+        required = requires("goemo") or ()
+    except PackageNotFoundError:  # run from a checkout
+        yield Finding(
+            "packages", "goemo", "not installed: its packages are not checked", "note", "pip install -e ."
+        )
+        return
+    for text in required:
         requirement = Requirement(text)
         is_extra = requirement.marker is not None and not requirement.marker.evaluate({"extra": ""})
         try:
