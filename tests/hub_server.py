@@ -1,11 +1,12 @@
-"""A server that answers as the Hugging Face Hub does, and the environment in which the real client asks it."""
+"""A server that answers as the Hugging Face Hub does, and asking it with the real client."""
 
 import hashlib
 import http.server
 import json
-import os
 import threading
 from pathlib import Path
+
+import pytest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -77,13 +78,18 @@ class Answer(http.server.BaseHTTPRequestHandler):
         """Silent."""
 
 
-def hub_environment(home: Path, port: int) -> dict[str, str]:
-    """The environment of a process that asks this server, with an empty cache."""
-    environment = {
-        key: value for key, value in os.environ.items() if key not in ("HF_HUB_OFFLINE", "GOEMO_OFFLINE")
+def ask_this_hub(monkeypatch: pytest.MonkeyPatch, port: int, cache: Path) -> None:
+    """Let the client in this process ask a server on a port of the loopback, with a cache of its own."""
+    address = f"http://127.0.0.1:{port}"
+    constants = {
+        "ENDPOINT": address,
+        "HUGGINGFACE_CO_URL_TEMPLATE": address + "/{repo_id}/resolve/{revision}/{filename}",
+        "HF_HUB_CACHE": str(cache),
+        "HF_HUB_DISABLE_XET": True,  # the server has no Xet storage
+        "HF_HUB_OFFLINE": False,
     }
-    return environment | {
-        "HF_HOME": str(home),
-        "HF_ENDPOINT": f"http://127.0.0.1:{port}",
-        "HF_HUB_DISABLE_XET": "1",
-    }
+    for name, value in constants.items():
+        monkeypatch.setattr(f"huggingface_hub.constants.{name}", value)
+    monkeypatch.setattr("huggingface_hub.hf_api.api.endpoint", address)
+    for name in ("HF_HUB_OFFLINE", "GOEMO_OFFLINE"):
+        monkeypatch.delenv(name)

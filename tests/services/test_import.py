@@ -24,8 +24,7 @@ from goemo_cli.services.runs.references import open_model, open_run
 from goemo_cli.services.runs.run_predictions import require_predictions
 from goemo_cli.services.training.imported import import_model
 from goemo_cli.services.validation import validate_artifacts
-from tests.hub_server import Hub, hub_environment
-from tests.processes import python
+from tests.hub_server import Hub, ask_this_hub
 
 LABELS = ("joy", "anger", "sadness")
 Foreign = Callable[..., Path]
@@ -243,28 +242,20 @@ def hub(foreign: Foreign) -> Iterator[Hub]:
     server.server_close()
 
 
-PROGRAM = """
-import json, os, sys
-from typer.testing import CliRunner
-from goemo_cli.app import app
-for offline, words in json.loads(sys.argv[1]):
-    os.environ["GOEMO_OFFLINE"] = offline
-    done = CliRunner().invoke(app, words)
-    print(json.dumps([done.exit_code, done.stdout, done.stderr]))
-"""
-
-
-def test_a_model_of_the_hub(hub: Hub, tmp_path: Path, layout: Layout) -> None:
-    """The commands in one process, whose packages take the address of the Hub from its environment."""
-    predict = ["predict", "so happy", "-c", "org/tiny", "--json", "--root", str(layout.root)]
-    missing = ["import", "org/other", "--root", str(layout.root)]
-    commands = [("1", predict), ("0", predict), ("1", predict), ("0", missing)]
-    environment = hub_environment(tmp_path / "home", hub.server_address[1]) | {"HF_HUB_OFFLINE": "0"}
-    done = python("-c", PROGRAM, json.dumps(commands), env=environment)
-    assert done.returncode == 0, done.stderr
-    offline, first, again, unknown = map(json.loads, done.stdout.splitlines())
-    assert (offline[0], "the network is switched off" in offline[2]) == (7, True), offline
-    assert first[0] == 0, first
-    assert json.loads(first[1])["run"].startswith("tiny-")
-    assert again[1] == first[1]
-    assert (unknown[0], "does not exist on the Hub" in unknown[2]) == (4, True), unknown
+def test_a_model_of_the_hub(
+    hub: Hub, tmp_path: Path, layout: Layout, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ask_this_hub(monkeypatch, hub.server_address[1], tmp_path / "cache")
+    predict = ["predict", "so happy", "-c", "org/tiny", "--json"]
+    monkeypatch.setenv("GOEMO_OFFLINE", "1")
+    offline = run(layout.root, *predict)
+    assert (offline.exit_code, "the network is switched off" in offline.stderr) == (7, True), offline.output
+    monkeypatch.delenv("GOEMO_OFFLINE")
+    first = run(layout.root, *predict)
+    assert first.exit_code == 0, first.output
+    assert json.loads(first.stdout)["run"].startswith("tiny-")
+    monkeypatch.setenv("GOEMO_OFFLINE", "1")
+    assert run(layout.root, *predict).stdout == first.stdout
+    monkeypatch.delenv("GOEMO_OFFLINE")
+    unknown = run(layout.root, "import", "org/other")
+    assert (unknown.exit_code, "does not exist on the Hub" in unknown.stderr) == (4, True), unknown.output
