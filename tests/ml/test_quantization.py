@@ -1,7 +1,5 @@
-"""Int8 models: the arithmetic against numpy, and results that do not depend on the other texts."""
+"""Int8 models: the arithmetic against numpy."""
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,8 +9,6 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from goemo_cli.core.arrays import FloatArray
-from goemo_cli.ml.models.transformer import TransformerClassifier, logits_of_encoded
-from goemo_cli.ml.onnx.conversion import write_onnx
 from goemo_cli.ml.onnx.quantization import quantize
 
 
@@ -64,33 +60,3 @@ def test_the_arithmetic_is_that_of_numpy(bits: int):
     np.testing.assert_allclose(found, expected, rtol=1e-5)
     assert (found[0, 0] == 0).all()
     assert (found[..., 3] == 0).all()
-
-
-def test_a_text_has_the_same_result_alone_and_next_to_others(
-    make_tiny: Callable[..., TransformerClassifier], tmp_path: Path
-):
-    """onnxruntime's dynamic quantization, with one scale for all texts of a batch, has another one."""
-    from onnxruntime.quantization import QuantType, quantize_dynamic
-
-    tiny = make_tiny()
-    texts = ["what a sad day", "happy", "I am so very angry today, ok?", "thank you 😀"]
-    exact = logits_of_encoded(tiny.model, tiny.encode(texts))
-    write_onnx(tiny, tmp_path / "fp32.onnx")
-    write_onnx(tiny, tmp_path / "int8.onnx", weight_bits=8)
-    quantize_dynamic(
-        tmp_path / "fp32.onnx", tmp_path / "batch.onnx", per_channel=True, weight_type=QuantType.QInt8
-    )
-    differences, errors = {}, {}
-    for name in ("int8", "batch"):
-        loaded = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx", providers=["CPUExecutionProvider"])
-
-        def logits(some: list[str], loaded: Any = loaded) -> FloatArray:
-            found: FloatArray = loaded.run(None, tiny.encode(some).inputs(range(len(some))))[0]
-            return found
-
-        together = logits(texts)
-        differences[name] = np.abs(together - np.concatenate([logits([text]) for text in texts])).max()
-        errors[name] = np.abs(together - exact).max()
-    assert differences["int8"] < 1e-6 < differences["batch"]
-    assert 0 < errors["int8"] < errors["batch"]
-    assert (tmp_path / "int8.onnx").stat().st_size < (tmp_path / "fp32.onnx").stat().st_size

@@ -26,11 +26,13 @@ from transformers import (
 from typer.testing import CliRunner, Result
 
 from goemo_cli.app import app
+from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import MANIFEST, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import CorruptArtifactError, ExportError, NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import ThresholdSettings
+from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.ml.models.transformer import TransformerClassifier, label_settings, logits_of_encoded
 from goemo_cli.ml.onnx.classifier import MODEL, TOKENIZER, load_onnx, sigmoid, softmax
 from goemo_cli.ml.onnx.conversion import write_onnx
@@ -352,6 +354,33 @@ def export_facts(classifier: TransformerClassifier) -> Export:
         largest_logit_difference=0,
         checked_texts=0,
     )
+
+
+def test_a_text_has_the_same_result_alone_and_next_to_others(exported_root: Path, tmp_path: Path):
+    """onnxruntime's dynamic quantization, with one scale for all texts of a batch, has another one."""
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    layout = Layout(exported_root)
+    tiny: Any = load_classifier(open_run("@tiny", layout), device="cpu")
+    texts = ["what a sad day", "happy", "I am so very angry today, ok?", "thank you 😀"]
+    exact = logits_of_encoded(tiny.model, tiny.encode(texts))
+    exported = exported_folder(layout) / MODEL
+    write_onnx(tiny, tmp_path / "int8.onnx", weight_bits=8)
+    quantize_dynamic(exported, tmp_path / "batch.onnx", per_channel=True, weight_type=QuantType.QInt8)
+    differences, errors = {}, {}
+    for name in ("int8", "batch"):
+        loaded = onnxruntime.InferenceSession(tmp_path / f"{name}.onnx", providers=["CPUExecutionProvider"])
+
+        def logits(some: list[str], loaded: Any = loaded) -> FloatArray:
+            found: FloatArray = loaded.run(None, tiny.encode(some).inputs(range(len(some))))[0]
+            return found
+
+        together = logits(texts)
+        differences[name] = np.abs(together - np.concatenate([logits([text]) for text in texts])).max()
+        errors[name] = np.abs(together - exact).max()
+    assert differences["int8"] < 1e-6 < differences["batch"]
+    assert 0 < errors["int8"] < errors["batch"]
+    assert (tmp_path / "int8.onnx").stat().st_size < exported.stat().st_size
 
 
 def test_probabilities_are_those_of_torch():
