@@ -1,4 +1,4 @@
-"""`goemo download` and `goemo validate --wandb` as they are typed, each in a fresh process as users have it."""
+"""`goemo download` and `goemo validate --wandb` as they are typed, each in a process of its own as users have it."""
 
 import os
 import subprocess
@@ -10,6 +10,7 @@ from typer.testing import CliRunner
 
 from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
+from tests.forks import forked_python
 from tests.processes import python
 from tests.services.test_downloads import (
     RUN,
@@ -51,7 +52,7 @@ def origin(tmp_path: Path) -> Layout:
 
 
 def run(program: str, *arguments: object, variables: dict[str, str]) -> subprocess.CompletedProcess[str]:
-    return python("-c", program, *arguments, env={"GOEMO_OFFLINE": "0"} | variables, without="WANDB")
+    return forked_python(program, *arguments, env={"GOEMO_OFFLINE": "0"} | variables)
 
 
 @pytest.mark.slow
@@ -116,7 +117,8 @@ def test_a_package_that_cannot_be_used(server: WandbServer, tmp_path: Path):
     (tmp_path / "wandb.py").write_text("raise TypeError('no descriptors')", encoding="utf-8")
     clean = environment(server, tmp_path)
     clean["PYTHONPATH"] = os.pathsep.join([str(tmp_path), clean["PYTHONPATH"]])
-    done = run(GOEMO, "download", "--run-id", WHERE, "--root", tmp_path / "here", variables=clean)
+    words = ("download", "--run-id", WHERE, "--root", tmp_path / "here")
+    done = python("-c", GOEMO, *words, env={"GOEMO_OFFLINE": "0"} | clean, without="WANDB")
     assert done.returncode == 4, done.stderr
     assert "failed with TypeError: no descriptors: pip install 'goemo[wandb]'" in done.stderr
     assert not (tmp_path / "here").exists()

@@ -17,7 +17,7 @@ from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import objectives_of
 from goemo_cli.services.sweep.study import open_study
 from goemo_cli.services.sweep.sweep_file import parse_sweep, read_sweep_file
-from tests.processes import python
+from tests.forks import forked_python
 
 CONTENT = {
     "program": "train.py",
@@ -156,8 +156,9 @@ def test_what_is_emitted_is_the_same_sweep(file: Path, tmp_path: Path) -> None:
 
 def test_a_sweep_for_wandb_needs_no_optuna(file: Path, tmp_path: Path) -> None:
     program = """
-import json, sys
+import os, sys
 sys.modules["optuna"] = None
+os.chdir(sys.argv[2])
 from typer.testing import CliRunner
 from goemo_cli.app import app
 for arguments in (["--emit", "wandb"], ["--dry-run"], ["--wandb", "--count", "1"], []):
@@ -165,7 +166,7 @@ for arguments in (["--emit", "wandb"], ["--dry-run"], ["--wandb", "--count", "1"
     print(done.exit_code, "optuna" in done.stderr)
 """
     unreachable = {"WANDB_API_KEY": "0" * 40, "WANDB_BASE_URL": "http://127.0.0.1:9", "WANDB_MODE": "online"}
-    done = python("-c", program, file, env=unreachable, cwd=tmp_path)
+    done = forked_python(program, file, tmp_path, env=unreachable)
     assert done.stdout.splitlines() == ["0 False", "0 False", "7 False", "4 True"], done.stderr
 
 

@@ -6,7 +6,6 @@ import pickle
 import signal
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -29,6 +28,7 @@ from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.services.wandb.plan import ArtifactName
 from goemo_cli.services.wandb.transfer import open_stage
 from tests.conftest import REPOSITORY
+from tests.forks import FORKS, answer, run_in_fork
 from tests.synthetic_runs import LABELS, add_run, outside
 from tests.torture.commands import full
 from tests.torture.surroundings import can_mount, tmpfs
@@ -38,17 +38,6 @@ from tests.wandb_server.store import Run
 
 RUN = "tiny-20260101-000000"
 WHERE = "tester/goemo/abc123"
-
-# The commands in a process of their own, one line in, one line out: what the SDK keeps of a process is as users have it.
-DRIVER = """
-import json, sys
-from typer.testing import CliRunner
-from goemo_cli.app import app
-for line in sys.stdin:
-    done = CliRunner().invoke(app, json.loads(line))
-    bug = None if done.exception is None or isinstance(done.exception, SystemExit) else repr(done.exception)
-    print(json.dumps([done.exit_code, done.stdout, done.stderr, bug]), flush=True)
-"""
 
 
 @dataclass
@@ -81,31 +70,20 @@ class Goemo:
     """A process that runs `goemo download` and `goemo validate`, as often as it is asked to."""
 
     def __init__(self, variables: dict[str, str]) -> None:
-        self._process = subprocess.Popen(
-            [sys.executable, "-c", DRIVER],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=variables,
-        )
+        self._commands, theirs = FORKS.Pipe()
+        nowhere = Path(os.devnull)
+        self._process = FORKS.Process(target=run_in_fork, args=(variables, nowhere, nowhere, answer, theirs))
+        self._process.start()
+        theirs.close()
 
     def __call__(self, *arguments: object) -> Done:
-        assert self._process.stdin
-        assert self._process.stdout
-        watch = threading.Timer(GUARD_SECONDS, self._process.kill)
-        watch.start()
-        self._process.stdin.write(json.dumps([str(argument) for argument in arguments]) + "\n")
-        self._process.stdin.flush()
-        line = self._process.stdout.readline()
-        watch.cancel()
-        return Done(*json.loads(line))
+        self._commands.send([str(argument) for argument in arguments])
+        assert self._commands.poll(GUARD_SECONDS)
+        return Done(*self._commands.recv())
 
     def end(self) -> None:
-        assert self._process.stdin
-        self._process.stdin.close()
-        self._process.wait(GUARD_SECONDS)
-        assert self._process.stdout
-        self._process.stdout.close()
+        self._commands.close()
+        self._process.join(GUARD_SECONDS)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,7 @@ from goemo_cli.services.training.tracking import logged_settings
 from goemo_cli.services.wandb.report import create_wandb_report, headline_table
 from goemo_cli.tracking.journal import JournalTracker
 from goemo_cli.tracking.wandb.reports import ON_TEST, PER_EPOCH
-from tests.processes import python
+from tests.forks import forked_python
 from tests.synthetic_runs import add_run
 from tests.wandb_server.reports import ReportServer
 
@@ -53,7 +53,7 @@ def logged(layout: Layout, name: str, run_id: str, *, data: str = "goemotions", 
 def asked(server: ReportServer, folder: Path, *questions: str) -> list[str]:
     """What creating reports of some runs says, in a fresh process: the SDK keeps the first server that it heard of."""
     online = server.environment(folder / "sdk") | {"GOEMO_OFFLINE": "0"}
-    done = python("-c", ASK, folder, *questions, env=online)
+    done = forked_python(ASK, folder, *questions, env=online)
     assert done.stderr == "", done.stderr
     return done.stdout.splitlines()
 

@@ -23,6 +23,7 @@ from goemo_cli.tracking.artifacts.facts import media_facts
 from goemo_cli.tracking.artifacts.local_runs import read_metrics
 from goemo_cli.tracking.artifacts.saving import read_table
 from tests.conftest import REPOSITORY
+from tests.forks import forked_python
 from tests.processes import python
 from tests.wandb_server import WandbServer
 
@@ -477,7 +478,7 @@ print(json.dumps(said))
 
 
 def pipeline(body: str, root: Path, env: dict[str, str]) -> dict[str, Any]:
-    done = in_a_process(PIPELINE + textwrap.dedent(body) + ENDING, root, env=env)
+    done = forked_python(PIPELINE + textwrap.dedent(body) + ENDING, root, env=env)
     assert done.returncode == 0, done.stderr
     assert "SECRET" not in done.stdout + done.stderr
     said: dict[str, Any] = json.loads(done.stdout)
@@ -686,7 +687,8 @@ def test_a_continued_run_goes_on_after_the_last_step_on_wandb(wandb_server: Wand
                     pass
             manager.log_metrics({"loss": 1}, step=7 if sys.argv[2] == "one" else None)
         """
-        done = in_a_process(program, tmp_path / machine, machine, env=wandb_server.environment(tmp_path))
+        environment = wandb_server.environment(tmp_path)
+        done = forked_python(textwrap.dedent(program), tmp_path / machine, machine, env=environment)
         assert done.returncode == 0, done.stderr
     run = wandb_server.runs["tester/mood/abc"]
     assert ([row["_step"] for row in run.history], run.name) == ([7, 8], "mine")

@@ -23,7 +23,7 @@ from goemo_cli.core.errors import (
 from goemo_cli.tracking.artifacts.versions import check_file_names
 from goemo_cli.tracking.wandb.client import RunReference
 from goemo_cli.tracking.wandb.http import Fetcher, Limits, RemoteFile, StoppedError
-from tests.processes import python
+from tests.forks import forked_python
 from tests.waiting import GUARD_SECONDS
 from tests.wandb_server import WandbServer
 
@@ -378,7 +378,7 @@ def test_the_sdk_is_asked(server: WandbServer, file: RemoteFile, tmp_path: Path)
         )
     (tmp_path / "tmp").mkdir()
     variables = server.environment(tmp_path) | {"TMPDIR": str(tmp_path / "tmp"), "GOEMO_OFFLINE": "0"}
-    done = python("-c", SOURCE, env=variables, without="WANDB")
+    done = forked_python(SOURCE, env=variables)
     assert done.returncode == 0, done.stderr
     found = json.loads(done.stdout)
     assert found["me"] == "tester/goemo/abc"
