@@ -339,7 +339,8 @@ COSTLY = HEAVY | {
 NEEDED = [
     (["runs", "list"], set[str]()),
     (["validate"], {"pandas", "requests"}),
-    (["report", "@tiny"], {"pandas", "requests", "jinja2", "scipy.stats"}),
+    (["compare", "@tiny", "@tfidf"], {"pandas", "requests"}),
+    (["report", "@tiny"], {"pandas", "requests", "jinja2"}),
     (["predict", "--checkpoint", "@tfidf", "ok"], {"pandas", "requests", "jinja2", "scipy.stats", "sklearn"}),
 ]
 """Commands on finished runs with what they may import, those of the commands before included."""

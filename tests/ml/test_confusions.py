@@ -6,12 +6,10 @@ from scipy.stats import binomtest, fisher_exact
 from sklearn.metrics import accuracy_score, log_loss, multilabel_confusion_matrix
 
 from goemo_cli.ml.metrics.confusions import (
-    clopper_pearson,
     confident_disagreements,
     confused_pairs,
     cooccurrence_counts,
     label_balance,
-    mcnemar,
     pair_differences,
     row_losses,
     row_outcomes,
@@ -158,20 +156,6 @@ def test_clustered_mistakes_raise_lifts_over_all_rows_and_not_those_in_wrong_row
     assert found.lift_in_wrong_rows[apart] == pytest.approx(np.ones(30), abs=0.5)
     assert found.lift_in_wrong_rows[apart].mean() == pytest.approx(1, abs=0.02)
     assert not (found.p_holm_in_wrong_rows < 0.05).any()
-
-
-def test_clopper_pearson_is_scipys():
-    for successes, trials in ((0, 7), (3, 7), (7, 7), (1, 400)):
-        direct = binomtest(successes, trials).proportion_ci(0.95, method="exact")
-        assert clopper_pearson(successes, trials) == pytest.approx([direct.low, direct.high], rel=1e-9)
-    assert clopper_pearson(0, 0).tolist() == [0, 1]
-
-
-def test_mcnemar_is_the_binomial_test_of_the_disagreements():
-    pairs = [(0, 0), (0, 6), (5, 5), (3, 11), (40, 20)]
-    direct = [binomtest(one, one + other).pvalue if one + other else 1.0 for one, other in pairs]
-    one, other = np.array(pairs).T
-    assert mcnemar(one, other) == pytest.approx(direct, rel=1e-9)
 
 
 def test_pair_differences_of_a_hand_worked_table():

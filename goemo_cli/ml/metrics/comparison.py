@@ -8,6 +8,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.schema import CountScore
+from goemo_cli.ml.metrics.exact_tests import mcnemar
 from goemo_cli.ml.metrics.intervals import (
     NO_WIDTH,
     RANKING_RESAMPLES,
@@ -147,8 +148,6 @@ def agreement(y_true: BoolArray, y_pred_a: BoolArray, y_pred_b: BoolArray) -> Ag
         Cohen 1960, A Coefficient of Agreement for Nominal Scales; McNemar 1947, Psychometrika 12, in its exact,
         binomial form.
     """
-    from scipy.stats import binomtest  # takes a second to import
-
     share_a, share_b = y_pred_a.mean(axis=0), y_pred_b.mean(axis=0)
     by_chance = share_a * share_b + (1 - share_a) * (1 - share_b)
     same = (y_pred_a == y_pred_b).mean(axis=0)
@@ -161,7 +160,7 @@ def agreement(y_true: BoolArray, y_pred_a: BoolArray, y_pred_b: BoolArray) -> Ag
         kappa=float(kappa.mean()) if defined.any() else None,
         only_a_right=only_a,
         only_b_right=only_b,
-        mcnemar_p=float(binomtest(only_a, only_a + only_b).pvalue) if only_a + only_b else 1.0,
+        mcnemar_p=float(mcnemar(only_a, only_b)),
     )
 
 

@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, ratio
+from goemo_cli.ml.metrics.exact_tests import clopper_pearson, hypergeometric_tail, mcnemar
 from goemo_cli.ml.metrics.intervals import ALPHA, LEVEL, SEED, holm, resampled, unseen
 
 LEAST = 5
@@ -127,14 +127,12 @@ class _Chance:
 
 def _against_chance(y_true: BoolArray, y_pred: BoolArray) -> _Chance:
     """Counts, and what chance would give, one-sided; (n_labels, n_labels) each, NaN if there is nothing to test."""
-    from scipy.stats import hypergeom  # takes a second to import
-
     misses, alarms = y_true & ~y_pred, ~y_true & y_pred
     count, missed = cooccurrence_counts(misses, alarms), cooccurrence_counts(misses, ~y_true)
     rows, false = (~y_true).sum(axis=0), alarms.sum(axis=0)
     expected = missed * false / np.maximum(rows, 1)
     untested = (expected == 0) | np.eye(len(count), dtype=np.bool_)
-    p_value = hypergeom.sf(count - 1, np.maximum(rows, 1), missed, false)
+    p_value = hypergeometric_tail(count, np.maximum(rows, 1), missed, false)
     return _Chance(count, missed, np.where(untested, np.nan, expected), np.where(untested, np.nan, p_value))
 
 
@@ -293,22 +291,3 @@ def label_quality(y_true: BoolArray, y_prob: FloatArray, *, single_label: bool =
     for column in range(1, ordered.shape[1]):
         average = _NEWEST * ordered[:, column] + (1 - _NEWEST) * average
     return average
-
-
-def clopper_pearson(successes: ArrayLike, trials: ArrayLike) -> DoubleArray:
-    """The exact 95 % interval of a share, (2, ...); from 0 to 1 where there were no trials."""
-    from scipy.special import betaincinv  # most commands that import this module need no quantiles
-
-    k, n = np.broadcast_arrays(np.asarray(successes), np.asarray(trials))
-    low = np.where(k > 0, betaincinv(np.maximum(k, 1), n - k + 1, _TAIL), 0.0)
-    high = np.where(k < n, betaincinv(k + 1, np.maximum(n - k, 1), 1 - _TAIL), 1.0)
-    return np.stack([low, high])
-
-
-def mcnemar(one: ArrayLike, other: ArrayLike) -> DoubleArray:
-    """Two-sided exact p-values that two counts of disagreements differ by chance; 1 if there are none."""
-    from scipy.stats import binom  # takes a second to import
-
-    first, second = np.asarray(one), np.asarray(other)
-    p_value: DoubleArray = np.minimum(1.0, 2 * binom.cdf(np.minimum(first, second), first + second, 0.5))
-    return p_value

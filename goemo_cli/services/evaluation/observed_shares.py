@@ -8,7 +8,7 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.errors import DataError
 from goemo_cli.ml.metrics.calibration import reliability
-from goemo_cli.ml.metrics.confusions import clopper_pearson
+from goemo_cli.ml.metrics.exact_tests import clopper_pearson
 from goemo_cli.services.runs.run_data import RunData
 
 LOWEST = 0.05

@@ -16,6 +16,7 @@ from goemo_cli.ml.metrics.confusions import (
     cooccurrence_counts,
     pair_differences,
 )
+from goemo_cli.ml.metrics.exact_tests import hypergeometric_tail
 from goemo_cli.ml.metrics.intervals import ALPHA, holm
 from goemo_cli.services.figures.class_counts import split_sizes, with_another
 from goemo_cli.services.figures.label_grid import ENOUGH, LabelGrid, coloured, few
@@ -214,12 +215,10 @@ def commoner_than_chance(y_true: BoolArray) -> DoubleArray:
     Returns:
         (n_labels, n_labels), symmetric; NaN on the diagonal and if a label is never on a text with another.
     """
-    from scipy.stats import hypergeom  # takes a second to import
-
     several = y_true[y_true.sum(axis=1) > 1]
     together = cooccurrence_counts(several)
     counts = together.diagonal()
-    p_value = hypergeom.sf(together - 1, len(several), counts[:, None], counts)
+    p_value = hypergeometric_tail(together, len(several), counts[:, None], counts)
     asked = np.triu(np.ones(together.shape, dtype=np.bool_), k=1) & (np.outer(counts, counts) > 0)
     adjusted = holm(np.where(asked, p_value, np.nan))
     return np.where(np.isnan(adjusted), adjusted.T, adjusted)

@@ -9,7 +9,7 @@ from matplotlib.ticker import FuncFormatter
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray
 from goemo_cli.core.labels import Terms
 from goemo_cli.ml.metrics.calibration import Assessment, Reliability, assess
-from goemo_cli.ml.metrics.confusions import clopper_pearson
+from goemo_cli.ml.metrics.exact_tests import binomial_tail, clopper_pearson
 from goemo_cli.ml.metrics.intervals import ALPHA, LEVEL, SEED
 from goemo_cli.services.evaluation.observed_shares import LOWEST, Bins, bins_of, states_of_test
 from goemo_cli.services.figures.registry import Drawn, figure
@@ -271,8 +271,6 @@ def expected_over_observed(y_true: BoolArray, y_prob: FloatArray) -> DoubleArray
 def _ece_title(
     found: Mapping[str, Assessment], errors: Mapping[str, DoubleArray], chance: Mapping[str, DoubleArray]
 ) -> str:
-    from scipy.stats import binom  # takes a second to import
-
     n_labels = len(errors["before"])
     beyond = {state: int((errors[state] > chance[state][1]).sum()) for state in errors}
     text = (
@@ -280,7 +278,7 @@ def _ece_title(
     )
     macro = {state: f"{each.ece_macro:.4f}" for state, each in found.items()}
     if "after" not in found:
-        if beyond["before"] and binom.sf(beyond["before"] - 1, n_labels, (1 - LEVEL) / 2) >= ALPHA:
+        if beyond["before"] and binomial_tail(beyond["before"], n_labels, (1 - LEVEL) / 2) >= ALPHA:
             text += ", as many as chance puts there"
         return f"{text}; the mean error (ECE) of all is {macro['before']}"
     return f"{text}, {beyond['after'] or 'none'} after calibration; the mean error (ECE) goes from {macro['before']} to {macro['after']}"

@@ -112,14 +112,20 @@ def draw_metric_correlations(source: RunData) -> Drawn:
     )
 
 
+def average_ranks(values: DoubleArray) -> DoubleArray:
+    """Ranks from 1, equal values with the mean of their ranks, (n_values,)."""
+    _, place, number = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(number)
+    ranks: DoubleArray = (last - (number - 1) / 2)[place]
+    return ranks
+
+
 def correlations(values: DoubleArray) -> tuple[DoubleArray, IntArray]:
     """Spearman's rank correlation of every two rows, and over how many columns; NaN if a row does not vary.
 
     Args:
         values: (n_measures, n_labels); a pair leaves out the columns in which one of its two rows is NaN.
     """
-    from scipy.stats import rankdata  # takes a second to import
-
     n = len(values)
     rho: DoubleArray = np.full((n, n), np.nan)
     counted: IntArray = np.zeros((n, n), dtype=np.int64)
@@ -128,7 +134,7 @@ def correlations(values: DoubleArray) -> tuple[DoubleArray, IntArray]:
             known = np.isfinite(values[a]) & np.isfinite(values[b])
             counted[a, b] = known.sum()
             if counted[a, b] >= _FEWEST:
-                first, second = rankdata(values[a, known]), rankdata(values[b, known])
+                first, second = average_ranks(values[a, known]), average_ranks(values[b, known])
                 if np.ptp(first) and np.ptp(second):
                     rho[a, b] = np.corrcoef(first, second)[0, 1]
     return rho, counted
@@ -143,9 +149,7 @@ def rank_correlation(one: DoubleArray, other: DoubleArray) -> tuple[float, float
         one: (n_values,).
         other: (n_values,).
     """
-    from scipy.stats import rankdata  # takes a second to import
-
-    first, second = (rankdata(values) - (len(values) + 1) / 2 for values in (one, other))
+    first, second = (average_ranks(values) - (len(values) + 1) / 2 for values in (one, other))
     spread = float(np.sqrt((first**2).sum() * (second**2).sum()))
     if not spread:
         return np.nan, np.nan
@@ -195,12 +199,12 @@ def _p_value(one: DoubleArray, other: DoubleArray) -> float:
 @cache
 def by_chance(n_labels: int) -> float:
     """How large a correlation of unrelated measures is in one of twenty cases; infinite if even 1 is more frequent."""
-    from scipy.stats import t  # takes a second to import
+    from scipy.special import stdtrit
 
     if n_labels < _FEWEST:
         return np.inf
     if n_labels > _EXACT:
-        bound = float(t.ppf(0.975, n_labels - 2))
+        bound = float(stdtrit(n_labels - 2, 0.975))
         return bound / float(np.sqrt(n_labels - 2 + bound**2))
     ranks = np.arange(n_labels) - (n_labels - 1) / 2
     drawn = np.abs(ranks[np.array(list(permutations(range(n_labels))))] @ ranks) / (ranks**2).sum()
