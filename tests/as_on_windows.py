@@ -18,6 +18,8 @@ from typing import Any, NoReturn
 import psutil
 import pytest
 
+from tests.small_data import write_small_data
+
 _OS_NAMES = (
     "O_CLOEXEC", "O_DIRECTORY", "O_NOFOLLOW", "O_NONBLOCK", "chown", "fchmod", "fchown", "fork", "forkpty", "getegid",
     "geteuid", "getgid", "getloadavg", "getpgid", "getsid", "getuid", "killpg", "mkfifo", "nice", "pread", "pwrite",
@@ -130,5 +132,6 @@ def main(root: Path) -> None:
     _import_all()
     assert not hasattr(import_module("goemo_cli.core.system.processes"), "resource")
     _check_locks(root / "run")
-    _run("train", "--model", "tfidf", "--data", "sample", "--no-wandb", "--root", str(root / "project"))
+    data = write_small_data(root / "data", train=100)
+    _run("train", "--model", "tfidf", "--data", str(data), "--no-wandb", "--root", str(root / "project"))
     _run("validate", "--root", str(root / "project"))

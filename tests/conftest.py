@@ -233,14 +233,13 @@ def small_root(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture(scope="session")
-def two_runs(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A root with a run of tiny and a newer one of tfidf, on few comments of the sample. To be copied, not changed."""
-    root = tmp_path_factory.mktemp("two_runs")
-    shutil.copytree(tiny_root, root, dirs_exist_ok=True)
+def two_runs(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of tiny and a newer one of tfidf, on `small_data`. To be copied, not changed."""
+    root = trained_root(tmp_path_factory.mktemp("two_runs"), "tiny", None, small_data)
     older = next(Layout(root).models.glob("tiny/*")).name
     # Names have whole seconds.
     wait_for(lambda: RunName.mint("tiny") != RunName.parse(older))
-    return trained_root(root, "tfidf", 100)
+    return trained_root(root, "tfidf", None, small_data)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ def write_small_data(folder: Path, *, train: int) -> Path:
     folder.mkdir(parents=True)
     for split, size in (("train", train), ("val", 30), ("test", 30)):
         names = [[*_WORDS][row % len(_WORDS)] for row in range(size)]
-        rows = [f"so {_WORDS[name]} {split} {row},{name}" for row, name in enumerate(names)]
+        # of several lengths, so that batches are padded
+        texts = [f"so {_WORDS[name]} {split} {row}{' again' * (row % 7)}" for row, name in enumerate(names)]
+        rows = [f"{text},{name}" for text, name in zip(texts, names, strict=True)]
         (folder / f"{split}.csv").write_text("\n".join(["text,labels", *rows]) + "\n", encoding="utf-8")
     return folder

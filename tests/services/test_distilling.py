@@ -32,7 +32,7 @@ def root(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[La
     """A project with a teacher."""
     layout = Layout(tmp_path_factory.mktemp("teacher"))
     flags = {"model.name": "tiny", "data.name": str(small_data), "data.max_train_samples": 96}
-    config = resolve_settings(None, flags, ["training.epochs=1", "training.learning_rate=1e-2"])
+    config = resolve_settings(None, flags, ["training.epochs=3", "training.learning_rate=1e-2"])
     return layout, train(config, layout=layout)
 
 

@@ -25,6 +25,7 @@ from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.outdated import summary_command
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.validation import validate_artifacts
+from tests.conftest import trained_root
 from tests.metrics_documents import change_metrics
 
 ROWS = (
@@ -37,9 +38,16 @@ ROWS = (
 )
 
 
+@pytest.fixture(scope="module")
+def on_the_sample(tiny_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A root with a run of tiny and one of tfidf, on few comments with the labels of GoEmotions."""
+    root = Path(shutil.copytree(tiny_root, tmp_path_factory.mktemp("evaluate") / "root"))
+    return trained_root(root, "tfidf", 100)
+
+
 @pytest.fixture
-def root(two_runs: Path, tmp_path: Path) -> Path:
-    return Path(shutil.copytree(two_runs, tmp_path / "root"))
+def root(on_the_sample: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(on_the_sample, tmp_path / "root"))
 
 
 @pytest.fixture

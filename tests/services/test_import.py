@@ -138,7 +138,9 @@ def test_with_data_thresholds_are_fitted_on_val_and_test_is_scored(
     assert problems(layout) == []
 
 
-def test_a_run_of_goemo_without_its_own_files_gives_the_same_bytes(two_runs: Path, layout: Layout) -> None:
+def test_a_run_of_goemo_without_its_own_files_gives_the_same_bytes(
+    two_runs: Path, small_data: Path, layout: Layout
+) -> None:
     trained = open_run("@tiny", Layout(two_runs))
     folder = layout.root / "plain"
     folder.mkdir()
@@ -148,7 +150,7 @@ def test_a_run_of_goemo_without_its_own_files_gives_the_same_bytes(two_runs: Pat
         ):
             (folder / path.name).write_bytes(path.read_bytes())
     length = trained.config.model.max_length
-    imported = import_model(str(folder), layout=layout, data={"name": "sample"}, max_length=length)
+    imported = import_model(str(folder), layout=layout, data={"name": str(small_data)}, max_length=length)
     for split in ("val", "test"):
         ours, theirs = (
             where.split_predictions(one.run, split).read_bytes()

@@ -14,10 +14,12 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import train
 
-FLAGS = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64, "training.epochs": 4}
+FLAGS = {"model.name": "tiny", "data.max_train_samples": 64, "training.epochs": 4}
 
 
-def test_lists_show_how_far_a_training_is_while_it_runs_and_after_a_stop(tmp_path: Path) -> None:
+def test_lists_show_how_far_a_training_is_while_it_runs_and_after_a_stop(
+    small_data: Path, tmp_path: Path
+) -> None:
     layout, said = Layout(tmp_path), list[Event]()
     seen: list[tuple[str, TrainingProgress | None]] = []
 
@@ -29,7 +31,8 @@ def test_lists_show_how_far_a_training_is_while_it_runs_and_after_a_stop(tmp_pat
             if event.scores.epoch == 2:
                 os.kill(os.getpid(), signal.SIGINT)
 
-    config = resolve_settings(None, FLAGS, ["training.learning_rate=1e-2"])
+    flags = {"data.name": str(small_data), **FLAGS}
+    config = resolve_settings(None, flags, ["training.learning_rate=1e-2"])
     with pytest.raises(TrainingStoppedError, match="the state of step 4 is saved"):
         train(config, layout=layout, tracker=open_tracker(config, layout=layout), on_event=handle)
     assert seen == [("running", TrainingProgress(0, 4)), ("running", TrainingProgress(1, 4))]

@@ -419,10 +419,10 @@ def test_the_key_facts_are_those_of_the_run(whole: Layout) -> None:
     assert [score.name for score in findings.key_scores(run)] == ["macro-F1", "micro-F1", "macro-AUC"]
 
 
-def test_training_is_also_known_by_step(tmp_path: Path) -> None:
+def test_training_is_also_known_by_step(small_data: Path, tmp_path: Path) -> None:
     settings = {
         "model": {"name": "tiny"},
-        "data": {"name": "sample", "max_train_samples": 96},
+        "data": {"name": str(small_data), "max_train_samples": 96},
         "training": {"epochs": 2, "batch_size": 32},
         "logging": {"wandb": {"log_every": 1}},
     }

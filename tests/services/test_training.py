@@ -29,17 +29,17 @@ from goemo_cli.services.validation import validate_artifacts
 from tests.metrics_documents import change_metrics
 
 
-def settings(model: str, *overrides: str, **flags: object) -> TrainConfig:
-    return resolve_settings(None, {"model.name": model, "data.name": "sample", **flags}, overrides)
+def settings(model: str, data: Path, *overrides: str) -> TrainConfig:
+    return resolve_settings(None, {"model.name": model, "data.name": str(data)}, overrides)
 
 
 @pytest.fixture(scope="module", params=["tiny", "tfidf"])
 def finished(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, small_data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> tuple[Layout, Checkpoint]:
     """A finished run of each kind of model, with its root."""
     layout = Layout(tmp_path_factory.mktemp(request.param))
-    return layout, train(settings(request.param, "data.max_train_samples=300"), layout=layout)
+    return layout, train(settings(request.param, small_data), layout=layout)
 
 
 def test_a_run_writes_every_file_of_the_contract(finished: tuple[Layout, Checkpoint]) -> None:
@@ -131,20 +131,20 @@ def test_scoring_on_other_data_is_refused(finished: tuple[Layout, Checkpoint], t
         export_predictions(odd, layout=layout, output=tmp_path)
 
 
-def test_a_full_disk_is_noticed_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_disk_is_noticed_before_training(
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     import shutil
 
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(total=10, used=9, free=1))
     with pytest.raises(StorageError, match="MiB free"):
-        train(settings("tiny", "data.max_train_samples=64"), layout=Layout(tmp_path))
+        train(settings("tiny", small_data), layout=Layout(tmp_path))
 
 
-def test_early_stopping_and_events(tmp_path: Path) -> None:
+def test_early_stopping_and_events(small_data: Path, tmp_path: Path) -> None:
     said: list[Event] = []
-    config = settings(
-        "tiny", "data.max_train_samples=64", "training.epochs=6", "training.early_stopping.patience=1",
-        "training.early_stopping.min_delta=0.5",
-    )  # fmt: skip
+    stopping = ("training.early_stopping.patience=1", "training.early_stopping.min_delta=0.5")
+    config = settings("tiny", small_data, "training.epochs=6", *stopping)
     result = train(config, layout=Layout(tmp_path), on_event=said.append)
     epochs = [event for event in said if isinstance(event, EpochEnded)]
     assert len(epochs) == 2
@@ -154,31 +154,33 @@ def test_early_stopping_and_events(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("weights", ["bin", "safetensors"])
-def test_weights_can_be_one_file_only(tmp_path: Path, weights: str) -> None:
+def test_weights_can_be_one_file_only(small_data: Path, tmp_path: Path, weights: str) -> None:
     layout = Layout(tmp_path)
-    config = settings("tiny", "data.max_train_samples=64", "training.epochs=1", f"output.weights={weights}")
+    config = settings("tiny", small_data, "training.epochs=1", f"output.weights={weights}")
     result = train(config, layout=layout)
     files = {path.name for path in result.path.iterdir()} & {
         "pytorch_model.bin",
         "model.safetensors",
     }
     assert files == {"pytorch_model.bin" if weights == "bin" else "model.safetensors"}
-    assert export_predictions(result, layout=layout, output=tmp_path).rows["test"] == 309
+    assert export_predictions(result, layout=layout, output=tmp_path).rows["test"] == 30
     assert validate_artifacts(layout).ok
 
 
-def test_the_empty_folder_of_a_killed_training_is_removed_by_the_next(tmp_path: Path) -> None:
+def test_the_empty_folder_of_a_killed_training_is_removed_by_the_next(
+    small_data: Path, tmp_path: Path
+) -> None:
     layout = Layout(tmp_path)
     killed, held_now = (layout.models / "tfidf" / f"tfidf-20260101-00000{i}" for i in range(2))
     for folder in (killed, held_now):
         folder.mkdir(parents=True)
     with held(held_now, "goemo train"):
-        train(settings("tfidf", "data.max_train_samples=60"), layout=layout)
+        train(settings("tfidf", small_data), layout=layout)
         assert not killed.exists()
         assert held_now.exists()
 
 
-def test_the_trained_model_is_freed_before_the_saved_one_is_loaded(tmp_path: Path) -> None:
+def test_the_trained_model_is_freed_before_the_saved_one_is_loaded(small_data: Path, tmp_path: Path) -> None:
     def alive() -> int:
         gc.collect()
         return sum(type(thing) is TransformerClassifier for thing in gc.get_objects())
@@ -189,35 +191,27 @@ def test_the_trained_model_is_freed_before_the_saved_one_is_loaded(tmp_path: Pat
         if isinstance(event, PhaseStarted) and event.name == "Loading the saved model":
             seen.append(alive())
 
-    train(
-        settings("tiny", "data.max_train_samples=60", "training.epochs=1"),
-        layout=Layout(tmp_path),
-        on_event=handle,
-    )
+    train(settings("tiny", small_data, "training.epochs=1"), layout=Layout(tmp_path), on_event=handle)
     assert seen == [before]
 
 
 def test_trainings_of_a_sweep_share_what_their_frozen_layers_give(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
     monkeypatch.setenv(FROZEN_FOLDER, str(tmp_path / "shared"))
     losses = []
     for learning_rate in (1e-3, 1e-2):
-        given = {"model.name": "tiny", "data.name": "sample", "data.max_train_samples": 64}
-        frozen = ["training.epochs=2", "training.frozen_layers=1", f"training.learning_rate={learning_rate}"]
-        run = train(resolve_settings(None, given, frozen), layout=Layout(tmp_path))
+        frozen = ("training.epochs=2", "training.frozen_layers=1", f"training.learning_rate={learning_rate}")
+        run = train(settings("tiny", small_data, *frozen), layout=Layout(tmp_path))
         losses.append(run.metrics.history[-1].train_loss)
     assert losses[1] != losses[0]
     (shared,) = (tmp_path / "shared").iterdir()
     assert shared.stat().st_size > 64 * 2 * 2
 
 
-def test_the_last_layer_cannot_be_frozen(tmp_path: Path):
-    settings = resolve_settings(
-        None, {"model.name": "tiny", "data.name": "sample", "training.frozen_layers": 2}
-    )
+def test_the_last_layer_cannot_be_frozen(small_data: Path, tmp_path: Path):
     with pytest.raises(SettingError, match="frozen_layers is 2; the model has 2 layers"):
-        train(settings, layout=Layout(tmp_path))
+        train(settings("tiny", small_data, "training.frozen_layers=2"), layout=Layout(tmp_path))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -235,15 +229,10 @@ def test_a_recipe_is_between_the_defaults_of_the_model_and_the_settings_of_the_u
         resolve_settings(file, {"model.name": "tiny"})
 
 
-def test_a_run_says_what_the_label_names_say_about_its_texts(tmp_path: Path) -> None:
+def test_a_run_says_what_the_label_names_say_about_its_texts(small_data: Path, tmp_path: Path) -> None:
     said: list[Event] = []
-    config = settings(
-        "tiny",
-        "data.max_train_samples=100",
-        "training.epochs=1",
-        "model.pooling=mean",
-        "training.label_template=so {}",
-    )
+    more = ("training.epochs=1", "model.pooling=mean", "training.label_template=so {}")
+    config = settings("tiny", small_data, *more)
     result = train(config, layout=Layout(tmp_path), on_event=said.append)
     assert any(
         isinstance(event, Info)

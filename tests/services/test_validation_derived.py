@@ -58,7 +58,7 @@ def test_what_commands_write_is_sound(root: Path) -> None:
 
 def digit(text: str) -> str:
     """One digit, late in the text, is another one."""
-    at = max(text.rfind(number) for number in "123456789")
+    at = max(text.rfind(number) for number in "0123456789")
     return text[:at] + str((int(text[at]) + 1) % 10) + text[at + 1 :]
 
 
