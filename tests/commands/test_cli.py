@@ -21,7 +21,7 @@ from goemo_cli.app import app
 from tests.torture.commands import Command
 from tests.waiting import wait_for
 
-TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
+TINY = ["--model", "tiny", "--max-train-samples", "64", "--epochs", "1"]
 
 
 def goemo(*arguments: object) -> Result:
@@ -32,7 +32,7 @@ def goemo(*arguments: object) -> Result:
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Result]:
     """A root with one finished run, and what its training showed."""
     root = tmp_path_factory.mktemp("cli")
-    done = goemo("train", *TINY, "--root", root)
+    done = goemo("train", *TINY, "--data", "sample", "--root", root)
     assert done.exit_code == 0, done.output
     return root, done
 
@@ -76,8 +76,8 @@ def test_train_shows_scores_where_it_wrote_and_what_comes_next(trained: tuple[Pa
     )
 
 
-def test_json_is_one_document_on_stdout(tmp_path: Path) -> None:
-    done = goemo("train", *TINY, "--root", tmp_path, "--json")
+def test_json_is_one_document_on_stdout(small_data: Path, tmp_path: Path) -> None:
+    done = goemo("train", *TINY, "--data", small_data, "--root", tmp_path, "--json")
     result = json.loads(done.stdout)
     assert Path(result["checkpoint"]).is_dir()
     assert 0 <= result["test"]["per_label"]["f1_macro"] <= 1
@@ -223,7 +223,7 @@ def test_own_texts_train_from_the_command_line(tmp_path: Path) -> None:
     ],
 )
 def test_a_model_folder_that_cannot_be_used_is_two_lines_and_leaves_nothing(
-    root: Path, tmp_path: Path, name: str, content: bytes | None, code: int, reason: str
+    root: Path, small_data: Path, tmp_path: Path, name: str, content: bytes | None, code: int, reason: str
 ) -> None:
     model = tmp_path / "model"
     model.mkdir()
@@ -232,35 +232,36 @@ def test_a_model_folder_that_cannot_be_used_is_two_lines_and_leaves_nothing(
     (model / name).unlink(missing_ok=True)
     if content is not None:
         (model / name).write_bytes(content)
-    done = goemo("train", "--model", model, *TINY[2:], "--root", tmp_path / "new", "--quiet")
+    done = goemo("train", "--model", model, "--data", small_data, "--root", tmp_path / "new", "--quiet")
     assert done.exit_code == code, done.output
     assert reason in done.stderr
     assert len(done.stderr.splitlines()) == 2
     assert not list((tmp_path / "new").rglob("*.*"))
 
 
-def test_a_write_into_nowhere_is_exit_8(tmp_path: Path) -> None:
+def test_a_write_into_nowhere_is_exit_8(small_data: Path, tmp_path: Path) -> None:
     (tmp_path / "artifacts").write_text("a file where a folder is wanted", encoding="utf-8")
-    done = goemo("train", *TINY, "--root", tmp_path)
+    done = goemo("train", *TINY, "--data", small_data, "--root", tmp_path)
     assert done.exit_code == 8
     assert "artifacts" in done.stderr
 
 
 @pytest.mark.parametrize("limit", [2_000, 100_000])
 def test_a_disk_that_refuses_is_exit_8_with_the_file_named_and_nothing_half_written(
-    tmp_path: Path, limit: int
+    small_data: Path, tmp_path: Path, limit: int
 ) -> None:
     """The file size limit simulates a full disk: metadata or the weights reach it."""
     with file_size_limit(limit):
-        done = goemo("train", *TINY, "--root", tmp_path)
+        done = goemo("train", *TINY, "--data", small_data, "--root", tmp_path)
     assert done.exit_code == 8, done.output
     assert str(tmp_path / "artifacts") in done.stderr
     assert list(tmp_path.rglob(".goemo-partial-*")) == []
     assert list(tmp_path.rglob("manifest.json")) == []
 
 
-def test_an_absurd_learning_rate_is_exit_10(tmp_path: Path) -> None:
-    done = goemo("train", *TINY, "training.lr=1e30", "training.clip_norm=null", "--root", tmp_path)
+def test_an_absurd_learning_rate_is_exit_10(small_data: Path, tmp_path: Path) -> None:
+    absurd = ("training.lr=1e30", "training.clip_norm=null")
+    done = goemo("train", *TINY, "--data", small_data, *absurd, "--root", tmp_path)
     assert done.exit_code == 10, done.output
 
 
@@ -334,9 +335,9 @@ def test_control_characters_of_data_never_reach_the_terminal(tmp_path: Path) -> 
     ("sent", "code"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
 def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
-    tmp_path: Path, sent: signal.Signals, code: int
+    small_data: Path, tmp_path: Path, sent: signal.Signals, code: int
 ) -> None:
-    typed = ["train", "--model", "tiny", "--data", "sample", "--root", tmp_path, "training.epochs=9999", "training.early_stopping.patience=null", "data.max_train_samples=64"]  # fmt: skip
+    typed = ["train", "--model", "tiny", "--data", small_data, "--root", tmp_path, "training.epochs=9999", "training.early_stopping.patience=null", "data.max_train_samples=64"]  # fmt: skip
     training = Command(*typed, folder=tmp_path)
     models = tmp_path / "artifacts" / "models"
     try:

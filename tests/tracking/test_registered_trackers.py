@@ -311,7 +311,7 @@ def test_the_example_of_the_guide_tracks_a_training(packages: Path, layout: Layo
         modules={"goemo_csv_tracker": code},
     )
     said: list[Event] = []
-    wanted = settings("logging.trackers=[csv]")
+    wanted = settings("logging.trackers=[csv]", data=write_small_data(layout.root / "data", train=300))
     result = train(wanted, layout=layout, tracker=open_tracker(wanted, layout=layout, on_event=said.append))
     file = layout.trackers / "csv" / str(result.run) / "numbers.csv"
     assert [str(event) for event in said if file.name in str(event)] != []

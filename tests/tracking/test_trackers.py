@@ -32,10 +32,10 @@ from goemo_cli.tracking.journal import (
 from goemo_cli.tracking.redaction import without_places, without_secrets
 
 
-def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: str = "sample") -> TrainConfig:
+def config(*overrides: str, epochs: int = 2, model: str = "tiny", data: Path | str = "sample") -> TrainConfig:
     flags = {
         "model.name": model,
-        "data.name": data,
+        "data.name": str(data),
         "data.max_train_samples": 64,
         "training.epochs": epochs,
     }
@@ -52,9 +52,9 @@ def run(root: Path, *overrides: str, **choices: Any) -> tuple[Checkpoint, list[s
     ]
 
 
-def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path) -> None:
+def test_the_journal_is_always_on_and_tells_all_of_the_run(tmp_path: Path, small_data: Path) -> None:
     result, warnings = run(tmp_path, "logging.wandb.log_every=1", "training.early_stopping.min_delta=0.9",
-                           "training.early_stopping.patience=1", epochs=5)  # fmt: skip
+                           "training.early_stopping.patience=1", epochs=5, data=small_data)  # fmt: skip
     journal = read_journal(journal_path(Layout(tmp_path).journals, result.run))
     history = result.metrics.history
     logged = [line for line in journal.lines if isinstance(line, LogLine)]
@@ -89,7 +89,7 @@ def test_a_model_that_is_fitted_at_once_has_embeddings_and_nothing_to_watch(
     tmp_path: Path, small_data: Path
 ) -> None:
     asked = [f"logging.wandb.{name}=true" for name in ("log_gradients", "watch_model", "log_embeddings")]
-    result, warnings = run(tmp_path, *asked, model="tfidf", data=str(small_data))
+    result, warnings = run(tmp_path, *asked, model="tfidf", data=small_data)
     lines = read_journal(journal_path(Layout(tmp_path).journals, result.run)).lines
     assert warnings == []
     assert not [line for line in lines if isinstance(line, HistogramsLine)]
@@ -105,7 +105,7 @@ def test_a_picture_that_cannot_be_drawn_costs_a_warning(tmp_path: Path) -> None:
     for split in ("train", "val", "test"):
         rows = "".join(f"so {label} {split} {at},{label}\n" for at in range(4) for label in ("joy", "fear"))
         (tmp_path / f"{split}.csv").write_text(f"text,labels\n{rows}", encoding="utf-8")
-    result, warnings = run(tmp_path, "logging.wandb.log_embeddings=true", model="tfidf", data=str(tmp_path))
+    result, warnings = run(tmp_path, "logging.wandb.log_embeddings=true", model="tfidf", data=tmp_path)
     lines = read_journal(journal_path(Layout(tmp_path).journals, result.run)).lines
     assert [line.name for line in lines if isinstance(line, PictureLine)] == ["label_confusion"]
     (said,) = (one for one in warnings if "picture" in one)
@@ -131,15 +131,17 @@ def test_a_journal_that_cannot_be_written_is_said_once_and_ends_the_mirror_that_
 
 
 @pytest.mark.parametrize("stop", [KeyboardInterrupt(), SystemExit(143), RuntimeError("x")])
-def test_a_run_that_does_not_end_is_told_of_with_its_exit_code(tmp_path: Path, stop: BaseException) -> None:
-    layout = Layout(tmp_path)
+def test_a_run_that_does_not_end_is_told_of_with_its_exit_code(
+    tmp_path: Path, small_data: Path, stop: BaseException
+) -> None:
+    layout, settings = Layout(tmp_path), config(data=small_data)
 
     def on_event(event: Event) -> None:
         if isinstance(event, EpochEnded):
             raise stop
 
     with pytest.raises(type(stop)):
-        train(config(), layout=layout, tracker=open_tracker(config(), layout=layout), on_event=on_event)
+        train(settings, layout=layout, tracker=open_tracker(settings, layout=layout), on_event=on_event)
     (path,) = layout.journals.iterdir()
     codes = {KeyboardInterrupt: 130, SystemExit: 143, RuntimeError: 1}
     assert read_journal(path).lines[-1] == FinishLine(kind="finish", summary={}, exit_code=codes[type(stop)])
@@ -220,11 +222,13 @@ def test_an_old_wandb_is_as_good_as_none(monkeypatch: pytest.MonkeyPatch) -> Non
         open_tracker(config("logging.wandb.enabled=true", "logging.wandb.required=true"), layout=Layout())
 
 
-def test_log_packages_and_machine_are_told_unless_they_are_switched_off(tmp_path: Path) -> None:
-    result, _ = run(tmp_path / "on", epochs=1)
+def test_log_packages_and_machine_are_told_unless_they_are_switched_off(
+    tmp_path: Path, small_data: Path
+) -> None:
+    result, _ = run(tmp_path / "on", epochs=1, data=small_data)
     texts = read_journal(journal_path(Layout(tmp_path / "on").journals, result.run)).texts
     assert set(texts) == {"output.log", "requirements.txt", "wandb-metadata.json"}
-    result, _ = run(tmp_path / "off", "logging.wandb.environment=false", epochs=1)
+    result, _ = run(tmp_path / "off", "logging.wandb.environment=false", epochs=1, data=small_data)
     assert read_journal(journal_path(Layout(tmp_path / "off").journals, result.run)).texts == {}
 
 

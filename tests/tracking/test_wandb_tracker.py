@@ -67,8 +67,8 @@ class Said:
         return [one.message for one in self.events if isinstance(one, Info)]
 
 
-def run(root: Path, *overrides: str, on_epoch: Any = lambda: None) -> tuple[Checkpoint, Said]:
-    settings, layout, said = config(*overrides), Layout(root), Said([])
+def run(root: Path, data: Path, *overrides: str, on_epoch: Any = lambda: None) -> tuple[Checkpoint, Said]:
+    settings, layout, said = config(*overrides, data=data), Layout(root), Said([])
 
     def on_event(event: Event) -> None:
         said.events.append(event)
@@ -103,9 +103,9 @@ def mirror_briefly(
 
 
 @pytest.fixture(scope="module")
-def plain(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
+def plain(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """The run without any mirror."""
-    return run(tmp_path_factory.mktemp("plain"))[0]
+    return run(tmp_path_factory.mktemp("plain"), small_data)[0]
 
 
 @dataclass
@@ -124,7 +124,7 @@ class Mirrored:
 
 
 @pytest.fixture(scope="module")
-def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
+def mirrored(small_data: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
     """A run that W&B and TensorBoard took, with all that may be logged."""
     folder = tmp_path_factory.mktemp("mirrored")
     with WandbServer() as server, pytest.MonkeyPatch.context() as patch:
@@ -137,7 +137,7 @@ def mirrored(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Mirrored]:
             patch.setenv(name, USER)
         patch.chdir(folder)
         server.keeps_bodies = True
-        result, said = run(folder, *WANTED, "logging.wandb.name=first", "logging.wandb.tags=[a, b]",
+        result, said = run(folder, small_data, *WANTED, "logging.wandb.name=first", "logging.wandb.tags=[a, b]",
                            "logging.wandb.notes=why", "logging.wandb.log_every=1", *HEAVY)  # fmt: skip
         yield Mirrored(server, Layout(folder), result, said)
 
@@ -320,7 +320,7 @@ def test_artifacts_and_their_lineage_are_complete(mirrored: Mirrored) -> None:
     assert weights == {path.name: path.read_bytes() for path in folder.iterdir()}
     assert len(mirrored.artifact("val-predictions").versions[0].files) == 3  # two epochs and the final one
     (data,) = run.used
-    assert data.name == "sample-data:v0"
+    assert data.name == "data-data:v0"
     assert data.metadata["sha256"] == metrics.data.sha256
     assert list(data.files) == ["data.json"]
 
@@ -403,7 +403,11 @@ def test_what_was_trained_comes_down_byte_for_byte_and_then_nothing_more(
 
 
 def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
-    server: WandbServer, tmp_path: Path, plain: Checkpoint, monkeypatch: pytest.MonkeyPatch
+    server: WandbServer,
+    tmp_path: Path,
+    small_data: Path,
+    plain: Checkpoint,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(wandb_process, "LOST_SECONDS", 0.5)
     epochs = iter((1, 2))
@@ -414,7 +418,7 @@ def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
         else:
             server.stop()
 
-    result, said = run(tmp_path, *WANTED, on_epoch=die_after_the_first)
+    result, said = run(tmp_path, small_data, *WANTED, on_epoch=die_after_the_first)
     (warning,) = said.warnings
     assert warning.startswith(f"W&B no longer answers at {server.url}; nothing is lost: `goemo sync")
     assert f"{result.run}`" in warning
@@ -433,9 +437,9 @@ def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
     assert len(server.artifacts[f"tester/emotions/tiny-checkpoint-{synced.mirror_id}"].versions) == 1
 
 
-def goemo_train(root: Path, *arguments: str) -> Result:
+def goemo_train(root: Path, data: Path, *arguments: str) -> Result:
     """`goemo train` with the settings of `config`, as it is typed."""
-    words = ["train", "--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "2"]
+    words = ["train", "--model", "tiny", "--data", str(data), "--max-train-samples", "64", "--epochs", "2"]
     return CliRunner().invoke(app, [*words, "--root", str(root), "--json", *arguments])
 
 
@@ -460,7 +464,7 @@ def goemo_train(root: Path, *arguments: str) -> Result:
     ],
 )
 def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
-    server: WandbServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plain: Checkpoint,
+    server: WandbServer, tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, plain: Checkpoint,
     variables: dict[str, str], code: int, text: str,
 ) -> None:  # fmt: skip
     for name, value in variables.items():
@@ -468,7 +472,7 @@ def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
     if "no package" in variables:
         monkeypatch.setitem(sys.modules, "wandb", None)
     monkeypatch.setenv("NETRC", str(tmp_path / "none"))
-    warned = goemo_train(tmp_path / "warned", "--wandb")
+    warned = goemo_train(tmp_path / "warned", small_data, "--wandb")
     assert warned.exit_code == 0, warned.output
     (warning,) = (line for line in warned.stderr.splitlines() if "W&B" in line or "wandb" in line)
     assert text in warning
@@ -477,7 +481,7 @@ def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
     found = json.loads(warned.stdout)
     checkpoint = Checkpoint.open(Path(found["checkpoint"]))
     assert same_results(checkpoint, plain)
-    required = goemo_train(tmp_path / "required", "--wandb-required")
+    required = goemo_train(tmp_path / "required", small_data, "--wandb-required")
     assert required.exit_code == code, required.output
     assert text in required.stderr
     assert required.stdout == ""
