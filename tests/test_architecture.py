@@ -39,6 +39,25 @@ def trees() -> dict[Path, ast.Module]:
     return {path: ast.parse(path.read_text(encoding="utf-8")) for path in MODULES}
 
 
+@cache
+def nodes(tree: ast.AST) -> list[ast.AST]:
+    """All nodes below one."""
+    return [*ast.walk(tree)]
+
+
+@cache
+def calls_of(tree: ast.Module) -> list[tuple[ast.Call, str]]:
+    """Each call of a module, and the name that is called."""
+    return [(node, dotted(node.func)) for node in nodes(tree) if isinstance(node, ast.Call)]
+
+
+def dotted(node: ast.AST) -> str:
+    """A name as it is written: `print`, `os.environ`."""
+    if isinstance(node, ast.Name):
+        return node.id
+    return f"{dotted(node.value)}.{node.attr}" if isinstance(node, ast.Attribute) else ast.unparse(node)
+
+
 def part_of(path: Path) -> str:
     """`core`, `ml`, ..., or the name of a module at the top."""
     relative = path.relative_to(PACKAGE)
@@ -47,7 +66,7 @@ def part_of(path: Path) -> str:
 
 def imports(tree: ast.AST) -> Iterator[tuple[str, int]]:
     """(dotted name, line) of everything that is imported, `from a import b` as `a.b`."""
-    for node in ast.walk(tree):
+    for node in nodes(tree):
         if isinstance(node, ast.Import):
             yield from ((name.name, node.lineno) for name in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -86,9 +105,10 @@ def imported_at_import(tree: ast.Module) -> set[str]:
     }
 
 
+@cache
 def names_used(tree: ast.AST) -> set[str]:
     """Dotted names as they are written: `print`, `sys.exit`, `os.environ`."""
-    return {ast.unparse(node) for node in ast.walk(tree) if isinstance(node, (ast.Name, ast.Attribute))}
+    return {dotted(node) for node in nodes(tree) if isinstance(node, (ast.Name, ast.Attribute))}
 
 
 def test_parts_import_only_what_they_may():
@@ -170,7 +190,7 @@ def bare_writes(tree: ast.Module) -> list[str]:
     """Calls that write a file outside a `with atomic_path(...)` or `with staged_files(...)` block."""
     guarded = {
         id(inner)
-        for node in ast.walk(tree)
+        for node in nodes(tree)
         if isinstance(node, ast.With)
         and any(
             ast.unparse(item.context_expr).startswith(("atomic_path(", "atomic_folder(", "staged_files("))
@@ -179,16 +199,13 @@ def bare_writes(tree: ast.Module) -> list[str]:
         for inner in ast.walk(node)
     }
     return [
-        f"line {node.lineno}: {ast.unparse(node.func)}"
-        for node in ast.walk(tree)
-        if isinstance(node, ast.Call) and id(node) not in guarded and _writes(node)
-    ]
+        f"line {node.lineno}: {name}"
+        for node, name in calls_of(tree)
+        if id(node) not in guarded and _writes(node, name) and "LineFeeds(" not in ast.unparse(node)
+    ]  # pandas writes into a stream
 
 
-def _writes(call: ast.Call) -> bool:
-    name = ast.unparse(call.func)
-    if "LineFeeds(" in ast.unparse(call):
-        return False  # pandas writes into a stream
+def _writes(call: ast.Call, name: str) -> bool:
     if isinstance(call.func, ast.Attribute) and call.func.attr in WRITERS:
         return True
     if name in ("torch.save", "np.save", "np.savez", "numpy.save", "json.dump", "pickle.dump", "save_file"):
@@ -240,15 +257,14 @@ SYSTEM_CALLS = {
 """Calls and keywords of calls. `.rename` and `.replace` are those of a path: with one argument, without keywords."""
 
 
-def calls(tree: ast.AST) -> Iterator[tuple[str, int]]:
+def calls(tree: ast.Module) -> Iterator[tuple[str, int]]:
     """(name, line) of each call that is written with a dotted name, of the methods of paths, and of keywords."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call):
-            yield ast.unparse(node.func), node.lineno
-            yield from ((f"{word.arg}=", node.lineno) for word in node.keywords)
-            takes_one = len(node.args) == 1 and not node.keywords
-            if isinstance(node.func, ast.Attribute) and (takes_one or node.func.attr.endswith("_to")):
-                yield f".{node.func.attr}", node.lineno
+    for node, name in calls_of(tree):
+        yield name, node.lineno
+        yield from ((f"{word.arg}=", node.lineno) for word in node.keywords)
+        takes_one = len(node.args) == 1 and not node.keywords
+        if isinstance(node.func, ast.Attribute) and (takes_one or node.func.attr.endswith("_to")):
+            yield f".{node.func.attr}", node.lineno
 
 
 def test_each_difference_between_systems_is_in_one_module():
@@ -270,8 +286,8 @@ def test_each_difference_between_systems_is_in_one_module():
 def test_text_has_the_same_bytes_on_all_systems():
     """Text that is written says its encoding and its line ends; Windows would choose others."""
     for path, tree in trees().items():
-        for node in ast.walk(tree):
-            if not isinstance(node, ast.Call) or not isinstance(node.func, ast.Attribute):
+        for node, _ in calls_of(tree):
+            if not isinstance(node.func, ast.Attribute):
                 continue
             words = {word.arg for word in node.keywords}
             modes = [mode.value for mode in node.args[:1] if isinstance(mode, ast.Constant)]
@@ -377,7 +393,7 @@ def test_tests_wait_for_events_and_skip_only_without_a_browser():
         tree = ast.parse(text)
         limits: list[Any] = [
             word.value.value
-            for node in ast.walk(tree)
+            for node in nodes(tree)
             if isinstance(node, ast.Call)
             for word in node.keywords
             if word.arg == "timeout" and isinstance(word.value, ast.Constant)
@@ -396,7 +412,7 @@ _TAKES_A_PATH = re.compile(
 def test_paths_in_commands_to_type_are_quoted():
     """`core.hints.command_line` quotes them; an f-string does not."""
     for path, tree in trees().items():
-        for text in (node for node in ast.walk(tree) if isinstance(node, ast.JoinedStr)):
+        for text in (node for node in nodes(tree) if isinstance(node, ast.JoinedStr)):
             before = ""
             for part in text.values:
                 if isinstance(part, ast.Constant):
