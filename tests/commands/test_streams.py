@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
 from goemo_cli.app import app
+from goemo_cli.core.predictions import Predictions, write_predictions
 from tests.conftest import REPOSITORY
 from tests.waiting import GUARD_SECONDS
 
@@ -54,13 +56,15 @@ def test_an_output_that_takes_nothing_ends_without_a_traceback(
     assert "code 4\n" in told  # that nobody can read the message changes nothing
 
 
-@pytest.mark.usefixtures("all_draws")  # as the process that trains
-def test_a_closed_output_is_not_mixed_into_a_file_of_the_run(tmp_path: Path) -> None:
-    rows = "".join(f"word {at % 7} {at},{'joy' if at % 2 else 'anger'}\n" for at in range(60))
-    (tmp_path / "mine.csv").write_text(f"text,labels\n{rows}", encoding="utf-8")
-    line = "$GOEMO train --model tfidf --data mine.csv <&- >&- 2>&-; echo code $?"
-    assert shell(line, tmp_path) == "code 0\n"
-    assert CliRunner().invoke(app, ["validate", "--root", str(tmp_path)]).exit_code == 0
+def test_a_closed_output_is_not_mixed_into_a_file(
+    tmp_path: Path, make_predictions: Callable[..., Predictions]
+) -> None:
+    write_predictions(tmp_path / "p.csv", make_predictions(40))
+    line = "$GOEMO export-metrics -p p.csv --json -o {} {}; echo code $?"
+    assert shell(line.format("closed.csv", "<&- >&- 2>&-"), tmp_path) == "code 0\n"
+    words = ["export-metrics", "-p", str(tmp_path / "p.csv"), "-o", str(tmp_path / "open.csv"), "-q"]
+    assert CliRunner().invoke(app, words).exit_code == 0
+    assert (tmp_path / "closed.csv").read_bytes() == (tmp_path / "open.csv").read_bytes()
 
 
 @pytest.mark.parametrize(
