@@ -2,6 +2,7 @@
 
 import os
 import platform
+import re
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, distributions, version
@@ -11,6 +12,7 @@ from goemo_cli import __version__
 from goemo_cli.core.files import dump_json
 from goemo_cli.core.system.processes import cpu_facts
 
+_FIELD = re.compile(r"^(Name|Version): *(.*)$", re.MULTILINE)
 _PACKAGES = ("torch", "transformers", "tokenizers", "scikit-learn", "numpy", "pandas")
 
 
@@ -34,9 +36,13 @@ def all_installed_versions() -> dict[str, str]:
     """Version by name of every installed package, sorted; no path or URL of where it came from."""
     found: dict[str, str] = {}
     for package in distributions():
-        metadata = package.metadata  # each access parses the whole file
-        if metadata["Name"]:
-            found[metadata["Name"]] = metadata["Version"]
+        text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
+        header, _, _ = text.partition(
+            "\n\n"
+        )  # the rest is the page of the package, which takes long to parse
+        fields = dict(_FIELD.findall(header))
+        if {"Name", "Version"} <= fields.keys():
+            found[fields["Name"]] = fields["Version"]
     return dict(sorted(found.items(), key=lambda item: item[0].lower()))
 
 
