@@ -115,14 +115,28 @@ SECRET = "a secret that stays"
 @pytest.mark.parametrize(
     ("body", "headers", "status", "detail"),
     [
-        (b'{"text": ', {}, 400, "JSON"),
+        (b'{"text": ', {}, 400, "body: not JSON: Expecting value at character 10"),
+        (b"", {}, 422, "body: it is empty"),
+        ([SECRET], {}, 422, "body: it is not a JSON object"),
+        (
+            {"text": SECRET},
+            {"Content-Type": "text/plain"},
+            422,
+            "needs the header Content-Type: application/json",
+        ),
+        ({"text": SECRET}, {"Content-Type": "application/x-www-form-urlencoded"}, 422, "needs the header"),
         (b"[" * 10_000, {}, 400, ""),
         ({"text": [SECRET, 3]}, {}, 422, "valid string"),
         (b'{"text": ["\\ud800"], "\\ud800": 1}', {}, 422, "unicode"),
         ({"text": SECRET, "topk": 1}, {}, 422, "topk: Extra inputs are not permitted"),
         ({"text": SECRET, "top_k": 0}, {}, 422, "top_k: Input should be greater"),
         (b'{"text": "ok", "threshold": NaN}', {}, 422, "threshold"),
-        ({"text": SECRET, "threshold": 0.5, "threshold_rule": "global"}, {}, 422, "give one"),
+        (
+            {"text": SECRET, "threshold": 0.5, "threshold_rule": "global"},
+            {},
+            422,
+            "a threshold and a threshold rule: give one",
+        ),
         ({"text": SECRET, "calibrated": True, "taxonomy": "ekman"}, {}, 422, "nothing was fitted"),
         ({"text": [SECRET] * 81}, {}, 413, "81 texts; at most 80"),
         ({"text": "x" * 1001}, {}, 413, "1,001 characters; at most 1,000"),
@@ -137,6 +151,7 @@ def test_refused_requests_get_a_reason_that_repeats_no_text(
     assert found == status, answer
     assert detail in answer["detail"]
     assert SECRET not in answer["detail"]
+    assert "command line" not in answer["detail"]
     assert len(answer["detail"]) < 500
 
 

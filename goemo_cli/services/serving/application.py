@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import Any
@@ -15,8 +15,9 @@ from starlette.types import ASGIApp
 
 from goemo_cli import __version__
 from goemo_cli.core.arrays import FloatArray
-from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.errors import GoemoError, SettingError
 from goemo_cli.core.events import EventHandler
+from goemo_cli.core.hints import in_python
 from goemo_cli.ml.data.dataset import without_surrogates
 from goemo_cli.services.predicting.predictor import Predictor
 from goemo_cli.services.serving.answers import Answers
@@ -30,6 +31,7 @@ from goemo_cli.services.serving.pages import POLICY, front_page, reference_page
 _MAX_FAULTS = 3
 """Of one request, that an answer names."""
 _LONGEST_KEY = 80
+_JSON = "application/json"
 _RETRY = {"retry-after": "1"}
 _OPEN_PATHS = frozenset({"/", "/health"})
 _FAULTS: dict[int | str, dict[str, Any]] = {
@@ -101,7 +103,7 @@ def _add_predict(app: FastAPI, answers: Answers, queue: BatchQueue, limits: Limi
         try:
             rule = answers.rule_for(request)
         except GoemoError as error:
-            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, _in_json(error)) from error
         try:
             async with asyncio.timeout(limits.timeout):
                 y_prob = await queue.probabilities(request.texts)
@@ -112,6 +114,12 @@ def _add_predict(app: FastAPI, answers: Answers, queue: BatchQueue, limits: Limi
             detail = f"no answer within {limits.timeout:g} s; try again"
             raise HTTPException(HTTPStatus.SERVICE_UNAVAILABLE, detail, _RETRY) from error
         return Response(rule.answer(y_prob), media_type="application/json")
+
+
+def _in_json(error: GoemoError) -> str:
+    """An error about choices, with the keys of the request instead of the options of the command line."""
+    message = "; ".join(error.problems) if isinstance(error, SettingError) else str(error)
+    return in_python(message, PredictRequest.model_fields)
 
 
 def _require_size(texts: Sequence[str], limits: Limits) -> None:
@@ -163,9 +171,9 @@ def _add_pages(app: FastAPI) -> None:
 def _add_fault_handlers(app: FastAPI) -> None:
     """One shape of errors, without what was sent: FastAPI's repeat the texts."""
 
-    async def invalid(_: Request, error: Exception) -> Response:
+    async def invalid(request: Request, error: Exception) -> Response:
         assert isinstance(error, RequestValidationError)
-        faults = [f"{_place(fault['loc'])}: {fault['msg']}" for fault in error.errors()[:_MAX_FAULTS]]
+        faults = [_fault(fault, request) for fault in error.errors()[:_MAX_FAULTS]]
         status = HTTPStatus.UNPROCESSABLE_ENTITY
         if any(fault["type"] == "json_invalid" for fault in error.errors()):
             status = HTTPStatus.BAD_REQUEST
@@ -181,6 +189,20 @@ def _add_fault_handlers(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, invalid)
     app.add_exception_handler(Exception, failed)
     app.add_exception_handler(StarletteHTTPException, refused)
+
+
+def _fault(fault: Mapping[str, Any], request: Request) -> str:
+    """What is wrong with a body, and where. FastAPI reads it as JSON only if a header says so, or says nothing."""
+    if fault["type"] == "json_invalid":
+        return f"body: not JSON: {fault['ctx']['error']} at character {fault['loc'][-1] + 1:,}"
+    if fault["loc"] == ("body",) and fault["type"] == "missing":
+        return "body: it is empty; send a JSON object"
+    if fault["type"] == "model_attributes_type":
+        kind = request.headers.get("content-type", _JSON).partition(";")[0].strip().lower()
+        if not (kind == _JSON or (kind.startswith("application/") and kind.endswith("+json"))):
+            return f"body: JSON needs the header Content-Type: {_JSON}"
+        return 'body: it is not a JSON object such as {"text": "thank you"}'
+    return f"{_place(fault['loc'])}: {fault['msg']}"
 
 
 def _place(location: Sequence[int | str]) -> str:
