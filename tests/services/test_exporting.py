@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 import shutil
 import tomllib
 from collections.abc import Callable
@@ -222,6 +223,20 @@ def test_prediction_needs_only_the_packages_of_the_runtime(copied: Layout):
 def test_options_that_exclude_the_engine(exported_root: Path, options: dict[str, str], fault: str):
     with pytest.raises(SettingError, match=fault):
         Predictor.load("@tiny", root=exported_root, **options)  # type: ignore[arg-type]  # values of several types
+
+
+@pytest.mark.parametrize("precision", ["fp32", "int8"])
+def test_the_commands_that_add_a_calibrator_work(copied: Layout, precision: Any):
+    given = ["--int8", "--force"] * (precision == "int8")
+    goemo("export-model", "@tiny", *given, "--root", copied.root)
+    folder = copied.export(open_run("@tiny", copied).run, "onnx", precision)
+    found = goemo("predict", "-c", folder, "--calibrated", "hello")
+    assert found.exit_code == 4
+    for command in found.stderr.partition("export it again: ")[2].split("&&"):
+        program, *arguments = shlex.split(command)
+        done = goemo(*arguments, *["--force"] * ("--int8" in arguments), "--root", copied.root)
+        assert (program, done.exit_code) == ("goemo", 0), done.output
+    assert goemo("predict", "-c", folder, "--calibrated", "hello").exit_code == 0
 
 
 def test_an_exported_model_only_predicts(copied: Layout, tmp_path: Path):

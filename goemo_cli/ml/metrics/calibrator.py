@@ -161,12 +161,17 @@ def open_calibrator(checkpoint: Checkpoint) -> Calibrator:
         CorruptArtifactError: the file is not what the manifest says.
     """
     if CALIBRATION not in checkpoint.manifest.files:
-        raise NotFoundError(
-            f"{checkpoint.run} has no calibrator; "
-            f"make one with: {command_line('goemo calibrate --checkpoint', checkpoint.path)}"
-        )
+        raise NotFoundError(f"{checkpoint.run} has no calibrator; {_how_to_add_one(checkpoint)}")
     path = checkpoint.intact_file(CALIBRATION)
     return Calibrator.read(path, checkpoint.labels, run=str(checkpoint.run))
+
+
+def _how_to_add_one(checkpoint: Checkpoint) -> str:
+    export = checkpoint.manifest.export
+    if export is None:
+        return f"make one with: {command_line('goemo calibrate --checkpoint', checkpoint.path)}"
+    again = command_line("goemo export-model", checkpoint.run) + " --int8" * (export.precision == "int8")
+    return f"calibrate the run and export it again: {command_line('goemo calibrate --checkpoint', checkpoint.run)} && {again}"
 
 
 FOLDS = 10
