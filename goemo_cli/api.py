@@ -8,7 +8,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.errors import SettingError, setting_errors_of
+from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Event, EventHandler, GoemoWarning, Warning
 from goemo_cli.core.hints import errors_in_python, in_python
 from goemo_cli.core.labels import Split
@@ -250,7 +250,7 @@ def _reading(
     return {
         "data.text_column": text_column,
         "data.label_column": label_column,
-        "data.label_columns": None if label_columns is None else list(label_columns),
+        "data.label_columns": [*label_columns] if isinstance(label_columns, (list, tuple)) else label_columns,
         "data.label_separator": label_separator,
         "data.id_column": id_column,
     }
@@ -261,8 +261,11 @@ def _given(keywords: Mapping[str, Any], settings: Mapping[str, Any]) -> dict[str
 
     Raises:
         SettingError: a setting is given twice.
+        TypeError: settings is something else than a mapping.
     """
     given = {name: value for name, value in keywords.items() if value is not None}
+    if not isinstance(settings, Mapping):
+        raise TypeError(f"settings is a {type(settings).__name__}, not a mapping from names to values")
     further = flat(settings)
     if both := [name for name in given if name in further]:
         raise SettingError([f"{both[0]} is given twice, as a keyword and in settings"], "settings")
@@ -489,8 +492,7 @@ def compare(
     layout = Layout(Path(root) if root is not None else next(iter(roots), Path()))
     references = [str(run.path) if isinstance(run, FinishedRun) else str(run) for run in runs]
     named = {} if all(Path(reference).is_file() for reference in references) else {"split": split}
-    with setting_errors_of("compare"):
-        found = compare_models(
-            references, layout=layout, resamples=resamples, seed=seed, on_event=on_event, **named
-        )
+    found = compare_models(
+        references, layout=layout, resamples=resamples, seed=seed, on_event=on_event, **named
+    )
     return pandas.DataFrame(found.rows, columns=list(SIGNIFICANCE_COLUMNS))

@@ -203,6 +203,13 @@ def test_data_of_another_type_is_refused(data: Any, root: Path) -> None:
             goemo_cli.evaluate("@latest", data, root=root)  # type: ignore[arg-type]
 
 
+def test_names_in_one_text_are_not_letters(frame: pandas.DataFrame, root: Path) -> None:
+    with pytest.raises(SettingError, match=r"data\.label_columns: should be a valid list"):
+        goemo_cli.train(frame, model="tfidf", label_columns="good,bad", root=root)
+    with pytest.raises(TypeError, match="settings is a list, not a mapping"):
+        goemo_cli.train(frame, model="tfidf", settings=["training.seed=1"], root=root)  # type: ignore[arg-type]
+
+
 def test_other_errors_name_the_function(root: Path) -> None:
     with pytest.raises(SettingError, match=r"^compare: .*needs two or more"):
         goemo_cli.compare("@latest", root=root)
@@ -210,6 +217,14 @@ def test_other_errors_name_the_function(root: Path) -> None:
         goemo_cli.list_runs(root, sort="test/f1_macro")
     with pytest.raises(SettingError, match=r"^load_run: .*only @best takes a metric"):
         goemo_cli.load_run("@latest:val/f1_macro", root)
+    for wrong in ({"engine": "x"}, {"device": "x"}, {"precision": "x"}, {"threshold": 3}, {"top_k": 0}):
+        with pytest.raises(SettingError, match=r"^Predictor\.load: "):
+            goemo_cli.Predictor.load("@latest", root=root, **wrong)
+    frame = pandas.DataFrame({"text": ["a"], "labels": ["joy"]})
+    with pytest.raises(SettingError, match=r"^evaluate: split train .*; data frame is one table"):
+        goemo_cli.evaluate("@latest", frame, split="train", root=root)
+    with pytest.raises(SettingError, match="there are predictions of train, val and test, not of 'dev'"):
+        goemo_cli.load_run("@latest", root).predictions("dev")  # type: ignore[arg-type]
 
 
 def test_tuning_returns_the_run_as_it_is_now(root: Path) -> None:

@@ -53,10 +53,10 @@ def predict(
     mirror = _mirror_config(wandb) if is_logged else None
 
     def load() -> "Predictor":
-        from goemo_cli.services.predicting.predictor import Predictor
+        from goemo_cli.services.predicting.predictor import load_predictor
 
         with Screen(target.out) as screen:
-            predictor = Predictor.load(opened, root=root, **vars(decision), on_event=screen)
+            predictor = load_predictor(opened, root=root, **vars(decision), on_event=screen)
         target.out.note(f"Predicting with {opened.run} ({predictor.engine}, {predictor.precision})")
         return predictor
 

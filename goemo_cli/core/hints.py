@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import ParamSpec, TypeVar
 
-from goemo_cli.core.errors import GoemoError
+from goemo_cli.core.errors import GoemoError, setting_errors_of
 
 _P = ParamSpec("_P")
 _R = TypeVar("_R")
@@ -53,13 +53,14 @@ def in_python(message: str, keywords: Collection[str] = ()) -> str:
 
 
 def errors_in_python(function: Callable[_P, _R]) -> Callable[_P, _R]:
-    """A function of the Python API whose errors name keywords and settings, not options of the command line."""
+    """A function of the Python API whose errors name it, keywords and settings, not options of the command line."""
     keywords = inspect.signature(function).parameters
 
     @functools.wraps(function)
     def call(*args: _P.args, **options: _P.kwargs) -> _R:
         try:
-            return function(*args, **options)
+            with setting_errors_of(function.__qualname__):
+                return function(*args, **options)
         except GoemoError as error:
             error.args = tuple(
                 in_python(part, keywords) if isinstance(part, str) else part for part in error.args

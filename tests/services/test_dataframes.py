@@ -48,7 +48,9 @@ def test_a_frame_gets_the_predictions_of_its_texts(predictor: goemo_cli.Predicto
     of_list = predictor.predict_frame(TEXTS, text_column="ignored")
     assert [*of_list.text] == TEXTS
     assert np.array_equal(of_list[probabilities].to_numpy(), expected.y_prob)
-    assert len(predictor.predict_frame([])) == 0
+    nothing = predictor.predict_frame([])
+    assert len(nothing) == 0
+    assert [*nothing.dtypes] == [*of_list.dtypes], "rows can be appended without a change of types"
 
 
 @pytest.mark.parametrize(

@@ -107,7 +107,9 @@ def rows_to_evaluate(
     if frame is not None or source is not None:
         if split:
             raise SettingError(
-                [f"--split {split} is for data with splits; {settings.name} is one table, read completely"]
+                [
+                    f"--split {split} is for data with splits; {settings.name or FRAME} is one table, read completely"
+                ]
             )
         own_name, shown = ("frame", FRAME) if frame is not None or source is None else name_and_source(source)
         raw = _read(source, frame, stdin, settings, checkpoint)

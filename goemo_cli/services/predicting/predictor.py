@@ -14,6 +14,7 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import EventHandler, ignore
+from goemo_cli.core.hints import errors_in_python
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.schema import PROBABILITY_PREFIX
@@ -114,9 +115,9 @@ class Predictor:
         self._classifier = classifier
         self._lock = threading.Lock()
 
-    @classmethod
+    @staticmethod
+    @errors_in_python
     def load(
-        cls,
         checkpoint: Checkpoint | Path | str,
         *,
         root: Path | str = Path(),
@@ -130,7 +131,7 @@ class Predictor:
         top_k: int | None = None,
         tracking: LoggerConfig | str | None = None,
         on_event: EventHandler = ignore,
-    ) -> Self:
+    ) -> "Predictor":
         """Load a checkpoint: a transformer, its exported model, tfidf or an ensemble.
 
         Args:
@@ -155,35 +156,24 @@ class Predictor:
             CorruptArtifactError: a file is not what the manifest says.
             SettingError: choices that make no sense or do not go together.
         """
-        chosen = next((name for name in PRECISIONS if name == precision), None)
-        if chosen is None:
-            raise SettingError([f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}"])
-        layout = Layout(Path(root))
-        opened = with_engine(
-            _opened(checkpoint, layout, on_event), layout, engine, device=device, precision=precision
-        )
-        rule = label_rule(
-            opened,
-            threshold=threshold,
-            rule=threshold_rule,
-            top_k=top_k,
+        predictor = load_predictor(
+            _opened(checkpoint, Layout(Path(root)), on_event),
+            root=root,
+            device=device,
+            precision=precision,
+            engine=engine,
             calibrated=calibrated,
             taxonomy=taxonomy,
+            threshold=threshold,
+            threshold_rule=threshold_rule,
+            top_k=top_k,
             on_event=on_event,
-        )
-        classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
-        export = opened.manifest.export
-        predictor = cls(
-            classifier,
-            rule,
-            checkpoint=opened,
-            precision=export.precision if export else chosen,
-            engine=engine_of(opened),
         )
         if tracking is not None:
             from goemo_cli.services.predicting.prediction_log import PredictionLog
 
-            predictor.log = PredictionLog(tracking, root=root, run=str(opened.run), facts=facts_of(predictor))
+            facts = facts_of(predictor)
+            predictor.log = PredictionLog(tracking, root=root, run=str(predictor.run), facts=facts)
         return predictor
 
     def __enter__(self) -> Self:
@@ -288,18 +278,48 @@ class Predictor:
         columns = [*given.columns]
         if columns.count(text_column) != 1:
             fault = "occurs twice" if text_column in columns else "is missing"
-            raise SettingError([f"column {text_column!r} {fault}; there are {', '.join(map(repr, columns))}"])
+            known = ", ".join(map(repr, columns)) or "none"
+            raise SettingError([f"column {text_column!r} {fault}; there are {known}"], "predict_frame")
         added = ["pred_labels", *(f"{PROBABILITY_PREFIX}{label}" for label in self.labels)]
         if taken := [name for name in added if name in columns]:
-            raise SettingError([f"column {taken[0]!r} has the name of a result; rename it first"])
+            fault = f"column {taken[0]!r} has the name of a result; rename it first"
+            raise SettingError([fault], "predict_frame")
         found = self.predict(given[text_column].tolist())
         labels = [found.label_names(row) for row in range(len(found))]
-        results = dict(zip(added, [labels, *found.y_prob.T], strict=True))
+        named = pandas.Series(labels, index=given.index, dtype=object)  # also without rows
+        results = dict(zip(added, [named, *found.y_prob.T], strict=True))
         return pandas.concat([given, pandas.DataFrame(results, index=given.index)], axis=1)
 
     def predict_one(self, text: str) -> TextPrediction:
         """Predict labels of one text."""
         return self.predict([text])[0]
+
+
+def load_predictor(
+    checkpoint: Checkpoint,
+    *,
+    root: Path | str = Path(),
+    device: str = "auto",
+    precision: str = "fp32",
+    engine: str = "auto",
+    threshold_rule: str | None = None,
+    on_event: EventHandler = ignore,
+    **choices: Any,
+) -> Predictor:
+    """`Predictor.load` for commands: errors name options, `choices` are those of `label_rule`.
+
+    Raises:
+        As `Predictor.load`.
+    """
+    chosen = next((name for name in PRECISIONS if name == precision), None)
+    if chosen is None:
+        raise SettingError([f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}"])
+    opened = with_engine(checkpoint, Layout(Path(root)), engine, device=device, precision=precision)
+    rule = label_rule(opened, rule=threshold_rule, on_event=on_event, **choices)
+    classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
+    export = opened.manifest.export
+    computed = export.precision if export else chosen
+    return Predictor(classifier, rule, checkpoint=opened, precision=computed, engine=engine_of(opened))
 
 
 def facts_of(predictor: Predictor) -> dict[str, Any]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 from goemo_cli.core import predictions as predictions_csv
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.manifest import Headline
-from goemo_cli.core.errors import SettingError, setting_errors_of
+from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import EventHandler, ignore
-from goemo_cli.core.labels import Split
+from goemo_cli.core.hints import errors_in_python
+from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ID_COLUMN, PER_CLASS_COLUMNS, PROBABILITY_PREFIX, SCORE_KEYS
 from goemo_cli.services.runs import show
@@ -111,11 +112,16 @@ class FinishedRun:
         return pandas.DataFrame(rows, columns=list(PER_CLASS_COLUMNS))
 
     def predictions(self, split: Split = "test") -> "DataFrame":
-        """The written predictions of val or test, as `read_predictions` returns them.
+        """The written predictions of val or test, as `read_predictions` returns them; of train after `goemo export-predictions`.
 
         Raises:
             NotFoundError: there are none.
+            SettingError: an unknown split.
         """
+        if split not in SPLITS:
+            raise SettingError(
+                [f"there are predictions of train, val and test, not of {split!r}"], "predictions"
+            )
         return read_predictions(require_predictions(self.checkpoint, split, Layout(self.root)))
 
     def predictor(self, **options: Any) -> "Predictor":
@@ -134,6 +140,7 @@ def finished_run(checkpoint: Checkpoint, root: Path) -> FinishedRun:
     return FinishedRun(str(checkpoint.run), checkpoint.path, root)
 
 
+@errors_in_python
 def load_run(
     run: RunReference, root: Path | str | None = None, *, on_event: EventHandler = ignore
 ) -> FinishedRun:
@@ -155,10 +162,10 @@ def load_run(
     if isinstance(run, FinishedRun):
         return run
     folder = Path(root or ".")
-    with setting_errors_of("load_run"):
-        return finished_run(open_run(str(run), Layout(folder), on_event), folder)
+    return finished_run(open_run(str(run), Layout(folder), on_event), folder)
 
 
+@errors_in_python
 def list_runs(
     root: Path | str = ".", *, model: str | None = None, sort: str = "newest", limit: int | None = None
 ) -> "DataFrame":
@@ -183,8 +190,7 @@ def list_runs(
     """
     import pandas
 
-    with setting_errors_of("list_runs"):
-        found = show.list_runs(Layout(Path(root)), model=model, sort=sort, limit=limit)
+    found = show.list_runs(Layout(Path(root)), model=model, sort=sort, limit=limit)
     rows = [dict(_run_facts(run, is_pinned=str(run.run) in found.pinned)) for run in found.runs]
     return pandas.DataFrame(rows, columns=list(RUN_COLUMNS))
 
