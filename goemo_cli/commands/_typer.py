@@ -12,14 +12,29 @@ from goemo_cli.commands._help import argument_name, help_page
 
 _MAY_BE_EMPTY = ("text", "notes", "tags")
 """Parameters whose value is text for people or models, not a reference, a path or a name."""
+_NAMES_A_RUN = ("--checkpoint", "--run", "-c")
+_SAME = (_NAMES_A_RUN, ("--data", "--input"), ("--model", "--student"), ("--lr", "--learning-rate"))
+"""Options that mean the same in different commands, or in other programs."""
+_UsageError: Any = typer.BadParameter.__base__
 
 
 class Command(TyperCommand):
-    """A command that refuses empty values: `--root "$UNSET"` is a mistake, not the current folder."""
+    """A command that refuses empty values: `--root "$UNSET"` is a mistake, not the current folder.
+
+    After an option of another command, the error names what has its meaning here.
+    """
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         """Read the command line."""
-        given, *_ = self.make_parser(ctx).parse_args(list(args))
+        try:
+            given, more, _ = self.make_parser(ctx).parse_args(list(args))
+        except _UsageError as error:
+            self._explain(error, ctx)
+            raise
+        if more and not ctx.resilient_parsing and (option := self._option_for_a_run()):
+            ctx.fail(
+                f"Got unexpected extra argument(s) ({', '.join(map(repr, more))}); a run is named by {option} RUN"
+            )
         params: list[Any] = self.params
         for param in params:
             values = given.get(param.name)
@@ -28,11 +43,29 @@ class Command(TyperCommand):
                 raise typer.BadParameter("the value is empty", ctx=ctx, param=param)
         return super().parse_args(ctx, args)
 
+    def _explain(self, error: Any, ctx: Any) -> None:
+        """Complete the error about an option that this command does not have."""
+        if not hasattr(error, "possibilities"):  # another mistake
+            return
+        wanted, known = error.option_name, [name for param in self.params for name in param.opts]
+        same = [name for names in _SAME if wanted in names for name in names if name in known]
+        if same:
+            error.possibilities = same[:1]
+        elif wanted in _NAMES_A_RUN and "RUN" in (argument.metavar for argument in self._arguments(ctx)):
+            error.message += f"; the run is an argument: {ctx.command_path} RUN"
+            error.possibilities = None
+
+    def _option_for_a_run(self) -> str | None:
+        known = [name for param in self.params for name in param.opts]
+        return next((name for name in _NAMES_A_RUN if name in known), None)
+
+    def _arguments(self, ctx: Any) -> list[Any]:
+        params: list[Any] = self.get_params(ctx)
+        return [param for param in params if param.param_type_name == "argument"]
+
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         """The usage line: `[OPTIONS] RUN [TEXT]...`."""
-        params: list[Any] = self.get_params(ctx)
-        arguments = [param for param in params if param.param_type_name == "argument"]
-        return ["[OPTIONS]", *(argument_name(argument) for argument in arguments)]
+        return ["[OPTIONS]", *(argument_name(argument) for argument in self._arguments(ctx))]
 
     def format_help(self, ctx: Any, formatter: Any) -> None:
         """Write the help page."""

@@ -86,6 +86,30 @@ def test_a_terminal_shows_panels_in_its_width_and_a_pipe_plain_text_of_80_column
         assert text in shown  # not cut, not wrapped
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("serve --checkpoint @tiny", "No such option: --checkpoint; the run is an argument: goemo serve RUN"),
+        ("runs show --run @tiny", "No such option: --run; the run is an argument: goemo runs show RUN"),
+        ("errors -c @tiny", "No such option: -c; the run is an argument: goemo errors RUN"),
+        ("tune --run @tiny", "No such option: --run (Possible options: --checkpoint)"),
+        ("figures -c @tiny", "No such option: -c (Possible options: --run)"),
+        ("tune @tiny", "argument(s) ('@tiny'); a run is named by --checkpoint RUN"),
+        ("figures @tiny @tfidf", "argument(s) ('@tiny', '@tfidf'); a run is named by --run RUN"),
+        ("explain @tiny hello", "argument(s) ('hello'); a run is named by --checkpoint RUN"),
+        ("distill --teacher @best --model tiny", "No such option: --model (Possible options: --student)"),
+        ("predict --data a.csv", "No such option: --data (Possible options: --input)"),
+        ("train --learning-rate 1", "No such option: --learning-rate (Possible options: --lr)"),
+        ("train --epoch 1", "No such option: --epoch (Possible options: --epochs)"),
+        ("models extra", "Got unexpected extra argument(s) (extra)\n"),
+    ],
+)
+def test_an_option_of_another_command_gets_the_name_that_it_has_here(arguments: str, said: str) -> None:
+    found = CliRunner().invoke(app, arguments.split())
+    assert found.exit_code == 2
+    assert said in found.stderr
+
+
 def test_an_option_of_a_setting_has_its_text_choices_and_bounds() -> None:
     page = PAGES["goemo train"]
     rows = {left.split()[0]: text for rows in page.sections.values() for left, text in rows.items()}
