@@ -7,7 +7,7 @@ import pytest
 
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.services.data.checks import label_doubts, warnings_for
+from goemo_cli.services.data.checks import label_doubts, summary, warnings_for
 from goemo_cli.services.data.find import load_sample
 
 
@@ -26,6 +26,10 @@ def test_texts_in_two_splits_are_counted_and_labels_without_an_example_named():
         },
         source="mine.csv",
     )
+    assert "texts of white space" not in summary(data, split_seed=0, whole_train=4)
+    data.splits["val"].texts[:] = ["", " \n"]
+    assert summary(data, split_seed=0, whole_train=4).endswith("; 2 texts of white space")
+    data.splits["val"].texts[:] = ["d", "a"]
     said = list(warnings_for(data))
     assert [one.split(":")[0] for one in said] == [
         "2 of 4 texts of test also occur in train, which makes scores on test too good",
@@ -61,6 +65,9 @@ def labelled(*labels: str, split_off: bool = False) -> Dataset:
     [
         (("anger", "joy", "anger|joy"), "1 of 3 labels look like several labels joined by '|', such as 'anger|joy': --label-separator '|'"),
         (("3", "4", "5"), "the labels are numbers ('3', '4', '5'); if"),
+        (("Joy", "anger", "joy"), "labels that differ only in case, white space or Unicode form: 'Joy', 'joy'; each"),
+        (("A", "B", "a", "b"), "form: 'A', 'a', and 1 more; each"),
+        (("f\u00ea", "fe\u0302", "x"), "form: 'f\u00ea', 'fe\u0302'; each"),
         (("anger", "joy"), ""),
     ],
 )  # fmt: skip

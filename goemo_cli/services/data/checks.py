@@ -9,7 +9,7 @@ from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.label_cells import separator_within
-from goemo_cli.ml.data.leaks import leaks, normalised_texts
+from goemo_cli.ml.data.leaks import leaks, normalised, normalised_texts
 
 _MOST_NAMED = 5
 
@@ -27,10 +27,12 @@ def summary(data: Dataset, *, split_seed: int, whole_train: int) -> str:
     shares = [f"{label} {_percent(count / n_texts)}" for label, count in counts.items()]
     shares[_MOST_NAMED:] = ["..."] if len(shares) > _MOST_NAMED else []
     without = texts_without_label(data)
+    blank = sum(not text.strip() for split in SPLITS for text in data.splits[split].texts)
     return (
         f"{data.source}, {' / '.join(_size(data, split, split_seed, whole_train) for split in SPLITS)}; "
         f"{len(counts)} labels, {sum(counts.values()) / n_texts:.1f} per text: {', '.join(shares)}"
         + (f"; {without:,} texts without a label" if without else "")
+        + (f"; {blank:,} texts of white space" if blank else "")
         + (f"; left out as not labelled: {data.n_unlabelled:,}" if data.n_unlabelled else "")
     )
 
@@ -74,6 +76,20 @@ def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
             f"{len(names)} of {len(data.labels)} labels look like several labels joined by {sign!r}, such as {names[0]!r}: "
             f"--label-separator {sign!r} separates them"
         )
+    if alike := [names for names in _spellings(data.labels) if len(names) > 1]:
+        more = f", and {len(alike) - 1:,} more" if len(alike) > 1 else ""
+        yield (
+            f"labels that differ only in case, white space or Unicode form: {_listed(alike[0])}{more}; "
+            "each counts as another label: write them alike in the data if they mean the same"
+        )
+
+
+def _spellings(labels: Sequence[str]) -> list[list[str]]:
+    """Labels by their normalised form."""
+    found: dict[str, list[str]] = {}
+    for label in labels:
+        found.setdefault(normalised(label), []).append(label)
+    return list(found.values())
 
 
 def warnings_for(data: Dataset) -> Iterator[str]:
