@@ -111,6 +111,10 @@ def list_(
         runs = [run_facts(one, found.pinned, progress.get(one.run)) for one in found.runs]
         out.result("", total=found.total, runs=runs)
         return
+    if not found.total and model is not None and (known := list_runs(common.layout).runs):
+        names = sorted({one.run.model for one in known})
+        out.text(f"No runs of {model} in {common.layout.models}; there are runs of {', '.join(names)}")
+        return
     if not found.total:
         out.text(f"No runs in {common.layout.models}")
         out.hint(command_line("goemo train", root=common.root))

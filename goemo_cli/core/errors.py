@@ -143,9 +143,9 @@ class CheckpointNotFoundError(NotFoundError):
 
     def __init__(self, path: Path, missing: Sequence[str] = (), instead: str | None = None) -> None:
         self.path, self.missing = path, list(missing)
-        what = f"{', '.join(self.missing)} missing" if self.missing else "this directory does not exist"
-        what = instead or what
-        super().__init__(f"{path} is not a goemo checkpoint: {what}")
+        absent = "it is a file; name its folder" if path.is_file() else "this folder does not exist"
+        what = f"{', '.join(self.missing)} missing" if self.missing else absent
+        super().__init__(f"{path} is not a goemo checkpoint: {instead or what}")
 
 
 class RunNotFoundError(NotFoundError):

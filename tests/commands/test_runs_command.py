@@ -52,6 +52,10 @@ def test_a_list_names_the_next_command_if_there_is_nothing_or_something_to_conti
     shown = goemo("runs", "list", "--root", tmp_path / "empty")
     assert (shown.exit_code, shown.stdout) == (0, f"No runs in {tmp_path / 'empty/artifacts/models'}\n")
     assert f"goemo train --root {tmp_path / 'empty'}" in shown.stderr
+    shown = goemo("runs", "list", "--model", "minilm", "--root", root)
+    assert (shown.exit_code, shown.stderr) == (0, "")
+    assert "No runs of minilm in" in shown.stdout
+    assert "there are runs of tiny" in shown.stdout
     add_unfinished(layout, "tiny-20260103-000000", hours=1)
     state = layout.models / "tiny" / "tiny-20260103-000000" / "state"
     state.mkdir()

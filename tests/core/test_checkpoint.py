@@ -84,10 +84,10 @@ def test_leftovers_of_a_killed_write_are_not_in_the_manifest(make_checkpoint: Ma
 
 
 def test_no_folder_is_no_checkpoint(tmp_path: Path):
-    with pytest.raises(CheckpointNotFoundError, match="this directory does not exist"):
+    with pytest.raises(CheckpointNotFoundError, match="this folder does not exist"):
         Checkpoint.open(tmp_path / "nowhere")
     (tmp_path / "file").touch()
-    with pytest.raises(CheckpointNotFoundError, match="this directory does not exist"):
+    with pytest.raises(CheckpointNotFoundError, match="it is a file; name its folder"):
         Checkpoint.open(tmp_path / "file")
 
 
