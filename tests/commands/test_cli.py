@@ -14,18 +14,14 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
 from goemo_cli import __version__
-from goemo_cli.app import app
 from tests.torture.commands import Command
+from tests.typed import goemo
 from tests.waiting import wait_for
 
 TINY = ["--model", "tiny", "--max-train-samples", "64", "--epochs", "1"]
-
-
-def goemo(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

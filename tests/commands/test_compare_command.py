@@ -8,21 +8,17 @@ from typing import get_args
 
 import numpy as np
 import pytest
-from typer.testing import CliRunner, Result
+from typer.testing import Result
 
-from goemo_cli.app import app
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS, ComparedScore
 from goemo_cli.ml.metrics.comparison import SCORES
+from tests.typed import goemo
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 
 
 LABELS = ("an|ger", "joy", "neutral")
-
-
-def goemo(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

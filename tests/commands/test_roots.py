@@ -3,9 +3,8 @@
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner
 
-from goemo_cli.app import app
+from tests.typed import goemo
 
 READING = [
     "calibrate -c @latest",
@@ -33,17 +32,22 @@ READING = [
 
 
 @pytest.mark.parametrize("command", READING)
-@pytest.mark.parametrize(
-    ("root", "said"), [("typo", "this folder does not exist"), ("file", "is not a folder")]
-)
-def test_a_root_that_is_missing_is_an_error(tmp_path: Path, command: str, root: str, said: str) -> None:
-    (tmp_path / "file").touch()
-    done = CliRunner().invoke(app, [*command.split(), "--root", str(tmp_path / root)])
+def test_a_root_that_is_missing_is_an_error(tmp_path: Path, command: str) -> None:
+    root = tmp_path / "typo"
+    done = goemo(*command.split(), "--root", root)
     assert done.exit_code == 4, done.output
-    assert f"--root {tmp_path / root}: {said}" in done.stderr
-    assert not (tmp_path / "typo").exists()
+    assert f"--root {root}: this folder does not exist" in done.stderr
+    assert not root.exists()
+
+
+def test_a_root_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    root = tmp_path / "file"
+    root.touch()
+    done = goemo("validate", "--root", root)
+    assert done.exit_code == 4, done.output
+    assert f"--root {root}: is not a folder" in done.stderr
 
 
 def test_training_creates_its_root(tmp_path: Path) -> None:
-    arguments = ["train", "--model", "tiny", "--data", "sample", "--dry-run", "--root", str(tmp_path / "new")]
-    assert CliRunner().invoke(app, arguments).exit_code == 0
+    arguments = ("train", "--model", "tiny", "--data", "sample", "--dry-run")
+    assert goemo(*arguments, "--root", tmp_path / "new").exit_code == 0

@@ -6,19 +6,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from goemo_cli.app import app
 from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.references import open_run
 from tests.synthetic_runs import add_run, add_unfinished
+from tests.typed import goemo
 
 OLD, NEW = "tiny-20260101-000000", "tiny-20260102-000000"
-
-
-def goemo(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def document(*arguments: object) -> Any:

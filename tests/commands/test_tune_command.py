@@ -5,16 +5,11 @@ import shlex
 from pathlib import Path
 
 import pytest
-from typer.testing import CliRunner, Result
 
-from goemo_cli.app import app
 from goemo_cli.core.labels import TAXONOMIES
+from tests.typed import goemo
 
 TINY = ["--model", "tiny", "--data", "sample", "--max-train-samples", "64", "--epochs", "1"]
-
-
-def goemo(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -118,13 +113,6 @@ def test_a_guarantee_is_said_and_written(root: Path) -> None:
     assert json.loads(done.stdout)["guarantee"]["level"] == 0.8
     shown = goemo("tune", "--predictions", path, "--guarantee", "recall=0.8", "--root", root)
     assert "at least 0.8 of the new texts with it" in shown.output.replace("\n", " ")
-
-
-def test_the_test_split_is_refused(root: Path) -> None:
-    path = next((root / "artifacts/predictions").glob("test_predictions_tiny_*.csv"))
-    done = goemo("tune", "--predictions", path, "--root", root)
-    assert done.exit_code == 3
-    assert "holds the test split" in done.stderr
 
 
 def test_one_seed_is_no_group(root: Path) -> None:

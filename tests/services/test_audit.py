@@ -8,9 +8,7 @@ import numpy as np
 import pandas
 import pytest
 import transformers
-from typer.testing import CliRunner, Result
 
-from goemo_cli.app import app
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.layout import Layout
@@ -20,14 +18,12 @@ from goemo_cli.ml.data.leaks import normalised
 from goemo_cli.ml.models.weights import find_weights
 from goemo_cli.services.data.find import load_data
 from goemo_cli.services.runs.outdated import outdated_files
+from tests.csv_rows import rows_of
+from tests.typed import goemo
 
 GOOD, BAD = ("great", "lovely", "superb", "wonderful", "fine"), ("awful", "bad", "terrible", "poor", "sad")
 FLIPPED = (8, 31, 90)
 FORMULA = '=HYPERLINK("x") lovely and superb'
-
-
-def goemo(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(one) for one in arguments])
 
 
 def texts_with_labels() -> list[tuple[str, str]]:
@@ -67,8 +63,7 @@ def audited(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def work_list(root: Path) -> list[dict[str, str]]:
-    with Layout(root).audit("mine0").work_list.open(newline="") as stream:
-        return list(csv.DictReader(stream))
+    return rows_of(Layout(root).audit("mine0").work_list)
 
 
 def edited(root: Path, path: Path, *, delimiter: str = ",", **changes: str) -> Path:
@@ -200,8 +195,7 @@ def test_an_audit_of_a_run_scores_test_without_the_leaked_rows(folder: Path, tmp
     right = (test.y_true == test.y_pred).all(axis=1)
     assert found["scores"][1]["scores"]["subset_accuracy"] == pytest.approx(np.delete(right, 4).mean())
     listed = Layout(tmp_path).audit(f"{folder.name}-{checkpoint.run}")
-    with listed.work_list.open(newline="") as stream:
-        assert {row["split"] for row in csv.DictReader(stream) if row["kind"] == "label"} <= {"val"}
+    assert {row["split"] for row in rows_of(listed.work_list) if row["kind"] == "label"} <= {"val"}
     assert goemo("validate", "--root", tmp_path).exit_code == 0
     predictions = Layout(tmp_path).split_predictions(checkpoint.run, "val")
     predictions.write_text(predictions.read_text() + "\n")

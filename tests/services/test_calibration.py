@@ -1,10 +1,8 @@
 """A calibration from predictions to tables and to the calibrator in the checkpoint."""
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +26,7 @@ from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.calibration import assess
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, cross_fitted, fit_calibrator, open_calibrator
 from goemo_cli.services.evaluation.calibrate import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS, calibrate
+from tests.csv_rows import rows_of
 from tests.metrics_documents import data_facts
 
 LABELS = ("anger", "grief", "joy", "neutral")
@@ -63,11 +62,6 @@ def checkpoint(layout: Layout, make_checkpoint: Callable[..., Checkpoint]) -> Ch
         parents=made.manifest.parents,
         headline=Headline(val={"f1_macro": 0.5}),
     )
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_the_numbers_are_those_of_the_predictions_files(checkpoint: Checkpoint, layout: Layout) -> None:

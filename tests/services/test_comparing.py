@@ -1,6 +1,5 @@
 """What `goemo compare` writes and says, and what it refuses."""
 
-import csv
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -10,7 +9,7 @@ import pytest
 from sklearn.metrics import f1_score, hamming_loss
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataFileError, NotFoundError, RunNotFoundError, SettingError
+from goemo_cli.core.errors import DataFileError, NotFoundError, RunNotFoundError
 from goemo_cli.core.events import Event, Warning
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
@@ -22,6 +21,7 @@ from goemo_cli.services.evaluation.compare import (
     Comparison,
     compare,
 )
+from tests.csv_rows import rows_of
 from tests.synthetic_runs import add_run
 
 LABELS = ("anger", "joy", "neutral")
@@ -56,9 +56,7 @@ def compared(layout: Layout, *references: object, resamples: int = RESAMPLES) ->
 
 
 def written(layout: Layout) -> list[dict[str, str]]:
-    path = layout.stats / "significance_tests.csv"
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
+    return rows_of(layout.stats / "significance_tests.csv")
 
 
 def test_every_score_and_emotion_of_a_pair_is_written_with_where_it_comes_from(
@@ -222,15 +220,6 @@ def test_files_without_rows_or_gold_labels_are_refused(layout: Layout, tmp_path:
     path.write_text("text,label\nhello,joy\n", encoding="utf-8")
     with pytest.raises(DataFileError, match="is not a predictions file"):
         compared(layout, path, path)
-
-
-def test_one_model_or_a_split_for_files_makes_no_sense(layout: Layout, weak: Path, strong: Path) -> None:
-    with pytest.raises(SettingError, match="two or more"):
-        compared(layout, weak)
-    with pytest.raises(SettingError, match="--split picks the predictions of runs"):
-        compare([str(weak), str(strong)], layout=layout, split="val")
-    with pytest.raises(NotFoundError, match=r"nowhere\.csv: no such file"):
-        compared(layout, weak, "nowhere.csv")
 
 
 def give_predictions(checkpoint: Checkpoint, layout: Layout, skill: float, split: str = "test") -> Path:

@@ -1,6 +1,5 @@
 """Where a run goes wrong, from its predictions file: what is found, and what the files hold."""
 
-import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -10,13 +9,14 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataFileError, NotFoundError, RunNotFoundError, SettingError
+from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
 from goemo_cli.core.events import Event, FileWritten, Warning
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.services.evaluation.error_tables import CONFUSION_COLUMNS, PAIR_COLUMNS
 from goemo_cli.services.evaluation.errors import analyse_errors
+from tests.csv_rows import rows_of
 
 LABELS = ("anger", "joy", "neutral")
 
@@ -49,11 +49,6 @@ def file(tmp_path: Path) -> Path:
     path = tmp_path / "elsewhere" / "mine.csv"
     write_predictions(path, SIX)
     return path
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        return list(csv.DictReader(stream))
 
 
 def test_the_worst_comments_of_each_emotion_come_first(file: Path, layout: Layout):
@@ -218,16 +213,8 @@ def test_labels_that_follow_no_rule_are_taken_as_they_are_and_said(run: Checkpoi
 
 
 def test_mistakes_of_the_user(run: Checkpoint, file: Path, layout: Layout, tmp_path: Path):
-    with pytest.raises(SettingError, match="unknown emotion 'angr'; did you mean 'anger'"):
-        analyse_errors(str(file), layout=layout, emotions=["angr"])
     with pytest.raises(SettingError, match="known: anger, joy, neutral"):
         analyse_errors(str(file), layout=layout, emotions=["xyz"])
-    with pytest.raises(SettingError, match="one split already"):
-        analyse_errors(str(file), layout=layout, split="val")
-    with pytest.raises(NotFoundError, match="no such file"):
-        analyse_errors(str(tmp_path / "not.csv"), layout=layout)
-    with pytest.raises(RunNotFoundError):
-        analyse_errors("tiny-20200101-000000", layout=layout)
     with pytest.raises(
         NotFoundError,
         match=rf"make it with: goemo export-predictions --checkpoint .* --split train --root {layout.root}",
@@ -236,9 +223,6 @@ def test_mistakes_of_the_user(run: Checkpoint, file: Path, layout: Layout, tmp_p
     write_predictions(tmp_path / "empty.csv", EMPTY)
     with pytest.raises(DataFileError, match="holds no rows"):
         analyse_errors(str(tmp_path / "empty.csv"), layout=layout)
-    (tmp_path / "other.csv").write_text("a,b\n1,2\n", encoding="utf-8")
-    with pytest.raises(DataFileError, match="not a predictions file"):
-        analyse_errors(str(tmp_path / "other.csv"), layout=layout)
     assert not layout.cooccurrence.exists()
 
 

@@ -24,9 +24,7 @@ from transformers import (
     RobertaConfig,
     RobertaForSequenceClassification,
 )
-from typer.testing import CliRunner, Result
 
-from goemo_cli.app import app
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import MANIFEST, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents.manifest import Export
@@ -50,6 +48,7 @@ from goemo_cli.services.validation.project import validate_artifacts
 from tests.conftest import REPOSITORY
 from tests.processes import python
 from tests.serving import serving_process
+from tests.typed import goemo
 
 TEXTS = ["thank you so much", "", "what a day " * 40, "I hate this, I really do!", "ok"]
 LABELS = ("joy", "anger", "sadness")
@@ -66,10 +65,6 @@ def exported_root(two_runs: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     assert (shown["format"], shown["precision"], shown["test"]["changed_labels"]) == ("onnx", "fp32", 0)
     assert shown["model_bytes"] == (Path(shown["path"]) / MODEL).stat().st_size
     return root
-
-
-def goemo(*arguments: object) -> Result:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Figures of small runs: what is drawn, what the pictures say, and what is said where one is lacking."""
 
-import csv
 import io
 import json
 import math
@@ -42,6 +41,7 @@ from goemo_cli.services.figures.style import (
 )
 from goemo_cli.services.runs.references import open_run
 from goemo_cli.services.runs.run_data import RunData
+from tests.csv_rows import rows_of
 from tests.given_run import GivenRun
 from tests.metrics_documents import change_metrics
 
@@ -398,8 +398,7 @@ def test_a_broken_tokenizer_is_named(tiny: Checkpoint, tmp_path: Path) -> None:
 
 def test_f1_is_drawn_as_the_csv_says(tfidf: Checkpoint) -> None:
     layout = layout_of(tfidf)
-    with layout.per_class_metrics(tfidf.run).open(encoding="utf-8", newline="") as stream:
-        rows = {row["emotion"]: row for row in csv.DictReader(stream)}
+    rows = {row["emotion"]: row for row in rows_of(layout.per_class_metrics(tfidf.run))}
     figure = drawn("07", source_of(tfidf))
     axes, labels = figure.axes[0], tick_labels(figure)
     f1 = [patch.get_width() for patch in axes.patches]

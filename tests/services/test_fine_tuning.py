@@ -12,7 +12,6 @@ from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
     CheckpointNotFoundError,
     CorruptArtifactError,
-    ModelNotFoundError,
     RunNotFoundError,
     SettingError,
 )
@@ -144,8 +143,6 @@ def test_what_cannot_be_trained_on_is_refused(parent: tuple[Layout, Checkpoint],
         model_folder("@tinny", layout)
     with pytest.raises(RunNotFoundError, match="no run 'tiny-20200101-000000'"):
         model_folder("tiny-20200101-000000", layout)
-    with pytest.raises(ModelNotFoundError, match="did you mean 'minilm'"):
-        settings("minilmm", layout)
     tfidf = train(settings("tfidf", layout), layout=Layout(tmp_path))
     with pytest.raises(SettingError, match="only transformers can be trained on"):
         settings(str(tfidf.path), layout)

@@ -38,6 +38,7 @@ from goemo_cli.services.predicting.sources import given_texts, open_texts
 from goemo_cli.services.predicting.stream import Sample, predict_stream, predict_to_file
 from goemo_cli.tracking import ArtifactManager, LoggerConfig, Registry, TrackingWarning
 from goemo_cli.tracking.artifacts.local_runs import read_metrics
+from tests.csv_rows import rows_of
 from tests.prediction_checkpoints import (
     MAX_LENGTH,
     TEXTS,
@@ -237,7 +238,7 @@ def test_bf16_is_near_and_says_so_in_every_row(runs: Runs, predictor: Predictor,
     for name in ("out.jsonl", "out.csv", "out.parquet"):
         write_file(rough, TEXTS[:2], tmp_path / name)
     assert json.loads((tmp_path / "out.jsonl").read_text().splitlines()[1])["precision"] == "bf16"
-    assert [row["precision"] for row in read_csv(tmp_path / "out.csv")] == ["bf16", "bf16"]
+    assert [row["precision"] for row in rows_of(tmp_path / "out.csv")] == ["bf16", "bf16"]
     table = parquet.read_table(tmp_path / "out.parquet")
     assert table["precision"].to_pylist() == ["bf16", "bf16"]
     assert table.schema.metadata[b"goemo_run"].decode() == str(rough.run)
@@ -252,16 +253,11 @@ def write_file(predictor: Predictor, texts: list[str], path: Path) -> BatchStati
     )
 
 
-def read_csv(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="", encoding="utf-8") as stream:
-        return list(csv.DictReader(stream))
-
-
 def predict_file(predictor: Predictor, source: Path, target: Path, **options: Any) -> list[dict[str, Any]]:
     with open_texts(source, stdin=io.BytesIO(), **options) as opened:
         predict_to_file(predictor, opened.begun(), target, format=target.suffix[1:])  # type: ignore[arg-type]
     if target.suffix == ".csv":
-        return list(read_csv(target))
+        return list(rows_of(target))
     if target.suffix == ".parquet":
         rows: list[dict[str, Any]] = parquet.read_table(target).to_pylist()
         return rows
@@ -344,7 +340,7 @@ def test_csv_can_be_safe_for_spreadsheets(predictor: Predictor, tmp_path: Path) 
     for formula_safe, shown in ((True, safe), (False, cells)):
         with open_texts(tmp_path / "in.csv", stdin=io.BytesIO()) as source:
             predict_to_file(predictor, source, tmp_path / "out.csv", format="csv", formula_safe=formula_safe)
-        rows = read_csv(tmp_path / "out.csv")
+        rows = rows_of(tmp_path / "out.csv")
         assert [(row["'=n" if formula_safe else "=n"], row["text"]) for row in rows] == list(
             zip(shown, shown, strict=True)
         )
@@ -469,8 +465,7 @@ def test_a_tracked_predictor_logs_statistics_of_each_call_and_its_predictions_in
     versions = registry.versions(f"{predictor.run}-predictions")
     assert [version.metadata["rows"] for version in versions] == [20, 3]
     registry.fetch(versions[0].reference, tmp_path / "out")
-    with (tmp_path / "out/texts_predictions.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = rows_of(tmp_path / "out/texts_predictions.csv")
     assert [row["text"] for row in rows] == TEXTS[:20]
     for at, row in enumerate(rows[:10]):
         assert row["pred_labels"] == ",".join(found.label_names(at))

@@ -124,11 +124,6 @@ def test_an_empty_reference_is_a_mistake(three: Layout) -> None:
         open_run("", three)
 
 
-def test_a_folder_that_is_not_there_is_named(three: Layout) -> None:
-    with pytest.raises(CheckpointNotFoundError, match=r"nowhere/x is not a goemo checkpoint"):
-        open_run("nowhere/x", three)
-
-
 @pytest.mark.parametrize("reference", ["@latest", "@best", "@minilm", "@best:val/auc_micro"])
 def test_nothing_can_be_meant_where_there_is_no_run(layout: Layout, reference: str) -> None:
     with pytest.raises(NoRunError):

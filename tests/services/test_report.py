@@ -1,7 +1,6 @@
 """The report: what it says equals metrics.json, missing parts are named, and texts in it cannot run code."""
 
 import base64
-import csv
 import hashlib
 import json
 import re
@@ -49,6 +48,7 @@ from goemo_cli.services.sweep.sweep_file import parse_sweep
 from goemo_cli.services.training.tracking import open_tracker
 from goemo_cli.services.training.train import train
 from tests.browser.report_runs import LABELS, SWEEP, add_sweep, hostile_runs
+from tests.csv_rows import rows_of
 from tests.metrics_documents import change_metrics
 from tests.synthetic_runs import add_run
 
@@ -349,8 +349,7 @@ def test_markdown_holds_the_scores_and_no_markup_of_others(whole: Layout) -> Non
 
 
 def test_a_sweep_is_shown_with_the_numbers_of_its_table(whole: Layout, page: str) -> None:
-    with (whole.sweeps / SWEEP / "trials.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = rows_of(whole.sweeps / SWEEP / "trials.csv")
     finished = [row for row in rows if row["state"] == "finished"]
     [charted] = data_of(page)["sweeps"]
     assert charted["objectives"] == [["val/f1_macro", "maximize"]]

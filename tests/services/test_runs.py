@@ -1,6 +1,5 @@
 """Listing, describing, comparing, pinning runs, and clearing them away."""
 
-import csv
 import json
 import shutil
 from pathlib import Path
@@ -24,6 +23,7 @@ from goemo_cli.services.training.summaries import (
     test_metrics,
     write_summaries,
 )
+from tests.csv_rows import rows_of
 from tests.synthetic_runs import add_run, add_unfinished, age, outside
 
 A, B, C, D = (f"tiny-2026010{day}-000000" for day in (1, 2, 3, 4))
@@ -34,16 +34,6 @@ def names(layout: Layout) -> list[str]:
 
 
 # What there is
-
-
-def test_runs_are_listed_newest_first_with_their_headline(layout: Layout) -> None:
-    add_run(layout, A, val=0.6)
-    add_run(layout, "other-20260102-000000", val=0.7)
-    found = list_runs(layout)
-    assert [str(one.run) for one in found.runs] == ["other-20260102-000000", A]
-    assert found.runs[1].headline.data == "goemotions"
-    assert found.runs[1].headline.train_size == 100
-    assert found.runs[1].score("val/f1_macro") == 0.6
 
 
 def test_a_manifest_without_headline_is_helped_out_by_its_metrics(layout: Layout) -> None:
@@ -102,7 +92,6 @@ def test_runs_without_the_score_come_last(layout: Layout) -> None:
 @pytest.mark.parametrize(
     ("sort", "said"),
     [
-        ("test/f1_macro", "choose by val/f1_macro"),
         ("newset", "did you mean 'newest'"),
         ("?", "known: newest"),
     ],
@@ -378,7 +367,7 @@ def test_the_summary_has_a_row_per_run_under_the_right_columns(layout: Layout) -
     (add_run(layout, C).path / "weights.bin").unlink()
     written = write_summaries(layout, models=["tiny", "nobody"])
     assert written == [layout.metric_summary, layout.per_emotion_scores, layout.test_metrics("tiny")]
-    rows = list(csv.DictReader(layout.metric_summary.read_text().splitlines()))
+    rows = rows_of(layout.metric_summary)
     assert tuple(rows[0]) == SUMMARY_COLUMNS
     assert [row["run"] for row in rows] == [A, "bert-20260102-000000"]
     assert [float(row["f1_macro_per_label"]) for row in rows] == [0.4, 0.6]

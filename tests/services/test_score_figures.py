@@ -1,6 +1,5 @@
 """Figures of scores and thresholds: what is drawn, against scikit-learn, scipy and tables worked by hand."""
 
-import csv
 import itertools
 import shutil
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from goemo_cli.services.figures.style import PAPER, house_style
 from goemo_cli.services.figures.threshold_curves import bars, coverage, good_cells
 from goemo_cli.services.runs.run_data import RunData
 from tests.conftest import trained_root
+from tests.csv_rows import rows_of
 from tests.given_run import GivenRun
 from tests.metrics_documents import change_metrics
 
@@ -81,8 +81,7 @@ def caption_of(picture: Any) -> str:
 
 def per_class(source: RunData) -> dict[str, dict[str, str]]:
     path = source.layout.per_class_metrics(source.checkpoint.run)
-    with path.open(encoding="utf-8", newline="") as stream:
-        return {row["emotion"]: row for row in csv.DictReader(stream)}
+    return {row["emotion"]: row for row in rows_of(path)}
 
 
 def predictions(y_true: Any, y_prob: Any) -> Predictions:

@@ -1,6 +1,5 @@
 """Several seeds of one configuration, and their ensemble as a further model."""
 
-import csv
 import statistics
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.tracking.base import Tracker
+from tests.csv_rows import rows_of
 
 
 @pytest.fixture(scope="module")
@@ -75,8 +75,7 @@ def test_an_export_loads_the_members_and_repeats_the_file_to_the_byte(
 
 def test_the_summary_says_mean_and_spread_of_every_score(group: tuple[Layout, SeedsResult]) -> None:
     _, result = group
-    with result.summary.open(newline="") as file:
-        rows = {row["metric"]: row for row in csv.DictReader(file)}
+    rows = {row["metric"]: row for row in rows_of(result.summary)}
     values = [run.metrics.test.auc_micro or 0.0 for run in result.runs]
     row = rows["test/auc_micro"]
     assert float(row["mean"]) == pytest.approx(statistics.mean(values))

@@ -1,6 +1,5 @@
 """Sweeps from end to end: what a study keeps, who repeats what, how trials end."""
 
-import csv
 import json
 import math
 import os
@@ -45,6 +44,7 @@ from goemo_cli.services.sweep.translation import suggest
 from goemo_cli.services.sweep.wandb_file import wandb_text
 from goemo_cli.services.training.settings import resolve_settings
 from goemo_cli.services.training.tracker_results import epoch_values
+from tests.csv_rows import rows_of
 from tests.postgres import PASSWORD, postgres_server
 from tests.waiting import GUARD_SECONDS, wait_for
 
@@ -100,8 +100,7 @@ def test_a_trial_is_a_run_like_any_other(done: tuple[Layout, SweepResult]) -> No
 
 def test_what_is_written_says_what_was_found(done: tuple[Layout, SweepResult]) -> None:
     _, result = done
-    with (result.folder / "trials.csv").open(newline="") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = rows_of(result.folder / "trials.csv")
     assert [row["trial"] for row in rows] == ["0", "1"]
     assert float(rows[0]["val/f1_macro"]) == result.trials[0].values["val/f1_macro"]
     best = resolve_settings(result.folder / "best.yaml", {})

@@ -1,6 +1,5 @@
 """Thresholds fitted again: for a run, for a file, and never on test."""
 
-import csv
 import json
 import shutil
 from dataclasses import replace
@@ -19,6 +18,7 @@ from goemo_cli.core.schema import SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.services.evaluation.tune import changed_settings, tune_predictions, tune_run
 from goemo_cli.services.validation import validate_artifacts
+from tests.csv_rows import rows_of
 
 
 @pytest.fixture
@@ -89,8 +89,7 @@ def test_the_sweep_is_scikit_learns_and_names_its_source(run: Checkpoint, layout
     result = tune_run(run, ThresholdSettings(), layout=layout)
     sweep, table, summary = result.written
     val = read_predictions(layout.split_predictions(run.run, "val"))
-    with sweep.open(newline="") as file:
-        rows = list(csv.DictReader(file))
+    rows = rows_of(sweep)
     assert [float(row["threshold"]) for row in rows] == [n / 100 for n in range(5, 96)]
     assert tuple(rows[0]) == SWEEP_COLUMNS
     for row in rows[::10]:
@@ -99,8 +98,7 @@ def test_the_sweep_is_scikit_learns_and_names_its_source(run: Checkpoint, layout
             expected = f1_score(val.y_true, y_pred, average=average, zero_division=0)
             assert float(row[f"f1_{average}"]) == pytest.approx(expected, abs=1e-12)
         assert float(row["coverage"]) == pytest.approx(y_pred.any(axis=1).mean())
-    with table.open(newline="") as file:
-        labels = list(csv.DictReader(file))
+    labels = rows_of(table)
     assert tuple(labels[0]) == THRESHOLD_COLUMNS
     assert [row["emotion"] for row in labels] == list(run.labels)
     assert all(float(row["ci_low"]) <= float(row["ci_high"]) for row in labels)

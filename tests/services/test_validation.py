@@ -15,9 +15,7 @@ from typing import Any
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
-from typer.testing import CliRunner
 
-from goemo_cli.app import app
 from goemo_cli.core.checkpoint import Checkpoint, write_manifest
 from goemo_cli.core.files import STILL_WRITTEN_SECONDS
 from goemo_cli.core.layout import Layout
@@ -27,6 +25,7 @@ from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
 from goemo_cli.services.validation.checkpoints import check_checkpoint, check_recorded_splits
 from tests.metrics_documents import change_metrics
+from tests.typed import goemo
 
 
 @pytest.fixture
@@ -495,10 +494,6 @@ def test_every_fault_of_a_document_is_listed(root: Path) -> None:
         "best_epoch",
         "wandb_run_id",
     }
-
-
-def goemo(*arguments: object) -> Any:
-    return CliRunner().invoke(app, [str(argument) for argument in arguments])
 
 
 def test_the_command_says_what_it_rebuilt(root: Path) -> None:

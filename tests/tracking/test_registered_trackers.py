@@ -1,6 +1,5 @@
 """MLflow and trackio with their real packages and local databases, and trackers of other packages, installed as entry points."""
 
-import csv
 import json
 import multiprocessing
 import os
@@ -33,6 +32,7 @@ from goemo_cli.services.training.train import train
 from goemo_cli.tracking import separate
 from goemo_cli.tracking.journal import LogLine, journal_path, read_journal
 from goemo_cli.tracking.registered import GROUP
+from tests.csv_rows import rows_of
 from tests.resuming import SignalAt, content_of
 from tests.small_data import write_small_data
 from tests.waiting import GUARD_SECONDS, wait_for
@@ -316,8 +316,7 @@ def test_the_example_of_the_guide_tracks_a_training(packages: Path, layout: Layo
     file = layout.trackers / "csv" / str(result.run) / "numbers.csv"
     assert [str(event) for event in said if file.name in str(event)] != []
     assert [event for event in said if isinstance(event, Warning)] == []
-    with file.open(newline="", encoding="utf-8") as stream:
-        rows = list(csv.DictReader(stream))
+    rows = rows_of(file)
     scores = [float(row["value"]) for row in rows if row["name"] == "val/f1_macro"]
     assert scores == [epoch.val_f1_macro for epoch in result.metrics.history]
     assert len([row for row in rows if row["name"] == "step/loss"]) == 2 * STEPS
