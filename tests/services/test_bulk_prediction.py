@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,8 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.core.events import Advanced, Event
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.system.processes import usable_cores
+from goemo_cli.core.system.processes import lives, usable_cores
+from goemo_cli.services.exporting.engines import may_have_gpu
 from goemo_cli.services.predicting.bulk.finalizing import finalize
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.inputs import find_inputs
@@ -426,8 +428,9 @@ def n_markers(out: Path) -> int:
 
 
 def workers_of(pid: int, mark: str) -> Sequence[psutil.Process]:
+    """Without the process that starts them, if there is one."""
     found = psutil.Process(pid).children(recursive=True)
-    return [child for child in found if mark in " ".join(child.cmdline())]
+    return [child for child in found if mark in " ".join(child.cmdline()) and not child.children()]
 
 
 def test_a_killed_worker_costs_nothing_but_its_part(
@@ -440,6 +443,67 @@ def test_a_killed_worker_costs_nothing_but_its_part(
     assert command.code == 0, command.said
     assert parts(tmp_path / "out") == expected
     assert "Traceback" not in command.said
+
+
+needs_forks = pytest.mark.skipif(may_have_gpu(), reason="workers are forked on Linux without a GPU")
+
+
+@needs_forks
+@pytest.mark.parametrize("killed", ["command", "starter"])
+def test_no_process_is_left_if_one_is_killed_that_others_depend_on(
+    killed: str, long_input: tuple[Path, dict[str, bytes]], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    command = Command(*predict(checkpoint, long_input[0], tmp_path / "out", "--workers", 2), folder=tmp_path)
+    wait_for(lambda: n_markers(tmp_path / "out") >= 2 or not command.runs())
+    family = psutil.Process(command.pid).children(recursive=True)
+    workers = workers_of(command.pid, "spawn_main")
+    assert len(workers) == 2
+    (starter,) = {worker.ppid() for worker in workers} - {command.pid}
+    assert psutil.Process(starter).num_threads() == 1
+    os.kill(command.pid if killed == "command" else starter, signal.SIGKILL)
+    assert command.code == (-signal.SIGKILL if killed == "command" else 10)
+    wait_for(lambda: not any(lives(process.pid, process.create_time()) for process in family))
+    assert "Traceback" not in command.said
+    assert ("the starter of the workers ended" in command.said) == (killed == "starter")
+
+
+@needs_forks
+def test_a_part_that_ends_each_worker_is_reported_with_the_last_exit_code(
+    long_input: tuple[Path, dict[str, bytes]], checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    frame = pandas.read_parquet(long_input[0])
+    pandas.concat([frame] * 20).to_parquet(tmp_path / "longer.parquet")
+    words = predict(checkpoint, tmp_path / "longer.parquet", tmp_path / "out", "--workers", 2)
+    words[words.index("--shards") + 1] = "2"  # which no worker completes before it is killed
+    command = Command(*words, folder=tmp_path)
+    killed: set[int] = set()
+    while command.runs():
+        with suppress(psutil.NoSuchProcess):  # it ended meanwhile
+            for worker in workers_of(command.pid, "spawn_main"):
+                if worker.ppid() != command.pid and worker.pid not in killed:
+                    worker.kill()
+                    killed.add(worker.pid)
+    assert command.code == 10
+    assert "3 worker processes ended while they computed part" in command.said
+    assert "(the last with exit code -9)" in command.said
+    assert "Traceback" not in command.said
+
+
+@needs_forks
+def test_forked_workers_end_quietly(
+    texts: Path, checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")  # more threads than cores are warned of
+    said = {}
+    for workers in (1, 2):
+        folder = tmp_path / str(workers)
+        folder.mkdir()
+        words = predict(checkpoint, texts, folder / "out", "--workers", workers)
+        command = Command(*words, folder=folder)
+        assert command.code == 0, command.said
+        said[workers] = command.said
+    assert said[1] == said[2]
+    assert parts(tmp_path / "1" / "out") == parts(tmp_path / "2" / "out")
 
 
 def test_workers_that_wait_end_quietly_and_more_threads_than_cores_are_warned_of_once(

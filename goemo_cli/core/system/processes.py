@@ -18,6 +18,7 @@ INTERRUPT, TERMINATE, KILL = signal.SIGINT, signal.SIGTERM, 9
 _START_TOLERANCE = 2.0
 """Seconds. The system derives start times from its clock, which is corrected now and then."""
 _PR_SET_PDEATHSIG = 1
+_TRIALS = 10  # Linux lists a thread for a moment after it has ended
 
 if sys.platform == "win32":
     _STOPS: tuple[int, ...] = (INTERRUPT, TERMINATE, signal.SIGBREAK)
@@ -117,6 +118,26 @@ def start_apart(
         )
     before = _end_with_parent() if ends_with_parent and sys.platform == "linux" else None
     return subprocess.Popen(command, env=environment, start_new_session=True, preexec_fn=before, **streams)
+
+
+def can_fork() -> bool:
+    """Whether this process has one thread (Linux only); OpenBLAS ends its own before a fork, so a fork is tried."""
+    if sys.platform != "linux":
+        return False
+    from multiprocessing import get_context
+
+    for _ in range(_TRIALS):
+        trial = get_context("fork").Process()
+        trial.start()
+        trial.join()
+        if len([*Path("/proc/self/task").iterdir()]) == 1:
+            return True
+    return False
+
+
+def end_with_parent() -> None:
+    """Let this process get TERMINATE when the one that started it ends (Linux only)."""
+    _end_with_parent()()
 
 
 def _end_with_parent() -> Callable[[], Any]:

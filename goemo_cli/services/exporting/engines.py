@@ -91,6 +91,11 @@ def require_transformer(checkpoint: Checkpoint, purpose: str) -> None:
         )
 
 
+def may_have_gpu() -> bool:
+    """Whether torch could find a GPU (always on other systems than Linux); known without torch, which takes longer to import than most predictions."""
+    return sys.platform != "linux" or any(Path(name).exists() for name in _GPU_FILES)
+
+
 def _exported(checkpoint: Checkpoint, layout: Layout, device: str, precision: str) -> Checkpoint:
     require_transformer(checkpoint, "engine onnx")
     _require_cpu(device, precision)
@@ -115,14 +120,9 @@ def _require_cpu(device: str, precision: str) -> None:
 
 
 def _is_onnx_faster(checkpoint: Checkpoint, device: str, precision: str) -> bool:
-    is_on_cpu = device == "cpu" or (device == "auto" and not _may_have_gpu())
+    is_on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
     is_transformer = checkpoint.kind not in ("tfidf", "ensemble")
     return is_transformer and is_on_cpu and precision == "fp32" and find_spec("onnxruntime") is not None
-
-
-def _may_have_gpu() -> bool:
-    """Whether torch could find a GPU; known without torch, which takes longer to import than most predictions."""
-    return sys.platform != "linux" or any(Path(name).exists() for name in _GPU_FILES)
 
 
 _ENGINES = get_args(Engine)

@@ -2,25 +2,24 @@
 
 from collections import deque
 from collections.abc import Generator, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
-from multiprocessing import get_context
 from multiprocessing.connection import Connection, wait
 from typing import Any
 
+from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.bulk import BulkPart
 from goemo_cli.core.errors import WorkerLostError
 from goemo_cli.core.system.processes import (
     INTERRUPT,
     end_at_once_if_asked,
     ignore_signals,
-    interrupts_blocked,
     leave_if_terminated,
 )
 from goemo_cli.core.system.variables import limit_threads
+from goemo_cli.services.exporting.engines import engine_of, may_have_gpu
 from goemo_cli.services.predicting.bulk.plans import TRIES, BulkJob
-
-_PROCESSES = get_context("spawn")
+from goemo_cli.services.predicting.bulk.starter import FRESH, Starter, start_fresh, started
 
 
 @dataclass
@@ -30,25 +29,25 @@ class _Worker:
     job: BulkJob
     number: int
     threads: int
+    starter: Starter | None
     shard: int | None = None
     process: Any = field(init=False)
     connection: Any = field(init=False)
 
     def start(self) -> None:
         """Start the process; it ends when its connection closes."""
-        self.connection, far_end = _PROCESSES.Pipe()
-        arguments = (far_end, self.job, self.number, self.threads)
-        self.process = _PROCESSES.Process(target=_serve, args=arguments, daemon=True)
-        with interrupts_blocked():  # Ctrl-C is for this process, which ends the other
-            self.process.start()
+        self.connection, far_end = FRESH.Pipe()
+        start = self.starter.start if self.starter else start_fresh
+        self.process = start(_serve, far_end, self.job, self.number, self.threads)
         far_end.close()
 
     def stop(self) -> None:
-        """End the process, also in the middle of a part."""
+        """End the process, also in the middle of a part; a starter ends its forks itself."""
         self.connection.close()
-        if self.shard is not None:
-            self.process.terminate()
-        self.process.join()
+        if self.starter is None:
+            if self.shard is not None:
+                self.process.terminate()
+            self.process.join()
 
 
 def compute_locally(
@@ -63,11 +62,24 @@ def compute_locally(
         WorkerLostError: several workers ended while they computed the same part.
         As `PartWriter`.
     """
+    n_workers = min(workers, len(shards))
+    with started(threads) if n_workers > 1 and _may_fork(job) else nullcontext() as starter:
+        yield from _compute(job, shards, n_workers, threads, starter)
+
+
+def _may_fork(job: BulkJob) -> bool:
+    """Whether workers import torch, and CUDA cannot be in use before a fork."""
+    return not may_have_gpu() and "torch" in engine_of(Checkpoint.read(job.model.checkpoint))
+
+
+def _compute(
+    job: BulkJob, shards: Sequence[int], workers: int, threads: int, starter: Starter | None
+) -> Generator[BulkPart, None, None]:
     waiting, ended = deque(shards), dict.fromkeys(shards, 0)
     staff: list[_Worker] = []
     try:
-        for number in range(min(workers, len(shards))):
-            worker = _Worker(job, number, threads)
+        for number in range(workers):
+            worker = _Worker(job, number, threads, starter)
             worker.start()
             staff.append(worker)
             _give(worker, waiting)
