@@ -50,7 +50,6 @@ from tests.waiting import GUARD_SECONDS, wait_for
 
 FIXED = {
     "model.name": {"value": "tfidf"},
-    "data.name": {"value": "sample"},
     "data.max_train_samples": {"value": 60},
 }
 F1 = {"name": "val/f1_macro", "goal": "maximize"}
@@ -58,7 +57,7 @@ COSTS = [{"name": "checkpoint_mib"}, {"name": "training_seconds"}, {"name": "lat
 
 
 def file(method: str = "random", name: str = "s", searched: Any = None, **more: Any) -> SweepFile:
-    """A sweep of tfidf on a little of the sample, over its seed unless said otherwise."""
+    """A sweep of tfidf, over its seed unless said otherwise."""
     content = {
         "method": method,
         "parameters": {**FIXED, **(searched or {"training.seed": {"values": [0]}})},
@@ -67,14 +66,18 @@ def file(method: str = "random", name: str = "s", searched: Any = None, **more: 
     return parse_sweep(content if "metrics" in content else {"metric": F1, **content}, name=name)
 
 
-SEVERAL = file(metrics=[F1, *COSTS], project="emotions")
+@pytest.fixture(scope="module")
+def several(small_data: Path) -> SweepFile:
+    """A sweep for several objectives that trains on few comments."""
+    searched = {"training.seed": {"values": [0]}, "data.name": {"value": str(small_data)}}
+    return file(searched=searched, metrics=[F1, *COSTS], project="emotions")
 
 
 @pytest.fixture(scope="module")
-def done(tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SweepResult]:
+def done(several: SweepFile, tmp_path_factory: pytest.TempPathFactory) -> tuple[Layout, SweepResult]:
     """Two trials with the same settings, begun at the same time: one training."""
     layout = Layout(tmp_path_factory.mktemp("sweep"))
-    return layout, sweep(SEVERAL, layout=layout, trials=2, workers=2)
+    return layout, sweep(several, layout=layout, trials=2, workers=2)
 
 
 def test_the_same_settings_are_trained_once(done: tuple[Layout, SweepResult]) -> None:
@@ -109,12 +112,14 @@ def test_what_is_written_says_what_was_found(done: tuple[Layout, SweepResult]) -
     assert {path.name for path in result.folder.glob("*.png")} == {"history.png", "pareto.png"}
 
 
-def test_a_sweep_continues_without_repeating_what_is_finished(done: tuple[Layout, SweepResult]) -> None:
+def test_a_sweep_continues_without_repeating_what_is_finished(
+    done: tuple[Layout, SweepResult], several: SweepFile
+) -> None:
     layout, result = done
-    again = sweep(SEVERAL, layout=layout, trials=2)
+    again = sweep(several, layout=layout, trials=2)
     assert again.trials == result.trials
     told: list[Event] = []
-    more = sweep(SEVERAL, layout=layout, trials=4, count=1, on_event=told.append)
+    more = sweep(several, layout=layout, trials=4, count=1, on_event=told.append)
     assert len(more.trials) == 3
     assert more.trials[2].duplicate_of == 0
     assert any(isinstance(event, Info) and event.message.startswith("3/4  trial 2") for event in told)
@@ -123,7 +128,7 @@ def test_a_sweep_continues_without_repeating_what_is_finished(done: tuple[Layout
 
 def test_another_file_under_the_same_name_is_refused(done: tuple[Layout, SweepResult]) -> None:
     layout, _ = done
-    with pytest.raises(SettingError, match="differs in metric, metrics"):
+    with pytest.raises(SettingError, match="differs in metric, metrics, parameters"):
         sweep(file(), layout=layout)
 
 
