@@ -9,8 +9,7 @@ from torch import nn
 from goemo_cli.ml.models.cpu import ATTENTION, CheapDropout, cheap_dropout, use_cheap_dropout
 
 
-@pytest.mark.parametrize("p", [0.05, 0.1, 0.5])
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("p", "dtype"), [(0.05, torch.float32), (0.5, torch.float32), (0.1, torch.bfloat16)])
 def test_kept_cells_are_scaled_as_torch_does_and_the_share_is_right(p: float, dtype: torch.dtype):
     torch.manual_seed(0)
     n = 400_003  # not a multiple of four: the last draw is used in part

@@ -208,13 +208,6 @@ def test_the_best_on_each_data_set_stays(layout: Layout) -> None:
     assert collected(layout, keep=0) == [B]
 
 
-def test_pinned_runs_stay(layout: Layout) -> None:
-    for name in (A, B, C):
-        add_run(layout, name)
-    pin(A, layout=layout)
-    assert collected(layout, keep=1) == [B]
-
-
 def test_what_kept_runs_were_made_from_stays_and_what_nobody_needs_goes(layout: Layout) -> None:
     add_run(layout, A, val=0.1)
     add_run(layout, B, val=0.1, parents={"teacher": A})
