@@ -224,8 +224,8 @@ class _Column:
         only_01 = all(_number(entry) in (0, 1) for cell in self.cells for entry in cell.entries)
         if only_01 and self._are_multi_hot():
             return self._of_multi_hot()
-        if any(_is_multi_hot(cell) for cell in self.cells):
-            self._refuse(_is_multi_hot, "is a list of 0 and 1, but other rows hold other numbers")
+        if any(_repeats(cell) for cell in self.cells):
+            self._refuse(_repeats, "is a list of 0 and 1, but other rows hold other numbers")
         if self.names is None:
             return self._of_unnamed_numbers(only_01=only_01)
         are_bool = any(isinstance(_number(entry), bool) for cell in self.cells for entry in cell.entries)
@@ -318,6 +318,11 @@ def _is_multi_hot(cell: _Cell) -> bool:
         and set(numbers) <= {0, 1}
         and (len(numbers) > 2 or numbers in ([0, 0], [1, 1], [1, 0]))
     )
+
+
+def _repeats(cell: _Cell) -> bool:
+    """Whether a list of 0 and 1 has one of them twice: positions may be in any order, but occur once."""
+    return _is_multi_hot(cell) and len({_number(entry) for entry in cell.entries}) < len(cell.entries)
 
 
 def _is_several_numbers(entry: object) -> bool:
