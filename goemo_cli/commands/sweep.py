@@ -177,11 +177,16 @@ def _read(out: Console, file: Path, name: str | None, layout: Layout) -> Any:
 
 def _search(out: Console, config: Any, layout: Layout, **options: Any) -> None:
     _require_optuna()
+    from goemo_cli.core.errors import TrainingFailedError
     from goemo_cli.services.sweep import sweep as search
+    from goemo_cli.services.sweep.plan import total_trials
 
     with Screen(out) as screen:
         result = search(config, layout=layout, **options, on_event=screen)
     _conclude(out, result, layout, options["storage"])
+    states = {one.state for one in result.trials}
+    if states == {"failed"} and len(result.trials) >= total_trials(config, options["trials"]):
+        raise TrainingFailedError(f"all {len(result.trials):,} trials of sweep {config.name} failed")
 
 
 def _search_on_wandb(

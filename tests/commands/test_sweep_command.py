@@ -141,6 +141,18 @@ def test_a_file_that_is_no_sweep_is_told(text: str, tmp_path: Path) -> None:
     assert "odd.yaml" in shown.stderr
 
 
+def test_a_sweep_whose_trials_all_fail_is_a_failure(tmp_path: Path) -> None:
+    parameters = {"model.name": {"value": "tfidf"}, "data.name": {"value": "missing.csv"}, "training.seed": {"values": [1, 2]}}  # fmt: skip
+    file = tmp_path / "lost.yaml"
+    sweep = {"name": "lost", "method": "grid", "metric": {"name": "val/f1_macro", "goal": "maximize"}}
+    file.write_text(yaml.safe_dump(sweep | {"parameters": parameters}), "utf-8")
+    for _ in range(2):  # also when it is continued
+        found = goemo(file, "--root", tmp_path)
+        assert found.exit_code == 10, found.output
+        assert "all 2 trials of sweep lost failed" in found.stderr
+        assert "missing.csv" in found.output
+
+
 def test_what_is_emitted_is_the_same_sweep(file: Path, tmp_path: Path) -> None:
     shown = goemo(file, "--emit", "wandb")
     assert shown.exit_code == 0, shown.output

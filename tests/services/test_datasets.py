@@ -16,6 +16,7 @@ from goemo_cli.core.errors import (
     DataFileError,
     DataNotFoundError,
     NotFoundError,
+    OfflineError,
     RemoteError,
 )
 from goemo_cli.core.events import Advanced, Event, PhaseStarted, Warning
@@ -355,6 +356,11 @@ def test_a_bare_run_downloads_goemotions_where_it_can(
     monkeypatch.setattr("goemo_cli.services.data.find.cache_folder", lambda: tmp_path / "cache")
     data = load_data(DataSettings(), root=tmp_path / "root")
     assert (data.name, data.is_fallback) == ("goemotions", False)
+
+
+def test_a_data_set_of_the_hub_without_a_network_is_no_failure_of_a_server() -> None:
+    with pytest.raises(OfflineError, match="'org/name' is not a local file, and the network is switched off"):
+        load_data(DataSettings(name="org/name"))
 
 
 def test_own_data_may_be_a_web_address(

@@ -252,6 +252,7 @@ def test_a_model_of_the_hub(
     monkeypatch.setenv("GOEMO_OFFLINE", "1")
     offline = run(layout.root, *predict)
     assert (offline.exit_code, "the network is switched off" in offline.stderr) == (7, True), offline.output
+    assert "unset GOEMO_OFFLINE" in offline.stderr
     monkeypatch.delenv("GOEMO_OFFLINE")
     first = run(layout.root, *predict)
     assert first.exit_code == 0, first.output

@@ -75,9 +75,12 @@ def find_weights(
     if (cached := _snapshot(entry.hub_id, revision, local_only=True)) and _is_whole(cached):
         return FoundWeights(cached, "cache", entry.hub_id, revision)
     if is_offline() or not may_fetch:
-        raise ModelNotFoundError(
-            name, f"is not on this machine and may not be downloaded now{_how_offline(entry)}"
+        why = (
+            "the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)"
+            if is_offline()
+            else "nothing is downloaded now"
         )
+        raise ModelNotFoundError(name, f"is not on this machine, and {why}{_how_offline(entry)}")
     if fetched := _snapshot(entry.hub_id, revision, local_only=False):
         weight_files(fetched)
         return FoundWeights(fetched, "hub", entry.hub_id, revision)

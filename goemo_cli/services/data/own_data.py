@@ -14,12 +14,14 @@ from goemo_cli.core.errors import (
     MissingPackageError,
     NoLabelsError,
     NotFoundError,
+    OfflineError,
     OwnDataNotFoundError,
     RemoteError,
 )
 from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.labels import SPLITS, Split, parse_split
 from goemo_cli.core.settings import DataSettings
+from goemo_cli.core.system.variables import is_offline
 from goemo_cli.ml.data import goemotions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts, joined
 from goemo_cli.ml.data.groups import aggregated, grouped_split, shared_groups
@@ -158,6 +160,10 @@ def data_of_hub(name: str, settings: DataSettings, *, may_fetch: bool, on_event:
     except datasets.exceptions.DatasetNotFoundError as error:
         raise OwnDataNotFoundError(name, f"no such file or folder; the Hub: {error}") from error
     except (ConnectionError, OSError) as error:
+        if is_offline():
+            raise OfflineError(
+                f"data {name!r} is not a local file, and the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)"
+            ) from error
         raise RemoteError(
             f"data {name!r} is not a local file, and the Hub cannot be reached ({error})"
         ) from error

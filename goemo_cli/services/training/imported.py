@@ -9,7 +9,7 @@ from typing import Any
 from goemo_cli.core.catalogue import ModelEntry, model_entry
 from goemo_cli.core.checkpoint import CARD, CONFIG, THRESHOLDS, Checkpoint, write_manifest
 from goemo_cli.core.documents.manifest import Headline
-from goemo_cli.core.errors import ModelNotFoundError, RemoteError, SettingError
+from goemo_cli.core.errors import ModelNotFoundError, OfflineError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_text
 from goemo_cli.core.layout import Layout
@@ -127,7 +127,8 @@ def find_foreign(model: str, *, revision: str | None = None) -> tuple[ModelEntry
 
     Raises:
         ModelNotFoundError: no such model, or none with weights.
-        RemoteError: the Hub is needed, and it cannot be reached or the network is switched off.
+        RemoteError: the Hub is needed, and it cannot be reached.
+        OfflineError: the Hub is needed, and the network is switched off.
         SettingError: the model is a run of goemo.
     """
     entry = model_entry(model)
@@ -137,7 +138,7 @@ def find_foreign(model: str, *, revision: str | None = None) -> tuple[ModelEntry
         found = find_weights(model, entry, revision=revision)
     except ModelNotFoundError as error:
         if is_offline() and not Path(model).expanduser().exists():
-            raise RemoteError(
+            raise OfflineError(
                 f"{model} is not on this machine, and the network is switched off (GOEMO_OFFLINE, HF_HUB_OFFLINE)"
             ) from error
         raise
