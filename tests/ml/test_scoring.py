@@ -173,6 +173,43 @@ def test_parts_that_are_scored_together_have_the_scores_that_they_have_alone():
     assert scoring.score_together(parts) == alone
 
 
+@pytest.mark.parametrize("n_sets", [1, 2, 5])
+def test_weighted_counts_of_several_sets_are_those_of_rows_that_are_repeated(n_sets: int):
+    """Sets that agree in some cells, in all, or in none; a set alone and next to others has the same digits."""
+    draw = np.random.default_rng(n_sets)
+    y_true = draw.random((300, 4)) < (0.3, 0.1, 0.9, 0.0)
+    wrong = [draw.random(y_true.shape) < share for share in (0.1, 0.0, 0.5, 1.0, 0.1)]
+    decided = {str(at): y_true ^ cells for at, cells in enumerate(wrong[:n_sets])}
+    weights = draw.integers(0, 4, (300, 3)).astype(np.float32)
+    found = scoring.DecidedRows(y_true, decided).sums(weights)
+    assert list(found) == list(decided)
+    for name, y_pred in decided.items():
+        alone = scoring.DecidedRows(y_true, {name: y_pred}).sums(weights)[name]
+        for key in ("tp", "predicted", "support", "rows"):
+            assert (getattr(found[name], key) == getattr(alone, key)).all()
+        for at in range(3):
+            repeated = np.repeat(np.arange(300), weights[:, at].astype(int))
+            gold, pred = y_true[repeated], y_pred[repeated]
+            confusion = metrics.multilabel_confusion_matrix(gold, pred)
+            assert (found[name].tp[at] == confusion[:, 1, 1]).all()
+            assert (found[name].predicted[at] == pred.sum(axis=0)).all()
+            assert (found[name].support[at] == gold.sum(axis=0)).all()
+            whole = [
+                metrics.f1_score(gold, pred, average="samples", zero_division=0),
+                metrics.hamming_loss(gold, pred),
+            ]
+            assert found[name].rows[at, [0, 4]] / 300 == pytest.approx(np.array(whole) * len(gold) / 300)
+
+
+def test_the_sums_of_rows_as_they_are_are_those_of_one_draw():
+    draw = np.random.default_rng(0)
+    y_true, y_pred = draw.random((2, 20_000, 3)) < 0.3  # more rows than are summed at once
+    found, drawn = scoring.sums_of(y_true, y_pred), scoring.DecidedRows(y_true, {"": y_pred})
+    once = drawn.sums(np.ones((20_000, 1), np.float32))[""]
+    for key in ("tp", "predicted", "support", "rows", "has_positives"):
+        assert (getattr(found, key) == getattr(once, key)).all()
+
+
 def test_the_rows_of_each_label_are_in_label_order_and_without_nan():
     y_true, y_prob, y_pred = random_case(2)
     labels = tuple("gfedcba")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy.sparse import csr_array
+from scipy.sparse import coo_array, csr_array
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, none_if_nan, ratio
 from goemo_cli.core.schema import ARGMAX, RANKING_KEYS
@@ -160,24 +160,29 @@ class DecidedRows:
     def __init__(self, y_true: BoolArray, decided: Mapping[str, BoolArray]) -> None:
         self._shape, self._names = y_true.shape, list(decided)
         self._has_positives = np.asarray(y_true.any(axis=0))
-        self._chunks: list[tuple[slice, csr_array, list[DoubleArray]]] = []
+        self._chunks: list[tuple[slice, csr_array, csr_array, list[DoubleArray]]] = []
         for start in range(0, len(y_true), _CHUNK_ROWS):
             chunk = slice(start, start + _CHUNK_ROWS)
             gold, preds = y_true[chunk], [y_pred[chunk] for y_pred in decided.values()]
-            # Sparse: few labels of a row are gold or predicted.
-            cells = csr_array(np.hstack([gold, *preds, *(gold & pred for pred in preds)]).T)
             scores = [_row_scores(gold, pred).T for pred in preds]
-            self._chunks.append((chunk, cells.astype(np.float32), scores))
+            self._chunks.append((chunk, *_counted_cells(gold, preds), scores))
 
-    def sums(self, weights: FloatArray) -> dict[str, Sums]:
-        """The sums by name, for draws of row weights, float32, (n_examples, draws)."""
+    def sums(self, weights: FloatArray, precise: DoubleArray | None = None) -> dict[str, Sums]:
+        """The sums by name, for draws of rows.
+
+        Args:
+            weights: of the rows, float32, (n_examples, draws).
+            precise: the same in float64, if the caller has them.
+        """
+        precise = weights.astype(np.float64) if precise is None else precise
         (n_examples, n_labels), n = self._shape, len(self._names)
         counts = np.zeros(((1 + 2 * n) * n_labels, weights.shape[1]))
         rows = np.zeros((n, 6, weights.shape[1]))
-        for chunk, cells, scores in self._chunks:
-            counts += cells @ weights[chunk]  # small whole numbers: exact in float32 within a chunk
-            precise = weights[chunk].astype(np.float64)
-            rows += [by_row @ precise for by_row in scores]  # one by one: a name gets the same digits alone
+        for chunk, cells, kinds, scores in self._chunks:
+            counts += kinds @ (cells @ weights[chunk])  # small whole numbers: exact in float32 within a chunk
+            rows += [
+                by_row @ precise[chunk] for by_row in scores
+            ]  # one by one: a name gets the same digits alone
         support, *others = np.split(counts.T, 1 + 2 * n, axis=1)
         parts = zip(self._names, others[n:], others[:n], rows, strict=True)
         return {
@@ -186,9 +191,48 @@ class DecidedRows:
         }
 
 
+def _counted_cells(gold: BoolArray, preds: Sequence[BoolArray]) -> tuple[csr_array, csr_array]:
+    """Two factors of the matrix that counts gold, predicted and correct cells, each of them once for all sets of predictions.
+
+    A cell of a label is of a kind: gold or not, and in which sets it is predicted. Most sets agree, so there are few kinds.
+
+    Args:
+        gold: bool, (n_examples, n_labels).
+        preds: sets of predicted labels, likewise.
+
+    Returns:
+        Rows of each kind, (n_kinds, n_examples), and kinds that are counted for gold, then as predicted by each set, then as
+        correct by each set, ((1 + 2 n_sets) n_labels, n_kinds); ones in float32.
+    """
+    n_labels, places = gold.shape[1], 1 << np.arange(len(preds) + 1)
+    codes = sum((part * place for part, place in zip((gold, *preds), places, strict=True)), start=0)
+    rows, labels = np.nonzero(codes)
+    kinds, kind_of = np.unique(labels << len(places) | codes[rows, labels], return_inverse=True)
+    has = (kinds & places[:, None]) > 0  # (1 + n_sets, n_kinds)
+    counted = np.vstack([has, has[0] & has[1:]])  # (1 + 2 n_sets, n_kinds)
+    what, kind = np.nonzero(counted)
+    return (
+        _ones(kind_of, rows, (len(kinds), len(gold))),
+        _ones(what * n_labels + (kinds >> len(places))[kind], kind, (len(counted) * n_labels, len(kinds))),
+    )
+
+
+def _ones(rows: IntArray, columns: IntArray, shape: tuple[int, int]) -> csr_array:
+    found: csr_array = coo_array((np.ones(len(rows), np.float32), (rows, columns)), shape).tocsr()
+    return found
+
+
 def sums_of(y_true: BoolArray, y_pred: BoolArray) -> Sums:
     """The sums of predicted labels over the rows as they are, as one draw."""
-    return DecidedRows(y_true, {"": y_pred}).sums(np.ones((len(y_true), 1), np.float32))[""]
+    rows = np.zeros((6, 1))
+    for start in range(0, len(y_true), _CHUNK_ROWS):  # as `DecidedRows` adds them: the same digits
+        chunk = slice(start, start + _CHUNK_ROWS)
+        by_row = _row_scores(y_true[chunk], y_pred[chunk]).T
+        rows += by_row @ np.ones((by_row.shape[1], 1))
+    tp, predicted, support = (
+        cells.sum(axis=0, dtype=np.float64)[None] for cells in (y_true & y_pred, y_pred, y_true)
+    )
+    return Sums(len(y_true), tp, predicted, support, rows.T, np.asarray(y_true.any(axis=0)))
 
 
 def _row_scores(y_true: BoolArray, y_pred: BoolArray) -> DoubleArray:
@@ -254,9 +298,9 @@ class _DrawnScores:
         self._rows = DecidedRows(y_true, decided)
         self._drawn: dict[str, list[dict[str, DoubleArray]]] = {name: [] for name in decided}
 
-    def draw(self, weights: FloatArray) -> None:
-        """Score some draws: row weights, float32, (n_examples, draws)."""
-        for name, sums in self._rows.sums(weights).items():
+    def draw(self, weights: FloatArray, precise: DoubleArray | None = None) -> None:
+        """Score some draws; the arguments are those of `DecidedRows.sums`."""
+        for name, sums in self._rows.sums(weights, precise).items():
             self._drawn[name].append(sums.scores())
 
     def intervals(self) -> dict[str, Intervals]:
@@ -325,9 +369,10 @@ def score_together(parts: Sequence[Unscored]) -> list[SplitScores]:
     """The same for several parts with as many rows: the draws of rows are the same for all, and drawn once."""
     started = [_Scoring(part) for part in parts]
     for weights in resampled(len(parts[0].y_true)):
+        precise = weights.astype(np.float64)  # once for all parts
         for scoring in started:
             scoring.ranked.draw(weights)
-            scoring.drawn.draw(weights)
+            scoring.drawn.draw(weights, precise)
     return [scoring.scores() for scoring in started]
 
 
