@@ -70,9 +70,13 @@ class SplitDigest:
 
     def update(self, texts: Sequence[str], y_true: BoolArray) -> None:
         """Take the next rows: n_examples texts and their gold labels, bool, (n_examples, n_labels)."""
-        for text, packed in zip(texts, np.packbits(y_true, axis=1), strict=True):
+        packed = np.packbits(y_true, axis=1)
+        labels, width = packed.tobytes(), packed.shape[1]
+        for row, text in zip(range(len(packed)), texts, strict=True):
             encoded = text.encode("utf-8", "surrogatepass")
-            self._digest.update(len(encoded).to_bytes(8, "little") + encoded + packed.tobytes())
+            self._digest.update(
+                len(encoded).to_bytes(8, "little") + encoded + labels[row * width : (row + 1) * width]
+            )
 
     def hexdigest(self) -> str:
         """Of all rows so far, as 64 hex digits."""

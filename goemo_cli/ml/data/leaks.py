@@ -1,7 +1,7 @@
 """Texts that occur in two splits, which makes scores on the later split too good."""
 
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass
 
 from goemo_cli.core.labels import Split
@@ -30,11 +30,7 @@ def leaks(data: Dataset, texts: Mapping[Split, Sequence[str]]) -> tuple[Leak, ..
     Args:
         texts: `normalised_texts` of the data.
     """
-    rows = {
-        split: [*zip(texts[split], (gold.tobytes() for gold in labelled.y_true), strict=True)]
-        for split, labelled in data.splits.items()
-    }
-    return tuple(_leak(rows, split, other) for split, other in _PAIRS)
+    return tuple(_leak(data, texts, split, other) for split, other in _PAIRS)
 
 
 def normalised_texts(data: Dataset) -> dict[Split, list[str]]:
@@ -47,9 +43,18 @@ def normalised(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 
 
-def _leak(rows: Mapping[Split, Sequence[tuple[str, bytes]]], split: Split, other: Split) -> Leak:
-    known: dict[str, set[bytes]] = {}
-    for text, gold in rows[other]:
-        known.setdefault(text, set()).add(gold)
-    shared = [gold in known[text] for text, gold in rows[split] if text in known]
-    return Leak(split, other, len(shared), len(shared) / max(1, len(rows[split])), shared.count(False))
+def _leak(data: Dataset, texts: Mapping[Split, Sequence[str]], split: Split, other: Split) -> Leak:
+    in_both = set(texts[split]).intersection(texts[other])  # few; only their labels are compared
+    known: dict[str, set[bytes]] = {text: set() for text in in_both}
+    for text, gold in _rows_of(in_both, data, texts, other):
+        known[text].add(gold)
+    shared = [gold in known[text] for text, gold in _rows_of(in_both, data, texts, split)]
+    return Leak(split, other, len(shared), len(shared) / max(1, len(texts[split])), shared.count(False))
+
+
+def _rows_of(
+    wanted: Set[str], data: Dataset, texts: Mapping[Split, Sequence[str]], split: Split
+) -> Iterator[tuple[str, bytes]]:
+    """The wanted texts of a split, each with its gold labels."""
+    y_true = data.splits[split].y_true
+    return ((text, y_true[row].tobytes()) for row, text in enumerate(texts[split]) if text in wanted)
