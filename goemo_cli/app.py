@@ -65,6 +65,9 @@ class Goemo(ErrorBoundary):
         return COMMANDS
 
 
+_NEW_OBJECTS = 50_000
+"""Objects that may refer to others, created and not yet deleted, after which Python searches for garbage among them."""
+
 # Python searches for garbage once more when it ends, for half a second if torch is imported.
 atexit.register(gc.freeze)
 
@@ -100,6 +103,8 @@ def goemo(
 
 def main() -> None:
     """The program `goemo`."""
+    # Imports create many objects that stay: by default Python searches them for garbage again and again.
+    gc.set_threshold(_NEW_OBJECTS)
     run_program(app)
 
 
