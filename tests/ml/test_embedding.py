@@ -59,3 +59,23 @@ def test_alike_texts_lie_near_each_other() -> None:
     np.fill_diagonal(apart, np.inf)
     group = np.repeat(np.arange(3), 20)
     assert (group[apart.argmin(axis=1)] == group).all()
+
+
+def test_neighbours_stay_neighbours_as_in_scikit_learns_slower_default() -> None:
+    from sklearn.manifold import TSNE, trustworthiness
+
+    draw = np.random.default_rng(1)
+    centres = draw.normal(size=(8, 20))[draw.integers(0, 8, 400)]
+    vectors = (centres + draw.normal(size=(400, 20))).astype(np.float32)
+    default = trustworthiness(vectors, TSNE(random_state=0, n_jobs=1).fit_transform(vectors), n_neighbors=10)
+    assert trustworthiness(vectors, project(vectors), n_neighbors=10) == pytest.approx(default, abs=0.01)
+
+
+def test_many_texts_have_the_embeddings_of_few(
+    make_tiny: Callable[..., TransformerClassifier], comments: tuple[list[str], Any]
+) -> None:
+    """From 32 texts on, linear layers compute on reordered weights."""
+    classifier, texts = make_tiny(), (comments[0] * 40)[:40]
+    few = np.concatenate([embed(classifier, texts[:20]), embed(classifier, texts[20:])])
+    np.testing.assert_allclose(embed(classifier, texts), few, atol=1e-5)
+    np.testing.assert_allclose(embed(classifier, texts[:20]), few[:20], atol=0)
