@@ -14,6 +14,7 @@ import pytest
 
 import goemo_cli
 from goemo_cli.app import COMMANDS
+from goemo_cli.core.layout import Layout
 from tests import as_on_windows
 from tests.processes import python
 
@@ -364,6 +365,7 @@ NEEDED = [
 
 def test_commands_import_only_what_they_need(two_runs: Path, tmp_path: Path):
     root = shutil.copytree(two_runs, tmp_path / "root")
+    Layout(root).figures.mkdir(parents=True, exist_ok=True)  # `goemo validate` knows their names
     predict = (["predict", "--checkpoint", "@tiny", "ok"], {"torch"})
     for commands in (NEEDED, [predict]):
         program = f"""

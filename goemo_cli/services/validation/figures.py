@@ -9,6 +9,7 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.names import FIGURES, PICTURE_FORMATS
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.runs.provenance import sources_in_text
 from goemo_cli.services.validation.report import ValidationReport
@@ -24,12 +25,10 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
     """Check the pictures, their tables and their records, and that there is nothing else."""
     if not layout.figures.is_dir():
         return
-    from goemo_cli.services.figures.registry import FORMATS, figures  # takes most of two seconds
-
     downloaded = _downloaded(layout)
     known: set[Path] = {layout.figure_data}
-    for figure in figures():
-        pictures = [layout.figures / figure.file_name(one) for one in FORMATS]
+    for figure in FIGURES:
+        pictures = [layout.figures / figure.file_name(one) for one in PICTURE_FORMATS]
         table, record = layout.figure_data / figure.table_name, layout.figure_data / figure.record_name
         known |= {*pictures, table, record}
         renew = command_line("goemo figures --only", figure.number, root=layout.root)
