@@ -10,12 +10,12 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.names import PictureFormat
 
 if TYPE_CHECKING:
     from goemo_cli.services.figures import CheckResult, FiguresResult
 
 FOUND_STALE = 3
+PictureFormat = Literal["png", "svg", "pdf"]
 Style = Literal["light", "dark"]
 
 RunsOpt = Annotated[

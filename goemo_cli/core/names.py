@@ -1,10 +1,10 @@
-"""Names of runs, minted once, in UTC, parsed from anywhere: every file of a run derives its name from it; and of figures."""
+"""Names of runs: minted once, in UTC, parsed from anywhere. Every file of a run derives its name from it."""
 
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import PurePath
-from typing import Literal, Self
+from typing import Self
 
 _STAMP = "%Y%m%d-%H%M%S"
 _OLD_STAMP = "%m-%d-%Y-%H%M%S"
@@ -70,48 +70,3 @@ class RunName:
         """The same model, one second later: what a run takes when its name is already claimed."""
         later = datetime.strptime(self.stamp, _STAMP) + timedelta(seconds=1)
         return type(self)(self.model, later.strftime(_STAMP))
-
-
-PictureFormat = Literal["png", "svg", "pdf"]
-PICTURE_FORMATS: tuple[PictureFormat, ...] = ("png", "svg", "pdf")
-
-
-@dataclass(frozen=True)
-class FigureName:
-    """One figure of the contract: `{number}_{name}`."""
-
-    number: str
-    """Two digits."""
-    name: str
-
-    def __str__(self) -> str:
-        return f"{self.number}_{self.name}"
-
-    def file_name(self, picture_format: PictureFormat = "png") -> str:
-        """Its picture below output/figures."""
-        return f"{self}.{picture_format}"
-
-    @property
-    def table_name(self) -> str:
-        """Its sidecar below output/figures/data: the numbers that are drawn."""
-        return f"{self}.csv"
-
-    @property
-    def record_name(self) -> str:
-        """Next to the table: what picture and numbers were drawn from."""
-        return f"{self}.json"
-
-
-FIGURES = tuple(
-    FigureName(*name.split("_", 1))
-    for name in (
-        "00_class_distribution", "01_class_distribution_no_neutral", "02_label_cooccurrence",
-        "03_label_cooccurrence_clean", "04_character_length_distributions", "05_token_length_distributions",
-        "06_metric_correlations", "07_per_emotion_f1_scores", "08_auc_vs_f1_tradeoff", "09_macro_vs_micro",
-        "10_training_curves", "11_threshold_macro", "12_threshold_micro", "13_threshold_f1",
-        "14_threshold_coverage", "15_per_class_thresholds", "16_label_confusion", "17_reliability_diagram",
-        "18_calibration_summary", "19_cooccurrence_heatmap", "20_robustness_confidence_intervals",
-        "21_embedding_projection", "22_precision_recall_curves", "23_paper_comparison",
-    )
-)  # fmt: skip
-"""All figures, known without loading what draws them."""

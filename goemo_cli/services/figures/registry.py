@@ -1,6 +1,6 @@
 """What a figure is: its number and name, what it reads, and the function that draws it.
 
-A new figure is a name in `core.names.FIGURES` and one decorated function in a module of this package:
+A new figure is one decorated function in a module of this package:
 
     @figure("24", "my_figure", needs="the predictions of test")
     def draw_my_figure(source: RunData) -> Drawn: ...
@@ -22,16 +22,18 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from goemo_cli.core.errors import SettingError, did_you_mean
-from goemo_cli.core.names import FIGURES, PICTURE_FORMATS, FigureName
 
 if TYPE_CHECKING:
     from goemo_cli.services.runs.run_data import RunData
+
+PictureFormat = Literal["png", "svg", "pdf"]
+FORMATS: tuple[PictureFormat, ...] = ("png", "svg", "pdf")
 
 Table = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Columns by name, all of one length: lists or numpy arrays of texts and numbers; None and NaN are empty cells."""
@@ -47,15 +49,35 @@ class Drawn:
 
 
 @dataclass(frozen=True)
-class FigureSpec(FigureName):
-    """One figure of the contract, and how it is drawn."""
+class FigureSpec:
+    """One figure of the contract."""
 
+    number: str
+    """Two digits."""
+    name: str
     needs: str
     """What it is drawn from, for people."""
     draw: Callable[["RunData"], Drawn]
     """Raises a GoemoError that names what is missing if the figure cannot be drawn."""
     several: bool = False
     """Whether it shows all given runs, not only the first."""
+
+    def __str__(self) -> str:
+        return f"{self.number}_{self.name}"
+
+    def file_name(self, picture_format: PictureFormat = "png") -> str:
+        """Its picture below output/figures."""
+        return f"{self}.{picture_format}"
+
+    @property
+    def table_name(self) -> str:
+        """Its sidecar below output/figures/data: the numbers that are drawn."""
+        return f"{self}.csv"
+
+    @property
+    def record_name(self) -> str:
+        """Next to the table: what picture and numbers were drawn from."""
+        return f"{self}.json"
 
 
 _SPECS: dict[str, FigureSpec] = {}
@@ -67,8 +89,8 @@ def figure(
     """Register the function that draws a figure.
 
     Args:
-        number: two digits.
-        name: of its files, without the number; both are in `core.names.FIGURES`.
+        number: two digits; no other figure has it.
+        name: of its files, without the number.
         needs: what it is drawn from, for people.
         several: whether it shows all given runs, not only the first.
     """
@@ -76,8 +98,6 @@ def figure(
     def register(draw: Callable[["RunData"], Drawn]) -> Callable[["RunData"], Drawn]:
         if number in _SPECS:
             raise ValueError(f"two figures have the number {number}: {_SPECS[number].name} and {name}")
-        if FigureName(number, name) not in FIGURES:
-            raise ValueError(f"core.names.FIGURES has no figure {number}_{name}")
         _SPECS[number] = FigureSpec(number, name, needs, draw, several)
         return draw
 
@@ -100,7 +120,7 @@ def figure_of(name: str) -> FigureSpec:
         SettingError: none of the figures.
     """
     asked = name.strip()
-    for picture_format in PICTURE_FORMATS:
+    for picture_format in FORMATS:
         asked = asked.removesuffix(f".{picture_format}")
     number = asked.zfill(2) if asked.isdigit() else asked
     for spec in figures():

@@ -1,5 +1,7 @@
-"""Figures: complete pictures with names of the contract, and the records of what they were drawn from."""
+"""Figures: complete pictures with numbered names, and the records of what they were drawn from."""
 
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,12 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.names import FIGURES, PICTURE_FORMATS
 from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.runs.provenance import sources_in_text
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.sources import SourceChecker
 
+_NAME = re.compile(r"\d\d_[a-z0-9_]+")
 _MAX_PIXELS = 80_000_000
 """More than any figure has; a small file may claim to be a huge picture."""
 _MIN_SIDE = 200
@@ -25,13 +27,13 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
     """Check the pictures, their tables and their records, and that there is nothing else."""
     if not layout.figures.is_dir():
         return
-    downloaded = _downloaded(layout)
+    downloaded, files = _downloaded(layout), list(_files(layout))
     known: set[Path] = {layout.figure_data}
-    for figure in FIGURES:
-        pictures = [layout.figures / figure.file_name(one) for one in PICTURE_FORMATS]
-        table, record = layout.figure_data / figure.table_name, layout.figure_data / figure.record_name
+    for name in sorted({path.stem for path in files if _NAME.fullmatch(path.stem)}):
+        pictures = [layout.figures / f"{name}.{one}" for one in ("png", "svg", "pdf")]
+        table, record = layout.figure_data / f"{name}.csv", layout.figure_data / f"{name}.json"
         known |= {*pictures, table, record}
-        renew = command_line("goemo figures --only", figure.number, root=layout.root)
+        renew = command_line("goemo figures --only", name[:2], root=layout.root)
         for picture in pictures:
             if picture.suffix == ".png" and picture.exists():
                 _check_picture(picture, report, renew)
@@ -44,15 +46,22 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
                 report.check(
                     "recorded", path, holds=False, otherwise=f"{record.name} is missing; renew: {renew}"
                 )
+    for path in files:
+        if path not in downloaded:
+            report.check(
+                "file name",
+                path,
+                holds=path in known,
+                otherwise="is not named like a figure of goemo (NN_name.png, svg or pdf; data/NN_name.csv and json)",
+            )
+
+
+def _files(layout: Layout) -> Iterator[Path]:
+    """What is in the two folders of figures, except hidden and partial files."""
     for folder in (layout.figures, layout.figure_data):
         for path in sorted(folder.iterdir()) if folder.is_dir() else ():
-            if not path.name.startswith((".", PARTIAL_PREFIX)) and path not in downloaded:
-                report.check(
-                    "file name",
-                    path,
-                    holds=path in known,
-                    otherwise="is not named like a figure of goemo (NN_name.png, svg or pdf; data/NN_name.csv and json)",
-                )
+            if not path.name.startswith((".", PARTIAL_PREFIX)):
+                yield path
 
 
 def _downloaded(layout: Layout) -> set[Path]:
