@@ -220,18 +220,25 @@ def test_options_that_exclude_the_engine(exported_root: Path, options: dict[str,
         Predictor.load("@tiny", root=exported_root, **options)  # type: ignore[arg-type]  # values of several types
 
 
-@pytest.mark.parametrize("precision", ["fp32", "int8"])
-def test_the_commands_that_add_a_calibrator_work(copied: Layout, precision: Any):
-    given = ["--int8", "--force"] * (precision == "int8")
-    goemo("export-model", "@tiny", *given, "--root", copied.root)
-    folder = copied.export(open_run("@tiny", copied).run, "onnx", precision)
+def commands_to_calibrate(folder: Path) -> list[list[str]]:
+    """What to type, by the message about an exported model without calibrator."""
     found = goemo("predict", "-c", folder, "--calibrated", "hello")
     assert found.exit_code == 4
-    for command in found.stderr.partition("export it again: ")[2].split("&&"):
-        program, *arguments = shlex.split(command)
-        done = goemo(*arguments, *["--force"] * ("--int8" in arguments), "--root", copied.root)
+    return [shlex.split(command) for command in found.stderr.partition("export it again: ")[2].split("&&")]
+
+
+def test_the_commands_that_add_a_calibrator_work(copied: Layout):
+    folder = exported_folder(copied)
+    for program, *arguments in commands_to_calibrate(folder):
+        done = goemo(*arguments, "--root", copied.root)
         assert (program, done.exit_code) == ("goemo", 0), done.output
     assert goemo("predict", "-c", folder, "--calibrated", "hello").exit_code == 0
+
+
+def test_a_calibrator_of_an_int8_model_needs_another_int8_model(copied: Layout):
+    goemo("export-model", "@tiny", "--int8", "--force", "--root", copied.root)
+    folder = copied.export(open_run("@tiny", copied).run, "onnx", "int8")
+    assert "--int8" in commands_to_calibrate(folder)[-1]
 
 
 def test_an_exported_model_only_predicts(copied: Layout, tmp_path: Path):

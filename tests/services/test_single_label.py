@@ -128,7 +128,7 @@ def test_there_are_no_thresholds_to_tune_to_draw_or_to_explain_with(trained: Run
         tune_run(run, run.config.thresholds, layout=trained.layout)
     with pytest.raises(SettingError, match="no thresholds"):
         Predictor.load(run, threshold_rule="per_label")
-    with pytest.raises(SettingError, match="--top-k 2"):
+    with pytest.raises(SettingError, match="top_k=2"):
         Predictor.load(run, top_k=2)
     explained = explain(PROBES[0], checkpoint=run).labels
     assert [one.is_predicted for one in explained] == [True]
