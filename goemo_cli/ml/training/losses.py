@@ -9,11 +9,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray
-from goemo_cli.core.settings import LossName, TrainingSettings
+from goemo_cli.core.settings import TrainingSettings
 
 Loss = Callable[[Tensor, Tensor], Tensor]
-LossFactory = Callable[[TrainingSettings, BoolArray, torch.device], Loss]
-"""Makes a loss from its settings, the gold labels of train and the device of the logits."""
 
 
 def make_loss(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
@@ -24,7 +22,23 @@ def make_loss(settings: TrainingSettings, y_train: BoolArray, device: torch.devi
         y_train: gold labels of train, bool, (n_examples, n_labels); weights are computed from them.
         device: of the logits.
     """
-    return LOSSES[settings.loss](settings, y_train, device)
+    match settings.loss:
+        case "bce":
+            return bce
+        case "weighted_bce":
+            weights = positive_weights(y_train, settings.max_positive_weight)
+            return partial(bce, positive_weight=torch.tensor(weights, dtype=torch.float32, device=device))
+        case "focal":
+            return partial(focal, gamma=settings.focal_gamma)
+        case "asymmetric":
+            return partial(
+                asymmetric,
+                gamma_positive=settings.asymmetric_gamma_positive,
+                gamma_negative=settings.asymmetric_gamma_negative,
+                clip=settings.asymmetric_clip,
+            )
+        case "cross_entropy":
+            return cross_entropy
 
 
 def describe_loss(settings: TrainingSettings, y_train: BoolArray, labels: Sequence[str]) -> str | None:
@@ -92,31 +106,3 @@ def asymmetric(
     # A constant to the gradient, as with the reference's disable_torch_grad_focal_loss.
     weight = torch.pow(1 - p_true, gamma).detach()
     return -(log_likelihood * weight).mean()
-
-
-def _weighted_bce(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
-    weights = positive_weights(y_train, settings.max_positive_weight)
-    return partial(bce, positive_weight=torch.tensor(weights, dtype=torch.float32, device=device))
-
-
-def _focal(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
-    return partial(focal, gamma=settings.focal_gamma)
-
-
-def _asymmetric(settings: TrainingSettings, y_train: BoolArray, device: torch.device) -> Loss:
-    return partial(
-        asymmetric,
-        gamma_positive=settings.asymmetric_gamma_positive,
-        gamma_negative=settings.asymmetric_gamma_negative,
-        clip=settings.asymmetric_clip,
-    )
-
-
-LOSSES: dict[LossName, LossFactory] = {
-    "bce": lambda settings, y_train, device: bce,
-    "weighted_bce": _weighted_bce,
-    "focal": _focal,
-    "asymmetric": _asymmetric,
-    "cross_entropy": lambda settings, y_train, device: cross_entropy,
-}
-"""Every loss by its name in the settings. A new loss needs an entry here, and its name in `core.settings.LossName`."""
