@@ -17,7 +17,8 @@ from goemo_cli.core.labels import TaxonomyName
 from goemo_cli.core.schema import Executor
 from goemo_cli.core.settings import LibraryMode
 from goemo_cli.services.data.data_file import STDIN
-from goemo_cli.services.data.readers import format_names, known_suffixes
+from goemo_cli.services.data.formats import suffixes_for
+from goemo_cli.services.data.readers import format_names
 from goemo_cli.services.predicting.bulk.inputs import is_several
 from goemo_cli.services.predicting.formats import BY_SUFFIX, OutputFormat
 from goemo_cli.services.predicting.sources import TextSource, given_texts, open_texts
@@ -46,7 +47,7 @@ class Input:
         typer.Option(
             "--input",
             "-i",
-            help=f"File or URL with texts: {', '.join(known_suffixes('prediction'))}; - is standard input. "
+            help=f"File or URL with texts: {', '.join(suffixes_for('prediction'))}; - is standard input. "
             "A folder or a pattern with * means many files.",
             metavar="FILE",
         ),

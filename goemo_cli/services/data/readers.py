@@ -21,7 +21,6 @@ from goemo_cli.services.data.formats import (
     format_by_suffix,
     format_named,
     formats_for,
-    suffixes_for,
     unknown_format,
 )
 from goemo_cli.services.data.json_rows import array_objects, json_object
@@ -36,11 +35,6 @@ _FASTTEXT_LABEL = re.compile(r"(?:^|(?<=\s))__label__(\S+)\s*")
 def format_names(purpose: Purpose) -> tuple[str, ...]:
     """The names of all formats, for options and help texts."""
     return tuple(formats_for(purpose))
-
-
-def known_suffixes(purpose: Purpose) -> tuple[str, ...]:
-    """The suffixes of all formats, for help texts."""
-    return suffixes_for(purpose)
 
 
 @contextmanager

@@ -63,11 +63,9 @@ def read_exports(layout: Layout) -> Iterator[tuple[Path, Manifest, Export]]:
                 yield folder / MANIFEST, manifest, manifest.export
 
 
-def fault_of_export(
-    checkpoint: Checkpoint, layout: Layout, precision: ExportPrecision = "fp32"
-) -> str | None:
+def fault_of_export(checkpoint: Checkpoint, layout: Layout) -> str | None:
     """Why a run has no exported model that could predict instead of it; None if it has one."""
-    path = layout.export(checkpoint.run, "onnx", precision) / MANIFEST
+    path = layout.export(checkpoint.run, "onnx", "fp32") / MANIFEST
     if not path.is_file():
         return "is not exported"
     manifest = Manifest.read(path)

@@ -47,12 +47,11 @@ class LocalTrainer:
 
 
 @contextmanager
-def trainer(executor: Executor, workers: int, purpose: str, on_event: EventHandler) -> Iterator[Trainer]:
+def trainer(executor: Executor, workers: int, on_event: EventHandler) -> Iterator[Trainer]:
     """What starts the trainings of a command.
 
     Args:
         workers: the number of trainings at a time.
-        purpose: the command, for the error if a package is missing.
         on_event: is told if the workers have more threads than there are cores.
 
     Raises:
@@ -66,7 +65,7 @@ def trainer(executor: Executor, workers: int, purpose: str, on_event: EventHandl
         return
     from goemo_cli.services.parallel.ray_cluster import connected
 
-    with connected(purpose):
+    with connected("--executor ray"):
         from goemo_cli.services.parallel.ray_training import RayTrainer
 
         yield RayTrainer(workers)

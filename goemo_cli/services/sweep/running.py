@@ -74,7 +74,7 @@ def sweep(
         study = kept.open_study(config, aims, layout=layout, storage=storage)
         write_text(layout.sweeps / config.name / "sweep.yaml", dump_yaml(dict(config.content)))
         try:
-            with trainer(executor, workers, "--executor ray", on_event) as start, stop_request():
+            with trainer(executor, workers, on_event) as start, stop_request():
                 _Agent(
                     config, aims, study, layout, total_trials(config, trials), count, start, on_event
                 ).work()

@@ -240,7 +240,7 @@ class _Members:
         folder = self.layout.seeds / self.group.id
         with (
             held(folder, "goemo train --seeds"),
-            trainer(executor, self.group.workers, "--executor ray", self.on_event) as start,
+            trainer(executor, self.group.workers, self.on_event) as start,
         ):
             tasks = {
                 seed: self._task(seed, folder, start.threads)
