@@ -5,8 +5,8 @@ from collections.abc import Callable
 from typing import Any
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.documents.metrics import Metrics
-from goemo_cli.core.schema import HISTORY_KEYS, PER_CLASS_COLUMNS, RANKING_KEYS, RULE_KEYS, RULES
+from goemo_cli.core.documents.metrics import EpochScores, Metrics
+from goemo_cli.core.schema import PER_CLASS_COLUMNS, RANKING_KEYS, RULE_KEYS, RULES
 
 NO_SCORES: dict[str, Any] = {
     **dict.fromkeys(RANKING_KEYS),
@@ -48,7 +48,7 @@ def data_facts(**facts: Any) -> dict[str, Any]:
 
 def epoch_scores(epoch: int, **scores: Any) -> dict[str, Any]:
     """An entry of the history: .5 everywhere but for the scores that are given."""
-    return {**dict.fromkeys(HISTORY_KEYS, 0.5), "epoch": epoch, **scores}
+    return {**dict.fromkeys(EpochScores.model_fields, 0.5), "epoch": epoch, **scores}
 
 
 def label_scores(emotion: str, **scores: Any) -> dict[str, Any]:

@@ -49,11 +49,6 @@ PER_CLASS_COLUMNS = (
 OLD_PER_CLASS_COLUMNS = ("rank", "emotion", "precision", "recall", "f1", "support")
 """Read, never written."""
 
-HISTORY_KEYS = (
-    "epoch", "train_loss", "val_loss", "val_f1_macro", "val_f1_micro", "val_auc_micro",
-    "learning_rate", "grad_norm", "epoch_seconds", "samples_per_second",
-)  # fmt: skip
-
 COMBINED = "combined_score"
 """A weighted sum of scores, as sweeps search for it and as runs log it for W&B."""
 

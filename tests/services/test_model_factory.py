@@ -19,7 +19,7 @@ from goemo_cli.core.events import Event, Info
 from goemo_cli.core.layout import Layout
 from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.training.model_factory import CreatedModel, create_model, model_names
+from goemo_cli.services.training.model_factory import CreatedModel, create_model
 from goemo_cli.tracking import LoggerConfig, TrackingWarning
 
 
@@ -42,10 +42,6 @@ def test_a_catalogue_name_gives_a_classifier_ready_to_predict_and_to_train(model
 def test_programs_find_it_at_the_top():
     assert goemo_cli.create_model is create_model
     assert set(goemo_cli.__all__) >= {"Predictor", "create_model"}
-
-
-def test_the_names_are_those_of_the_catalogue_that_are_transformers():
-    assert set(catalogue()) - set(model_names()) == {"tfidf"}
 
 
 @pytest.mark.parametrize("reference", ["@latest", "@tiny", "NAME", "FOLDER"])

@@ -32,7 +32,6 @@ from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_json
 from goemo_cli.core.layering import dotted_overrides
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.services.sweep import SweepResult, open_sweep, sweep
 from goemo_cli.services.sweep import study as kept
 from goemo_cli.services.sweep.objectives import objectives_of, scores_of
@@ -401,7 +400,12 @@ def test_a_combined_score_is_logged_by_the_runs_that_wandb_starts(tmp_path: Path
     [argument] = [part for part in content["command"] if part.startswith("logging.combined_score=")]
     settings = resolve_settings(None, dotted_overrides([argument, "training.early_stopping.patience=None"]))
     assert settings.training.early_stopping.patience is None  # as W&B's agents write it
-    values = {**dict.fromkeys(HISTORY_KEYS, 0.25), "epoch": 1, "val_loss": 0.5, "val_auc_micro": 0.75}
+    values = {
+        **dict.fromkeys(EpochScores.model_fields, 0.25),
+        "epoch": 1,
+        "val_loss": 0.5,
+        "val_auc_micro": 0.75,
+    }
     scores = EpochScores.model_validate(values)
     assert epoch_values(scores, settings.logging.combined_score)["combined_score"] == 2 * 0.75 - 0.5 * 0.5
     assert "combined_score" not in epoch_values(scores)

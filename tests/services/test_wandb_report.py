@@ -24,7 +24,6 @@ import sys
 from pathlib import Path
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import HISTORY_KEYS
 from goemo_cli.services.wandb.report import create_wandb_report
 for question in sys.argv[2:]:
     try:

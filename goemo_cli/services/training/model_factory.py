@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from goemo_cli.core.catalogue import catalogue, model_entry
+from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.hints import errors_in_python
@@ -43,11 +43,6 @@ class CreatedModel(TransformerClassifier):
         self.save_tokenizer(Path(folder))
 
 
-def model_names() -> tuple[str, ...]:
-    """The names that `create_model` knows; Hub ids, folders and runs are models too."""
-    return tuple(name for name, entry in catalogue().items() if entry.kind != "tfidf")
-
-
 @errors_in_python
 def create_model(
     name: str = "minilm",
@@ -71,7 +66,7 @@ def create_model(
         (1, 2)
 
     Args:
-        name: one of `model_names()`, a Hub id, a folder, or a run of goemo: its folder, its name, `@latest`, `@best`.
+        name: a name of the catalogue but tfidf, a Hub id, a folder, or a run of goemo: its folder, its name, `@latest`, `@best`.
         labels: label names in output order; those of GoEmotions by default.
         single_label: whether each text has exactly one label: probabilities are a softmax over the labels.
         device: auto, cpu, cuda or mps.
