@@ -149,6 +149,15 @@ class Checkpoint:
             raise SettingError([NO_THRESHOLDS], str(self.run))
         return self.rules
 
+    def members(self) -> "list[Checkpoint]":
+        """The runs whose mean an ensemble is, which are next to it; none for other runs.
+
+        Raises:
+            As `open`.
+        """
+        folder = self.path.resolve().parent
+        return [Checkpoint.open(folder / run) for run in self.manifest.parents.members]
+
     def require_readable(self) -> None:
         """Read settings, thresholds and, if the run has scores, metrics.
 

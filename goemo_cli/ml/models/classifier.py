@@ -59,10 +59,7 @@ def load_classifier(
     if checkpoint.manifest.export is not None:
         return _exported(checkpoint, checkpoint.manifest.export)
     if checkpoint.kind == "ensemble":
-        members = [
-            Checkpoint.open(checkpoint.path.resolve().parent / run)
-            for run in checkpoint.manifest.parents.members
-        ]
+        members = checkpoint.members()
         loaders = tuple(partial(load_classifier, one, device=device, precision=precision) for one in members)
         if _may_share_layers(members):
             return sharing(checkpoint.labels, loaders)

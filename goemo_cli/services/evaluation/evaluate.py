@@ -111,9 +111,8 @@ def evaluate_run(
 def weight_sources(checkpoint: Checkpoint, layout: Layout) -> dict[str, str]:
     """SHA-256 of a run's weights by path from the root, as its manifest says; of an ensemble, those of its members."""
     if checkpoint.kind == "ensemble":
-        folder = checkpoint.path.resolve().parent
-        members = (Checkpoint.open(folder / run) for run in checkpoint.manifest.parents.members)
-        return {path: digest for member in members for path, digest in weight_sources(member, layout).items()}
+        of_members = [weight_sources(member, layout) for member in checkpoint.members()]
+        return {path: digest for sources in of_members for path, digest in sources.items()}
     files = checkpoint.manifest.files
     weights = [name for name in files if name.endswith(".safetensors")] or [
         name for name in files if name.endswith(".bin")

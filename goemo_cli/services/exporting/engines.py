@@ -66,11 +66,7 @@ def engine_of(checkpoint: Checkpoint) -> str:
     if checkpoint.manifest.export is not None:
         return checkpoint.manifest.export.format
     if checkpoint.kind == "ensemble":
-        members = [
-            Checkpoint.read(checkpoint.path.resolve().parent / run)
-            for run in checkpoint.manifest.parents.members
-        ]
-        return " and ".join(sorted({engine_of(member) for member in members}))
+        return " and ".join(sorted({engine_of(member) for member in checkpoint.members()}))
     return "scikit-learn" if checkpoint.kind == "tfidf" else "torch"
 
 
