@@ -11,8 +11,8 @@ from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ExportPrecision
+from goemo_cli.ml.metrics.calibrator import CALIBRATION
 
-CALIBRATION = "calibration.json"
 COPIED = ("config.json", THRESHOLDS, CALIBRATION, METRICS, CONFIG)
 """Files of a run that its exported model has too, if the run has them."""
 _TOKENIZER = "tokenizer.json"
