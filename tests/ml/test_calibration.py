@@ -11,9 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import brier_score_loss, log_loss
 
 from goemo_cli.core.schema import CalibrationMethod
+from goemo_cli.ml.data.splits import FOLDS
 from goemo_cli.ml.metrics.calibration import BINS, Reliability, assess, reliability
 from goemo_cli.ml.metrics.calibrator import (
-    FOLDS,
     cross_fitted,
     fit_calibrator,
     logit,

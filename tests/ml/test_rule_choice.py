@@ -8,7 +8,8 @@ from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.metrics.rule_choice import FOLDS, SEED, choose_rule, fit_by_rule
+from goemo_cli.ml.data.splits import FOLDS
+from goemo_cli.ml.metrics.rule_choice import SEED, choose_rule, fit_by_rule
 from goemo_cli.ml.metrics.thresholds import fit_thresholds
 
 AUTO = ThresholdSettings()

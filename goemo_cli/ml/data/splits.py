@@ -1,10 +1,20 @@
-"""Splitting one set of labelled rows so that every label gets its share in every part."""
+"""Parts of one set of labelled rows: splits in which every label has its share, and random folds."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, IntArray
+
+FOLDS = 10
+
+
+def random_folds(n_rows: int, seed: int = 0) -> Iterator[tuple[BoolArray, IntArray]]:
+    """The rows of all other folds, bool, (n_rows,), and those of the fold, for each of `FOLDS` random folds."""
+    for held_out in np.array_split(np.random.default_rng(seed).permutation(n_rows), FOLDS):
+        others = np.ones(n_rows, dtype=np.bool_)
+        others[held_out] = False
+        yield others, held_out
 
 
 def stratified_split(y_true: BoolArray, fractions: Sequence[float], seed: int) -> list[IntArray]:

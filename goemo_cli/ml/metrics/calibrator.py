@@ -13,6 +13,7 @@ from goemo_cli.core.documents.rules import CalibrationValues, LabelCalibration
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod
+from goemo_cli.ml.data.splits import random_folds
 
 CALIBRATION = "calibration.json"
 """Its name within a checkpoint."""
@@ -174,10 +175,6 @@ def _how_to_add_one(checkpoint: Checkpoint) -> str:
     return f"calibrate the run and export it again: {command_line('goemo calibrate --checkpoint', checkpoint.run)} && {again}"
 
 
-FOLDS = 10
-SEED = 0
-"""Of the folds; the same seed gives the same ones."""
-
 SMALLEST_SLOPE = 0.01
 """Below it a label's probabilities would become one and the same: nothing to calibrate, or the wrong way round."""
 
@@ -245,9 +242,7 @@ def fit_shared_temperature(labels: tuple[str, ...], y_true: BoolArray, y_prob: F
     return Calibrator(labels, "temperature", np.zeros(len(labels)), slope, positives, {}, is_shared=True)
 
 
-def cross_fitted(
-    y_true: BoolArray, y_prob: FloatArray, fit: Fit, *, folds: int = FOLDS, seed: int = SEED
-) -> FloatArray:
+def cross_fitted(y_true: BoolArray, y_prob: FloatArray, fit: Fit, *, seed: int = 0) -> FloatArray:
     """Calibrated probabilities of val, each by a calibrator that did not see its comment.
 
     The folds are random and not stratified: with equal shares of positives everywhere, calibrators would be right
@@ -257,18 +252,15 @@ def cross_fitted(
         y_true: gold labels of val, bool, (n_val, n_labels).
         y_prob: probabilities on val, float32, (n_val, n_labels).
         fit: fits a calibrator to labels, gold labels and probabilities.
-        folds: maximum number of parts.
-        seed: of the parts.
+        seed: of the folds.
 
     Returns:
         float32, (n_val, n_labels).
     """
     labels = tuple(map(str, range(y_true.shape[1])))
     calibrated = y_prob.copy()
-    for held_out in np.array_split(np.random.default_rng(seed).permutation(len(y_true)), folds):
-        rest = np.ones(len(y_true), dtype=np.bool_)
-        rest[held_out] = False
-        calibrator = fit(labels, y_true[rest], y_prob[rest])
+    for others, held_out in random_folds(len(y_true), seed):
+        calibrator = fit(labels, y_true[others], y_prob[others])
         calibrated[held_out] = calibrator.apply(y_prob[held_out])
     return calibrated
 

@@ -9,13 +9,13 @@ from goemo_cli.core.documents.rules import RuleChoice
 from goemo_cli.core.schema import RULES
 from goemo_cli.core.settings import ThresholdSettings
 from goemo_cli.core.thresholds import Decision, LabelRules, MostProbable, Thresholds
+from goemo_cli.ml.data.splits import FOLDS, random_folds
 from goemo_cli.ml.metrics.intervals import resampled
 from goemo_cli.ml.metrics.scoring import DecidedRows, Sums, sums_of
 from goemo_cli.ml.metrics.thresholds import RESAMPLES, fit_thresholds
 
-FOLDS = 10
 SEED = 0
-"""Of the folds; the same seed gives the same ones."""
+"""Of the folds."""
 PREFERRED = "per_label"
 """The rule that others have to beat by more than the uncertainty of the difference."""
 
@@ -109,10 +109,8 @@ def _cross_fitted(
 ) -> dict[str, BoolArray]:
     """The labels of val by each rule, bool, (n_val, n_labels) each; no row was used for its own thresholds."""
     decided = {rule: np.zeros_like(y_true) for rule in RULES}
-    for held_out in np.array_split(np.random.default_rng(SEED).permutation(len(y_true)), FOLDS):
-        rest = np.ones(len(y_true), dtype=np.bool_)
-        rest[held_out] = False
-        fitted = fit_thresholds(labels, y_true[rest], y_prob[rest], settings, resamples=0)
+    for others, held_out in random_folds(len(y_true), SEED):
+        fitted = fit_thresholds(labels, y_true[others], y_prob[others], settings, resamples=0)
         for rule, y_pred in decided.items():
             decision = Decision(rule, fitted.of_rule(rule), settings.never_empty, settings.top_k)
             y_pred[held_out] = decision(y_prob[held_out])

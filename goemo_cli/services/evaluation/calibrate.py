@@ -16,10 +16,10 @@ from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod
+from goemo_cli.ml.data.splits import FOLDS
 from goemo_cli.ml.metrics.calibration import BINS, FEW_POSITIVES, Assessment, Measures, assess
 from goemo_cli.ml.metrics.calibrator import (
     CALIBRATION,
-    FOLDS,
     METHODS,
     Calibrator,
     Fit,
