@@ -50,7 +50,7 @@ def predict(
     opened = open_predicting(
         checkpoint, Layout(root), Screen(target.out)
     )  # a wrong name fails here, before torch loads
-    mirror = _mirror_config(wandb) if is_logged else None
+    log = _log_config(wandb) if is_logged else None
 
     def load() -> "Predictor":
         from goemo_cli.services.predicting.predictor import load_predictor
@@ -64,12 +64,12 @@ def predict(
         converse(target.out, load(), decision.top_k)
         return None
     with texts.opened() as source:
-        _predict(target, source, load, mirror, root)
+        _predict(target, source, load, log, root)
     return None
 
 
 def _predict(
-    target: Target, source: "TextSource", load: Callable[[], "Predictor"], mirror: Any, root: Path
+    target: Target, source: "TextSource", load: Callable[[], "Predictor"], log: Any, root: Path
 ) -> None:
     """Read, predict, write, and log to W&B."""
     from goemo_cli.services.predicting.stream import Sample, require_other_file
@@ -80,18 +80,17 @@ def _predict(
         target.out.note(source.note)
     source = source.begun()  # a broken first row fails here, before torch loads
     predictor = load()
-    sample = Sample() if mirror else None
+    sample = Sample() if log else None
     statistics = target.write(predictor, source, sample)
-    if mirror and sample:
-        from goemo_cli.services.predicting.log_to_wandb import mirror_predictions
+    if log and sample:
+        from goemo_cli.services.predicting.log_to_wandb import log_predictions
 
         with Screen(target.out) as screen:
-            mirror_predictions(predictor, statistics, sample, mirror, root=root, on_event=screen)
+            log_predictions(predictor, statistics, sample, log, root=root, on_event=screen)
 
 
-def _mirror_config(settings: Settings) -> Any:
-    """Settings of the W&B run."""
-    from goemo_cli.services.predicting.log_to_wandb import mirror_config
+def _log_config(settings: Settings) -> Any:
+    """Where the predictions are logged."""
+    from goemo_cli.services.predicting.log_to_wandb import log_config
 
-    given = {name: settings.get(f"logging.wandb.{name}") for name in ("project", "entity", "mode")}
-    return mirror_config(**given)
+    return log_config(*(settings.get(f"logging.wandb.{name}") for name in ("project", "entity", "mode")))

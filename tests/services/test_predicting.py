@@ -32,7 +32,7 @@ from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.predicting import prediction_log
 from goemo_cli.services.predicting import stream as streaming
-from goemo_cli.services.predicting.log_to_wandb import mirror_config, mirror_predictions
+from goemo_cli.services.predicting.log_to_wandb import log_predictions
 from goemo_cli.services.predicting.predictor import Predictor, TextPredictions
 from goemo_cli.services.predicting.sources import given_texts, open_texts
 from goemo_cli.services.predicting.stream import Sample, predict_stream, predict_to_file
@@ -430,10 +430,10 @@ def test_predictions_are_logged_in_the_local_store_and_never_hurt(
 ) -> None:
     sample, heard = Sample(), list[Event]()
     statistics = predict_stream(predictor, given_texts(TEXTS), lambda rows, found: None, sample=sample)
-    config = mirror_config(project=None, entity=None, mode="local")
+    config = LoggerConfig(mode="local")
 
     def log(root: Path) -> str | None:
-        return mirror_predictions(predictor, statistics, sample, config, root=root, on_event=heard.append)
+        return log_predictions(predictor, statistics, sample, config, root=root, on_event=heard.append)
 
     assert log(tmp_path) == f"{predictor.run}-predict:v0"
     [metrics] = (tmp_path / "artifacts" / "registry").rglob("metrics.jsonl")
@@ -443,8 +443,6 @@ def test_predictions_are_logged_in_the_local_store_and_never_hurt(
     (tmp_path / "file").write_text("a file where a folder should be")
     assert log(tmp_path / "file") is None
     assert any(isinstance(event, Warning) for event in heard)
-    with pytest.raises(SettingError, match="mode"):
-        mirror_config(project=None, entity=None, mode="sideways")
 
 
 def test_a_tracked_predictor_logs_statistics_of_each_call_and_its_predictions_in_parts(

@@ -1,11 +1,11 @@
 """`goemo predict --wandb`: statistics and a sample of predictions as an artifact, on W&B or in the local store."""
 
 from pathlib import Path
-from typing import Any
 
 from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.events import EventHandler, Info, Warning
+from goemo_cli.core.settings import LibraryMode
 from goemo_cli.services.predicting.prediction_log import statistics_values
 from goemo_cli.services.predicting.predictor import Predictor, facts_of
 from goemo_cli.services.predicting.stream import Sample
@@ -13,17 +13,16 @@ from goemo_cli.tracking.artifacts.config import LoggerConfig
 from goemo_cli.tracking.artifacts.manager import ArtifactManager
 
 
-def mirror_config(*, project: str | None, entity: str | None, mode: str | None) -> LoggerConfig:
-    """Settings of the log; None means the default of `LoggerConfig`.
+def log_config(project: str | None, entity: str | None, mode: LibraryMode | None) -> LoggerConfig:
+    """Where predictions are logged; what is None is taken from the environment.
 
     Raises:
         SettingError: a mode or a project that cannot be.
     """
-    given: dict[str, Any] = {"project": project, "entity": entity, "mode": mode}
-    return LoggerConfig(**{name: value for name, value in given.items() if value is not None})
+    return LoggerConfig(project=project, entity=entity, mode=mode)
 
 
-def mirror_predictions(
+def log_predictions(
     predictor: Predictor,
     statistics: BatchStatistics,
     sample: Sample,
