@@ -91,6 +91,10 @@ class Layout:
     journals = _Below("output/journal")
     """The event log of each run, which trackers read: {run}.jsonl."""
 
+    def journal(self, run: RunName) -> Path:
+        """The event log of a run."""
+        return self.journals / f"{run}.jsonl"
+
     sweeps = _Below("output/sweeps")
     """Searches for settings: {name}/ with the study, its trials, tables and pictures."""
 
@@ -156,6 +160,14 @@ class Layout:
     def per_class_metrics(self, run: RunName) -> Path:
         """The test metrics of each label."""
         return self.stats / f"per_class_metrics_{run.file_stem}.csv"
+
+    def run_outputs(self, run: RunName) -> tuple[Path, Path, Path]:
+        """What each finished run has outside its checkpoint: predictions of val and of test, and the metrics of each label."""
+        return (
+            self.split_predictions(run, "val"),
+            self.split_predictions(run, "test"),
+            self.per_class_metrics(run),
+        )
 
     def test_metrics(self, model: str) -> Path:
         """The test metrics of a model's newest run."""

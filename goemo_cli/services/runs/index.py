@@ -118,7 +118,7 @@ def run_files(layout: Layout, runs: Collection[RunName]) -> dict[RunName, list[P
             found[run] += files_below(tracker / str(run))
         found[run] += layout.exported_files(run)
         found[run] += files_below(layout.teachers / str(run))
-        found[run] += [path for path in [layout.journals / f"{run}.jsonl"] if path.is_file()]
+        found[run] += [path for path in [layout.journal(run)] if path.is_file()]
     for path in files_below(layout.stats):
         named_here = [run for run in by_stamp.get(path.stem[-_STAMP_LENGTH:], ()) if _is_of(path.stem, run)]
         if named_here:
@@ -137,7 +137,7 @@ class TrainingProgress:
 def training_progress(listed: ListedRun, layout: Layout) -> TrainingProgress | None:
     """How far the training of a run is that is not finished; None if its journal is missing or does not say it."""
     try:
-        with (layout.journals / f"{listed.run}.jsonl").open(encoding="utf-8") as stream:
+        with layout.journal(listed.run).open(encoding="utf-8") as stream:
             start = json.loads(next(stream, "{}"))
             # Numbers of a whole epoch have its number; other lines are not parsed, since there may be many.
             finished = sum(

@@ -24,7 +24,7 @@ from goemo_cli.services.wandb.sync import sync_command, wandb_target
 from goemo_cli.tracking.base import Artifact, Table, Tracker
 from goemo_cli.tracking.environment import environment_files, versions
 from goemo_cli.tracking.guarded import GuardedTrackers
-from goemo_cli.tracking.journal import JournalTracker, Line, journal_path, read_journal
+from goemo_cli.tracking.journal import JournalTracker, Line, read_journal
 from goemo_cli.tracking.redaction import without_places, without_secrets
 from goemo_cli.tracking.registered import TENSORBOARD, find_tracker
 from goemo_cli.tracking.separate import FollowingTracker
@@ -59,7 +59,7 @@ def continued_log(layout: Layout, run: RunName, kept_bytes: int) -> Continued:
     Raises:
         NotFoundError, CorruptArtifactError: the journal is missing or damaged.
     """
-    journal = read_journal(journal_path(layout.journals, run), kept_bytes or None)
+    journal = read_journal(layout.journal(run), kept_bytes or None)
     return Continued(journal.mirror_id, kept_bytes, journal.lines if kept_bytes else ())
 
 

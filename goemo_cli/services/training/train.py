@@ -64,7 +64,6 @@ from goemo_cli.services.training.tracker_results import (
 from goemo_cli.services.training.tracking import RunLog, failures_logged, log_inputs, log_step, start_tracker
 from goemo_cli.services.training.write_run import write_trained
 from goemo_cli.tracking.base import Tracker
-from goemo_cli.tracking.journal import journal_path
 
 _NO_TRACKER = Tracker()
 
@@ -131,7 +130,7 @@ def train_to_the_end(
     """
     with stop_request() as stop, _resumable(run, layout, log), failures_logged(tracker):
         log_inputs(tracker, run, log)
-        saver = StateSaver(run, journal_path(layout.journals, run.name), stop)
+        saver = StateSaver(run, layout.journal(run.name), stop)
         with joined(run.ranks):
             fit_and_save(run, saver, layout=layout, tracker=tracker, on_event=log)
             scored = score_saved(run, log)

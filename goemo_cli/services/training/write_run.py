@@ -151,14 +151,10 @@ def write_run(
     """
     saved = [path for path in folder.iterdir() if not path.name.startswith(PARTIAL_PREFIX)]
     metrics = Metrics.model_validate({**facts, **evaluation.scores})
-    tables = [
-        layout.split_predictions(run, "val"),
-        layout.split_predictions(run, "test"),
-        layout.per_class_metrics(run),
-    ]
-    write_predictions(tables[0], evaluation.val)
-    write_predictions(tables[1], evaluation.test)
-    write_per_class_metrics(tables[2], evaluation.scores["per_class"])
+    val, test, per_class = outputs = layout.run_outputs(run)
+    write_predictions(val, evaluation.val)
+    write_predictions(test, evaluation.test)
+    write_per_class_metrics(per_class, evaluation.scores["per_class"])
     evaluation.rules.write(folder / THRESHOLDS, run=str(run))
     write_text(folder / CONFIG, _config_text(metrics, config.to_yaml(other_settings or {})))
     metrics.write(folder / METRICS)
@@ -173,11 +169,11 @@ def write_run(
         parents=parents,
         headline=Headline.of(metrics),
         is_imported=is_imported,
-        outputs={layout.shown(path): sha256_file(path) for path in tables},
+        outputs={layout.shown(path): sha256_file(path) for path in outputs},
         kept=kept or {},
         created=created,
     )
-    for path in [*tables, *write_summaries(layout, models=[run.model], on_event=on_event)]:
+    for path in [*outputs, *write_summaries(layout, models=[run.model], on_event=on_event)]:
         on_event(FileWritten(path))
     for event in fit_events(evaluation.rules, evaluation.val):
         on_event(event)

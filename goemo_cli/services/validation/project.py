@@ -236,10 +236,7 @@ def _check_file(
     if file.split.startswith(EVALUATED):
         check_evaluation(file.path, file.split, file.run, checkpoint, layout, report, advance)
         return
-    scored = checkpoint is not None and file.path in (
-        layout.split_predictions(checkpoint.run, "val"),
-        layout.split_predictions(checkpoint.run, "test"),
-    )
+    scored = checkpoint is not None and file.path in layout.run_outputs(checkpoint.run)
     sampled = recompute if scored and file.split == "test" else 0
     evidence = check_predictions(
         file.path,

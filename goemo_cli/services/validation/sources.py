@@ -84,14 +84,7 @@ class SourceChecker:
     def check_outputs(self, checkpoint: Checkpoint) -> None:
         """Compare a run's files outside its checkpoint with the hashes in its manifest; a missing one is reported elsewhere."""
         manifest = checkpoint.path / MANIFEST
-        own = {
-            self._layout.shown(path): path
-            for path in (
-                self._layout.split_predictions(checkpoint.run, "val"),
-                self._layout.split_predictions(checkpoint.run, "test"),
-                self._layout.per_class_metrics(checkpoint.run),
-            )
-        }
+        own = {self._layout.shown(path): path for path in self._layout.run_outputs(checkpoint.run)}
         for name, digest in checkpoint.manifest.outputs.items():
             path = own.get(self._layout.shown(self._layout.root / name))
             if path is None:

@@ -99,7 +99,7 @@ def _logged_id(checkpoint: Checkpoint, layout: Layout) -> str | None:
     """W&B's id of a run: from its metrics or, if it was uploaded later, from its journal."""
     if run_id := checkpoint.metrics.wandb_run_id:
         return str(run_id)
-    journal = layout.journals / f"{checkpoint.run}.jsonl"
+    journal = layout.journal(checkpoint.run)
     return read_journal(journal).mirror_id if journal.is_file() else None
 
 
@@ -107,11 +107,7 @@ def _must_have(checkpoint: Checkpoint, layout: Layout) -> dict[Path, bool]:
     """The files of a run that W&B may have, and whether it must; `goemo validate` reports those that are missing here."""
     outputs = {layout.root / name for name in checkpoint.manifest.outputs}
     if not outputs:  # an older manifest
-        outputs = {
-            layout.split_predictions(checkpoint.run, "test"),
-            layout.split_predictions(checkpoint.run, "val"),
-            layout.per_class_metrics(checkpoint.run),
-        }
+        outputs = {*layout.run_outputs(checkpoint.run)}
     has_model = checkpoint.config.logging.wandb.log_model
     files = {checkpoint.path / name: has_model for name in (*checkpoint.manifest.files, MANIFEST)}
     others = run_files(layout, [listed.run for listed in listed_runs(layout)]).get(checkpoint.run, [])

@@ -11,7 +11,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import WandbSettings
 from goemo_cli.services.runs.references import find_run
-from goemo_cli.tracking.journal import Journal, held, journal_path, read_journal
+from goemo_cli.tracking.journal import Journal, held, read_journal
 from goemo_cli.tracking.wandb.process import Job, Mirror, as_error
 from goemo_cli.tracking.wandb.sdk import require_wandb
 
@@ -55,7 +55,7 @@ def sync_run(
         AuthenticationError, RemoteError, SettingError: W&B refused, did not answer, or is still incomplete.
     """
     require_wandb("goemo sync")
-    path = journal_path(layout.journals, _named(reference, layout))
+    path = layout.journal(_named(reference, layout))
     journal = read_journal(path)
     with held(path):
         journal = read_journal(path)  # complete, since no process writes it now
@@ -86,7 +86,7 @@ def sync_command(layout: Layout) -> str:
 
 def _named(reference: str, layout: Layout) -> RunName:
     run = RunName.parse(reference)
-    if run and journal_path(layout.journals, run).is_file():
+    if run and layout.journal(run).is_file():
         return run  # also if its checkpoint is gone
     found = find_run(reference, layout)
     if run := RunName.parse(found.name):
