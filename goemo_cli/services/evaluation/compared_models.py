@@ -7,14 +7,13 @@ from pathlib import Path
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
+from goemo_cli.core.errors import DataFileError, SettingError
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.layout import EVALUATED, Layout, parse_predictions_name
-from goemo_cli.core.predictions import Predictions, read_predictions
-from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.runs.run_predictions import readable_run_behind, require_predictions
+from goemo_cli.core.predictions import Predictions
+from goemo_cli.services.runs.run_predictions import find_predictions, read_rows, readable_run_behind
 
 _SHOWN_TEXT = 60
 
@@ -51,7 +50,7 @@ def open_sources(
     """
     if len(references) < 2:
         raise SettingError(["compare needs two or more runs or predictions files"])
-    found = [_find(reference, split or "test", layout, on_event) for reference in references]
+    found = [find_predictions(reference, split or "test", layout, on_event) for reference in references]
     if split and not any(checkpoint for _, checkpoint in found):
         raise SettingError(["--split picks the predictions of runs; only files are compared here"])
     sources = _told_apart([_read(path, checkpoint, layout, on_event) for path, checkpoint in found])
@@ -64,22 +63,8 @@ def open_sources(
     return sources
 
 
-def _find(
-    reference: str, split: Split, layout: Layout, on_event: EventHandler
-) -> tuple[Path, Checkpoint | None]:
-    path = Path(reference)
-    if path.is_file():
-        return path, None
-    if path.suffix == ".csv":
-        raise NotFoundError(f"{path}: no such file")
-    checkpoint = open_run(reference, layout, on_event)
-    return require_predictions(checkpoint, split, layout), checkpoint
-
-
 def _read(path: Path, checkpoint: Checkpoint | None, layout: Layout, on_event: EventHandler) -> ComparedModel:
-    predictions = read_predictions(path)
-    if not len(predictions):
-        raise DataFileError(path, "holds no rows")
+    predictions = read_rows(path)
     if checkpoint:
         _warn_of_other_rule(path, checkpoint, predictions, on_event)
     named = parse_predictions_name(path)

@@ -11,8 +11,6 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import (
     CorruptArtifactError,
-    DataFileError,
-    NotFoundError,
     SettingError,
     did_you_mean,
 )
@@ -21,7 +19,7 @@ from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.names import RunName
-from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import SCHEMA_VERSION
 from goemo_cli.ml.metrics.confusions import (
     RowOutcomes,
@@ -38,8 +36,7 @@ from goemo_cli.services.evaluation.error_tables import (
     write_summary,
     write_tables,
 )
-from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.runs.run_predictions import readable_run_behind, require_predictions
+from goemo_cli.services.runs.run_predictions import find_predictions, read_rows, readable_run_behind
 
 
 @dataclass(frozen=True)
@@ -171,9 +168,7 @@ def analyse_errors(
         SettingError: an unknown emotion, or a split for a file.
     """
     source = _find(reference, layout, split, on_event)
-    predictions = read_predictions(source.path)
-    if not len(predictions):
-        raise DataFileError(source.path, "holds no rows")
+    predictions = read_rows(source.path)
     chosen = _chosen(emotions, predictions.labels)
     confused = confused_pairs(predictions.y_true, predictions.y_pred)
     pairs, balances = confusions(predictions, confused), label_balances(predictions)
@@ -223,17 +218,14 @@ def _standing_out(pairs: Sequence[Confusion], chosen: tuple[str, ...]) -> list[C
 
 
 def _find(reference: str, layout: Layout, split: Split | None, on_event: EventHandler) -> _Source:
-    path = Path(reference).expanduser()
-    if path.suffix.lower() == ".csv" or path.is_file():
-        if split:
-            raise SettingError([f"--split {split} is for a run; {path.name} is one split already"])
-        if not path.is_file():
-            raise NotFoundError(f"{path}: no such file")
-        split_name, run = parse_predictions_name(path) or (None, None)
-        return _Source(path, run, split_name, readable_run_behind(path, layout))
-    checkpoint, wanted = open_run(reference, layout, on_event), split or "test"
-    path = require_predictions(checkpoint, wanted, layout)
-    return _Source(path, checkpoint.run, wanted, checkpoint)
+    wanted = split or "test"
+    path, checkpoint = find_predictions(reference, wanted, layout, on_event)
+    if checkpoint:
+        return _Source(path, checkpoint.run, wanted, checkpoint)
+    if split:
+        raise SettingError([f"--split {split} is for a run; {path.name} is one split already"])
+    split_name, run = parse_predictions_name(path) or (None, None)
+    return _Source(path, run, split_name, readable_run_behind(path, layout))
 
 
 def _chosen(emotions: Sequence[str], labels: tuple[str, ...]) -> tuple[str, ...]:

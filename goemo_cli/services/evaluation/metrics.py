@@ -9,16 +9,16 @@ from typing import Any
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.csv_files import by_column, open_csv
-from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError, NotFoundError
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
-from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import OLD_PER_CLASS_COLUMNS, PER_CLASS_COLUMNS
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.scoring import per_class_rows
 from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.data.result_tables import decimal, write_table
-from goemo_cli.services.runs.run_predictions import run_behind
+from goemo_cli.services.runs.run_predictions import read_rows, run_behind
 
 
 @dataclass(frozen=True)
@@ -79,11 +79,7 @@ def metrics_of_predictions(
         NotFoundError: no such file.
         DataFileError: not a predictions file, or no rows.
     """
-    if not path.is_file():
-        raise NotFoundError(f"{path}: no such file")
-    predictions = read_predictions(path)
-    if not len(predictions):
-        raise DataFileError(path, "holds no rows")
+    predictions = read_rows(path)
     if threshold is None:
         decision = _decision_behind(path, predictions, layout, on_event)
     else:

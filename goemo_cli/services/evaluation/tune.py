@@ -9,11 +9,11 @@ import numpy as np
 from goemo_cli.core.arrays import DoubleArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.metrics import SplitScores
-from goemo_cli.core.errors import DataError, NotFoundError, SettingError
+from goemo_cli.core.errors import DataError, SettingError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout, parse_predictions_name
-from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.core.predictions import Predictions
 from goemo_cli.core.schema import RULES, SCHEMA_VERSION, SWEEP_COLUMNS, THRESHOLD_COLUMNS
 from goemo_cli.core.settings import ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import NO_THRESHOLDS, Thresholds, decide
@@ -25,7 +25,7 @@ from goemo_cli.services.data.checks import macro_doubt
 from goemo_cli.services.data.result_tables import write_table
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.runs.locks import held
-from goemo_cli.services.runs.run_predictions import read_recorded
+from goemo_cli.services.runs.run_predictions import read_recorded, read_rows
 from goemo_cli.services.training.evaluate import evaluate, fit_events
 from goemo_cli.services.training.write_run import rewrite_run
 
@@ -107,12 +107,8 @@ def tune_predictions(
         NotFoundError: no such file.
         DataError: it is, by its name or by its rows, a test split, or it is too small for the guarantee.
     """
-    if not path.is_file():
-        raise NotFoundError(f"{path}: no such file")
+    val = read_rows(path)
     _refuse_test_by_name(path)
-    val = read_predictions(path)
-    if not len(val):
-        raise DataError(f"{path}: holds no rows")
     _refuse_test_by_rows(path, val, layout, on_event)
     _require_enough(val, settings)
     thresholds = fit_by_rule(val.labels, val.y_true, val.y_prob, settings)

@@ -1,13 +1,15 @@
-"""A run's written predictions of a split: their file, the command that writes them, and a check that they are its own."""
+"""Written predictions: found by a run or a path, the command that writes them, and a check that they are the run's own."""
 
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NoScoresError, NotFoundError
+from goemo_cli.core.events import EventHandler
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import Split, applicable
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
+from goemo_cli.services.runs.references import open_run
 
 
 def export_command(checkpoint: Checkpoint, split: Split, layout: Layout) -> str:
@@ -32,6 +34,42 @@ def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) ->
             f"{export_command(checkpoint, split, layout)}"
         )
     return path
+
+
+def find_predictions(
+    reference: str, split: Split, layout: Layout, on_event: EventHandler
+) -> tuple[Path, Checkpoint | None]:
+    """The predictions that a reference means: a CSV file; or those of a run, which is returned too.
+
+    Args:
+        reference: a file, or a run as `open_run` understands it.
+        split: of a run; a file has its own.
+
+    Raises:
+        NotFoundError: no such file or run, or a run without predictions of the split.
+    """
+    path = Path(reference).expanduser()
+    if path.is_file():
+        return path, None
+    if path.suffix.lower() == ".csv":
+        raise NotFoundError(f"{path}: no such file")
+    checkpoint = open_run(reference, layout, on_event)
+    return require_predictions(checkpoint, split, layout), checkpoint
+
+
+def read_rows(path: Path) -> Predictions:
+    """A predictions file that has rows.
+
+    Raises:
+        NotFoundError: no such file.
+        DataFileError: not a predictions file, or no rows.
+    """
+    if not path.is_file():
+        raise NotFoundError(f"{path}: no such file")
+    predictions = read_predictions(path)
+    if not len(predictions):
+        raise DataFileError(path, "holds no rows")
+    return predictions
 
 
 def run_behind(path: Path, layout: Layout) -> Checkpoint | None:
