@@ -41,7 +41,7 @@ def export_predictions(
             raise typer.BadParameter(
                 "a predictions file takes --output DIR and --threshold or --threshold-rule, nothing else"
             )
-        _relabel(out, predictions, Path(output), threshold, threshold_rule, common.layout)
+        _apply_thresholds(out, predictions, Path(output), threshold, threshold_rule, common.layout)
         return
     from goemo_cli.services.runs.references import open_predicting
 
@@ -79,11 +79,11 @@ def export_predictions(
     out.hint(command_line("goemo export-metrics --predictions", paths[0]))
 
 
-def _relabel(
+def _apply_thresholds(
     out: Console, path: Path, output: Path, threshold: float | None, rule: str | None, layout: Layout
 ) -> None:
-    from goemo_cli.services.evaluation.apply_thresholds import relabel_predictions
+    from goemo_cli.services.evaluation.apply_thresholds import apply_thresholds
 
-    result = relabel_predictions(path, layout=layout, output=output, threshold=threshold, rule=rule)
+    result = apply_thresholds(path, layout=layout, output=output, threshold=threshold, rule=rule)
     out.result("Wrote predictions", paths=[result.path], rows=[result.rows], thresholds=result.rule)
     out.hint(command_line("goemo export-metrics --predictions", result.path))

@@ -8,7 +8,7 @@ import pytest
 from goemo_cli.core.errors import NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions, write_predictions
-from goemo_cli.services.evaluation.apply_thresholds import relabel_predictions
+from goemo_cli.services.evaluation.apply_thresholds import apply_thresholds
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_only_the_labels_change(
     written: Path, layout: Layout, tmp_path: Path, options, threshold: float
 ) -> None:
     before = read_predictions(written)
-    result = relabel_predictions(written, layout=layout, output=tmp_path / "x", **options)
+    result = apply_thresholds(written, layout=layout, output=tmp_path / "x", **options)
     after = read_predictions(result.path)
     assert result.path == tmp_path / "x" / written.name
     assert np.array_equal(after.y_pred, before.y_prob.astype(np.float64) >= threshold)
@@ -39,7 +39,7 @@ def test_only_the_labels_change(
 def test_the_file_never_replaces_itself(written: Path, layout: Layout) -> None:
     before = written.read_bytes()
     with pytest.raises(SettingError, match="would replace itself"):
-        relabel_predictions(written, layout=layout, output=written.parent, threshold=0.4)
+        apply_thresholds(written, layout=layout, output=written.parent, threshold=0.4)
     assert written.read_bytes() == before
 
 
@@ -47,5 +47,5 @@ def test_a_file_of_no_run_needs_a_threshold(written: Path, layout: Layout, tmp_p
     other = tmp_path / "mine.csv"
     other.write_bytes(written.read_bytes())
     with pytest.raises(NotFoundError, match="give --threshold"):
-        relabel_predictions(other, layout=layout, output=tmp_path / "x")
-    assert relabel_predictions(other, layout=layout, output=tmp_path / "x", threshold=0.2).rows == 50
+        apply_thresholds(other, layout=layout, output=tmp_path / "x")
+    assert apply_thresholds(other, layout=layout, output=tmp_path / "x", threshold=0.2).rows == 50

@@ -5,7 +5,6 @@ from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
-from goemo_cli.core.events import EventHandler, FileWritten, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.thresholds import Decision
@@ -13,7 +12,7 @@ from goemo_cli.services.runs.run_predictions import run_behind
 
 
 @dataclass(frozen=True)
-class Relabelled:
+class LabelledFile:
     """What was written."""
 
     path: Path
@@ -21,15 +20,14 @@ class Relabelled:
     rule: str
 
 
-def relabel_predictions(
+def apply_thresholds(
     path: Path,
     *,
     layout: Layout,
     output: Path,
     threshold: float | None = None,
     rule: str | None = None,
-    on_event: EventHandler = ignore,
-) -> Relabelled:
+) -> LabelledFile:
     """Write a predictions file again with labels by other thresholds; no model is needed.
 
     Args:
@@ -55,8 +53,7 @@ def relabel_predictions(
     else:
         decision = _run_behind(path, predictions, layout).rules.decision(rule)
     write_predictions(target, replace(predictions, y_pred=decision(predictions.y_prob)))
-    on_event(FileWritten(target))
-    return Relabelled(target, len(predictions), decision.rule)
+    return LabelledFile(target, len(predictions), decision.rule)
 
 
 def _run_behind(path: Path, predictions: Predictions, layout: Layout) -> Checkpoint:
