@@ -8,8 +8,7 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
-from goemo_cli.commands._run_tables import exact
-from goemo_cli.commands._tables import markdown_section
+from goemo_cli.commands._tables import exact, markdown_section
 from goemo_cli.core.schema import ComparedScore
 from goemo_cli.services.data.result_tables import decimal
 

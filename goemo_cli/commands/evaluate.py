@@ -8,9 +8,8 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
-from goemo_cli.commands._run_tables import interval_of
 from goemo_cli.commands._settings import NewDataSettings
-from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+from goemo_cli.commands._tables import LABEL_COLUMNS, interval_of, label_row
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import DISPLAY_NAMES

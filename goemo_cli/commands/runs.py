@@ -7,7 +7,7 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
-from goemo_cli.commands._run_tables import (
+from goemo_cli.commands._tables import (
     DIFF_COLUMNS,
     EPOCH_COLUMNS,
     delta_of,

@@ -9,10 +9,9 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
-from goemo_cli.commands._run_tables import score_table
 from goemo_cli.commands._settings import TrainSettings, with_wandb
 from goemo_cli.commands._streams import messages_need_no_reader, print_nothing
-from goemo_cli.commands._tables import LABEL_COLUMNS, label_row
+from goemo_cli.commands._tables import LABEL_COLUMNS, label_row, score_table
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import duration, working
 from goemo_cli.core.hints import command_line
