@@ -63,7 +63,7 @@ class Console:
         width = max((len(name) for name in values), default=0)
         for name, value in values.items():
             self._out.print(
-                Text.assemble((f"  {name.replace('_', ' '):<{width}}  ", "dim"), plain(_readable(value)))
+                Text.assemble((f"  {name.replace('_', ' '):<{width}}  ", "dim"), plain(readable(value)))
             )
 
     def table(
@@ -81,7 +81,7 @@ class Console:
         for column in columns[1:]:
             table.add_column(Text(column), justify="right", overflow="fold")
         for row in rows:
-            table.add_row(*(Text(plain(_readable(cell))) for cell in row))
+            table.add_row(*(Text(plain(readable(cell))) for cell in row))
         self._out.print(table)
 
     def text(self, text: str | Text) -> None:
@@ -118,7 +118,8 @@ class Console:
             self.talk.print(Text.assemble("  ", (plain(hint), "cyan")))
 
 
-def _readable(value: object) -> str:
+def readable(value: object) -> str:
+    """A value for people: a dash for None, four decimals, thousands with commas."""
     if value is None:
         return "–"
     if isinstance(value, float):
@@ -126,9 +127,9 @@ def _readable(value: object) -> str:
     if isinstance(value, int) and not isinstance(value, bool):
         return f"{value:,}"
     if isinstance(value, (list, tuple)):
-        return ", ".join(_readable(entry) for entry in value)
+        return ", ".join(readable(entry) for entry in value)
     if isinstance(value, Mapping):
-        return ", ".join(f"{key} {_readable(entry)}" for key, entry in value.items())
+        return ", ".join(f"{key} {readable(entry)}" for key, entry in value.items())
     return str(value)
 
 

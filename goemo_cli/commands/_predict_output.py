@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._tables import one_line
 from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.events import ignore
+from goemo_cli.services.data.result_tables import counted
 from goemo_cli.services.predicting.formats import OutputFormat
 
 if TYPE_CHECKING:
@@ -97,7 +99,10 @@ class Target:
         from goemo_cli.services.predicting.stream import predict_stream
 
         def write(rows: "Sequence[TextRow]", predictions: "TextPredictions") -> None:
-            cells = [[_one_line(row.text), answer(predictions[at], self.most)] for at, row in enumerate(rows)]
+            cells = [
+                [one_line(row.text, _LONGEST), answer(predictions[at], self.most)]
+                for at, row in enumerate(rows)
+            ]
             self.out.table("", ["text", "labels"], cells)
 
         return predict_stream(predictor, source, write, sample=sample)
@@ -131,15 +136,10 @@ def answer(prediction: "TextPrediction", top_k: int | None = None) -> str:
     )
 
 
-def _one_line(text: str) -> str:
-    line = " ".join(text[: 2 * _LONGEST].split())
-    return line if len(line) <= _LONGEST and len(text) <= 2 * _LONGEST else line[:_LONGEST] + "…"
-
-
 def _summary(statistics: BatchStatistics) -> str:
     confidence = statistics.mean_confidence
     parts = [
-        f"{statistics.texts:,} text{'' if statistics.texts == 1 else 's'}",
+        counted(statistics.texts, "text"),
         *([f"mean confidence {confidence:.3f}"] if confidence is not None else []),
         f"{statistics.unlabelled:,} without a label",
         *([f"{statistics.cut:,} longer than the model reads"] if statistics.cut else []),

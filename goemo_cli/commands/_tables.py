@@ -144,6 +144,12 @@ def label_row(row: Mapping[str, Any]) -> list[object]:
     return [row["emotion"], row["f1_score"], interval, row["precision"], row["recall"], row["support"]]
 
 
+def one_line(text: str, longest: int) -> str:
+    """A text as one line of at most `longest` characters; a longer one ends in an ellipsis."""
+    line = " ".join(text[: 2 * longest].split())
+    return line if len(line) <= longest and len(text) <= 2 * longest else line[:longest] + "…"
+
+
 def markdown_section(title: str, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     """A table with its title as Markdown."""
     from goemo_cli.services.report.text import plain, table

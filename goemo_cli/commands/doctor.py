@@ -11,6 +11,7 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.core.layout import Layout
+from goemo_cli.services.data.result_tables import counted
 
 if TYPE_CHECKING:
     from goemo_cli.services.doctor.examine import Finding
@@ -65,4 +66,4 @@ def _lines(findings: "Sequence[Finding]") -> Iterator[str]:
 
 
 def _count(problems: int) -> str:
-    return f"{problems} problem{'s' * (problems > 1)}" if problems else "No problems"
+    return counted(problems, "problem") if problems else "No problems"

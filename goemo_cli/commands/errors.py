@@ -8,7 +8,9 @@ import typer
 from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
+from goemo_cli.commands._tables import one_line
 from goemo_cli.core.hints import command_line
+from goemo_cli.services.data.result_tables import counted
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.error_tables import LabelBalance
@@ -105,12 +107,10 @@ def _say_labels(out: Console, found: "ErrorAnalysis", *, top: int, all_labels: b
 def balance_sentence(one: "LabelBalance") -> str:
     """How often a label is predicted against how often it is gold, in words."""
     if not one.gold:
-        return (
-            f"{one.emotion} is predicted for {_comments(one.predicted)}; no comment has it as a gold label."
-        )
+        return f"{one.emotion} is predicted for {counted(one.predicted, 'comment')}; no comment has it as a gold label."
     chance = "" if one.is_off else "; chance may explain that"
     if not one.predicted:
-        return f"{one.emotion} is never predicted; it is gold on {_comments(one.gold)}{chance}."
+        return f"{one.emotion} is never predicted; it is gold on {counted(one.gold, 'comment')}{chance}."
     low, high = one.ratio_ci_low, one.ratio_ci_high
     interval = f"{low:.2f}–{'?' if high is None else format(high, '.2f')}"
     return (
@@ -166,12 +166,7 @@ def _comment_table(out: Console, title: str, comments: "Sequence[CommentView]") 
 
 
 def _comment_row(one: "CommentView", doubted: Sequence[str] = ()) -> list[object]:
-    return [_one_line(one.text), _labels(one.gold, doubted), _labels(one.predicted), str(one.row)]
-
-
-def _one_line(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= _LONGEST else line[:_LONGEST] + "…"
+    return [one_line(one.text, _LONGEST), _labels(one.gold, doubted), _labels(one.predicted), str(one.row)]
 
 
 def _labels(probabilities: Mapping[str, float], doubted: Sequence[str] = ()) -> str:
@@ -180,10 +175,6 @@ def _labels(probabilities: Mapping[str, float], doubted: Sequence[str] = ()) -> 
         for label, probability in probabilities.items()
     ]
     return "\n".join(lines) or "–"
-
-
-def _comments(count: int) -> str:
-    return f"{count:,} comment{'' if count == 1 else 's'}"
 
 
 def _some(shown: int, count: int) -> str:

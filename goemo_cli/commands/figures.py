@@ -10,6 +10,7 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
+from goemo_cli.services.data.result_tables import counted
 
 if TYPE_CHECKING:
     from goemo_cli.services.figures import CheckResult, FiguresResult
@@ -95,7 +96,7 @@ def _say(result: "FiguresResult", out: Console, *, named: bool) -> None:
             "of_first": list(result.of_first),
         }
         out.result(
-            f"Drew {_counted(len(result.drawn))} of {runs}",
+            f"Drew {counted(len(result.drawn), 'figure')} of {runs}",
             **(document if out.as_json else {path.name[:2]: path for path in result.drawn}),
         )
     if result.of_first:
@@ -104,7 +105,7 @@ def _say(result: "FiguresResult", out: Console, *, named: bool) -> None:
     if result.damage:
         raise result.damage
     if result.skipped and (named or not result.drawn):
-        raise NotFoundError(f"{_counted(len(result.skipped))} of {runs} could not be drawn")
+        raise NotFoundError(f"{counted(len(result.skipped), 'figure')} of {runs} could not be drawn")
 
 
 def _say_check(found: "CheckResult", out: Console, root: Path) -> None:
@@ -121,16 +122,12 @@ def _say_check(found: "CheckResult", out: Console, root: Path) -> None:
     }
     stale = len(found.stale)
     out.result(
-        f"{stale} of {_counted(checked)} {'is' if stale == 1 else 'are'} stale"
+        f"{stale} of {counted(checked, 'figure')} {'is' if stale == 1 else 'are'} stale"
         if stale
-        else f"{_counted(checked)} checked, none is stale",
+        else f"{counted(checked, 'figure')} checked, none is stale",
         **(document if out.as_json else {}),
     )
     if stale:
         numbers = ",".join(dict.fromkeys(path.name[:2] for path, _ in found.stale))
         out.hint(f"goemo figures --only {numbers}{root_option(root)}")
         raise typer.Exit(FOUND_STALE)
-
-
-def _counted(number: int) -> str:
-    return f"{number} figure{'' if number == 1 else 's'}"

@@ -23,7 +23,7 @@ from goemo_cli.commands._tables import (
 from goemo_cli.commands._typer import Typer
 from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.hints import command_line, root_option
-from goemo_cli.services.data.result_tables import file_size
+from goemo_cli.services.data.result_tables import counted, file_size
 
 _SHOWN = 30
 
@@ -319,4 +319,4 @@ def gc(
 
 
 def _count_as_zero(labels: int, split: str) -> str:
-    return f"{labels:,} label{'s' if labels > 1 else ''} without a comment in {split} count as 0 in its macro averages."
+    return f"{counted(labels, 'label')} without a comment in {split} count as 0 in its macro averages."

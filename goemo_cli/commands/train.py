@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from goemo_cli.commands import _options as opt
-from goemo_cli.commands._console import Console
+from goemo_cli.commands._console import Console, readable
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._settings import TrainSettings, with_wandb
 from goemo_cli.commands._streams import messages_need_no_reader, print_nothing
@@ -310,7 +310,7 @@ def _show_scores(out: Console, checkpoint: "Checkpoint") -> None:
         return
     metrics, test = checkpoint.metrics, checkpoint.metrics.test
     out.table(
-        f"Test scores of {metrics.run}  (AUC micro {_short(test.auc_micro)}, macro {_short(test.auc_macro)})",
+        f"Test scores of {metrics.run}  (AUC micro {readable(test.auc_micro)}, macro {readable(test.auc_macro)})",
         *score_table(metrics, "test"),
         footnote=_footnote(checkpoint),
     )
@@ -357,7 +357,3 @@ def _plan(out: Console, settings: Any, layout: Layout, seeds: int | None) -> Non
     if not out.as_json:
         out.text(plan.config.to_yaml())
     out.result("Plan (nothing was written)", **({"runs": seeds} if seeds else {}), **plan.values())
-
-
-def _short(value: float | None) -> str:
-    return "–" if value is None else decimal(value)

@@ -63,6 +63,11 @@ def file_size(size: float) -> str:
     return f"{size / 1024:.1f} TiB"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 figure`, `5,427 comments`."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def span(low: float, high: float) -> str:
     """An interval, `0.497–0.547`."""
     return f"{decimal(low, 3)}–{decimal(high, 3)}"

@@ -10,6 +10,7 @@ from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.hints import command_line, root_option
 from goemo_cli.core.layout import Layout, parse_predictions_name
+from goemo_cli.services.data.result_tables import counted
 from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.exporting.exports import export_command, read_exports
 from goemo_cli.services.runs.index import listed_runs
@@ -150,10 +151,10 @@ def renewal(files: Sequence[OutdatedFile], root: Path) -> str:
         [file for file in files if file.kind == kind] for kind in ("figure", "report", "table", "model")
     )
     parts = [
-        *([_counted(len(figures), "figure")] if figures else []),
+        *([counted(len(figures), "figure")] if figures else []),
         *(["the report" if len(reports) == 1 else f"{len(reports)} reports"] if reports else []),
-        *([_counted(len(tables), "table")] if tables else []),
-        *([_counted(len(models), "exported model")] if models else []),
+        *([counted(len(tables), "table")] if tables else []),
+        *([counted(len(models), "exported model")] if models else []),
     ]
     named = ", ".join(parts[:-1]) + (" and " if parts[1:] else "") + parts[-1]
     is_one = len(files) == 1
@@ -161,10 +162,6 @@ def renewal(files: Sequence[OutdatedFile], root: Path) -> str:
         f"{file.renew}{root_option(root)}" for file in (*tables, *figures, *reports, *models)
     )
     return f"{named} {'is' if is_one else 'are'} out of date: {' && '.join(commands)}"
-
-
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _files(folder: Path, suffixes: Collection[str]) -> list[Path]:
