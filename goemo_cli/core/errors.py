@@ -37,9 +37,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 _COMMAND_LINE = "command line"
+_T = TypeVar("_T", bound=str)
 
 
 def near_names(wanted: str, known: Iterable[str]) -> list[str]:
@@ -72,6 +73,19 @@ class SettingError(GoemoError):
 
 class UnknownSettingError(SettingError):
     """An unknown setting."""
+
+
+def known_name(name: str, known: Iterable[_T], what: str) -> _T:
+    """The one of several known names that is meant.
+
+    Raises:
+        SettingError: none of them; they are listed, with the near ones.
+    """
+    names = list(known)
+    for one in names:
+        if one == name:
+            return one
+    raise SettingError([f"unknown {what} {name!r}; known: {', '.join(names)}{did_you_mean(name, names)}"])
 
 
 @contextmanager

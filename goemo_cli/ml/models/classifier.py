@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.manifest import Export
-from goemo_cli.core.errors import SettingError
+from goemo_cli.core.errors import SettingError, known_name
 from goemo_cli.ml.models.ensemble import Ensemble, SharedEnsemble
 
 if TYPE_CHECKING:
@@ -53,8 +53,7 @@ def load_classifier(
         CorruptArtifactError: a file differs from the manifest, or the weights do not fit.
         SettingError: an unknown device, or bf16 for a model that has no such weights.
     """
-    if device not in DEVICES:
-        raise SettingError([f"unknown device {device!r}; known: {', '.join(DEVICES)}"])
+    known_name(device, DEVICES, "device")
     checkpoint.require_intact()
     if checkpoint.manifest.export is not None:
         return _exported(checkpoint, checkpoint.manifest.export)

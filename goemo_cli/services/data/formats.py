@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from goemo_cli.core.errors import DataFileError, SettingError, did_you_mean
+from goemo_cli.core.errors import DataFileError, SettingError, known_name
 from goemo_cli.services.data.compressed import COMPRESSIONS, plain_name
 from goemo_cli.services.data.tables import Table
 from goemo_cli.services.data.text_encoding import not_text
@@ -88,10 +88,7 @@ def format_named(name: str, purpose: Purpose) -> DataFormat:
     """
     known = formats_for(purpose)
     name, _, sheet = name.partition(":")
-    if name not in known:
-        raise SettingError(
-            [f"unknown data format {name!r}; known: {', '.join(known)}{did_you_mean(name, known)}"]
-        )
+    known_name(name, known, "data format")
     if not sheet:
         return known[name]
     if "sheet" not in inspect.signature(known[name].read).parameters:

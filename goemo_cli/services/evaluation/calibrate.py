@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
-from goemo_cli.core.errors import DataFileError, SettingError
+from goemo_cli.core.errors import DataFileError, SettingError, known_name
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.labels import Split
@@ -169,9 +169,7 @@ def calibrate(
     """
     single_label = checkpoint.rules.is_single_label
     wanted = method or ("temperature" if single_label else "platt")
-    known = next((one for one in METHODS if one == wanted), None)
-    if known is None:
-        raise SettingError([f"unknown calibration method {method!r}; known: {', '.join(METHODS)}"])
+    known = known_name(wanted, METHODS, "calibration method")
     if single_label and known != "temperature":
         raise SettingError(
             [f"{checkpoint.run} is single-label and has one temperature for all labels"], "--method"

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import SettingError, did_you_mean
+from goemo_cli.core.errors import SettingError, did_you_mean, known_name
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.files import write_text
 from goemo_cli.core.schema import ExplainMethod
@@ -109,8 +109,8 @@ def explain(
     text = without_surrogates(text)
     if not words_of(text):
         raise SettingError(["the text has no word in it"])
-    if method not in (None, *METHODS):
-        raise SettingError([f"unknown method {method!r}; known: {', '.join(METHODS)}"])
+    if method is not None:
+        known_name(method, METHODS, "method")
     chosen = _positions(labels, checkpoint)
     decision = checkpoint.rules.decision()
     classifier = load_classifier(checkpoint, device=device, keep_members=True)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import get_args
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingError, did_you_mean
+from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, SettingError, known_name
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import Engine
 from goemo_cli.services.exporting.exports import export_command, fault_of_export
@@ -39,10 +39,7 @@ def with_engine(
         SettingError: an unknown engine, or one that the model, the device or the precision excludes.
         NotFoundError: `onnx` without an up-to-date exported model.
     """
-    chosen = next((name for name in _ENGINES if name == engine), None)
-    if chosen is None:
-        known = ", ".join(_ENGINES)
-        raise SettingError([f"unknown engine {engine!r}; known: {known}{did_you_mean(engine, _ENGINES)}"])
+    chosen = known_name(engine, get_args(Engine), "engine")
     if checkpoint.manifest.export is not None:
         if chosen == "torch":
             raise SettingError(
@@ -119,6 +116,3 @@ def _is_onnx_faster(checkpoint: Checkpoint, device: str, precision: str) -> bool
     is_on_cpu = device == "cpu" or (device == "auto" and not may_have_gpu())
     is_transformer = checkpoint.kind not in ("tfidf", "ensemble")
     return is_transformer and is_on_cpu and precision == "fp32" and find_spec("onnxruntime") is not None
-
-
-_ENGINES = get_args(Engine)

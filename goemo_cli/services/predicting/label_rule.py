@@ -7,7 +7,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray
 from goemo_cli.core.checkpoint import METRICS, Checkpoint
-from goemo_cli.core.errors import CorruptArtifactError, SettingError, did_you_mean
+from goemo_cli.core.errors import CorruptArtifactError, SettingError, known_name
 from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.labels import TAXONOMIES, TaxonomyName, applicable
 from goemo_cli.core.thresholds import NO_THRESHOLDS, Decision, Thresholds
@@ -149,11 +149,7 @@ def _of_taxonomy(
 
 def _known_taxonomy(checkpoint: Checkpoint, wanted: str) -> TaxonomyName:
     known: tuple[TaxonomyName, ...] = get_args(TaxonomyName)
-    taxonomy = next((name for name in known if name == wanted), None)
-    if taxonomy is None:
-        raise SettingError(
-            [f"unknown taxonomy {wanted!r}; known: {', '.join(known)}{did_you_mean(wanted, known)}"]
-        )
+    taxonomy = known_name(wanted, known, "taxonomy")
     if taxonomy not in applicable(checkpoint.labels):
         raise SettingError(
             [

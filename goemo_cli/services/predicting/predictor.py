@@ -12,7 +12,7 @@ import numpy as np
 from goemo_cli.core.arrays import BoolArray, FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.bulk import BatchStatistics
-from goemo_cli.core.errors import SettingError
+from goemo_cli.core.errors import SettingError, known_name
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.hints import errors_in_python
 from goemo_cli.core.layout import Layout
@@ -311,9 +311,7 @@ def load_predictor(
     Raises:
         As `Predictor.load`.
     """
-    chosen = next((name for name in PRECISIONS if name == precision), None)
-    if chosen is None:
-        raise SettingError([f"unknown precision {precision!r}; known: {', '.join(PRECISIONS)}"])
+    chosen = known_name(precision, PRECISIONS, "precision")
     opened = with_engine(checkpoint, Layout(Path(root)), engine, device=device, precision=precision)
     rule = label_rule(opened, rule=threshold_rule, on_event=on_event, **choices)
     classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
