@@ -12,7 +12,7 @@ from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import Event, EventHandler, GoemoWarning, Warning
 from goemo_cli.core.hints import errors_in_python, in_python
 from goemo_cli.core.labels import Split
-from goemo_cli.core.layering import merge_layers, nested
+from goemo_cli.core.layering import flat, merge_layers, nested
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import PER_CLASS_COLUMNS, SIGNIFICANCE_COLUMNS
 from goemo_cli.services.runs.dataframes import (
@@ -22,7 +22,6 @@ from goemo_cli.services.runs.dataframes import (
     load_run,
     read_predictions,
 )
-from goemo_cli.services.runs.show import flat
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -229,9 +229,9 @@ def _help(name: str) -> str:
 
 def _default(name: str) -> str | None:
     from goemo_cli.core.catalogue import catalogue
-    from goemo_cli.core.layering import leaf_names
+    from goemo_cli.core.layering import flat
 
-    if any(name in leaf_names(entry.defaults) for entry in catalogue().values()):
+    if any(name in flat(entry.defaults) for entry in catalogue().values()):
         return "by model"
     value = setting_field(name).default
     return None if value is None or value is False or value == [] else str(value)

@@ -4,7 +4,7 @@ YAML as people expect it: `2e-5` is a number, a duplicate key is an error, and t
 """
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -160,13 +160,15 @@ def divide(
     return rest, named
 
 
-def leaf_names(values: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """The dotted name of every value in nested settings."""
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings by dotted name, the inverse of `nested`; an empty mapping is a value."""
+    named: dict[str, Any] = {}
     for key, value in values.items():
         if isinstance(value, Mapping) and value:
-            yield from leaf_names(value, f"{prefix}{key}.")
+            named |= flat(value, f"{prefix}{key}.")
         else:
-            yield f"{prefix}{key}"
+            named[f"{prefix}{key}"] = value
+    return named
 
 
 def merge_layers(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

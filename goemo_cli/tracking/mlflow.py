@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from goemo_cli.core.files import path_from_root
+from goemo_cli.core.layering import flat
 from goemo_cli.core.names import RunName
 from goemo_cli.core.settings import DEFAULT_PROJECT
 from goemo_cli.core.system.locks import lock_file, unlock_file
@@ -68,9 +69,9 @@ class MlflowTracker(Tracker):
         opened = found[0] if found else self._client.create_run(experiment, run_name=str(run))
         self.run_id = opened.info.run_id
         self._continue(opened)
-        self._log_parameters(dict(_flat(settings)), opened.data.params)
+        self._log_parameters(_texts(settings), opened.data.params)
         tags = {_ID: self._context.run_id, "goemo.run": str(run)}
-        tags |= {f"goemo.{name}": value for name, value in _flat(facts) if value != "null"}
+        tags |= {f"goemo.{name}": value for name, value in _texts(facts).items() if value != "null"}
         self._log_tags(tags)
         where = Path(uri.removeprefix("sqlite:///")) if not given else without_secrets({"uri": uri})["uri"]
         self.address = f"run {self.run_id} in {where}"
@@ -150,13 +151,12 @@ def _alone_in(folder: Path) -> Iterator[None]:
         unlock_file(path, handle)
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     """Dotted names with their values as texts: other types as JSON."""
-    for name, value in values.items():
-        if isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value if isinstance(value, str) else json.dumps(value, default=str)
+    return {
+        name: value if isinstance(value, str) else json.dumps(value, default=str)
+        for name, value in flat(values).items()
+    }
 
 
 def _name(name: str) -> str:

@@ -20,7 +20,7 @@ from pydantic_core import PydanticCustomError
 
 from goemo_cli.core.errors import SettingError, UnknownSettingError, did_you_mean, near_names
 from goemo_cli.core.labels import TaxonomyName
-from goemo_cli.core.layering import divide, dump_yaml, leaf_names, merge_layers, nested, read_yaml_mapping
+from goemo_cli.core.layering import divide, dump_yaml, flat, merge_layers, nested, read_yaml_mapping
 from goemo_cli.core.system.variables import wandb_environment
 
 SelectionMetric = Literal["val_f1_macro", "val_f1_micro", "val_auc_micro", "val_loss"]
@@ -651,7 +651,7 @@ def setting_faults(name: str, value: Any) -> list[str]:
 
 def named_settings(values: Mapping[str, Any]) -> list[str]:
     """The dotted name of every setting that nested values give, in the order of the settings."""
-    leaves = list(leaf_names(_canonical_keys(TrainConfig, values)))
+    leaves = flat(_canonical_keys(TrainConfig, values))
     return [
         name
         for name in setting_names()
@@ -704,7 +704,7 @@ def _unknown_names(values: Mapping[str, Any]) -> list[str]:
     sections = {name.rpartition(".")[0] for name in known}
     return [
         name
-        for name in leaf_names(values)
+        for name in flat(values)
         if name not in known
         and name not in sections
         and not known & {name.rsplit(".", depth)[0] for depth in range(1, name.count(".") + 1)}

@@ -1,6 +1,5 @@
 """Finding the weights of a model: a local folder, a packaged copy, the Hugging Face cache, then the Hub."""
 
-import hashlib
 import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from goemo_cli.core.errors import (
     ModelNotFoundError,
     RemoteError,
 )
+from goemo_cli.core.files import sha256_file
 from goemo_cli.core.system.variables import is_offline
 from goemo_cli.ml.models.folders import weight_files
 
@@ -126,8 +126,7 @@ def _packaged(entry: ModelEntry, package: PackagedWeights) -> FoundWeights | Non
     weights = folder / "model.safetensors"
     if not weights.is_file():
         raise CorruptArtifactError(weights, f"is missing from the package {package.module}")
-    with weights.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
+    digest = sha256_file(weights)
     if digest != package.sha256:
         raise CorruptArtifactError(
             weights, f"has SHA-256 {digest[:12]}…, the published weights {package.sha256[:12]}…"

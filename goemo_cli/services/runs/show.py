@@ -176,7 +176,7 @@ def _ordered(newest_first: Sequence[ListedRun], sort: str) -> list[ListedRun]:
 def changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """The settings that differ from the defaults of the run's model, by dotted name."""
     from goemo_cli.core.catalogue import model_entry
-    from goemo_cli.core.layering import nested
+    from goemo_cli.core.layering import flat, nested
     from goemo_cli.core.settings import TrainConfig
 
     settings = run_settings(checkpoint)
@@ -192,17 +192,7 @@ def changed_settings(checkpoint: Checkpoint) -> dict[str, Any]:
 
 def run_settings(checkpoint: Checkpoint) -> dict[str, Any]:
     """Every setting by dotted name, as in the file and not as this version reads it: older runs have settings that no longer exist."""
-    from goemo_cli.core.layering import read_yaml_mapping
+    from goemo_cli.core.layering import flat, read_yaml_mapping
 
-    return flat(read_yaml_mapping(checkpoint.path / CONFIG))
-
-
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested settings by dotted name: `{"a": {"b": 1}}` is `{"a.b": 1}`."""
-    named: dict[str, Any] = {}
-    for key, value in values.items():
-        if isinstance(value, Mapping):
-            named |= flat(value, f"{prefix}{key}.")
-        else:
-            named[f"{prefix}{key}"] = value
-    return named
+    settings = flat(read_yaml_mapping(checkpoint.path / CONFIG))
+    return {name: value for name, value in settings.items() if value != {}}

@@ -11,11 +11,11 @@ from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError,
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.labels import SPLITS
+from goemo_cli.core.layering import flat
 from goemo_cli.core.schema import PROBLEM_TYPES, RANKING_KEYS, RULE_KEYS
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256, moved_label
 from goemo_cli.services.runs.index import is_resumable
 from goemo_cli.services.runs.provenance import is_inside
-from goemo_cli.services.runs.show import flat
 from goemo_cli.services.validation.report import ValidationReport, reason_of
 
 _TRANSFORMER_FILES = (
