@@ -604,6 +604,11 @@ class TrainConfig(Section):
         known, others = divide(values, _unknown_names(values))
         return cls.from_layers((path, known)), others
 
+    def changed(self, section: str, **values: Any) -> Self:
+        """The settings with other values in a section, which are not checked."""
+        changed = getattr(self, section).model_copy(update=values)
+        return self.model_copy(update={section: changed})
+
     def to_yaml(self, others: Mapping[str, Any] = types.MappingProxyType({})) -> str:
         """The settings as YAML that `--config` reads back to the same settings.
 

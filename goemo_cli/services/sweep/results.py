@@ -188,7 +188,7 @@ def trial_config(settings: Mapping[str, Any], *, layout: Layout, tags: Sequence[
     if not tags:
         return config
     wandb = config.logging.wandb.model_copy(update={"tags": [*config.logging.wandb.tags, *tags]})
-    return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})})
+    return config.changed("logging", wandb=wandb)
 
 
 def best_text(result: SweepResult, best: TrialRow, layout: Layout) -> str:

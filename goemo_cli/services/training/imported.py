@@ -87,8 +87,7 @@ def import_model(
                 "it predicts one label, as transformers does; --multi-label predicts several"
             )
         )
-    fitting = config.model.model_copy(update={"max_length": classifier.max_length})
-    config = config.model_copy(update={"model": fitting})
+    config = config.changed("model", max_length=classifier.max_length)
     rows = _data(config, classifier, layout, on_event) if config.data.name else None
     base = {**_facts_of(found), "origin": found.origin}
     on_event(Info(f"Weights: {found.describe()}"))

@@ -78,12 +78,7 @@ def longer_training(
     more = epochs - done
     unit = "epoch" if more == 1 else "epochs"
     on_event(Info(f"A new run trains the weights of {checkpoint.run} for {more} more {unit}"))
-    return config.model_copy(
-        update={
-            "model": config.model.model_copy(update={"name": str(checkpoint.path), "revision": None}),
-            "training": config.training.model_copy(update={"epochs": more}),
-        }
-    )
+    return config.changed("model", name=str(checkpoint.path), revision=None).changed("training", epochs=more)
 
 
 def find_interrupted(reference: str, layout: Layout) -> Path:

@@ -183,9 +183,7 @@ class _Members:
 
     def settings(self, seed: int) -> TrainConfig:
         """The settings of a seed."""
-        return self.config.model_copy(
-            update={"training": self.config.training.model_copy(update={"seed": seed})}
-        )
+        return self.config.changed("training", seed=seed)
 
     def train_here(self, data: Dataset, open_tracker: OpenTracker) -> SeedsResult:
         """Train the seeds one after the other in this process, then write the ensemble."""

@@ -101,8 +101,7 @@ def _resolved(
     config = config.model_copy(update={"training": training})
     if not config.logging.wandb.enabled:  # `goemo sync` reads the environment when it runs
         return config, doubt
-    wandb = config.logging.wandb.resolved()
-    return config.model_copy(update={"logging": config.logging.model_copy(update={"wandb": wandb})}), doubt
+    return config.changed("logging", wandb=config.logging.wandb.resolved()), doubt
 
 
 def _changed_by_user(
@@ -149,7 +148,8 @@ def for_few_texts(config: TrainConfig, n_texts: int, on_event: EventHandler = ig
     if "patience" not in training.early_stopping.model_fields_set:
         stopping = " and no early stopping"
         changed["early_stopping"] = training.early_stopping.model_copy(update={"patience": None})
-    new = training.model_copy(update=changed)
+    changed_config = config.changed("training", **changed)
+    new = changed_config.training
     further = "".join(
         f", {name} {value!r}" for name, value in others.items() if value != getattr(training, name)
     )
@@ -159,7 +159,6 @@ def for_few_texts(config: TrainConfig, n_texts: int, on_event: EventHandler = ig
             f"{new.batch_size}{further}{stopping}; --epochs or --lr turns this off"
         )
     )
-    changed_config = config.model_copy(update={"training": new})
     if doubt := _effects_lost(config, changed_config, [f"training.{name}" for name in named]):
         on_event(Warning(doubt))
     return changed_config

@@ -96,7 +96,7 @@ def train(
     with working(log, "Reading the data"):
         whole = read_data(config, layout, log) if data is None else data
     if whole.source == FRAME:
-        config = config.model_copy(update={"data": config.data.model_copy(update={"name": FRAME})})
+        config = config.changed("data", name=FRAME)
     with working(log, "Checking the data"):
         data = training_data(config, whole, log)
     taught = teach(config, data, layout, log)

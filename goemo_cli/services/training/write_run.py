@@ -62,13 +62,12 @@ def write_trained(
         **({"distillation": run.taught.lesson.as_json()} if run.taught else {}),
         "data": dict(run.data_facts),
     }
-    # The settings must repeat the run: they name the data set, also if the user did not.
-    named = config.data.model_copy(update={"name": config.data.name or run.data.name})
     return write_run(
         run.name,
         run.folder,
         run.entry.kind,
-        config.model_copy(update={"data": named}),
+        # The settings must repeat the run: they name the data set, also if the user did not.
+        config.changed("data", name=config.data.name or run.data.name),
         facts,
         evaluation,
         parents={
