@@ -149,14 +149,10 @@ def best(
         goemo sweep best minilm-quick --format json
     """
     result = _open(name, root, storage)
-    result.require_best()
-    aim = result.objectives[0]
-    sign = -1 if aim.goal == "maximize" else 1
-    front = sorted(result.front, key=lambda one: sign * one.values[aim.name])
-    single = len(result.objectives) == 1
-    _print(
-        result, [result.best] if single else front, form, f"{'Best' if single else 'Pareto front'} of {name}"
-    )
+    trials, title = [result.require_best()], f"Best of {name}"
+    if len(result.objectives) > 1:
+        trials, title = [one for one in result.ranked() if one in result.front], f"Pareto front of {name}"
+    _print(result, trials, form, title)
     Console().hint(command_line("goemo train --config", result.folder / "best.yaml", root=root))
 
 

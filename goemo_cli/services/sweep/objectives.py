@@ -38,7 +38,11 @@ class Objective:
 
     def is_better(self, one: float, other: float) -> bool:
         """Whether one value beats another."""
-        return one > other if self.goal == "maximize" else one < other
+        return self.cost(one) < self.cost(other)
+
+    def cost(self, value: float) -> float:
+        """The value, or the negative one if it is maximized: the lower, the better."""
+        return -value if self.goal == "maximize" else value
 
 
 @dataclass(frozen=True)

@@ -97,11 +97,10 @@ class SweepResult:
 
     def ranked(self) -> list[TrialRow]:
         """Finished trials first, the best by the first objective on top; then the others by number."""
-        aim = self.objectives[0]
-        sign = -1 if aim.goal == "maximize" else 1
+        first = self.objectives[0]
         return sorted(
             self.trials,
-            key=lambda one: (not one.values, sign * one.values.get(aim.name, 0.0), one.number),
+            key=lambda one: (not one.values, first.cost(one.values.get(first.name, 0.0)), one.number),
         )
 
     def columns(self) -> list[str]:
@@ -141,9 +140,8 @@ def result_of(study: optuna.Study, aims: Objectives, name: str, layout: Layout) 
     trials = tuple(_row(one, aims) for one in kept.counted(study))
     numbers = {one.number for one in study.best_trials} if any(one.values for one in trials) else set()
     front = tuple(one for one in trials if one.number in numbers and one.duplicate_of is None)
-    sign = -1 if aims.objectives[0].goal == "maximize" else 1
-    first = aims.objectives[0].name
-    best = min(front, key=lambda one: (sign * one.values[first], one.number), default=None)
+    first = aims.objectives[0]
+    best = min(front, key=lambda one: (first.cost(one.values[first.name]), one.number), default=None)
     return SweepResult(name, layout.sweeps / name, aims.objectives, trials, front, best)
 
 

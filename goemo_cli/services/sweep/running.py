@@ -116,7 +116,7 @@ class _Agent:
         self.config, self.aims, self.study, self.layout = config, aims, study, layout
         self.total, self.left, self.trainer, self.on_event = total, count, trainer, on_event
         self.active: list[_Active] = []
-        self.twins: list[tuple[optuna.Trial, dict[str, Any], int]] = []
+        self.duplicates: list[tuple[optuna.Trial, dict[str, Any], int]] = []
         """Trials with the settings of one that still runs: (trial, settings, number of the other)."""
         self.failures = 0
         self._looked = 0.0
@@ -126,9 +126,9 @@ class _Agent:
         try:
             while True:
                 self._take_over_abandoned()
-                while len(self.active) + len(self.twins) < self.trainer.workers and self._is_more():
+                while len(self.active) + len(self.duplicates) < self.trainer.workers and self._is_more():
                     self._begin(self.study.ask())
-                if not self.active and not self.twins:
+                if not self.active and not self.duplicates:
                     if self.left == 0 or not self._take_over_abandoned(at_once=True):
                         return
                     continue
@@ -163,15 +163,15 @@ class _Agent:
             trial.set_user_attr(key, value)
         settings = {one.name: suggest(trial, one) for one in self.config.parameters}
         trial.set_user_attr(kept.SETTINGS, settings)
-        duplicate = self._twin(trial.number, settings)
-        if duplicate and duplicate.state == TrialState.RUNNING:
-            self.twins.append((trial, settings, duplicate.number))
-        elif duplicate:
-            self._copy(trial, duplicate)
+        earlier = self._earlier_trial(trial.number, settings)
+        if earlier and earlier.state == TrialState.RUNNING:
+            self.duplicates.append((trial, settings, earlier.number))
+        elif earlier:
+            self._copy(trial, earlier)
         else:
             self._train(trial, settings)
 
-    def _twin(self, number: int, settings: Mapping[str, Any]) -> FrozenTrial | None:
+    def _earlier_trial(self, number: int, settings: Mapping[str, Any]) -> FrozenTrial | None:
         """An earlier trial with the same settings that has a result or is about to have one."""
         states = (TrialState.COMPLETE, TrialState.PRUNED, TrialState.RUNNING)
         for one in self.study.get_trials(deepcopy=False, states=states):
@@ -242,8 +242,8 @@ class _Agent:
             elif is_due:
                 one.heartbeat = time.monotonic()
                 one.trial.set_user_attr(kept.HEARTBEAT, time.time())
-        for entry in list(self.twins):
-            self._look_after_twin(*entry)
+        for entry in list(self.duplicates):
+            self._look_after_duplicate(*entry)
 
     def _is_ours(self, trial: optuna.Trial) -> bool:
         """Whether the trial is still ours; other workers take it over if this machine was asleep."""
@@ -254,15 +254,15 @@ class _Agent:
         self._end(one)
         self.on_event(Warning(f"Trial {one.trial.number} was taken over by another worker meanwhile"))
 
-    def _look_after_twin(self, trial: optuna.Trial, settings: dict[str, Any], number: int) -> None:
-        other = self.study.get_trials(deepcopy=False)[number]
-        if other.state == TrialState.RUNNING:
+    def _look_after_duplicate(self, trial: optuna.Trial, settings: dict[str, Any], number: int) -> None:
+        earlier = self.study.get_trials(deepcopy=False)[number]
+        if earlier.state == TrialState.RUNNING:
             return
-        self.twins.remove((trial, settings, number))
-        if other.state == TrialState.FAIL:
+        self.duplicates.remove((trial, settings, number))
+        if earlier.state == TrialState.FAIL:
             self._train(trial, settings)
         else:
-            self._copy(trial, other)
+            self._copy(trial, earlier)
 
     def _falls_behind(self, one: _Active) -> bool:
         known = one.process.epochs(EPOCH_KEYS[self.aims.objectives[0].name])
@@ -297,17 +297,17 @@ class _Agent:
         trial.set_user_attr(kept.SCORES, scores)
         self._tell(trial, values=self.aims.values(scores))
 
-    def _copy(self, trial: optuna.Trial, duplicate: FrozenTrial) -> None:
+    def _copy(self, trial: optuna.Trial, earlier: FrozenTrial) -> None:
         for key in (kept.RUN, kept.SCORES):
-            if key in duplicate.user_attrs:
-                trial.set_user_attr(key, duplicate.user_attrs[key])
-        trial.set_user_attr(kept.DUPLICATE_OF, duplicate.number)
-        for epoch, value in duplicate.intermediate_values.items():
+            if key in earlier.user_attrs:
+                trial.set_user_attr(key, earlier.user_attrs[key])
+        trial.set_user_attr(kept.DUPLICATE_OF, earlier.number)
+        for epoch, value in earlier.intermediate_values.items():
             trial.report(value, epoch)
         self._tell(
             trial,
-            values=duplicate.values if duplicate.state == TrialState.COMPLETE else None,
-            state=duplicate.state,
+            values=earlier.values if earlier.state == TrialState.COMPLETE else None,
+            state=earlier.state,
         )
 
     def _fail(self, trial: optuna.Trial, why: str) -> None:
@@ -365,7 +365,7 @@ class _Agent:
         if self.active:
             self.on_event(Info("Trainings are ended; the same command goes on with their settings"))
         stop([one.process for one in self.active])
-        for trial in [*(one.trial for one in self.active), *(trial for trial, *_ in self.twins)]:
+        for trial in [*(one.trial for one in self.active), *(trial for trial, *_ in self.duplicates)]:
             kept.give_back(self.study, trial)
 
 
