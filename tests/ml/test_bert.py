@@ -16,8 +16,7 @@ from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from goemo_cli.core.files import read_json_object
 from goemo_cli.core.settings import ModelSettings
 from goemo_cli.ml.models.bert import load_scorer
-from goemo_cli.ml.models.classifier import sharing
-from goemo_cli.ml.models.ensemble import Ensemble, SharedEnsemble, mean_probability
+from goemo_cli.ml.models.ensemble import Ensemble, SharedEnsemble, mean_probability, sharing
 from goemo_cli.ml.models.transformer import TransformerClassifier, load_transformer, predict_encoded
 from goemo_cli.ml.training.batches import encode
 

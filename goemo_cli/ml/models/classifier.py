@@ -1,15 +1,14 @@
 """What every model can do once it is trained, and loading any of them from a checkpoint."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from goemo_cli.core.arrays import FloatArray
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.manifest import Export
 from goemo_cli.core.errors import SettingError, known_name
-from goemo_cli.ml.models.ensemble import Ensemble, SharedEnsemble
+from goemo_cli.ml.models.ensemble import Ensemble, may_share_layers, sharing
 
 if TYPE_CHECKING:
     from goemo_cli.ml.models.devices import Precision
@@ -60,7 +59,7 @@ def load_classifier(
     if checkpoint.kind == "ensemble":
         members = checkpoint.members()
         loaders = tuple(partial(load_classifier, one, device=device, precision=precision) for one in members)
-        if _may_share_layers(members):
+        if may_share_layers(members):
             return sharing(checkpoint.labels, loaders)
         return Ensemble(checkpoint.labels, tuple(map(cache, loaders)) if keep_members else loaders)
     if checkpoint.kind == "tfidf":
@@ -95,29 +94,3 @@ def _tfidf(checkpoint: Checkpoint, precision: "Precision") -> Classifier:
     from goemo_cli.ml.models.tfidf import load_tfidf  # scikit-learn takes most of a second to import
 
     return load_tfidf(checkpoint.path, checkpoint.labels)
-
-
-def _may_share_layers(members: Sequence[Checkpoint]) -> bool:
-    """Whether the members of an ensemble were trained on the same frozen layers."""
-    same = {str(one.manifest.parents.base_model.get("sha256")) for one in members}
-    return len(same) == 1 and all(one.config.training.frozen_layers for one in members)
-
-
-def sharing(labels: tuple[str, ...], loaders: Sequence[Callable[[], Any]]) -> Ensemble:
-    """An ensemble that loads its members now, and computes what is equal in all of them once.
-
-    Members of other architectures, or without equal layers, are computed one after the other.
-    """
-    from goemo_cli.ml.models.bert import joined  # torch, which tfidf does without
-
-    members = [load() for load in loaders]
-    kept = tuple(partial(_given, member) for member in members)
-    read_alike = len({member.max_length for member in members}) == 1
-    model = joined([member.model for member in members]) if read_alike else None
-    if model is None:
-        return Ensemble(labels, kept)
-    return SharedEnsemble(labels, kept, replace(members[0], model=model.eval()))
-
-
-def _given(member: Any) -> Any:
-    return member

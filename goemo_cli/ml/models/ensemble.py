@@ -1,22 +1,17 @@
 """Several models as one: the mean of their probabilities."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from goemo_cli.core.arrays import FloatArray
+from goemo_cli.core.checkpoint import Checkpoint
 
-
-class Member(Protocol):
-    """One model of an ensemble."""
-
-    def predict_proba(
-        self, texts: Sequence[str], on_progress: Callable[[int], None] = ..., cut: Callable[[int], None] = ...
-    ) -> FloatArray:
-        """Probability of every label, float32, (n_examples, n_labels)."""
-        ...
+if TYPE_CHECKING:
+    from goemo_cli.ml.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
@@ -24,7 +19,7 @@ class Ensemble:
     """Models over the same labels; each is loaded when its turn comes."""
 
     labels: tuple[str, ...]
-    members: tuple[Callable[[], Member], ...]
+    members: "tuple[Callable[[], Classifier], ...]"
     """Each loads one."""
 
     def predict_proba(
@@ -49,7 +44,7 @@ class Ensemble:
 class SharedEnsemble(Ensemble):
     """An ensemble whose members share lower layers and are in memory together."""
 
-    joint: Member
+    joint: "Classifier"
     """All members as one model: its probabilities are (n_examples, members, n_labels)."""
 
     def predict_proba(
@@ -74,3 +69,29 @@ def mean_probability(members: Sequence[FloatArray]) -> FloatArray:
         total += y_prob
     mean: FloatArray = (total / len(members)).astype(np.float32)
     return mean
+
+
+def may_share_layers(members: Sequence[Checkpoint]) -> bool:
+    """Whether the members of an ensemble were trained on the same frozen layers."""
+    same = {str(one.manifest.parents.base_model.get("sha256")) for one in members}
+    return len(same) == 1 and all(one.config.training.frozen_layers for one in members)
+
+
+def sharing(labels: tuple[str, ...], loaders: Sequence[Callable[[], Any]]) -> Ensemble:
+    """An ensemble that loads its members now, and computes what is equal in all of them once.
+
+    Members of other architectures, or without equal layers, are computed one after the other.
+    """
+    from goemo_cli.ml.models.bert import joined  # torch, which tfidf does without
+
+    members = [load() for load in loaders]
+    kept = tuple(partial(_given, member) for member in members)
+    read_alike = len({member.max_length for member in members}) == 1
+    model = joined([member.model for member in members]) if read_alike else None
+    if model is None:
+        return Ensemble(labels, kept)
+    return SharedEnsemble(labels, kept, replace(members[0], model=model.eval()))
+
+
+def _given(member: Any) -> Any:
+    return member

@@ -22,8 +22,8 @@ from goemo_cli.ml.metrics.attributions import (
     occlusion,
     words_of,
 )
-from goemo_cli.ml.models.classifier import load_classifier
-from goemo_cli.ml.models.ensemble import Ensemble, Member
+from goemo_cli.ml.models.classifier import Classifier, load_classifier
+from goemo_cli.ml.models.ensemble import Ensemble
 from goemo_cli.ml.models.tfidf import TfidfClassifier
 from goemo_cli.ml.models.transformer import TransformerClassifier
 
@@ -150,7 +150,7 @@ def _positions(labels: Sequence[str], checkpoint: Checkpoint) -> list[int]:
 
 
 def _attributions(
-    model: Member, method: str | None, text: str, labels: Sequence[int]
+    model: Classifier, method: str | None, text: str, labels: Sequence[int]
 ) -> tuple[ExplainMethod, Attributions]:
     """By the method, or by the one that suits the model; of an ensemble the mean over its members."""
     if method == "occlusion":
