@@ -24,7 +24,7 @@ from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, 
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.ml.models.weight_safety import require_plain_weights
-from goemo_cli.services.training.summaries import write_summaries
+from goemo_cli.services.runs.summaries import write_summaries
 from goemo_cli.services.wandb.plan import ArtifactName
 from goemo_cli.services.wandb.transfer import open_stage
 from tests.conftest import REPOSITORY

@@ -14,7 +14,7 @@ from goemo_cli.core.schema import SOURCES_KEY
 from goemo_cli.services.runs.lineage import trace_lineage
 from goemo_cli.services.runs.lineage_tree import Lineage, Node
 from goemo_cli.services.runs.references import open_run
-from goemo_cli.services.training.summaries import write_summaries
+from goemo_cli.services.runs.summaries import write_summaries
 from goemo_cli.tracking.artifacts.registry import Registry, files_of
 from tests.synthetic_runs import add_run
 

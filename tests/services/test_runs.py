@@ -17,7 +17,7 @@ from goemo_cli.services.runs.index import listed_runs, run_files
 from goemo_cli.services.runs.pins import pin, pinned_runs, unpin
 from goemo_cli.services.runs.removal import find_removable, remove_planned
 from goemo_cli.services.runs.show import describe_run, list_runs
-from goemo_cli.services.training.summaries import (
+from goemo_cli.services.runs.summaries import (
     finished_checkpoints,
     summary_tables,
     test_metrics,

@@ -14,9 +14,9 @@ from goemo_cli.core.predictions import read_predictions
 from goemo_cli.services.evaluation.export import export_predictions
 from goemo_cli.services.evaluation.tune import tune_run
 from goemo_cli.services.runs.index import listed_runs
+from goemo_cli.services.runs.summaries import multiseed_rows
 from goemo_cli.services.training.seeds import SeedsResult, train_seeds
 from goemo_cli.services.training.settings import resolve_settings
-from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.validation import validate_artifacts
 from goemo_cli.tracking.base import Tracker
 from tests.csv_rows import rows_of

@@ -21,7 +21,7 @@ from goemo_cli.core.files import STILL_WRITTEN_SECONDS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.ml.data.goemotions import SPLIT_SHA256
-from goemo_cli.services.training.summaries import write_summaries
+from goemo_cli.services.runs.summaries import write_summaries
 from goemo_cli.services.validation import ValidationReport, validate_artifacts
 from goemo_cli.services.validation.checkpoints import check_checkpoint, check_recorded_splits
 from tests.metrics_documents import change_metrics

@@ -26,7 +26,7 @@ from goemo_cli.services.runs.provenance import (
     is_inside,
     summary_sources,
 )
-from goemo_cli.services.training.summaries import test_metrics
+from goemo_cli.services.runs.summaries import test_metrics
 from goemo_cli.tracking.artifacts.registry import Registry
 
 

@@ -18,6 +18,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.services.runs.index import ListedRun, best_first, best_metric, listed_runs, run_files, runs_in
 from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.runs.pins import pinned_runs
+from goemo_cli.services.runs.summaries import write_summaries
 
 UNFINISHED_AFTER = 24.0
 """Hours without a change after which an unfinished run counts as killed."""
@@ -101,8 +102,6 @@ def remove_planned(
     A run that went on since the plan was made stays, and with a warning what the disk does not let go. Whatever
     interrupts this, no half checkpoint counts.
     """
-    from goemo_cli.services.training.summaries import write_summaries
-
     before = time.time() - plan.unfinished_after * 3600
     removed: list[RemovalCandidate] = []
     try:

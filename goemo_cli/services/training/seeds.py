@@ -34,12 +34,12 @@ from goemo_cli.services.parallel.task import Task, group_of_process
 from goemo_cli.services.parallel.together import TaskFailed, train_together
 from goemo_cli.services.runs.index import is_resumable, listed_runs
 from goemo_cli.services.runs.locks import held
+from goemo_cli.services.runs.summaries import multiseed_rows
 from goemo_cli.services.training.build import texts_per_epoch
 from goemo_cli.services.training.ensemble import write_ensemble
 from goemo_cli.services.training.resume import OpenTracker, resume
 from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.services.training.settings import for_few_texts
-from goemo_cli.services.training.summaries import multiseed_rows
 from goemo_cli.services.training.train import read_data, train, training_data
 
 

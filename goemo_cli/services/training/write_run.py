@@ -28,8 +28,8 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.processes import peak_memory_bytes
 from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
+from goemo_cli.services.runs.summaries import write_summaries
 from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, fit_events
-from goemo_cli.services.training.summaries import write_summaries
 from goemo_cli.tracking.environment import versions
 
 if TYPE_CHECKING:

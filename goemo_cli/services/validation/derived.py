@@ -12,7 +12,7 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import read_json_object, write_text
 from goemo_cli.core.layout import Layout
 from goemo_cli.services.runs.index import ListedRun
-from goemo_cli.services.training.summaries import (
+from goemo_cli.services.runs.summaries import (
     are_behind,
     finished_checkpoints,
     summary_tables,

@@ -21,7 +21,7 @@ from goemo_cli.core.events import EventHandler, Info, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import check_val_metric
 from goemo_cli.services.runs.locks import held
-from goemo_cli.services.training.summaries import write_summaries
+from goemo_cli.services.runs.summaries import write_summaries
 from goemo_cli.services.wandb.plan import (
     ESSENTIAL,
     USUAL,

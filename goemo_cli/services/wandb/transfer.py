@@ -15,7 +15,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.system.locks import lock_file, unlock_file
 from goemo_cli.ml.models.weight_safety import WEIGHTS, require_plain_settings, require_sound_weights
-from goemo_cli.services.training.summaries import require_scores
+from goemo_cli.services.runs.summaries import require_scores
 from goemo_cli.services.wandb.plan import Plan, PlannedFile, errors_named
 from goemo_cli.services.wandb.records import slug_of
 from goemo_cli.tracking.wandb.http import Fetcher, RemoteFile, fetch_all
