@@ -36,7 +36,8 @@ from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
 from goemo_cli.ml.models.pretrained import quiet_transformers
 from goemo_cli.ml.training.loop import Fact, Step
 from goemo_cli.services.training import train as training
-from goemo_cli.services.training.build import Run, fit_model, pick_hardware
+from goemo_cli.services.training.build import Run, pick_hardware
+from goemo_cli.services.training.fit import fit_model
 from goemo_cli.services.training.settings import resolve_settings
 
 RATE = "comments/s"

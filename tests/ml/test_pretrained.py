@@ -22,7 +22,8 @@ from goemo_cli.ml.models.transformer import TransformerClassifier
 from goemo_cli.ml.models.weight_safety import require_sound_weights
 from goemo_cli.ml.training.batches import encode, unknown_share
 from goemo_cli.services.runs.references import open_checkpoint
-from goemo_cli.services.training.build import encode_examples, start_model
+from goemo_cli.services.training.build import start_model
+from goemo_cli.services.training.fit import encode_examples
 
 LABELS = ("joy", "anger", "sadness")
 SAFE, PICKLED = "model.safetensors", "pytorch_model.bin"

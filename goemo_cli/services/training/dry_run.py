@@ -21,7 +21,8 @@ from goemo_cli.ml.training.memory import memory_need
 from goemo_cli.ml.training.ranks import Ranks
 from goemo_cli.services.data.checks import texts_by_label, texts_without_label
 from goemo_cli.services.evaluation.teacher import open_teacher
-from goemo_cli.services.training.build import Prepared, cache_type, encode_examples, prepare
+from goemo_cli.services.training.build import Prepared, prepare
+from goemo_cli.services.training.fit import cache_type, encode_examples
 from goemo_cli.services.training.train import read_data, training_data
 
 _WARM_UP, _TIMED = 3, 8

@@ -10,7 +10,8 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.processes import INTERRUPT, TERMINATE, ignore_signals
 from goemo_cli.ml.training.ranks import joined
 from goemo_cli.services.evaluation.teacher import teach
-from goemo_cli.services.training.build import fit_model, prepare
+from goemo_cli.services.training.build import prepare
+from goemo_cli.services.training.fit import fit_model
 from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.services.training.train import read_data, score_saved, training_data
 

@@ -51,8 +51,9 @@ from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.evaluation.teacher import teach
 from goemo_cli.services.runs.locks import held, holder_of
-from goemo_cli.services.training.build import Run, fit_model, load_saved, prepare
+from goemo_cli.services.training.build import Run, prepare
 from goemo_cli.services.training.evaluate import evaluate
+from goemo_cli.services.training.fit import fit_model, load_saved
 from goemo_cli.services.training.saved_states import StateSaver, StateStore, training_record
 from goemo_cli.services.training.tracker_results import (
     EmbeddedSample,
