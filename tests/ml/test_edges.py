@@ -9,7 +9,8 @@ from goemo_cli.core.schema import RULE_KEYS
 from goemo_cli.ml.metrics import ranking
 from goemo_cli.ml.metrics.intervals import f1_intervals, unseen, wilson
 from goemo_cli.ml.metrics.ranking import ranking_scores
-from goemo_cli.ml.metrics.scoring import bootstrap_scores, rule_scores
+from goemo_cli.ml.metrics.scoring import rule_scores
+from tests.drawn_intervals import bootstrap_scores
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 

@@ -9,7 +9,8 @@ from sklearn.metrics import f1_score
 from goemo_cli.core.arrays import BoolArray, DoubleArray
 from goemo_cli.ml.metrics import intervals as bootstrap
 from goemo_cli.ml.metrics.intervals import RESAMPLES, SEED, beyond, resampled
-from goemo_cli.ml.metrics.scoring import DecidedRows, bootstrap_scores, count, rule_scores
+from goemo_cli.ml.metrics.scoring import DecidedRows, count, rule_scores
+from tests.drawn_intervals import bootstrap_scores
 
 pytestmark = pytest.mark.usefixtures("all_draws")
 

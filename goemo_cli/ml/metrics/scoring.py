@@ -15,8 +15,6 @@ from goemo_cli.core.arrays import BoolArray, DoubleArray, FloatArray, IntArray, 
 from goemo_cli.core.schema import ARGMAX, RANKING_KEYS
 from goemo_cli.core.thresholds import Decision, LabelRules
 from goemo_cli.ml.metrics.intervals import (
-    RESAMPLES,
-    SEED,
     f1_intervals,
     interval,
     resampled,
@@ -267,14 +265,8 @@ class Intervals:
     """Of each label's F1, (2, n_labels); Wilson's."""
 
 
-def bootstrap_scores(
-    y_true: BoolArray,
-    decided: Mapping[str, BoolArray],
-    *,
-    resamples: int = RESAMPLES,
-    seed: int = SEED,
-) -> dict[str, Intervals]:
-    """Intervals of every score of several sets of predicted labels, all from the same draws of rows.
+class DrawnScores:
+    """Scores of several sets of predicted labels, for draws of the rows that are given block by block.
 
     The F1 of a label and subset accuracy have Wilson's interval, which needs no draws. All other scores have the
     percentile bootstrap; one without width, of a model that is never or always right, gives way to `rule_edges`.
@@ -282,16 +274,7 @@ def bootstrap_scores(
     Args:
         y_true: gold labels, bool, (n_examples, n_labels).
         decided: predicted labels by name, bool, (n_examples, n_labels) each.
-        resamples: draws of n_examples rows with replacement; fewer on very many rows.
     """
-    drawn = _DrawnScores(y_true, decided)
-    for weights in resampled(len(y_true), resamples, seed):
-        drawn.draw(weights)
-    return drawn.intervals()
-
-
-class _DrawnScores:
-    """Scores of several sets of predicted labels, for draws of the rows that are given block by block."""
 
     def __init__(self, y_true: BoolArray, decided: Mapping[str, BoolArray]) -> None:
         self._y_true, self._decided = y_true, decided
@@ -383,7 +366,7 @@ class _Scoring:
         self._part = part
         self._decided = {name: part.rules.decide(part.y_prob, name) for name in part.rules.names}
         self.ranked = RankedSplit(part.y_true, part.y_prob)
-        self.drawn = _DrawnScores(part.y_true, self._decided)
+        self.drawn = DrawnScores(part.y_true, self._decided)
 
     def scores(self) -> SplitScores:
         """The scores, with the intervals of the draws."""
