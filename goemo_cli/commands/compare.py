@@ -9,8 +9,8 @@ from goemo_cli.commands import _options as opt
 from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.commands._tables import exact, markdown_section
-from goemo_cli.core.schema import ComparedScore
-from goemo_cli.services.data.result_tables import decimal
+from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS, ComparedScore
+from goemo_cli.services.data.result_tables import decimal, table_text
 
 if TYPE_CHECKING:
     from goemo_cli.services.evaluation.compare import Comparison
@@ -64,11 +64,9 @@ def compare(
 
 
 def _say(found: "Comparison", metric: str, shape: Format | None, out: Console) -> None:
-    from goemo_cli.services.evaluation.compare import significance_csv
-
     verdicts = found.verdicts(metric)
     if shape == "csv":
-        out.text(significance_csv(found.rows).rstrip("\n"))
+        out.text(table_text(SIGNIFICANCE_COLUMNS, found.rows).rstrip("\n"))
         out.note("\n".join(verdicts))
     elif shape == "md":
         out.text("\n\n".join([*verdicts, *(markdown_section(*section) for section in _sections(found))]))

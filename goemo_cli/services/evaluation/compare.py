@@ -1,7 +1,7 @@
 """`goemo compare`: whether runs or predictions files differ by more than chance, on the same rows."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from goemo_cli.core.events import (
     ignore,
     progress,
 )
-from goemo_cli.core.files import sha256_file, write_sealed_json, write_text
+from goemo_cli.core.files import sha256_file, write_sealed_json
 from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import DISPLAY_NAMES, LOWER_IS_BETTER, SCHEMA_VERSION, SIGNIFICANCE_COLUMNS
@@ -28,7 +28,7 @@ from goemo_cli.ml.metrics.comparison import (
 )
 from goemo_cli.ml.metrics.intervals import ALPHA, RESAMPLES, SEED, holm
 from goemo_cli.services.data.checks import macro_doubt
-from goemo_cli.services.data.result_tables import decimal, table_text
+from goemo_cli.services.data.result_tables import decimal, write_table
 from goemo_cli.services.evaluation.compared_models import ComparedModel, open_sources
 from goemo_cli.services.runs.show import differing_settings
 
@@ -96,7 +96,7 @@ def compare(
             for other in sources[1:]
         ),
     )
-    write_text(comparison.path, significance_csv(comparison.rows))
+    write_table(comparison.path, SIGNIFICANCE_COLUMNS, comparison.rows)
     write_sealed_json(
         layout.significance_record,
         {
@@ -110,11 +110,6 @@ def compare(
     if doubt := macro_doubt(gold.labels, gold.y_true, sources[0].path.name):
         on_event(Warning(doubt))
     return comparison
-
-
-def significance_csv(rows: Iterable[Mapping[str, Any]]) -> str:
-    """The content of significance_tests.csv."""
-    return table_text(SIGNIFICANCE_COLUMNS, rows)
 
 
 def _pairs(

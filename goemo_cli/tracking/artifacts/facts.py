@@ -14,18 +14,14 @@ from goemo_cli.core.errors import CorruptArtifactError, DataFileError
 from goemo_cli.tracking.environment import installed_versions
 
 _LABEL_COLUMNS = ("labels", "true_labels", "label", "emotions")
-_PACKAGES = ("torch", "transformers", "scikit-learn", "numpy", "tensorflow", "jax", "xgboost", "lightgbm")
+LIBRARIES = ("torch", "transformers", "scikit-learn", "numpy", "tensorflow", "jax", "xgboost", "lightgbm")
+"""Packages that models are made with, whose versions are recorded."""
 _MOST_LABELS = 1_000
 _LONGEST_HEADER = 100 * 2**20
 _MOST_BOXES = 10_000
 _CONTAINERS = (b"moov", b"trak", b"mdia")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8")
 _BRANDS = {b"qt  ": "mov"}
-
-
-def software() -> dict[str, str]:
-    """Versions of goemo, Python and the libraries that models are made with, as far as they are installed."""
-    return installed_versions(_PACKAGES)
 
 
 def size_facts(files: Mapping[str, Path]) -> dict[str, Any]:
@@ -51,7 +47,7 @@ def model_facts(files: Mapping[str, Path]) -> dict[str, Any]:
     run = _json_object(by_name.get("manifest.json")).get("run")
     if isinstance(run, str):
         facts["goemo_run"] = run
-    return facts | {"versions": software()}
+    return facts | {"versions": installed_versions(LIBRARIES)}
 
 
 def table_facts(files: Mapping[str, Path]) -> dict[str, Any]:

@@ -21,10 +21,10 @@ from goemo_cli.core.errors import (
 )
 from goemo_cli.tracking.artifacts.config import LoggerConfig
 from goemo_cli.tracking.artifacts.facts import (
+    LIBRARIES,
     media_facts,
     model_facts,
     size_facts,
-    software,
     table_facts,
 )
 from goemo_cli.tracking.artifacts.lineage import LineageNode, trace
@@ -44,6 +44,7 @@ from goemo_cli.tracking.artifacts.saving import (
     write_splits,
 )
 from goemo_cli.tracking.artifacts.versions import Version, parse_collection
+from goemo_cli.tracking.environment import installed_versions
 from goemo_cli.tracking.redaction import without_secrets
 
 if TYPE_CHECKING:
@@ -196,7 +197,7 @@ class ArtifactManager:
             "notes": run.notes,
             "job_type": job_type,
             "config": settings,
-            "versions": software(),
+            "versions": installed_versions(LIBRARIES),
             "url": self.url,
         }
         first_step = self._wandb.first_step if self._wandb else 0
