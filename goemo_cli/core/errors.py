@@ -54,6 +54,13 @@ def did_you_mean(wanted: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(repr(name) for name in near)}?" if near else ""
 
 
+def first_names(names: Iterable[object], most: int = 5) -> str:
+    """`a, b and 3 more`: the first of some names, and the number of the others."""
+    shown = [str(name) for name in names]
+    more = f" and {len(shown) - most} more" if len(shown) > most else ""
+    return ", ".join(shown[:most]) + more
+
+
 class GoemoError(Exception):
     """Base of all errors that goemo raises itself; the text is one or two sentences for the user."""
 

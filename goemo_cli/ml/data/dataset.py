@@ -11,7 +11,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, IntArray, split_sha256
 from goemo_cli.core.documents.base import ExcludedRows
-from goemo_cli.core.errors import DataError
+from goemo_cli.core.errors import DataError, first_names
 from goemo_cli.core.labels import SPLITS, Split
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -128,8 +128,8 @@ class Dataset:
         ]
         if unknown:
             raise DataError(
-                f"{self.source}: the model does not have the labels {', '.join(map(repr, unknown[:5]))}"
-                f"{f' and {len(unknown) - 5} more' if unknown[5:] else ''}; it has {', '.join(labels[:5])}"
+                f"{self.source}: the model does not have the labels {first_names(map(repr, unknown))}; "
+                f"it has {', '.join(labels[:5])}"
                 f"{', ...' if labels[5:] else ''}"
             )
         splits = {}

@@ -15,6 +15,7 @@ from goemo_cli.core.errors import (
     ModelFolderError,
     ModelNotFoundError,
     TrainingFailedError,
+    first_names,
 )
 from goemo_cli.core.files import read_json_object
 from goemo_cli.ml.models.devices import is_out_of_memory
@@ -126,7 +127,8 @@ def require_encoder(model: Any, report: Mapping[str, Any], folder: Path) -> None
     ]
     if missing:
         raise ModelFolderError(
-            blamed, f"has no {_some(missing)}: parts of the encoder, which would start at random"
+            blamed,
+            f"has no {first_names(missing, most=3)}: parts of the encoder, which would start at random",
         )
     resized = [
         f"{name} as {_shape(saved)} instead of {_shape(wanted)}"
@@ -134,7 +136,7 @@ def require_encoder(model: Any, report: Mapping[str, Any], folder: Path) -> None
         if name.startswith(encoder)
     ]
     if resized:
-        raise ModelFolderError(blamed, f"does not fit {CONFIG}: has {_some(resized)}")
+        raise ModelFolderError(blamed, f"does not fit {CONFIG}: has {first_names(resized, most=3)}")
     modules = {name for name, _ in model.named_modules()}
     unused = [
         name
@@ -143,7 +145,8 @@ def require_encoder(model: Any, report: Mapping[str, Any], folder: Path) -> None
     ]
     if unused:
         raise ModelFolderError(
-            folder / CONFIG, f"has fewer layers than the weights: {_some(unused)} would not be used"
+            folder / CONFIG,
+            f"has fewer layers than the weights: {first_names(unused, most=3)} would not be used",
         )
 
 
@@ -159,7 +162,9 @@ def require_all(report: Mapping[str, Any], path: Path) -> None:
         *(name for name, *_ in report["mismatched_keys"]),
     ]
     if odd:
-        raise ModelFolderError(path, f"the weights do not fit the model: {_some(sorted(map(str, odd)))}")
+        raise ModelFolderError(
+            path, f"the weights do not fit the model: {first_names(sorted(map(str, odd)), most=3)}"
+        )
 
 
 def require_matching_tokenizer(model: Any, tokenizer: Any, folder: Path) -> None:
@@ -292,10 +297,6 @@ def _require_object(path: Path) -> None:
         read_json_object(path)
     except CorruptArtifactError as error:
         raise ModelFolderError(path, error.reason) from error
-
-
-def _some(names: list[str]) -> str:
-    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
 def _shape(size: Any) -> str:

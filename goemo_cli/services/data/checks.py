@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from goemo_cli.core.arrays import BoolArray
+from goemo_cli.core.errors import first_names
 from goemo_cli.core.labels import SPLITS, Split
 from goemo_cli.core.settings import DataSettings
 from goemo_cli.ml.data.dataset import Dataset
@@ -67,7 +68,7 @@ def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
         return
     if all(label.removeprefix("-").isdecimal() for label in data.labels):
         yield (
-            f"the labels are numbers ({_listed(list(data.labels))}); if these are positions in a list of names, "
+            f"the labels are numbers ({first_names(map(repr, data.labels))}); if these are positions in a list of names, "
             "--labels-file FILE gives it, one name per line, counted from 0"
         )
     elif within := separator_within(data.labels):
@@ -79,7 +80,7 @@ def label_doubts(data: Dataset, settings: DataSettings) -> Iterator[str]:
     if alike := [names for names in _spellings(data.labels) if len(names) > 1]:
         more = f", and {len(alike) - 1:,} more" if len(alike) > 1 else ""
         yield (
-            f"labels that differ only in case, white space or Unicode form: {_listed(alike[0])}{more}; "
+            f"labels that differ only in case, white space or Unicode form: {first_names(map(repr, alike[0]))}{more}; "
             "each counts as another label: write them alike in the data if they mean the same"
         )
 
@@ -118,7 +119,7 @@ def macro_doubt(labels: Sequence[str], y_true: BoolArray, where: str) -> str | N
 
 
 def _no_text_of(where: str, missing: Sequence[str]) -> str:
-    return f"no text of {where} has the label {_listed(list(missing))}: "
+    return f"no text of {where} has the label {first_names(map(repr, missing))}: "
 
 
 _IN_AVERAGES = "its F1, precision and recall count as 0 in macro averages"
@@ -136,8 +137,3 @@ def _leaks(data: Dataset) -> Iterator[str]:
                 f"{leak.comments:,} of {len(data.splits[leak.split]):,} texts of {leak.split} also occur in {leak.other}, "
                 f"which makes scores on {leak.split} too good"
             )
-
-
-def _listed(labels: list[str]) -> str:
-    more = f" and {len(labels) - _MOST_NAMED} more" if len(labels) > _MOST_NAMED else ""
-    return ", ".join(map(repr, labels[:_MOST_NAMED])) + more

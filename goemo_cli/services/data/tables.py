@@ -6,7 +6,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from goemo_cli.core.errors import DataFileError, did_you_mean
+from goemo_cli.core.errors import DataFileError, did_you_mean, first_names
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -15,7 +15,6 @@ Record = Mapping[str, Any]
 """The cells of a row by column."""
 FRAME = "data frame"
 """What errors call rows that the caller of the Python API has in memory."""
-_MOST_NAMED = 20
 
 
 @dataclass(frozen=True)
@@ -78,9 +77,8 @@ def column_in(columns: Sequence[str], wanted: str) -> str | None:
 
 def no_column(wanted: str, option: str, columns: Sequence[str]) -> str:
     """The reason of an error about a missing column, with those that are there."""
-    more = f" and {len(columns) - _MOST_NAMED} more" if len(columns) > _MOST_NAMED else ""
-    listed = ", ".join(map(repr, columns[:_MOST_NAMED]))
-    return f"no column {wanted!r} ({option}); there are {listed}{more}{did_you_mean(wanted, columns)}"
+    listed = first_names(map(repr, columns), most=20)
+    return f"no column {wanted!r} ({option}); there are {listed}{did_you_mean(wanted, columns)}"
 
 
 def _plain(name: str) -> str:

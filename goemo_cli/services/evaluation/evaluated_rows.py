@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import DataError, SettingError, did_you_mean
+from goemo_cli.core.errors import DataError, SettingError, did_you_mean, first_names
 from goemo_cli.core.events import EventHandler, Info, Warning
 from goemo_cli.core.labels import EMOTIONS, TAXONOMIES, Split
 from goemo_cli.core.names import data_slug
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 _INHERITED = ("text_column", "label_column", "label_columns", "label_separator", "unlabelled")
 """Settings of a run's own data that also describe new data unless the user gives others."""
-_MOST_NAMED = 5
 
 
 @dataclass(frozen=True)
@@ -181,9 +180,8 @@ def _judge_unknown(
     *,
     ignore: bool,
 ) -> None:
-    shown = ", ".join(f"{label!r} ({count:,} rows)" for label, count in [*unknown.items()][:_MOST_NAMED])
-    more = f" and {len(unknown) - _MOST_NAMED} more" if len(unknown) > _MOST_NAMED else ""
-    what = f"labels that {checkpoint.run} does not have: {shown}{more}"
+    shown = first_names(f"{label!r} ({count:,} rows)" for label, count in unknown.items())
+    what = f"labels that {checkpoint.run} does not have: {shown}"
     if ignore:
         on_event(Warning(f"{found.source}: left out {what}"))
         return

@@ -8,7 +8,7 @@ from goemo_cli.core.arrays import split_sha256
 from goemo_cli.core.catalogue import model_entry
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.documents.metrics import Lesson
-from goemo_cli.core.errors import SettingError
+from goemo_cli.core.errors import SettingError, first_names
 from goemo_cli.core.events import EventHandler, FileWritten, Info, Warning, progress, working
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
@@ -38,8 +38,7 @@ def open_teacher(config: TrainConfig, data: Dataset, layout: Layout, on_event: E
     if missing := [label for label in data.labels if label not in teacher.labels]:
         raise SettingError(
             [
-                f"distillation.teacher: {teacher.run} does not have the labels {', '.join(missing[:5])}"
-                f"{f' and {len(missing) - 5} more' if missing[5:] else ''} of the data"
+                f"distillation.teacher: {teacher.run} does not have the labels {first_names(missing)} of the data"
             ]
         )
     is_single_label = teacher.rules.is_single_label

@@ -9,6 +9,7 @@ import numpy as np
 
 from goemo_cli.core.arrays import BoolArray, FloatArray, none_if_nan
 from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.errors import first_names
 from goemo_cli.core.labels import ROLL_UPS, TAXONOMIES, RollUp, TaxonomyName, applicable
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import RANKING_KEYS
@@ -103,7 +104,7 @@ def compare(path: Path, what: str, again: Any, written: Any, split: str, report:
     checked when it is read.
     """
     differences = list(_differences(again, written, what))
-    shown = ", ".join(differences[:4]) + (f" and {len(differences) - 4} more" if len(differences) > 4 else "")
+    shown = first_names(differences, most=4)
     return report.check(
         f"{what} follows from the {split} predictions",
         path,

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError
+from goemo_cli.core.errors import CorruptArtifactError, NotFoundError, RemoteError, first_names
 from goemo_cli.core.events import EventHandler, Info, ignore, progress
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
@@ -108,8 +108,9 @@ def _require_files(journal: Journal, layout: Layout) -> None:
     files = [*journal.files(layout.root).values()]
     files += [path for artifact in journal.artifacts(layout.root) for path in artifact.files.values()]
     if gone := sorted({path for path in files if not path.is_file()}):
-        more = f" and {len(gone) - 1} more" if len(gone) > 1 else ""
-        raise NotFoundError(f"{gone[0]}{more} belongs to {journal.run} and is gone; nothing was sent")
+        raise NotFoundError(
+            f"{first_names(gone, most=1)} belongs to {journal.run} and is gone; nothing was sent"
+        )
 
 
 def _uploaded(journal: Journal, job: Job, patience: float, on_event: EventHandler) -> SyncedRun:
