@@ -12,8 +12,7 @@ from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.ml.models.ensemble import mean_probability
 from goemo_cli.services.training.evaluate import evaluate
-from goemo_cli.services.training.train import claimed
-from goemo_cli.services.training.write_run import facts_of_now, write_run
+from goemo_cli.services.training.write_run import claimed, facts_of_now, write_run
 from goemo_cli.tracking.environment import processor
 
 

@@ -28,8 +28,7 @@ from goemo_cli.services.data.own_data import listed_labels
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.runs.index import listed_runs
 from goemo_cli.services.training.evaluate import evaluate
-from goemo_cli.services.training.train import claimed
-from goemo_cli.services.training.write_run import facts_of_now, write_run
+from goemo_cli.services.training.write_run import claimed, facts_of_now, write_run
 from goemo_cli.tracking.environment import processor
 
 MAX_LENGTH = 512

@@ -1,20 +1,16 @@
 """`goemo train`: from settings to a finished checkpoint with predictions, metrics and thresholds."""
 
-import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import (
     MANIFEST,
-    STATE,
     Checkpoint,
-    claim_checkpoint,
     readable_steps,
-    saved_steps,
 )
 from goemo_cli.core.documents.training import SeedGroup
 from goemo_cli.core.errors import NotFoundError, ProcessLostError, TrainingFailedError, TrainingStoppedError
@@ -31,10 +27,8 @@ from goemo_cli.core.events import (
     progress,
     working,
 )
-from goemo_cli.core.files import remove_if_empty, require_no_dangling_link
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.stopping import StopSignal, stop_request
@@ -50,7 +44,6 @@ from goemo_cli.services.data.find import GOEMOTIONS, SAMPLE, first_of_shuffle, l
 from goemo_cli.services.data.tables import FRAME
 from goemo_cli.services.evaluation.export import predicted
 from goemo_cli.services.evaluation.teacher import teach
-from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.training.build import Run, prepare
 from goemo_cli.services.training.evaluate import evaluate
 from goemo_cli.services.training.fit import fit_model, load_saved
@@ -63,7 +56,7 @@ from goemo_cli.services.training.tracker_results import (
     log_results,
 )
 from goemo_cli.services.training.tracking import RunLog, failures_logged, log_inputs, log_step, start_tracker
-from goemo_cli.services.training.write_run import write_trained
+from goemo_cli.services.training.write_run import claimed, write_trained
 from goemo_cli.tracking.base import Tracker
 
 _NO_TRACKER = Tracker()
@@ -351,28 +344,3 @@ def training_data(config: TrainConfig, data: Dataset, on_event: EventHandler) ->
             Info("Each text has exactly one label: --single-label trains a classifier that predicts one")
         )
     return cut
-
-
-@contextmanager
-def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, Path]]:
-    """A run name and its folder, locked; a run that fails before it saves anything leaves no empty folder."""
-    for path in (layout.models, layout.predictions, layout.stats, layout.journals):
-        require_no_dangling_link(path)
-    layout.predictions.mkdir(parents=True, exist_ok=True)  # a read-only place fails now, not after training
-    layout.stats.mkdir(parents=True, exist_ok=True)
-    # A tfidf training that was killed leaves an empty folder.
-    remove_if_empty(*(path for path in layout.checkpoints() if not holder_of(path)))
-    while True:
-        run, folder = claim_checkpoint(layout, model, family)
-        try:
-            with held(folder, "goemo train"):
-                if folder.is_dir():  # another process may have removed it before it was locked
-                    yield run, folder
-                    return
-        except BaseException:
-            with suppress(OSError):  # what cannot be read stays
-                if os.listdir(folder) == [STATE] and not saved_steps(folder):  # noqa: PTH208  # Path.glob hides errors
-                    StateStore(folder).remove()
-            above = (folder.parent, layout.models, layout.predictions, layout.stats, layout.artifacts)
-            remove_if_empty(folder, *above, layout.journals, layout.output)
-            raise

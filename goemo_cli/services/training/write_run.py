@@ -1,8 +1,10 @@
-"""Writes the files of a run that depend on its probabilities. The manifest is the last file of the checkpoint."""
+"""Claims the folder of a run, and writes the files that depend on its probabilities; the manifest is the last one."""
 
 import errno
+import os
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,16 +12,26 @@ from goemo_cli.core.checkpoint import (
     CARD,
     CONFIG,
     METRICS,
+    STATE,
     THRESHOLDS,
     Checkpoint,
+    claim_checkpoint,
     remove_from_manifest,
+    saved_steps,
     write_manifest,
 )
 from goemo_cli.core.documents.manifest import FileEntry, Headline
 from goemo_cli.core.documents.metrics import Metrics
 from goemo_cli.core.errors import StorageError
 from goemo_cli.core.events import EventHandler, FileWritten
-from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object, sha256_file, write_text
+from goemo_cli.core.files import (
+    PARTIAL_PREFIX,
+    read_json_object,
+    remove_if_empty,
+    require_no_dangling_link,
+    sha256_file,
+    write_text,
+)
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
 from goemo_cli.core.predictions import write_predictions
@@ -28,8 +40,10 @@ from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.processes import peak_memory_bytes
 from goemo_cli.services.evaluation.metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
+from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.runs.summaries import write_summaries
 from goemo_cli.services.training.evaluate import EVALUATED, Evaluation, fit_events
+from goemo_cli.services.training.saved_states import StateStore
 from goemo_cli.tracking.environment import versions
 
 if TYPE_CHECKING:
@@ -37,6 +51,31 @@ if TYPE_CHECKING:
 
 _REWRITTEN = (THRESHOLDS, CONFIG, METRICS, CARD)
 """Files of a checkpoint that depend on its probabilities and threshold settings."""
+
+
+@contextmanager
+def claimed(layout: Layout, model: str, family: str) -> Iterator[tuple[RunName, Path]]:
+    """A run name and its folder, locked; a run that fails before it saves anything leaves no empty folder."""
+    for path in (layout.models, layout.predictions, layout.stats, layout.journals):
+        require_no_dangling_link(path)
+    layout.predictions.mkdir(parents=True, exist_ok=True)  # a read-only place fails now, not after training
+    layout.stats.mkdir(parents=True, exist_ok=True)
+    # A tfidf training that was killed leaves an empty folder.
+    remove_if_empty(*(path for path in layout.checkpoints() if not holder_of(path)))
+    while True:
+        run, folder = claim_checkpoint(layout, model, family)
+        try:
+            with held(folder, "goemo train"):
+                if folder.is_dir():  # another process may have removed it before it was locked
+                    yield run, folder
+                    return
+        except BaseException:
+            with suppress(OSError):  # what cannot be read stays
+                if os.listdir(folder) == [STATE] and not saved_steps(folder):  # noqa: PTH208  # Path.glob hides errors
+                    StateStore(folder).remove()
+            above = (folder.parent, layout.models, layout.predictions, layout.stats, layout.artifacts)
+            remove_if_empty(folder, *above, layout.journals, layout.output)
+            raise
 
 
 def write_trained(
