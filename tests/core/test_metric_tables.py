@@ -7,7 +7,7 @@ import pytest
 
 from goemo_cli.core.errors import DataFileError
 from goemo_cli.core.schema import PER_CLASS_COLUMNS
-from goemo_cli.services.evaluation.metrics import read_per_class_metrics, write_per_class_metrics
+from goemo_cli.services.evaluation.per_class_metrics import read_per_class_metrics, write_per_class_metrics
 
 HEADER = ",".join(PER_CLASS_COLUMNS)
 ROWS: list[dict[str, Any]] = [

@@ -13,7 +13,7 @@ from goemo_cli.core.errors import DataFileError, NotFoundError, SettingError
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.schema import PER_CLASS_COLUMNS
-from goemo_cli.services.evaluation.metrics import read_per_class_metrics
+from goemo_cli.services.evaluation.per_class_metrics import read_per_class_metrics
 from goemo_cli.services.runs.dataframes import RUN_COLUMNS
 from goemo_cli.services.runs.references import open_run
 

@@ -25,7 +25,8 @@ from goemo_cli.ml.metrics.scoring import score_split
 from goemo_cli.ml.models.classifier import load_classifier
 from goemo_cli.services.evaluation.evaluated_rows import EvaluatedRows, data_settings, rows_to_evaluate
 from goemo_cli.services.evaluation.export import predict_rows
-from goemo_cli.services.evaluation.metrics import doubt_of_macro_f1, write_per_class_metrics
+from goemo_cli.services.evaluation.metrics import doubt_of_macro_f1
+from goemo_cli.services.evaluation.per_class_metrics import write_per_class_metrics
 from goemo_cli.services.predicting.label_rule import pick_decision
 
 if TYPE_CHECKING:

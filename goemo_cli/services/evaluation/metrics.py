@@ -1,6 +1,5 @@
-"""`goemo export-metrics`, and the CSV of per-class metrics: its writer and its reader, which also knows the older columns."""
+"""`goemo export-metrics`: the scores of each label of a checkpoint or a predictions file."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -8,16 +7,15 @@ from typing import Any
 
 from goemo_cli.core.arrays import BoolArray
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.csv_files import by_column, open_csv
-from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError, DataFileError
+from goemo_cli.core.errors import CheckpointNotFoundError, CorruptArtifactError
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions
-from goemo_cli.core.schema import OLD_PER_CLASS_COLUMNS, PER_CLASS_COLUMNS
 from goemo_cli.core.thresholds import Decision
 from goemo_cli.ml.metrics.scoring import per_class_rows
 from goemo_cli.services.data.checks import macro_doubt
-from goemo_cli.services.data.result_tables import decimal, write_table
+from goemo_cli.services.data.result_tables import decimal
+from goemo_cli.services.evaluation.per_class_metrics import write_per_class_metrics
 from goemo_cli.services.runs.run_predictions import read_rows, run_behind
 
 
@@ -136,10 +134,6 @@ def _write(
     return ExportedMetrics(path, tuple(rows), sum(row["f1_score"] for row in rows) / len(rows))
 
 
-_COUNT_COLUMNS = ("support", "tp", "fp", "fn", "tn")
-_NAME_TODAY = {"f1": "f1_score"}
-
-
 def doubt_of_macro_f1(rows: Sequence[Mapping[str, Any]], y_true: BoolArray, where: str) -> str | None:
     """A sentence about labels without support, with the macro-F1 of the others; None if all have some.
 
@@ -153,40 +147,3 @@ def doubt_of_macro_f1(rows: Sequence[Mapping[str, Any]], y_true: BoolArray, wher
     if doubt and supported:
         return f"{doubt}; macro-F1 of the others is {decimal(sum(supported) / len(supported))}"
     return doubt
-
-
-def write_per_class_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write per-class metrics with `PER_CLASS_COLUMNS`; what is undefined is an empty cell."""
-    write_table(path, PER_CLASS_COLUMNS, rows)
-
-
-def read_per_class_metrics(path: Path) -> list[dict[str, Any]]:
-    """Per-class metrics by `PER_CLASS_COLUMNS`; numbers as numbers, an empty or missing cell as None.
-
-    Raises:
-        DataFileError: other columns, a row of another length, or a cell that is not a number.
-    """
-    rows = []
-    with open_csv(path) as (header, lines):
-        if tuple(header) not in (PER_CLASS_COLUMNS, OLD_PER_CLASS_COLUMNS):
-            missing = [column for column in PER_CLASS_COLUMNS if column not in header]
-            fault = f"; missing: {', '.join(missing)}" if missing else ""
-            raise DataFileError(path, f"columns are not {','.join(PER_CLASS_COLUMNS)}{fault}", 1)
-        columns = [_NAME_TODAY.get(column, column) for column in header]
-        for line, cells in by_column(path, columns, lines):
-            rows.append(
-                {column: _value(path, line, column, cells.get(column)) for column in PER_CLASS_COLUMNS}
-            )
-    return rows
-
-
-def _value(path: Path, line: int, column: str, cell: str | None) -> Any:
-    if column == "emotion" or not cell:
-        return cell or None
-    try:
-        number = int(cell) if column in _COUNT_COLUMNS else float(cell)
-    except ValueError as error:
-        raise DataFileError(path, f"column {column}: {cell!r} is not a number", line) from error
-    if not math.isfinite(number):
-        raise DataFileError(path, f"column {column}: {cell!r} is not finite", line)
-    return number

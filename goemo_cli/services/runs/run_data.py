@@ -21,7 +21,7 @@ from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.token_counts import TOKENIZER, token_counts
 from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator, open_calibrator
 from goemo_cli.services.data.find import checkpoint_data
-from goemo_cli.services.evaluation.metrics import read_per_class_metrics
+from goemo_cli.services.evaluation.per_class_metrics import read_per_class_metrics
 
 if TYPE_CHECKING:  # torch loads for the one figure that needs a model
     from goemo_cli.ml.models.classifier import Classifier

@@ -38,7 +38,7 @@ from goemo_cli.core.predictions import write_predictions
 from goemo_cli.core.schema import SCHEMA_VERSION, Kind
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.processes import peak_memory_bytes
-from goemo_cli.services.evaluation.metrics import write_per_class_metrics
+from goemo_cli.services.evaluation.per_class_metrics import write_per_class_metrics
 from goemo_cli.services.model_card import model_card, repeating
 from goemo_cli.services.runs.locks import held, holder_of
 from goemo_cli.services.runs.summaries import write_summaries

@@ -19,7 +19,7 @@ from goemo_cli.ml.metrics.ranking import ranking_scores
 from goemo_cli.ml.metrics.rule_choice import fit_by_rule, fit_rules
 from goemo_cli.ml.metrics.scoring import rule_scores, score_split
 from goemo_cli.ml.metrics.taxonomy import roll_up_labels, roll_up_probabilities
-from goemo_cli.services.evaluation.metrics import read_per_class_metrics, write_per_class_metrics
+from goemo_cli.services.evaluation.per_class_metrics import read_per_class_metrics, write_per_class_metrics
 from goemo_cli.services.validation.predictions import Evidence
 from goemo_cli.services.validation.report import ValidationReport
 
