@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from goemo_cli.core.checkpoint import (
+    CALIBRATION,
     CARD,
     CONFIG,
     METRICS,
@@ -23,7 +24,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import Kind
 from goemo_cli.core.settings import ModelSettings, ThresholdSettings, TrainConfig
 from goemo_cli.core.thresholds import Thresholds
-from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
+from goemo_cli.ml.metrics.calibrator import Calibrator
 from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.ml.models.tiny import build_tiny
 from goemo_cli.ml.training.loop import seed_everything

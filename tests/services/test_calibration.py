@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.checkpoint import (
+    CALIBRATION,
     MANIFEST,
     METRICS,
     Checkpoint,
@@ -24,7 +25,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, read_predictions, write_predictions
 from goemo_cli.core.thresholds import decide
 from goemo_cli.ml.metrics.calibration import assess
-from goemo_cli.ml.metrics.calibrator import CALIBRATION, cross_fitted, fit_calibrator, open_calibrator
+from goemo_cli.ml.metrics.calibrator import cross_fitted, fit_calibrator, open_calibrator
 from goemo_cli.services.evaluation.calibrate import CALIBRATION_COLUMNS, RELIABILITY_COLUMNS, calibrate
 from tests.csv_rows import rows_of
 from tests.metrics_documents import data_facts

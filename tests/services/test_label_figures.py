@@ -15,13 +15,13 @@ from scipy.stats import binom, fisher_exact
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import multilabel_confusion_matrix
 
-from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
+from goemo_cli.core.checkpoint import CALIBRATION, Checkpoint, add_to_manifest, remove_from_manifest
 from goemo_cli.core.errors import CorruptArtifactError, DataError
 from goemo_cli.core.labels import EMOTIONS
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions
 from goemo_cli.ml.data.dataset import Dataset, LabelledTexts
-from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator
+from goemo_cli.ml.metrics.calibrator import Calibrator
 from goemo_cli.ml.metrics.confusions import cooccurrence_counts
 from goemo_cli.ml.models.tfidf import fit_tfidf
 from goemo_cli.services.evaluation.observed_shares import LOWEST, bins_of

@@ -8,15 +8,12 @@ from typing import Self, get_args
 import numpy as np
 
 from goemo_cli.core.arrays import AnyFloatArray, BoolArray, DoubleArray, FloatArray
-from goemo_cli.core.checkpoint import Checkpoint
+from goemo_cli.core.checkpoint import CALIBRATION, Checkpoint
 from goemo_cli.core.documents.rules import CalibrationValues, LabelCalibration
 from goemo_cli.core.errors import CorruptArtifactError, NotFoundError
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod
 from goemo_cli.ml.data.splits import random_folds
-
-CALIBRATION = "calibration.json"
-"""Its name within a checkpoint."""
 
 METHODS: tuple[CalibrationMethod, ...] = get_args(CalibrationMethod)
 

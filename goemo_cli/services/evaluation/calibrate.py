@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from goemo_cli.core.checkpoint import Checkpoint, add_to_manifest, remove_from_manifest
+from goemo_cli.core.checkpoint import CALIBRATION, Checkpoint, add_to_manifest, remove_from_manifest
 from goemo_cli.core.errors import DataFileError, SettingError, known_name
 from goemo_cli.core.events import EventHandler, FileWritten, Warning, ignore
 from goemo_cli.core.files import sha256_file, write_sealed_json
@@ -19,7 +19,6 @@ from goemo_cli.core.schema import SCHEMA_VERSION, CalibrationMethod
 from goemo_cli.ml.data.splits import FOLDS
 from goemo_cli.ml.metrics.calibration import BINS, FEW_POSITIVES, Assessment, Measures, assess
 from goemo_cli.ml.metrics.calibrator import (
-    CALIBRATION,
     METHODS,
     Calibrator,
     Fit,

@@ -4,14 +4,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from goemo_cli.core.checkpoint import CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.checkpoint import CALIBRATION, CONFIG, MANIFEST, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents.manifest import Export, Manifest
 from goemo_cli.core.errors import CorruptArtifactError, GoemoError
 from goemo_cli.core.files import PARTIAL_PREFIX
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ExportPrecision
-from goemo_cli.ml.metrics.calibrator import CALIBRATION
 
 COPIED = ("config.json", THRESHOLDS, CALIBRATION, METRICS, CONFIG)
 """Files of a run that its exported model has too, if the run has them."""

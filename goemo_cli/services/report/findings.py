@@ -4,8 +4,8 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from goemo_cli.core.checkpoint import CALIBRATION
 from goemo_cli.core.labels import PAPER_F1_ROUNDING, Terms
-from goemo_cli.ml.metrics.calibrator import CALIBRATION
 from goemo_cli.ml.metrics.intervals import beyond
 from goemo_cli.services.report.content import STATES, Missing, Report, RunContent, Score, Sweep
 from goemo_cli.services.report.text import data_name

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from goemo_cli.core.arrays import DoubleArray, IntArray
-from goemo_cli.core.checkpoint import METRICS, THRESHOLDS, Checkpoint
+from goemo_cli.core.checkpoint import CALIBRATION, METRICS, THRESHOLDS, Checkpoint
 from goemo_cli.core.documents.metrics import EpochScores, Metrics
 from goemo_cli.core.errors import CorruptArtifactError, DataError, DataFileError, GoemoError, NotFoundError
 from goemo_cli.core.events import EventHandler, ignore
@@ -19,7 +19,7 @@ from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.core.thresholds import LabelRules, Thresholds
 from goemo_cli.ml.data.dataset import Dataset
 from goemo_cli.ml.data.token_counts import TOKENIZER, token_counts
-from goemo_cli.ml.metrics.calibrator import CALIBRATION, Calibrator, open_calibrator
+from goemo_cli.ml.metrics.calibrator import Calibrator, open_calibrator
 from goemo_cli.services.data.find import checkpoint_data
 from goemo_cli.services.evaluation.per_class_metrics import read_per_class_metrics
 

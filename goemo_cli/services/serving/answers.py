@@ -7,12 +7,12 @@ from functools import lru_cache
 
 from goemo_cli import __version__
 from goemo_cli.core.arrays import FloatArray
-from goemo_cli.core.checkpoint import MANIFEST
+from goemo_cli.core.checkpoint import CALIBRATION, MANIFEST
 from goemo_cli.core.documents.bulk import BatchStatistics
 from goemo_cli.core.errors import GoemoError
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.labels import TaxonomyName, applicable
-from goemo_cli.ml.metrics.calibrator import CALIBRATION, open_calibrator
+from goemo_cli.ml.metrics.calibrator import open_calibrator
 from goemo_cli.services.predicting.label_rule import label_rule
 from goemo_cli.services.predicting.predictor import Predictor, TextPredictions, facts_of
 from goemo_cli.services.predicting.sources import TextRow
