@@ -12,14 +12,7 @@ from goemo_cli.app import app
 from goemo_cli.core.layout import Layout
 from tests.forks import forked_python
 from tests.processes import python
-from tests.services.test_downloads import (
-    RUN,
-    WHERE,
-    environment,
-    names_of,
-    trained,
-    tree,
-)
+from tests.services.test_downloads import RUN, WHERE, environment, names_of, trained, tree
 from tests.wandb_server import WandbServer
 
 GOEMO = "from goemo_cli.app import app; app()"

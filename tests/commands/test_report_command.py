@@ -76,8 +76,7 @@ def test_mistakes_are_told(root: Path, arguments: list[str], code: int, said: st
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "code"),
-    [("predictions", "not,a,table\n", 3), ("metrics.json", "{", 5)],
+    ("name", "content", "code"), [("predictions", "not,a,table\n", 3), ("metrics.json", "{", 5)]
 )
 def test_a_damaged_file_ends_with_its_code(tmp_path: Path, name: str, content: str, code: int) -> None:
     layout = Layout(tmp_path)

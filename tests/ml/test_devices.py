@@ -37,12 +37,7 @@ def test_auto_prefers_a_gpu(monkeypatch: pytest.MonkeyPatch):
 
 @pytest.mark.parametrize(
     ("wanted", "fast", "precision"),
-    [
-        ("auto", True, "bf16"),
-        ("auto", False, "fp32"),
-        ("fp32", True, "fp32"),
-        ("bf16", False, "bf16"),
-    ],
+    [("auto", True, "bf16"), ("auto", False, "fp32"), ("fp32", True, "fp32"), ("bf16", False, "bf16")],
 )
 def test_precision_follows_the_hardware_unless_it_is_named(
     monkeypatch: pytest.MonkeyPatch, wanted: str, fast: bool, precision: str

@@ -7,12 +7,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, binomtest, hypergeom
 
-from goemo_cli.ml.metrics.exact_tests import (
-    binomial_tail,
-    clopper_pearson,
-    hypergeometric_tail,
-    mcnemar,
-)
+from goemo_cli.ml.metrics.exact_tests import binomial_tail, clopper_pearson, hypergeometric_tail, mcnemar
 
 
 @pytest.mark.parametrize("total", [1, 2, 7, 12])

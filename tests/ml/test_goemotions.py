@@ -63,11 +63,7 @@ def test_a_line_with_other_fields_is_an_error_with_its_place(folder: Path, line:
 
 @pytest.mark.parametrize(
     ("labels", "line"),
-    [
-        ((*EMOTIONS[1:], EMOTIONS[0]), 1),
-        (("boredom", *EMOTIONS), 2),
-        (tuple(sorted(EMOTIONS)), 21),
-    ],
+    [((*EMOTIONS[1:], EMOTIONS[0]), 1), (("boredom", *EMOTIONS), 2), (tuple(sorted(EMOTIONS)), 21)],
 )
 def test_the_published_labels_in_another_order_are_an_error_with_the_line(
     folder: Path, labels: tuple[str, ...], line: int

@@ -92,10 +92,7 @@ def test_each_repeated_row_is_listed_once_with_its_best_partner():
 
 def test_contradictions_name_a_row_with_other_labels_and_the_majority():
     found = contradictions(
-        LabelledTexts(
-            ["so", "no", "So", "so ", "alone"],
-            multi_hot([[0], [0], [0, 1], [0], [1]], 2),
-        )
+        LabelledTexts(["so", "no", "So", "so ", "alone"], multi_hot([[0], [0], [0, 1], [0], [1]], 2))
     )
     assert [(one.row, one.partner, one.agreement, one.majority.tolist()) for one in found] == [
         (0, 2, 0.5, [True, False]),

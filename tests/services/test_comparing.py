@@ -16,11 +16,7 @@ from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import Predictions, write_predictions
 from goemo_cli.core.schema import SIGNIFICANCE_COLUMNS
 from goemo_cli.ml.metrics.comparison import SCORES
-from goemo_cli.services.evaluation.compare import (
-    LABEL_METRIC,
-    Comparison,
-    compare,
-)
+from goemo_cli.services.evaluation.compare import LABEL_METRIC, Comparison, compare
 from tests.csv_rows import rows_of
 from tests.synthetic_runs import add_run
 
@@ -201,8 +197,7 @@ def test_other_rows_or_labels_are_refused_with_the_first_that_differs(
 def test_a_file_that_ends_early_is_refused_at_its_end(layout: Layout, weak: Path, strong: Path) -> None:
     whole = predicted(0.6)
     write_predictions(
-        strong,
-        Predictions(LABELS, whole.texts[:90], whole.y_true[:90], whole.y_pred[:90], whole.y_prob[:90]),
+        strong, Predictions(LABELS, whole.texts[:90], whole.y_true[:90], whole.y_pred[:90], whole.y_prob[:90])
     )
     with pytest.raises(DataFileError, match=r"row 91 differs from .*: 90 rows in all for 150"):
         compared(layout, weak, strong)

@@ -128,10 +128,7 @@ def test_lineage_and_validate_know_teacher_and_probabilities(root, taught) -> No
         path.write_bytes(whole[:-4] + bytes([whole[-4] ^ 1]) + whole[-3:])  # the last bit of a probability
         assert next(
             (one.path, "other probabilities" in one.message) for one in validate_artifacts(layout).problems
-        ) == (
-            run.path / METRICS,
-            True,
-        )
+        ) == (run.path / METRICS, True)
         path.write_bytes(whole[: len(whole) // 2])
         with pytest.raises(CorruptArtifactError, match="remove it"):
             train(run.config, layout=layout)

@@ -75,11 +75,7 @@ def interrupt(config: TrainConfig, layout: Layout) -> Callable[[int], Path]:
 
 
 def continued(
-    folder: Path,
-    layout: Layout,
-    on_event: Callable[[Event], None] = ignore,
-    *,
-    allow_changes: bool = False,
+    folder: Path, layout: Layout, on_event: Callable[[Event], None] = ignore, *, allow_changes: bool = False
 ) -> Checkpoint:
     """The result of resuming a run."""
     return resume(

@@ -8,11 +8,7 @@ import pytest
 
 from goemo_cli.core.arrays import Histogram
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import (
-    CorruptArtifactError,
-    MissingPackageError,
-    NotFoundError,
-)
+from goemo_cli.core.errors import CorruptArtifactError, MissingPackageError, NotFoundError
 from goemo_cli.core.events import Event, Info
 from goemo_cli.core.files import write_text
 from goemo_cli.core.layout import Layout

@@ -9,11 +9,7 @@ import numpy as np
 import pytest
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import (
-    DataError,
-    SettingError,
-    StorageError,
-)
+from goemo_cli.core.errors import DataError, SettingError, StorageError
 from goemo_cli.core.events import EpochEnded, Event, Info, PhaseStarted
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.predictions import read_predictions
@@ -158,10 +154,7 @@ def test_weights_can_be_one_file_only(small_data: Path, tmp_path: Path, weights:
     layout = Layout(tmp_path)
     config = settings("tiny", small_data, "training.epochs=1", f"output.weights={weights}")
     result = train(config, layout=layout)
-    files = {path.name for path in result.path.iterdir()} & {
-        "pytorch_model.bin",
-        "model.safetensors",
-    }
+    files = {path.name for path in result.path.iterdir()} & {"pytorch_model.bin", "model.safetensors"}
     assert files == {"pytorch_model.bin" if weights == "bin" else "model.safetensors"}
     assert export_predictions(result, layout=layout, output=tmp_path).rows["test"] == 30
     assert validate_artifacts(layout).ok

@@ -21,9 +21,7 @@ ROWS = 40
 
 @pytest.fixture
 def members(
-    layout: Layout,
-    make_checkpoint: Callable[..., Checkpoint],
-    make_predictions: Callable[..., Predictions],
+    layout: Layout, make_checkpoint: Callable[..., Checkpoint], make_predictions: Callable[..., Predictions]
 ) -> dict[str, Checkpoint]:
     """Three runs with test predictions of the same rows."""
     rows = make_predictions(ROWS, labels=LABELS)
@@ -44,11 +42,7 @@ def ensemble(make_checkpoint: Callable[..., Checkpoint]) -> Callable[[object], C
         made = make_checkpoint("ensemble", LABELS)
         (made.path / "weights.bin").unlink()
         return write_manifest(
-            made.path,
-            run=made.run,
-            kind="ensemble",
-            labels=LABELS,
-            parents={"members": names},
+            made.path, run=made.run, kind="ensemble", labels=LABELS, parents={"members": names}
         )
 
     return make

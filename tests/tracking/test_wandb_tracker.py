@@ -150,8 +150,7 @@ def event_files(mirrored: Mirrored) -> Any:
         from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
         return EventAccumulator(
-            str(mirrored.layout.tensorboard / str(mirrored.result.run)),
-            size_guidance={"histograms": 0},
+            str(mirrored.layout.tensorboard / str(mirrored.result.run)), size_guidance={"histograms": 0}
         ).Reload()
 
 
@@ -403,11 +402,7 @@ def test_what_was_trained_comes_down_byte_for_byte_and_then_nothing_more(
 
 
 def test_a_server_that_dies_costs_a_warning_and_sync_completes_the_run(
-    server: WandbServer,
-    tmp_path: Path,
-    small_data: Path,
-    plain: Checkpoint,
-    monkeypatch: pytest.MonkeyPatch,
+    server: WandbServer, tmp_path: Path, small_data: Path, plain: Checkpoint, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wandb_process, "LOST_SECONDS", 0.5)
     epochs = iter((1, 2))
@@ -456,12 +451,7 @@ def goemo_train(root: Path, data: Path, *arguments: str) -> Result:
         ),
         ({"no package": ""}, 4, "needs the package wandb: pip install 'goemo[wandb]'"),
     ],
-    ids=[
-        "wrong key",
-        "no key",
-        "no server",
-        "no package",
-    ],
+    ids=["wrong key", "no key", "no server", "no package"],
 )
 def test_what_cannot_begin_is_one_warning_or_an_early_error_where_required(
     server: WandbServer, tmp_path: Path, small_data: Path, monkeypatch: pytest.MonkeyPatch, plain: Checkpoint,

@@ -91,11 +91,7 @@ class WandbServer:
         self._http.wandb = self
         self.port = self._http.server_address[1]
         self.queries = Queries(
-            self.store,
-            self.url,
-            entity=self.entity,
-            entities=self.entities,
-            organization=self.organization,
+            self.store, self.url, entity=self.entity, entities=self.entities, organization=self.organization
         )
         self.mutations = Mutations(self.queries)
         threading.Thread(target=self._http.serve_forever, args=(0.02,), daemon=True).start()
