@@ -252,6 +252,20 @@ def test_faults_of_inputs_are_named_before_anything_is_predicted(
     assert not list((tmp_path / "out").glob("part*"))
 
 
+@pytest.mark.parametrize("name", ["a.csv", "other.csv"])
+def test_columns_that_the_plan_of_the_folder_does_not_have_are_named(
+    name: str, checkpoint: Checkpoint, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("text,x\nhappy,1\n")
+    request = BulkRequest(f"{tmp_path}/a.csv", tmp_path / "out", shards=1)
+    compute(request, checkpoint)
+    (tmp_path / name).write_text("text,y\nhappy,1\n")
+    with pytest.raises(
+        DataFileError, match=r"'y' is not in the plan of this --output.*; name another --output"
+    ):
+        compute(replace(request, source=f"{tmp_path}/{name}"), checkpoint)
+
+
 def test_missing_inputs_are_named_before_a_missing_package(
     checkpoint: Checkpoint, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

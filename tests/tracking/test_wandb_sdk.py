@@ -68,6 +68,12 @@ def test_something_unknown_is_wandbs_failure_where_nothing_was_asked_for() -> No
     assert isinstance(translation(error, "this run", may_be_missing=False), RemoteError)
 
 
+@pytest.mark.parametrize("address", ["foo", "ftp://x"])
+def test_an_address_that_is_none_is_named_with_the_reason(address: str) -> None:
+    with pytest.raises(SettingError, match=r"W&B: base_url: .*URL"), translated("this run"):
+        wandb.Settings(base_url=address)
+
+
 def test_a_run_uploads_neither_code_nor_command_line() -> None:
     settings = run_settings(init_timeout=3)
     assert (settings.save_code, settings.disable_code, settings.x_disable_meta) == (False, True, True)

@@ -15,6 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from pydantic import ValidationError
+
 from goemo_cli.core.errors import (
     AuthenticationError,
     GoemoError,
@@ -221,6 +223,10 @@ def translation(error: BaseException, subject: str, *, may_be_missing: bool = Tr
     )
     if is_refused or (kind == "AuthenticationError" and error.__cause__ is None):
         return AuthenticationError(f"W&B refuses the API key for {subject} ({line})")
+    if isinstance(error, ValidationError):  # such as an address in WANDB_BASE_URL that is none
+        return SettingError(
+            [f"W&B: {'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()]
+        )
     if kind == "UsageError":
         return SettingError([f"W&B: {line}"])
     if may_be_missing and (status == 404 or (status is None and any(sign in text for sign in _UNKNOWN))):

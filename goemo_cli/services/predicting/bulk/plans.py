@@ -215,8 +215,9 @@ class _Survey:
         self._known = {file.name: file for file in known.inputs} if known else {}
         self._columns = known.columns if known else None
         self._named = ""
-        """The file that the columns are from."""
+        """The file that the columns are from; empty if it is the plan."""
         self._types: Any = None
+        self._first_typed = ""
         self._is_typed = known.is_typed if known else True
 
     @property
@@ -262,13 +263,14 @@ class _Survey:
             self._check_names(shown, source.columns, None)
         if self._is_typed and types is not None:
             types = types.remove_metadata()
-            first, self._types = self._types or types, self._types or types
+            if self._types is None:
+                self._types, self._first_typed = types, shown
             for field_ in types:
-                if first.field(field_.name).type != field_.type:
+                if self._types.field(field_.name).type != field_.type:
                     raise DataFileError(
                         shown,
-                        f"column {field_.name!r} has the type {field_.type}, and {first.field(field_.name).type} in "
-                        f"{self._named}; --format jsonl needs no types",
+                        f"column {field_.name!r} has the type {field_.type}, and "
+                        f"{self._types.field(field_.name).type} in {self._first_typed}; --format jsonl needs no types",
                     )
 
     def _check_names(self, shown: str, columns: tuple[str, ...], line: int | None) -> None:
@@ -279,10 +281,17 @@ class _Survey:
         if line is None:
             odd += [name for name in self._columns if name not in columns]
         if odd:
+            where = (
+                f"in all inputs (compare {self._named})" if self._named else "in the plan of this --output"
+            )
             raise DataFileError(
                 shown,
-                f"column {odd[0]!r} is not in all inputs (compare {self._named}), and a table has the same columns "
-                "throughout; --format jsonl keeps them",
+                f"column {odd[0]!r} is not {where}, and a table has the same columns throughout; "
+                + (
+                    "--format jsonl keeps them"
+                    if self._named
+                    else "name another --output, or remove this folder"
+                ),
                 line,
             )
 
