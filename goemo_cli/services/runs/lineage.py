@@ -6,6 +6,7 @@ Edges are read from the records of sources in the files: the manifest's parents 
 
 from collections import defaultdict
 from collections.abc import Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -286,10 +287,14 @@ class _Tracer:
 
     def _own(self) -> set[str]:
         """Paths by which a derived file may name this run."""
-        inside = {self.layout.shown(self.checkpoint.path / name) for name in self.checkpoint.manifest.files}
-        return inside | {
+        return self._inside | {
             node.id for node in self.nodes.values() if node.kind in ("predictions", "stats", "metrics")
         }
+
+    @cached_property
+    def _inside(self) -> set[str]:
+        """The files of the checkpoint."""
+        return {self.layout.shown(self.checkpoint.path / name) for name in self.checkpoint.manifest.files}
 
     def _add(self, node: Node) -> Node:
         return self.nodes.setdefault(node.id, node)
