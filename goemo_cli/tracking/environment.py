@@ -37,9 +37,8 @@ def all_installed_versions() -> dict[str, str]:
     found: dict[str, str] = {}
     for package in distributions():
         text = package.read_text("METADATA") or package.read_text("PKG-INFO") or ""
-        header, _, _ = text.partition(
-            "\n\n"
-        )  # the rest is the page of the package, which takes long to parse
+        # The rest is the page of the package, which takes long to parse.
+        header, _, _ = text.partition("\n\n")
         fields = dict(_FIELD.findall(header))
         if {"Name", "Version"} <= fields.keys():
             found[fields["Name"]] = fields["Version"]

@@ -1,4 +1,4 @@
-"""`goemo download` and `goemo validate --wandb` as they are typed, each in a process of its own as users have it."""
+"""`goemo download` and `goemo validate --wandb` as they are typed, each in a separate process, as users have it."""
 
 import os
 import subprocess

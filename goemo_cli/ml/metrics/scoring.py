@@ -178,9 +178,8 @@ class DecidedRows:
         rows = np.zeros((n, 6, weights.shape[1]))
         for chunk, cells, kinds, scores in self._chunks:
             counts += kinds @ (cells @ weights[chunk])  # small whole numbers: exact in float32 within a chunk
-            rows += [
-                by_row @ precise[chunk] for by_row in scores
-            ]  # one by one: a name gets the same digits alone
+            # One by one: a name gets the same digits alone.
+            rows += [by_row @ precise[chunk] for by_row in scores]
         support, *others = np.split(counts.T, 1 + 2 * n, axis=1)
         parts = zip(self._names, others[n:], others[:n], rows, strict=True)
         return {
