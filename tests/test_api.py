@@ -223,8 +223,14 @@ def test_other_errors_name_the_function(root: Path) -> None:
     frame = pandas.DataFrame({"text": ["a"], "labels": ["joy"]})
     with pytest.raises(SettingError, match=r"^evaluate: split train .*; data frame is one table"):
         goemo_cli.evaluate("@latest", frame, split="train", root=root)
-    with pytest.raises(SettingError, match="there are predictions of train, val and test, not of 'dev'"):
+    with pytest.raises(SettingError, match=r"^FinishedRun\.predictions: there are .* not of 'dev'"):
         goemo_cli.load_run("@latest", root).predictions("dev")  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"^compare: there are predictions of .* not of 'dev'"):
+        goemo_cli.compare("@latest", "@latest", split="dev", root=root)  # type: ignore[arg-type]
+    with pytest.raises(SettingError, match=r"^list_runs: limit is -1"):
+        goemo_cli.list_runs(root, limit=-1)
+    with pytest.raises(TypeError, match=r"checkpoint is a FinishedRun, .*; a FinishedRun has predictor\(\)"):
+        goemo_cli.Predictor.load(goemo_cli.load_run("@latest", root))  # type: ignore[arg-type]
 
 
 def test_tuning_returns_the_run_as_it_is_now(root: Path) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas
@@ -68,6 +69,22 @@ def test_a_frame_that_cannot_be_predicted_is_refused(
 ):
     with pytest.raises(error, match=message):
         predictor.predict_frame(frame)
+
+
+def test_names_of_columns_are_not_taken_for_texts(predictor: goemo_cli.Predictor):
+    frame = pandas.DataFrame({"text": TEXTS})
+    with pytest.raises(TypeError, match="not a DataFrame; predict_frame takes a DataFrame"):
+        predictor.predict(frame)  # type: ignore[arg-type]
+    for wrong in (predictor.predict, predictor.predict_frame):
+        with pytest.raises(TypeError, match="not a dict"):
+            wrong({"text": TEXTS})  # type: ignore[arg-type]
+
+
+def test_texts_may_come_one_after_the_other(predictor: goemo_cli.Predictor):
+    expected = predictor.predict(TEXTS).y_prob
+    assert np.array_equal(predictor.predict(iter(TEXTS)).y_prob, expected)  # type: ignore[arg-type]
+    series: Any = pandas.Series(TEXTS, index=[3, 2, 1, 0])
+    assert np.array_equal(predictor.predict(series).y_prob, expected)
 
 
 def test_predictions_are_read_as_a_frame(tmp_path: Path, make_predictions: Callable[..., Predictions]):

@@ -271,6 +271,10 @@ class Predictor:
 
         if isinstance(texts, str):
             raise TypeError("predict_frame takes a list of texts or a data frame; predict_one takes one text")
+        if isinstance(texts, Mapping):
+            raise TypeError(
+                f"predict_frame takes a list of texts or a data frame, not a {type(texts).__name__}"
+            )
         if isinstance(texts, pandas.DataFrame):
             given = texts
         else:
@@ -343,16 +347,26 @@ def decision_facts(rule: LabelRule, *, precision: str, engine: str) -> dict[str,
 def _opened(checkpoint: Checkpoint | Path | str, layout: Layout, on_event: EventHandler) -> Checkpoint:
     if isinstance(checkpoint, Checkpoint):
         return checkpoint
+    if not isinstance(checkpoint, (str, Path)):
+        kind = type(checkpoint).__name__
+        raise TypeError(
+            f"checkpoint is a {kind}, not a name, a folder or a Checkpoint; a FinishedRun has predictor()"
+        )
     return open_predicting(checkpoint, layout, on_event)
 
 
 def _checked(texts: Sequence[str]) -> list[str]:
     if isinstance(texts, str):
         raise TypeError("predict takes a list of texts; predict_one takes one")
-    for row, text in enumerate(texts):
+    if isinstance(texts, Mapping) or hasattr(texts, "columns"):  # whose items are the names of columns
+        raise TypeError(
+            f"predict takes a list of texts, not a {type(texts).__name__}; predict_frame takes a DataFrame"
+        )
+    given = [*texts]  # once: it may be a generator
+    for row, text in enumerate(given):
         if not isinstance(text, str):
             raise TypeError(f"text {row} is {text!r}, not a string")
-    return [without_surrogates(text) for text in texts]
+    return [without_surrogates(text) for text in given]
 
 
 def _statistics(labels: tuple[str, ...], y_prob: FloatArray, y_pred: BoolArray, cut: int) -> BatchStatistics:

@@ -11,7 +11,7 @@ from goemo_cli.core.documents.manifest import Headline
 from goemo_cli.core.errors import SettingError
 from goemo_cli.core.events import EventHandler, ignore
 from goemo_cli.core.hints import errors_in_python
-from goemo_cli.core.labels import SPLITS, Split
+from goemo_cli.core.labels import Split
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.schema import ID_COLUMN, PER_CLASS_COLUMNS, PROBABILITY_PREFIX, SCORE_KEYS
 from goemo_cli.services.runs import show
@@ -111,6 +111,7 @@ class FinishedRun:
         rows = [row.model_dump() for row in self.checkpoint.metrics.per_class]
         return pandas.DataFrame(rows, columns=list(PER_CLASS_COLUMNS))
 
+    @errors_in_python
     def predictions(self, split: Split = "test") -> "DataFrame":
         """The written predictions of val or test, as `read_predictions` returns them; of train after `goemo export-predictions`.
 
@@ -118,10 +119,6 @@ class FinishedRun:
             NotFoundError: there are none.
             SettingError: an unknown split.
         """
-        if split not in SPLITS:
-            raise SettingError(
-                [f"there are predictions of train, val and test, not of {split!r}"], "predictions"
-            )
         return read_predictions(require_predictions(self.checkpoint, split, Layout(self.root)))
 
     def predictor(self, **options: Any) -> "Predictor":

@@ -3,10 +3,16 @@
 from pathlib import Path
 
 from goemo_cli.core.checkpoint import Checkpoint
-from goemo_cli.core.errors import CorruptArtifactError, DataFileError, NoScoresError, NotFoundError
+from goemo_cli.core.errors import (
+    CorruptArtifactError,
+    DataFileError,
+    NoScoresError,
+    NotFoundError,
+    SettingError,
+)
 from goemo_cli.core.events import EventHandler
 from goemo_cli.core.hints import command_line
-from goemo_cli.core.labels import Split, applicable
+from goemo_cli.core.labels import SPLITS, Split, applicable
 from goemo_cli.core.layout import Layout, parse_predictions_name
 from goemo_cli.core.predictions import Predictions, read_predictions
 from goemo_cli.services.runs.references import open_run
@@ -24,7 +30,10 @@ def require_predictions(checkpoint: Checkpoint, split: Split, layout: Layout) ->
     Raises:
         NotFoundError: there are none; the sentence says how to make them.
         NoScoresError: the run was imported without data, and no known data has its labels.
+        SettingError: an unknown split.
     """
+    if split not in SPLITS:
+        raise SettingError([f"there are predictions of train, val and test, not of {split!r}"])
     path = layout.split_predictions(checkpoint.run, split)
     if not path.is_file():
         if checkpoint.is_unscored and not applicable(checkpoint.labels):

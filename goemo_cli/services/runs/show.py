@@ -83,6 +83,8 @@ def list_runs(
     """
     if sort not in SORTS:
         _refuse_sort(sort)
+    if limit is not None and limit < 0:
+        raise SettingError([f"limit is {limit}, less than 0"])
     runs = [
         listed
         for listed in listed_runs(layout, on_event)
