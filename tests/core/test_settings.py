@@ -64,6 +64,21 @@ def test_an_unknown_setting_is_an_error_with_near_names(key: str, hint: str):
     assert hint in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    "path", sorted(Path(__file__).parent.glob("train_config_of_*.yaml")), ids=lambda path: path.stem
+)
+def test_the_settings_of_a_run_of_each_release_are_read(path: Path):
+    config, others = TrainConfig.of_run(path)
+    assert (config.model.name, config.model.pooling, others) == ("tfidf", None, {})
+
+
+def test_a_value_that_no_version_had_is_an_error(tmp_path: Path):
+    path = tmp_path / "train_config.yaml"
+    path.write_text("model: {pooling: last}\n", "utf-8")
+    with pytest.raises(SettingError, match="model.pooling: should be 'mean', not 'last'"):
+        TrainConfig.of_run(path)
+
+
 def test_all_unknown_settings_are_named_at_once():
     with pytest.raises(UnknownSettingError) as raised:
         TrainConfig.from_layers(("file", {"training": {"epoch": 1, "batch": 2}, "modell": {"name": "x"}}))

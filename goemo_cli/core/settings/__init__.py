@@ -39,6 +39,8 @@ LibraryMode = Literal["online", "offline", "local", "disabled"]
 
 _MAY_BE_EMPTY = ("notes",)
 _SECRET = "secret"
+_EARLIER_VALUES = (("model.pooling", "first", None),)
+"""Values that runs of earlier versions have in their settings, and what they are called now: (setting, value, value now)."""
 """The kind of a fault whose message does not show the value."""
 
 
@@ -602,6 +604,9 @@ class TrainConfig(Section):
         """
         values = _canonical_keys(cls, read_yaml_mapping(path))
         known, others = divide(values, _unknown_names(values))
+        for name, was, value in _EARLIER_VALUES:
+            if flat(known).get(name) == was:
+                known = merge_layers(known, nested(name, value))
         return cls.from_layers((path, known)), others
 
     def changed(self, section: str, **values: Any) -> Self:
