@@ -75,7 +75,7 @@ def test_the_settings_of_a_run_of_each_release_are_read(path: Path):
 def test_a_value_that_no_version_had_is_an_error(tmp_path: Path):
     path = tmp_path / "train_config.yaml"
     path.write_text("model: {pooling: last}\n", "utf-8")
-    with pytest.raises(SettingError, match="model.pooling: should be 'mean', not 'last'"):
+    with pytest.raises(SettingError, match=r"model\.pooling: should be 'mean', not 'last'"):
         TrainConfig.of_run(path)
 
 
