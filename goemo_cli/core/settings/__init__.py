@@ -39,9 +39,9 @@ LibraryMode = Literal["online", "offline", "local", "disabled"]
 
 _MAY_BE_EMPTY = ("notes",)
 _SECRET = "secret"
-_EARLIER_VALUES = (("model.pooling", "first", None),)
-"""Values that runs of earlier versions have in their settings, and what they are called now: (setting, value, value now)."""
 """The kind of a fault whose message does not show the value."""
+_EARLIER_VALUES = (("model.pooling", "first", None),)
+"""Values in the settings of runs of earlier versions, and what they are now: (setting, value, value now)."""
 
 
 class Section(BaseModel):
