@@ -57,7 +57,21 @@ def written(folder: Path, *rows: str, header: str = HEADER) -> Path:
 
 @pytest.mark.parametrize(
     "text",
-    ["a\x00b", "a\rb", "NA", "\u2028\u2029\x85\x0b\x0c\x1c", "\ufeffBOM", "x" * 200_000],
+    [
+        "",
+        "a\x00b",
+        "a\rb",
+        "a\r\nb",
+        '"',
+        'he said "no", twice',
+        "\ttab\t",
+        "NA",
+        "=1+1",
+        "\u2028\u2029\x85\x0b\x0c\x1c",
+        "\ufeffBOM",
+        "é 😀 👩‍👩‍👧 \u202e",
+        "x" * 200_000,
+    ],
 )
 def test_an_odd_text_reads_back_as_it_was(text: str):
     assert round_trip(of_texts([text, "next", text], ids=["1", text, ""])).texts == [text, "next", text]
