@@ -81,13 +81,12 @@ def _kill(go_on: Callable[[], object], rng: random.Random, seconds: float) -> in
 
 
 def _train_or_resume(config: TrainConfig, layout: Layout) -> None:
-    """Continue the run below a root; train if it has none."""
-    if any(run.is_dir() and (run / "manifest.json").is_file() for run in layout.checkpoints()):
-        return
+    """Continue the run below a root, also one that was killed after its manifest was written; train if it has none."""
     try:
         folder = find_interrupted("@latest", layout)
     except NotFoundError:
-        train(config, layout=layout, tracker=open_tracker(config, layout=layout))
+        if not any((run / "manifest.json").is_file() for run in layout.checkpoints()):
+            train(config, layout=layout, tracker=open_tracker(config, layout=layout))
         return
     resume(
         folder,
