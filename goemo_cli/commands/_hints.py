@@ -36,6 +36,12 @@ def hint(error: BaseException) -> str | None:
         case errors.ModelNotFoundError():
             return "goemo models"
         case errors.CheckpointNotFoundError():
+            from goemo_cli.services.runs.index import (
+                is_resumable,
+            )  # loads pydantic, which help pages do without
+
+            if is_resumable(error.path):
+                return f"goemo train --resume {shlex.quote(str(error.path))}   continues the interrupted training"
             return "goemo train   writes one below artifacts/models/"
         case errors.ModelFolderError():
             return "goemo models   lists models by name; or download the folder again"

@@ -348,6 +348,10 @@ def test_a_signal_ends_with_its_code_and_leaves_no_half_file(
     done = goemo("validate", "--root", tmp_path)
     assert done.exit_code == 3
     assert "interrupted; `goemo train --resume" in done.stderr
+    (run,) = models.glob("*/*")
+    done = goemo("predict", "hi", "--checkpoint", run)
+    assert (done.exit_code, f"goemo train --resume {run}" in "".join(done.stderr.splitlines())) == (4, True)
+    assert run.name not in goemo("predict", "hi", "--checkpoint", run.parent).stderr, "it is no model yet"
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])

@@ -41,6 +41,17 @@ def test_texts_of_the_command_line_become_json_lines(root: Path) -> None:
     assert "2 texts, mean confidence" in done.stderr
 
 
+def test_texts_that_look_like_a_run_or_a_file_are_noted(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "mine.csv").write_text("text\nhappy\n", encoding="utf-8")
+    done = goemo(root, tmp_path / "mine.csv", "@latest", "x" * 9000, "null \x00")
+    assert done.exit_code == 0, done.output
+    assert len(done.stdout.splitlines()) == 4
+    said = "".join(done.stderr.splitlines())
+    assert f"--input {tmp_path / 'mine.csv'} reads the file" in said
+    assert "'@latest' is predicted as a text; --checkpoint @latest chooses a run" in said
+    assert said.count("is predicted as a text") == 2
+
+
 def test_the_best_run_answers_unless_another_is_named(root: Path) -> None:
     best = goemo(root, "happy").stderr
     latest = goemo(root, "happy", "-c", "@latest").stderr

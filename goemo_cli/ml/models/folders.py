@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+from goemo_cli.core.checkpoint import MANIFEST, STATE
 from goemo_cli.core.errors import (
     CorruptArtifactError,
     ModelFolderError,
@@ -88,8 +89,10 @@ def _base_of(folder: Path) -> str:
 
 
 def _models_below(folder: Path) -> str:
-    """The folders inside that have a model: Trainer's checkpoints, the encoder of older sentence-transformers, runs."""
-    names = sorted((path.parent.name for path in folder.glob(f"*/{CONFIG}")), key=_in_order)
+    """The folders inside that have a model: Trainer's checkpoints, the encoder of older sentence-transformers, finished runs."""
+    models = [path.parent for path in folder.glob(f"*/{CONFIG}")]
+    unfinished = {model for model in models if (model / STATE).is_dir() and not (model / MANIFEST).is_file()}
+    names = sorted((model.name for model in models if model not in unfinished), key=_in_order)
     if not names:
         return ""
     what = (

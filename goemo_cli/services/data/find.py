@@ -174,7 +174,7 @@ def _goemotions_or_sample(
             raise  # a folder that the user named is never replaced
         on_event(
             Warning(
-                "GoEmotions is not here and cannot be downloaded; training on goemo's small embedded SAMPLE instead. "
+                "GoEmotions is not here and cannot be downloaded; goemo's small embedded SAMPLE is used instead. "
                 f"Its scores say nothing about real comments. ({error})"
             )
         )

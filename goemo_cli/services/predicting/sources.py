@@ -1,7 +1,9 @@
 """The texts to predict: arguments, or the rows of a data file, read one after another."""
 
+import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
@@ -15,6 +17,7 @@ from goemo_cli.services.data.tables import Record, Table, column_in, no_column
 from goemo_cli.services.data.urls import is_url
 
 TEXT_COLUMN = "text"
+_RUN_ALIAS = re.compile(r"@(latest|best)(:\S+)?")
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,20 @@ class TextSource:
 
 
 def given_texts(texts: Sequence[str]) -> TextSource:
-    """Texts from the command line."""
+    """Texts from the command line; those that look like the value of an option are noted."""
     rows = (TextRow(text, {TEXT_COLUMN: text}, number) for number, text in enumerate(texts, start=1))
-    return TextSource(rows, TEXT_COLUMN, (TEXT_COLUMN,), len(texts))
+    notes = [f"{text!r} is predicted as a text; {option}" for text in texts if (option := _meant(text))]
+    return TextSource(rows, TEXT_COLUMN, (TEXT_COLUMN,), len(texts), note="\n".join(notes))
+
+
+def _meant(text: str) -> str | None:
+    """The option that a text may be the value of: a file or a run."""
+    if _RUN_ALIAS.fullmatch(text):
+        return f"--checkpoint {text} chooses a run"
+    with suppress(OSError, ValueError):  # a text may be too long for a path, or contain a null character
+        if Path(text).is_file():
+            return f"--input {shlex.quote(text)} reads the file"
+    return None
 
 
 @contextmanager

@@ -1,4 +1,4 @@
-"""`goemo train --dry-run`: data, weights and steps of a run; memory predicted, and time estimated from a few real steps."""
+"""`goemo train --dry-run`: data, weights and steps of a run; memory predicted, and time estimated from a few real steps and some texts of val."""
 
 import statistics
 import tempfile
@@ -14,7 +14,8 @@ from goemo_cli.core.events import EventHandler, Warning, ignore
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.core.system.variables import launched
-from goemo_cli.ml.models.transformer import TransformerClassifier
+from goemo_cli.ml.data.dataset import LabelledTexts
+from goemo_cli.ml.models.transformer import TransformerClassifier, predict_encoded
 from goemo_cli.ml.training.frozen import frozen_outputs
 from goemo_cli.ml.training.loop import Examples, fit, steps_per_epoch
 from goemo_cli.ml.training.memory import memory_need
@@ -26,6 +27,8 @@ from goemo_cli.services.training.fit import cache_type, encode_examples
 from goemo_cli.services.training.train import read_data, training_data
 
 _WARM_UP, _TIMED = 3, 8
+_SCORED = 256
+"""Texts of val that are predicted to estimate the time of all."""
 _RESULTS_BYTES = 100 * 2**20
 """Memory of scores, intervals, files and their libraries after training. Measured: docs/guides/scale.md."""
 
@@ -146,7 +149,7 @@ def _memory_mib(
 def _estimated_seconds(
     prepared: Prepared, model: TransformerClassifier, train: Examples, val: Examples
 ) -> float:
-    """Seconds of all steps, and of the pass through the frozen layers before them, from a few timed steps."""
+    """Seconds of all steps, of the pass through the frozen layers before them and of scoring val after each epoch; from few of each."""
     settings, device, precision = prepared.config.training, prepared.device, prepared.precision
     per_epoch = steps_per_epoch(len(train.texts), settings)
     timed = min(_WARM_UP + _TIMED, per_epoch)
@@ -172,4 +175,14 @@ def _estimated_seconds(
     ends += [time.perf_counter() for _ in islice(facts, timed)]
     facts.close()
     spans = [end - start for start, end in pairwise(ends)]
-    return before + statistics.mean(spans[_WARM_UP:] or spans) * per_epoch * settings.epochs
+    epoch = statistics.mean(spans[_WARM_UP:] or spans) * per_epoch + _seconds_of_val(model, prepared.data.val)
+    return before + epoch * settings.epochs
+
+
+def _seconds_of_val(model: TransformerClassifier, val: LabelledTexts) -> float:
+    """Seconds to predict val, from some of its texts."""
+    sample = val.take(np.random.default_rng(0).permutation(len(val))[:_SCORED])
+    texts = model.encode(sample.texts)
+    started = time.perf_counter()
+    predict_encoded(model.model, texts)
+    return (time.perf_counter() - started) * len(val) / len(sample)
