@@ -61,7 +61,10 @@ def fetch_goemotions(
                 folder / name, f"{_shown(url)}{name} is not the published file (SHA-256 differs)"
             ) from error
         except (OSError, RuntimeError) as error:  # requests' errors are OSErrors
-            raise RemoteError(f"cannot download {name} from {_shown(url)} ({_reason(error)})") from error
+            raise RemoteError(
+                f"cannot download {name} from {_shown(url)} ({_reason(error)}); if you have the files, "
+                "GOEMO_DATA_DIR=DIR names their folder"
+            ) from error
     return folder
 
 
