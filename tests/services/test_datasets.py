@@ -344,7 +344,9 @@ def test_no_server_is_a_remote_error_without_secrets(
     published: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOEMO_DATA_URL", "http://user:secret@127.0.0.1:9/")
-    with pytest.raises(RemoteError, match=r"train\.tsv from http://127\.0\.0\.1:9/.*GOEMO_DATA_DIR=DIR") as caught:
+    with pytest.raises(
+        RemoteError, match=r"train\.tsv from http://127\.0\.0\.1:9/.*GOEMO_DATA_DIR=DIR"
+    ) as caught:
         fetching.fetch_goemotions(tmp_path / "cache")
     assert "secret" not in str(caught.value)
 
