@@ -208,6 +208,9 @@ def test_the_sums_of_rows_as_they_are_are_those_of_one_draw():
     once = drawn.sums(np.ones((20_000, 1), np.float32))[""]
     for key in ("tp", "predicted", "support", "rows", "has_positives"):
         assert (getattr(found, key) == getattr(once, key)).all()
+    assert (found.tp == (y_true & y_pred).sum(axis=0)).all()
+    assert (found.predicted == y_pred.sum(axis=0)).all()
+    assert (found.support == y_true.sum(axis=0)).all()
 
 
 def test_the_rows_of_each_label_are_in_label_order_and_without_nan():
