@@ -10,13 +10,13 @@ from goemo_cli.commands._console import Console
 from goemo_cli.commands._progress import Screen
 from goemo_cli.core.hints import root_option
 from goemo_cli.core.layout import Layout
+from goemo_cli.core.schema import PictureFormat
 from goemo_cli.services.data.result_tables import counted
 
 if TYPE_CHECKING:
     from goemo_cli.services.figures import CheckResult, FiguresResult
 
 FOUND_STALE = 3
-PictureFormat = Literal["png", "svg", "pdf"]
 Style = Literal["light", "dark"]
 
 RunsOpt = Annotated[

@@ -1,7 +1,7 @@
 """Columns of every CSV and keys of every JSON that goemo writes."""
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import Literal, get_args
 
 from goemo_cli.core.errors import SettingError
 
@@ -14,6 +14,8 @@ Kind = Literal["transformer", "static", "tiny", "tfidf", "ensemble"]
 ExportFormat = Literal["onnx"]
 ExportPrecision = Literal["fp32", "int8"]
 """Of the weights of an exported model."""
+PictureFormat = Literal["png", "svg", "pdf"]
+PICTURE_FORMATS: tuple[PictureFormat, ...] = get_args(PictureFormat)
 Executor = Literal["local", "ray"]
 """Where the processes of a command run: on this machine, or on a Ray cluster."""
 Engine = Literal["auto", "torch", "onnx"]

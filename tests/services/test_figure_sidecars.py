@@ -13,10 +13,10 @@ from PIL import Image
 from goemo_cli.core.checkpoint import Checkpoint
 from goemo_cli.core.files import sha256_file
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import SOURCES_KEY
+from goemo_cli.core.schema import PICTURE_FORMATS, SOURCES_KEY, PictureFormat
 from goemo_cli.core.settings import TrainConfig
 from goemo_cli.services.figures import check_figures, draw_figures
-from goemo_cli.services.figures.registry import FORMATS, PictureFormat, Table
+from goemo_cli.services.figures.registry import Table
 from goemo_cli.services.figures.sidecar import write_table
 from goemo_cli.services.training.train import train
 from goemo_cli.services.validation import validate_artifacts
@@ -83,7 +83,7 @@ def test_undefined_numbers_are_empty_cells(tmp_path: Path) -> None:
 def in_all_formats(small_root: Path, tmp_path_factory: pytest.TempPathFactory) -> Layout:
     """A copy of the run's root with figure 10 in each format. To be looked at, not changed."""
     layout = Layout(Path(shutil.copytree(small_root, tmp_path_factory.mktemp("formats") / "root")))
-    for picture_format in FORMATS:
+    for picture_format in PICTURE_FORMATS:
         draw_figures(layout, only=["10"], picture_format=picture_format)
     return layout
 
@@ -91,10 +91,10 @@ def in_all_formats(small_root: Path, tmp_path_factory: pytest.TempPathFactory) -
 def test_several_formats_share_one_record(in_all_formats: Layout) -> None:
     layout = in_all_formats
     record = json.loads((layout.figures / "data" / "10_training_curves.json").read_text("utf-8"))
-    pictures = [f"10_training_curves.{suffix}" for suffix in sorted(FORMATS)]
+    pictures = [f"10_training_curves.{suffix}" for suffix in sorted(PICTURE_FORMATS)]
     assert list(record["files"]) == [*pictures, "data/10_training_curves.csv"]
     assert [path.name for path in check_figures(layout).fresh] == [
-        f"10_training_curves.{suffix}" for suffix in FORMATS
+        f"10_training_curves.{suffix}" for suffix in PICTURE_FORMATS
     ]
 
 

@@ -8,7 +8,8 @@ from goemo_cli.core.errors import DAMAGE, GoemoError, StorageError
 from goemo_cli.core.events import EventHandler, FileWritten, ignore, progress
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.services.figures.registry import FigureSpec, PictureFormat, figure_of, figures
+from goemo_cli.core.schema import PictureFormat
+from goemo_cli.services.figures.registry import FigureSpec, figure_of, figures
 from goemo_cli.services.figures.sidecar import write_record, write_table
 from goemo_cli.services.figures.style import Theme, house_style, save_figure
 from goemo_cli.services.runs.references import open_run

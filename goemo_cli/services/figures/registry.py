@@ -22,18 +22,16 @@ from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from goemo_cli.core.errors import SettingError, did_you_mean
+from goemo_cli.core.schema import PICTURE_FORMATS, PictureFormat
 
 if TYPE_CHECKING:
     from goemo_cli.services.runs.run_data import RunData
-
-PictureFormat = Literal["png", "svg", "pdf"]
-FORMATS: tuple[PictureFormat, ...] = ("png", "svg", "pdf")
 
 Table = Mapping[str, Sequence[Any] | NDArray[Any]]
 """Columns by name, all of one length: lists or numpy arrays of texts and numbers; None and NaN are empty cells."""
@@ -120,7 +118,7 @@ def figure_of(name: str) -> FigureSpec:
         SettingError: none of the figures.
     """
     asked = name.strip()
-    for picture_format in FORMATS:
+    for picture_format in PICTURE_FORMATS:
         asked = asked.removesuffix(f".{picture_format}")
     number = asked.zfill(2) if asked.isdigit() else asked
     for spec in figures():

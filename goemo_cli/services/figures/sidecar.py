@@ -14,10 +14,10 @@ from goemo_cli.core.errors import CorruptArtifactError, GoemoError, NotFoundErro
 from goemo_cli.core.files import read_json_object, sha256_file, write_sealed_json
 from goemo_cli.core.layout import Layout
 from goemo_cli.core.names import RunName
-from goemo_cli.core.schema import SCHEMA_VERSION
+from goemo_cli.core.schema import PICTURE_FORMATS, SCHEMA_VERSION
 from goemo_cli.services.data.find import first_of_shuffle, load_data
 from goemo_cli.services.data.result_tables import write_table as write_csv
-from goemo_cli.services.figures.registry import FORMATS, FigureSpec, Table, figure_of, figures
+from goemo_cli.services.figures.registry import FigureSpec, Table, figure_of, figures
 from goemo_cli.services.runs.provenance import FilesNow, read_figure_record
 from goemo_cli.services.runs.references import open_run
 
@@ -109,7 +109,7 @@ def check_figures(layout: Layout, *, only: Sequence[str] = (), data_dir: Path | 
     now, data = FilesNow(layout.root), _DataNow(layout, data_dir)
     fresh, stale, unknown = [], [], []
     for spec in dict.fromkeys([figure_of(name) for name in only] or figures()):
-        for picture_format in FORMATS:
+        for picture_format in PICTURE_FORMATS:
             path = layout.figures / spec.file_name(picture_format)
             if not path.exists():
                 continue

@@ -11,7 +11,7 @@ from goemo_cli.core.errors import CorruptArtifactError
 from goemo_cli.core.files import PARTIAL_PREFIX, read_json_object
 from goemo_cli.core.hints import command_line
 from goemo_cli.core.layout import Layout
-from goemo_cli.core.schema import SOURCES_KEY
+from goemo_cli.core.schema import PICTURE_FORMATS, SOURCES_KEY
 from goemo_cli.services.runs.provenance import sources_in_text
 from goemo_cli.services.validation.report import ValidationReport
 from goemo_cli.services.validation.sources import SourceChecker
@@ -30,7 +30,7 @@ def check_figures(layout: Layout, sources: SourceChecker, report: ValidationRepo
     downloaded, files = _downloaded(layout), list(_files(layout))
     known: set[Path] = {layout.figure_data}
     for name in sorted({path.stem for path in files if _NAME.fullmatch(path.stem)}):
-        pictures = [layout.figures / f"{name}.{one}" for one in ("png", "svg", "pdf")]
+        pictures = [layout.figures / f"{name}.{one}" for one in PICTURE_FORMATS]
         table, record = layout.figure_data / f"{name}.csv", layout.figure_data / f"{name}.json"
         known |= {*pictures, table, record}
         renew = command_line("goemo figures --only", name[:2], root=layout.root)
