@@ -114,9 +114,9 @@ def draw_metric_correlations(source: RunData) -> Drawn:
 
 def average_ranks(values: DoubleArray) -> DoubleArray:
     """Ranks from 1, equal values with the mean of their ranks, (n_values,)."""
-    _, place, number = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(number)
-    ranks: DoubleArray = (last - (number - 1) / 2)[place]
+    import pandas  # which writes the tables of figures; scipy.stats is not loaded otherwise
+
+    ranks: DoubleArray = np.asarray(pandas.Series(values).rank(), dtype=np.float64)
     return ranks
 
 
