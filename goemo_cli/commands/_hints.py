@@ -36,9 +36,8 @@ def hint(error: BaseException) -> str | None:
         case errors.ModelNotFoundError():
             return "goemo models"
         case errors.CheckpointNotFoundError():
-            from goemo_cli.services.runs.index import (
-                is_resumable,
-            )  # loads pydantic, which help pages do without
+            # It loads pydantic, which help pages do without.
+            from goemo_cli.services.runs.index import is_resumable
 
             if is_resumable(error.path):
                 return f"goemo train --resume {shlex.quote(str(error.path))}   continues the interrupted training"

@@ -47,7 +47,7 @@ class Command(TyperCommand):
         """Complete the error about an option that this command does not have."""
         if not hasattr(error, "possibilities"):  # another mistake
             return
-        wanted, known = error.option_name, [name for param in self.params for name in param.opts]
+        wanted, known = error.option_name, self._option_names()
         same = [name for names in _SAME if wanted in names for name in names if name in known]
         if same:
             error.possibilities = same[:1]
@@ -56,8 +56,11 @@ class Command(TyperCommand):
             error.possibilities = None
 
     def _option_for_a_run(self) -> str | None:
-        known = [name for param in self.params for name in param.opts]
+        known = self._option_names()
         return next((name for name in _NAMES_A_RUN if name in known), None)
+
+    def _option_names(self) -> list[str]:
+        return [name for param in self.params for name in param.opts]
 
     def _arguments(self, ctx: Any) -> list[Any]:
         params: list[Any] = self.get_params(ctx)
