@@ -53,10 +53,10 @@ def predict(
     log = _log_config(wandb) if is_logged else None
 
     def load() -> "Predictor":
-        from goemo_cli.services.predicting.predictor import load_predictor
+        from goemo_cli.services.predicting.predictor import Predictor
 
         with Screen(target.out) as screen:
-            predictor = load_predictor(opened, root=root, **vars(decision), on_event=screen)
+            predictor = Predictor.of_checkpoint(opened, root=root, **vars(decision), on_event=screen)
         target.out.note(f"Predicting with {opened.run} ({predictor.engine}, {predictor.precision})")
         return predictor
 

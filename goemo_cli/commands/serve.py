@@ -104,10 +104,10 @@ def serve(
     screen = Screen(out)
     opened = open_predicting(run, Layout(root), screen)
     with bind(host, port, token=token) as bound:  # fails before the model loads
-        from goemo_cli.services.predicting.predictor import load_predictor
+        from goemo_cli.services.predicting.predictor import Predictor
 
         with screen:
-            predictor = load_predictor(
+            predictor = Predictor.of_checkpoint(
                 opened, root=root, engine=engine, device=device, precision=precision, on_event=screen
             )
         out.note(f"Serving {predictor.run} ({predictor.engine}, {predictor.precision})")

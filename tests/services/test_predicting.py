@@ -410,6 +410,13 @@ def test_the_input_is_never_replaced(predictor: Predictor, tmp_path: Path) -> No
         predict_file(predictor, tmp_path / "a.jsonl", tmp_path / "b.jsonl")
 
 
+def test_a_subclass_loads_itself(runs: Runs) -> None:
+    class Mine(Predictor):
+        pass
+
+    assert type(Mine.load(runs["tiny"])) is Mine
+
+
 def test_progress_adds_up(predictor: Predictor) -> None:
     heard: list[Event] = []
     predict_stream(predictor, given_texts(TEXTS), lambda rows, found: None, on_event=heard.append)

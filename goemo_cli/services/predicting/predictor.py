@@ -115,9 +115,10 @@ class Predictor:
         self._classifier = classifier
         self._lock = threading.Lock()
 
-    @staticmethod
+    @classmethod
     @errors_in_python
     def load(
+        cls,
         checkpoint: Checkpoint | Path | str,
         *,
         root: Path | str = Path(),
@@ -131,7 +132,7 @@ class Predictor:
         top_k: int | None = None,
         tracking: LoggerConfig | str | None = None,
         on_event: EventHandler = ignore,
-    ) -> "Predictor":
+    ) -> Self:
         """Load a checkpoint: a transformer, its exported model, tfidf or an ensemble.
 
         Args:
@@ -156,7 +157,7 @@ class Predictor:
             CorruptArtifactError: a file is not what the manifest says.
             SettingError: choices that make no sense or do not go together.
         """
-        predictor = load_predictor(
+        predictor = cls.of_checkpoint(
             _opened(checkpoint, Layout(Path(root)), on_event),
             root=root,
             device=device,
@@ -175,6 +176,32 @@ class Predictor:
             facts = facts_of(predictor)
             predictor.log = PredictionLog(tracking, root=root, run=str(predictor.run), facts=facts)
         return predictor
+
+    @classmethod
+    def of_checkpoint(
+        cls,
+        checkpoint: Checkpoint,
+        *,
+        root: Path | str = Path(),
+        device: str = "auto",
+        precision: str = "fp32",
+        engine: str = "auto",
+        threshold_rule: str | None = None,
+        on_event: EventHandler = ignore,
+        **choices: Any,
+    ) -> Self:
+        """`load` for commands: errors name options, `choices` are those of `label_rule`.
+
+        Raises:
+            As `load`.
+        """
+        chosen = known_name(precision, PRECISIONS, "precision")
+        opened = with_engine(checkpoint, Layout(Path(root)), engine, device=device, precision=precision)
+        rule = label_rule(opened, rule=threshold_rule, on_event=on_event, **choices)
+        classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
+        export = opened.manifest.export
+        computed = export.precision if export else chosen
+        return cls(classifier, rule, checkpoint=opened, precision=computed, engine=engine_of(opened))
 
     def __enter__(self) -> Self:
         return self
@@ -297,31 +324,6 @@ class Predictor:
     def predict_one(self, text: str) -> TextPrediction:
         """Predict labels of one text."""
         return self.predict([text])[0]
-
-
-def load_predictor(
-    checkpoint: Checkpoint,
-    *,
-    root: Path | str = Path(),
-    device: str = "auto",
-    precision: str = "fp32",
-    engine: str = "auto",
-    threshold_rule: str | None = None,
-    on_event: EventHandler = ignore,
-    **choices: Any,
-) -> Predictor:
-    """`Predictor.load` for commands: errors name options, `choices` are those of `label_rule`.
-
-    Raises:
-        As `Predictor.load`.
-    """
-    chosen = known_name(precision, PRECISIONS, "precision")
-    opened = with_engine(checkpoint, Layout(Path(root)), engine, device=device, precision=precision)
-    rule = label_rule(opened, rule=threshold_rule, on_event=on_event, **choices)
-    classifier = load_classifier(opened, device=device, precision=chosen, keep_members=True)
-    export = opened.manifest.export
-    computed = export.precision if export else chosen
-    return Predictor(classifier, rule, checkpoint=opened, precision=computed, engine=engine_of(opened))
 
 
 def facts_of(predictor: Predictor) -> dict[str, Any]:

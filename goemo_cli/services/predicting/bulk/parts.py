@@ -16,7 +16,7 @@ from goemo_cli.services.exporting.engines import engine_of
 from goemo_cli.services.parallel.shares import take_gpu
 from goemo_cli.services.predicting.bulk.folder import BulkFolder
 from goemo_cli.services.predicting.bulk.plans import FILE_COLUMN, ROW_COLUMN, BulkJob, model_sha256
-from goemo_cli.services.predicting.predictor import load_predictor
+from goemo_cli.services.predicting.predictor import Predictor
 from goemo_cli.services.predicting.sources import TextRow, TextSource, open_texts
 from goemo_cli.services.predicting.stream import predict_to_file
 from goemo_cli.services.predicting.writers import own_cells
@@ -43,7 +43,7 @@ class PartWriter:
         if model_sha256(checkpoint) != self._folder.plan.model_sha256:
             raise CorruptArtifactError(checkpoint.path, "has changed since the prediction was planned")
         hardware = _hardware(options["device"], worker) if "torch" in engine_of(checkpoint) else processor()
-        self._predictor = load_predictor(checkpoint, root=job.model.root, **options)
+        self._predictor = Predictor.of_checkpoint(checkpoint, root=job.model.root, **options)
         self._computed_on = f"{self._predictor.engine} on {hardware}"
 
     def write(self, shard: int, on_event: EventHandler = ignore) -> BulkPart:
